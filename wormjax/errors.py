@@ -1,0 +1,8 @@
+"""The one kind of error that a user can mend: wrong input. Programs print it in one line and exit with code 2."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used. The message is one line: file, field, what was found, what was expected."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(str(message).split()))

@@ -1,0 +1,36 @@
+"""Scaling of each neuron's features within its worm. No statistic ever crosses from one worm to another.
+
+All but "calibration" take their statistics from the worm's whole recording, as published work does: a held-out worm's
+traces (never its motor states) set its own scale. "calibration" takes them from the first minutes only, as an
+experimenter on line would have them; those minutes are then not scored.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+SCALINGS = ("zscore", "minmax", "none", "calibration")
+
+
+def scale_features(
+    features: Float[np.ndarray, "frame channel"], scaling: str, calibration_frames: int | None = None
+) -> Float[np.ndarray, "frame channel"]:
+    """Scales each channel by its own statistics over time.
+
+    Args:
+      features: one worm's channels, in any units.
+      scaling: "zscore" (mean 0, s.d. 1), "minmax" (to [-1, 1], as in Wang et al. 2021), "none", or "calibration"
+        (z-score with mean and s.d. of the first `calibration_frames`).
+      calibration_frames: needed by "calibration".
+    """
+    if scaling == "none":
+        return features.astype(np.float64)
+    if scaling == "minmax":
+        low, high = features.min(axis=0), features.max(axis=0)
+        return 2 * (features - low) / _nonzero(high - low) - 1
+    reference = features[:calibration_frames] if scaling == "calibration" else features
+    return (features - reference.mean(axis=0)) / _nonzero(reference.std(axis=0))
+
+
+def _nonzero(scale: np.ndarray) -> np.ndarray:
+    """A channel that does not vary in its reference frames keeps its units instead of being divided by zero."""
+    return np.where(scale > 1e-12, scale, 1.0)

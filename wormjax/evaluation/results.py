@@ -1,0 +1,140 @@
+"""Results: one row a number, kept as CSV. Every table, interval and figure is computed from these rows.
+
+Columns: model, study, train_worms (joined with "+"), test_study, test_worm, seed, metric, value.
+"""
+
+import csv
+import math
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from wormjax.errors import InputError
+from wormjax.evaluation.whole_files import open_place
+
+SEPARATOR = "+"
+
+
+class Row(NamedTuple):
+    """One number: how a model, trained on some worms of a study, did on one test worm.
+
+    Attributes:
+      model: the model's name.
+      study: the study of the training worms.
+      train_worms: the training worms, in a fixed order; () for a model that is not trained.
+      test_study: the study of the test worm.
+      test_worm: the worm that was scored.
+      seed: the run's seed.
+      metric: the metric's name, for instance "accuracy".
+      value: the number; finite.
+    """
+
+    model: str
+    study: str
+    train_worms: tuple[str, ...]
+    test_study: str
+    test_worm: str
+    seed: int
+    metric: str
+    value: float
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the test worm was left out of training."""
+        return self.study != self.test_study or self.test_worm not in self.train_worms
+
+
+def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
+    """Writes rows as CSV, in the order given, whole or not at all. `read_rows` returns them exactly.
+
+    Raises:
+      InputError: a name holds "+" (in a training worm) or a line break, a value is not finite, or two rows give the
+        same number.
+    """
+    rows = [Row(*row) for row in rows]
+    places = [f"{path}: row {number}" for number in range(1, len(rows) + 1)]
+    for row, place in zip(rows, places, strict=True):
+        _check_row(row, place)
+    _check_repeats(rows, places)
+    with open_place(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Row._fields)
+        for row in rows:
+            writer.writerow(
+                row._replace(
+                    train_worms=SEPARATOR.join(row.train_worms), seed=int(row.seed), value=repr(float(row.value))
+                )
+            )
+
+
+def read_rows(path: str | os.PathLike) -> list[Row]:
+    """Reads the rows of a results file, in their order.
+
+    Raises:
+      InputError: there is no such file, or a line of it is not a row; names file, line and field.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, strict=True)
+            _check_header(next(reader, []), path)
+            numbered = [(f"{path}: line {reader.line_num}", cells) for cells in reader if cells]
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}, expected a results file (CSV)") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: found no CSV in UTF-8 ({error}), expected a results file") from None
+    rows = [_parse_row(cells, place) for place, cells in numbered]
+    _check_repeats(rows, [place for place, _ in numbered])
+    return rows
+
+
+def _check_header(header: list[str], path):
+    if tuple(header) != Row._fields:
+        raise InputError(f"{path}: line 1: found {','.join(header)!r}, expected {','.join(Row._fields)!r}")
+
+
+def _parse_row(cells: list[str], place: str) -> Row:
+    if len(cells) != len(Row._fields):
+        raise InputError(f"{place}: found {len(cells)} fields, expected {len(Row._fields)}: {','.join(Row._fields)}")
+    texts = dict(zip(Row._fields, cells, strict=True))
+    row = Row(
+        **texts
+        | {
+            "train_worms": tuple(texts["train_worms"].split(SEPARATOR)) if texts["train_worms"] else (),
+            "seed": _parse_number(texts, "seed", int, "a whole number", place),
+            "value": _parse_number(texts, "value", float, "a finite number", place),
+        }
+    )
+    _check_row(row, place)
+    return row
+
+
+def _parse_number(texts: dict[str, str], field: str, kind: type, expected: str, place: str):
+    try:
+        return kind(texts[field])
+    except ValueError:
+        raise InputError(f"{place}: field {field!r}: found {texts[field]!r}, expected {expected}") from None
+
+
+def _check_row(row: Row, place: str):
+    if isinstance(row.train_worms, str):
+        raise InputError(f"{place}: field 'train_worms': found the text {row.train_worms!r}, expected a tuple of names")
+    named = [(field, getattr(row, field)) for field in ("model", "study", "test_study", "test_worm", "metric")]
+    for field, name in [*named, *(("train_worms", worm) for worm in row.train_worms)]:
+        if not isinstance(name, str) or not name or any(mark in name for mark in "\r\n\0"):
+            raise InputError(f"{place}: field {field!r}: found {name!r}, expected a name on one line")
+    for worm in (*row.train_worms, row.test_worm):
+        if SEPARATOR in worm:
+            raise InputError(f"{place}: found {SEPARATOR!r} in the worm's name {worm!r}, expected a name without it")
+    if not math.isfinite(row.value):
+        raise InputError(f"{place}: field 'value': found {row.value}, expected a finite number ({row.metric})")
+
+
+def _check_repeats(rows: list[Row], places: list[str]):
+    first: dict[tuple, str] = {}
+    for row, place in zip(rows, places, strict=True):
+        if row[:-1] in first:
+            raise InputError(
+                f"{place}: found the {row.metric} of {row.model!r} on worm {row.test_worm!r} a second time "
+                f"(as in {first[row[:-1]].rsplit(': ', 1)[-1]}), expected each number once"
+            )
+        first[row[:-1]] = place

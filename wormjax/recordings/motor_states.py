@@ -26,6 +26,7 @@ COMMON_NAMES: dict[str, str | None] = {
     "nostate": None,
     # Kato et al. 2015, WT_Stim and AVA_HisCl; Nichols et al. 2017, FourStates and FiveStates.
     "forward": "forward",
+    "rev": "reverse",
     "reverse": "reverse",
     "reversal": "reverse",
     "quiescence": None,
@@ -43,9 +44,15 @@ def map_motor_states(recording: Recording, state_set: str) -> Int[np.ndarray, " 
       RecordingError: the recording has no motor state, or one that the table does not know.
     """
     if recording.motor_state is None:
-        fail(recording, "motor_state", "found none, expected a scored motor state to train or test a classifier")
+        fail(
+            recording,
+            "motor_state",
+            "found none, expected a scored motor state to train or test a classifier",
+        )
     common = STATE_SETS[state_set]
-    table = np.full(len(recording.state_names) + 1, UNSCORED, np.int32)  # The last entry serves UNSCORED itself.
+    table = np.full(
+        len(recording.state_names) + 1, UNSCORED, np.int32
+    )  # The last entry serves UNSCORED itself.
     for number, name in enumerate(recording.state_names):
         if name.lower() not in COMMON_NAMES:
             known = ", ".join(sorted(COMMON_NAMES))

@@ -4,8 +4,10 @@ The fields are those of the public whole-brain files (Kato et al. 2015, Nichols 
 the field's own names, with time first.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NoReturn
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,6 +19,27 @@ UNSCORED = -1  # The motor state of a frame that nobody scored.
 
 class RecordingError(InputError):
     """A recording, or the file that it came from, cannot be used."""
+
+
+class FieldError(RecordingError):
+    """A field of one worm's recording cannot be used; `rename` says it in the file's own words."""
+
+    def __init__(self, source: str, worm: str, field: str, problem: str):
+        super().__init__(f"{source}: worm {worm!r}, field {field!r}: {problem}")
+        self.source, self.worm, self.field, self.problem = source, worm, field, problem
+
+    def rename(self, file_fields: Mapping[str, str]) -> "FieldError":
+        """The same error, with the field's name in the file."""
+        return FieldError(self.source, self.worm, file_fields.get(self.field, self.field), self.problem)
+
+
+@contextlib.contextmanager
+def name_fields(file_fields: Mapping[str, str]) -> Iterator[None]:
+    """Errors of a Recording made within name the fields of the file: Recording's field → the file's field."""
+    try:
+        yield
+    except FieldError as error:
+        raise error.rename(file_fields) from None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,9 +98,9 @@ class Recording:
         return {name: column for column, name in enumerate(self.neuron_names) if name is not None}
 
 
-def fail(recording: Recording, field: str, problem: str):
+def fail(recording: Recording, field: str, problem: str) -> NoReturn:
     """Raises the one-line error of a recording's field."""
-    raise RecordingError(f"{recording.source}: worm {recording.worm!r}, field {field!r}: {problem}")
+    raise FieldError(recording.source, recording.worm, field, problem)
 
 
 def _neuron(recording: Recording, column: int) -> str:
@@ -91,7 +114,11 @@ def _check_traces(recording: Recording):
         fail(recording, "traces", f"found {_describe(traces)}, expected floating point [frame, neuron]")
     frames, neurons = traces.shape
     if frames < 2 or neurons < 1:
-        fail(recording, "traces", f"found {frames} frames of {neurons} neurons, expected at least 2 frames of 1")
+        fail(
+            recording,
+            "traces",
+            f"found {frames} frames of {neurons} neurons, expected at least 2 frames of 1",
+        )
     bad = ~np.isfinite(traces).all(axis=0)
     if bad.any():
         column = int(np.argmax(bad))
@@ -102,7 +129,9 @@ def _check_traces(recording: Recording):
     if constant.any():
         column = int(np.argmax(constant))
         found = f"found the constant {traces[0, column]:g} in {_neuron(recording, column)}"
-        fail(recording, "traces", f"{found} ({int(constant.sum())} such neurons), expected a trace that varies")
+        fail(
+            recording, "traces", f"{found} ({int(constant.sum())} such neurons), expected a trace that varies"
+        )
 
 
 def _check_times(recording: Recording):
@@ -125,13 +154,19 @@ def _check_names(recording: Recording):
     if not recording.ambiguous_names:
         object.__setattr__(recording, "ambiguous_names", ((),) * neurons)
     if len(recording.ambiguous_names) != neurons:
-        fail(recording, "ambiguous_names", f"found {len(recording.ambiguous_names)} entries, expected {neurons}")
+        fail(
+            recording,
+            "ambiguous_names",
+            f"found {len(recording.ambiguous_names)} entries, expected {neurons}",
+        )
     seen: dict[str, int] = {}
     for column, name in enumerate(recording.neuron_names):
         if name is None:
             continue
         if not isinstance(name, str) or not name:
-            fail(recording, "neuron_names", f"found {name!r} for neuron {column + 1}, expected a name or None")
+            fail(
+                recording, "neuron_names", f"found {name!r} for neuron {column + 1}, expected a name or None"
+            )
         if name in seen:
             found = f"found {name} twice (neurons {seen[name] + 1} and {column + 1})"
             fail(recording, "neuron_names", f"{found}, expected each name once")

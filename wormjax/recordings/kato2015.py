@@ -98,9 +98,7 @@ def read_traces(node: hdf5.Node, field: str) -> Float[np.ndarray, "frame neuron"
     return np.ascontiguousarray(values.T)
 
 
-def read_derivatives(
-    node: hdf5.Node, field: str, shape: tuple[int, int]
-) -> Float[np.ndarray, "frame neuron"]:
+def read_derivatives(node: hdf5.Node, field: str, shape: tuple[int, int]) -> Float[np.ndarray, "frame neuron"]:
     """The source's derivatives; where they are one sample shorter than the traces the last one is repeated."""
     values = read_traces(node, field)
     if values.shape == (shape[0] - 1, shape[1]):

@@ -50,9 +50,7 @@ def map_motor_states(recording: Recording, state_set: str) -> Int[np.ndarray, " 
             "found none, expected a scored motor state to train or test a classifier",
         )
     common = STATE_SETS[state_set]
-    table = np.full(
-        len(recording.state_names) + 1, UNSCORED, np.int32
-    )  # The last entry serves UNSCORED itself.
+    table = np.full(len(recording.state_names) + 1, UNSCORED, np.int32)  # The last entry serves UNSCORED itself.
     for number, name in enumerate(recording.state_names):
         if name.lower() not in COMMON_NAMES:
             known = ", ".join(sorted(COMMON_NAMES))

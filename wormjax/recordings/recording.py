@@ -129,9 +129,7 @@ def _check_traces(recording: Recording):
     if constant.any():
         column = int(np.argmax(constant))
         found = f"found the constant {traces[0, column]:g} in {_neuron(recording, column)}"
-        fail(
-            recording, "traces", f"{found} ({int(constant.sum())} such neurons), expected a trace that varies"
-        )
+        fail(recording, "traces", f"{found} ({int(constant.sum())} such neurons), expected a trace that varies")
 
 
 def _check_times(recording: Recording):
@@ -164,9 +162,7 @@ def _check_names(recording: Recording):
         if name is None:
             continue
         if not isinstance(name, str) or not name:
-            fail(
-                recording, "neuron_names", f"found {name!r} for neuron {column + 1}, expected a name or None"
-            )
+            fail(recording, "neuron_names", f"found {name!r} for neuron {column + 1}, expected a name or None")
         if name in seen:
             found = f"found {name} twice (neurons {seen[name] + 1} and {column + 1})"
             fail(recording, "neuron_names", f"{found}, expected each name once")

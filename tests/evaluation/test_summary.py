@@ -125,10 +125,14 @@ def test_console_table_fits_100_columns(capsys):
 
 def test_console_table_by_hand():
     lines = format_summary(ROWS, BASELINES)
-    assert lines[0] == "Accuracy: kato2015, worms never seen"
-    assert [line.split() for line in lines[1:]] == [
+    assert lines[:3] == [
+        "Mean ± s.d. over training subset, worm and seed; * baseline",
+        "",
+        "Accuracy: kato2015, worms never seen",
+    ]
+    assert [line.split() for line in lines[3:]] == [
         ["training", "worms", "1"],
         ["GNN", "0.900", "±", f"{np.std(OURS, ddof=1):.3f}"],
-        ["weak", "(baseline)", "0.600", "±", "0.100"],
-        ["LDA", "(baseline)", "0.873", "±", "0.031"],
+        ["*", "weak", "0.600", "±", "0.100"],
+        ["*", "LDA", "0.873", "±", "0.031"],
     ]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from wormjax.errors import InputError
-from wormjax.evaluation.whole_files import open_place
+from wormjax.whole_files import open_place
 
 SEPARATOR = "+"
 

@@ -15,7 +15,7 @@ from wormjax.evaluation.intervals import Interval, average_by_worm, difference_o
 from wormjax.evaluation.metrics import LOWER_IS_BETTER
 from wormjax.evaluation.published import PublishedResult
 from wormjax.evaluation.results import Row
-from wormjax.evaluation.whole_files import open_place
+from wormjax.whole_files import open_place
 
 METRIC_TITLES = {
     "accuracy": "Accuracy",
@@ -29,8 +29,8 @@ METRIC_TITLES = {
 EXPLANATION = (
     "Entries: mean ± s.d. over training subset, worm and seed (how many numbers) "
     "[95 % interval of the mean, the worm as the unit: subsets and seeds averaged first, then Student's t]. "
-    "Baselines are in italics; numbers marked † are published ones, not ours: their s.d. is as reported, and their "
-    "worms need not be the ones scored here."
+    "Baselines are in italics; numbers marked † are others', published or from their code: their s.d. is as "
+    "reported, and their worms need not be the ones scored here."
 )
 
 CONSOLE_COLUMNS, NAME_WIDTH, ENTRY_WIDTH = 5, 30, 14  # 100 columns of a console.
@@ -160,7 +160,8 @@ def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -
             title = f"{METRIC_TITLES[metric]}: {describe_setting(setting)}"
             for start in range(0, len(counts), CONSOLE_COLUMNS):
                 lines += ["", *_format_block(title, same, counts[start : start + CONSOLE_COLUMNS])]
-    return lines[1:]
+    legend = "Mean ± s.d. over training subset, worm and seed" + ("; * baseline" if baseline_models else "")
+    return [legend, *lines]
 
 
 def describe_setting(setting: Setting) -> str:
@@ -265,7 +266,7 @@ def _format_block(title: str, entries: list[Entry], counts: Sequence[int]) -> li
         cells = {entry.train_count: entry for entry in entries if entry.model == model}
         texts = [_format_spread(cells[c].mean, cells[c].sd) if c in cells else "" for c in counts]
         baseline = next(iter(cells.values())).baseline
-        name = f"{model} (baseline)" if baseline else model
+        name = f"* {model}" if baseline else model
         name = name if len(name) < NAME_WIDTH else name[: NAME_WIDTH - 2] + "…"
         lines.append(name.ljust(NAME_WIDTH) + "".join(text.rjust(ENTRY_WIDTH) for text in texts))
     return lines

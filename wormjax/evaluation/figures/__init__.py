@@ -1,0 +1,17 @@
+"""Figures: one file a figure, one style for all. Each takes arrays or rows, writes a PNG and returns the Figure."""
+
+from wormjax.evaluation.figures.accuracy import plot_accuracy_by_worms
+from wormjax.evaluation.figures.confusions import plot_confusions
+from wormjax.evaluation.figures.ethogram import plot_ethogram
+from wormjax.evaluation.figures.graph import plot_graph
+from wormjax.evaluation.figures.learning_curves import plot_learning_curves
+from wormjax.evaluation.figures.transfer import plot_transfer
+
+__all__ = [
+    "plot_accuracy_by_worms",
+    "plot_confusions",
+    "plot_ethogram",
+    "plot_graph",
+    "plot_learning_curves",
+    "plot_transfer",
+]

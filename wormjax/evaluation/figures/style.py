@@ -63,7 +63,7 @@ def save_figure(figure: Figure, path: str | os.PathLike) -> Figure:
       InputError: the folder of `path` does not exist.
     """
     with open_place(path) as beside:
-        figure.savefig(beside, format="png", dpi=DOTS_PER_INCH)
+        figure.savefig(beside, format="png", dpi=DOTS_PER_INCH, bbox_inches="tight", pad_inches=0.06)
     return figure
 
 

@@ -146,6 +146,13 @@ def test_ethogram_marks_the_wrong_frames_and_only_them(tmp_path):
     assert "not scored" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def test_a_long_title_is_broken_to_the_width_of_the_figure(tmp_path):
+    title = "temporal convolution, worm TS20140926d_lite-1_punc-31_NLS3_RIV_2eggs_1mMTet_basal_1080s, accuracy 0.94"
+    figure = plot_ethogram(*make_ethogram()[:3], STATES, title, tmp_path / "e.png")
+    assert figure.get_suptitle().count("\n") == 1
+    assert imread(tmp_path / "e.png").shape[1] < 200 * (figure.get_figwidth() + 0.3)
+
+
 def test_ethogram_leaves_gaps_between_stretches_blank(tmp_path):
     times, states, probabilities, _ = make_ethogram()
     times[150:] += 60

@@ -7,7 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wormjax.evaluation.figures.style import GREY, MODEL_COLOURS, MODEL_MARKERS, make_figure, save_figure, styled
+from wormjax.evaluation.figures.style import (
+    GREY,
+    MODEL_COLOURS,
+    MODEL_MARKERS,
+    make_figure,
+    save_figure,
+    set_title,
+    styled,
+)
 from wormjax.evaluation.published import PAPER, PublishedResult
 from wormjax.evaluation.results import Row
 from wormjax.evaluation.summary import METRIC_TITLES, Entry, summarise
@@ -55,7 +63,7 @@ def plot_accuracy_by_worms(
     figure.legend(lines.values(), lines.keys(), loc="outside right center", handlelength=3.2)
     study, test_study, _ = settings.pop()
     where = study if study == test_study else f"{study} → {test_study}"
-    figure.suptitle(f"Motor state decoded in worms never seen ({where})", fontsize=10)
+    set_title(figure, f"Motor state decoded in worms never seen ({where})")
     return save_figure(figure, path)
 
 

@@ -17,6 +17,7 @@ from wormjax.evaluation.figures.style import (
     hide_frame,
     make_figure,
     save_figure,
+    set_title,
     styled,
 )
 from wormjax.recordings.recording import UNSCORED
@@ -65,7 +66,7 @@ def plot_ethogram(
     handles = [Patch(color=colour, label=name) for colour, name in zip(colours, state_names, strict=True)]
     handles += [Patch(color=LIGHT_GREY, label="not scored")] if (states == UNSCORED).any() else []
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.0)
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     return save_figure(figure, path)
 
 

@@ -20,6 +20,7 @@ from wormjax.evaluation.figures.style import (
     hide_frame,
     make_figure,
     save_figure,
+    set_title,
     styled,
 )
 
@@ -58,7 +59,7 @@ def plot_graph(
         agreement = np.where(np.eye(len(names), dtype=bool), np.nan, np.mean(chosen, axis=0))
         label = f"share of {len(chosen)} worms with the edge in their top {top_edges}"
         _draw_matrix(figure, panels[2], agreement, names, label, 0, 1)
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     figure.get_layout_engine().set(h_pad=0.1)
     return save_figure(figure, path)
 

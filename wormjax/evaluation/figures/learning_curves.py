@@ -8,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wormjax.evaluation.figures.style import GREY, MODEL_COLOURS, make_figure, save_figure, styled
+from wormjax.evaluation.figures.style import GREY, MODEL_COLOURS, make_figure, save_figure, set_title, styled
 
 
 @styled
@@ -44,7 +44,7 @@ def plot_learning_curves(
         axes.margins(x=0.01)
     panels[0].legend()
     runs = len(next(iter(next(iter(curves.values())).values())))
-    figure.suptitle(f"{title} ({runs} runs: median, 10th to 90th percentile)", fontsize=10)
+    set_title(figure, f"{title} ({runs} runs: median, 10th to 90th percentile)")
     return save_figure(figure, path)
 
 

@@ -4,6 +4,7 @@ Colours are those of Okabe and Ito (2008), Color Universal Design.
 """
 
 import os
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib
@@ -54,6 +55,11 @@ def colour_states(state_names: Sequence[str]) -> list[str]:
 def make_figure(width: float, height: float, layout: str = "constrained") -> Figure:
     """An empty figure (inches), tied to no window and to no global state; "compressed" suits square panels."""
     return Figure(figsize=(width, height), layout=layout)
+
+
+def set_title(figure: Figure, title: str) -> None:
+    """Writes the figure's title, in lines that fit its width (the names of recordings are long)."""
+    figure.suptitle(textwrap.fill(title, int(13 * figure.get_figwidth()), break_on_hyphens=False), fontsize=10)
 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> Figure:

@@ -8,7 +8,10 @@ from 0: the numbers in the whole file decide. `tracesDif` is one sample shorter 
 repeated, so that both have the same frames.
 """
 
+import dataclasses
 import os
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -27,6 +30,14 @@ STATE_FIELDS = {
 TIMES = ("timeVectorSeconds", "timVectorSeconds", "tv")
 
 
+class States(NamedTuple):
+    """A worm's motor state, and the field that it came from."""
+
+    field: str
+    numbers: Int[np.ndarray, " frame"]
+    names: tuple[str, ...]
+
+
 def read(path: str | os.PathLike) -> tuple[Recording, ...]:
     """Reads the worms of one condition's file, or of all of the four files that a folder holds.
 
@@ -37,23 +48,27 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
     """
     path = os.fspath(path)
     files = _list_files(path) if os.path.isdir(path) else [path]
-    worms = {file: read_condition(file) for file in files}
-    names = [worm.worm for group in worms.values() for worm in group]
+    conditions = [_read_condition(file) for file in files]
+    names = [worm.worm for _, worms in conditions for worm in worms]
     if len(set(names)) < len(names):
-        worms = {file: read_condition(file, prefix=True) for file in files}
-    return kato2015.expect_distinct_worms([worm for group in worms.values() for worm in group], path)
+        conditions = [(condition, _prefix_worms(worms, condition)) for condition, worms in conditions]
+    return kato2015.expect_distinct_worms([worm for _, worms in conditions for worm in worms], path)
 
 
-def read_condition(path: str | os.PathLike, prefix: bool = False) -> tuple[Recording, ...]:
-    """Reads the worms of one file; `prefix` puts the condition (n2_prelet, ...) before each worm's name."""
+def _prefix_worms(worms: Sequence[Recording], condition: str) -> list[Recording]:
+    return [dataclasses.replace(worm, worm=f"{condition} {worm.worm}") for worm in worms]
+
+
+def _read_condition(path: str) -> tuple[str, tuple[Recording, ...]]:
     with hdf5.open_hdf5(path) as file:
         condition, struct = matlab.find_struct(file, CONDITIONS)
         states = _read_states(struct)
         count = len(matlab.read_entries(struct, "traces"))
         if len(states) != count:
-            hdf5.fail(file.filename, "FiveStates or FourStates", f"found {len(states)} entries, expected {count}")
-        worms = [_read_worm(struct, condition, index, states[index], prefix) for index in range(count)]
-    return kato2015.expect_distinct_worms(worms, os.fspath(path))
+            field = next(name for name in STATE_FIELDS if hdf5.has_member(struct, name))
+            hdf5.fail(file.filename, field, f"found {len(states)} entries, expected {count}, one a worm")
+        worms = [_read_worm(struct, condition, index, states[index]) for index in range(count)]
+    return condition, kato2015.expect_distinct_worms(worms, path)
 
 
 def _list_files(folder: str) -> list[str]:
@@ -65,13 +80,7 @@ def _list_files(folder: str) -> list[str]:
     return found
 
 
-def _read_worm(
-    struct: h5py.Group,
-    condition: str,
-    index: int,
-    states: tuple[Int[np.ndarray, " frame"], tuple[str, ...]],
-    prefix: bool,
-) -> Recording:
+def _read_worm(struct: h5py.Group, condition: str, index: int, states: States) -> Recording:
     path = struct.file.filename
     traces = kato2015.read_traces(kato2015.read_entry(struct, "traces", index), "traces")
     names, ambiguous = kato2015.read_neuron_names(kato2015.read_entry(struct, "IDs", index), "IDs", traces.shape[1])
@@ -81,28 +90,26 @@ def _read_worm(
     if hdf5.has_member(struct, "tracesDif"):
         node = kato2015.read_entry(struct, "tracesDif", index)
         derivatives = kato2015.read_derivatives(node, "tracesDif", traces.shape)
-    worm = f"{condition} {index + 1}"
+    worm = ""
     if hdf5.has_member(struct, "dataset"):
-        dataset = matlab.read_characters(kato2015.read_entry(struct, "dataset", index), "dataset")
-        worm = f"{condition} {dataset}" if dataset and prefix else dataset or worm
-    numbers, state_names = states
-    words = {"times": times_field, "derivatives": "tracesDif", "neuron_names": "IDs"}
-    with name_fields(words | {"motor_state": "FiveStates or FourStates"}):
+        worm = matlab.read_characters(kato2015.read_entry(struct, "dataset", index), "dataset")
+    words = {"times": times_field, "derivatives": "tracesDif", "neuron_names": "IDs", "motor_state": states.field}
+    with name_fields(words):
         return Recording(
             study=STUDY,
-            worm=worm,
+            worm=worm or f"{condition} {index + 1}",
             traces=traces,
             times=times.astype(np.float64),
             neuron_names=names,
             ambiguous_names=ambiguous,
-            motor_state=numbers,
-            state_names=state_names,
+            motor_state=states.numbers,
+            state_names=states.names,
             derivatives=derivatives,
             source=path,
         )
 
 
-def _read_states(struct: h5py.Group) -> list[tuple[Int[np.ndarray, " frame"], tuple[str, ...]]]:
+def _read_states(struct: h5py.Group) -> list[States]:
     """Per worm the motor state and its names; from all worms at once, since they share the first number."""
     path = struct.file.filename
     field = matlab.find_field(struct, tuple(STATE_FIELDS))
@@ -118,7 +125,7 @@ def _read_states(struct: h5py.Group) -> list[tuple[Int[np.ndarray, " frame"], tu
     elif any(np.any(vector == len(own)) for vector, own in zip(vectors, names, strict=True)):
         first = 1
     return [
-        (kato2015.number_states(vector, own, first, path, field), own)
+        States(field, kato2015.number_states(vector, own, first, path, field), own)
         for vector, own in zip(vectors, names, strict=True)
     ]
 

@@ -1,0 +1,140 @@
+"""Running a program from the command line: a user's mistake is one line on stderr and exit code 2, no traceback.
+
+    from wormjax.command_line import define_config, run
+
+    CONFIG = define_config("configs/generalize.py")
+
+    def main(_):
+        print(CONFIG.value.data.study)
+
+    if __name__ == "__main__":
+        run(main)
+
+ml_collections reads the overrides (`--config.data.path=...`) when the flag is defined, and ends in a traceback for a
+field that the config has not. Here the flag is defined without a config, and the overrides are checked first.
+"""
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import ml_collections
+from absl import app, flags
+from ml_collections import config_flags
+
+from wormjax.errors import InputError
+
+EXIT_CODE = 2
+_DEFAULTS: dict[str, str | None] = {}  # Config flag → the config file where none is given.
+_ARGUMENTS: list[str] = []  # What ml_collections reads as the command line.
+
+
+def define_config(default: str | None = None, name: str = "config") -> flags.FlagHolder:
+    """Defines the flag `--config=FILE`, with overrides `--config.field=value`; the config is locked.
+
+    Args:
+      default: the config file where the flag is not given; None: it must be.
+      name: the flag's name.
+    """
+    _DEFAULTS[name] = default
+    description = f"the config file (default: {default}); fields are set by --{name}.field=value"
+    return config_flags.DEFINE_config_file(name, None, description, sys_argv=_ARGUMENTS)
+
+
+def run(main: Callable[[list[str]], Any]) -> None:
+    """Parses the flags and runs `main(argv)`; a mistake of the user's ends the program.
+
+    An InputError, a misspelt flag or config field print `error: <message>` to stderr; the exit code is 2.
+    """
+
+    def guarded_main(argv: list[str]) -> Any:
+        try:
+            return main(argv)
+        except InputError as error:
+            _exit(error)
+
+    app.run(guarded_main, flags_parser=parse_flags)
+
+
+def parse_flags(argv: Sequence[str]) -> list[str]:
+    """absl's parser of flags, with a mistake in one line and exit code 2."""
+    try:
+        argv = _complete_configs(list(argv))
+        for name in _DEFAULTS:
+            _check_overrides(argv, name)
+        _ARGUMENTS[:] = argv
+        try:
+            rest = flags.FLAGS(argv)
+        except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+            raise InputError(str(error)) from None
+        if len(rest) > 1:
+            raise InputError(f"found the argument {rest[1]!r}, expected flags only (--name=value)")
+        return rest
+    except InputError as error:
+        _exit(error)
+
+
+def list_fields(config: ml_collections.ConfigDict) -> list[str]:
+    """All fields of a config with their full names: `data`, `data.path`, ..."""
+    fields = []
+    for name, value in config.items(preserve_field_references=True):  # A required value may not be set yet.
+        fields.append(name)
+        if isinstance(value, ml_collections.ConfigDict):
+            fields += [f"{name}.{inner}" for inner in list_fields(value)]
+    return fields
+
+
+def suggest_field(field: str, known: Sequence[str]) -> str:
+    """A hint at the nearest of the known fields; a field in the wrong group is near, too."""
+    near = difflib.get_close_matches(field, known, 1, cutoff=0.6)
+    if not near:
+        by_last_word = {name.rpartition(".")[2]: name for name in known}
+        near = [by_last_word[word] for word in difflib.get_close_matches(field.rpartition(".")[2], by_last_word, 1)]
+    return f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(known)}"
+
+
+def _exit(error: InputError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(EXIT_CODE)
+
+
+def _find_config(argv: Sequence[str], name: str) -> str | None:
+    for position, argument in enumerate(argv[1:], 1):
+        flag, equals, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and flag == name:
+            return value if equals else next(iter(argv[position + 1 :]), None)
+    return None
+
+
+def _complete_configs(argv: list[str]) -> list[str]:
+    """The command line with the default config files written out, before the overrides."""
+    missing = [name for name, default in _DEFAULTS.items() if default and _find_config(argv, name) is None]
+    return argv[:1] + [f"--{name}={_DEFAULTS[name]}" for name in missing] + argv[1:]
+
+
+def _check_overrides(argv: Sequence[str], name: str) -> None:
+    """Raises the error of the first override whose field the config has not."""
+    path = _find_config(argv, name)
+    if path is None:
+        raise InputError(f"--{name}: found none, expected a config file (--{name}=configs/NAME.py)")
+    known = list_fields(load_config(path, name))
+    for argument in argv[1:]:
+        flag = argument.lstrip("-").partition("=")[0]
+        field = flag.removeprefix(f"no{name}.").removeprefix(f"{name}.").partition("[")[0]
+        if argument.startswith("-") and field != flag and field not in known:
+            raise InputError(f"--{flag}: found no such config field, {suggest_field(field, known)}")
+
+
+def load_config(path: str, name: str = "config") -> ml_collections.ConfigDict:
+    """The config that a file's get_config() returns, as --config=PATH gives it."""
+    try:
+        config = config_flags.config_flags.ConfigFileFlagParser(name).parse(path)
+    except InputError:
+        raise
+    except Exception as error:  # A config file is a program of the user's: anything may happen in it.
+        reason = str(error).strip().splitlines() or [""]
+        raise InputError(f"--{name}: {path} does not load: {type(error).__name__}: {reason[-1]}") from None
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise InputError(f"--{name}: found no config that loads at {path!r}, expected a file with get_config()")
+    return config

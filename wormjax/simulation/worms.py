@@ -1,0 +1,337 @@
+"""Simulated worms: whole-brain recordings whose wiring is known, for the default run and for tests.
+
+After what Kato et al. (2015) describe: a cyclic motor command (forward, reverse, dorsal or ventral turn, forward)
+drives some neurons, a wiring that all worms share carries it to the others, and worms differ in almost all else.
+Rates follow the leaky network x' = (-x + tanh(x W + command + distractor)) / tau, calcium is a low-pass of them, and
+the trace is a saturating function of calcium with gain, offset, drift and noise of its own in each worm. No value is
+fitted to a recording, but the difficulty of decoding is set near that of real worms: see the tests.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.signal import lfilter, savgol_filter
+
+from wormjax.errors import InputError
+from wormjax.recordings.recording import UNSCORED, Recording
+
+STATE_NAMES = ("forward", "reverse", "dorsal turn", "ventral turn")
+FORWARD, REVERSE, DORSAL, VENTRAL = range(4)
+
+# Coupling of a neuron to the command, one number a state. A neuron that is not here hears of the command through
+# the wiring alone.
+COMMAND_COUPLING = {
+    "AVAL": (-0.7, 1.2, -0.3, -0.3),
+    "AVAR": (-0.7, 1.2, -0.3, -0.3),
+    "AVER": (-0.5, 1.1, -0.2, -0.2),
+    "AIBL": (-0.3, 0.7, 0.2, 0.1),
+    "RIML": (-0.3, 0.9, -0.1, 0.2),
+    "AVBL": (0.6, -0.6, 0.5, 0.5),
+    "RID": (0.7, -0.7, 0.2, 0.2),
+    "RMEL": (0.7, -0.5, 0.1, 0.0),
+    "RMED": (0.2, -0.4, 0.2, 0.8),
+    "VB02": (0.2, -0.5, 1.0, 0.1),
+}
+KATO_NEURONS = tuple("AIBL AIBR ALA AVAL AVAR AVBL AVER RID RIML RIMR RMED RMEL RMER VB01 VB02".split())
+AMBIGUOUS_NAMES = (("RIVL", "RIVR"), ("SMDVL", "SMDVR"), ("VA01", "DA01"), ("SABVL", "SABVR"), ("RIS", "RIBL"))
+
+TIME_STEP = 0.05  # Seconds; the integration step that all worms share.
+FRAME_RATES = (2.6, 3.3)  # Hz; each worm draws its own from this range.
+UNIDENTIFIED = 5  # Neurons a worm that nobody could name.
+VELOCITIES = (0.12, -0.16, 0.03, 0.03)  # mm/s, by motor state.
+# How far worms differ and how hard they are to read: standard deviations, of logarithms where marked.
+SPREAD = {
+    "weights (log)": 0.1,
+    "coupling (log)": 0.3,
+    "coupling": 0.1,
+    "loading": 0.15,  # On the slow distractor.
+    "bias": 0.1,
+    "gain (log)": 0.4,
+    "drift": 0.08,  # dF/F.
+    "noise": 0.25,  # dF/F, of a frame.
+    "process": 0.25,  # Of a rate, per square root of a second.
+}
+DEAF = 0.05  # The fraction of a worm's neurons that hear next to nothing.
+HALF_SATURATION = 1.5  # Calcium, in units of a rate of one.
+NOT_SEEN = ("",)  # In place of candidate names, where a worm's neuron was not found at all.
+
+
+class SimulatedStudy(NamedTuple):
+    """Recordings and the truth behind them.
+
+    Attributes:
+      recordings: one a worm.
+      wiring: signed weight of each edge [sender, receiver] that all worms share, 0 where there is none.
+      neuron_names: the neurons of the wiring's two axes.
+    """
+
+    recordings: tuple[Recording, ...]
+    wiring: Float[np.ndarray, "sender receiver"]
+    neuron_names: tuple[str, ...]
+
+
+class Worm(NamedTuple):
+    """What is a worm's own; the neurons are the named ones, then the unidentified ones. All arrays.
+
+    `weights` [sender, receiver]; `coupling` [state, neuron]; `loading` of the distractor, `bias`, `rate_time` and
+    `calcium_time` (seconds), `gain`, `offset`, `noise` (dF/F) and `drift` (decaying, waving) [2, neuron].
+    """
+
+    weights: Float[np.ndarray, "neuron neuron"]
+    coupling: Float[np.ndarray, "state neuron"]
+    loading: Float[np.ndarray, " neuron"]
+    bias: Float[np.ndarray, " neuron"]
+    rate_time: Float[np.ndarray, " neuron"]
+    calcium_time: Float[np.ndarray, " neuron"]
+    gain: Float[np.ndarray, " neuron"]
+    offset: Float[np.ndarray, " neuron"]
+    noise: Float[np.ndarray, " neuron"]
+    drift: Float[np.ndarray, "two neuron"]
+
+
+def simulate_worms(
+    seed: int,
+    worms: int,
+    minutes: float = 18.0,
+    neurons: Sequence[str] = KATO_NEURONS,
+    wiring: Float[np.ndarray, "sender receiver"] | None = None,
+) -> SimulatedStudy:
+    """Simulates a study of several worms that share a wiring; the same arguments give the same worms.
+
+    Args:
+      seed: of everything that is drawn, a whole number from 0.
+      worms: how many.
+      minutes: length of each recording.
+      neurons: names of the neurons that have a place in the wiring.
+      wiring: the weights [sender, receiver] to use; None draws them (each neuron hears about 22 % of the others).
+
+    Returns:
+      The recordings (dF/F, 2.6 to 3.3 Hz, a rate a worm; state names as in `STATE_NAMES`), the wiring and its
+      neurons. Every second worm misses one neuron (not seen, or of ambiguous name); a third of them at most is ever
+      missed.
+
+    Raises:
+      InputError: a number out of range, a name twice, a wiring of another shape.
+    """
+    names = tuple(neurons)
+    _check_arguments(seed, worms, minutes, names)
+    weights = draw_wiring(np.random.default_rng([seed]), len(names)) if wiring is None else wiring
+    weights = _check_wiring(weights, len(names))
+    coupling = np.array([COMMAND_COUPLING.get(name, (0.0,) * 4) for name in names]).T
+    steps = math.ceil(minutes * 60 / TIME_STEP) + 1
+    randoms = [np.random.default_rng([seed, number]) for number in range(worms)]
+    drawn = [draw_worm(random, weights, coupling) for random in randoms]
+    commands = [draw_command(random, steps) for random in randoms]
+    fluorescence = _simulate_batch(drawn, commands, randoms)
+    recordings = tuple(
+        _record_worm(seed, number, names, drawn[number], commands[number][0], fluorescence[number], randoms[number])
+        for number in range(worms)
+    )
+    return SimulatedStudy(recordings, weights, names)
+
+
+def draw_wiring(
+    random: np.random.Generator, neurons: int, density: float = 0.22
+) -> Float[np.ndarray, "sender receiver"]:
+    """Draws a sparse signed wiring without self edges: every neuron hears a few others, 7 in 10 edges excite.
+
+    Args:
+      random: where the numbers are drawn from.
+      neurons: how many.
+      density: the fraction of ordered pairs that are edges, about.
+    """
+    others = neurons - 1
+    middle = max(1, round(density * others))
+    weights = np.zeros((neurons, neurons))
+    for receiver in range(neurons if others else 0):
+        degree = min(others, int(random.integers(max(1, middle - 1), middle + 2)))
+        senders = random.choice(np.delete(np.arange(neurons), receiver), degree, replace=False)
+        sign = np.where(random.random(degree) < 0.7, 1.0, -1.0)
+        weights[senders, receiver] = 1.2 / math.sqrt(middle) * sign * np.exp(0.3 * random.standard_normal(degree))
+    return weights
+
+
+def draw_command(
+    random: np.random.Generator, steps: int
+) -> tuple[Int[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+    """Draws a cyclic motor command: forward, reverse, dorsal or ventral turn, and again, each for a random time.
+
+    Returns:
+      The state of each integration step, and the seconds since it began.
+    """
+    shortest, mean = np.array([6.0, 4.0, 2.5]), np.array([20.0, 11.0, 4.0])  # Seconds: forward, reverse, turn.
+    cycles = math.ceil((steps * TIME_STEP + 20.0) / shortest.sum()) + 1  # Enough if every bout is the shortest.
+    dwell = shortest + (mean - shortest) * random.standard_exponential((cycles, 3))
+    turns = np.where(random.random(cycles) < 0.55, VENTRAL, DORSAL)
+    sequence = np.stack([np.full(cycles, FORWARD), np.full(cycles, REVERSE), turns], axis=1).ravel()
+    ends = np.cumsum(dwell.ravel())
+    times = np.arange(steps) * TIME_STEP + random.uniform(0.0, 20.0)
+    bout = np.searchsorted(ends, times, side="right")
+    return sequence[bout], times - np.concatenate([[0.0], ends])[bout]
+
+
+def draw_worm(
+    random: np.random.Generator,
+    wiring: Float[np.ndarray, "sender receiver"],
+    coupling: Float[np.ndarray, "state neuron"],
+) -> Worm:
+    """Draws one worm around the shared wiring and coupling; adds the unidentified neurons, which only listen."""
+    named = wiring.shape[0]
+    neurons = named + UNIDENTIFIED
+    normal = random.standard_normal
+    weights = np.zeros((neurons, neurons))
+    weights[:named, :named] = wiring * np.exp(SPREAD["weights (log)"] * normal((named, named)))
+    listens = random.random((named, UNIDENTIFIED)) < min(1.0, 3 / named)
+    weights[:named, named:] = 0.8 * listens * normal((named, UNIDENTIFIED))
+    own = coupling * np.exp(SPREAD["coupling (log)"] * normal(named)) + SPREAD["coupling"] * normal((4, named)) * (
+        coupling != 0
+    )
+    coupled = np.concatenate([own, 0.3 * normal((4, UNIDENTIFIED))], axis=1)
+    heard = np.where(random.random(neurons) < DEAF, 0.15, 1.0)  # Some neurons hear next to nothing.
+    return Worm(
+        weights=weights * heard,
+        coupling=coupled * heard,
+        loading=SPREAD["loading"] * normal(neurons),
+        bias=SPREAD["bias"] * normal(neurons),
+        rate_time=0.5 * np.exp(0.3 * normal(neurons)),
+        calcium_time=1.5 * np.exp(0.25 * normal(neurons)),
+        gain=np.exp(SPREAD["gain (log)"] * normal(neurons)),
+        offset=0.1 * normal(neurons),
+        noise=SPREAD["noise"] * np.exp(0.4 * normal(neurons)),
+        drift=SPREAD["drift"] * normal((2, neurons)),
+    )
+
+
+def _simulate_batch(drawn, commands, randoms) -> Float[np.ndarray, "worm step neuron"]:
+    """The fluorescence of all worms, before observation noise, at every integration step."""
+    drives = np.stack([_drive_neurons(worm, *command) for worm, command in zip(drawn, commands, strict=True)])
+    _, steps, neurons = drives.shape
+    shocks = np.stack([random.standard_normal((steps, neurons + 1), np.float32) for random in randoms])
+    batch = Worm(*(jnp.asarray(np.stack(values), jnp.float32) for values in zip(*drawn, strict=True)))
+    return np.asarray(_fluoresce(batch, jnp.asarray(drives, jnp.float32), jnp.asarray(shocks)), np.float64)
+
+
+def _drive_neurons(worm, states, since):
+    """Input of each neuron [step, neuron]: the command overshoots in a reversal, ramps up in a forward run."""
+    strength = np.where(states == REVERSE, 0.8 + 0.6 * np.exp(-since / 4.0), 1.0)
+    strength = np.where(states == FORWARD, 1.0 - 0.7 * np.exp(-since / 6.0), strength)
+    return worm.coupling[states] * strength[:, None] + worm.bias
+
+
+@jax.jit
+@jax.vmap
+def _fluoresce(worm, drive, shocks):
+    """dF/F before noise [step, neuron]: calcium, saturating, by the worm's gains, with offset and bleaching's rest."""
+    calcium = _integrate(worm, drive, shocks[:, :-1], shocks[:, -1])
+    saturated = calcium * (1.0 + HALF_SATURATION) / (calcium + HALF_SATURATION)
+    time = jnp.linspace(0.0, 1.0, calcium.shape[0])[:, None]
+    drift = worm.drift[0] * jnp.exp(-4.0 * time) + worm.drift[1] * jnp.sin(2.0 * jnp.pi * time)
+    return worm.gain * saturated + worm.offset + drift
+
+
+def _integrate(worm, drive, shocks, slow_shocks, slow_time=15.0):
+    """Calcium [step, neuron] by Euler-Maruyama steps of rates, calcium and the distractor that neurons share."""
+    rate_noise = SPREAD["process"] * math.sqrt(TIME_STEP)
+    slow_noise = math.sqrt(2.0 * TIME_STEP / slow_time)  # A standard deviation of one at rest.
+
+    def step(carry, inputs):
+        rate, calcium, slow = carry
+        push, shock, slow_shock = inputs
+        target = jnp.tanh(rate @ worm.weights + push + worm.loading * slow)
+        new_rate = rate + TIME_STEP * (target - rate) / worm.rate_time + rate_noise * shock
+        new_calcium = calcium + TIME_STEP * (jax.nn.softplus(3.0 * rate) / 3.0 - calcium) / worm.calcium_time
+        new_slow = slow * (1.0 - TIME_STEP / slow_time) + slow_noise * slow_shock
+        return (new_rate, new_calcium, new_slow), new_calcium
+
+    rest = jnp.zeros_like(worm.bias)
+    _, calcium = jax.lax.scan(step, (rest, rest, jnp.zeros(())), (drive, shocks, slow_shocks))
+    return calcium
+
+
+def _record_worm(seed, number, names, worm, states, fluorescence, random) -> Recording:
+    """Films a simulated worm: its own frame rate, observation noise, order of neurons and names that were found."""
+    frame_rate = random.uniform(*FRAME_RATES)
+    steps = len(states)
+    times = np.arange(math.floor((steps - 1) * TIME_STEP * frame_rate)) / frame_rate
+    before = (times / TIME_STEP).astype(int)
+    share = (times / TIME_STEP - before)[:, None]
+    traces = (1.0 - share) * fluorescence[before] + share * fluorescence[before + 1]
+    traces = traces + worm.noise * random.standard_normal(traces.shape)
+    found, candidates = _name_neurons(seed, number, names, random)
+    order = random.permutation([k for k in range(traces.shape[1]) if candidates[k] != NOT_SEEN])
+    traces = traces[:, order]
+    motor_state = _score_states(states[before], frame_rate, random)
+    velocity = _smooth(np.array(VELOCITIES)[states], 0.7)[before] + 0.01 * random.standard_normal(len(before))
+    return Recording(
+        study="simulated",
+        worm=f"simulated-{number + 1:02d}",
+        traces=traces,
+        times=times,
+        neuron_names=tuple(found[k] for k in order),
+        ambiguous_names=tuple(candidates[k] for k in order),
+        motor_state=motor_state,
+        state_names=STATE_NAMES,
+        derivatives=savgol_filter(traces, 15, 2, deriv=1, delta=1.0 / frame_rate, axis=0),
+        behavior={"velocity": velocity},
+        source="simulation",
+    )
+
+
+def _smooth(values, seconds):
+    """A causal first-order low-pass at the integration step, at rest at the first value."""
+    keep = math.exp(-TIME_STEP / seconds)
+    return lfilter([1.0 - keep], [1.0, -keep], values, zi=[keep * values[0]])[0]
+
+
+def _name_neurons(seed, number, names, random):
+    """The name found for each neuron or None, and its candidate names; a neuron not seen has NOT_SEEN."""
+    found: list[str | None] = [*names, *(None,) * UNIDENTIFIED]
+    candidates: list[tuple[str, ...]] = [()] * len(found)
+    elusive = np.random.default_rng([seed]).permutation(len(names))[: len(names) // 3]
+    if number % 2 and len(elusive):
+        missed = int(elusive[number // 2 % len(elusive)])
+        ambiguous = number // 2 % 2 == 1
+        candidates[missed] = (names[missed], random.choice(AMBIGUOUS_NAMES)[0]) if ambiguous else NOT_SEEN
+        found[missed] = None
+    doubtful = len(names) + random.integers(UNIDENTIFIED)
+    candidates[doubtful] = AMBIGUOUS_NAMES[random.integers(len(AMBIGUOUS_NAMES))]
+    return found, candidates
+
+
+def _score_states(states, frame_rate, random):
+    """Motor states as scored: none for the first second, nor for three seconds somewhere."""
+    scored = states.astype(np.int32)
+    scored[: math.ceil(frame_rate)] = UNSCORED
+    start = random.integers(len(scored))
+    scored[start : start + math.ceil(3 * frame_rate)] = UNSCORED
+    return scored
+
+
+def _check_arguments(seed, worms, minutes, names):
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"simulated worms, field 'seed': found {seed!r}, expected a whole number from 0")
+    if not isinstance(worms, int | np.integer) or worms < 1:
+        raise InputError(f"simulated worms, field 'worms': found {worms!r}, expected a whole number from 1")
+    if not 0.25 <= minutes <= 600:
+        raise InputError(f"simulated worms, field 'minutes': found {minutes!r}, expected 0.25 to 600")
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f"simulated worms, field 'neurons': found {names!r}, expected one name or more")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"simulated worms, field 'neurons': found {twice[0]} twice, expected each name once")
+
+
+def _check_wiring(wiring, neurons):
+    weights = np.asarray(wiring, np.float64)
+    if weights.shape != (neurons, neurons) or not np.isfinite(weights).all():
+        found = f"found shape {weights.shape}" if np.isfinite(weights).all() else "found a value that is not finite"
+        expected = f"expected finite weights [sender, receiver] of shape {(neurons, neurons)}"
+        raise InputError(f"simulated worms, field 'wiring': {found}, {expected}")
+    if np.diag(weights).any():
+        raise InputError("simulated worms, field 'wiring': found an edge from a neuron to itself, expected none")
+    return weights

@@ -1,10 +1,13 @@
 """A user's mistake on the command line is one line on stderr, and exit code 2."""
 
+import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
 
+ROOT = pathlib.Path(__file__).parents[1]
 PROGRAM = """
 from absl import flags
 from wormjax.command_line import define_config, run
@@ -39,8 +42,8 @@ def run_program(tmp_path):
     (tmp_path / "broken.py").write_text("import nothing_of_this_name")
 
     def run(*arguments):
-        command = [sys.executable, "program.py", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        command, environment = [sys.executable, "program.py", *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
 
     return run
 

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tracemalloc
 
 import h5py
 import hypothesis.extra.numpy as arrays
@@ -78,7 +79,7 @@ def make(worm="w", study="s"):
     return Recording(study, worm, traces, np.arange(10.0), ("AVAL", None))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
 @given(st.tuples(recordings("one"), recordings("two")))
 def test_the_round_trip_is_exact(tmp_path_factory, worms):
     path = tmp_path_factory.mktemp("container") / "worms.h5"
@@ -92,6 +93,17 @@ def test_the_round_trip_is_exact(tmp_path_factory, worms):
 def test_more_than_nine_worms_keep_their_order(tmp_path):
     container.write(tmp_path / "a.h5", [make(f"w{k}") for k in range(12)])
     assert [worm.worm for worm in container.read(tmp_path / "a.h5")] == [f"w{k}" for k in range(12)]
+
+
+def test_memory_stays_within_three_times_what_is_returned(tmp_path):
+    traces = np.random.default_rng(0).normal(size=(20_000, 20))
+    worms = [Recording("s", name, traces, np.arange(20_000.0), ("AVAL",) + (None,) * 19) for name in "ab"]
+    container.write(tmp_path / "a.h5", worms)
+    tracemalloc.start()
+    found = container.read(tmp_path / "a.h5")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * sum(worm.traces.nbytes for worm in found)
 
 
 def test_a_folder_of_containers(tmp_path):

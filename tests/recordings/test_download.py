@@ -206,6 +206,15 @@ def test_only_https_is_fetched(address, tmp_path):
         download.fetch_file(address, str(tmp_path / "a"))
 
 
+def test_a_folder_in_the_files_place(server, tmp_path):
+    (tmp_path / "a.bin").mkdir()
+    with pytest.raises(InputError, match="found a folder"):
+        download.fetch_file(f"{server.url}/a.bin", str(tmp_path / "a.bin"))
+    (tmp_path / "b").write_text("")
+    with pytest.raises(InputError, match="cannot make"):
+        download.fetch_file(f"{server.url}/a.bin", str(tmp_path / "b" / "a.bin"))
+
+
 def test_a_redirection_is_followed_here_and_nowhere_insecure(server, tmp_path):
     server.files["b.bin"] = b"content"
     server.moved = {"a.bin": "/b.bin", "bad.bin": "ftp://127.0.0.1/x"}
@@ -292,7 +301,7 @@ def test_the_program(nichols, tmp_path):
     assert f"--config.data.path={tmp_path / 'n'}" in done.stdout
     assert "cite:    Nichols ALA" in done.stdout
     assert "licence: " in done.stdout
-    nichols.files.clear()
+    nichols.short.add("n2_prelet.mat")
     failed = run_program("--study=nichols2017", f"--folder={tmp_path / 'm'}", f"--base_url={nichols.url}")
     assert failed.returncode == 2
     assert failed.stderr.startswith("error: ")

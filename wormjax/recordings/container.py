@@ -24,7 +24,7 @@ Format, version 1 (a file may as well be written by MATLAB, R or Julia; lengths 
       state_names           optional strings [state]
       derivatives           optional floating point [frame, neuron]
       behavior/<name>       optional floating point [frame]
-      stretches             optional integers [stretch, 2]: start and stop of uninterrupted frames, from 0, stop excluded
+      stretches             optional integers [stretch, 2]: start and stop of uninterrupted frames, stop excluded
 
 Strings are UTF-8. What was written is read back exactly, but for `source`, which names the container.
 """

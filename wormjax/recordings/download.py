@@ -1,8 +1,8 @@
 """Fetches the public recordings that third_party/ lists, and leaves nothing behind when it fails.
 
-A manifest, third_party/<study>/manifest.json, has `study`, `title`, `home`, `licence`, `citation` and `files`. A file has
-`file` (its path in the folder), `address`, `size` in bytes and `sha256`, both null where nobody has checked them. An
-archive (zip) has besides `unpack` and `unpack_optional`, the names to take out of it, and `unpack_limit` in bytes.
+A manifest, third_party/<study>/manifest.json, has `study`, `title`, `home`, `licence`, `citation` and `files`. A file
+has `file` (its path in the folder), `address`, `size` in bytes and `sha256`, both null where nobody has checked them.
+An archive (zip) has besides `unpack` and `unpack_optional`, the names to take out of it, and `unpack_limit` in bytes.
 """
 
 import contextlib
@@ -79,6 +79,8 @@ def fetch_file(address: str, target: str, size: int | None = None, sha256: str |
     Raises:
       InputError: the address cannot be had, or what came is not the file.
     """
+    if os.path.isdir(target):
+        raise InputError(f"{target}: found a folder, expected a file or nothing")
     if os.path.exists(target) and describe_damage(target, size, sha256) is None:
         return target
     check_address(address)
@@ -88,18 +90,22 @@ def fetch_file(address: str, target: str, size: int | None = None, sha256: str |
         try:
             pooch.get_logger().setLevel("WARNING")
             fetched = pooch.retrieve(address, known_hash=None, fname=name, path=temporary, downloader=stream)
+            damage = describe_damage(fetched, size, sha256)
+            if damage:
+                raise InputError(f"{address}: {damage}; nothing was kept")
+            os.replace(fetched, target)
         except (requests.RequestException, OSError) as error:
             raise InputError(f"{address}: the download of {name} failed ({error}); run it again") from None
-        damage = describe_damage(fetched, size, sha256)
-        if damage:
-            raise InputError(f"{address}: {damage}; nothing was kept")
-        os.replace(fetched, target)
     return target
 
 
 def describe_damage(path: str, size: int | None = None, sha256: str | None = None) -> str | None:
     """What is wrong with a downloaded file, in half a sentence, or None: size, checksum, opens as HDF5 or zip."""
-    found = os.path.getsize(path)
+    try:
+        found = os.path.getsize(path)
+        open(path, "rb").close()
+    except OSError as error:
+        return f"found a file that cannot be read ({error.strerror})"
     if size is not None and found != size:
         return f"found {found:,} bytes, expected {size:,}"
     if sha256 is not None and pooch.file_hash(path, alg="sha256") != sha256.lower():
@@ -117,7 +123,10 @@ def describe_damage(path: str, size: int | None = None, sha256: str | None = Non
 
 def check_address(address: str) -> None:
     """Only https is fetched; http only from this machine."""
-    parts = urllib.parse.urlsplit(address)
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError as error:
+        raise InputError(f"{address}: found no address ({error}), expected https") from None
     local = parts.scheme == "http" and parts.hostname in LOCAL_HOSTS
     if not parts.hostname or not (parts.scheme == "https" or local):
         raise InputError(f"{address}: found an address of type {parts.scheme!r}, expected https")
@@ -140,7 +149,8 @@ def stream_to_file(address: str, output: str | os.PathLike, _pooch: Any = None, 
             if response.status_code != 200:
                 status = f"{response.status_code} ({response.reason})"
                 raise InputError(f"{address}: found HTTP status {status}, expected 200 and the file {name}")
-            announced = int(response.headers.get("Content-Length", -1))
+            length = response.headers.get("Content-Length", "")
+            announced = int(length) if length.isdecimal() else -1
             written = _write_body(response, output, announced, name)
     if announced >= 0 and written != announced:
         raise InputError(f"{address}: found {written:,} bytes of {name}, expected {announced:,}; run it again")
@@ -151,7 +161,7 @@ def _write_body(response: requests.Response, output: str | os.PathLike, announce
     written = 0
     with (
         open(output, "wb") as stream,
-        tqdm.tqdm(total=total, desc=name, unit="B", unit_scale=True, leave=False) as bar,
+        tqdm.tqdm(total=total, desc=name, unit="B", unit_scale=True, leave=False, disable=None) as bar,
     ):
         for block in response.iter_content(CHUNK):
             written += stream.write(block)

@@ -1,0 +1,75 @@
+"""The best decoders of the motor state that we know, on worms never seen; on simulated worms unless told otherwise."""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The config of `python -m experiments.generalize --config=configs/generalize.py`."""
+    config = ml_collections.ConfigDict()
+    config.seed = 0  # The first of `seeds` seeds.
+    config.seeds = 3
+
+    config.data = ml_collections.ConfigDict()
+    config.data.study = "simulated"  # Or kato2015, nichols2017, dag2023, container.
+    config.data.path = ""  # File or folder as downloaded.
+    config.data.test_study = ""  # Of another study, for protocol.name "cross_study".
+    config.data.test_path = ""
+    config.data.neurons = "shared"  # Identified in all worms; or names, "AVAL,AVAR,...".
+    config.data.states = "four"  # reverse, forward, dorsal turn, ventral turn; or "two": reverse, forward.
+    config.data.inputs = ("trace", "smoothed_derivative")
+    config.data.derivative_seconds = (5.0,)
+    config.data.scaling = "zscore"  # Or minmax, none, calibration (by the first minutes, which are not scored).
+    config.data.calibration_seconds = 180.0
+    config.data.frame_rate = 0.0  # Hertz; 0 keeps each worm's own frames.
+    config.data.simulation = ml_collections.ConfigDict({"seed": 0, "worms": 3, "minutes": 10.0})
+
+    config.protocol = ml_collections.ConfigDict()
+    config.protocol.name = "subsets"  # Or leave_one_worm_out, same_worm, cross_study.
+    config.protocol.train_counts = ()  # Numbers of training worms; () takes all.
+
+    config.split = ml_collections.ConfigDict()  # Of the training worms' frames.
+    config.split.block = 192
+    config.split.gap = 16
+    config.split.validation_fraction = 0.2
+    config.split.test_fraction = 0.3  # For same_worm alone.
+
+    config.baselines = ("logistic_regression", "logistic_regression_context", "lda", "lda_context")
+    config.models = ("mlp", "recurrent", "temporal_convolution", "nri_graph")
+    config.model = ml_collections.ConfigDict()
+    config.model.mlp = ml_collections.ConfigDict({"hidden": 64})
+    config.model.recurrent = ml_collections.ConfigDict({"hidden": 24, "cell": "gru"})
+    config.model.temporal_convolution = ml_collections.ConfigDict({"channels": 32})
+    config.model.nri_graph = ml_collections.ConfigDict({"channels": 32})
+
+    config.train = ml_collections.ConfigDict()
+    config.train.steps = 400
+    config.train.epochs = 0  # Instead of steps: passes over each run's own windows.
+    config.train.steps_per_chunk = 50
+    config.train.window_frames = 64
+    config.train.window_stride = 1
+    config.train.batch_windows = 16
+    config.train.decode_whole = False  # Decode a recording at once, not in windows as long as those of training.
+    config.train.learning_rate = 3e-3
+    config.train.weight_decay = 1e-2
+    config.train.schedule = "cosine"
+    config.train.patience = 10  # Validations; for schedule "plateau".
+    config.train.clip_norm = 1.0
+    config.train.average_decay = 0.99
+    config.train.keep_best = True
+    config.train.dropout = 0.3
+    config.train.label_smoothing = 0.0
+    config.train.class_balance = 0.0
+    config.train.augment = True
+    config.train.gain = 0.2
+    config.train.offset = 0.3
+    config.train.noise = 0.2
+    config.train.neuron_dropout = 0.1
+    config.train.temperature = 0.5
+    config.train.kl_weight = 0.0
+    config.train.edge_prior = ()
+    config.train.members = 1  # Networks whose probabilities are averaged, each with its own initial parameters.
+    config.train.placement = "single"  # Or "runs", "batch": over several devices.
+    config.train.devices = 0  # 0 takes all.
+    config.train.runs_at_once = 0  # Runs vmapped at a time; 0 takes all (a GPU's choice), 1 is a CPU's.
+    config.train.checkpoint_seconds = 60.0
+    return config

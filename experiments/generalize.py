@@ -1,0 +1,21 @@
+"""Decodes the motor state of worms never seen: trains every model of a config, writes table and figures.
+
+python -m experiments.generalize --config=configs/generalize.py --workdir=runs/generalize
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from wormjax.command_line import run
+from wormjax.evaluation.generalize import generalize
+
+CONFIG = config_flags.DEFINE_config_file("config", "configs/generalize.py", "What to train and test on.")
+WORKDIR = flags.DEFINE_string("workdir", "runs/generalize", "Folder that receives checkpoints, table and figures.")
+
+
+def main(_):
+    generalize(CONFIG.value, WORKDIR.value)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,89 @@
+"""Linear classifiers of the motor state: what a deep model must beat. Fitted by scikit-learn, kept as two arrays.
+
+Logistic regression and linear discriminant analysis with Ledoit-Wolf shrinkage, each on a frame alone or on the frame
+and its neighbours. Both give softmax(features @ weights + bias), so that one function predicts for both, and a checkpoint
+holds them without a pickle.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import softmax
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+
+NO_CONTEXT, CONTEXT = (0,), (-8, -4, 0, 4, 8)
+
+
+class LinearClassifier(NamedTuple):
+    """softmax(features @ weights + bias), features being the frames at `offsets` beside each other."""
+
+    weights: Float[np.ndarray, "channel state"]
+    bias: Float[np.ndarray, " state"]
+
+
+# Name → (kind, offsets in frames).
+LINEAR_BASELINES = {
+    "logistic_regression": ("logistic", NO_CONTEXT),
+    "logistic_regression_context": ("logistic", CONTEXT),
+    "lda": ("lda", NO_CONTEXT),
+    "lda_context": ("lda", CONTEXT),
+}
+
+
+def stack_context(
+    features: Float[np.ndarray, "frame neuron feature"], valid: Bool[np.ndarray, " frame"], offsets: Sequence[int]
+) -> Float[np.ndarray, "frame channel"]:
+    """The frames at t + offset beside each other; beyond the ends the nearest valid frame stands in."""
+    frames = np.flatnonzero(valid)
+    flat = features.reshape(len(features), -1)
+    if not len(frames):
+        return np.zeros((len(features), flat.shape[1] * len(offsets)))
+    positions = np.arange(len(features))[:, None] + np.asarray(offsets)
+    nearest = frames[np.clip(_nearest(frames, positions), 0, len(frames) - 1)]
+    return flat[nearest].reshape(len(features), -1).astype(np.float64)
+
+
+def _nearest(frames, positions):
+    right = np.clip(np.searchsorted(frames, positions), 1, max(1, len(frames) - 1))
+    left = right - 1
+    if len(frames) == 1:
+        return np.zeros_like(positions)
+    return np.where(np.abs(frames[left] - positions) <= np.abs(frames[right] - positions), left, right)
+
+
+def fit_linear(
+    channels: Float[np.ndarray, "frame channel"], states: Int[np.ndarray, " frame"], count: int, kind: str
+) -> LinearClassifier:
+    """Fits scored frames.
+
+    Args:
+      channels: features of the scored frames of all training worms.
+      states: their states, 0 to count - 1.
+      count: number of states; one that does not occur gets a probability of (almost) zero.
+      kind: "logistic" (L2 penalty 1, scikit-learn's default) or "lda" (shrinkage by Ledoit & Wolf).
+    """
+    present = np.unique(states)
+    weights, bias = np.zeros((channels.shape[1], count)), np.full(count, -1e9)
+    if len(present) == 1:
+        bias[present] = 0.0
+        return LinearClassifier(weights, bias)
+    model = {
+        "logistic": lambda: LogisticRegression(C=1.0, max_iter=2000),
+        "lda": lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+    }[kind]().fit(channels, states)
+    if len(present) == 2:  # scikit-learn keeps one row, for the second class against the first.
+        weights[:, present] = np.stack([np.zeros_like(model.coef_[0]), model.coef_[0]], axis=1)
+        bias[present] = 0.0, model.intercept_[0]
+    else:
+        weights[:, present], bias[present] = model.coef_.T, model.intercept_
+    return LinearClassifier(weights, bias)
+
+
+def predict_linear(
+    classifier: LinearClassifier, channels: Float[np.ndarray, "frame channel"]
+) -> Float[np.ndarray, "frame state"]:
+    """Probability of each state per frame."""
+    return softmax(channels @ classifier.weights + classifier.bias, axis=-1)

@@ -1,0 +1,264 @@
+"""Trains the decoders of a config and decodes worms with them: the steps that experiments are made of.
+
+Every model, deep or linear, is trained into `workdir/models/NAME/checkpoints` and always decoded from there, so that a
+table made right after training and one made from a restored checkpoint are one and the same.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from wormjax.baselines.linear import LINEAR_BASELINES, LinearClassifier, fit_linear, predict_linear, stack_context
+from wormjax.errors import InputError
+from wormjax.evaluation.metrics import score_states
+from wormjax.evaluation.predict import predict_stretches
+from wormjax.evaluation.protocols import Split
+from wormjax.evaluation.results import Row
+from wormjax.features.dataset import Dataset, WormArrays
+from wormjax.features.splits import TEST, TRAINING, VALIDATION
+from wormjax.models.catalog import build_classifier
+from wormjax.recordings.recording import UNSCORED
+from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
+from wormjax.training.loop import train_ensemble
+from wormjax.training.objectives import classification
+from wormjax.training.parallel import DEVICE_AXIS, build_engine
+from wormjax.training.runs import Runs, build_runs, split_stretches
+from wormjax.training.step import Recipe
+
+
+class Group(NamedTuple):
+    """What one row of results is about: a seed and the worms that trained. A group's members are averaged."""
+
+    seed: int
+    split: Split
+
+
+class Decoded(NamedTuple):
+    """One model's output for every group on every stretch of the test dataset."""
+
+    probabilities: Float[np.ndarray, "group stretch frame state"]
+    edges: Float[np.ndarray, "group stretch edge type"] | None
+
+
+def list_groups(config, splits: Sequence[Split]) -> list[Group]:
+    """All groups of an experiment, seeds outermost."""
+    return [Group(seed, split) for seed in list_seeds(config) for split in splits]
+
+
+def list_seeds(config) -> list[int]:
+    """`config.seeds` seeds, from `config.seed` on."""
+    return list(range(config.seed, config.seed + config.seeds))
+
+
+def split_by_seed(config, dataset: Dataset) -> dict[int, Int[np.ndarray, "stretch frame"]]:
+    """Seed → the label of every frame. Only "same_worm" keeps test frames within a worm."""
+    split = config.split
+    test_fraction = split.test_fraction if config.protocol.name == "same_worm" else 0.0
+    return {
+        seed: split_stretches(dataset, split.block, split.gap, split.validation_fraction, test_fraction, seed)
+        for seed in list_seeds(config)
+    }
+
+
+def test_labels(config, dataset: Dataset, groups: Iterable[Group]) -> dict[int, np.ndarray] | None:
+    """Seed → which frames may be seen and scored in a test; None where that is every frame."""
+    if config.protocol.name != "same_worm":
+        return None
+    return {seed: labels == TEST for seed, labels in split_by_seed(config, dataset).items()}
+
+
+def model_folder(workdir: str | os.PathLike, name: str) -> str:
+    """The folder of one model's checkpoints and curves."""
+    return os.path.join(workdir, "models", name)
+
+
+def check_models(config):
+    """Raises InputError for a model or baseline that does not exist, or that has other sizes than the config gives."""
+    for name in config.baselines:
+        if name not in LINEAR_BASELINES:
+            expected = f"expected some of {', '.join(LINEAR_BASELINES)}"
+            raise InputError(f"config field 'baselines': found {name!r}, {expected}")
+    for name in config.models:
+        build_classifier(name, 2, _sizes(config, name))
+    if not (*config.models, *config.baselines):
+        raise InputError("config field 'models': found none, and no baselines either, expected at least one")
+
+
+def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir):
+    """Fits one linear baseline for every group, on all scored frames that are not kept for a test."""
+    kind, offsets = LINEAR_BASELINES[name]
+    with open_checkpoints(os.path.join(model_folder(workdir, name), "checkpoints")) as manager:
+        if manager.latest_step() is not None:
+            return
+        labels = split_by_seed(config, dataset)
+        same_worm = config.protocol.name == "same_worm"
+        fitted: dict[tuple, LinearClassifier] = {}
+        for group in groups:
+            key = (group.split.train, group.seed if same_worm else 0)  # A fit on whole worms has no randomness.
+            if key not in fitted:
+                used = np.isin(labels[group.seed], (TRAINING, VALIDATION)) if same_worm else dataset.arrays.valid
+                channels, states = _stack_scored(dataset, group.split.train, used, offsets)
+                fitted[key] = fit_linear(channels, states, len(dataset.state_names), kind)
+        chosen = [fitted[group.split.train, group.seed if same_worm else 0] for group in groups]
+        stacked = LinearClassifier(*(np.stack(parts) for parts in zip(*chosen, strict=True)))
+        save_state(manager, 0, {"best": stacked._asdict()})
+
+
+def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir, stop_after_chunks=None):
+    """Trains one deep model for every group and member, all runs in one compiled program."""
+    train = config.train
+    module = _build_module(name, config, dataset, parallel=train.placement == "batch")
+    recipe = Recipe(
+        steps_per_chunk=train.steps_per_chunk,
+        schedule=train.schedule,
+        patience=train.patience,
+        average_decay=train.average_decay,
+        keep_best=train.keep_best,
+        clip_norm=train.clip_norm,
+    )
+    objective = classification(
+        module,
+        sizes=dataset.arrays.features.shape[2:],
+        window_frames=train.window_frames,
+        batch_windows=train.batch_windows,
+        augment=train.augment,
+        edge_prior=tuple(train.edge_prior) or None,
+    )
+    runs = build_group_runs(config, dataset, groups)
+    engine = build_engine(
+        objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
+    )
+    return train_ensemble(
+        engine,
+        recipe,
+        dataset.arrays,
+        runs,
+        model_folder(workdir, name),
+        name,
+        train.checkpoint_seconds,
+        stop_after_chunks,
+    )
+
+
+def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
+    """The runs of all groups, `train.members` a group beside each other.
+
+    Raises:
+      InputError: a group without a single training or validation window.
+    """
+    members = config.train.members
+    splits = list(dict.fromkeys(group.split for group in groups))
+    return build_runs(
+        dataset,
+        train_worms=[group.split.train for group in groups for _ in range(members)],
+        seeds=[group.seed for group in groups for _ in range(members)],
+        members=[splits.index(group.split) * members + member for group in groups for member in range(members)],
+        labels=split_by_seed(config, dataset),
+        train=config.train,
+    )
+
+
+def decode_model(name: str, config, train_dataset, dataset: Dataset, groups: Sequence[Group], workdir) -> Decoded:
+    """Restores one model and decodes every stretch of `dataset` with every group.
+
+    Raises:
+      InputError: no checkpoint, a damaged one, or one of other runs.
+    """
+    folder = os.path.join(model_folder(workdir, name), "checkpoints")
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder}: found no checkpoints, expected those of the model {name!r}")
+    with open_checkpoints(folder) as manager:
+        restored = restore_latest(manager)
+    if restored is None:
+        raise InputError(f"{folder}: found no whole checkpoint, expected one")
+    best = restored["best"]
+    count = len(jax.tree.leaves(best)[0])
+    members = 1 if name in LINEAR_BASELINES else config.train.members
+    if count != len(groups) * members:
+        raise InputError(f"{folder}: found {count} runs, expected {len(groups)} groups of {members}")
+    tested = test_labels(config, dataset, groups)
+    parts = []
+    for seed in list_seeds(config):
+        indices = [k for k, group in enumerate(groups) if group.seed == seed]
+        chosen = np.concatenate([np.arange(k * members, (k + 1) * members) for k in indices])
+        variables = jax.tree.map(lambda x, chosen=chosen: x[chosen], best)
+        arrays = dataset.arrays if tested is None else _mask_arrays(dataset.arrays, tested[seed])
+        if name in LINEAR_BASELINES:
+            parts.append(Decoded(_decode_linear(name, variables, arrays), None))
+        else:
+            module = _build_module(name, config, train_dataset)
+            window = 0 if config.train.decode_whole else config.train.window_frames
+            predictions = predict_stretches(module, variables, arrays, window)
+            parts.append(Decoded(*(_average_members(x, members) for x in predictions)))
+    edges = None if parts[0].edges is None else np.concatenate([part.edges for part in parts])
+    return Decoded(np.concatenate([part.probabilities for part in parts]), edges)
+
+
+def score_model(name: str, config, train_dataset, dataset: Dataset, groups, decoded: Decoded) -> list[Row]:
+    """The rows of one model: every group on every test worm of its split, every metric."""
+    rows = []
+    tested = test_labels(config, dataset, groups)
+    for index, group in enumerate(groups):
+        states = dataset.scored_states
+        if tested is not None:
+            states = np.where(tested[group.seed], states, UNSCORED)
+        train_worms = tuple(train_dataset.worms[worm] for worm in group.split.train)
+        for worm in group.split.test:
+            stretches = dataset.stretches_of(worm)
+            probabilities = decoded.probabilities[index, stretches].reshape(-1, len(dataset.state_names))
+            metrics = score_states(probabilities, states[stretches].reshape(-1))
+            rows += [
+                Row(
+                    name,
+                    train_dataset.study,
+                    train_worms,
+                    dataset.study,
+                    dataset.worms[worm],
+                    group.seed,
+                    metric,
+                    value,
+                )
+                for metric, value in metrics.items()
+            ]
+    return rows
+
+
+def _sizes(config, name) -> dict:
+    return dict(config.model.get(name, {}))
+
+
+def _build_module(name, config, dataset, parallel=False):
+    axis_name = DEVICE_AXIS if parallel else None
+    return build_classifier(name, len(dataset.state_names), _sizes(config, name), axis_name)
+
+
+def _stack_scored(dataset, worms, used, offsets):
+    channels, states = [], []
+    for stretch in np.flatnonzero(np.isin(dataset.stretch_worm, worms)):
+        scored = used[stretch] & (dataset.arrays.states[stretch] != UNSCORED)
+        channels.append(stack_context(dataset.arrays.features[stretch], used[stretch], offsets)[scored])
+        states.append(dataset.arrays.states[stretch][scored])
+    return np.concatenate(channels), np.concatenate(states)
+
+
+def _decode_linear(name, variables, arrays: WormArrays):
+    offsets = LINEAR_BASELINES[name][1]
+    channels = [stack_context(*pair, offsets) for pair in zip(arrays.features, arrays.valid, strict=True)]
+    fitted = [LinearClassifier(*pair) for pair in zip(variables["weights"], variables["bias"], strict=True)]
+    return np.stack([np.stack([predict_linear(one, c) for c in channels]) for one in fitted]).astype(np.float32)
+
+
+def _mask_arrays(arrays: WormArrays, tested) -> WormArrays:
+    """The arrays with nothing but the tested frames in them."""
+    valid = arrays.valid & tested
+    return WormArrays(arrays.features * valid[..., None, None], np.where(valid, arrays.states, UNSCORED), valid)
+
+
+def _average_members(values, members):
+    if values is None:
+        return None
+    return values.reshape(len(values) // members, members, *values.shape[1:]).mean(axis=1)

@@ -1,0 +1,42 @@
+"""The experiment of Wang et al. (2021): decode the motor state of worms that no model has seen."""
+
+import os
+from pathlib import Path
+
+from wormjax.evaluation import decoding
+from wormjax.evaluation.materials import Materials, prepare_materials
+from wormjax.evaluation.report import write_report
+from wormjax.training.workdir import claim_workdir, describe_dataset
+
+
+def generalize(config, workdir: str | os.PathLike) -> None:
+    """Trains every model on every split and seed of a config, decodes the worms left out, and reports.
+
+    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
+    trained again; what it had begun is gone on with.
+
+    Raises:
+      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
+    """
+    materials = prepare_materials(config)
+    decoding.check_models(config)
+    groups = decoding.list_groups(config, materials.splits)
+    decoding.build_group_runs(config, materials.dataset, groups)
+    claim_workdir(workdir, config, describe_materials(materials))
+    for name in config.baselines:
+        decoding.train_baseline(name, config, materials.dataset, groups, workdir)
+    for name in config.models:
+        decoding.train_model(name, config, materials.dataset, groups, workdir)
+    decoded = {
+        name: decoding.decode_model(name, config, materials.dataset, materials.test_dataset, groups, workdir)
+        for name in (*config.models, *config.baselines)
+    }
+    write_report(config, materials, groups, decoded, Path(workdir))
+
+
+def describe_materials(materials: Materials) -> dict:
+    """What a workdir remembers of its data: the training dataset, and the other study's where there is one."""
+    description = describe_dataset(materials.dataset)
+    if materials.test_dataset is not materials.dataset:
+        description["test"] = describe_dataset(materials.test_dataset)
+    return description

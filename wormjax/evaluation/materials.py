@@ -1,0 +1,102 @@
+"""A config's worms, ready to train and test on: recordings → datasets → splits."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from wormjax.errors import InputError
+from wormjax.evaluation.protocols import Split, list_splits
+from wormjax.features.dataset import Dataset, build_dataset
+from wormjax.features.neurons import choose_neurons
+from wormjax.features.studies import SIMULATED, open_recordings
+from wormjax.recordings.recording import Recording
+
+
+class Materials(NamedTuple):
+    """Datasets to train and to test on (the same one unless across studies), and the splits of the protocol."""
+
+    dataset: Dataset
+    test_dataset: Dataset
+    splits: tuple[Split, ...]
+
+
+def prepare_materials(config) -> Materials:
+    """Opens and aligns all worms that a config names, before anything is computed or written.
+
+    Raises:
+      InputError: a file, a field or a config that cannot be used.
+    """
+    recordings = open_recordings(config.data.study, config.data.path, config.data.simulation)
+    if config.protocol.name != "cross_study":
+        neurons = choose_neurons(recordings, config.data.neurons)
+        dataset = build(config, recordings, neurons)
+        splits = list_splits(config.protocol.name, len(dataset.worms), train_counts=config.protocol.train_counts)
+        return Materials(dataset, dataset, tuple(splits))
+    test_recordings = open_test_recordings(config)
+    neurons = choose_neurons((*recordings, *test_recordings), config.data.neurons)
+    _check_rates(config, recordings, test_recordings)
+    dataset, test_dataset = build(config, recordings, neurons), build(config, test_recordings, neurons)
+    counts = config.protocol.train_counts
+    splits = list_splits("cross_study", len(dataset.worms), len(test_dataset.worms), counts)
+    return Materials(dataset, test_dataset, tuple(splits))
+
+
+def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) -> tuple[Dataset, tuple[Split, ...]]:
+    """Other recordings for runs that are already trained: the neurons of the training, the worms that are new.
+
+    Args:
+      config: with `data.path` (or, across studies, `data.test_path`) of the recordings to test on.
+      description: of the training data (`workdir.read_description`).
+      train_splits: the splits that the runs were trained on.
+
+    Returns:
+      The dataset, and for each training split the worms that are not among its training worms by name.
+
+    Raises:
+      InputError: recordings that lack a neuron of the training.
+    """
+    cross = config.protocol.name == "cross_study"
+    recordings = (
+        open_test_recordings(config)
+        if cross
+        else open_recordings(config.data.study, config.data.path, config.data.simulation)
+    )
+    dataset = build(config, recordings, choose_neurons(recordings, description["neurons"]))
+    names = description["worms"]
+    splits = []
+    for split in train_splits:
+        trained = () if cross else {names[worm] for worm in split.train}
+        splits.append(Split(split.train, tuple(k for k, worm in enumerate(dataset.worms) if worm not in trained)))
+    return dataset, tuple(splits)
+
+
+def open_test_recordings(config) -> tuple[Recording, ...]:
+    """The other study's worms; a simulated one has a seed of its own, so that its worms are others."""
+    simulation = config.data.simulation
+    if not config.data.test_study:
+        raise InputError("config field 'data.test_study': found none, expected a study for protocol 'cross_study'")
+    if config.data.test_study == SIMULATED:
+        simulation = simulation.copy_and_resolve_references()
+        simulation.seed += 1
+    return open_recordings(config.data.test_study, config.data.test_path, simulation)
+
+
+def build(config, recordings: Sequence[Recording], neurons: Sequence[str]) -> Dataset:
+    """The dataset of a config's `data` section."""
+    data = config.data
+    return build_dataset(
+        recordings,
+        neurons,
+        inputs=data.inputs,
+        scaling=data.scaling,
+        calibration_seconds=data.calibration_seconds,
+        derivative_seconds=data.derivative_seconds,
+        frame_rate=data.frame_rate,
+        state_set=data.states,
+    )
+
+
+def _check_rates(config, recordings, test_recordings):
+    rates = [recording.frame_rate for recording in (*recordings, *test_recordings)]
+    if not config.data.frame_rate and max(rates) > 1.25 * min(rates):
+        found = f"found 0 (none) with worms recorded at {min(rates):.2f} to {max(rates):.2f} Hz"
+        raise InputError(f"config field 'data.frame_rate': {found}, expected a common rate, such as {min(rates):.2f}")

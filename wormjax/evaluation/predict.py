@@ -1,0 +1,62 @@
+"""Decodes whole recordings with the trained runs of an ensemble."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wormjax.features.dataset import WormArrays
+
+
+class Predictions(NamedTuple):
+    """Host arrays; `edges` is None where the model infers no graph."""
+
+    probabilities: Float[np.ndarray, "run stretch frame state"]
+    edges: Float[np.ndarray, "run stretch edge type"] | None
+
+
+def predict_stretches(module: nn.Module, variables: Any, data: WormArrays, window_frames: int) -> Predictions:
+    """Probabilities of each state per frame, for every run (stacked variables) on every stretch.
+
+    A stretch is decoded in windows of the length that the model was trained on, half a window apart, and the windows'
+    probabilities are averaged with weights that fall towards a window's ends, where it lacks context on one side.
+    `window_frames` 0 decodes each stretch at once. The graph is the mean of the windows' edge probabilities.
+    """
+    frames = data.valid.shape[1]
+    length = min(window_frames or frames, frames)
+    starts = jnp.asarray(_window_starts(frames, length))
+
+    def decode_stretch(variables, stretch):
+        return _decode(module, variables, stretch, starts, length)
+
+    def decode_run(variables):
+        return jax.lax.map(partial(decode_stretch, variables), data)
+
+    probabilities, edges = jax.jit(lambda stacked: jax.lax.map(decode_run, stacked))(variables)
+    return Predictions(np.asarray(probabilities), None if edges is None else np.asarray(edges))
+
+
+def _window_starts(frames: int, length: int) -> np.ndarray:
+    step = max(1, length // 2)
+    return np.unique(np.minimum(np.arange(0, frames, step), frames - length))
+
+
+def _decode(module, variables, stretch: WormArrays, starts: Array, length: int):
+    cut = jax.vmap(lambda values, start: jax.lax.dynamic_slice_in_dim(values, start, length), in_axes=(None, 0))
+    features, valid = cut(stretch.features, starts), cut(stretch.valid, starts)
+    decoding = module.apply(variables, features, valid, None)
+    position = jnp.arange(length)
+    weights = jnp.minimum(position + 1, length - position).astype(jnp.float32)
+    where = starts[:, None] + position
+    total = jnp.zeros((len(stretch.valid), decoding.logits.shape[-1]))
+    total = total.at[where].add(jax.nn.softmax(decoding.logits) * weights[:, None])
+    covered = jnp.zeros(len(stretch.valid)).at[where].add(weights)
+    probabilities = total / covered[:, None]
+    if decoding.edge_logits is None:
+        return probabilities, None
+    share = valid.sum(axis=1)[:, None, None] / jnp.maximum(valid.sum(), 1)
+    return probabilities, (jax.nn.softmax(decoding.edge_logits) * share).sum(axis=0)

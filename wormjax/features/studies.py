@@ -1,0 +1,32 @@
+"""Opens the recordings that a config names: a study's files, or simulated worms."""
+
+import os
+
+from wormjax.errors import InputError
+from wormjax.recordings.catalog import open_study
+from wormjax.recordings.recording import Recording
+from wormjax.simulation.worms import simulate_worms
+
+SIMULATED = "simulated"
+DATA_DIR_VARIABLE = "WORMJAX_DATA_DIR"
+
+
+def open_recordings(study: str, path: str, simulation) -> tuple[Recording, ...]:
+    """The worms of one study.
+
+    Args:
+      study: "simulated", or a name of wormjax.recordings.catalog.
+      path: the file or folder as downloaded; "" stands for the study's folder in `WORMJAX_DATA_DIR`.
+      simulation: the config's `data.simulation` (seed, worms, minutes).
+
+    Raises:
+      InputError: no path, an unknown study, or files that cannot be used.
+    """
+    if study == SIMULATED:
+        return simulate_worms(simulation.seed, simulation.worms, simulation.minutes).recordings
+    if not path and os.environ.get(DATA_DIR_VARIABLE):
+        path = os.path.join(os.environ[DATA_DIR_VARIABLE], study)
+    if not path:
+        expected = f"expected the file or folder of {study} (or {DATA_DIR_VARIABLE} set to the folder above it)"
+        raise InputError(f"config field 'data.path': found none, {expected}")
+    return open_study(study, path)

@@ -1,0 +1,119 @@
+"""Classifiers of the motor state per frame that know nothing of relations between neurons.
+
+All classifiers of the project share one call: features [window, frame, neuron, feature], valid frames [window, frame],
+and `noise` (None when evaluating) go in, a `Decoding` comes out. Context reaches to both sides of a frame: decoding the
+present from a recording is not forecasting.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from wormjax.models.layers import Noise, TemporalConvolution, drop_channels, mask_frames, stack_frames
+
+
+class Decoding(NamedTuple):
+    """What a classifier says of its windows; `edge_logits` is None where no graph is inferred."""
+
+    logits: Float[Array, "window frame state"]
+    edge_logits: Float[Array, "window edge type"] | None = None
+
+
+def flatten_neurons(features: Float[Array, "window frame neuron feature"]) -> Float[Array, "window frame channel"]:
+    """All neurons' features beside each other."""
+    return features.reshape(*features.shape[:2], -1)
+
+
+class TemporalReadOut(nn.Module):
+    """Channels → motor state: dilated convolutions with residual connections, dropout of channels in front of each."""
+
+    states: int
+    channels: int
+    kernel: int
+    dilations: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, values: Float[Array, "window frame channel"], valid: Bool[Array, "window frame"], noise):
+        values = nn.elu(nn.Dense(self.channels)(drop_channels(values, noise, 0)))
+        for layer, dilation in enumerate(self.dilations):
+            values = mask_frames(values, valid)
+            update = TemporalConvolution(self.channels, self.kernel, dilation)(drop_channels(values, noise, layer + 1))
+            values = values + nn.elu(update)
+        return nn.Dense(self.states)(drop_channels(values, noise, len(self.dilations) + 1))
+
+
+class TemporalConvolutionClassifier(nn.Module):
+    """A temporal convolution over all neurons at once."""
+
+    states: int
+    channels: int = 32
+    kernel: int = 5
+    dilations: tuple[int, ...] = (1, 2, 4)
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Float[Array, "window frame neuron feature"],
+        valid: Bool[Array, "window frame"],
+        noise: Noise | None = None,
+    ) -> Decoding:
+        values = flatten_neurons(features)
+        return Decoding(TemporalReadOut(self.states, self.channels, self.kernel, self.dilations)(values, valid, noise))
+
+
+class MlpClassifier(nn.Module):
+    """Two hidden layers on a frame and its neighbours at `offsets` frames."""
+
+    states: int
+    hidden: int = 64
+    offsets: tuple[int, ...] = (-8, -4, 0, 4, 8)
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Float[Array, "window frame neuron feature"],
+        valid: Bool[Array, "window frame"],
+        noise: Noise | None = None,
+    ) -> Decoding:
+        values = stack_frames(mask_frames(flatten_neurons(features), valid), self.offsets)
+        for layer in range(2):
+            values = nn.elu(nn.Dense(self.hidden)(drop_channels(values, noise, layer)))
+        return Decoding(nn.Dense(self.states)(drop_channels(values, noise, 2)))
+
+
+class RecurrentClassifier(nn.Module):
+    """A GRU or LSTM over the frames in both directions."""
+
+    states: int
+    hidden: int = 32
+    cell: str = "gru"  # or "lstm"
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Float[Array, "window frame neuron feature"],
+        valid: Bool[Array, "window frame"],
+        noise: Noise | None = None,
+    ) -> Decoding:
+        values = nn.elu(nn.Dense(self.hidden)(drop_channels(flatten_neurons(features), noise, 0)))
+        forward = self._run("forward", values, valid)
+        backward = self._run("backward", values[:, ::-1], valid[:, ::-1])[:, ::-1]
+        values = drop_channels(jnp.concatenate([forward, backward], axis=-1), noise, 1)
+        return Decoding(nn.Dense(self.states)(values))
+
+    def _run(self, name, values, valid):
+        cell = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}[self.cell](self.hidden, name=name)
+        start = jnp.zeros((len(values), self.hidden))
+        carry = (start, start) if self.cell == "lstm" else start
+        scan = nn.scan(_masked_step, variable_broadcast="params", split_rngs={"params": False}, in_axes=1, out_axes=1)
+        return scan(cell, carry, (values, valid))[1]
+
+
+def _masked_step(cell, carry, inputs):
+    """One frame; where there is none, the state returns to zero, as before the first frame."""
+    values, valid = inputs
+    carry, output = cell(carry, values)
+    return jax.tree.map(lambda state: state * valid[:, None], carry), output * valid[:, None]

@@ -1,0 +1,35 @@
+"""Sampling of discrete edge types with gradients: the Gumbel-softmax (Jang et al. 2017; Maddison et al. 2017)."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+def sample_edges(
+    logits: Float[Array, "*batch edge type"],
+    key: PRNGKeyArray,
+    temperature: float | Float[Array, ""] = 0.5,
+    hard: bool = False,
+) -> Float[Array, "*batch edge type"]:
+    """Draws a relaxed one-hot edge type a edge.
+
+    Args:
+      logits: unnormalised log probabilities of the edge types.
+      temperature: of the softmax; towards 0 the samples are one-hot and their gradients vary more.
+      hard: forward one-hot samples, with the relaxed sample's gradient (straight-through).
+
+    Returns:
+      Samples on the simplex; over many keys their arg max is distributed as softmax(logits).
+    """
+    soft = jax.nn.softmax((logits + jax.random.gumbel(key, logits.shape, logits.dtype)) / temperature)
+    if not hard:
+        return soft
+    one_hot = jax.nn.one_hot(jnp.argmax(soft, axis=-1), logits.shape[-1], dtype=soft.dtype)
+    return one_hot + soft - jax.lax.stop_gradient(soft)
+
+
+def kl_divergence(logits: Float[Array, "*batch edge type"], prior: Float[Array, " type"]) -> Float[Array, " *batch"]:
+    """KL(q || prior) in nats, summed over edges, for q = softmax(logits)."""
+    log_probabilities = jax.nn.log_softmax(logits)
+    difference = log_probabilities - jnp.log(prior)
+    return (jnp.exp(log_probabilities) * difference).sum(axis=(-2, -1))

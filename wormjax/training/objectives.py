@@ -1,0 +1,162 @@
+"""What a train step minimises. An objective is three pure functions of one run; everything else is shared.
+
+`Objective` is all that the loop, the ensembles and the parallel code know of a task, so that classification, neural
+relational inference and forecasting train by the same few functions.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from wormjax.features.dataset import WormArrays
+from wormjax.models.layers import Noise
+from wormjax.models.sampling import kl_divergence
+from wormjax.recordings.recording import UNSCORED
+from wormjax.training.runs import Runs
+
+
+INITIAL = 2**31  # No step has this number, so that initial parameters have a key of their own.
+
+
+class Shard(NamedTuple):
+    """Which part of each batch this device works on; the whole batch on a single one."""
+
+    index: Int[Array, ""] | int = 0
+    count: int = 1
+    axis_name: str | None = None
+
+    def total(self, value):
+        """The sum over the devices that share the batch."""
+        return value if self.axis_name is None else jax.lax.psum(value, self.axis_name)
+
+
+class Objective(NamedTuple):
+    """Functions of one run.
+
+    initialise: run → variables (a flax dictionary with "params" and perhaps "batch_stats").
+    loss: variables, data, run, key, shard → (this shard's part of the loss, (batch_stats, metrics)); parts add up.
+    validate: variables, data, run → (score, metrics); the lower the score the better.
+    """
+
+    initialise: Callable[..., Any]
+    loss: Callable[..., Any]
+    validate: Callable[..., Any]
+
+
+def run_key(run: Runs) -> PRNGKeyArray:
+    """The key that all of a run's randomness grows from."""
+    return jax.random.fold_in(jax.random.key(run.seed[0]), run.seed[1])
+
+
+def draw_windows(
+    windows: Int[Array, "window 2"], count: Int[Array, ""], key: PRNGKeyArray, batch: int
+) -> Int[Array, "batch 2"]:
+    """Draws windows uniformly, with replacement, from the first `count` of a run's table."""
+    return windows[jax.random.randint(key, (batch,), 0, count)]
+
+
+def cut_windows(data: WormArrays, windows: Int[Array, "window 2"], length: int) -> WormArrays:
+    """The features [window, frame, neuron, feature], states and valid frames of windows (stretch, first frame)."""
+
+    def cut(values, window):
+        start = (window[0], window[1], *(0,) * (values.ndim - 2))
+        return jax.lax.dynamic_slice(values, start, (1, length, *values.shape[2:]))[0]
+
+    return jax.tree.map(lambda values: jax.vmap(lambda window: cut(values, window))(windows), data)
+
+
+def augment_features(
+    features: Float[Array, "window frame neuron feature"], keys: PRNGKeyArray, hyper: dict[str, Array]
+) -> Float[Array, "window frame neuron feature"]:
+    """Makes each window look as if it came from another worm: gains, offsets, noise, and neurons not seen.
+
+    `gain`: s.d. of the logarithm of each neuron's gain; `offset`: s.d. of each feature's offset; `noise`: s.d. of the
+    noise added to each value; `neuron_dropout`: probability that a neuron is silent. All in units of scaled features.
+    """
+
+    def augment(key, window):
+        gain_key, offset_key, noise_key, drop_key = jax.random.split(key, 4)
+        neurons, size = window.shape[1:]
+        gain = jnp.exp(hyper["gain"] * jax.random.normal(gain_key, (neurons, 1)))
+        offset = hyper["offset"] * jax.random.normal(offset_key, (neurons, size))
+        noise = hyper["noise"] * jax.random.normal(noise_key, window.shape)
+        kept = jax.random.bernoulli(drop_key, 1.0 - hyper["neuron_dropout"], (neurons, 1))
+        return (window * gain + offset + noise) * kept
+
+    return jax.vmap(augment)(keys, features)
+
+
+def classification(
+    module: nn.Module,
+    sizes: tuple[int, int],
+    window_frames: int,
+    batch_windows: int,
+    augment: bool = True,
+    edge_prior: tuple[float, ...] | None = None,
+) -> Objective:
+    """Cross-entropy of the motor state per frame; label smoothing, class balance, augmentation by hyperparameters.
+
+    `sizes` are the numbers of neurons and features, `module` one of the classifiers of wormjax.models.
+
+    Validation is by the plain negative log-likelihood a frame, so that it compares across hyperparameters. With an
+    `edge_prior` (probability per edge type) the inferred graph pays `kl_weight` times its divergence, nats an edge.
+    """
+
+    def initialise(run):
+        window = jnp.zeros((1, window_frames, *sizes)), jnp.ones((1, window_frames), bool)
+        return module.init(jax.random.fold_in(run_key(run), jnp.uint32(INITIAL)), *window)
+
+    def loss(variables, data, run, key, shard):
+        window_key, noise_key = jax.random.split(key)
+        windows = draw_windows(run.training_windows, run.training_count, window_key, batch_windows)
+        keys = jax.vmap(lambda k: jax.random.fold_in(noise_key, k))(jnp.arange(batch_windows))
+        part = batch_windows // shard.count
+        windows = jax.lax.dynamic_slice_in_dim(windows, shard.index * part, part)
+        keys = jax.lax.dynamic_slice_in_dim(keys, shard.index * part, part)
+        batch = cut_windows(data, windows, window_frames)
+        noise = Noise(
+            jax.vmap(lambda k: jax.random.fold_in(k, 0))(keys), run.hyper["dropout"], run.hyper["temperature"]
+        )
+        features = batch.features
+        if augment:
+            features = augment_features(features, jax.vmap(lambda k: jax.random.fold_in(k, 1))(keys), run.hyper)
+        decoding, updates = module.apply(variables, features, batch.valid, noise, mutable=["batch_stats"])
+        weights = _frame_weights(batch.states, run)
+        total = shard.total(weights.sum())
+        log_likelihood = _log_likelihood(decoding.logits, batch.states, run.hyper["label_smoothing"])
+        value = -(weights * log_likelihood).sum() / jnp.maximum(total, 1e-6)
+        if decoding.edge_logits is not None and edge_prior is not None:
+            divergence = kl_divergence(decoding.edge_logits, jnp.asarray(edge_prior)) / decoding.edge_logits.shape[-2]
+            value += run.hyper["kl_weight"] * divergence.sum() / batch_windows
+        correct = ((decoding.logits.argmax(-1) == batch.states) * (weights > 0)).sum()
+        frames = jnp.maximum(shard.total((weights > 0).sum()), 1)
+        return value, (updates.get("batch_stats", {}), {"loss": value, "accuracy": correct / frames})
+
+    def validate(variables, data, run):
+        batch = cut_windows(data, run.validation_windows, window_frames)
+        used = jnp.arange(len(run.validation_windows)) < run.validation_count
+        decoding = module.apply(variables, batch.features, batch.valid & used[:, None], None)
+        scored = (batch.states != UNSCORED) & used[:, None]
+        log_likelihood = _log_likelihood(decoding.logits, batch.states, 0.0)
+        frames = jnp.maximum(scored.sum(), 1)
+        score = -(scored * log_likelihood).sum() / frames
+        accuracy = (scored * (decoding.logits.argmax(-1) == batch.states)).sum() / frames
+        return score, {"nll": score, "accuracy": accuracy}
+
+    return Objective(initialise, loss, validate)
+
+
+def _frame_weights(states, run):
+    """Weight of each frame in the loss: 0 where unscored, else (inverse class frequency) ** class_balance."""
+    balanced = jnp.maximum(run.class_weights, 1e-6) ** run.hyper["class_balance"]
+    return jnp.where(states == UNSCORED, 0.0, balanced[jnp.maximum(states, 0)])
+
+
+def _log_likelihood(logits, states, smoothing):
+    count = logits.shape[-1]
+    target = jax.nn.one_hot(jnp.maximum(states, 0), count) * (1.0 - smoothing) + smoothing / count
+    return (target * jax.nn.log_softmax(logits)).sum(axis=-1)

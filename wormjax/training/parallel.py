@@ -1,0 +1,158 @@
+"""Where an ensemble runs: one device, or several by pmap over the runs or over each batch.
+
+All that the project knows of pmap is in this file. Whatever the placement, states go in and come out as one stack with
+a leading run axis on the host, so that a checkpoint does not know how many devices wrote it.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wormjax.errors import InputError
+from wormjax.training.objectives import Objective, Shard
+from wormjax.training.step import Recipe, initialise_state, train_chunk
+
+PLACEMENTS = ("single", "runs", "batch")
+DEVICE_AXIS = "device"
+
+
+class Engine(NamedTuple):
+    """The compiled program of an ensemble, and what moves its arrays on and off the devices.
+
+    place_data, place_runs, place_state: host arrays (state and runs stacked by run) → devices.
+    initialise: placed runs → placed state. chunk: placed (state, data, runs) → placed (state, metrics); the old state's
+    buffers are donated. collect: placed state or metrics → host arrays stacked by run.
+    """
+
+    place_data: Callable[[Any], Any]
+    place_runs: Callable[[Any], Any]
+    place_state: Callable[[Any], Any]
+    initialise: Callable[[Any], Any]
+    chunk: Callable[[Any, Any, Any], tuple[Any, Any]]
+    collect: Callable[[Any], Any]
+
+
+def build_engine(
+    objective: Objective,
+    recipe: Recipe,
+    runs: int,
+    placement: str = "single",
+    devices: int = 0,
+    batch: int = 0,
+    runs_at_once: int = 0,
+) -> Engine:
+    """The engine for `runs` runs.
+
+    Args:
+      objective, recipe: what is trained, and how.
+      runs: the number of runs.
+      placement: "single", "runs" (each device trains its share of the runs) or "batch" (each device computes its share
+        of every batch; the model must have been built with `axis_name="device"` if it normalises over the batch).
+      devices: how many of this host's devices; 0 takes all.
+      batch: windows a batch, for the check that "batch" divides it.
+      runs_at_once: runs that are vmapped at a time, the others in turn within the same program; 0 vmaps all. One or
+        a few at a time keep a CPU's caches warm; a GPU wants all.
+
+    Raises:
+      InputError: an unknown placement, more devices than there are, or a batch that does not divide.
+    """
+    if placement not in PLACEMENTS:
+        expected = f"expected one of {', '.join(PLACEMENTS)}"
+        raise InputError(f"config field 'train.placement': found {placement!r}, {expected}")
+    there = jax.local_device_count()
+    if devices > there:
+        raise InputError(
+            f"config field 'train.devices': found {devices}, expected at most {there}, which this host has"
+        )
+    count = devices or there
+    if placement == "batch" and batch % count:
+        raise InputError(f"config field 'train.batch_windows': found {batch}, expected a multiple of {count} devices")
+    if placement == "single" or count == 1:
+        return _single_engine(objective, recipe, runs_at_once)
+    if placement == "runs":
+        return _runs_engine(objective, recipe, runs, count, runs_at_once)
+    return _batch_engine(objective, recipe, count, runs_at_once)
+
+
+def _over_runs(chunk, runs_at_once):
+    """A chunk of one run → a chunk of a stack of runs that share the data."""
+    if not runs_at_once:
+        return jax.vmap(chunk, in_axes=(0, None, 0))
+
+    def mapped(states, data, runs):
+        size = min(runs_at_once, len(runs.seed))
+        size = None if size == 1 else size
+        return jax.lax.map(lambda pair: chunk(pair[0], data, pair[1]), (states, runs), batch_size=size)
+
+    return mapped
+
+
+def _single_engine(objective, recipe, runs_at_once) -> Engine:
+    device = jax.local_devices()[0]
+
+    def chunk(state, data, run):
+        return train_chunk(objective, recipe, state, data, run)
+
+    return Engine(
+        place_data=lambda tree: jax.device_put(tree, device),
+        place_runs=lambda tree: jax.device_put(tree, device),
+        place_state=lambda tree: jax.device_put(tree, device),
+        initialise=jax.jit(jax.vmap(lambda run: initialise_state(objective, recipe, run))),
+        chunk=jax.jit(_over_runs(chunk, runs_at_once), donate_argnums=0),
+        collect=jax.device_get,
+    )
+
+
+def _runs_engine(objective, recipe, runs, count, runs_at_once) -> Engine:
+    """Each device trains runs // count of the runs, rounded up; the last run fills the places left over."""
+    share = -(-runs // count)
+    chosen = np.minimum(np.arange(share * count), runs - 1).reshape(count, share)
+
+    def place(tree):
+        return jax.pmap(lambda part: part, devices=_devices(count))(jax.tree.map(lambda x: np.asarray(x)[chosen], tree))
+
+    def collect(tree):
+        joined = jax.tree.map(lambda x: x.reshape(share * count, *x.shape[2:]), jax.device_get(tree))
+        return jax.tree.map(lambda x: x[:runs], joined)
+
+    def chunk(state, data, run):
+        return train_chunk(objective, recipe, state, data, run)
+
+    return Engine(
+        place_data=lambda tree: _replicate(tree, count),
+        place_runs=place,
+        place_state=place,
+        initialise=jax.pmap(jax.vmap(lambda run: initialise_state(objective, recipe, run)), devices=_devices(count)),
+        chunk=jax.pmap(_over_runs(chunk, runs_at_once), devices=_devices(count), donate_argnums=0),
+        collect=collect,
+    )
+
+
+def _batch_engine(objective, recipe, count, runs_at_once) -> Engine:
+    """Every device holds every run and computes its part of each batch; sums of gradients keep the states equal."""
+
+    def chunk(state, data, run):
+        shard = Shard(jax.lax.axis_index(DEVICE_AXIS), count, DEVICE_AXIS)
+        return train_chunk(objective, recipe, state, data, run, shard)
+
+    initialise = jax.vmap(lambda run: initialise_state(objective, recipe, run))
+    return Engine(
+        place_data=lambda tree: _replicate(tree, count),
+        place_runs=lambda tree: _replicate(tree, count),
+        place_state=lambda tree: _replicate(tree, count),
+        initialise=jax.pmap(initialise, axis_name=DEVICE_AXIS, devices=_devices(count)),
+        chunk=jax.pmap(_over_runs(chunk, runs_at_once), axis_name=DEVICE_AXIS, devices=_devices(count), donate_argnums=0),
+        collect=lambda tree: jax.tree.map(lambda x: np.asarray(x[0]), tree),
+    )
+
+
+def _devices(count):
+    return jax.local_devices()[:count]
+
+
+def _replicate(tree, count):
+    stacked = jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x), (count, *np.shape(x))), tree)
+    return jax.pmap(lambda part: part, devices=_devices(count))(stacked)

@@ -1,0 +1,134 @@
+"""One pure train step and one pure chunk of steps, for a single run; ensembles and devices compose from outside."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from wormjax.training.objectives import Objective, Shard, run_key
+
+SCHEDULES = ("constant", "cosine", "plateau")
+
+
+class TrainState(NamedTuple):
+    """All that a run carries from step to step; no key, since each step's key is made from the run and the step.
+
+    `average` is the exponential moving average of the parameters, which is what is validated and kept: with
+    `average_decay` 0 it is the parameters themselves.
+    """
+
+    step: Int[Array, ""]
+    variables: Any
+    average: Any
+    optimizer_state: Any
+    best: Any
+    best_score: Float[Array, ""]
+    best_step: Int[Array, ""]
+    stale: Int[Array, ""]
+    learning_rate_scale: Float[Array, ""]
+
+
+class Recipe(NamedTuple):
+    """How to train: what shapes the program and is common to all runs.
+
+    Attributes:
+      steps_per_chunk: updates between two validations; Python is touched once a chunk.
+      schedule: of the learning rate: "constant", "cosine" (to zero) or "plateau" (a factor 0.5 after
+        `patience` validations without a better one).
+      average_decay: of the parameters' moving average.
+      keep_best: keep the parameters of the best validation; otherwise the last.
+      clip_norm: largest norm of the gradient; 0 leaves it.
+    """
+
+    steps_per_chunk: int
+    schedule: str = "constant"
+    patience: int = 10
+    average_decay: float = 0.0
+    keep_best: bool = True
+    clip_norm: float = 0.0
+
+
+def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
+    """Adam's direction; learning rate and weight decay differ by run and are applied in `train_step`."""
+    clip = [optax.clip_by_global_norm(recipe.clip_norm)] if recipe.clip_norm else []
+    return optax.chain(*clip, optax.scale_by_adam())
+
+
+def initialise_state(objective: Objective, recipe: Recipe, run) -> TrainState:
+    """The state of one run before its first step."""
+    variables = objective.initialise(run)
+    return TrainState(
+        step=jnp.int32(0),
+        variables=variables,
+        average=variables["params"],
+        optimizer_state=make_optimizer(recipe).init(variables["params"]),
+        best=variables,
+        best_score=jnp.float32(jnp.inf),
+        best_step=jnp.int32(0),
+        stale=jnp.int32(0),
+        learning_rate_scale=jnp.float32(1.0),
+    )
+
+
+def train_step(objective: Objective, recipe: Recipe, state: TrainState, data, run, shard: Shard = Shard()):  # noqa: B008
+    """One update of one run: (state, data, run) → (state, metrics). A run that has done its steps stands still."""
+    key = jax.random.fold_in(run_key(run), state.step)
+    params = state.variables["params"]
+
+    def loss(params):
+        return objective.loss({**state.variables, "params": params}, data, run, key, shard)
+
+    gradients, (batch_stats, metrics) = jax.grad(loss, has_aux=True)(params)
+    gradients, metrics = shard.total(gradients), shard.total(metrics)
+    direction, optimizer_state = make_optimizer(recipe).update(gradients, state.optimizer_state, params)
+    rate = run.hyper["learning_rate"] * state.learning_rate_scale * _schedule(recipe, state.step, run.steps)
+    params = jax.tree.map(lambda p, d: p - rate * (d + run.hyper["weight_decay"] * p * (p.ndim > 1)), params, direction)
+    # Early on the average follows the parameters closely, so that it forgets where they began.
+    decay = jnp.minimum(recipe.average_decay, (1.0 + state.step) / (10.0 + state.step))
+    average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, state.average, params)
+    stepped = state._replace(
+        step=state.step + 1,
+        variables={**state.variables, "params": params} | ({"batch_stats": batch_stats} if batch_stats else {}),
+        average=average,
+        optimizer_state=optimizer_state,
+    )
+    active = state.step < run.steps
+    return jax.tree.map(lambda new, old: jnp.where(active, new, old), stepped, state), metrics
+
+
+def train_chunk(objective: Objective, recipe: Recipe, state: TrainState, data, run, shard: Shard = Shard()):  # noqa: B008
+    """`steps_per_chunk` updates under one scan, then a validation: (state, data, run) → (state, metrics)."""
+
+    def body(state, _):
+        return train_step(objective, recipe, state, data, run, shard)
+
+    active = state.step < run.steps
+    trained, metrics = jax.lax.scan(body, state, length=recipe.steps_per_chunk)
+    candidate = {**trained.variables, "params": trained.average}
+    score, validation = objective.validate(candidate, data, run)
+    metrics = {f"train/{name}": values.mean() for name, values in metrics.items()}
+    metrics |= {f"validation/{name}": value for name, value in validation.items()}
+    kept = _keep_best(recipe, trained, candidate, score)
+    return jax.tree.map(lambda new, old: jnp.where(active, new, old), kept, state), metrics
+
+
+def _keep_best(recipe, state, candidate, score):
+    better = score < state.best_score
+    keep = better if recipe.keep_best else jnp.bool_(True)
+    stale = jnp.where(better, 0, state.stale + 1)
+    halve = (stale >= recipe.patience) if recipe.schedule == "plateau" else jnp.bool_(False)
+    return state._replace(
+        best=jax.tree.map(lambda new, old: jnp.where(keep, new, old), candidate, state.best),
+        best_score=jnp.where(better, score, state.best_score),
+        best_step=jnp.where(keep, state.step, state.best_step),
+        stale=jnp.where(halve, 0, stale),
+        learning_rate_scale=jnp.where(halve, 0.5, 1.0) * state.learning_rate_scale,
+    )
+
+
+def _schedule(recipe, step, steps):
+    if recipe.schedule == "cosine":
+        return 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(step / jnp.maximum(steps, 1), 1.0)))
+    return 1.0

@@ -26,7 +26,8 @@ Format, version 1 (a file may as well be written by MATLAB, R or Julia; lengths 
       behavior/<name>       optional floating point [frame]
       stretches             optional integers [stretch, 2]: start and stop of uninterrupted frames, stop excluded
 
-Strings are UTF-8. What was written is read back exactly, but for `source`, which names the container.
+Strings are UTF-8, of fixed or variable length; fixed is written, since a damaged heap of variable-length strings can
+hang the HDF5 library. What was written is read back exactly, but for `source`, which names the container.
 """
 
 import contextlib
@@ -45,7 +46,6 @@ from wormjax.recordings.recording import Recording, RecordingError
 
 FORMAT = "wormjax recordings"
 VERSION = 1
-_TEXT = h5py.string_dtype("utf-8")
 
 
 def write(path: str | os.PathLike, recordings: Sequence[Recording]) -> None:
@@ -57,7 +57,7 @@ def write(path: str | os.PathLike, recordings: Sequence[Recording]) -> None:
     path = os.fspath(path)
     expect_distinct_studies(recordings, path)
     with write_beside(path) as unfinished, h5py.File(unfinished, "w") as file:
-        file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
+        file.attrs["format"], file.attrs["version"] = _encode([FORMAT], path, "format")[0], VERSION
         digits = len(str(len(recordings)))
         for number, recording in enumerate(recordings, 1):
             _write_worm(file.create_group(f"worm_{number:0{digits}d}"), recording, path)
@@ -110,15 +110,16 @@ def write_beside(path: str) -> Iterator[str]:
 
 
 def _write_worm(group: h5py.Group, recording: Recording, path: str) -> None:
-    texts = {"study": recording.study, "worm": recording.worm, "trace_units": recording.trace_units}
-    for name, text in (texts | {"read_from": recording.source}).items():
-        group.attrs[name] = _check_text(text, path, name)
+    attributes = {"study": recording.study, "worm": recording.worm, "trace_units": recording.trace_units}
+    for name, text in (attributes | {"read_from": recording.source}).items():
+        value = _encode([text], path, name)
+        group.attrs.create(name, value[0], dtype=value.dtype)
     group["traces"], group["times"] = recording.traces, recording.times
-    _write_texts(group, "neuron_names", [name or "" for name in recording.neuron_names], path)
+    group["neuron_names"] = _encode([name or "" for name in recording.neuron_names], path, "neuron_names")
     candidates = [json.dumps(list(names), ensure_ascii=False) for names in recording.ambiguous_names]
-    _write_texts(group, "ambiguous_names", candidates, path)
+    group["ambiguous_names"] = _encode(candidates, path, "ambiguous_names")
     if recording.state_names:
-        _write_texts(group, "state_names", recording.state_names, path)
+        group["state_names"] = _encode(recording.state_names, path, "state_names")
     if recording.motor_state is not None:
         group["motor_state"] = recording.motor_state
     if recording.derivatives is not None:
@@ -126,22 +127,23 @@ def _write_worm(group: h5py.Group, recording: Recording, path: str) -> None:
     for name, values in recording.behavior.items():
         if not name or "/" in name or name == "." or not np.issubdtype(np.asarray(values).dtype, np.number):
             hdf5.fail(path, f"behavior/{name}", "found a name or values that HDF5 cannot hold, expected numbers")
-        group.require_group("behavior")[_check_text(name, path, "behavior")] = np.asarray(values)
+        _encode([name], path, "behavior")  # Raises where it is no text for HDF5.
+        group.require_group("behavior")[name] = np.asarray(values)
     group["stretches"] = np.array(recording.stretches, np.int64)
 
 
-def _write_texts(group: h5py.Group, name: str, texts: Sequence[str], path: str) -> None:
-    group.create_dataset(name, data=[_check_text(text, path, name) for text in texts], dtype=_TEXT)
-
-
-def _check_text(text: str, path: str, field: str) -> str:
-    try:
-        text.encode()
-    except (UnicodeEncodeError, AttributeError):
-        hdf5.fail(path, field, f"found {text!r}, expected text that UTF-8 can hold")
-    if "\0" in text:
-        hdf5.fail(path, field, f"found a NUL character in {text!r}, expected text without")
-    return text
+def _encode(texts: Sequence[str], path: str, field: str) -> np.ndarray:
+    """Strings as an array of fixed length, UTF-8."""
+    for text in texts:
+        try:
+            text.encode()
+        except (UnicodeEncodeError, AttributeError):
+            hdf5.fail(path, field, f"found {text!r}, expected text that UTF-8 can hold")
+        if "\0" in text:
+            hdf5.fail(path, field, f"found a NUL character in {text!r}, expected text without")
+    encoded = [text.encode() for text in texts]
+    dtype = h5py.string_dtype("utf-8", max([1, *map(len, encoded)]))
+    return np.array(encoded, dtype)
 
 
 def _read_file(path: str) -> tuple[Recording, ...]:

@@ -119,6 +119,12 @@ def test_bad_fields_are_named(folder, field, values, words):
     assert all(word in message for word in [str(recording_path(folder)), f"field '{field}'", *words]), message
 
 
+def test_a_damaged_name_of_a_field(folder):
+    path = recording_path(folder)
+    path.write_bytes(path.read_bytes().replace(b"reversal_vec\0", b"reversal_\xff\xfe\xff\0"))
+    assert "field 'behavior/reversal_vec': found no such field" in read_message(folder)
+
+
 def test_labels_of_other_recordings_or_neurons(folder, tmp_path):
     recording_path(folder).rename(recording_path(folder).with_name("2030-data.h5"))
     assert "found no key '2030', expected it among: 2022-01-01-01" in read_message(folder)

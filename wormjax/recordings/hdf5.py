@@ -72,9 +72,10 @@ def _describe_foreign_file(path: str, error: BaseException) -> str:
 
 
 def list_members(group: h5py.Group, field: str) -> list[str]:
-    """The names in a group."""
+    """The names in a group; h5py gives a name that is no UTF-8 as bytes."""
     with guard(group.file.filename, field):
-        return sorted(group.keys())
+        names = list(group.keys())
+    return sorted(name if isinstance(name, str) else name.decode(errors="backslashreplace") for name in names)
 
 
 def get_member(group: Node, name: str, parent: str = "") -> Node:

@@ -33,13 +33,17 @@ def get_config() -> ml_collections.ConfigDict:
     config.split.validation_fraction = 0.2
     config.split.test_fraction = 0.3  # For same_worm alone.
 
+    config.decode = ml_collections.ConfigDict()
+    config.decode.whole = False  # Decode a recording at once, not in windows as long as those of training.
+    config.decode.state_durations = True  # Smooth by the training worms' state durations; every model and baseline.
+
     config.baselines = ("logistic_regression", "logistic_regression_context", "lda", "lda_context")
     config.models = ("mlp", "recurrent", "temporal_convolution", "nri_graph")
     config.model = ml_collections.ConfigDict()
     config.model.mlp = ml_collections.ConfigDict({"hidden": 64})
     config.model.recurrent = ml_collections.ConfigDict({"hidden": 24, "cell": "gru"})
-    config.model.temporal_convolution = ml_collections.ConfigDict({"channels": 32})
-    config.model.nri_graph = ml_collections.ConfigDict({"channels": 32})
+    config.model.temporal_convolution = ml_collections.ConfigDict({"channels": 32, "dilations": (1, 2, 4, 8)})
+    config.model.nri_graph = ml_collections.ConfigDict({"channels": 32, "dilations": (1, 2, 4, 8)})
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 400
@@ -48,7 +52,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.window_frames = 64
     config.train.window_stride = 1
     config.train.batch_windows = 16
-    config.train.decode_whole = False  # Decode a recording at once, not in windows as long as those of training.
     config.train.learning_rate = 3e-3
     config.train.weight_decay = 1e-2
     config.train.schedule = "cosine"

@@ -4,12 +4,11 @@ python -m experiments.generalize --config=configs/generalize.py --workdir=runs/g
 """
 
 from absl import flags
-from ml_collections import config_flags
 
-from wormjax.command_line import run
+from wormjax.command_line import define_config, run
 from wormjax.evaluation.generalize import generalize
 
-CONFIG = config_flags.DEFINE_config_file("config", "configs/generalize.py", "What to train and test on.")
+CONFIG = define_config("configs/generalize.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs/generalize", "Folder that receives checkpoints, table and figures.")
 
 

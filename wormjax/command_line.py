@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import ml_collections
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from wormjax.errors import InputError
@@ -49,6 +49,7 @@ def run(main: Callable[[list[str]], Any]) -> None:
     """
 
     def guarded_main(argv: list[str]) -> Any:
+        logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save.
         try:
             return main(argv)
         except InputError as error:
@@ -99,7 +100,8 @@ def _exit(error: InputError) -> NoReturn:
     sys.exit(EXIT_CODE)
 
 
-def _find_config(argv: Sequence[str], name: str) -> str | None:
+def find_flag(argv: Sequence[str], name: str) -> str | None:
+    """The value that a command line gives a flag, before any flag is defined; None where it does not."""
     for position, argument in enumerate(argv[1:], 1):
         flag, equals, value = argument.lstrip("-").partition("=")
         if argument.startswith("-") and flag == name:
@@ -109,13 +111,13 @@ def _find_config(argv: Sequence[str], name: str) -> str | None:
 
 def _complete_configs(argv: list[str]) -> list[str]:
     """The command line with the default config files written out, before the overrides."""
-    missing = [name for name, default in _DEFAULTS.items() if default and _find_config(argv, name) is None]
+    missing = [name for name, default in _DEFAULTS.items() if default and find_flag(argv, name) is None]
     return argv[:1] + [f"--{name}={_DEFAULTS[name]}" for name in missing] + argv[1:]
 
 
 def _check_overrides(argv: Sequence[str], name: str) -> None:
     """Raises the error of the first override whose field the config has not."""
-    path = _find_config(argv, name)
+    path = find_flag(argv, name)
     if path is None:
         raise InputError(f"--{name}: found none, expected a config file (--{name}=configs/NAME.py)")
     known = list_fields(load_config(path, name))

@@ -1,8 +1,8 @@
 """Linear classifiers of the motor state: what a deep model must beat. Fitted by scikit-learn, kept as two arrays.
 
 Logistic regression and linear discriminant analysis with Ledoit-Wolf shrinkage, each on a frame alone or on the frame
-and its neighbours. Both give softmax(features @ weights + bias), so that one function predicts for both, and a checkpoint
-holds them without a pickle.
+and its neighbours. The penalty of logistic regression is chosen on validation windows of the training worms. Both give
+softmax(features @ weights + bias), so that one function predicts for both and a checkpoint holds them without a pickle.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
+INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1)  # scikit-learn's C, to choose from.
 NO_CONTEXT, CONTEXT = (0,), (-8, -4, 0, 4, 8)
 
 
@@ -55,25 +56,51 @@ def _nearest(frames, positions):
 
 
 def fit_linear(
-    channels: Float[np.ndarray, "frame channel"], states: Int[np.ndarray, " frame"], count: int, kind: str
+    channels: Float[np.ndarray, "frame channel"],
+    states: Int[np.ndarray, " frame"],
+    validation: Bool[np.ndarray, " frame"],
+    count: int,
+    kind: str,
 ) -> LinearClassifier:
     """Fits scored frames.
 
     Args:
       channels: features of the scored frames of all training worms.
       states: their states, 0 to count - 1.
+      validation: the frames on which the penalty is chosen; the final fit uses all.
       count: number of states; one that does not occur gets a probability of (almost) zero.
-      kind: "logistic" (L2 penalty 1, scikit-learn's default) or "lda" (shrinkage by Ledoit & Wolf).
+      kind: "logistic" (L2 penalty) or "lda" (shrinkage by Ledoit & Wolf, which needs no choice).
     """
+    if kind == "lda":
+        return _keep_arrays(LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), channels, states, count)
+    chosen = _choose_penalty(channels, states, validation, count)
+    return _keep_arrays(_logistic(chosen), channels, states, count)
+
+
+def _logistic(inverse_penalty: float) -> LogisticRegression:
+    return LogisticRegression(C=inverse_penalty, max_iter=300, tol=1e-3)
+
+
+def _choose_penalty(channels, states, validation, count) -> float:
+    """The inverse penalty of the least negative log-likelihood on the validation frames."""
+    if not validation.any() or validation.all():
+        return INVERSE_PENALTIES[-1]
+    losses = []
+    for inverse in INVERSE_PENALTIES:
+        fitted = _keep_arrays(_logistic(inverse), channels[~validation], states[~validation], count)
+        predicted = predict_linear(fitted, channels[validation])
+        chosen = predicted[np.arange(len(predicted)), states[validation]]
+        losses.append(-np.log(np.maximum(chosen, 1e-7)).mean())
+    return INVERSE_PENALTIES[int(np.argmin(losses))]
+
+
+def _keep_arrays(model, channels, states, count) -> LinearClassifier:
     present = np.unique(states)
     weights, bias = np.zeros((channels.shape[1], count)), np.full(count, -1e9)
     if len(present) == 1:
         bias[present] = 0.0
         return LinearClassifier(weights, bias)
-    model = {
-        "logistic": lambda: LogisticRegression(C=1.0, max_iter=2000),
-        "lda": lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
-    }[kind]().fit(channels, states)
+    model.fit(channels, states)
     if len(present) == 2:  # scikit-learn keeps one row, for the second class against the first.
         weights[:, present] = np.stack([np.zeros_like(model.coef_[0]), model.coef_[0]], axis=1)
         bias[present] = 0.0, model.intercept_[0]

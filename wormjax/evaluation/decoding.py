@@ -21,6 +21,7 @@ from wormjax.evaluation.results import Row
 from wormjax.features.dataset import Dataset, WormArrays
 from wormjax.features.splits import TEST, TRAINING, VALIDATION
 from wormjax.models.catalog import build_classifier
+from wormjax.models.state_durations import smooth_probabilities, transition_matrix
 from wormjax.recordings.recording import UNSCORED
 from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
 from wormjax.training.loop import train_ensemble
@@ -98,11 +99,13 @@ def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group],
         same_worm = config.protocol.name == "same_worm"
         fitted: dict[tuple, LinearClassifier] = {}
         for group in groups:
-            key = (group.split.train, group.seed if same_worm else 0)  # A fit on whole worms has no randomness.
+            # On whole worms the seed would only move the split that the penalty is chosen on: one fit serves all.
+            key = (group.split.train, group.seed if same_worm else 0)
             if key not in fitted:
                 used = np.isin(labels[group.seed], (TRAINING, VALIDATION)) if same_worm else dataset.arrays.valid
-                channels, states = _stack_scored(dataset, group.split.train, used, offsets)
-                fitted[key] = fit_linear(channels, states, len(dataset.state_names), kind)
+                validation = labels[group.seed] == VALIDATION
+                frames = _stack_scored(dataset, group.split.train, used, validation, offsets)
+                fitted[key] = fit_linear(*frames, len(dataset.state_names), kind)
         chosen = [fitted[group.split.train, group.seed if same_worm else 0] for group in groups]
         stacked = LinearClassifier(*(np.stack(parts) for parts in zip(*chosen, strict=True)))
         save_state(manager, 0, {"best": stacked._asdict()})
@@ -110,8 +113,13 @@ def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group],
 
 def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir, stop_after_chunks=None):
     """Trains one deep model for every group and member, all runs in one compiled program."""
+    runs = build_group_runs(config, dataset, groups)
+    return train_runs(name, config, dataset, runs, model_folder(workdir, name), stop_after_chunks)
+
+
+def train_runs(name: str, config, dataset: Dataset, runs: Runs, folder: str, stop_after_chunks=None):
+    """Trains given runs of one deep model; checkpoints and curves go into `folder`."""
     train = config.train
-    module = _build_module(name, config, dataset, parallel=train.placement == "batch")
     recipe = Recipe(
         steps_per_chunk=train.steps_per_chunk,
         schedule=train.schedule,
@@ -121,26 +129,18 @@ def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], wo
         clip_norm=train.clip_norm,
     )
     objective = classification(
-        module,
+        _build_module(name, config, dataset, parallel=train.placement == "batch"),
         sizes=dataset.arrays.features.shape[2:],
         window_frames=train.window_frames,
         batch_windows=train.batch_windows,
         augment=train.augment,
         edge_prior=tuple(train.edge_prior) or None,
     )
-    runs = build_group_runs(config, dataset, groups)
     engine = build_engine(
         objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
     )
     return train_ensemble(
-        engine,
-        recipe,
-        dataset.arrays,
-        runs,
-        model_folder(workdir, name),
-        name,
-        train.checkpoint_seconds,
-        stop_after_chunks,
+        engine, recipe, dataset.arrays, runs, folder, name, train.checkpoint_seconds, stop_after_chunks
     )
 
 
@@ -162,24 +162,39 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
     )
 
 
-def decode_model(name: str, config, train_dataset, dataset: Dataset, groups: Sequence[Group], workdir) -> Decoded:
-    """Restores one model and decodes every stretch of `dataset` with every group.
+def restore_best(folder: str | os.PathLike):
+    """The kept parameters of a model's runs, stacked by run, as nested dictionaries of host arrays.
 
     Raises:
-      InputError: no checkpoint, a damaged one, or one of other runs.
+      InputError: no checkpoint, or a damaged one.
     """
-    folder = os.path.join(model_folder(workdir, name), "checkpoints")
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder}: found no checkpoints, expected those of the model {name!r}")
-    with open_checkpoints(folder) as manager:
+    path = os.path.join(folder, "checkpoints")
+    if not os.path.isdir(path):
+        raise InputError(f"{path}: found no such folder, expected the checkpoints of a trained model")
+    with open_checkpoints(path) as manager:
         restored = restore_latest(manager)
-    if restored is None:
-        raise InputError(f"{folder}: found no whole checkpoint, expected one")
-    best = restored["best"]
+    if restored is None or "best" not in restored:
+        raise InputError(f"{path}: found no whole checkpoint, expected one")
+    return restored["best"]
+
+
+def decode_model(name: str, config, description: dict, dataset: Dataset, groups: Sequence[Group], best) -> Decoded:
+    """Decodes every stretch of `dataset` with every group.
+
+    Args:
+      name, config: the model and the config that it was trained by.
+      description: of the data that it was trained on (`workdir.read_description`).
+      dataset: the worms to decode.
+      groups: the groups that the runs belong to.
+      best: the runs' parameters (`restore_best`).
+
+    Raises:
+      InputError: the parameters are of another number of runs.
+    """
     count = len(jax.tree.leaves(best)[0])
     members = 1 if name in LINEAR_BASELINES else config.train.members
     if count != len(groups) * members:
-        raise InputError(f"{folder}: found {count} runs, expected {len(groups)} groups of {members}")
+        raise InputError(f"checkpoint of {name!r}: found {count} runs, expected {len(groups)} groups of {members}")
     tested = test_labels(config, dataset, groups)
     parts = []
     for seed in list_seeds(config):
@@ -187,18 +202,23 @@ def decode_model(name: str, config, train_dataset, dataset: Dataset, groups: Seq
         chosen = np.concatenate([np.arange(k * members, (k + 1) * members) for k in indices])
         variables = jax.tree.map(lambda x, chosen=chosen: x[chosen], best)
         arrays = dataset.arrays if tested is None else _mask_arrays(dataset.arrays, tested[seed])
-        if name in LINEAR_BASELINES:
-            parts.append(Decoded(_decode_linear(name, variables, arrays), None))
-        else:
-            module = _build_module(name, config, train_dataset)
-            window = 0 if config.train.decode_whole else config.train.window_frames
-            predictions = predict_stretches(module, variables, arrays, window)
-            parts.append(Decoded(*(_average_members(x, members) for x in predictions)))
+        parts.append(_decode_arrays(name, config, dataset, variables, arrays, members))
     edges = None if parts[0].edges is None else np.concatenate([part.edges for part in parts])
-    return Decoded(np.concatenate([part.probabilities for part in parts]), edges)
+    probabilities = np.concatenate([part.probabilities for part in parts])
+    if config.decode.state_durations and tested is None:
+        probabilities = _smooth(probabilities, dataset, groups, description)
+    return Decoded(probabilities, edges)
 
 
-def score_model(name: str, config, train_dataset, dataset: Dataset, groups, decoded: Decoded) -> list[Row]:
+def _decode_arrays(name, config, dataset, variables, arrays, members) -> Decoded:
+    if name in LINEAR_BASELINES:
+        return Decoded(_decode_linear(name, variables, arrays), None)
+    window = 0 if config.decode.whole else config.train.window_frames
+    predictions = predict_stretches(_build_module(name, config, dataset), variables, arrays, window)
+    return Decoded(*(_average_members(values, members) for values in predictions))
+
+
+def score_model(name: str, config, description: dict, dataset: Dataset, groups, decoded: Decoded) -> list[Row]:
     """The rows of one model: every group on every test worm of its split, every metric."""
     rows = []
     tested = test_labels(config, dataset, groups)
@@ -206,7 +226,7 @@ def score_model(name: str, config, train_dataset, dataset: Dataset, groups, deco
         states = dataset.scored_states
         if tested is not None:
             states = np.where(tested[group.seed], states, UNSCORED)
-        train_worms = tuple(train_dataset.worms[worm] for worm in group.split.train)
+        train_worms = tuple(description["worms"][worm] for worm in group.split.train)
         for worm in group.split.test:
             stretches = dataset.stretches_of(worm)
             probabilities = decoded.probabilities[index, stretches].reshape(-1, len(dataset.state_names))
@@ -214,7 +234,7 @@ def score_model(name: str, config, train_dataset, dataset: Dataset, groups, deco
             rows += [
                 Row(
                     name,
-                    train_dataset.study,
+                    description["study"],
                     train_worms,
                     dataset.study,
                     dataset.worms[worm],
@@ -236,13 +256,15 @@ def _build_module(name, config, dataset, parallel=False):
     return build_classifier(name, len(dataset.state_names), _sizes(config, name), axis_name)
 
 
-def _stack_scored(dataset, worms, used, offsets):
-    channels, states = [], []
+def _stack_scored(dataset, worms, used, validation, offsets):
+    """The channels of all scored frames in use, their states, and which of them are for validation."""
+    channels, states, kept = [], [], []
     for stretch in np.flatnonzero(np.isin(dataset.stretch_worm, worms)):
         scored = used[stretch] & (dataset.arrays.states[stretch] != UNSCORED)
         channels.append(stack_context(dataset.arrays.features[stretch], used[stretch], offsets)[scored])
         states.append(dataset.arrays.states[stretch][scored])
-    return np.concatenate(channels), np.concatenate(states)
+        kept.append(validation[stretch][scored])
+    return np.concatenate(channels), np.concatenate(states), np.concatenate(kept)
 
 
 def _decode_linear(name, variables, arrays: WormArrays):
@@ -256,6 +278,13 @@ def _mask_arrays(arrays: WormArrays, tested) -> WormArrays:
     """The arrays with nothing but the tested frames in them."""
     valid = arrays.valid & tested
     return WormArrays(arrays.features * valid[..., None, None], np.where(valid, arrays.states, UNSCORED), valid)
+
+
+def _smooth(probabilities, dataset, groups, description):
+    """Each group's probabilities in the light of how long its training worms' states lasted."""
+    counts = np.asarray(description["transition_counts"])
+    by_group = np.stack([transition_matrix(counts[list(group.split.train)].sum(axis=0)) for group in groups])
+    return smooth_probabilities(probabilities, dataset.arrays.valid[None], by_group[:, None])
 
 
 def _average_members(values, members):

@@ -22,13 +22,21 @@ def generalize(config, workdir: str | os.PathLike) -> None:
     decoding.check_models(config)
     groups = decoding.list_groups(config, materials.splits)
     decoding.build_group_runs(config, materials.dataset, groups)
-    claim_workdir(workdir, config, describe_materials(materials))
+    description = describe_materials(materials)
+    claim_workdir(workdir, config, description)
     for name in config.baselines:
         decoding.train_baseline(name, config, materials.dataset, groups, workdir)
     for name in config.models:
         decoding.train_model(name, config, materials.dataset, groups, workdir)
     decoded = {
-        name: decoding.decode_model(name, config, materials.dataset, materials.test_dataset, groups, workdir)
+        name: decoding.decode_model(
+            name,
+            config,
+            description,
+            materials.test_dataset,
+            groups,
+            decoding.restore_best(decoding.model_folder(workdir, name)),
+        )
         for name in (*config.models, *config.baselines)
     }
     write_report(config, materials, groups, decoded, Path(workdir))

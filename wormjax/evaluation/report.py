@@ -16,19 +16,17 @@ from wormjax.evaluation.results import Row, write_rows
 from wormjax.evaluation.summary import print_summary, write_summary
 from wormjax.features.dataset import Dataset
 from wormjax.recordings.recording import UNSCORED
-
-
-def score_models(config, materials: Materials, groups: Sequence[Group], decoded: dict[str, Decoded]) -> list[Row]:
-    """The rows of all models."""
-    rows = []
-    for name, output in decoded.items():
-        rows += score_model(name, config, materials.dataset, materials.test_dataset, groups, output)
-    return rows
+from wormjax.training.workdir import describe_dataset
 
 
 def write_report(config, materials: Materials, groups, decoded: dict[str, Decoded], workdir: Path) -> list[Row]:
     """Writes the rows, the summary and the figures of an experiment into its workdir, and prints the summary."""
-    rows = score_models(config, materials, groups, decoded)
+    description, dataset = describe_dataset(materials.dataset), materials.test_dataset
+    rows = [
+        row
+        for name, output in decoded.items()
+        for row in score_model(name, config, description, dataset, groups, output)
+    ]
     write_rows(workdir / "results.csv", rows)
     published = find_published(materials.dataset.study, materials.test_dataset.study, config.data.states)
     write_summary(workdir / "summary.md", rows, config.baselines, str(config), published)

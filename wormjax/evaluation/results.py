@@ -6,6 +6,7 @@ Columns: model, study, train_worms (joined with "+"), test_study, test_worm, see
 import csv
 import math
 import os
+import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -51,20 +52,31 @@ def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
       InputError: a name holds "+" (in a training worm) or a line break, a value is not finite, or two rows give the
         same number.
     """
+    rows = _check_rows(rows, path)
+    with open_place(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+        _write_csv(file, rows)
+
+
+def print_rows(rows: Iterable[Row]) -> None:
+    """Prints rows to standard output as `write_rows` writes them."""
+    _write_csv(sys.stdout, _check_rows(rows, "standard output"))
+
+
+def _check_rows(rows, path) -> list[Row]:
     rows = [Row(*row) for row in rows]
     places = [f"{path}: row {number}" for number in range(1, len(rows) + 1)]
     for row, place in zip(rows, places, strict=True):
         _check_row(row, place)
     _check_repeats(rows, places)
-    with open_place(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Row._fields)
-        for row in rows:
-            writer.writerow(
-                row._replace(
-                    train_worms=SEPARATOR.join(row.train_worms), seed=int(row.seed), value=repr(float(row.value))
-                )
-            )
+    return rows
+
+
+def _write_csv(file, rows):
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(Row._fields)
+    for row in rows:
+        joined = SEPARATOR.join(row.train_worms)
+        writer.writerow(row._replace(train_worms=joined, seed=int(row.seed), value=repr(float(row.value))))
 
 
 def read_rows(path: str | os.PathLike) -> list[Row]:

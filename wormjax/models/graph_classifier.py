@@ -1,7 +1,7 @@
 """The NRI-style graph classifier: infer a graph between neurons, pass messages on it, decode the motor state.
 
 After Kipf, Fetaya et al. (2018): an encoder gives the type of every edge, sampled by the Gumbel-softmax; messages flow
-by type, the first type being "no edge". What differs: nodes are named neurons, so that each has an embedding of its own;
+by type, the first type being "no edge". What differs: nodes are named neurons, so each has an embedding of its own;
 the graph is one a window, and what the messages feed is a temporal read-out and not a decoder of trajectories. Without
 messages (`messages=False`) the same network is its own structure-agnostic twin.
 """

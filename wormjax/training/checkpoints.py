@@ -14,7 +14,9 @@ from wormjax.errors import InputError
 def open_checkpoints(directory: str | os.PathLike, keep: int = 2) -> ocp.CheckpointManager:
     """The manager of one model's checkpoints; `keep` of the latest stay. Orbax renames whole ones into place."""
     options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, enable_async_checkpointing=False)
-    return ocp.CheckpointManager(os.path.abspath(directory), options=options)
+    return ocp.CheckpointManager(
+        os.path.abspath(directory), options=options, item_handlers=ocp.PyTreeCheckpointHandler()
+    )
 
 
 def save_state(manager: ocp.CheckpointManager, step: int, state: Any):

@@ -61,7 +61,10 @@ def train_ensemble(
         bar = tqdm(
             range(first, last), initial=first, total=chunks, desc=f"{name} ({len(runs.steps)} runs)", unit="chunk"
         )
-        with bar, SummaryWriter(os.path.join(directory, "tensorboard"), purge_step=first * recipe.steps_per_chunk) as writer:
+        with (
+            bar,
+            SummaryWriter(os.path.join(directory, "tensorboard"), purge_step=first * recipe.steps_per_chunk) as writer,
+        ):
             for chunk in bar:
                 placed, metrics = engine.chunk(placed, placed_data, placed_runs)
                 metrics = engine.collect(metrics)

@@ -18,7 +18,6 @@ from wormjax.models.sampling import kl_divergence
 from wormjax.recordings.recording import UNSCORED
 from wormjax.training.runs import Runs
 
-
 INITIAL = 2**31  # No step has this number, so that initial parameters have a key of their own.
 
 

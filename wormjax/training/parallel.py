@@ -144,7 +144,9 @@ def _batch_engine(objective, recipe, count, runs_at_once) -> Engine:
         place_runs=lambda tree: _replicate(tree, count),
         place_state=lambda tree: _replicate(tree, count),
         initialise=jax.pmap(initialise, axis_name=DEVICE_AXIS, devices=_devices(count)),
-        chunk=jax.pmap(_over_runs(chunk, runs_at_once), axis_name=DEVICE_AXIS, devices=_devices(count), donate_argnums=0),
+        chunk=jax.pmap(
+            _over_runs(chunk, runs_at_once), axis_name=DEVICE_AXIS, devices=_devices(count), donate_argnums=0
+        ),
         collect=lambda tree: jax.tree.map(lambda x: np.asarray(x[0]), tree),
     )
 

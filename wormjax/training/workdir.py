@@ -12,6 +12,7 @@ import numpy as np
 
 from wormjax.errors import InputError
 from wormjax.features.dataset import Dataset
+from wormjax.models.state_durations import count_transitions
 from wormjax.whole_files import open_place
 
 CONFIG_FILE, DATA_FILE = "config.json", "data.json"
@@ -39,6 +40,12 @@ def claim_workdir(workdir: str | os.PathLike, config: ml_collections.ConfigDict,
         raise InputError(f"{path}: {error.strerror}, expected a folder to write results into (--workdir)") from error
 
 
+def find_differences(one: ml_collections.ConfigDict, other: ml_collections.ConfigDict) -> list[str]:
+    """The fields, by their full names, in which two configs differ."""
+    first, second = (_flatten(json.loads(config.to_json_best_effort())) for config in (one, other))
+    return sorted(field for field in set(first) | set(second) if first.get(field) != second.get(field))
+
+
 def read_config(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
     """The config that a work directory was made by."""
     return ml_collections.ConfigDict(_read_json(Path(workdir) / CONFIG_FILE))
@@ -50,7 +57,7 @@ def read_description(workdir: str | os.PathLike) -> dict[str, Any]:
 
 
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:
-    """The names on a dataset's axes, and a fingerprint of its features and states."""
+    """The names on a dataset's axes, how often its states followed each other, and a fingerprint of it all."""
     digest = hashlib.sha256()
     for array in dataset.arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -61,6 +68,10 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "features": list(dataset.feature_names),
         "states": list(dataset.state_names),
         "frame_rate": dataset.frame_rate,
+        "transition_counts": [
+            count_transitions(dataset.arrays.states[dataset.stretches_of(worm)], len(dataset.state_names)).tolist()
+            for worm in range(len(dataset.worms))
+        ],
         "fingerprint": digest.hexdigest(),
     }
 

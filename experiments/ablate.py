@@ -1,0 +1,21 @@
+"""Trains and scores every combination of config values, by all splits and seeds.
+
+python -m experiments.ablate --config=configs/generalize.py --sweep=train.dropout=0,0.3 --sweep=train.noise=0,0.2
+"""
+
+from absl import flags
+
+from wormjax.command_line import define_config, run
+from wormjax.evaluation.ablate import ablate, parse_sweep
+
+CONFIG = define_config("configs/generalize.py")
+WORKDIR = flags.DEFINE_string("workdir", "runs/ablate", "Folder that receives checkpoints and table.")
+SWEEP = flags.DEFINE_multi_string("sweep", [], "FIELD=VALUE,VALUE,...; several make a grid.")
+
+
+def main(_):
+    ablate(CONFIG.value, parse_sweep(SWEEP.value, CONFIG.value), WORKDIR.value)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,129 @@
+"""Ablations: every combination of a list of config values, by all splits and seeds, in as few programs as can be."""
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from wormjax.errors import InputError
+from wormjax.evaluation import decoding, figures
+from wormjax.evaluation.materials import prepare_materials
+from wormjax.evaluation.results import Row, write_rows
+from wormjax.evaluation.summary import print_summary, write_summary
+from wormjax.training.runs import PER_RUN, Runs
+from wormjax.training.workdir import claim_workdir, describe_dataset
+
+TRACED = tuple(f"train.{name}" for name in PER_RUN)
+
+
+def parse_sweep(sweep: Sequence[str], config: ConfigDict) -> dict[str, tuple]:
+    """["train.dropout=0,0.3", ...] → {field: values}, each of the type that the config has there.
+
+    Raises:
+      InputError: not of that form, no such field, a field of another kind than number, text or bool, or a value
+        that is not of its type.
+    """
+    values = {}
+    fields = dict(_leaves(config))
+    for item in sweep:
+        field, _, listed = item.partition("=")
+        if not listed:
+            raise InputError(f"--sweep: found {item!r}, expected FIELD=VALUE,VALUE,...")
+        if field not in fields:
+            raise InputError(f"--sweep: found no such config field {field!r}, expected one of {', '.join(fields)}")
+        values[field] = tuple(_parse_value(text, fields[field], field) for text in listed.split(","))
+    if not values:
+        raise InputError("--sweep: found none, expected FIELD=VALUE,VALUE,... (repeat the flag for a grid)")
+    return values
+
+
+def ablate(config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLike) -> list[Row]:
+    """Trains and scores every model of a config under every combination of the swept values.
+
+    Values of `TRACED` fields (learning rate, dropout, ...) are numbers inside one compiled program and share it with
+    the seeds and splits on its run axis; any other field (sizes, counts) needs a program for each value. Rows name
+    the combination in brackets behind the model, and are not for choosing: they are of held-out worms.
+
+    Raises:
+      InputError: as `generalize`, and for a swept field that does not enter training.
+    """
+    shapes = {field: values for field, values in sweep.items() if field not in TRACED}
+    traced = {field: values for field, values in sweep.items() if field in TRACED}
+    wrong = [field for field in shapes if not field.startswith(("model.", "train.", "split."))]
+    if wrong:
+        raise InputError(f"--sweep: found {wrong[0]!r}, expected fields of 'train', 'model' or 'split'")
+    materials = prepare_materials(config)
+    decoding.check_models(config)
+    description = describe_dataset(materials.dataset)
+    stored = ConfigDict({**config.to_dict(), "sweep": {field: list(values) for field, values in sweep.items()}})
+    claim_workdir(workdir, stored, description)
+    groups = decoding.list_groups(config, materials.splits)
+    rows = []
+    for name, shape in itertools.product(config.models, _combine(shapes)):
+        variants = [_override(config, shape | values) for values in _combine(traced)]
+        runs = _join_runs([decoding.build_group_runs(variant, materials.dataset, groups) for variant in variants])
+        folder = decoding.model_folder(workdir, _label(name, shape))
+        decoding.train_runs(name, variants[0], materials.dataset, runs, folder)
+        best = decoding.restore_best(folder)
+        size = len(runs.seed) // len(variants)
+        for number, (variant, values) in enumerate(zip(variants, _combine(traced), strict=True)):
+            part = slice(number * size, (number + 1) * size)
+            own = jax.tree.map(lambda x, part=part: x[part], best)
+            decoded = decoding.decode_model(name, variant, description, materials.test_dataset, groups, own)
+            scored = decoding.score_model(name, variant, description, materials.test_dataset, groups, decoded)
+            rows += [row._replace(model=_label(name, shape | values)) for row in scored]
+    _report(rows, config, Path(workdir))
+    return rows
+
+
+def _report(rows, config, workdir):
+    write_rows(workdir / "results.csv", rows)
+    write_summary(workdir / "summary.md", rows, (), str(config))
+    (workdir / "figures").mkdir(exist_ok=True)
+    if any(row.unseen for row in rows):
+        figures.plot_accuracy_by_worms(rows, workdir / "figures" / "ablation.png")
+    print_summary(rows)
+
+
+def _join_runs(parts: list[Runs]) -> Runs:
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def _combine(values: dict[str, tuple]) -> list[dict]:
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+
+
+def _override(config, values) -> ConfigDict:
+    changed = config.copy_and_resolve_references()
+    changed.update_from_flattened_dict(values)
+    return changed
+
+
+def _label(name, values) -> str:
+    listed = ", ".join(f"{field.rpartition('.')[2]}={value}" for field, value in values.items())
+    return f"{name} [{listed}]" if listed else name
+
+
+def _leaves(config, prefix=""):
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _parse_value(text, example, field):
+    if isinstance(example, bool):
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise InputError(f"--sweep: field {field!r}: found {text!r}, expected true or false")
+    if not isinstance(example, (int, float, str)):
+        raise InputError(f"--sweep: field {field!r}: found {type(example).__name__}, expected a number, text or bool")
+    try:
+        return type(example)(text)
+    except ValueError:
+        raise InputError(f"--sweep: field {field!r}: found {text!r}, expected {type(example).__name__}") from None

@@ -1,0 +1,46 @@
+"""Restores a workdir's checkpoints, on whatever device there is, and scores the same recordings or others."""
+
+import os
+
+from wormjax.errors import InputError
+from wormjax.evaluation import decoding
+from wormjax.evaluation.materials import prepare_new_worms
+from wormjax.evaluation.protocols import list_splits
+from wormjax.evaluation.results import Row
+from wormjax.training.workdir import describe_dataset, find_differences, read_config, read_description
+
+# What may be another than it was in training: whose recordings, and how probabilities are read.
+OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "decode")
+
+
+def evaluate(config, workdir: str | os.PathLike) -> list[Row]:
+    """The rows of all of a workdir's models, on the worms of `config.data` that each run has not been trained on.
+
+    A worm is told from a training worm by its name; with the recordings of the training these are the rows that
+    training wrote. Other recordings must hold all neurons that the models were trained on.
+
+    Raises:
+      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
+    """
+    fixed = [field for field in find_differences(read_config(workdir), config) if not field.startswith(OPEN_FIELDS)]
+    if fixed:
+        raise InputError(f"config field {fixed[0]!r}: found another value than in {workdir}, expected that of training")
+    description = read_description(workdir)
+    tests = len(description.get("test", description)["worms"])
+    counts = config.protocol.train_counts
+    splits = list_splits(config.protocol.name, len(description["worms"]), tests, counts)
+    dataset, test_splits = prepare_new_worms(config, description, splits)
+    if config.protocol.name == "same_worm":
+        if describe_dataset(dataset)["fingerprint"] != description["fingerprint"]:
+            raise InputError(f"{workdir}: found a same_worm experiment, expected its own recordings to evaluate it on")
+        test_splits = splits
+    if not any(split.test for split in test_splits):
+        raise InputError("config field 'data.path': found no worm that is not a training worm of every run")
+    groups = decoding.list_groups(config, splits)
+    tested = decoding.list_groups(config, test_splits)
+    rows = []
+    for name in (*config.models, *config.baselines):
+        best = decoding.restore_best(decoding.model_folder(workdir, name))
+        decoded = decoding.decode_model(name, config, description, dataset, groups, best)
+        rows += decoding.score_model(name, config, description, dataset, tested, decoded)
+    return rows

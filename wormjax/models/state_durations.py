@@ -1,0 +1,52 @@
+"""Motor states last: a hidden Markov chain over the frames' probabilities.
+
+The chain's transitions are counted in the training worms' scored states. The forward-backward algorithm (Rabiner 1989)
+then gives each frame's probability in the light of the whole recording. The classifier's probabilities stand in for the
+emission likelihoods; states are not divided by their prior, which would undo the balance that the classifier learned.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from wormjax.recordings.recording import UNSCORED
+
+
+def count_transitions(states: Int[np.ndarray, "stretch frame"], count: int) -> Int[np.ndarray, "state state"]:
+    """Counts [from, to] of pairs of neighbouring frames that are both scored."""
+    before, after = states[:, :-1].ravel(), states[:, 1:].ravel()
+    scored = (before != UNSCORED) & (after != UNSCORED)
+    counts = np.zeros((count, count), int)
+    np.add.at(counts, (before[scored], after[scored]), 1)
+    return counts
+
+
+def transition_matrix(counts: Int[np.ndarray, "*batch state state"]) -> Float[np.ndarray, "*batch state state"]:
+    """Transition probabilities with half a pseudo-count a pair; every state may be left, however rarely."""
+    smoothed = np.asarray(counts) + 0.5
+    return smoothed / smoothed.sum(axis=-1, keepdims=True)
+
+
+def smooth_probabilities(
+    probabilities: Float[np.ndarray, "*batch frame state"],
+    valid: Bool[np.ndarray, "*batch frame"],
+    transitions: Float[np.ndarray, "*batch state state"],
+) -> Float[np.ndarray, "*batch frame state"]:
+    """The probability of each state given all frames of a stretch (forward-backward, normalised at every frame).
+
+    A frame that is not valid says nothing: the chain runs through it on its transitions alone.
+    """
+    likelihood = np.where(valid[..., None], np.maximum(probabilities, 1e-12), 1.0).astype(np.float64)
+    frames = likelihood.shape[-2]
+    forward, backward = np.empty_like(likelihood), np.empty_like(likelihood)
+    state = np.full(likelihood.shape[:-2] + likelihood.shape[-1:], 1.0)
+    for frame in range(frames):
+        state = (state[..., None, :] @ transitions)[..., 0, :] * likelihood[..., frame, :]
+        state /= state.sum(axis=-1, keepdims=True)
+        forward[..., frame, :] = state
+    state = np.ones_like(state)
+    for frame in reversed(range(frames)):
+        backward[..., frame, :] = state
+        state = (transitions @ (state * likelihood[..., frame, :])[..., None])[..., 0]
+        state /= state.sum(axis=-1, keepdims=True)
+    posterior = forward * backward
+    return (posterior / posterior.sum(axis=-1, keepdims=True)).astype(probabilities.dtype)

@@ -1,0 +1,109 @@
+"""Particles joined by springs: the first system with a known graph of Kipf, Fetaya et al. (2018, arXiv 1802.04687).
+
+The force on a receiver is -stiffness * strength[edge type] * (its location - the sender's location), summed over
+senders. See `particles` for how they start and move.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from wormjax.simulation import particles
+from wormjax.simulation.ensembles import (
+    check_counts,
+    check_numbers,
+    check_probabilities,
+    draw_edge_types,
+    simulate_chunks,
+)
+from wormjax.simulation.trajectories import Trajectories
+
+STRENGTHS = (0.0, 1.0)
+THREE_STRENGTHS = (0.0, 0.5, 1.0)  # No, weak and strong spring.
+STIFFNESS = 0.1
+
+
+def simulate_springs(
+    key: Array,
+    simulations: int,
+    objects: int = 5,
+    frames: int = 49,
+    *,
+    strengths: Sequence[float] = STRENGTHS,
+    probabilities: Sequence[float] | None = None,
+    directed: bool = False,
+    noise: float = 0.0,
+    stiffness: float = STIFFNESS,
+    box: float | None = particles.BOX_SIZE,
+    location_scale: float = 0.5,
+    speed: float = 0.5,
+    chunk_size: int | None = None,
+) -> Trajectories:
+    """Simulates particles joined by springs at random; the defaults are the reference's.
+
+    Args:
+      key: a JAX random key; simulation k depends on it and k alone.
+      simulations, objects, frames: how many; frames are 0.1 seconds apart, the first 0.1 s after the start.
+      strengths: of each edge type, a multiple of the stiffness.
+      probabilities: of each edge type; None for all alike.
+      directed: whether a spring pulls its receiver only.
+      noise: standard deviation of the observation noise, in the units of location and velocity.
+      stiffness: Hooke's constant.
+      box: half the side of the box; None for no box.
+      location_scale: standard deviation of the first locations.
+      speed: at the start, of every particle.
+      chunk_size: simulations that are computed at a time; None for what suits the device.
+
+    Returns:
+      Features x, y, velocity x, velocity y, and the type of each edge.
+
+    Raises:
+      InputError: an argument out of its range.
+    """
+    check_counts("springs", simulations=simulations, objects=objects, frames=frames)
+    check_numbers("springs", noise=noise, stiffness=stiffness, location_scale=location_scale, speed=speed)
+    chances = check_probabilities("springs", strengths, probabilities)
+    couplings = tuple(stiffness * float(strength) for strength in strengths)
+    simulate = functools.partial(
+        _simulate_chunk,
+        objects=objects,
+        frames=frames,
+        couplings=couplings,
+        probabilities=chances,
+        directed=bool(directed),
+        noise=float(noise),
+        box=box,
+        location_scale=float(location_scale),
+        speed=float(speed),
+    )
+    features, edges = simulate_chunks(simulate, key, simulations, chunk_size)
+    names = tuple("no spring" if strength == 0 else f"spring {strength:g}" for strength in strengths)
+    interval = particles.TIME_STEP * particles.STEPS_PER_FRAME
+    return Trajectories("springs", features, edges, particles.FEATURE_NAMES, names, interval)
+
+
+def pull_springs(
+    location: Float[Array, "dimension object simulation"], coupling: Float[Array, "sender receiver simulation"]
+) -> Float[Array, "dimension object simulation"]:
+    """Hooke's force on each particle; `coupling` is stiffness times strength."""
+    apart = location[:, :, None] - location[:, None, :]  # From receiver to sender: [dimension, sender, receiver, ...].
+    return (coupling * apart).sum(axis=1)
+
+
+STATIC = "objects frames couplings probabilities directed noise box location_scale speed".split()
+
+
+@functools.partial(jax.jit, static_argnames=STATIC)
+def _simulate_chunk(keys, *, objects, frames, couplings, probabilities, directed, noise, box, location_scale, speed):
+    """Features and edge types of the simulations of these keys."""
+    edge_keys, start_keys, noise_keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
+    edges = jax.vmap(lambda key: draw_edge_types(key, objects, probabilities, directed))(edge_keys)
+    coupling = jnp.moveaxis(jnp.array(couplings)[edges] * (1 - jnp.eye(objects)), 0, -1)
+    location, velocity = particles.draw_particles(start_keys, objects, location_scale, speed)
+    states = particles.integrate_particles(
+        lambda where: pull_springs(where, coupling), location, velocity, frames, box=box
+    )
+    return particles.observe_particles(noise_keys, states, noise), edges

@@ -1,0 +1,125 @@
+"""The fast paths between nodes and edges equal jraph's indices; every edge lands where its sender and receiver say."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wormjax import graphs
+
+NODES = 5
+EDGES = NODES * (NODES - 1)
+
+
+def draw(*shape, seed=0):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+@pytest.mark.parametrize("nodes", [2, 3, 7])
+def test_edges_are_all_pairs_sorted_by_receiver_then_sender(nodes):
+    senders, receivers = graphs.complete_edges(nodes)
+    pairs = list(zip(receivers.tolist(), senders.tolist(), strict=True))
+    assert pairs == sorted((r, s) for r in range(nodes) for s in range(nodes) if r != s)
+
+
+def test_the_order_is_the_one_that_the_module_states():
+    senders, receivers = graphs.complete_edges(4)
+    for receiver in range(4):
+        others = [node for node in range(4) if node != receiver]
+        for k, sender in enumerate(others):
+            edge = receiver * 3 + k
+            assert (senders[edge], receivers[edge]) == (sender, receiver)
+
+
+def test_a_graph_counts_its_nodes_and_edges():
+    graph = graphs.complete_graph(draw(NODES, 2), draw(EDGES, 3))
+    assert graph.n_node.tolist() == [NODES]
+    assert graph.n_edge.tolist() == [EDGES]
+    assert graph.edges.shape == (len(graph.senders), 3)
+
+
+@pytest.mark.parametrize(
+    ("fast", "plain"), [(graphs.send, graphs.send_plainly), (graphs.receive, graphs.receive_plainly)]
+)
+@pytest.mark.parametrize("nodes", [2, NODES])
+def test_from_nodes_to_edges_equals_jraph_with_its_gradient(fast, plain, nodes):
+    values, weights = draw(nodes, 3), draw(nodes * (nodes - 1), 3, seed=1)
+
+    def fast_sum(x):
+        return (fast(x) ** 2 * weights).sum()
+
+    def plain_sum(x):
+        return (plain(graphs.complete_graph(x)) ** 2 * weights).sum()
+
+    np.testing.assert_array_equal(fast(values), plain(graphs.complete_graph(values)))
+    np.testing.assert_allclose(jax.grad(fast_sum)(values), jax.grad(plain_sum)(values), rtol=1e-5)
+
+
+@pytest.mark.parametrize("nodes", [2, NODES])
+def test_from_edges_to_nodes_equals_jraph_with_its_gradient(nodes):
+    edges, weights = draw(nodes * (nodes - 1), 3), draw(nodes, 3, seed=1)
+
+    def fast_sum(x):
+        return (graphs.sum_messages(x, nodes) ** 2 * weights).sum()
+
+    def plain_sum(x):
+        return (graphs.sum_messages_plainly(graphs.complete_graph(jnp.zeros((nodes, 1)), x)) ** 2 * weights).sum()
+
+    plain = graphs.sum_messages_plainly(graphs.complete_graph(jnp.zeros((nodes, 1)), edges))
+    np.testing.assert_allclose(graphs.sum_messages(edges, nodes), plain, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(jax.grad(fast_sum)(edges), jax.grad(plain_sum)(edges), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("operation", "first_axis"),
+    [(graphs.send, NODES), (graphs.receive, NODES), (lambda edges: graphs.sum_messages(edges, NODES), EDGES)],
+)
+def test_leading_axes_and_vmap_treat_each_graph_by_itself(operation, first_axis):
+    values = draw(2, 3, first_axis, 4)
+    one_by_one = jnp.stack([jnp.stack([operation(graph) for graph in row]) for row in values])
+    np.testing.assert_allclose(operation(values), one_by_one, rtol=1e-6)
+    np.testing.assert_allclose(jax.vmap(jax.vmap(operation))(values), one_by_one, rtol=1e-6)
+
+
+@pytest.mark.parametrize("nodes", [2, 4])
+def test_a_single_edge_lands_at_its_sender_and_receiver(nodes):
+    for edge, (sender, receiver) in enumerate(zip(*graphs.complete_edges(nodes), strict=True)):
+        alone = np.zeros(nodes * (nodes - 1), np.float32)
+        alone[edge] = 1.0
+        square = np.asarray(graphs.edges_to_square(jnp.asarray(alone), nodes))
+        matrix = graphs.edges_to_matrix(alone, nodes)
+        assert np.argwhere(square).tolist() == [[receiver, sender]]
+        assert np.argwhere(matrix).tolist() == [[sender, receiver]]
+
+
+def test_the_square_mixes_senders_into_receivers_as_the_messages_do():
+    nodes, weights = draw(2, NODES, 3), draw(2, EDGES, seed=1)
+    mixed = jnp.einsum("brs,bsf->brf", graphs.edges_to_square(weights, NODES), nodes)
+    heard = graphs.sum_messages(weights[..., None] * graphs.send(nodes), NODES)
+    np.testing.assert_allclose(mixed, heard, rtol=1e-5, atol=1e-6)
+
+
+def test_edges_survive_the_way_to_a_matrix_and_back():
+    edges = np.random.default_rng(0).normal(size=(2, 3, EDGES))
+    matrix = graphs.edges_to_matrix(edges, NODES)
+    np.testing.assert_array_equal(graphs.matrix_to_edges(matrix), edges)
+    assert not np.diagonal(matrix, axis1=-2, axis2=-1).any()
+    square = jax.vmap(lambda row: graphs.edges_to_square(row, NODES))(jnp.asarray(edges, jnp.float32))
+    np.testing.assert_allclose(np.swapaxes(square, -1, -2), matrix, rtol=1e-6)
+
+
+def test_a_matrix_keeps_its_type_and_loses_only_its_diagonal():
+    matrix = np.arange(NODES**2).reshape(NODES, NODES)
+    back = graphs.edges_to_matrix(graphs.matrix_to_edges(matrix), NODES)
+    assert back.dtype == matrix.dtype
+    np.testing.assert_array_equal(back, matrix * (1 - np.eye(NODES, dtype=int)))
+
+
+def test_relabelling_the_nodes_relabels_the_edges():
+    order = np.array([3, 0, 4, 1, 2])
+    nodes = draw(NODES, 2)
+    pairs = jnp.concatenate([graphs.send(nodes), graphs.receive(nodes)], axis=-1)
+    matrix = np.stack([graphs.edges_to_matrix(np.asarray(pairs[:, k]), NODES) for k in range(4)], axis=-1)
+    relabelled = jnp.concatenate([graphs.send(nodes[order]), graphs.receive(nodes[order])], axis=-1)
+    expected = np.stack([graphs.matrix_to_edges(matrix[order][:, order][..., k]) for k in range(4)], axis=-1)
+    np.testing.assert_array_equal(relabelled, expected)

@@ -19,6 +19,7 @@ from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
 from wormjax.recordings.recording import UNSCORED, Recording, fail
 
 INPUTS = ("trace", "causal_derivative", "smoothed_derivative", "source_derivative")
+TIMED_INPUTS = ("causal_derivative", "smoothed_derivative")  # Made once for each of `derivative_seconds`.
 
 
 class WormArrays(NamedTuple):
@@ -82,9 +83,11 @@ def build_dataset(
       state_set: "four" (reverse, forward, dorsal turn, ventral turn) or "two" (reverse, forward).
 
     Raises:
-      InputError: an unknown input or scaling, two worms of one name, or a recording that lacks what is asked for.
+      InputError: an unknown input or scaling, a time or rate that cannot be, two worms of one name, or a recording
+        that lacks what is asked for or is too short for its calibration.
     """
     _check_request(recordings, inputs, scaling, state_set)
+    _check_times(inputs, derivative_seconds, frame_rate)
     rows = []
     for worm, recording in enumerate(recordings):
         rate = frame_rate or recording.frame_rate
@@ -94,6 +97,11 @@ def build_dataset(
         ]
         features = np.concatenate([stretch[0] for stretch in stretches])
         calibration_frames = max(2, round(calibration_seconds * rate))
+        if scaling == "calibration" and calibration_frames >= len(features):
+            found = f"found {len(features)} frames at {rate:.2f} Hz"
+            fail(
+                recording, "times", f"{found}, expected more than {calibration_seconds:g} s (data.calibration_seconds)"
+            )
         scaled = scale_features(features.reshape(len(features), -1), scaling, calibration_frames)
         borders = np.cumsum([0] + [len(stretch[0]) for stretch in stretches])
         for (_, states, times), start, stop in zip(stretches, borders[:-1], borders[1:], strict=True):
@@ -118,11 +126,20 @@ def _check_request(recordings, inputs, scaling, state_set):
         fail(twice[0], "worm", f"found the name {twice[0].worm!r} for two worms, expected each name once")
 
 
+def _check_times(inputs, derivative_seconds, frame_rate):
+    if set(inputs) & set(TIMED_INPUTS) and not (len(derivative_seconds) and min(derivative_seconds) > 0):
+        found = ", ".join(f"{seconds:g}" for seconds in derivative_seconds) or "none"
+        raise InputError(f"config field 'data.derivative_seconds': found {found}, expected seconds above 0")
+    if not 0 <= frame_rate < np.inf:
+        raise InputError(
+            f"config field 'data.frame_rate': found {frame_rate:g}, expected hertz, or 0 for each worm's own"
+        )
+
+
 def _feature_names(inputs, derivative_seconds) -> tuple[str, ...]:
     names = []
     for name in inputs:
-        timed = name in ("causal_derivative", "smoothed_derivative")
-        names += [f"{name} {seconds:g} s" for seconds in derivative_seconds] if timed else [name]
+        names += [f"{name} {seconds:g} s" for seconds in derivative_seconds] if name in TIMED_INPUTS else [name]
     return tuple(names)
 
 

@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import savgol_filter
 
+from wormjax.errors import InputError
+
 # Inputs that look ahead in time. Whoever predicts the future refuses them (see refuse_future).
 SEES_THE_FUTURE = ("smoothed_derivative", "source_derivative")
 
@@ -39,7 +41,8 @@ def smoothed_derivative(
 
 
 def refuse_future(inputs: tuple[str, ...]):
-    """Raises ValueError if one of a forecaster's inputs sees the future."""
+    """Raises InputError if one of a forecaster's inputs sees the future."""
     leaking = [name for name in inputs if name in SEES_THE_FUTURE]
     if leaking:
-        raise ValueError(f"inputs {leaking} see the future; a forecaster takes 'trace' and 'causal_derivative'")
+        found = f"found {', '.join(leaking)}, which see the future"
+        raise InputError(f"config field 'data.inputs': {found}, expected 'trace' or 'causal_derivative' to forecast")

@@ -30,23 +30,32 @@ def choose_neurons(recordings: Sequence[Recording], neurons: str | Sequence[str]
     """
     if neurons == "shared":
         return shared_neurons(recordings)
-    names = tuple(neurons.split(",")) if isinstance(neurons, str) else tuple(neurons)
+    names = tuple(name.strip() for name in (neurons.split(",") if isinstance(neurons, str) else neurons))
     if not names or len(set(names)) != len(names) or not all(names):
         raise InputError(f"config field 'data.neurons': found {names}, expected 'shared' or names, each once")
     for recording in recordings:
-        missing = [name for name in names if name not in recording.identified]
-        if missing:
-            there = ", ".join(sorted(recording.identified)) or "no neuron"
-            fail(recording, "neuron_names", f"found {there}, expected {', '.join(missing)} too (data.neurons)")
+        _check_identified(recording, names)
     return names
 
 
 def align_neurons(
     recording: Recording, names: Sequence[str], field: str = "traces"
 ) -> Float[np.ndarray, "frame neuron"]:
-    """The columns of `names`, in that order, of a recording's "traces" or "derivatives"."""
+    """The columns of `names`, in that order, of a recording's "traces" or "derivatives".
+
+    Raises:
+      InputError: one of the names is not identified in this worm.
+    """
+    _check_identified(recording, names)
     columns = [recording.identified[name] for name in names]
     return np.ascontiguousarray(getattr(recording, field)[:, columns])
+
+
+def _check_identified(recording: Recording, names: Sequence[str]):
+    missing = [name for name in names if name not in recording.identified]
+    if missing:
+        there = ", ".join(sorted(recording.identified)) or "no neuron"
+        fail(recording, "neuron_names", f"found {there}, expected {', '.join(missing)} too (data.neurons)")
 
 
 def _no_shared_message(recordings: Sequence[Recording], identified: list[set[str]]) -> str:

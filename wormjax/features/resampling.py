@@ -20,9 +20,10 @@ def resample_values(
     Averaging the integral of the piecewise linear signal over each new sample's width keeps noise above the new
     Nyquist frequency from folding down when the rate falls; when it rises, plain interpolation is all there is.
     """
-    width = np.median(np.diff(new_times)) if len(new_times) > 1 else 0.0
     columns = values.T.astype(np.float64)
-    if width <= 1.2 * np.median(np.diff(times)):
+    # A single new frame is too short a stretch to know its width.
+    width = np.median(np.diff(new_times)) if len(new_times) > 1 else 0.0
+    if not width or width <= 1.2 * np.median(np.diff(times)):
         return np.stack([np.interp(new_times, times, column) for column in columns], axis=1)
     left, right = (
         np.clip(new_times - width / 2, *times[[0, -1]]),

@@ -1,0 +1,208 @@
+"""Worms become one padded array: nothing crosses from worm to worm or over a break, and nonsense is refused."""
+
+import numpy as np
+import pytest
+
+from wormjax.errors import InputError
+from wormjax.features.dataset import build_dataset
+from wormjax.features.derivatives import causal_derivative, smoothed_derivative
+from wormjax.features.scaling import SCALINGS
+from wormjax.recordings.motor_states import FOUR_STATES, TWO_STATES
+from wormjax.recordings.recording import UNSCORED
+
+NEURONS = ("RID", "AVAL")
+COLUMNS = [2, 0]
+INPUTS = ("trace", "causal_derivative", "smoothed_derivative")
+
+
+@pytest.fixture
+def broken_worm(make_recording):
+    """One worm of 40 frames at 4 Hz with a pause of a minute, and a jump of the traces, after frame 25."""
+    whole = make_recording()
+    traces, times = whole.traces.copy(), whole.times.copy()
+    traces[25:] += 100.0
+    times[25:] += 60.0
+    return make_recording(traces=traces, times=times, stretches=((0, 25), (25, 40)))
+
+
+def test_features_stand_in_the_order_of_the_names(make_recording):
+    recording = make_recording(derivatives=np.random.default_rng(4).normal(size=(40, 4)))
+    inputs = ("source_derivative", *INPUTS)
+    dataset = build_dataset([recording], NEURONS, inputs, "none", derivative_seconds=(1.0, 3.0))
+    assert dataset.feature_names == (
+        "source_derivative",
+        "trace",
+        "causal_derivative 1 s",
+        "causal_derivative 3 s",
+        "smoothed_derivative 1 s",
+        "smoothed_derivative 3 s",
+    )
+    assert dataset.neuron_names == NEURONS
+    traces = recording.traces[:, COLUMNS]
+    expected = [
+        recording.derivatives[:, COLUMNS],
+        traces,
+        causal_derivative(traces, 4.0, 1.0),
+        causal_derivative(traces, 4.0, 3.0),
+        smoothed_derivative(traces, 4.0, 1.0),
+        smoothed_derivative(traces, 4.0, 3.0),
+    ]
+    np.testing.assert_allclose(dataset.arrays.features[0], np.stack(expected, axis=-1), rtol=1e-5, atol=1e-5)
+
+
+def test_states_are_mapped_to_the_common_ones(make_recording):
+    recording = make_recording()
+    for state_set, names in (("four", FOUR_STATES), ("two", TWO_STATES)):
+        dataset = build_dataset([recording], NEURONS, state_set=state_set)
+        assert dataset.state_names == names
+        table = np.array([names.index("forward"), names.index("reverse"), UNSCORED])
+        np.testing.assert_array_equal(dataset.arrays.states[0], table[recording.motor_state])
+        np.testing.assert_array_equal(dataset.scored_states, dataset.arrays.states)
+
+
+def test_shorter_stretches_are_padded_with_frames_that_are_not_valid(make_recording):
+    dataset = build_dataset([make_recording("w1"), make_recording("w2", frames=30)], NEURONS)
+    features, states, valid = dataset.arrays
+    assert features.shape == (2, 40, 2, 2)
+    assert features.dtype == np.float32
+    assert valid.sum(axis=1).tolist() == [40, 30]
+    assert valid[1, :30].all()
+    assert not features[1, 30:].any()
+    assert (states[1, 30:] == UNSCORED).all()
+    assert (dataset.scored_states[1, 30:] == UNSCORED).all()
+    assert not dataset.times[1, 30:].any()
+    assert abs(features[1, :30]).min(axis=(1, 2)).max() > 0
+
+
+def test_a_break_parts_a_worm_into_stretches_of_its_own(broken_worm, make_recording):
+    dataset = build_dataset([make_recording("w0"), broken_worm], NEURONS)
+    assert dataset.stretch_worm.tolist() == [0, 1, 1]
+    assert [dataset.stretches_of(worm) for worm in (0, 1)] == [[0], [1, 2]]
+    assert dataset.worms == ("w0", "w1")
+    assert dataset.arrays.valid.sum(axis=1).tolist() == [40, 25, 15]
+    np.testing.assert_array_equal(dataset.times[2, :15], broken_worm.times[25:])
+
+
+@pytest.mark.parametrize("frame_rate", [0.0, 2.0])
+def test_stretches_mix_as_little_as_two_recordings_do(broken_worm, make_recording, frame_rate):
+    parts = [
+        make_recording(
+            f"part {k}",
+            traces=broken_worm.traces[part],
+            times=broken_worm.times[part],
+            motor_state=broken_worm.motor_state[part],
+        )
+        for k, part in enumerate((slice(0, 25), slice(25, 40)))
+    ]
+    settings = {"inputs": INPUTS, "scaling": "none", "derivative_seconds": (3.0,), "frame_rate": frame_rate}
+    one, two = build_dataset([broken_worm], NEURONS, **settings), build_dataset(parts, NEURONS, **settings)
+    np.testing.assert_allclose(one.arrays.features, two.arrays.features, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(one.arrays.states, two.arrays.states)
+    np.testing.assert_allclose(one.times, two.times)
+    # The jump of 100 between the stretches is in no derivative.
+    assert abs(one.arrays.features[..., 1:]).max() < 20
+
+
+def test_stretches_of_one_worm_share_one_scale(broken_worm):
+    features, _, valid = build_dataset([broken_worm], NEURONS, ("trace",), "zscore").arrays
+    together = np.concatenate([features[0][valid[0]], features[1][valid[1]]])
+    np.testing.assert_allclose(together.mean(axis=0), 0.0, atol=1e-5)
+    np.testing.assert_allclose(together.std(axis=0), 1.0, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_a_worm_never_depends_on_another(make_recording, scaling):
+    worm, other = make_recording("w1"), make_recording("w2", seed=1, frames=60, rate=3.0)
+    changed = make_recording("w2", seed=1, frames=60, rate=3.0, traces=other.traces * 50 - 7)
+    settings = {"inputs": INPUTS, "scaling": scaling, "calibration_seconds": 3.0}
+    alone = build_dataset([worm], NEURONS, **settings).arrays.features[0]
+    for companion in (other, changed):
+        beside = build_dataset([worm, companion], NEURONS, **settings).arrays.features[0]
+        np.testing.assert_array_equal(beside[:40], alone)
+
+
+def test_a_worm_scaled_by_itself_does_not_know_its_gain_and_offset(make_recording):
+    worm = make_recording()
+    brighter = make_recording(traces=worm.traces * 3.0 + 2.0)
+    first, second = (build_dataset([w], NEURONS, INPUTS, "zscore").arrays.features for w in (worm, brighter))
+    np.testing.assert_allclose(first, second, atol=1e-4)
+
+
+def test_calibration_frames_are_trained_on_but_not_scored(broken_worm):
+    states = np.zeros(40, int)
+    worm = type(broken_worm)(**(vars(broken_worm) | {"motor_state": states}))
+    dataset = build_dataset([worm], NEURONS, ("trace",), "calibration", calibration_seconds=7.5)
+    # 30 frames at 4 Hz: all 25 of the first stretch and 5 of the second.
+    assert (dataset.scored_states[0] == UNSCORED).all()
+    assert (dataset.scored_states[1, :5] == UNSCORED).all()
+    assert (dataset.scored_states[1, 5:15] != UNSCORED).all()
+    assert (dataset.arrays.states[dataset.arrays.valid] != UNSCORED).all()
+    early = np.concatenate([dataset.arrays.features[0, :25], dataset.arrays.features[1, :5]])
+    np.testing.assert_allclose(early.mean(axis=0), 0.0, atol=1e-5)
+    np.testing.assert_allclose(early.std(axis=0), 1.0, rtol=1e-4)
+
+
+def test_a_common_frame_rate_brings_worms_together(make_recording):
+    # The same slow course, recorded at two rates.
+    def course(times):
+        return np.stack([np.sin(times / 5 + k) for k in range(4)], axis=1)
+
+    worms = []
+    for name, rate in (("w1", 4.0), ("w2", 2.6)):
+        times = np.arange(int(40 * rate)) / rate
+        worms.append(make_recording(name, len(times), rate, traces=course(times)))
+    dataset = build_dataset(worms, NEURONS, INPUTS, "none", frame_rate=2.0)
+    assert dataset.frame_rate == 2.0
+    frames = dataset.arrays.valid.all(axis=0)
+    assert frames.sum() > 75
+    np.testing.assert_allclose(np.diff(dataset.times[:, frames]), 0.5)
+    inner = slice(12, 70)
+    first, second = dataset.arrays.features[:, inner]
+    np.testing.assert_allclose(first, second, atol=0.02)
+
+
+def test_without_a_common_rate_each_worm_keeps_its_own_frames(make_recording):
+    worms = [make_recording("w1", rate=4.0), make_recording("w2", rate=3.0), make_recording("w3", rate=2.5)]
+    dataset = build_dataset(worms, NEURONS)
+    assert dataset.frame_rate == pytest.approx(3.0)
+    for row, worm in zip(dataset.times, worms, strict=True):
+        np.testing.assert_array_equal(row, worm.times)
+
+
+def test_two_worms_of_one_name_are_refused(make_recording):
+    with pytest.raises(InputError, match=r"^w1\.mat: worm 'w1', field 'worm': found the name 'w1' for two worms"):
+        build_dataset([make_recording("w1"), make_recording("w2"), make_recording("w1", seed=1)], NEURONS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"inputs": ("trace", "speed")}, ["'data.inputs'", "speed", "causal_derivative"]),
+        ({"inputs": ()}, ["'data.inputs'", "found none"]),
+        ({"scaling": "robust"}, ["'data.scaling'", "'robust'", "minmax"]),
+        ({"state_set": "three"}, ["'data.states'", "'three'", "four"]),
+        ({"inputs": ("source_derivative",)}, ["w1.mat", "'derivatives'", "found none", "data.inputs"]),
+        ({"inputs": ("causal_derivative",), "derivative_seconds": ()}, ["'data.derivative_seconds'", "found none"]),
+        ({"neuron_names": ("AVAL", "AVAR")}, ["w1.mat", "'neuron_names'", "AVAR"]),
+        ({"derivative_seconds": (5.0, 0.0)}, ["'data.derivative_seconds'", "found 5, 0"]),
+        ({"frame_rate": -1.0}, ["'data.frame_rate'", "-1"]),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(make_recording, settings, words):
+    with pytest.raises(InputError) as caught:
+        build_dataset([make_recording()], **({"neuron_names": NEURONS} | settings))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_a_worm_without_motor_states_is_refused(make_recording):
+    with pytest.raises(InputError, match=r"worm 'w1', field 'motor_state': found none"):
+        build_dataset([make_recording(motor_state=None)], NEURONS)
+
+
+def test_calibration_that_leaves_nothing_to_score_is_refused(make_recording):
+    with pytest.raises(
+        InputError, match=r"worm 'w1', field 'times': found 40 frames at 4\.00 Hz, expected more than 60 s"
+    ):
+        build_dataset([make_recording()], NEURONS, scaling="calibration", calibration_seconds=60.0)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wormjax.simulation import particles
-from wormjax.simulation.ensembles import check_counts, check_numbers, check_probabilities, simulate_chunks
+from wormjax.simulation.ensembles import check_box, check_counts, check_numbers, check_probabilities, simulate_chunks
 from wormjax.simulation.trajectories import Trajectories
 
 CHARGES = (-1.0, 1.0)
@@ -58,6 +58,7 @@ def simulate_charged(
     """
     check_counts("charged", simulations=simulations, objects=objects, frames=frames)
     check_numbers("charged", noise=noise, strength=strength, location_scale=location_scale, speed=speed)
+    check_box("charged", box)
     chances = check_probabilities("charged", charges, probabilities)
     simulate = functools.partial(
         _simulate_chunk,
@@ -98,13 +99,10 @@ def push_charges(
     return (coupling / (square * jnp.sqrt(square)) * apart).sum(axis=1)
 
 
-STATIC = "objects frames charges probabilities noise strength box location_scale speed".split()
-
-
-@functools.partial(jax.jit, static_argnames=STATIC)
+@functools.partial(jax.jit, static_argnames=("objects", "frames", "charges", "box"))
 def _simulate_chunk(keys, *, objects, frames, charges, probabilities, noise, strength, box, location_scale, speed):
-    """Features and edge types of the simulations of these keys."""
-    charge_keys, start_keys, noise_keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
+    """Features and edge types of the simulations whose keys [3, simulation] these are."""
+    charge_keys, start_keys, noise_keys = keys
     ends = jnp.cumsum(jnp.array(probabilities))[:-1]
     shares = jax.vmap(lambda key: jax.random.uniform(key, (objects,)))(charge_keys)
     charge = jnp.array(charges)[jnp.searchsorted(ends, shares, side="right")]

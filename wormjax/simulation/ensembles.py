@@ -4,7 +4,6 @@ Inside a chunk the simulations stand on the last axis: neighbours in memory, so 
 several at once.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -21,10 +20,11 @@ LARGE_CHUNK = 16384  # On an accelerator, which is idle with fewer.
 def simulate_chunks(
     simulate: Callable[[Array], tuple[Array, Array]], key: Array, simulations: int, chunk_size: int | None = None
 ) -> tuple[Float[Array, "simulation frame object feature"], Int[Array, "simulation sender receiver"]]:
-    """Runs `simulate` on keys [simulation], some at a time, at float64; simulation k depends on `key` and k alone.
+    """Runs `simulate` on some simulations at a time, at float64; simulation k depends on `key` and k alone.
 
     Args:
-      simulate: takes the keys of a chunk; returns features and edge types, the simulations first.
+      simulate: takes three keys a simulation [3, simulation]: of its graph, its start and its noise; returns features
+        and edge types, the simulations first.
       key: a JAX random key.
       simulations: how many.
       chunk_size: simulations at a time; None for what suits the device.
@@ -37,11 +37,16 @@ def simulate_chunks(
     for start in range(0, simulations, chunk):
         with enable_float64():
             numbers = jnp.arange(start, start + chunk, dtype=jnp.uint32)
-            keys = jax.vmap(functools.partial(jax.random.fold_in, key))(numbers)
-            chunk_features, chunk_edges = simulate(keys)
+            chunk_features, chunk_edges = simulate(_split_key(key, numbers))
             features.append(chunk_features.astype(jnp.float32))
             edges.append(chunk_edges.astype(jnp.int32))
     return jnp.concatenate(features)[:simulations], jnp.concatenate(edges)[:simulations]
+
+
+@jax.jit
+def _split_key(key, numbers):
+    """Three keys for each of the simulations of these numbers [3, simulation]."""
+    return jax.vmap(lambda number: jax.random.split(jax.random.fold_in(key, number), 3), out_axes=1)(numbers)
 
 
 def enable_float64():
@@ -99,3 +104,9 @@ def check_numbers(system: str, **numbers: float):
     for field, value in numbers.items():
         if not np.isfinite(value) or value < 0:
             raise InputError(f"{system}, field {field!r}: found {value!r}, expected a number from 0")
+
+
+def check_box(system: str, box: float | None):
+    """Raises InputError for a box whose half side is not above 0."""
+    if box is not None and not 0 < box < float("inf"):
+        raise InputError(f"{system}, field 'box': found {box!r}, expected a number above 0, or None for no box")

@@ -29,10 +29,8 @@ def draw_particles(
     """
 
     def draw(key):
-        location_key, direction_key = jax.random.split(key)
-        direction = jax.random.normal(direction_key, (2, objects))
-        velocity = speed * direction / jnp.linalg.norm(direction, axis=0)
-        return location_scale * jax.random.normal(location_key, (2, objects)), velocity
+        place, direction = jax.random.normal(key, (2, 2, objects))
+        return location_scale * place, speed * direction / jnp.linalg.norm(direction, axis=0)
 
     return jax.vmap(draw, out_axes=-1)(keys)
 
@@ -92,4 +90,4 @@ def observe_particles(
     """What an observer writes down: the states with independent normal noise of standard deviation `noise`."""
     features = jnp.transpose(states, (3, 0, 2, 1))
     draw = jax.vmap(lambda key: jax.random.normal(key, features.shape[1:]))
-    return features + noise * draw(keys) if noise else features
+    return features + noise * draw(keys)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from wormjax.simulation import particles
 from wormjax.simulation.ensembles import (
+    check_box,
     check_counts,
     check_numbers,
     check_probabilities,
@@ -65,6 +66,7 @@ def simulate_springs(
     """
     check_counts("springs", simulations=simulations, objects=objects, frames=frames)
     check_numbers("springs", noise=noise, stiffness=stiffness, location_scale=location_scale, speed=speed)
+    check_box("springs", box)
     chances = check_probabilities("springs", strengths, probabilities)
     couplings = tuple(stiffness * float(strength) for strength in strengths)
     simulate = functools.partial(
@@ -93,13 +95,10 @@ def pull_springs(
     return (coupling * apart).sum(axis=1)
 
 
-STATIC = "objects frames couplings probabilities directed noise box location_scale speed".split()
-
-
-@functools.partial(jax.jit, static_argnames=STATIC)
+@functools.partial(jax.jit, static_argnames=("objects", "frames", "directed", "box"))
 def _simulate_chunk(keys, *, objects, frames, couplings, probabilities, directed, noise, box, location_scale, speed):
-    """Features and edge types of the simulations of these keys."""
-    edge_keys, start_keys, noise_keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
+    """Features and edge types of the simulations whose keys [3, simulation] these are."""
+    edge_keys, start_keys, noise_keys = keys
     edges = jax.vmap(lambda key: draw_edge_types(key, objects, probabilities, directed))(edge_keys)
     coupling = jnp.moveaxis(jnp.array(couplings)[edges] * (1 - jnp.eye(objects)), 0, -1)
     location, velocity = particles.draw_particles(start_keys, objects, location_scale, speed)

@@ -8,11 +8,11 @@ to 0. A file without `edges` holds systems whose graph is not known. Nothing is 
   `format` ("wormjax-trajectories"), `version` (1), `system`, `frame_interval` (seconds), `feature_names` and
   `edge_types` (lists of strings). Only `features` must be there.
 - NumPy archives (.npz): the same names, each an array; only `features` must be there.
-- A folder of the .npy files of Kipf, Fetaya et al. (2018): for each split (train, valid, test) `loc_SPLIT_SUFFIX.npy` and
-  `vel_SPLIT_SUFFIX.npy` [simulation, frame, dimension, object], or `feat_SPLIT_SUFFIX.npy` [simulation, object, frame,
-  feature], and `edges_SPLIT_SUFFIX.npy` [simulation, receiver, sender]. SUFFIX is for instance springs5. Strengths 0
-  and 1 are types 0 and 1; with half strengths 0, 0.5, 1 are types 0, 1, 2; products of charges -1, 1 are types 0, 1
-  (-1, 0, 1: types 0, 1, 2).
+- A folder of the .npy files of Kipf, Fetaya et al. (2018), for each SPLIT (train, valid, test) and a SUFFIX such as
+  springs5: `loc_SPLIT_SUFFIX.npy` and `vel_SPLIT_SUFFIX.npy` [simulation, frame, dimension, object], or
+  `feat_SPLIT_SUFFIX.npy` [simulation, object, frame, feature], and `edges_SPLIT_SUFFIX.npy` [simulation, receiver,
+  sender]. Strengths 0 and 1 are types 0 and 1; with half strengths 0, 0.5, 1 are types 0, 1, 2; products of charges
+  -1, 1 are types 0, 1 (-1, 0, 1: types 0, 1, 2).
 
 A folder may also hold one HDF5 or NumPy archive a split: train.h5, valid.h5, test.h5.
 """

@@ -97,11 +97,12 @@ def write_trajectories(trajectories: Trajectories, path: str | os.PathLike, **se
             if trajectories.edges is not None:
                 edges = np.asarray(trajectories.edges)
                 file.create_dataset("edges", data=edges.astype(np.min_scalar_type(max(int(edges.max()), 1))))
-            file.attrs.update(format=FORMAT, version=VERSION, system=trajectories.system)
-            file.attrs["frame_interval"] = float(trajectories.frame_interval)
-            file.attrs["settings"] = json.dumps(settings, sort_keys=True)
+            file.attrs.update(version=VERSION, frame_interval=float(trajectories.frame_interval))
+            # Strings of fixed length: a damaged file whose strings vary in length can make HDF5 hang.
+            texts = {"format": FORMAT, "system": trajectories.system, "settings": json.dumps(settings, sort_keys=True)}
+            file.attrs.update({field: np.bytes_(text.encode()) for field, text in texts.items()})
             for field in ("feature_names", "edge_types"):
-                file.attrs.create(field, list(getattr(trajectories, field)), dtype=h5py.string_dtype())
+                file.attrs[field] = np.array([name.encode() for name in getattr(trajectories, field)], "S")
         os.replace(beside, path)
     finally:
         Path(beside).unlink(missing_ok=True)
@@ -266,23 +267,34 @@ def _load_npz(path):
         raise TrajectoriesError(f"{path}: cannot be read as a NumPy archive without objects ({error})") from None
     for field in ("system", "feature_names", "edge_types"):
         if field in fields:
-            fields[field] = fields[field].tolist()
+            fields[field] = _decode(fields[field])
     return fields
+
+
+def _decode(value):
+    """Strings and lists of strings out of what NumPy or HDF5 make of them; other values as they are."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _load_hdf5(path):
     fields = {}
     try:
         with h5py.File(path, "r") as file:
-            version = file.attrs.get("version", VERSION)
-            if file.attrs.get("format", FORMAT) != FORMAT or version != VERSION:
-                found = f"found {file.attrs.get('format', FORMAT)!r} version {version}"
+            form, version = _decode(file.attrs.get("format", FORMAT)), file.attrs.get("version", VERSION)
+            if form != FORMAT or version != VERSION:
+                found = f"found {form!r} version {version}"
                 raise TrajectoriesError(f"{path}: {found}, expected {FORMAT!r} version {VERSION}")
             fields = {field: file[field][()] for field in ("features", "edges") if field in file}
             for field in ("system", "feature_names", "edge_types", "frame_interval"):
                 if field in file.attrs:
-                    fields[field] = file.attrs[field]
-    except (OSError, KeyError, TypeError) as error:
+                    fields[field] = _decode(file.attrs[field])
+    except TrajectoriesError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TrajectoriesError(f"{path}: cannot be read as an HDF5 file ({error})") from None
     return fields
 
@@ -306,6 +318,9 @@ def _make_trajectories(
         place = ", ".join(f"{axis} {k}" for axis, k in zip(("simulation", "frame", "object"), bad[0], strict=False))
         _fail(source, "features", f"found {features[tuple(bad[0])]} at {place}, expected finite values")
     names = feature_names if feature_names is not None else [f"feature {k + 1}" for k in range(features.shape[3])]
+    for field, given in (("feature_names", names), ("edge_types", edge_types)):
+        if isinstance(given, str):
+            _fail(source, field, f"found the string {given!r}, expected a list of names")
     if edges is not None:
         edges = _check_edges(source, np.asarray(edges))
         types = max(int(edges.max(initial=0)) + 1, 2)

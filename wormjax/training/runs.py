@@ -144,7 +144,9 @@ def _class_weights(dataset, labels, stretches):
 
 def _stack_tables(tables):
     counts = np.array([len(table) for table in tables], np.int32)
-    stacked = np.zeros((len(tables), max(1, counts.max()), 2), np.int32)
+    stacked = np.zeros((len(tables), counts.max(), 2), np.int32)
     for index, table in enumerate(tables):
+        # Filled up with a window of its own, so that a run does not so much as touch another worm's frames.
+        stacked[index] = table[0]
         stacked[index, : len(table)] = table
     return stacked, counts

@@ -12,7 +12,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from wormjax.errors import InputError
 from wormjax.models.layers import Noise, TemporalConvolution, drop_channels, mask_frames, stack_frames
+
+CELLS = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
 
 
 class Decoding(NamedTuple):
@@ -91,6 +94,12 @@ class RecurrentClassifier(nn.Module):
     hidden: int = 32
     cell: str = "gru"  # or "lstm"
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.cell not in CELLS:
+            expected = f"expected one of {', '.join(CELLS)}"
+            raise InputError(f"config field 'model.recurrent.cell': found {self.cell!r}, {expected}")
+
     @nn.compact
     def __call__(
         self,
@@ -105,7 +114,7 @@ class RecurrentClassifier(nn.Module):
         return Decoding(nn.Dense(self.states)(values))
 
     def _run(self, name, values, valid):
-        cell = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}[self.cell](self.hidden, name=name)
+        cell = CELLS[self.cell](self.hidden, name=name)
         start = jnp.zeros((len(values), self.hidden))
         carry = (start, start) if self.cell == "lstm" else start
         scan = nn.scan(_masked_step, variable_broadcast="params", split_rngs={"params": False}, in_axes=1, out_axes=1)

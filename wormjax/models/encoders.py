@@ -35,7 +35,7 @@ class MlpEncoder(nn.Module):
         nodes = Mlp(self.hidden)(graph.nodes)
         edges = nn.elu(nn.Dense(self.hidden)(nn.elu(PairDense(self.hidden)(nodes))))
         first_edges = edges
-        nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / (count - 1))
+        nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
         edges = PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(first_edges)
         edges = nn.elu(nn.Dense(self.hidden)(nn.elu(edges)))
         return nn.Dense(self.edge_types)(edges)

@@ -25,7 +25,7 @@ def sample_edges(
     if not hard:
         return soft
     one_hot = jax.nn.one_hot(jnp.argmax(soft, axis=-1), logits.shape[-1], dtype=soft.dtype)
-    return one_hot + soft - jax.lax.stop_gradient(soft)
+    return one_hot + (soft - jax.lax.stop_gradient(soft))  # In this order exactly one-hot.
 
 
 def kl_divergence(logits: Float[Array, "*batch edge type"], prior: Float[Array, " type"]) -> Float[Array, " *batch"]:

@@ -1,0 +1,102 @@
+"""The published graph network: one static graph, the mean over valid frames; batch norm over valid frames alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wormjax.models.wang2021 import FrameNorm, WangGraph
+
+VALID = np.ones((3, 12), bool)
+
+
+def test_one_graph_for_the_whole_batch(small, windows):
+    model = small("wang_graph")
+    edges = np.asarray(model.evaluate(model.variables, windows(), VALID).edge_logits)
+    np.testing.assert_array_equal(edges, np.broadcast_to(edges[:1], edges.shape))
+
+
+def test_the_graph_is_the_mean_over_the_valid_frames_alone(small, windows):
+    model, features = small("wang_graph"), windows()
+    valid = VALID.copy()
+    valid[0, 4:] = valid[2] = False
+    features[~valid] = 1e3  # Whatever stands where there is no frame.
+    together = model.evaluate(model.variables, features, valid).edge_logits[0]
+
+    def graph_of(frame):  # The read-out of the mean is linear, so that graphs of single frames average to it.
+        return model.evaluate(model.variables, frame[None, None], jnp.ones((1, 1), bool)).edge_logits[0]
+
+    alone = jax.jit(jax.vmap(graph_of))(features[valid])
+    assert np.ptp(alone, axis=0).max() > 0.01
+    np.testing.assert_allclose(together, alone.mean(axis=0), rtol=1e-4, atol=1e-4)
+
+
+def test_the_first_edge_type_carries_no_messages(small, windows):
+    model = small("wang_graph")
+
+    @jax.jit
+    def message_gradient(params, bias):
+        params = params | {"edge_type": params["edge_type"] | {"bias": bias}}
+
+        def score(kernel):
+            changed = params | {"message_pair": params["message_pair"] | {"sender": {"kernel": kernel, "bias": zero}}}
+            return (model.evaluate(model.variables | {"params": changed}, windows(), VALID).logits ** 2).sum()
+
+        zero = jnp.zeros_like(params["message_pair"]["sender"]["bias"])
+        return abs(jax.grad(score)(params["message_pair"]["sender"]["kernel"])).max()
+
+    params = model.variables["params"]
+    assert message_gradient(params, jnp.array([200.0, -200.0])) == 0
+    assert message_gradient(params, jnp.array([-200.0, 200.0])) > 1e-4
+
+
+def test_a_single_neuron_is_a_graph_without_edges(draw_variables, windows):
+    module, features = WangGraph(3, hidden=4), windows(2, 5, neurons=1)
+    valid = np.ones((2, 5), bool)
+    variables = draw_variables(module, features, valid)
+    decoding = jax.jit(module.apply)(variables, features, valid)
+    assert decoding.edge_logits.shape == (2, 0, 2)
+    assert np.isfinite(decoding.logits).all()
+
+
+def test_batch_norm_in_training_has_the_moments_of_the_valid_frames(draw_variables):
+    values = np.random.default_rng(0).normal(2.0, 3.0, size=(3, 6, 4, 5)).astype(np.float32)
+    valid = np.random.default_rng(1).random((3, 6)) < 0.6
+    values[~valid] = 1e4
+    module = FrameNorm()
+    start = {
+        "params": {"BatchNorm_0": {"scale": jnp.ones(5), "bias": jnp.zeros(5)}},
+        "batch_stats": {"BatchNorm_0": {"mean": jnp.zeros(5), "var": jnp.ones(5)}},
+    }
+    result, updates = module.apply(start, values, valid, True, mutable=["batch_stats"])
+    scored = np.asarray(result)[valid]
+    np.testing.assert_allclose(scored.mean(axis=(0, 1)), 0.0, atol=1e-3)
+    np.testing.assert_allclose(scored.std(axis=(0, 1)), 1.0, rtol=1e-3)
+    moved = updates["batch_stats"]["BatchNorm_0"]
+    np.testing.assert_allclose(moved["mean"], 0.1 * values[valid].mean(axis=(0, 1)), rtol=1e-3)
+    np.testing.assert_allclose(moved["var"], 0.9 + 0.1 * values[valid].var(axis=(0, 1)), rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["wang_mlp", "wang_graph"])
+def test_training_takes_the_moments_of_its_batch_and_evaluation_the_kept_ones(small, windows, noise, name):
+    model, features = small(name), windows()
+    kept = model.variables | {"batch_stats": jax.tree.map(lambda leaf: 2.0 * leaf, model.variables["batch_stats"])}
+    trained = [model.train(v, features, VALID, noise())[0].logits for v in (model.variables, kept)]
+    evaluated = [model.evaluate(v, features, VALID).logits for v in (model.variables, kept)]
+    np.testing.assert_array_equal(*trained)
+    assert abs(evaluated[0] - evaluated[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["wang_mlp", "wang_graph"])
+def test_devices_that_share_a_batch_train_as_one(small, windows, noise, name):
+    whole, shared = small(name), small(name, axis_name="device")
+    features, drawn = windows(4), noise(windows=4)
+    valid = np.ones((4, 12), bool)
+    halves = jax.tree.map(lambda x: x.reshape(2, 2, *x.shape[1:]), (features, valid))
+    keys = drawn._replace(keys=drawn.keys.reshape(2, 2))
+    axes = (None, 0, 0, type(drawn)(0, None, None))
+    parts, stats = jax.vmap(shared.train, in_axes=axes, axis_name="device")(whole.variables, *halves, keys)
+    together, expected = whole.train(whole.variables, features, valid, drawn)
+    np.testing.assert_allclose(parts.logits.reshape(together.logits.shape), together.logits, rtol=1e-3, atol=1e-4)
+    for part, one in zip(jax.tree.leaves(stats), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(part, np.stack([one, one]), rtol=1e-4, atol=1e-5)

@@ -72,7 +72,7 @@ def simulate_charged(
         location_scale=float(location_scale),
         speed=float(speed),
     )
-    features, edges = simulate_chunks(simulate, key, simulations, chunk_size)
+    features, edges = simulate_chunks(simulate, key, simulations, objects, chunk_size)
     interval = particles.TIME_STEP * particles.STEPS_PER_FRAME
     names = tuple(_name_product(product) for product in find_products(charges))
     return Trajectories("charged", features, edges, particles.FEATURE_NAMES, names, interval)

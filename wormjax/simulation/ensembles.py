@@ -13,12 +13,13 @@ from jaxtyping import Array, Float, Int
 
 from wormjax.errors import InputError
 
-CHUNK_SIZES = {"cpu": 256}  # Simulations; on a CPU as many as the cache takes.
-LARGE_CHUNK = 16384  # On an accelerator, which is idle with fewer.
-
 
 def simulate_chunks(
-    simulate: Callable[[Array], tuple[Array, Array]], key: Array, simulations: int, chunk_size: int | None = None
+    simulate: Callable[[Array], tuple[Array, Array]],
+    key: Array,
+    simulations: int,
+    objects: int,
+    chunk_size: int | None = None,
 ) -> tuple[Float[Array, "simulation frame object feature"], Int[Array, "simulation sender receiver"]]:
     """Runs `simulate` on some simulations at a time, at float64; simulation k depends on `key` and k alone.
 
@@ -26,13 +27,13 @@ def simulate_chunks(
       simulate: takes three keys a simulation [3, simulation]: of its graph, its start and its noise; returns features
         and edge types, the simulations first.
       key: a JAX random key.
-      simulations: how many.
+      simulations, objects: how many.
       chunk_size: simulations at a time; None for what suits the device.
 
     Returns:
       Features at float32 and edge types at int32, on the device.
     """
-    chunk = min(simulations, chunk_size or CHUNK_SIZES.get(jax.default_backend(), LARGE_CHUNK))
+    chunk = min(simulations, chunk_size or _suit_device(objects))
     features, edges = [], []
     for start in range(0, simulations, chunk):
         with enable_float64():
@@ -41,6 +42,12 @@ def simulate_chunks(
             features.append(chunk_features.astype(jnp.float32))
             edges.append(chunk_edges.astype(jnp.int32))
     return jnp.concatenate(features)[:simulations], jnp.concatenate(edges)[:simulations]
+
+
+def _suit_device(objects):
+    """Simulations at a time: on a CPU what its cache takes, on an accelerator what keeps it busy."""
+    least, most, pairs = (32, 256, 25_600) if jax.default_backend() == "cpu" else (256, 16_384, 2**23)
+    return max(least, min(most, pairs // objects**2))
 
 
 @jax.jit

@@ -83,7 +83,7 @@ def simulate_kuramoto(
         features=features,
         frequencies=(low, high),
     )
-    values, edges = simulate_chunks(simulate, key, simulations, chunk_size)
+    values, edges = simulate_chunks(simulate, key, simulations, objects, chunk_size)
     names = tuple("no coupling" if strength == 0 else f"coupling {strength:g}" for strength in strengths)
     return Trajectories("kuramoto", values, edges, FEATURES[features], names, TIME_STEP * STEPS_PER_FRAME)
 

@@ -81,7 +81,7 @@ def simulate_springs(
         location_scale=float(location_scale),
         speed=float(speed),
     )
-    features, edges = simulate_chunks(simulate, key, simulations, chunk_size)
+    features, edges = simulate_chunks(simulate, key, simulations, objects, chunk_size)
     names = tuple("no spring" if strength == 0 else f"spring {strength:g}" for strength in strengths)
     interval = particles.TIME_STEP * particles.STEPS_PER_FRAME
     return Trajectories("springs", features, edges, particles.FEATURE_NAMES, names, interval)

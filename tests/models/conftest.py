@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,11 +24,15 @@ SMALL = {
 }
 
 
+# Tests run a program once or twice: compiling it well takes longer than running it.
+compile_quickly = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": "0"})
+
+
 @dataclasses.dataclass(frozen=True)
 class Small:
     """A small classifier: variables drawn at random (biases and batch statistics too), and its compiled calls."""
 
-    name: str
+    module: nn.Module
     variables: dict
     evaluate: Callable  # variables, features, valid → Decoding
     train: Callable  # variables, features, valid, noise → (Decoding, new batch statistics)
@@ -49,15 +54,21 @@ def draw_at_random(module, *inputs, seed=7):
 def make_small(name: str, axis_name: str | None = None, **sizes) -> Small:
     module, alone = (build_classifier(name, STATES, SMALL.get(name, {}) | sizes, axis) for axis in (axis_name, None))
     variables = draw_at_random(alone, jnp.zeros((1, 4, NEURONS, FEATURES)), jnp.ones((1, 4), bool))
-    evaluate = jax.jit(lambda variables, features, valid: module.apply(variables, features, valid, None))
-    train = jax.jit(lambda variables, *inputs: module.apply(variables, *inputs, mutable=["batch_stats"]))
-    return Small(name, variables, evaluate, train)
+    evaluate = compile_quickly(lambda variables, features, valid: module.apply(variables, features, valid, None))
+    train = compile_quickly(lambda variables, *inputs: module.apply(variables, *inputs, mutable=["batch_stats"]))
+    return Small(module, variables, evaluate, train)
 
 
 @pytest.fixture(scope="session", name="small")
 def small_builder():
     """A function: name of a classifier, and sizes other than the small ones → Small, made once."""
     return functools.cache(make_small)
+
+
+@pytest.fixture(scope="session", name="compile_quickly")
+def quick_compiler():
+    """jax.jit that spends little on optimising; not for a function that another compiled one calls."""
+    return compile_quickly
 
 
 @pytest.fixture(scope="session", name="draw_variables")

@@ -12,11 +12,11 @@ NODES, TYPES = 5, 3
 
 
 @pytest.fixture(scope="module")
-def encoder(draw_variables):
+def encoder(draw_variables, compile_quickly):
     """The compiled encoder with its variables: nodes [node, feature] → logits [edge, type]."""
     module = MlpEncoder(hidden=8, edge_types=TYPES)
     variables = draw_variables(module, graphs.complete_graph(jnp.zeros((NODES, 4))))
-    return jax.jit(lambda nodes: module.apply(variables, graphs.complete_graph(nodes)))
+    return compile_quickly(lambda nodes: module.apply(variables, graphs.complete_graph(nodes)))
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +57,17 @@ def test_the_second_round_of_messages_lets_an_edge_hear_of_other_nodes(encoder, 
 
 def test_vmap_over_windows_is_one_graph_at_a_time(encoder, nodes):
     windows = np.stack([nodes, 2 * nodes, -nodes])
-    together = jax.jit(jax.vmap(encoder))(windows)
+    together = jax.vmap(encoder)(windows)
     for window, logits in zip(windows, together, strict=True):
         np.testing.assert_allclose(logits, encoder(window), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_smallest_graphs_have_finite_logits_and_gradients(draw_variables, count):
+def test_the_smallest_graphs_have_finite_logits_and_gradients(draw_variables, compile_quickly, count):
     module, graph = MlpEncoder(4, 2), graphs.complete_graph(jnp.ones((count, 3)))
     variables = draw_variables(module, graph)
 
-    @jax.jit
+    @compile_quickly
     def score(variables):
         logits, back = jax.vjp(lambda values: module.apply(values, graph), variables)
         return logits, back(jnp.ones_like(logits))

@@ -21,11 +21,11 @@ def normal(*shape, seed=0):
 
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 1), (5, 2), (4, 1), (3, 8)])
-def test_temporal_convolution_equals_the_plain_one(kernel, dilation):
+def test_temporal_convolution_equals_the_plain_one(compile_quickly, kernel, dilation):
     values = normal(2, 10, 3)
     weights, bias = normal(kernel * 3, 4, seed=1), normal(4, seed=2)
     params = {"params": {"Dense_0": {"kernel": weights, "bias": bias}}}
-    result = TemporalConvolution(4, kernel, dilation).apply(params, values)
+    result = compile_quickly(TemporalConvolution(4, kernel, dilation).apply)(params, values)
     half = kernel // 2
     expected = jax.lax.conv_general_dilated(
         values,
@@ -49,7 +49,7 @@ def test_stacked_frames_are_those_at_the_offsets_with_zeros_beyond_the_ends():
             np.testing.assert_array_equal(stacked[:, frame, 3 * k : 3 * k + 3], there)
 
 
-def test_pair_dense_equals_a_dense_layer_on_sender_and_receiver():
+def test_pair_dense_equals_a_dense_layer_on_sender_and_receiver(compile_quickly):
     nodes, module = normal(2, 5, 3), PairDense(4)
     params = {
         "sender": {"kernel": normal(3, 4, seed=1), "bias": normal(4, seed=2)},
@@ -60,13 +60,14 @@ def test_pair_dense_equals_a_dense_layer_on_sender_and_receiver():
     pairs = np.concatenate([graphs.send(nodes), graphs.receive(nodes)], axis=-1)
     kernel = np.concatenate([params["sender"]["kernel"], params["receiver"]["kernel"]])
     expected = pairs @ kernel + params["sender"]["bias"]
-    np.testing.assert_allclose(module.apply({"params": params}, nodes), expected, rtol=1e-4, atol=1e-5)
+    result = compile_quickly(module.apply)({"params": params}, nodes)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [(500,), (40, 12)])
-def test_dropout_takes_whole_channels_and_keeps_the_mean(noise, channels):
+def test_dropout_takes_whole_channels_and_keeps_the_mean(noise, compile_quickly, channels):
     values = 1.0 + abs(normal(4, 6, *channels))
-    ratio = np.asarray(drop_channels(values, noise(windows=4, dropout=0.4), salt=0)) / values
+    ratio = np.asarray(compile_quickly(drop_channels)(values, noise(windows=4, dropout=0.4), 0)) / values
     # A channel is gone, or scaled by 1 / 0.6, in all frames of its window.
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=1e-6)
     kept = ratio[:, 0] > 0
@@ -76,15 +77,15 @@ def test_dropout_takes_whole_channels_and_keeps_the_mean(noise, channels):
     assert (kept[0] != kept[1]).any()
 
 
-def test_dropout_is_nothing_without_noise_and_at_rate_zero(noise):
+def test_dropout_is_nothing_without_noise_and_at_rate_zero(noise, compile_quickly):
     values = normal(3, 6, 5)
     np.testing.assert_array_equal(drop_channels(values, None, 0), values)
-    np.testing.assert_array_equal(drop_channels(values, noise(dropout=0.0), 0), values)
+    np.testing.assert_array_equal(compile_quickly(drop_channels)(values, noise(dropout=0.0), 0), values)
 
 
-def test_two_uses_of_one_noise_draw_apart_but_each_again_the_same(noise):
-    values, drawn = np.ones((3, 2, 64), np.float32), noise()
-    first, again, other = (np.asarray(drop_channels(values, drawn, salt)) for salt in (0, 0, 1))
+def test_two_uses_of_one_noise_draw_apart_but_each_again_the_same(noise, compile_quickly):
+    values, drawn, drop = np.ones((3, 2, 64), np.float32), noise(), compile_quickly(drop_channels)
+    first, again, other = (np.asarray(drop(values, drawn, salt)) for salt in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any(axis=(1, 2)).all()
 

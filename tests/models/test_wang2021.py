@@ -16,7 +16,7 @@ def test_one_graph_for_the_whole_batch(small, windows):
     np.testing.assert_array_equal(edges, np.broadcast_to(edges[:1], edges.shape))
 
 
-def test_the_graph_is_the_mean_over_the_valid_frames_alone(small, windows):
+def test_the_graph_is_the_mean_over_the_valid_frames_alone(small, windows, compile_quickly):
     model, features = small("wang_graph"), windows()
     valid = VALID.copy()
     valid[0, 4:] = valid[2] = False
@@ -24,23 +24,23 @@ def test_the_graph_is_the_mean_over_the_valid_frames_alone(small, windows):
     together = model.evaluate(model.variables, features, valid).edge_logits[0]
 
     def graph_of(frame):  # The read-out of the mean is linear, so that graphs of single frames average to it.
-        return model.evaluate(model.variables, frame[None, None], jnp.ones((1, 1), bool)).edge_logits[0]
+        return model.module.apply(model.variables, frame[None, None], jnp.ones((1, 1), bool)).edge_logits[0]
 
-    alone = jax.jit(jax.vmap(graph_of))(features[valid])
+    alone = compile_quickly(jax.vmap(graph_of))(features[valid])
     assert np.ptp(alone, axis=0).max() > 0.01
     np.testing.assert_allclose(together, alone.mean(axis=0), rtol=1e-4, atol=1e-4)
 
 
-def test_the_first_edge_type_carries_no_messages(small, windows):
+def test_the_first_edge_type_carries_no_messages(small, windows, compile_quickly):
     model = small("wang_graph")
 
-    @jax.jit
+    @compile_quickly
     def message_gradient(params, bias):
         params = params | {"edge_type": params["edge_type"] | {"bias": bias}}
 
         def score(kernel):
             changed = params | {"message_pair": params["message_pair"] | {"sender": {"kernel": kernel, "bias": zero}}}
-            return (model.evaluate(model.variables | {"params": changed}, windows(), VALID).logits ** 2).sum()
+            return (model.module.apply(model.variables | {"params": changed}, windows(), VALID).logits ** 2).sum()
 
         zero = jnp.zeros_like(params["message_pair"]["sender"]["bias"])
         return abs(jax.grad(score)(params["message_pair"]["sender"]["kernel"])).max()
@@ -50,11 +50,11 @@ def test_the_first_edge_type_carries_no_messages(small, windows):
     assert message_gradient(params, jnp.array([-200.0, 200.0])) > 1e-4
 
 
-def test_a_single_neuron_is_a_graph_without_edges(draw_variables, windows):
+def test_a_single_neuron_is_a_graph_without_edges(draw_variables, windows, compile_quickly):
     module, features = WangGraph(3, hidden=4), windows(2, 5, neurons=1)
     valid = np.ones((2, 5), bool)
     variables = draw_variables(module, features, valid)
-    decoding = jax.jit(module.apply)(variables, features, valid)
+    decoding = compile_quickly(module.apply)(variables, features, valid)
     assert decoding.edge_logits.shape == (2, 0, 2)
     assert np.isfinite(decoding.logits).all()
 

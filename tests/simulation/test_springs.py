@@ -23,12 +23,23 @@ def start():
     return 0.5 * random.standard_normal((2, 5, 4)), 0.5 * random.standard_normal((2, 5, 4)), coupling.T
 
 
-@pytest.fixture(scope="module")
-def directed():
+def simulate_directed(simulations):
     """Observed systems with three strengths, each way of a pair its own, and no walls."""
     return simulate_springs(
-        jax.random.key(1), 64, frames=30, strengths=THREE_STRENGTHS, directed=True, box=None, stiffness=0.5
+        jax.random.key(1),
+        simulations,
+        frames=30,
+        strengths=THREE_STRENGTHS,
+        directed=True,
+        box=None,
+        stiffness=0.5,
+        chunk_size=24,
     )
+
+
+@pytest.fixture(scope="module")
+def directed():
+    return simulate_directed(64)
 
 
 def integrate(start, frames, box):
@@ -97,18 +108,11 @@ def test_recorded_graph_is_the_graph_of_the_forces(directed):
 
 
 def test_one_simulation_depends_on_the_key_and_its_number_alone(directed):
-    again = simulate_springs(
-        jax.random.key(1),
-        5,
-        frames=30,
-        strengths=THREE_STRENGTHS,
-        directed=True,
-        box=None,
-        stiffness=0.5,
-        chunk_size=2,
-    )
-    np.testing.assert_allclose(again.features, directed.features[:5], atol=1e-6)
-    np.testing.assert_array_equal(again.edges, directed.edges[:5])
+    again = simulate_directed(30)  # Chunks of 24 and 6, where the others were 24, 24 and 16.
+    assert directed.features.shape[0] == 64
+    np.testing.assert_allclose(again.features, directed.features[:30], atol=1e-6)
+    np.testing.assert_array_equal(again.edges, directed.edges[:30])
+    assert len(np.unique(directed.features[:, 0, 0, 0])) == 64
 
 
 def test_defaults_are_the_references_and_noise_is_added_to_the_same_systems():

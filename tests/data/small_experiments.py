@@ -8,7 +8,7 @@ import numpy as np
 from configs.generalize import get_config
 from wormjax.features.dataset import Dataset, WormArrays
 from wormjax.recordings.motor_states import STATE_SETS
-from wormjax.recordings.recording import UNSCORED
+from wormjax.recordings.recording import UNSCORED, Recording
 
 SMALL = {
     "seeds": 1,
@@ -30,6 +30,7 @@ SMALL = {
     "train.placement": "single",
     "train.checkpoint_seconds": 0.0,
 }
+NEURONS = ("AVAL", "AVAR", "AVBL", "RIML")
 FRAMES = ((260,), (220,), (140, 110))  # Of each stretch of each worm.
 
 
@@ -93,3 +94,27 @@ def replace_arrays(dataset: Dataset, arrays: WormArrays) -> Dataset:
     """The dataset with other arrays."""
     fields = {name: getattr(dataset, name) for name in Dataset.__dataclass_fields__}
     return Dataset(**fields | {"arrays": arrays, "scored_states": arrays.states.copy()})
+
+
+def make_worms(
+    count: int, first: int = 0, neurons: Sequence[str] = NEURONS, frames: int = 240, study: str = "mine", rate=3.0
+) -> list[Recording]:
+    """Recordings of `count` worms, named "worm FIRST" and so on, whose neurons tell the state through noise."""
+    levels = np.random.default_rng(11).normal(size=(4, 20))
+    recordings = []
+    for worm in range(first, first + count):
+        random = np.random.default_rng([11, worm])
+        states = np.repeat(random.integers(0, 4, frames), random.integers(5, 15, frames))[:frames]
+        traces = levels[states, : len(neurons)] + 0.5 * random.normal(size=(frames, len(neurons)))
+        recordings.append(
+            Recording(
+                study=study,
+                worm=f"worm {worm}",
+                traces=traces,
+                times=np.arange(frames) / rate,
+                neuron_names=tuple(neurons),
+                motor_state=states,
+                state_names=("forward", "reverse", "dorsal turn", "ventral turn"),
+            )
+        )
+    return recordings

@@ -11,11 +11,13 @@ from ml_collections import ConfigDict
 
 from wormjax.errors import InputError
 from wormjax.evaluation import decoding, figures
+from wormjax.evaluation.generalize import describe_materials
 from wormjax.evaluation.materials import prepare_materials
 from wormjax.evaluation.results import Row, write_rows
+from wormjax.evaluation.settings import check_settings
 from wormjax.evaluation.summary import print_summary, write_summary
 from wormjax.training.runs import PER_RUN, Runs
-from wormjax.training.workdir import claim_workdir, describe_dataset
+from wormjax.training.workdir import claim_workdir
 
 TRACED = tuple(f"train.{name}" for name in PER_RUN)
 
@@ -56,12 +58,14 @@ def ablate(config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLi
     wrong = [field for field in shapes if not field.startswith(("model.", "train.", "split."))]
     if wrong:
         raise InputError(f"--sweep: found {wrong[0]!r}, expected fields of 'train', 'model' or 'split'")
+    check_settings(config)
     materials = prepare_materials(config)
-    decoding.check_models(config)
-    description = describe_dataset(materials.dataset)
+    groups = decoding.list_groups(config, materials.splits)
+    for values in _combine(sweep):
+        _check_variant(_override(config, values), materials.dataset, groups)
+    description = describe_materials(materials)
     stored = ConfigDict({**config.to_dict(), "sweep": {field: list(values) for field, values in sweep.items()}})
     claim_workdir(workdir, stored, description)
-    groups = decoding.list_groups(config, materials.splits)
     rows = []
     for name, shape in itertools.product(config.models, _combine(shapes)):
         variants = [_override(config, shape | values) for values in _combine(traced)]
@@ -78,6 +82,13 @@ def ablate(config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLi
             rows += [row._replace(model=_label(name, shape | values)) for row in scored]
     _report(rows, config, Path(workdir))
     return rows
+
+
+def _check_variant(config, dataset, groups):
+    """Every combination of values, before the first is trained."""
+    check_settings(config)
+    decoding.check_models(config)
+    decoding.build_group_runs(config, dataset, groups)
 
 
 def _report(rows, config, workdir):

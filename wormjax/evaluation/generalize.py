@@ -6,6 +6,7 @@ from pathlib import Path
 from wormjax.evaluation import decoding
 from wormjax.evaluation.materials import Materials, prepare_materials
 from wormjax.evaluation.report import write_report
+from wormjax.evaluation.settings import check_settings
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
 
@@ -18,6 +19,7 @@ def generalize(config, workdir: str | os.PathLike) -> None:
     Raises:
       InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
+    check_settings(config)
     materials = prepare_materials(config)
     decoding.check_models(config)
     groups = decoding.list_groups(config, materials.splits)

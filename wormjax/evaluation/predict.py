@@ -1,13 +1,12 @@
 """Decodes whole recordings with the trained runs of an ensemble."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from wormjax.features.dataset import WormArrays
 
@@ -28,34 +27,42 @@ def predict_stretches(module: nn.Module, variables: Any, data: WormArrays, windo
     """
     frames = data.valid.shape[1]
     length = min(window_frames or frames, frames)
-    starts = jnp.asarray(_window_starts(frames, length))
-
-    def decode_stretch(variables, stretch):
-        return _decode(module, variables, stretch, starts, length)
+    starts, used = place_windows(np.asarray(data.valid), length)
 
     def decode_run(variables):
-        return jax.lax.map(partial(decode_stretch, variables), data)
+        return jax.lax.map(lambda stretch: _decode(module, variables, *stretch, length), (data, starts, used))
 
     probabilities, edges = jax.jit(lambda stacked: jax.lax.map(decode_run, stacked))(variables)
     return Predictions(np.asarray(probabilities), None if edges is None else np.asarray(edges))
 
 
-def _window_starts(frames: int, length: int) -> np.ndarray:
-    step = max(1, length // 2)
-    return np.unique(np.minimum(np.arange(0, frames, step), frames - length))
+def place_windows(
+    valid: Bool[np.ndarray, "stretch frame"], length: int
+) -> tuple[Int[np.ndarray, "stretch window"], Bool[np.ndarray, "stretch window"]]:
+    """First frames of each stretch's windows, and which of them are in use.
+
+    The last window ends with its stretch and not with the padding, so that what is decoded does not depend on the
+    length of the other stretches.
+    """
+    frames = valid.shape[1]
+    starts = np.arange(0, frames, max(1, length // 2))
+    ends = np.where(valid.any(axis=1), frames - valid[:, ::-1].argmax(axis=1), 0)
+    starts = np.minimum(starts, np.maximum(ends - length, 0)[:, None])
+    used = np.diff(starts, axis=1, prepend=-1) > 0
+    return starts, used
 
 
-def _decode(module, variables, stretch: WormArrays, starts: Array, length: int):
+def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, length: int):
     cut = jax.vmap(lambda values, start: jax.lax.dynamic_slice_in_dim(values, start, length), in_axes=(None, 0))
-    features, valid = cut(stretch.features, starts), cut(stretch.valid, starts)
+    features, valid = cut(stretch.features, starts), cut(stretch.valid, starts) & used[:, None]
     decoding = module.apply(variables, features, valid, None)
     position = jnp.arange(length)
-    weights = jnp.minimum(position + 1, length - position).astype(jnp.float32)
+    weights = jnp.minimum(position + 1, length - position) * used[:, None].astype(jnp.float32)
     where = starts[:, None] + position
     total = jnp.zeros((len(stretch.valid), decoding.logits.shape[-1]))
-    total = total.at[where].add(jax.nn.softmax(decoding.logits) * weights[:, None])
+    total = total.at[where].add(jax.nn.softmax(decoding.logits) * weights[..., None])
     covered = jnp.zeros(len(stretch.valid)).at[where].add(weights)
-    probabilities = total / covered[:, None]
+    probabilities = total / jnp.maximum(covered, 1.0)[:, None]  # Zero in padding that no window reaches.
     if decoding.edge_logits is None:
         return probabilities, None
     share = valid.sum(axis=1)[:, None, None] / jnp.maximum(valid.sum(), 1)

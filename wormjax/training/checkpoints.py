@@ -77,9 +77,10 @@ def _drop_empty(tree):
 
 
 def _put_back_empty(wanted, tree):
+    """With the empty dictionaries of `wanted`; KeyError where an array is missing."""
     if not isinstance(wanted, dict):
         return tree
     return {
-        name: {} if isinstance(value, dict) and not value else _put_back_empty(value, tree.get(name, {}))
+        name: _put_back_empty(value, tree.get(name, {})) if isinstance(value, dict) else tree[name]
         for name, value in wanted.items()
     }

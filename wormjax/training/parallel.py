@@ -59,6 +59,16 @@ def build_engine(
     Raises:
       InputError: an unknown placement, more devices than there are, or a batch that does not divide.
     """
+    count = check_placement(placement, devices, batch)
+    if placement == "batch":
+        return _batch_engine(objective, recipe, count, runs_at_once)
+    if placement == "runs" and count > 1:
+        return _runs_engine(objective, recipe, runs, count, runs_at_once)
+    return _single_engine(objective, recipe, runs_at_once)
+
+
+def check_placement(placement: str, devices: int = 0, batch: int = 0) -> int:
+    """The number of devices that a placement takes; arguments and errors as of `build_engine`."""
     if placement not in PLACEMENTS:
         expected = f"expected one of {', '.join(PLACEMENTS)}"
         raise InputError(f"config field 'train.placement': found {placement!r}, {expected}")
@@ -70,11 +80,7 @@ def build_engine(
     count = devices or there
     if placement == "batch" and batch % count:
         raise InputError(f"config field 'train.batch_windows': found {batch}, expected a multiple of {count} devices")
-    if placement == "single" or count == 1:
-        return _single_engine(objective, recipe, runs_at_once)
-    if placement == "runs":
-        return _runs_engine(objective, recipe, runs, count, runs_at_once)
-    return _batch_engine(objective, recipe, count, runs_at_once)
+    return count
 
 
 def _over_runs(chunk, runs_at_once):

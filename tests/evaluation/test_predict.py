@@ -1,0 +1,111 @@
+"""Whole recordings decoded in windows: what a model says does not depend on how its frames are cut and padded."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_experiments import small_dataset
+
+from wormjax.evaluation.predict import predict_stretches
+from wormjax.models.catalog import build_classifier
+from wormjax.models.classifiers import Decoding
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+FRAMES = ((150,), (61,), (90, 20))
+SIZES = {
+    "mlp": {"hidden": 4},
+    "recurrent": {"hidden": 3},
+    "temporal_convolution": {"channels": 4, "dilations": (1, 4)},
+    "nri_graph": {"channels": 4, "dilations": (1, 4)},
+    "wang_mlp": {"hidden": 4},
+    "wang_graph": {"hidden": 4},
+}
+
+
+class PerFrame(nn.Module):
+    """A model without context."""
+
+    @nn.compact
+    def __call__(self, features, valid, noise=None):
+        return Decoding(nn.Dense(4)(features.reshape(*features.shape[:2], -1)))
+
+
+class Position(nn.Module):
+    """A model that is sure of state 1 on the frame that begins a window, and of state 0 elsewhere."""
+
+    @nn.compact
+    def __call__(self, features, valid, noise=None):
+        self.param("unused", nn.initializers.zeros, (1,))
+        first = (jnp.arange(features.shape[1]) == 0)[None, :, None]
+        logits = jnp.where(first, jnp.array([-50.0, 50.0]), jnp.array([50.0, -50.0]))
+        return Decoding(jnp.broadcast_to(logits, (*features.shape[:2], 2)))
+
+
+def initialise(module, arrays, runs=2):
+    def one(seed):
+        return module.init(jax.random.key(seed), arrays.features[:1, :16], arrays.valid[:1, :16])
+
+    return jax.vmap(one)(jnp.arange(runs))
+
+
+@pytest.mark.parametrize("window", [16, 61, 1000])
+def test_a_model_without_context_says_the_same_in_windows_and_at_once(window):
+    arrays, module = small_dataset(FRAMES).arrays, PerFrame()
+    variables = initialise(module, arrays)
+    whole, cut = (predict_stretches(module, variables, arrays, length).probabilities for length in (0, window))
+    assert whole.shape == (2, 4, 150, 4)
+    np.testing.assert_allclose(cut[:, arrays.valid], whole[:, arrays.valid], atol=1e-6)
+    assert np.abs(whole[0] - whole[1]).max() > 0.1  # Each run has its own parameters.
+
+
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        ("mlp", 16),
+        ("recurrent", 64),
+        ("temporal_convolution", 64),
+        ("temporal_convolution", 0),
+        ("nri_graph", 16),
+        ("wang_mlp", 64),
+        ("wang_graph", 0),
+        ("wang_graph", 64),
+    ],
+)
+def test_padding_behind_a_stretch_changes_nothing(name, window):
+    module = build_classifier(name, 4, SIZES[name])
+    short, long = small_dataset(FRAMES).arrays, small_dataset(FRAMES, padding=37).arrays
+    variables = initialise(module, short)
+    one, other = (predict_stretches(module, variables, arrays, window) for arrays in (short, long))
+    np.testing.assert_allclose(one.probabilities[:, short.valid], other.probabilities[:, long.valid], atol=1e-5)
+    assert (one.edges is not None) == ("graph" in name)
+    if one.edges is not None:
+        np.testing.assert_allclose(one.edges, other.edges, atol=1e-5)
+        np.testing.assert_allclose(one.edges.sum(axis=-1), 1.0, atol=1e-5)
+
+
+def test_windows_are_half_a_window_apart_and_weigh_less_at_their_ends():
+    arrays = small_dataset(((40,),)).arrays
+    probabilities = predict_stretches(Position(), initialise(Position(), arrays), arrays, 16).probabilities
+    sure = probabilities[0, 0, :, 1]
+    expected = np.zeros(40)
+    for start in (8, 16, 24):  # The first frame of a window weighs 1, the same frame in the middle of another 8.
+        expected[start] = 1 / (1 + 8)
+    expected[0] = 1.0
+    np.testing.assert_allclose(sure, expected, atol=1e-6)
+
+
+def test_a_last_window_ends_with_the_stretch():
+    arrays = small_dataset(((41,), (30,))).arrays
+    probabilities = predict_stretches(Position(), initialise(Position(), arrays), arrays, 16).probabilities[0, ..., 1]
+    for stretch, (frames, starts) in enumerate([(41, [0, 8, 16, 24, 25]), (30, [0, 8, 14])]):
+        assert list(np.flatnonzero(probabilities[stretch, :frames] > 0.01)) == starts
+
+
+def test_probabilities_sum_to_one_wherever_there_is_a_frame():
+    arrays = small_dataset(FRAMES).arrays
+    module = build_classifier("mlp", 4, SIZES["mlp"])
+    probabilities = predict_stretches(module, initialise(module, arrays), arrays, 17).probabilities
+    assert np.isfinite(probabilities).all()
+    np.testing.assert_allclose(probabilities[:, arrays.valid].sum(axis=-1), 1.0, atol=1e-5)

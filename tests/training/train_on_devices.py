@@ -1,0 +1,75 @@
+"""Trains and decodes small experiments: run by test_parallel.py on one device and, as a program, on four.
+
+python train_on_devices.py FOLDER CASE ... trains each case into FOLDER/CASE, or goes on with what is there.
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+import jax
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "data"))
+
+from small_experiments import small_config, small_dataset
+
+from wormjax.evaluation.decoding import decode_model, list_groups, restore_best, score_model, train_model
+from wormjax.evaluation.protocols import list_splits
+from wormjax.training.workdir import describe_dataset
+
+DATASET = small_dataset()
+SIZES = {
+    "mlp": {"hidden": 4},
+    "nri_graph": {"channels": 4, "dilations": (1,), "node_hidden": 3, "edge_hidden": 4},
+    "wang_graph": {"hidden": 4},
+}
+NO_AUGMENTATION = {f"train__{kind}": 0.0 for kind in ("gain", "offset", "noise", "neuron_dropout")}
+PLAIN = {f"train__{name}": 0.0 for name in ("gain", "offset", "noise", "neuron_dropout")}  # Quicker to compile.
+# Case → model, how it is placed on several devices, how many of the six splits, and what else differs.
+CASES = {
+    "runs": ("mlp", "runs", 6, {"train__runs_at_once": 1}),  # Two devices get two runs, the others one and a copy.
+    "few runs": ("wang_graph", "runs", 3, NO_AUGMENTATION),  # Fewer than devices.
+    "batch": ("nri_graph", "batch", 2, {"train__kl_weight": 0.5, "train__edge_prior": (0.7, 0.3)}),
+    "batch norm": ("wang_graph", "batch", 2, {"train__class_balance": 1.0, **NO_AUGMENTATION}),
+}
+
+
+def configure(case, placement):
+    """The config and the groups of one case."""
+    name, _, count, fields = CASES[case]
+    fields = {f"model__{name}": SIZES[name], "train__learning_rate": 0.01} | fields
+    config = small_config(train__steps=6, train__steps_per_chunk=3, train__placement=placement, **fields)
+    splits = list_splits("subsets", 3)
+    return name, config, list_groups(config, splits[:count])
+
+
+def train_case(case, folder, placement=None, stop=None):
+    """Trains one case and returns the state."""
+    name, config, groups = configure(case, placement or CASES[case][1])
+    return train_model(name, config, DATASET, groups, folder, stop)
+
+
+def score_case(case, folder):
+    """The rows of what was trained into a folder, on whatever device this is."""
+    name, config, groups = configure(case, "single")
+    best = restore_best(os.path.join(folder, "models", name))
+    description = describe_dataset(DATASET)
+    decoded = decode_model(name, config, description, DATASET, groups, best)
+    return score_model(name, config, description, DATASET, groups, decoded)
+
+
+def main(folder, *cases):
+    jax.config.update("jax_disable_most_optimizations", True)
+    assert jax.local_device_count() == 4
+    rows = {}
+    for case in cases:
+        path = os.path.join(folder, case)
+        train_case(case, path)
+        rows[case] = [[*row[:-1], float(np.float64(row.value))] for row in score_case(case, path)]
+    pathlib.Path(folder, "rows.json").write_text(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,76 @@
+"""Checks of a config's numbers, before anything is opened or computed: one line that names the field."""
+
+from collections.abc import Callable
+from typing import Any
+
+from wormjax.errors import InputError
+from wormjax.training.parallel import check_placement
+from wormjax.training.step import SCHEDULES
+
+# What a field must be, in words → the test of it, and the fields.
+RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
+    "1 or more": (
+        lambda value: value >= 1,
+        (
+            "seeds",
+            "split.block",
+            "train.steps",
+            "train.steps_per_chunk",
+            "train.patience",
+            "train.window_frames",
+            "train.window_stride",
+            "train.batch_windows",
+            "train.members",
+        ),
+    ),
+    "0 or more": (
+        lambda value: value >= 0,
+        (
+            "seed",
+            "split.gap",
+            "train.epochs",
+            "train.devices",
+            "train.runs_at_once",
+            "train.weight_decay",
+            "train.clip_norm",
+            "train.noise",
+            "train.gain",
+            "train.offset",
+            "train.kl_weight",
+            "train.checkpoint_seconds",
+        ),
+    ),
+    "more than 0": (lambda value: value > 0, ("train.learning_rate", "train.temperature")),
+    "0 or more and less than 1": (
+        lambda value: 0 <= value < 1,
+        (
+            "split.validation_fraction",
+            "split.test_fraction",
+            "train.dropout",
+            "train.neuron_dropout",
+            "train.average_decay",
+            "train.label_smoothing",
+        ),
+    ),
+    f"one of {', '.join(SCHEDULES)}": (lambda value: value in SCHEDULES, ("train.schedule",)),
+    "each name once": (lambda names: len(set(names)) == len(names), ("models", "baselines")),
+}
+
+
+def check_settings(config) -> None:
+    """Raises InputError for the first field of a config whose value cannot be used."""
+    for expected, (holds, fields) in RULES.items():
+        for field in fields:
+            value = _find(config, field)
+            if value is not None and not holds(value):
+                raise InputError(f"config field {field!r}: found {value!r}, expected {expected}")
+    check_placement(config.train.placement, config.train.devices, config.train.batch_windows)
+
+
+def _find(config, field: str):
+    """The value of a field by its full name; None where this config has no such field."""
+    for name in field.split("."):
+        config = config.get(name)
+        if config is None:
+            return None
+    return config

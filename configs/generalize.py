@@ -18,6 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.states = "four"  # reverse, forward, dorsal turn, ventral turn; or "two": reverse, forward.
     config.data.inputs = ("trace", "smoothed_derivative")
     config.data.derivative_seconds = (5.0,)
+    config.data.trace_weight = 1.0  # Multiplies the scaled trace; below 1, changes count for more than levels.
     config.data.scaling = "zscore"  # Or minmax, none, calibration (by the first minutes, which are not scored).
     config.data.calibration_seconds = 180.0
     config.data.frame_rate = 0.0  # Hertz; 0 keeps each worm's own frames.
@@ -35,7 +36,11 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.decode = ml_collections.ConfigDict()
     config.decode.whole = False  # Decode a recording at once, not in windows as long as those of training.
-    config.decode.state_durations = True  # Smooth by the training worms' state durations; every model and baseline.
+    config.decode.state_durations = False  # Smooth by how long the training worms' states lasted (every row).
+
+    config.linear = ml_collections.ConfigDict()  # The linear baselines.
+    config.linear.inverse_penalty = 0.0  # Of logistic regression; 0 chooses it on validation windows.
+    config.linear.balanced = False  # Whether it weighs each state by its inverse frequency.
 
     config.baselines = ("logistic_regression", "logistic_regression_context", "lda", "lda_context")
     config.models = ("mlp", "recurrent", "temporal_convolution", "nri_graph")
@@ -62,7 +67,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.dropout = 0.3
     config.train.label_smoothing = 0.0
     config.train.class_balance = 0.0
-    config.train.augment = True
     config.train.gain = 0.2
     config.train.offset = 0.3
     config.train.noise = 0.2

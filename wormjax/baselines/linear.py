@@ -15,7 +15,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1)  # scikit-learn's C, to choose from.
-NO_CONTEXT, CONTEXT = (0,), (-8, -4, 0, 4, 8)
+NO_CONTEXT, NEIGHBOURS, CONTEXT = (0,), (-1, 0, 1), (-8, -4, 0, 4, 8)
 
 
 class LinearClassifier(NamedTuple):
@@ -28,6 +28,7 @@ class LinearClassifier(NamedTuple):
 # Name → (kind, offsets in frames).
 LINEAR_BASELINES = {
     "logistic_regression": ("logistic", NO_CONTEXT),
+    "logistic_regression_neighbours": ("logistic", NEIGHBOURS),
     "logistic_regression_context": ("logistic", CONTEXT),
     "lda": ("lda", NO_CONTEXT),
     "lda_context": ("lda", CONTEXT),
@@ -61,6 +62,8 @@ def fit_linear(
     validation: Bool[np.ndarray, " frame"],
     count: int,
     kind: str,
+    inverse_penalty: float = 0.0,
+    balanced: bool = False,
 ) -> LinearClassifier:
     """Fits scored frames.
 
@@ -70,24 +73,28 @@ def fit_linear(
       validation: the frames on which the penalty is chosen; the final fit uses all.
       count: number of states; one that does not occur gets a probability of (almost) zero.
       kind: "logistic" (L2 penalty) or "lda" (shrinkage by Ledoit & Wolf, which needs no choice).
+      inverse_penalty: scikit-learn's C for logistic regression; 0 chooses it on the validation frames.
+      balanced: whether logistic regression weighs each state by its inverse frequency.
     """
     if kind == "lda":
         return _keep_arrays(LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), channels, states, count)
-    chosen = _choose_penalty(channels, states, validation, count)
-    return _keep_arrays(_logistic(chosen), channels, states, count)
+    chosen = inverse_penalty or _choose_penalty(channels, states, validation, count, balanced)
+    return _keep_arrays(_logistic(chosen, balanced), channels, states, count)
 
 
-def _logistic(inverse_penalty: float) -> LogisticRegression:
-    return LogisticRegression(C=inverse_penalty, max_iter=300, tol=1e-3)
+def _logistic(inverse_penalty: float, balanced: bool) -> LogisticRegression:
+    weights = "balanced" if balanced else None
+    return LogisticRegression(C=inverse_penalty, class_weight=weights, max_iter=300, tol=1e-3)
 
 
-def _choose_penalty(channels, states, validation, count) -> float:
+def _choose_penalty(channels, states, validation, count, balanced) -> float:
     """The inverse penalty of the least negative log-likelihood on the validation frames."""
     if not validation.any() or validation.all():
         return INVERSE_PENALTIES[-1]
     losses = []
     for inverse in INVERSE_PENALTIES:
-        fitted = _keep_arrays(_logistic(inverse), channels[~validation], states[~validation], count)
+        model = _logistic(inverse, balanced)
+        fitted = _keep_arrays(model, channels[~validation], states[~validation], count)
         predicted = predict_linear(fitted, channels[validation])
         chosen = predicted[np.arange(len(predicted)), states[validation]]
         losses.append(-np.log(np.maximum(chosen, 1e-7)).mean())

@@ -25,7 +25,7 @@ from wormjax.models.state_durations import smooth_probabilities, transition_matr
 from wormjax.recordings.recording import UNSCORED
 from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
 from wormjax.training.loop import train_ensemble
-from wormjax.training.objectives import classification
+from wormjax.training.objectives import AUGMENTATIONS, classification
 from wormjax.training.parallel import DEVICE_AXIS, build_engine
 from wormjax.training.runs import Runs, build_runs, split_stretches
 from wormjax.training.step import Recipe
@@ -105,7 +105,9 @@ def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group],
                 used = np.isin(labels[group.seed], (TRAINING, VALIDATION)) if same_worm else dataset.arrays.valid
                 validation = labels[group.seed] == VALIDATION
                 frames = _stack_scored(dataset, group.split.train, used, validation, offsets)
-                fitted[key] = fit_linear(*frames, len(dataset.state_names), kind)
+                fitted[key] = fit_linear(
+                    *frames, len(dataset.state_names), kind, config.linear.inverse_penalty, config.linear.balanced
+                )
         chosen = [fitted[group.split.train, group.seed if same_worm else 0] for group in groups]
         stacked = LinearClassifier(*(np.stack(parts) for parts in zip(*chosen, strict=True)))
         save_state(manager, 0, {"best": stacked._asdict()})
@@ -133,7 +135,7 @@ def train_runs(name: str, config, dataset: Dataset, runs: Runs, folder: str, sto
         sizes=dataset.arrays.features.shape[2:],
         window_frames=train.window_frames,
         batch_windows=train.batch_windows,
-        augment=train.augment,
+        augmentations=tuple(kind for kind in AUGMENTATIONS if (runs.hyper[kind] > 0).any()),
         edge_prior=tuple(train.edge_prior) or None,
     )
     engine = build_engine(

@@ -92,6 +92,7 @@ def build(config, recordings: Sequence[Recording], neurons: Sequence[str]) -> Da
         derivative_seconds=data.derivative_seconds,
         frame_rate=data.frame_rate,
         state_set=data.states,
+        trace_weight=data.trace_weight,
     )
 
 

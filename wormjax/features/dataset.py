@@ -69,6 +69,7 @@ def build_dataset(
     derivative_seconds: Sequence[float] = (5.0,),
     frame_rate: float = 0.0,
     state_set: str = "four",
+    trace_weight: float = 1.0,
 ) -> Dataset:
     """Aligns, resamples, differentiates and scales each worm by itself, and pads all to one array.
 
@@ -81,6 +82,8 @@ def build_dataset(
       derivative_seconds: widths in seconds of the windows that derivatives are fitted in.
       frame_rate: common rate in hertz; 0 keeps each worm's own frames.
       state_set: "four" (reverse, forward, dorsal turn, ventral turn) or "two" (reverse, forward).
+      trace_weight: multiplies the scaled trace: a weight below 1 makes any penalty on a model's parameters, and any
+        noise in training, count for more on the level of activity than on its changes.
 
     Raises:
       InputError: an unknown input or scaling, a time or rate that cannot be, two worms of one name, or a recording
@@ -88,7 +91,7 @@ def build_dataset(
     """
     _check_request(recordings, inputs, scaling, state_set)
     _check_times(inputs, derivative_seconds, frame_rate)
-    rows = []
+    rows, feature_names = [], _feature_names(inputs, derivative_seconds)
     for worm, recording in enumerate(recordings):
         rate = frame_rate or recording.frame_rate
         stretches = [
@@ -103,13 +106,14 @@ def build_dataset(
                 recording, "times", f"{found}, expected more than {calibration_seconds:g} s (data.calibration_seconds)"
             )
         scaled = scale_features(features.reshape(len(features), -1), scaling, calibration_frames)
+        scaled = scaled.reshape(features.shape) * np.where(np.array(feature_names) == "trace", trace_weight, 1.0)
         borders = np.cumsum([0] + [len(stretch[0]) for stretch in stretches])
         for (_, states, times), start, stop in zip(stretches, borders[:-1], borders[1:], strict=True):
             scored = states.copy()
             if scaling == "calibration":
                 scored[: max(0, calibration_frames - start)] = UNSCORED
-            rows.append((worm, scaled[start:stop].reshape(stop - start, *features.shape[1:]), states, scored, times))
-    return _pad_rows(rows, recordings, neuron_names, _feature_names(inputs, derivative_seconds), frame_rate, state_set)
+            rows.append((worm, scaled[start:stop], states, scored, times))
+    return _pad_rows(rows, recordings, neuron_names, feature_names, frame_rate, state_set)
 
 
 def _check_request(recordings, inputs, scaling, state_set):

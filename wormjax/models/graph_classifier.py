@@ -14,25 +14,30 @@ from jaxtyping import Array, Bool, Float
 from wormjax import graphs
 from wormjax.models.classifiers import Decoding, TemporalReadOut, flatten_neurons
 from wormjax.models.encoders import MlpEncoder
-from wormjax.models.layers import Noise, TemporalConvolution, draw_keys, mask_frames
+from wormjax.models.layers import Noise, draw_keys, mask_frames, stack_frames
 from wormjax.models.sampling import sample_edges
 
 
 class NeuronEmbedding(nn.Module):
-    """Each neuron's own course in time → hidden features; one network for all, and an identity vector a neuron."""
+    """Each neuron's own course in time → hidden features, by a temporal convolution of its own.
+
+    The neurons' small convolutions are the blocks of one block-diagonal matrix: on a CPU one large product is faster
+    than many small ones, and the zeros cost less than they save.
+    """
 
     hidden: int
     kernel: int
 
     @nn.compact
     def __call__(self, features: Float[Array, "window frame neuron feature"]):
-        windows, frames, neurons, size = features.shape
-        rows = features.transpose(0, 2, 1, 3).reshape(windows * neurons, frames, size)
-        course = TemporalConvolution(self.hidden, self.kernel)(rows)
-        course = course.reshape(windows, neurons, frames, self.hidden).transpose(0, 2, 1, 3)
-        identity = self.param("identity", nn.initializers.normal(0.5), (neurons, self.hidden))
-        gain = self.param("gain", nn.initializers.normal(0.5), (neurons, self.hidden))
-        return nn.Dense(self.hidden)(nn.elu(course * (1.0 + gain) + identity))
+        _, _, neurons, size = features.shape
+        half = self.kernel // 2
+        stacked = stack_frames(flatten_neurons(features), tuple(range(-half, self.kernel - half)))
+        initial = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=(1, 2), out_axis=3, batch_axis=0)
+        weights = self.param("weights", initial, (neurons, self.kernel, size, self.hidden))
+        bias = self.param("bias", nn.initializers.zeros, (neurons * self.hidden,))
+        blocks = jnp.einsum("nkfh,nm->knfmh", weights, jnp.eye(neurons))
+        return nn.elu(stacked @ blocks.reshape(stacked.shape[-1], neurons * self.hidden) + bias)
 
 
 class GraphClassifier(nn.Module):
@@ -40,7 +45,7 @@ class GraphClassifier(nn.Module):
 
     states: int
     node_hidden: int = 8
-    edge_hidden: int = 16
+    edge_hidden: int = 8
     edge_types: int = 2
     skip_first: bool = True
     hard: bool = False
@@ -57,25 +62,26 @@ class GraphClassifier(nn.Module):
         valid: Bool[Array, "window frame"],
         noise: Noise | None = None,
     ) -> Decoding:
-        nodes = nn.elu(mask_frames(NeuronEmbedding(self.node_hidden, self.embedding_kernel)(features), valid))
+        neurons = features.shape[2]
+        features = mask_frames(features, valid)
+        nodes = mask_frames(NeuronEmbedding(self.node_hidden, self.embedding_kernel)(features), valid)
         read_out = TemporalReadOut(self.states, self.channels, self.kernel, self.dilations)
-        if not self.messages:
-            values = jnp.concatenate([features, nodes], axis=-1)
-            return Decoding(read_out(flatten_neurons(values), valid, noise))
-        edge_logits = self._infer_edges(nodes, valid)
-        edges = self._sample(edge_logits, noise)
-        messages = self._pass_messages(nodes, edges)
-        values = jnp.concatenate([features, nodes, messages], axis=-1)
-        return Decoding(read_out(flatten_neurons(values), valid, noise), edge_logits)
+        values = [flatten_neurons(features), nodes]
+        edge_logits = None
+        if self.messages:
+            edge_logits = self._infer_edges(nodes, valid, neurons)
+            values.append(self._pass_messages(nodes, self._sample(edge_logits, noise), neurons))
+        return Decoding(read_out(jnp.concatenate(values, axis=-1), valid, noise), edge_logits)
 
-    def _infer_edges(self, nodes, valid) -> Float[Array, "window edge type"]:
-        """One graph a window from the moments of each node's course: mean and mean square over the valid frames."""
-        weights = valid[..., None, None] / jnp.maximum(valid.sum(axis=1), 1)[:, None, None, None]
+    def _infer_edges(self, nodes, valid, neurons) -> Float[Array, "window edge type"]:
+        """One graph a window, from the mean and spread of each node's course over the valid frames."""
+        weights = valid[..., None] / jnp.maximum(valid.sum(axis=1), 1)[:, None, None]
         mean = (nodes * weights).sum(axis=1)
         spread = jnp.sqrt(((nodes - mean[:, None]) ** 2 * weights).sum(axis=1) + 1e-6)
+        summary = [values.reshape(len(nodes), neurons, self.node_hidden) for values in (mean, spread)]
         encoder = nn.vmap(MlpEncoder, variable_axes={"params": None}, split_rngs={"params": False})
-        summary = jnp.concatenate([mean, spread], axis=-1)
-        return encoder(self.edge_hidden, self.edge_types, name="encoder")(jax.vmap(graphs.complete_graph)(summary))
+        graph = jax.vmap(graphs.complete_graph)(jnp.concatenate(summary, axis=-1))
+        return encoder(self.edge_hidden, self.edge_types, name="encoder")(graph)
 
     def _sample(self, logits, noise):
         if noise is None:
@@ -83,12 +89,17 @@ class GraphClassifier(nn.Module):
         sample = jax.vmap(sample_edges, in_axes=(0, 0, None, None))
         return sample(logits, draw_keys(noise, 100), noise.temperature, self.hard)
 
-    def _pass_messages(self, nodes, edges):
-        """What each neuron hears [window, frame, neuron, feature]: a message function a type, weighed by the types."""
-        neurons = nodes.shape[2]
-        heard = 0.0
-        for edge_type in range(int(self.skip_first), self.edge_types):
-            sent = nn.elu(nn.Dense(self.node_hidden, name=f"message_{edge_type}")(nodes))
-            weights = graphs.edges_to_square(edges[..., edge_type], neurons) / (neurons - 1)
-            heard += jnp.einsum("wrs,wfsh->wfrh", weights, sent)
-        return nn.elu(nn.Dense(self.node_hidden, name="update")(heard))
+    def _pass_messages(self, nodes, edges, neurons):
+        """What each neuron hears [window, frame, neuron * feature]: a linear message a type, weighed by the types.
+
+        Types and weights join into one matrix a window, from all senders' features to all receivers'.
+        """
+        size = self.node_hidden
+        first = int(self.skip_first)
+        initial = nn.initializers.lecun_normal(batch_axis=(0,))
+        messages = self.param("messages", initial, (self.edge_types - first, size, size))
+        bias = self.param("message_bias", nn.initializers.zeros, (neurons * size,))
+        weights = graphs.edges_to_square(jnp.moveaxis(edges[..., first:], -1, 0), neurons) / max(neurons - 1, 1) ** 0.5
+        joined = jnp.einsum("twrs,tgh->wsgrh", weights, messages)
+        joined = joined.reshape(len(nodes), neurons * size, neurons * size)
+        return nn.elu(nodes @ joined + bias)

@@ -95,5 +95,12 @@ def test_a_folder_that_cannot_be_is_an_error(tmp_path):
         read_config(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["run [1]", "run*", "run?"])
+def test_a_path_that_orbax_takes_for_a_pattern_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match=r"--workdir: found .*run.*, expected a path without any of"):
+        claim_workdir(tmp_path / name, small_config(), DESCRIPTION)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_description_is_plain_json():
     assert json.loads(json.dumps(DESCRIPTION)) == DESCRIPTION

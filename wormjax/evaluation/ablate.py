@@ -64,13 +64,15 @@ def ablate(config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLi
     for values in _combine(sweep):
         _check_variant(_override(config, values), materials.dataset, groups)
     description = describe_materials(materials)
-    stored = ConfigDict({**config.to_dict(), "sweep": {field: list(values) for field, values in sweep.items()}})
+    listed = [f"{field}={','.join(map(str, values))}" for field, values in sweep.items()]
+    stored = ConfigDict({**config.to_dict(), "sweep": listed})
     claim_workdir(workdir, stored, description)
     rows = []
     for name, shape in itertools.product(config.models, _combine(shapes)):
         variants = [_override(config, shape | values) for values in _combine(traced)]
         runs = _join_runs([decoding.build_group_runs(variant, materials.dataset, groups) for variant in variants])
-        folder = decoding.model_folder(workdir, _label(name, shape))
+        # Without the brackets of the rows, which Orbax would read as a pattern.
+        folder = decoding.model_folder(workdir, f"{name} {_list(shape)}" if shape else name)
         decoding.train_runs(name, variants[0], materials.dataset, runs, folder)
         best = decoding.restore_best(folder)
         size = len(runs.seed) // len(variants)
@@ -115,8 +117,11 @@ def _override(config, values) -> ConfigDict:
 
 
 def _label(name, values) -> str:
-    listed = ", ".join(f"{field.rpartition('.')[2]}={value}" for field, value in values.items())
-    return f"{name} [{listed}]" if listed else name
+    return f"{name} [{_list(values)}]" if values else name
+
+
+def _list(values) -> str:
+    return ", ".join(f"{field.rpartition('.')[2]}={value}" for field, value in values.items())
 
 
 def _leaves(config, prefix=""):

@@ -14,7 +14,6 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
         (
             "seeds",
             "split.block",
-            "train.steps",
             "train.steps_per_chunk",
             "train.patience",
             "train.window_frames",
@@ -28,6 +27,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
         (
             "seed",
             "split.gap",
+            "train.steps",
             "train.epochs",
             "train.devices",
             "train.runs_at_once",
@@ -64,6 +64,8 @@ def check_settings(config) -> None:
             value = _find(config, field)
             if value is not None and not holds(value):
                 raise InputError(f"config field {field!r}: found {value!r}, expected {expected}")
+    if not config.train.steps and not config.train.get("epochs", 0):
+        raise InputError("config field 'train.steps': found 0, expected 1 or more where 'train.epochs' is 0")
     check_placement(config.train.placement, config.train.devices, config.train.batch_windows)
 
 

@@ -1,5 +1,6 @@
 """A work directory belongs to one config and one set of worms: what is in it is never written over by another."""
 
+import glob
 import hashlib
 import json
 import os
@@ -27,6 +28,9 @@ def claim_workdir(workdir: str | os.PathLike, config: ml_collections.ConfigDict,
       InputError: it is of another config or other worms (names the first field that differs), or cannot be written.
     """
     path = Path(workdir)
+    whole = os.path.abspath(workdir)
+    if glob.escape(whole) != whole:  # Orbax reads it as a pattern, finds nothing, and leaves half a checkpoint.
+        raise InputError(f"--workdir: found {whole!r}, expected a path without any of * ? [")
     new_config = json.loads(config.to_json_best_effort())
     if (path / CONFIG_FILE).exists():
         _refuse_difference(path / CONFIG_FILE, _flatten(_read_json(path / CONFIG_FILE)), _flatten(new_config))

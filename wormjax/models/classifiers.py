@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from wormjax.errors import InputError
-from wormjax.models.layers import Noise, TemporalConvolution, drop_channels, mask_frames, stack_frames
+from wormjax.models.layers import Noise, TemporalConvolution, drop_channels, elu, mask_frames, stack_frames
 
 CELLS = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
 
@@ -40,11 +40,11 @@ class TemporalReadOut(nn.Module):
 
     @nn.compact
     def __call__(self, values: Float[Array, "window frame channel"], valid: Bool[Array, "window frame"], noise):
-        values = nn.elu(nn.Dense(self.channels)(drop_channels(values, noise, 0)))
+        values = elu(nn.Dense(self.channels)(drop_channels(values, noise, 0)))
         for layer, dilation in enumerate(self.dilations):
             values = mask_frames(values, valid)
             update = TemporalConvolution(self.channels, self.kernel, dilation)(drop_channels(values, noise, layer + 1))
-            values = values + nn.elu(update)
+            values = values + elu(update)
         return nn.Dense(self.states)(drop_channels(values, noise, len(self.dilations) + 1))
 
 
@@ -83,7 +83,7 @@ class MlpClassifier(nn.Module):
     ) -> Decoding:
         values = stack_frames(mask_frames(flatten_neurons(features), valid), self.offsets)
         for layer in range(2):
-            values = nn.elu(nn.Dense(self.hidden)(drop_channels(values, noise, layer)))
+            values = elu(nn.Dense(self.hidden)(drop_channels(values, noise, layer)))
         return Decoding(nn.Dense(self.states)(drop_channels(values, noise, 2)))
 
 
@@ -107,7 +107,7 @@ class RecurrentClassifier(nn.Module):
         valid: Bool[Array, "window frame"],
         noise: Noise | None = None,
     ) -> Decoding:
-        values = nn.elu(nn.Dense(self.hidden)(drop_channels(flatten_neurons(features), noise, 0)))
+        values = elu(nn.Dense(self.hidden)(drop_channels(flatten_neurons(features), noise, 0)))
         forward = self._run("forward", values, valid)
         backward = self._run("backward", values[:, ::-1], valid[:, ::-1])[:, ::-1]
         values = drop_channels(jnp.concatenate([forward, backward], axis=-1), noise, 1)

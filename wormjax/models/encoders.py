@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 from jraph import GraphsTuple
 
 from wormjax import graphs
-from wormjax.models.layers import PairDense
+from wormjax.models.layers import PairDense, elu
 
 
 class Mlp(nn.Module):
@@ -15,8 +15,8 @@ class Mlp(nn.Module):
 
     @nn.compact
     def __call__(self, values: Float[Array, "*batch feature"]) -> Float[Array, "*batch hidden"]:
-        values = nn.elu(nn.Dense(self.hidden)(values))
-        return nn.elu(nn.Dense(self.hidden)(values))
+        values = elu(nn.Dense(self.hidden)(values))
+        return elu(nn.Dense(self.hidden)(values))
 
 
 class MlpEncoder(nn.Module):
@@ -33,9 +33,9 @@ class MlpEncoder(nn.Module):
     def __call__(self, graph: GraphsTuple) -> Float[Array, "edge type"]:
         count = graph.nodes.shape[0]
         nodes = Mlp(self.hidden)(graph.nodes)
-        edges = nn.elu(nn.Dense(self.hidden)(nn.elu(PairDense(self.hidden)(nodes))))
+        edges = elu(nn.Dense(self.hidden)(elu(PairDense(self.hidden)(nodes))))
         first_edges = edges
         nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
         edges = PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(first_edges)
-        edges = nn.elu(nn.Dense(self.hidden)(nn.elu(edges)))
+        edges = elu(nn.Dense(self.hidden)(elu(edges)))
         return nn.Dense(self.edge_types)(edges)

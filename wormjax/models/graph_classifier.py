@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 from wormjax import graphs
 from wormjax.models.classifiers import Decoding, TemporalReadOut, flatten_neurons
 from wormjax.models.encoders import MlpEncoder
-from wormjax.models.layers import Noise, draw_keys, mask_frames, stack_frames
+from wormjax.models.layers import Noise, draw_keys, elu, mask_frames, stack_frames
 from wormjax.models.sampling import sample_edges
 
 
@@ -37,7 +37,7 @@ class NeuronEmbedding(nn.Module):
         weights = self.param("weights", initial, (neurons, self.kernel, size, self.hidden))
         bias = self.param("bias", nn.initializers.zeros, (neurons * self.hidden,))
         blocks = jnp.einsum("nkfh,nm->knfmh", weights, jnp.eye(neurons))
-        return nn.elu(stacked @ blocks.reshape(stacked.shape[-1], neurons * self.hidden) + bias)
+        return elu(stacked @ blocks.reshape(stacked.shape[-1], neurons * self.hidden) + bias)
 
 
 class GraphClassifier(nn.Module):
@@ -102,4 +102,4 @@ class GraphClassifier(nn.Module):
         weights = graphs.edges_to_square(jnp.moveaxis(edges[..., first:], -1, 0), neurons) / max(neurons - 1, 1) ** 0.5
         joined = jnp.einsum("twrs,tgh->wsgrh", weights, messages)
         joined = joined.reshape(len(nodes), neurons * size, neurons * size)
-        return nn.elu(nodes @ joined + bias)
+        return elu(nodes @ joined + bias)

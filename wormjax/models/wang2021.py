@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from wormjax import graphs
 from wormjax.models.classifiers import Decoding
-from wormjax.models.layers import Noise, PairDense
+from wormjax.models.layers import Noise, PairDense, elu
 
 
 class BatchNormMlp(nn.Module):
@@ -27,8 +27,8 @@ class BatchNormMlp(nn.Module):
 
     @nn.compact
     def __call__(self, values: Float[Array, "window frame *item feature"], valid, training: bool):
-        values = nn.elu(nn.Dense(self.hidden, kernel_init=nn.initializers.glorot_normal())(values))
-        values = nn.elu(nn.Dense(self.out, kernel_init=nn.initializers.glorot_normal())(values))
+        values = elu(nn.Dense(self.hidden, kernel_init=nn.initializers.glorot_normal())(values))
+        values = elu(nn.Dense(self.out, kernel_init=nn.initializers.glorot_normal())(values))
         return FrameNorm(self.axis_name, name="norm")(values, valid, training)
 
 
@@ -82,10 +82,10 @@ class WangGraph(nn.Module):
     ) -> Decoding:
         training = noise is not None
         nodes = BatchNormMlp(self.hidden, self.hidden, self.axis_name)(features, valid, training)
-        edges = nn.elu(nn.Dense(self.hidden)(nn.elu(PairDense(self.hidden, name="edge_pair")(nodes))))
+        edges = elu(nn.Dense(self.hidden)(elu(PairDense(self.hidden, name="edge_pair")(nodes))))
         logits = nn.Dense(self.edge_types, name="edge_type")(self._average(edges, valid))
         weights = jax.nn.softmax(logits)[:, 1:2]
-        messages = nn.elu(nn.Dense(self.hidden)(nn.elu(PairDense(self.hidden, name="message_pair")(nodes))))
+        messages = elu(nn.Dense(self.hidden)(elu(PairDense(self.hidden, name="message_pair")(nodes))))
         messages = graphs.sum_messages(messages * weights, nodes.shape[2])
         values = jnp.concatenate([nodes, messages], axis=-1).reshape(*nodes.shape[:2], -1)
         values = BatchNormMlp(self.hidden, self.hidden, self.axis_name)(values, valid, training)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -24,27 +25,42 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def one_device(tmp_path_factory, quick_compilation):
-    """Case → the state that one device ends in; the folder holds its checkpoints."""
-    folder = tmp_path_factory.mktemp("one")
-    states = {case: program.train_case(case, folder / case, placement="single") for case in program.CASES}
-    return folder, states
+def both(tmp_path_factory, quick_compilation):
+    """Folders that one device and four have trained into, and the state of each case that one device ended in.
 
-
-@pytest.fixture(scope="module")
-def four_devices(tmp_path_factory, one_device):
-    """A folder trained by a process with four devices, which also went on with what one device had begun."""
-    folder = tmp_path_factory.mktemp("four")
-    program.train_case("batch norm", folder / "batch norm", placement="single", stop=1)  # The other cases start anew.
+    The four devices, in a process of their own, go on with what one had half done of the case "batch norm".
+    """
+    one, four = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("four")
+    states = {"batch norm": program.train_case("batch norm", one / "batch norm", placement="single")}
+    shutil.copytree(one / "batch norm", four / "batch norm")
+    (last,) = four.glob("batch norm/models/*/checkpoints/6")
+    shutil.rmtree(last)
     environment = os.environ | {
         "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, program.__file__, str(folder), *program.CASES]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder, json.loads((folder / "rows.json").read_text())
+    command = [sys.executable, program.__file__, str(four), *program.CASES]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for case in program.CASES.keys() - states.keys():
+            states[case] = program.train_case(case, one / case, placement="single")
+        _, errors = process.communicate(timeout=500)
+    assert process.returncode == 0, errors[-3000:]
+    return one, four, states
+
+
+@pytest.fixture
+def one_device(both):
+    """The folder that one device has trained into, and the state of each case at its end."""
+    return both[0], both[2]
+
+
+@pytest.fixture
+def four_devices(both):
+    """The folder that four devices have trained into, and the rows that they made of each case."""
+    return both[1], json.loads((both[1] / "rows.json").read_text())
 
 
 @pytest.mark.parametrize("case", program.CASES)

@@ -26,12 +26,21 @@ SIZES = {
     "wang_graph": {"hidden": 4},
 }
 NO_AUGMENTATION = {f"train__{kind}": 0.0 for kind in ("gain", "offset", "noise", "neuron_dropout")}
-PLAIN = {f"train__{name}": 0.0 for name in ("gain", "offset", "noise", "neuron_dropout")}  # Quicker to compile.
 # Case → model, how it is placed on several devices, how many of the six splits, and what else differs.
 CASES = {
-    "runs": ("mlp", "runs", 6, {"train__runs_at_once": 1}),  # Two devices get two runs, the others one and a copy.
+    "runs": (  # Two devices get two runs, the others one and a copy.
+        "mlp",
+        "runs",
+        6,
+        NO_AUGMENTATION | {"train__noise": 0.2, "train__runs_at_once": 1},
+    ),
     "few runs": ("wang_graph", "runs", 3, NO_AUGMENTATION),  # Fewer than devices.
-    "batch": ("nri_graph", "batch", 2, {"train__kl_weight": 0.5, "train__edge_prior": (0.7, 0.3)}),
+    "batch": (
+        "nri_graph",
+        "batch",
+        2,
+        NO_AUGMENTATION | {"train__gain": 0.2, "train__kl_weight": 0.5, "train__edge_prior": (0.7, 0.3)},
+    ),
     "batch norm": ("wang_graph", "batch", 2, {"train__class_balance": 1.0, **NO_AUGMENTATION}),
 }
 

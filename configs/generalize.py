@@ -28,10 +28,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.protocol.name = "subsets"  # Or leave_one_worm_out, same_worm, cross_study.
     config.protocol.train_counts = ()  # Numbers of training worms; () takes all.
 
-    config.split = ml_collections.ConfigDict()  # Of the training worms' frames.
+    # Of the training worms' frames. All of them train: what there is to choose was chosen by leaving each training worm
+    # out in turn. A fraction to validate on goes with train.keep_best=True.
+    config.split = ml_collections.ConfigDict()
     config.split.block = 192
     config.split.gap = 16
-    config.split.validation_fraction = 0.2
+    config.split.validation_fraction = 0.0
     config.split.test_fraction = 0.3  # For same_worm alone.
 
     config.decode = ml_collections.ConfigDict()
@@ -39,7 +41,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.decode.state_durations = False  # Smooth by how long the training worms' states lasted (every row).
 
     config.linear = ml_collections.ConfigDict()  # The linear baselines.
-    config.linear.inverse_penalty = 0.0  # Of logistic regression; 0 chooses it on validation windows.
+    config.linear.inverse_penalty = 0.01  # Of logistic regression; 0 chooses it on validation windows.
     config.linear.balanced = False  # Whether it weighs each state by its inverse frequency.
 
     config.baselines = ("logistic_regression", "logistic_regression_context", "lda", "lda_context")
@@ -53,7 +55,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train = ml_collections.ConfigDict()
     config.train.steps = 400
     config.train.epochs = 0  # Instead of steps: passes over each run's own windows.
-    config.train.steps_per_chunk = 50
+    config.train.steps_per_chunk = 100
     config.train.window_frames = 64
     config.train.window_stride = 1
     config.train.batch_windows = 16
@@ -63,20 +65,20 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.patience = 10  # Validations; for schedule "plateau".
     config.train.clip_norm = 1.0
     config.train.average_decay = 0.99
-    config.train.keep_best = True
-    config.train.dropout = 0.3
+    config.train.keep_best = False  # Keep the parameters of the best validation, not the last.
+    config.train.dropout = 0.2
     config.train.label_smoothing = 0.0
     config.train.class_balance = 0.0
     config.train.gain = 0.2
     config.train.offset = 0.3
-    config.train.noise = 0.2
+    config.train.noise = 0.0
     config.train.neuron_dropout = 0.1
     config.train.temperature = 0.5
     config.train.kl_weight = 0.0
     config.train.edge_prior = ()
     config.train.members = 1  # Networks whose probabilities are averaged, each with its own initial parameters.
-    config.train.placement = "single"  # Or "runs", "batch": over several devices.
+    config.train.placement = "runs"  # Over all devices: "runs" shares the runs out, "batch" each batch; or "single".
     config.train.devices = 0  # 0 takes all.
-    config.train.runs_at_once = 0  # Runs vmapped at a time; 0 takes all (a GPU's choice), 1 is a CPU's.
+    config.train.runs_at_once = 1  # Runs that a device vmaps at a time: 1 suits a CPU's core; 0 takes all, for a GPU.
     config.train.checkpoint_seconds = 60.0
     return config

@@ -22,6 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.split.block = 8
     config.split.gap = 0
     config.split.validation_fraction = 0.3
+    config.linear.inverse_penalty = 0.0
     config.decode.whole = True
 
     config.baselines = ("logistic_regression",)
@@ -42,6 +43,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.clip_norm = 0.0
     config.train.average_decay = 0.0
     config.train.dropout = 0.0
+    config.train.keep_best = True
     config.train.gain = 0.0
     config.train.offset = 0.0
     config.train.noise = 0.0

@@ -9,7 +9,7 @@ from absl import flags
 
 from wormjax.command_line import define_config, find_flag, run
 from wormjax.evaluation.evaluate import evaluate
-from wormjax.evaluation.results import print_rows, write_rows
+from wormjax.evaluation.results import check_output, print_rows, write_rows
 
 CONFIG = define_config(f"configs/of_workdir.py:{find_flag(sys.argv, 'workdir') or 'runs/generalize'}")
 WORKDIR = flags.DEFINE_string("workdir", "runs/generalize", "Folder of a trained experiment.")
@@ -17,6 +17,7 @@ OUTPUT = flags.DEFINE_string("output", None, "CSV file to write the rows to, ins
 
 
 def main(_):
+    check_output(OUTPUT.value)
     rows = evaluate(CONFIG.value, WORKDIR.value)
     if OUTPUT.value:
         write_rows(OUTPUT.value, rows)

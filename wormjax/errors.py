@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     def __init__(self, message: str):
         super().__init__(" ".join(str(message).split()))
+
+
+class TrainingError(RuntimeError):
+    """Training met a number that is not finite. Programs print it in one line and exit with code 1."""

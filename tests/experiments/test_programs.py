@@ -79,8 +79,8 @@ def test_generalize_writes_rows_summary_and_figures(trained):
     rows = list(csv.DictReader(lines))
     assert {row["model"] for row in rows} == {"nri_graph", "lda"}
     assert {(row["train_worms"], row["test_worm"]) for row in rows} == {
-        ("simulated-01", "simulated-02"),
-        ("simulated-02", "simulated-01"),
+        ("simulated-0-01", "simulated-0-02"),
+        ("simulated-0-02", "simulated-0-01"),
     }
     metrics = {row["metric"] for row in rows}
     assert metrics >= {"accuracy", "balanced_accuracy", "auroc", "nll", "calibration_error"}

@@ -90,7 +90,7 @@ def _logistic(inverse_penalty: float, balanced: bool) -> LogisticRegression:
 def _choose_penalty(channels, states, validation, count, balanced) -> float:
     """The inverse penalty of the least negative log-likelihood on the validation frames."""
     if not validation.any() or validation.all():
-        return INVERSE_PENALTIES[-1]
+        return INVERSE_PENALTIES[1]
     losses = []
     for inverse in INVERSE_PENALTIES:
         model = _logistic(inverse, balanced)

@@ -5,6 +5,7 @@ table made right after training and one made from a restored checkpoint are one 
 """
 
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -25,8 +26,8 @@ from wormjax.models.state_durations import smooth_probabilities, transition_matr
 from wormjax.recordings.recording import UNSCORED
 from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
 from wormjax.training.loop import train_ensemble
-from wormjax.training.objectives import AUGMENTATIONS, classification
-from wormjax.training.parallel import DEVICE_AXIS, build_engine
+from wormjax.training.objectives import AUGMENTATIONS, Objective, classification
+from wormjax.training.parallel import DEVICE_AXIS, Engine, build_engine
 from wormjax.training.runs import Runs, build_runs, split_stretches
 from wormjax.training.step import Recipe
 
@@ -121,6 +122,13 @@ def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], wo
 
 def train_runs(name: str, config, dataset: Dataset, runs: Runs, folder: str, stop_after_chunks=None):
     """Trains given runs of one deep model; checkpoints and curves go into `folder`."""
+    _, recipe, engine = build_training(name, config, dataset, runs)
+    seconds = config.train.checkpoint_seconds
+    return train_ensemble(engine, recipe, dataset.arrays, runs, folder, name, seconds, stop_after_chunks)
+
+
+def build_training(name: str, config, dataset: Dataset, runs: Runs) -> tuple[Objective, Recipe, Engine]:
+    """What a model is trained for, how, and by which compiled program."""
     train = config.train
     recipe = Recipe(
         steps_per_chunk=train.steps_per_chunk,
@@ -141,9 +149,13 @@ def train_runs(name: str, config, dataset: Dataset, runs: Runs, folder: str, sto
     engine = build_engine(
         objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
     )
-    return train_ensemble(
-        engine, recipe, dataset.arrays, runs, folder, name, train.checkpoint_seconds, stop_after_chunks
-    )
+    return objective, recipe, engine
+
+
+def number_run(dataset: Dataset, split: Split, member: int) -> int:
+    """A number for the randomness of a run, from its training worms' names: whatever other runs there are."""
+    names = "+".join(sorted(dataset.worms[worm] for worm in split.train))
+    return zlib.crc32(f"{names}/{member}".encode()) & 0x7FFFFFFF
 
 
 def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
@@ -153,12 +165,11 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
       InputError: a group without a single training or validation window.
     """
     members = config.train.members
-    splits = list(dict.fromkeys(group.split for group in groups))
     return build_runs(
         dataset,
         train_worms=[group.split.train for group in groups for _ in range(members)],
         seeds=[group.seed for group in groups for _ in range(members)],
-        members=[splits.index(group.split) * members + member for group in groups for member in range(members)],
+        members=[number_run(dataset, group.split, member) for group in groups for member in range(members)],
         labels=split_by_seed(config, dataset),
         train=config.train,
     )

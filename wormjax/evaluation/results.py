@@ -57,6 +57,13 @@ def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
         _write_csv(file, rows)
 
 
+def check_output(path: str | os.PathLike | None):
+    """Raises InputError if rows could not be written to `path` for want of a folder, before any work is done."""
+    folder = os.path.dirname(os.path.abspath(path)) if path else "."
+    if not os.path.isdir(folder):
+        raise InputError(f"{path}: found no folder {folder!r}, expected one that exists (--output)")
+
+
 def print_rows(rows: Iterable[Row]) -> None:
     """Prints rows to standard output as `write_rows` writes them."""
     _write_csv(sys.stdout, _check_rows(rows, "standard output"))

@@ -66,6 +66,10 @@ def check_settings(config) -> None:
                 raise InputError(f"config field {field!r}: found {value!r}, expected {expected}")
     if not config.train.steps and not config.train.get("epochs", 0):
         raise InputError("config field 'train.steps': found 0, expected 1 or more where 'train.epochs' is 0")
+    for field, needs in (("keep_best", config.train.keep_best), ("schedule", config.train.schedule == "plateau")):
+        if needs and not config.split.validation_fraction:
+            found = f"found {config.train[field]!r} with a split.validation_fraction of 0"
+            raise InputError(f"config field 'train.{field}': {found}, expected frames to validate on")
     check_placement(config.train.placement, config.train.devices, config.train.batch_windows)
 
 

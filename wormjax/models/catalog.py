@@ -33,6 +33,9 @@ def build_classifier(name: str, states: int, sizes: dict, axis_name: str | None 
     if unknown:
         expected = f"expected some of {', '.join(sorted(fields))}"
         raise InputError(f"config field 'model.{name}': found {', '.join(unknown)}, {expected}")
+    for key, value in sizes.items():
+        if (isinstance(value, int) and not isinstance(value, bool) and value < 1) or value in ((), []):
+            raise InputError(f"config field 'model.{name}.{key}': found {value!r}, expected at least one")
     joined = {"axis_name": axis_name} if "axis_name" in kind.__dataclass_fields__ else {}
     sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}
     return kind(states=states, **sizes, **joined)

@@ -54,6 +54,7 @@ class GraphClassifier(nn.Module):
     channels: int = 32
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4)
+    branch_scale: float = 0.3
 
     @nn.compact
     def __call__(
@@ -66,11 +67,12 @@ class GraphClassifier(nn.Module):
         features = mask_frames(features, valid)
         nodes = mask_frames(NeuronEmbedding(self.node_hidden, self.embedding_kernel)(features), valid)
         read_out = TemporalReadOut(self.states, self.channels, self.kernel, self.dilations)
-        values = [flatten_neurons(features), nodes]
+        # Scaled down, so that the read-out starts from the neurons themselves and takes of these what they add.
+        values = [flatten_neurons(features), self.branch_scale * nodes]
         edge_logits = None
         if self.messages:
             edge_logits = self._infer_edges(nodes, valid, neurons)
-            values.append(self._pass_messages(nodes, self._sample(edge_logits, noise), neurons))
+            values.append(self.branch_scale * self._pass_messages(nodes, self._sample(edge_logits, noise), neurons))
         return Decoding(read_out(jnp.concatenate(values, axis=-1), valid, noise), edge_logits)
 
     def _infer_edges(self, nodes, valid, neurons) -> Float[Array, "window edge type"]:

@@ -33,14 +33,16 @@ def smooth_probabilities(
 ) -> Float[np.ndarray, "*batch frame state"]:
     """The probability of each state given all frames of a stretch (forward-backward, normalised at every frame).
 
-    A frame that is not valid says nothing: the chain runs through it on its transitions alone.
+    All states are as likely before the first frame. A frame that is not valid says nothing: the chain runs through it
+    on its transitions alone. These are per frame, so the frame rate must be that of the training worms.
     """
     likelihood = np.where(valid[..., None], np.maximum(probabilities, 1e-12), 1.0).astype(np.float64)
     frames = likelihood.shape[-2]
     forward, backward = np.empty_like(likelihood), np.empty_like(likelihood)
-    state = np.full(likelihood.shape[:-2] + likelihood.shape[-1:], 1.0)
+    state = np.ones(likelihood.shape[:-2] + likelihood.shape[-1:])
     for frame in range(frames):
-        state = (state[..., None, :] @ transitions)[..., 0, :] * likelihood[..., frame, :]
+        predicted = (state[..., None, :] @ transitions)[..., 0, :] if frame else state
+        state = predicted * likelihood[..., frame, :]
         state /= state.sum(axis=-1, keepdims=True)
         forward[..., frame, :] = state
     state = np.ones_like(state)

@@ -269,7 +269,7 @@ def _record_worm(seed, number, names, worm, states, fluorescence, random) -> Rec
     velocity = _smooth(np.array(VELOCITIES)[states], 0.7)[before] + 0.01 * random.standard_normal(len(before))
     return Recording(
         study="simulated",
-        worm=f"simulated-{number + 1:02d}",
+        worm=f"simulated-{seed}-{number + 1:02d}",
         traces=traces,
         times=times,
         neuron_names=tuple(found[k] for k in order),

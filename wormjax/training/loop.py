@@ -9,13 +9,10 @@ import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from wormjax.errors import TrainingError
 from wormjax.training.checkpoints import open_checkpoints, restore_state, save_state
 from wormjax.training.parallel import Engine
 from wormjax.training.step import Recipe, TrainState
-
-
-class TrainingError(RuntimeError):
-    """Training met a number that is not finite."""
 
 
 def train_ensemble(
@@ -68,6 +65,8 @@ def train_ensemble(
             for chunk in bar:
                 placed, metrics = engine.chunk(placed, placed_data, placed_runs)
                 metrics = engine.collect(metrics)
+                if not np.any(runs.validation_count):  # The whole of each worm trains: there is nothing to report.
+                    metrics = {name: values for name, values in metrics.items() if "validation" not in name}
                 _report(metrics, (chunk + 1) * recipe.steps_per_chunk, writer, bar)
                 _check_finite(metrics, runs, (chunk + 1) * recipe.steps_per_chunk, name)
                 if chunk + 1 == last or time.monotonic() - saved > checkpoint_seconds:
@@ -87,7 +86,8 @@ def _report(metrics, step, writer, bar):
         writer.add_scalar(name, np.median(values), step)
         writer.add_scalar(f"lowest of runs/{name}", np.min(values), step)
         writer.add_scalar(f"highest of runs/{name}", np.max(values), step)
-    bar.set_postfix({name.split("/")[-1]: f"{np.median(v):.3f}" for name, v in metrics.items() if "validation" in name})
+    shown = [name for name in metrics if "validation" in name] or list(metrics)
+    bar.set_postfix({name: f"{np.median(metrics[name]):.3f}" for name in shown})
 
 
 def _check_finite(metrics, runs, step, name):

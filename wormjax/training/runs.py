@@ -97,7 +97,7 @@ def build_runs(
             table = np.concatenate(windows)
             table[:, 0] = stretches[table[:, 0]]
             splits[split] = table
-        _check_windows(dataset, worms, splits, train.window_frames)
+        _check_windows(dataset, worms, splits, train.window_frames, (labels[seed] == VALIDATION).any())
         tables.append((splits[TRAINING], splits[VALIDATION]))
         weights.append(_class_weights(dataset, labels[seed], stretches))
     training, training_count = _stack_tables([pair[0] for pair in tables])
@@ -115,8 +115,10 @@ def build_runs(
     )
 
 
-def _check_windows(dataset, worms, splits, length):
+def _check_windows(dataset, worms, splits, length, expected):
     for split, name in ((TRAINING, "training"), (VALIDATION, "validation")):
+        if split == VALIDATION and not expected:
+            continue
         if not len(splits[split]):
             frames = {dataset.worms[w]: int(dataset.arrays.valid[dataset.stretches_of(w)].sum()) for w in worms}
             found = ", ".join(f"{worm} of {count} frames" for worm, count in frames.items())
@@ -144,9 +146,10 @@ def _class_weights(dataset, labels, stretches):
 
 def _stack_tables(tables):
     counts = np.array([len(table) for table in tables], np.int32)
-    stacked = np.zeros((len(tables), counts.max(), 2), np.int32)
+    stacked = np.zeros((len(tables), max(1, counts.max()), 2), np.int32)
     for index, table in enumerate(tables):
         # Filled up with a window of its own, so that a run does not so much as touch another worm's frames.
-        stacked[index] = table[0]
+        if len(table):
+            stacked[index] = table[0]
         stacked[index, : len(table)] = table
     return stacked, counts

@@ -36,6 +36,11 @@ def claim_workdir(workdir: str | os.PathLike, config: ml_collections.ConfigDict,
         _refuse_difference(path / CONFIG_FILE, _flatten(_read_json(path / CONFIG_FILE)), _flatten(new_config))
         if (path / DATA_FILE).exists():
             _refuse_difference(path / DATA_FILE, _read_json(path / DATA_FILE), json.loads(json.dumps(description)))
+    else:
+        there = [name for name in ("results.csv", "summary.md", "models", "figures") if (path / name).exists()]
+        if there:
+            found = f"found {there[0]} but no {CONFIG_FILE}"
+            raise InputError(f"{path}: {found}, expected an empty or a new folder (--workdir)")
     try:
         path.mkdir(parents=True, exist_ok=True)
         _write_json(path / DATA_FILE, description)

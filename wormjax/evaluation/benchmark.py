@@ -1,0 +1,71 @@
+"""Measures training on simulated worms: seconds per update and run, and arithmetic against the machine's own rate."""
+
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wormjax.evaluation import decoding
+from wormjax.evaluation.protocols import Split
+from wormjax.features.dataset import build_dataset
+from wormjax.features.neurons import choose_neurons
+from wormjax.simulation.worms import simulate_worms
+from wormjax.training.step import initialise_state, train_step
+
+
+class Measured(NamedTuple):
+    """Of one update of one run: seconds (median over chunks), floating-point operations (XLA's own count)."""
+
+    seconds: float
+    operations: float
+
+
+def measure_matrix_products(size: int, repeats: int = 5) -> float:
+    """Floating-point operations a second of a square matrix product: what the machine can do at best."""
+    values = jax.random.normal(jax.random.key(0), (size, size))
+    multiply = jax.jit(jnp.matmul)
+    return 2 * size**3 / _median_seconds(lambda: multiply(values, values), repeats)
+
+
+def measure_training(name: str, config, runs: int, repeats: int) -> Measured:
+    """Times compiled chunks of `runs` runs of one model on a simulated worm of 18 minutes and 15 neurons."""
+    recordings = simulate_worms(seed=0, worms=1, minutes=18.0).recordings
+    neurons = choose_neurons(recordings, "shared")
+    dataset = build_dataset(recordings, neurons, config.data.inputs, config.data.scaling)
+    groups = [decoding.Group(seed, Split((0,), ())) for seed in range(config.seed, config.seed + runs)]
+    config = config.copy_and_resolve_references()
+    config.seeds = runs
+    stacked = decoding.build_group_runs(config, dataset, groups)
+    objective, recipe, engine = decoding.build_training(name, config, dataset, stacked)
+    placed, data = engine.place_runs(stacked), engine.place_data(dataset.arrays)
+    state = engine.initialise(placed)
+    operations = _count_operations(objective, recipe, stacked, dataset.arrays)
+    chunk = engine.chunk.lower(state, data, placed).compile()
+    seconds = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        state, metrics = chunk(state, data, placed)
+        jax.block_until_ready((state, metrics))
+        seconds.append(time.perf_counter() - start)
+    updates = config.train.steps_per_chunk * runs
+    return Measured(float(np.median(seconds[1:])) / updates, operations)
+
+
+def _count_operations(objective, recipe, runs, data) -> float:
+    """XLA's count for one update of one run, compiled by itself: in a scan it would count the body once."""
+    run = jax.tree.map(lambda x: x[0], runs)
+    state = jax.eval_shape(lambda run: initialise_state(objective, recipe, run), run)
+    step = jax.jit(lambda state, data, run: train_step(objective, recipe, state, data, run))
+    return float((step.lower(state, data, run).compile().cost_analysis() or {}).get("flops", np.nan))
+
+
+def _median_seconds(function, repeats) -> float:
+    jax.block_until_ready(function())
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(function())
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))

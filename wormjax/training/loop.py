@@ -51,8 +51,9 @@ def train_ensemble(
         first = 0 if state is None else _chunks_done(state, recipe)
         if first >= chunks:
             return state
-        placed = engine.initialise(placed_runs) if state is None else engine.place_state(state)
         placed_data = engine.place_data(data)
+        placed = engine.initialise(placed_runs) if state is None else engine.place_state(state)
+        jax.block_until_ready((placed, placed_data))
         last = chunks if stop_after_chunks is None else min(chunks, first + stop_after_chunks)
         saved = time.monotonic()
         bar = tqdm(

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wormjax.errors import InputError
 from wormjax.training.objectives import Objective, Shard
@@ -118,7 +118,7 @@ def _runs_engine(objective, recipe, runs, count, runs_at_once) -> Engine:
     chosen = np.minimum(np.arange(share * count), runs - 1).reshape(count, share)
 
     def place(tree):
-        return jax.pmap(lambda part: part, devices=_devices(count))(jax.tree.map(lambda x: np.asarray(x)[chosen], tree))
+        return _spread(jax.tree.map(lambda x: np.asarray(x)[chosen], tree), count)
 
     def collect(tree):
         joined = jax.tree.map(lambda x: x.reshape(share * count, *x.shape[2:]), jax.device_get(tree))
@@ -162,5 +162,14 @@ def _devices(count):
 
 
 def _replicate(tree, count):
-    stacked = jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x), (count, *np.shape(x))), tree)
-    return jax.pmap(lambda part: part, devices=_devices(count))(stacked)
+    return _spread(jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (count, *np.shape(x))), tree), count)
+
+
+def _spread(tree, count):
+    """Host arrays [device, ...] → each part on its device, there before this returns.
+
+    A program over several CPU devices that starts while its inputs are still being copied can hang for good: it holds
+    the very threads that would copy them.
+    """
+    sharding = NamedSharding(Mesh(np.array(_devices(count)), (DEVICE_AXIS,)), PartitionSpec(DEVICE_AXIS))
+    return jax.block_until_ready(jax.tree.map(lambda x: jax.device_put(x, sharding), tree))

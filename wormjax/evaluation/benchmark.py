@@ -40,7 +40,7 @@ def measure_training(name: str, config, runs: int, repeats: int) -> Measured:
     stacked = decoding.build_group_runs(config, dataset, groups)
     objective, recipe, engine = decoding.build_training(name, config, dataset, stacked)
     placed, data = engine.place_runs(stacked), engine.place_data(dataset.arrays)
-    state = engine.initialise(placed)
+    state = engine.place_state(jax.device_get(engine.initialise(stacked)))
     operations = _count_operations(objective, recipe, stacked, dataset.arrays)
     chunk = engine.chunk.lower(state, data, placed).compile()
     seconds = []

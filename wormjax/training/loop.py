@@ -46,13 +46,13 @@ def train_ensemble(
     chunks = int(np.ceil(runs.steps.max() / recipe.steps_per_chunk))
     placed_runs = engine.place_runs(runs)
     with open_checkpoints(os.path.join(directory, "checkpoints")) as manager:
-        shapes = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(engine.initialise, placed_runs))
-        state = restore_state(manager, engine.collect(shapes))
+        shapes = jax.eval_shape(engine.initialise, runs)
+        state = restore_state(manager, jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes))
         first = 0 if state is None else _chunks_done(state, recipe)
         if first >= chunks:
             return state
         placed_data = engine.place_data(data)
-        placed = engine.initialise(placed_runs) if state is None else engine.place_state(state)
+        placed = engine.place_state(jax.device_get(engine.initialise(runs)) if state is None else state)
         jax.block_until_ready((placed, placed_data))
         last = chunks if stop_after_chunks is None else min(chunks, first + stop_after_chunks)
         saved = time.monotonic()

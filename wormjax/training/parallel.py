@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -23,8 +24,8 @@ class Engine(NamedTuple):
     """The compiled program of an ensemble, and what moves its arrays on and off the devices.
 
     place_data, place_runs, place_state: host arrays (state and runs stacked by run) → devices.
-    initialise: placed runs → placed state. chunk: placed (state, data, runs) → placed (state, metrics); the old state's
-    buffers are donated. collect: placed state or metrics → host arrays stacked by run.
+    initialise: host runs → state stacked by run, still to be placed. chunk: placed (state, data, runs) → placed (state,
+    metrics); the old state's buffers are donated. collect: placed state or metrics → host arrays stacked by run.
     """
 
     place_data: Callable[[Any], Any]
@@ -106,7 +107,7 @@ def _single_engine(objective, recipe, runs_at_once) -> Engine:
         place_data=lambda tree: jax.device_put(tree, device),
         place_runs=lambda tree: jax.device_put(tree, device),
         place_state=lambda tree: jax.device_put(tree, device),
-        initialise=jax.jit(jax.vmap(lambda run: initialise_state(objective, recipe, run))),
+        initialise=_initialiser(objective, recipe),
         chunk=jax.jit(_over_runs(chunk, runs_at_once), donate_argnums=0),
         collect=jax.device_get,
     )
@@ -131,7 +132,7 @@ def _runs_engine(objective, recipe, runs, count, runs_at_once) -> Engine:
         place_data=lambda tree: _replicate(tree, count),
         place_runs=place,
         place_state=place,
-        initialise=jax.pmap(jax.vmap(lambda run: initialise_state(objective, recipe, run)), devices=_devices(count)),
+        initialise=_initialiser(objective, recipe),
         chunk=jax.pmap(_over_runs(chunk, runs_at_once), devices=_devices(count), donate_argnums=0),
         collect=collect,
     )
@@ -144,17 +145,37 @@ def _batch_engine(objective, recipe, count, runs_at_once) -> Engine:
         shard = Shard(jax.lax.axis_index(DEVICE_AXIS), count, DEVICE_AXIS)
         return train_chunk(objective, recipe, state, data, run, shard)
 
-    initialise = jax.vmap(lambda run: initialise_state(objective, recipe, run))
+    def collect(tree):
+        return jax.tree.map(lambda x: np.asarray(x[0]), tree)
+
     return Engine(
         place_data=lambda tree: _replicate(tree, count),
         place_runs=lambda tree: _replicate(tree, count),
         place_state=lambda tree: _replicate(tree, count),
-        initialise=jax.pmap(initialise, axis_name=DEVICE_AXIS, devices=_devices(count)),
+        initialise=_initialiser(objective, recipe, DEVICE_AXIS),
         chunk=jax.pmap(
             _over_runs(chunk, runs_at_once), axis_name=DEVICE_AXIS, devices=_devices(count), donate_argnums=0
         ),
-        collect=lambda tree: jax.tree.map(lambda x: np.asarray(x[0]), tree),
+        collect=collect,
     )
+
+
+def _initialiser(objective, recipe, axis_name=None):
+    """Runs → their states before the first step, made on one device.
+
+    Not on several: initial recurrent weights are orthogonal, by a matrix factorisation of LAPACK, and CPU devices that
+    factorise at once can wait for each other's threads for good.
+    """
+    initialise = jax.vmap(lambda run: initialise_state(objective, recipe, run))
+    if axis_name is None:
+        return jax.jit(initialise)
+    on_axis = jax.pmap(initialise, axis_name=axis_name, devices=_devices(1))  # For a model that normalises over it.
+
+    def initialise_on_axis(runs):
+        states = on_axis(jax.tree.map(lambda x: jnp.asarray(x)[None], runs))
+        return jax.tree.map(lambda x: x[0], states)
+
+    return initialise_on_axis
 
 
 def _devices(count):

@@ -114,7 +114,9 @@ class RecurrentClassifier(nn.Module):
         return Decoding(nn.Dense(self.states)(values))
 
     def _run(self, name, values, valid):
-        cell = CELLS[self.cell](self.hidden, name=name)
+        # Not flax's orthogonal default: its QR, batched over dozens of runs, hangs in XLA's CPU client (jaxlib 0.10.2).
+        initial = nn.initializers.glorot_normal()
+        cell = CELLS[self.cell](self.hidden, recurrent_kernel_init=initial, name=name)
         start = jnp.zeros((len(values), self.hidden))
         carry = (start, start) if self.cell == "lstm" else start
         scan = nn.scan(_masked_step, variable_broadcast="params", split_rngs={"params": False}, in_axes=1, out_axes=1)

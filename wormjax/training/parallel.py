@@ -161,11 +161,7 @@ def _batch_engine(objective, recipe, count, runs_at_once) -> Engine:
 
 
 def _initialiser(objective, recipe, axis_name=None):
-    """Runs → their states before the first step, made on one device.
-
-    Not on several: initial recurrent weights are orthogonal, by a matrix factorisation of LAPACK, and CPU devices that
-    factorise at once can wait for each other's threads for good.
-    """
+    """Runs → their states before the first step, made on one device wherever they will live."""
     initialise = jax.vmap(lambda run: initialise_state(objective, recipe, run))
     if axis_name is None:
         return jax.jit(initialise)
@@ -187,10 +183,6 @@ def _replicate(tree, count):
 
 
 def _spread(tree, count):
-    """Host arrays [device, ...] → each part on its device, there before this returns.
-
-    A program over several CPU devices that starts while its inputs are still being copied can hang for good: it holds
-    the very threads that would copy them.
-    """
+    """Host arrays [device, ...] → each part on its device, there before this returns."""
     sharding = NamedSharding(Mesh(np.array(_devices(count)), (DEVICE_AXIS,)), PartitionSpec(DEVICE_AXIS))
     return jax.block_until_ready(jax.tree.map(lambda x: jax.device_put(x, sharding), tree))

@@ -52,7 +52,7 @@ def draw_figures(config, materials, groups, decoded, rows, published, folder: Pa
         if decoded[name].edges is not None:
             draw_graph(name, materials.test_dataset, groups, decoded[name], folder / f"graph_{name}.png")
     if cross:
-        draw_transfer(materials, folder / "transfer.png")
+        draw_transfer(materials, config.data.trace_weight, folder / "transfer.png")
 
 
 def draw_confusions(config, materials, groups, decoded, path):
@@ -88,7 +88,9 @@ def draw_ethogram(name, config, materials, groups, decoded: Decoded, path):
     trained = f"trained on {len(group.split.train)} other worm{'s' * (len(group.split.train) > 1)}"
     if config.protocol.name == "same_worm":
         trained = "trained on other frames of this worm"
-    traces = dataset.arrays.features[stretches][valid][..., 0] if "trace" in dataset.feature_names[0] else None
+    traces = None
+    if dataset.feature_names[0] == "trace":
+        traces = dataset.arrays.features[stretches][valid][..., 0] / config.data.trace_weight
     figures.plot_ethogram(
         dataset.times[stretches][valid],
         states,
@@ -115,8 +117,11 @@ def draw_graph(name, dataset: Dataset, groups, decoded: Decoded, path):
     figures.plot_graph(mean, dataset.neuron_names, path, title, worm_probabilities=np.stack(by_worm))
 
 
-def draw_transfer(materials: Materials, path):
-    """Why levels fail where changes transfer: each neuron's AUROC by level and by change, in both studies."""
+def draw_transfer(materials: Materials, trace_weight: float, path):
+    """Why levels fail where changes transfer: each neuron's AUROC by level and by change, in both studies.
+
+    The example is a neuron whose level says different things in the two studies while its change says much in both.
+    """
     datasets = {f"{d.study}": d for d in (materials.dataset, materials.test_dataset)}
     names = materials.dataset.feature_names
     changes = [k for k, name in enumerate(names) if "derivative" in name]
@@ -126,11 +131,11 @@ def draw_transfer(materials: Materials, path):
     tables = {
         feature: {study: neuron_aurocs(d, feature) for study, d in datasets.items()} for feature in (level, change)
     }
-    gap = np.abs(np.diff([np.nanmean(tables[level][study], axis=0) for study in datasets], axis=0))[0]
-    neuron = int(np.nanargmax(gap))
+    levels, moves = (np.array([np.nanmean(tables[k][study], axis=0) for study in datasets]) for k in (level, change))
+    neuron = int(np.nanargmax(np.abs(np.diff(levels, axis=0))[0] * np.abs(moves - 0.5).mean(axis=0)))
     example = Example(
         materials.dataset.neuron_names[neuron],
-        {study: values_by_state(d, neuron, level) for study, d in datasets.items()},
+        {study: values_by_state(d, neuron, level, 1 / trace_weight) for study, d in datasets.items()},
         {study: values_by_state(d, neuron, change) for study, d in datasets.items()},
     )
     figures.plot_transfer(tables[level], tables[change], materials.dataset.neuron_names, path, example)
@@ -152,9 +157,9 @@ def neuron_aurocs(dataset: Dataset, feature: int) -> np.ndarray:
     return table
 
 
-def values_by_state(dataset: Dataset, neuron: int, feature: int) -> dict[str, np.ndarray]:
+def values_by_state(dataset: Dataset, neuron: int, feature: int, scale: float = 1.0) -> dict[str, np.ndarray]:
     """State's name → one neuron's values of one feature, all worms together."""
-    values = dataset.arrays.features[:, :, neuron, feature]
+    values = dataset.arrays.features[:, :, neuron, feature] * scale
     return {name: values[dataset.scored_states == k] for k, name in enumerate(dataset.state_names[:2])}
 
 

@@ -40,7 +40,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.checkpoint_seconds",
         ),
     ),
-    "more than 0": (lambda value: value > 0, ("train.learning_rate", "train.temperature")),
+    "more than 0": (lambda value: value > 0, ("train.learning_rate", "train.temperature", "data.trace_weight")),
     "0 or more and less than 1": (
         lambda value: 0 <= value < 1,
         (

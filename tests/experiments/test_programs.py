@@ -167,7 +167,7 @@ def break_traces(path):
     [
         (break_nothing, ["--config.train.dropuot=0.1"], ["--config.train.dropuot", "'train.dropout'"]),
         (break_nothing, ["--config.models=('mlpp',)"], ["'models'", "'mlpp'"]),
-        (break_nothing, ["--config.train.window_frames=200"], ["'train.window_frames'", "200", "worm 0"]),
+        (break_nothing, ["--config.train.window_frames=2000"], ["'train.window_frames'", "2000", "worm 0"]),
         (break_names, [], ["worm 0", "worm 1", "AVAL"]),
         (break_traces, [], ["worms.h5", "'worm 0'", "'traces'", "nan at frame 5", "finite"]),
     ],

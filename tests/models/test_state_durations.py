@@ -17,11 +17,11 @@ def enumerate_paths(probabilities, valid, transitions):
     """The posterior of each frame by summing over every path; the state before the first frame may be any."""
     frames, states = probabilities.shape
     posterior = np.zeros((frames, states))
-    for before, *path in product(range(states), repeat=frames + 1):
-        weight, previous = 1.0, before
+    for path in product(range(states), repeat=frames):
+        weight = 1.0
         for frame, state in enumerate(path):
-            weight *= transitions[previous, state] * (probabilities[frame, state] if valid[frame] else 1.0)
-            previous = state
+            weight *= transitions[path[frame - 1], state] if frame else 1.0
+            weight *= probabilities[frame, state] if valid[frame] else 1.0
         posterior[np.arange(frames), path] += weight
     return posterior / posterior.sum(axis=1, keepdims=True)
 

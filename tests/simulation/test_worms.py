@@ -60,7 +60,7 @@ def test_wiring_is_sparse_signed_and_without_self_edges(study):
 
 
 def test_recordings_look_like_the_real_ones(study):
-    assert [r.worm for r in study.recordings] == [f"simulated-0-{k:02d}" for k in range(1, 7)]
+    assert [r.worm for r in study.recordings] == [f"simulated-3-{k:02d}" for k in range(1, 7)]
     for recording in study.recordings:
         assert recording.study == "simulated"
         assert 2.6 <= recording.frame_rate <= 3.3

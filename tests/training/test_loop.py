@@ -123,7 +123,7 @@ def test_a_loss_that_is_not_finite_ends_training_and_names_the_run(tmp_path):
     rates = RUNS.hyper["learning_rate"].copy()
     rates[7] = np.nan
     runs = RUNS._replace(hyper=RUNS.hyper | {"learning_rate": rates})
-    with pytest.raises(TrainingError, match=r"^mlp: loss not finite by step 4 in run 7 \(seed 1, number 1\)$"):
+    with pytest.raises(TrainingError, match=r"^mlp: loss not finite by step 4 in run 7 of \d+ \(seed 1\)$"):
         train(tmp_path, runs)
     with pytest.raises(ValueError, match="no whole checkpoint"):  # What diverged is not kept.
         restore_best(tmp_path)

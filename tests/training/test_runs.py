@@ -113,6 +113,14 @@ def test_epochs_are_passes_over_each_run_s_own_windows():
 
 @pytest.mark.parametrize(("split", "name"), [(TRAINING, "training"), (VALIDATION, "validation")])
 def test_a_run_without_a_window_is_an_error_that_names_field_and_worm(split, name):
-    labels = {0: np.where(label_frames() == split, GAP, label_frames())}
+    labels = label_frames()
+    labels[0, np.flatnonzero(labels[0] == split)[3:]] = GAP  # Too few frames are left for a window.
     with pytest.raises(InputError, match=rf"found 16, which leaves no {name} window in worm 0 of 260 frames"):
-        build_runs(DATASET, [(0,)], [0], [0], labels, small_config().train)
+        build_runs(DATASET, [(0,)], [0], [0], {0: labels}, small_config().train)
+
+
+def test_all_frames_may_train():
+    labels = {0: np.where(label_frames() == VALIDATION, TRAINING, label_frames())}
+    runs = build_runs(DATASET, [(0,)], [0], [0], labels, small_config().train)
+    np.testing.assert_array_equal(runs.validation_count, 0)
+    assert runs.training_count > 0

@@ -95,5 +95,5 @@ def _check_finite(metrics, runs, step, name):
     bad = ~np.isfinite(metrics["train/loss"])
     if bad.any():
         run = int(np.argmax(bad))
-        seed = np.asarray(runs.seed)[run]
-        raise TrainingError(f"{name}: loss not finite by step {step} in run {run} (seed {seed[0]}, number {seed[1]})")
+        seed = np.asarray(runs.seed)[run, 0]
+        raise TrainingError(f"{name}: loss not finite by step {step} in run {run} of {len(bad)} (seed {seed})")

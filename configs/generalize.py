@@ -45,7 +45,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.linear.balanced = False  # Whether it weighs each state by its inverse frequency.
 
     config.baselines = ("logistic_regression", "logistic_regression_context", "lda", "lda_context")
-    config.models = ("mlp", "temporal_convolution", "nri_graph")  # And recurrent, wang_mlp, wang_graph.
+    config.models = ("temporal_convolution", "nri_graph")  # And mlp, recurrent, wang_mlp, wang_graph.
     config.model = ml_collections.ConfigDict()
     config.model.mlp = ml_collections.ConfigDict({"hidden": 64})
     config.model.recurrent = ml_collections.ConfigDict({"hidden": 24, "cell": "gru"})

@@ -63,6 +63,7 @@ def build_engine(
     count = check_placement(placement, devices, batch)
     if placement == "batch":
         return _batch_engine(objective, recipe, count, runs_at_once)
+    count = min(count, runs)  # A device without a run of its own would only train a copy, and slow the others.
     if placement == "runs" and count > 1:
         return _runs_engine(objective, recipe, runs, count, runs_at_once)
     return _single_engine(objective, recipe, runs_at_once)

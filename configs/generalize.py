@@ -51,6 +51,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.recurrent = ml_collections.ConfigDict({"hidden": 24, "cell": "gru"})
     config.model.temporal_convolution = ml_collections.ConfigDict({"channels": 32, "dilations": (1, 2, 4, 8)})
     config.model.nri_graph = ml_collections.ConfigDict({"channels": 32, "dilations": (1, 2, 4, 8)})
+    config.model.nri_graph.messages = True  # False: the same network without its graph.
+    config.model.nri_graph.branch_scale = 0.3  # Weighs nodes and messages beside the neurons themselves, at the start.
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 400

@@ -1,5 +1,7 @@
 """Every combination of config values is trained and scored, in one program or several, as if it were alone."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from wormjax.evaluation import ablate as module
 from wormjax.evaluation import decoding
 from wormjax.evaluation.ablate import ablate, parse_sweep
 from wormjax.evaluation.materials import prepare_materials
+from wormjax.evaluation.protocols import list_splits
 from wormjax.evaluation.results import read_rows
+from wormjax.evaluation.selection import choose_settings, nest_rows
 from wormjax.recordings import container
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -91,6 +95,50 @@ def test_every_combination_has_the_rows_that_it_would_have_alone(worms, tmp_path
     np.testing.assert_allclose([row.value for row in found], [row.value for row in expected], atol=2e-2)
     other = [row.value for row in rows if row.model == "mlp [hidden=3, dropout=0.0]"]
     assert np.abs(np.array(other) - [row.value for row in found]).max() > 1e-3
+    assert not (tmp_path / "all" / "chosen.csv").exists()  # Two worms leave none to choose on.
+
+
+def test_with_three_worms_each_is_scored_by_what_the_others_choose(tmp_path, capsys):
+    path = tmp_path / "worms.h5"
+    container.write(path, make_worms(3))
+    rows = ablate(configure(str(path)), {"train.learning_rate": (1e-6, 1e-2)}, tmp_path / "run", ("nll",))
+    assert read_rows(tmp_path / "run" / "results.csv") == rows
+    nested = [row for row in rows if row.model == "mlp (nested choice)"]
+    swept = [row for row in rows if row.model != "mlp (nested choice)"]
+    choices = choose_settings(swept, ("nll",))
+    assert nested == nest_rows(swept, choices)
+    assert {(row.train_worms, row.test_worm) for row in nested} == {(r.train_worms, r.test_worm) for r in swept}
+    # What has not learnt is not chosen.
+    assert choices == {"mlp": {f"worm {worm}": "mlp [learning_rate=0.01]" for worm in range(3)}}
+    assert "nested choice" in (tmp_path / "run" / "summary.md").read_text()
+    assert "by all worms, for new recordings: mlp [learning_rate=0.01]" in capsys.readouterr().out
+    lines = (tmp_path / "run" / "chosen.csv").read_text().splitlines()
+    assert len(lines) == 1 + 4 * 2
+
+
+def test_an_unknown_metric_to_choose_by_is_an_error_before_any_is_trained(worms, tmp_path):
+    with pytest.raises(InputError, match="criterion: found 'loss', expected one or more of accuracy, balanced_acc"):
+        ablate(configure(worms), {"train.dropout": (0.0, 0.1)}, tmp_path / "run", ("loss",))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "worms", "counts", "chosen"),
+    [
+        ("subsets", 3, (), True),
+        ("subsets", 2, (), False),
+        ("subsets", 3, (2,), False),
+        ("subsets", 4, (2, 3), True),
+        ("leave_one_worm_out", 4, (), False),
+        ("same_worm", 4, (), False),
+        ("cross_study", 4, (), False),
+    ],
+)
+def test_a_choice_needs_a_worm_to_test_beside_the_one_held_out(protocol, worms, counts, chosen):
+    materials = SimpleNamespace(
+        dataset=SimpleNamespace(worms=("worm",) * worms), splits=list_splits(protocol, worms, 2, counts)
+    )
+    assert module._has_inner_folds(small_config(protocol__name=protocol), materials) is chosen
 
 
 @pytest.mark.parametrize(

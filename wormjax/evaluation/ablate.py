@@ -14,6 +14,15 @@ from wormjax.evaluation import decoding, figures
 from wormjax.evaluation.generalize import describe_materials
 from wormjax.evaluation.materials import prepare_materials
 from wormjax.evaluation.results import Row, write_rows
+from wormjax.evaluation.selection import (
+    CRITERION,
+    check_criterion,
+    choose_settings,
+    format_choices,
+    nest_rows,
+    score_candidates,
+    write_scores,
+)
 from wormjax.evaluation.settings import check_settings
 from wormjax.evaluation.summary import print_summary, write_summary
 from wormjax.training.runs import PER_RUN, Runs
@@ -43,16 +52,30 @@ def parse_sweep(sweep: Sequence[str], config: ConfigDict) -> dict[str, tuple]:
     return values
 
 
-def ablate(config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLike) -> list[Row]:
+def ablate(
+    config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLike, criterion: Sequence[str] = CRITERION
+) -> list[Row]:
     """Trains and scores every model of a config under every combination of the swept values.
 
     Values of `TRACED` fields (learning rate, dropout, ...) are numbers inside one compiled program and share it with
     the seeds and splits on its run axis; any other field (sizes, counts) needs a program for each value. Rows name
-    the combination in brackets behind the model, and are not for choosing: they are of held-out worms.
+    the combination in brackets behind the model.
+
+    The best of these rows is no fair score: it would be chosen by the held-out worms themselves. Under the protocol
+    "subsets", three worms or more are enough to choose fairly (`selection`): the rows of "MODEL (nested choice)" score
+    each worm with the combination that did best, by `criterion`, where that worm neither trained nor was tested.
+    `chosen.csv` has the score of each combination without each worm, and without none: the choice for new recordings.
+
+    Args:
+      config: as of `generalize`.
+      sweep: field → its values (`parse_sweep`).
+      workdir: receives checkpoints, `results.csv`, `summary.md`, `chosen.csv` and a figure.
+      criterion: the metrics whose mean over inner folds chooses.
 
     Raises:
-      InputError: as `generalize`, and for a swept field that does not enter training.
+      InputError: as `generalize`, for a swept field that does not enter training, and an unknown metric.
     """
+    check_criterion(criterion)
     shapes = {field: values for field, values in sweep.items() if field not in TRACED}
     traced = {field: values for field, values in sweep.items() if field in TRACED}
     wrong = [field for field in shapes if not field.startswith(("model.", "train.", "split."))]
@@ -82,8 +105,23 @@ def ablate(config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLi
             decoded = decoding.decode_model(name, variant, description, materials.test_dataset, groups, own)
             scored = decoding.score_model(name, variant, description, materials.test_dataset, groups, decoded)
             rows += [row._replace(model=_label(name, shape | values)) for row in scored]
+    if _has_inner_folds(config, materials):
+        rows += _choose(rows, criterion, Path(workdir))
     _report(rows, config, Path(workdir))
     return rows
+
+
+def _has_inner_folds(config, materials) -> bool:
+    """Whether some subset trains without two worms: one that is held out, and one to choose its settings on."""
+    worms = len(materials.dataset.worms)
+    return config.protocol.name == "subsets" and any(len(split.train) + 2 <= worms for split in materials.splits)
+
+
+def _choose(rows, criterion, workdir) -> list[Row]:
+    scores = score_candidates(rows, criterion)
+    write_scores(workdir / "chosen.csv", scores)
+    print("\n".join([*format_choices(scores), ""]))
+    return nest_rows(rows, choose_settings(rows, criterion))
 
 
 def _check_variant(config, dataset, groups):

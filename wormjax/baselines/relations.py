@@ -1,0 +1,198 @@
+"""Relations between the trajectories of objects: graphs without a model of their dynamics, that a deep model must beat.
+
+Correlation (what Kipf, Fetaya et al. 2018, arXiv 1802.04687, call "Corr. (path)"), partial correlation, lagged
+correlation and conditional Granger causality (Granger 1969; Geweke 1984, JASA 79:907). Each gives one number an edge,
+larger for a stronger relation, in the order of wormjax.graphs; wormjax.evaluation.edges cuts them into types. Features
+are scaled within their simulation and object, so units and offsets do not matter, and a feature that does not vary
+there is related to nothing. `null_by_shifts` says how far a score stands out of chance.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from wormjax.errors import InputError
+from wormjax.graphs import matrix_to_edges
+
+CHUNK_NUMBERS = 4_000_000  # Numbers in the largest array at a time: 32 MB.
+
+Features = Float[np.ndarray, "simulation frame object feature"]
+Scores = Float[np.ndarray, "simulation edge"]
+
+
+class ShiftNull(NamedTuple):
+    """Scores against those of circularly shifted trajectories.
+
+    Attributes:
+      z: (score - mean of the null) / its standard deviation; 0 where the null does not vary.
+      p_value: (1 + shifted scores that are as high) / (1 + shifts), one-sided.
+    """
+
+    z: Scores
+    p_value: Scores
+
+
+def correlate(features: Features) -> Scores:
+    """Absolute correlation of sender's and receiver's trajectories, mean over features; the same both ways.
+
+    Raises:
+      InputError: the shape is not [simulation, frame, object, feature], with two frames or more.
+    """
+    return _score_chunks(lambda part: np.abs(_correlate_at(part, 0)), _check_features(features, 2))
+
+
+def correlate_lagged(features: Features, lag: int = 1) -> Scores:
+    """Absolute correlation of the sender with the receiver `lag` frames later, mean over features.
+
+    Raises: as `correlate`, for lag + 2 frames or more.
+    """
+    _check_positive("lag", lag)
+    return _score_chunks(lambda part: np.abs(_correlate_at(part, lag)), _check_features(features, lag + 2))
+
+
+def correlate_partially(features: Features, shrinkage: float = 0.01) -> Scores:
+    """Absolute correlation of two objects' trajectories given all others', mean over features; the same both ways.
+
+    Args:
+      features: what each object does.
+      shrinkage: of the correlations towards 0, so that fewer frames than objects do no harm.
+
+    Raises: as `correlate`; InputError where `shrinkage` is not above 0 and at most 1.
+    """
+    if not 0 < shrinkage <= 1:
+        raise InputError(f"partial correlation, field 'shrinkage': found {shrinkage}, expected above 0 and at most 1")
+
+    def score(part):
+        matrix = (1 - shrinkage) * _correlate_at(part, 0)
+        diagonal = np.arange(matrix.shape[-1])
+        matrix[..., diagonal, diagonal] = 1.0  # Also of a constant, which has none.
+        precision = np.linalg.inv(matrix)
+        scale = np.sqrt(np.diagonal(precision, axis1=-2, axis2=-1))
+        return np.abs(precision) / (scale[..., :, None] * scale[..., None, :])
+
+    return _score_chunks(score, _check_features(features, 2))
+
+
+def measure_granger(features: Features, order: int = 1, ridge: float = 1e-4) -> Scores:
+    """Conditional Granger causality: how much worse the receiver's changes are predicted without the sender's past.
+
+    Each feature's change from frame to frame is regressed, within its simulation, on `order` past frames of all objects
+    and features; the score is the log ratio of the residual variances without and with the sender, mean over the
+    receiver's features. Both regressions are penalised alike, and the penalty counts as residual, so no score is
+    negative. The regression without a sender is not fitted anew: for coefficients b of its columns, and the block B of
+    the inverse of the penalised Gram matrix, leaving them out adds b' inv(B) b to the penalised sum of squares.
+
+    Args:
+      features: what each object does.
+      order: past frames.
+      ridge: penalty, relative to the predictors' variance.
+
+    Raises: as `correlate`, for order + 2 frames or more; InputError where `ridge` is not above 0.
+    """
+    _check_positive("order", order)
+    if not ridge > 0:
+        raise InputError(f"Granger causality, field 'ridge': found {ridge}, expected a number above 0")
+    features = _check_features(features, order + 2)
+    channels = features.shape[2] * features.shape[3] * order
+    size = channels * (channels + features.shape[1])
+    return _score_chunks(lambda part: _regress_changes(part, order, ridge), features, size)
+
+
+def null_by_shifts(
+    score_function: Callable[[Features], Scores], features: Features, rng: np.random.Generator, shifts: int = 100
+) -> ShiftNull:
+    """Scores against a null in which every object's trajectory is shifted in a circle by its own number of frames.
+
+    A shift keeps how one object moves (its spectrum, how its features go together) and breaks all relations between
+    objects. The p-values are exact for trajectories that are stationary and have no seam; a slow trend makes a seam
+    where the end meets the start, and is not nulled well.
+
+    Args:
+      score_function: for instance `correlate`.
+      features: what each object does.
+      rng: draws the shifts, uniform over all frames, apart for each simulation and object.
+      shifts: how many times; the smallest p-value is 1 / (1 + shifts).
+    """
+    _check_positive("shifts", shifts)
+    features = _check_features(features, 2)
+    scores = score_function(features)
+    total, squares, as_high = (np.zeros(scores.shape) for _ in range(3))
+    for _ in range(shifts):
+        shifted = score_function(_shift_objects(features, rng))
+        # Deviations from the score itself keep the variance from cancelling.
+        deviation = shifted - scores
+        total += deviation
+        squares += deviation**2
+        as_high += shifted >= scores
+    mean = total / shifts
+    spread = np.sqrt(np.maximum(squares / shifts - mean**2, 0.0))
+    varies = spread > 1e-9 * np.maximum(np.abs(mean), 1e-9)
+    z = np.where(varies, -mean / np.where(varies, spread, 1.0), 0.0)
+    return ShiftNull(z, (1.0 + as_high) / (1.0 + shifts))
+
+
+def _shift_objects(features, rng):
+    simulations, frames, objects, _ = features.shape
+    offsets = rng.integers(0, frames, (simulations, 1, objects))
+    sources = (np.arange(frames)[None, :, None] + offsets) % frames
+    return np.take_along_axis(features, sources[..., None], axis=1)
+
+
+def _correlate_at(features, lag):
+    """Correlation per feature, [simulation, feature, sender, receiver], of the receiver `lag` frames later."""
+    frames = features.shape[1] - lag
+    senders = _standardize(features[:, :frames]).transpose(0, 3, 2, 1)
+    receivers = senders if lag == 0 else _standardize(features[:, lag:]).transpose(0, 3, 2, 1)
+    return senders @ receivers.swapaxes(-1, -2) / frames
+
+
+def _regress_changes(features, order, ridge):
+    """Granger causality per feature, [simulation, feature, sender, receiver]."""
+    simulations, frames, objects, size = features.shape
+    lags = [features[:, order - 1 - lag : frames - 1 - lag] for lag in range(order)]
+    # A sender's columns stand beside each other: [object, lag and feature].
+    past = _standardize(np.concatenate(lags, axis=-1)).reshape(simulations, frames - order, -1)
+    changes = _standardize(np.diff(features[:, order - 1 :], axis=1)).reshape(simulations, frames - order, -1)
+    transposed = past.swapaxes(-1, -2) / (frames - order)
+    inverse = np.linalg.inv(transposed @ past + ridge * np.eye(past.shape[-1]))
+    weights = inverse @ (transposed @ changes)
+    # From the residuals themselves: 1 - explained would cancel where the system is linear and without noise.
+    residual = ((changes - past @ weights) ** 2).mean(axis=1) + ridge * (weights**2).sum(axis=1)
+    blocks = inverse.reshape(simulations, objects, size * order, objects, size * order)
+    own = np.moveaxis(blocks[:, np.arange(objects), :, np.arange(objects)], 0, 1)
+    columns = weights.reshape(simulations, objects, size * order, objects * size)
+    added = (columns * np.linalg.solve(own, columns)).sum(axis=2)
+    varies = residual[:, None] > 0
+    ratio = np.log1p(np.where(varies, added / np.where(varies, residual[:, None], 1.0), 0.0))
+    return np.moveaxis(ratio.reshape(simulations, objects, objects, size), -1, 1)
+
+
+def _standardize(values):
+    """Mean 0 and variance 1 over frames, [simulation, frame, ...]; what does not vary becomes 0."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    spread = centred.std(axis=1, keepdims=True)
+    varies = spread > 1e-7 * np.abs(values).max(axis=1, keepdims=True)  # Rounding in float32 is no variation.
+    return np.where(varies, centred / np.where(varies, spread, 1.0), 0.0)
+
+
+def _score_chunks(score, features, size=None):
+    """Edges of the mean over features of score(part) [simulation, feature, sender, receiver], some parts at a time."""
+    size = size or np.prod(features.shape[1:])
+    step = max(1, int(CHUNK_NUMBERS // size))
+    parts = (features[start : start + step].astype(np.float64) for start in range(0, len(features), step))
+    return np.concatenate([matrix_to_edges(score(part).mean(axis=1)) for part in parts])
+
+
+def _check_features(features, frames):
+    features = np.asarray(features)
+    if features.ndim != 4 or not len(features) or features.shape[1] < frames or features.shape[2] < 2:
+        expected = f"[simulation, frame, object, feature] with {frames} frames and 2 objects or more"
+        raise InputError(f"trajectories to relate: found shape {features.shape}, expected {expected}")
+    return features
+
+
+def _check_positive(field, value):
+    if value < 1:
+        raise InputError(f"relations, field '{field}': found {value}, expected 1 or more")

@@ -38,7 +38,7 @@ def regression(score=lambda variables: jnp.float32(1.0)):
         params = {"kernel": jnp.linspace(-2.0, 2.0, 6).reshape(3, 2), "bias": jnp.ones(2)}
         return {"params": params, "batch_stats": {"updates": jnp.float32(0.0)}}
 
-    def loss(variables, data, run, key, shard):
+    def loss(variables, data, run, progress, key, shard):
         value = measure_loss(variables["params"])
         return value, ({"updates": variables["batch_stats"]["updates"] + 1}, {"loss": value})
 
@@ -48,7 +48,7 @@ def regression(score=lambda variables: jnp.float32(1.0)):
 def descend():
     """An objective whose single weight falls by the learning rate (nearly) with every step."""
 
-    def loss(variables, data, run, key, shard):
+    def loss(variables, data, run, progress, key, shard):
         value = variables["params"]["weight"].sum()
         return value, ({}, {"loss": value})
 

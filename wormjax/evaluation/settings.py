@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wormjax.errors import InputError
+from wormjax.training.elbo import TASKS
 from wormjax.training.parallel import check_placement
 from wormjax.training.step import SCHEDULES
 
@@ -20,6 +21,19 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.window_stride",
             "train.batch_windows",
             "train.members",
+            "train.batch_simulations",
+            "train.segments",
+            "train.burn_in",
+            "train.roll_out",
+            "data.objects",
+            "data.simulations.train",
+            "data.simulations.valid",
+            "data.simulations.test",
+            "model.encoder.hidden",
+            "model.encoder.stride",
+            "model.encoder.pooling",
+            "model.decoder.hidden",
+            "model.lstm_hidden",
         ),
     ),
     "0 or more": (
@@ -38,9 +52,19 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.offset",
             "train.kl_weight",
             "train.checkpoint_seconds",
+            "train.baseline_steps",
+            "train.free_bits",
+            "train.variance",
+            "train.variance_floor",
+            "train.degrees_of_freedom",
+            "model.edge_types",
         ),
     ),
-    "more than 0": (lambda value: value > 0, ("train.learning_rate", "train.temperature", "data.trace_weight")),
+    "more than 0": (
+        lambda value: value > 0,
+        ("train.learning_rate", "train.temperature", "train.temperature_end", "train.kl_weight_end", "data.trace_weight"),
+    ),
+    "from 0 to 1": (lambda value: 0 <= value <= 1, ("train.given", "train.given_end", "train.kl_warm_up")),
     "0 or more and less than 1": (
         lambda value: 0 <= value < 1,
         (
@@ -59,11 +83,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
 
 def check_settings(config) -> None:
     """Raises InputError for the first field of a config whose value cannot be used."""
-    for expected, (holds, fields) in RULES.items():
-        for field in fields:
-            value = _find(config, field)
-            if value is not None and not holds(value):
-                raise InputError(f"config field {field!r}: found {value!r}, expected {expected}")
+    _check_rules(config)
     if not config.train.steps and not config.train.get("epochs", 0):
         raise InputError("config field 'train.steps': found 0, expected 1 or more where 'train.epochs' is 0")
     for field, needs in (("keep_best", config.train.keep_best), ("schedule", config.train.schedule == "plateau")):
@@ -71,6 +91,28 @@ def check_settings(config) -> None:
             found = f"found {config.train[field]!r} with a split.validation_fraction of 0"
             raise InputError(f"config field 'train.{field}': {found}, expected frames to validate on")
     check_placement(config.train.placement, config.train.devices, config.train.batch_windows)
+
+
+def check_inference_settings(config) -> None:
+    """As `check_settings`, for a config of neural relational inference on systems."""
+    _check_rules(config)
+    if not config.train.steps:
+        raise InputError("config field 'train.steps': found 0, expected 1 or more")
+    steps = tuple(config.evaluate.steps)
+    if not steps or min(steps) < 1:
+        raise InputError(f"config field 'evaluate.steps': found {steps}, expected numbers of steps from 1")
+    if config.train.task not in TASKS:
+        expected = f"expected one of {', '.join(TASKS)}"
+        raise InputError(f"config field 'train.task': found {config.train.task!r}, {expected}")
+    check_placement(config.train.placement, config.train.devices, config.train.batch_simulations, "batch_simulations")
+
+
+def _check_rules(config):
+    for expected, (holds, fields) in RULES.items():
+        for field in fields:
+            value = _find(config, field)
+            if value is not None and not holds(value):
+                raise InputError(f"config field {field!r}: found {value!r}, expected {expected}")
 
 
 def _find(config, field: str):

@@ -1,6 +1,12 @@
-"""The encoder of neural relational inference (Kipf, Fetaya et al. 2018): a graph of nodes in, edge types out."""
+"""The encoders of neural relational inference (Kipf, Fetaya et al. 2018): a graph of nodes in, edge types out.
+
+Both take one complete graph in the edge order of wormjax.graphs; vmap them over windows or samples. Relabelling the
+nodes relabels the logits and changes nothing else.
+"""
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 from jraph import GraphsTuple
 
@@ -20,11 +26,7 @@ class Mlp(nn.Module):
 
 
 class MlpEncoder(nn.Module):
-    """Node → edge → node → edge message passing, then the logits of the edge types.
-
-    Takes one graph (complete, in the edge order of wormjax.graphs); vmap it over windows or samples. Relabelling the
-    nodes relabels the logits and changes nothing else.
-    """
+    """Node → edge → node → edge message passing, then the logits of the edge types."""
 
     hidden: int
     edge_types: int
@@ -39,3 +41,51 @@ class MlpEncoder(nn.Module):
         edges = PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(first_edges)
         edges = elu(nn.Dense(self.hidden)(elu(edges)))
         return nn.Dense(self.edge_types)(edges)
+
+
+class CnnEncoder(nn.Module):
+    """Convolutions over the frames of every pair, pooled by attention, then edge → node → edge as in `MlpEncoder`.
+
+    What happens between two nodes is looked for in the same way at all times, so that the network learns from few
+    samples what an `MlpEncoder` must learn anew for each frame. Nodes are [node, frame, feature].
+
+    Attributes:
+      hidden, edge_types: sizes.
+      kernels: frames that the first and the second convolution see.
+      stride: of the first convolution.
+      pooling: frames over which the maximum is taken between the two; 1 for none.
+    """
+
+    hidden: int
+    edge_types: int
+    kernels: tuple[int, int] = (5, 5)
+    stride: int = 1
+    pooling: int = 2
+
+    @nn.compact
+    def __call__(self, graph: GraphsTuple) -> Float[Array, "edge type"]:
+        count = graph.nodes.shape[0]
+        # A convolution over [sender, receiver] is two over nodes and a broadcast sum, as PairDense.
+        nodes = _stack_frames(graph.nodes.swapaxes(0, 1), self.kernels[0], self.stride)
+        edges = elu(PairDense(self.hidden)(nodes))
+        edges = _stack_frames(_pool_frames(edges, self.pooling), self.kernels[1], 1)
+        edges = elu(nn.Dense(self.hidden)(edges))
+        attention = jax.nn.softmax(nn.Dense(1, name="attention")(edges), axis=0)
+        edges = first_edges = (attention * edges).sum(axis=0)
+        nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
+        edges = PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(first_edges)
+        edges = elu(nn.Dense(self.hidden)(elu(edges)))
+        return nn.Dense(self.edge_types)(edges)
+
+
+def _stack_frames(values: Float[Array, "frame item feature"], kernel: int, stride: int):
+    """`kernel` neighbouring frames beside each other, every `stride` frames: [window, item, kernel * feature]."""
+    frames = values.shape[0] - kernel + 1
+    if kernel == 1:
+        return values[::stride]
+    return jnp.concatenate([values[k : k + frames : stride] for k in range(kernel)], axis=-1)
+
+
+def _pool_frames(values: Float[Array, "frame item feature"], size: int):
+    frames = values.shape[0] // size * size
+    return values if size == 1 else values[:frames].reshape(-1, size, *values.shape[1:]).max(axis=1)

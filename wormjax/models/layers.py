@@ -24,21 +24,22 @@ class Noise(NamedTuple):
 
 @jax.custom_vjp
 def elu(values: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    """The exponential linear unit, with a gradient that is made from its output and made once.
+    """The exponential linear unit as exp(x) - 1, with a gradient that is made from its output.
 
-    XLA on a CPU otherwise fuses the gradient into each sum that reads it, and computes the exponential again and again:
-    in one comparison of a network on edges, 86 ms a gradient against 32.
+    On a CPU this takes half the time of jax.nn.elu, whose expm1 is exact close to zero; here the error there is one
+    unit in the last place of 1, about 1e-7. The exponential is computed once: XLA would otherwise compute it again for
+    the gradient.
     """
-    return jax.nn.elu(values)
+    return jnp.where(values > 0, values, jnp.exp(jnp.minimum(values, 0)) - 1.0)
 
 
 def _elu_forward(values):
-    output = jax.nn.elu(values)
+    output = elu(values)
     return output, output
 
 
 def _elu_backward(output, gradient):
-    return (jax.lax.optimization_barrier(gradient * jnp.where(output > 0, 1.0, output + 1.0)),)
+    return (gradient * jnp.where(output > 0, 1.0, output + 1.0),)
 
 
 elu.defvjp(_elu_forward, _elu_backward)

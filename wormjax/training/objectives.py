@@ -38,7 +38,8 @@ class Objective(NamedTuple):
     """Functions of one run.
 
     initialise: run → variables (a flax dictionary with "params" and perhaps "batch_stats").
-    loss: variables, data, run, key, shard → (this shard's part of the loss, (batch_stats, metrics)); parts add up.
+    loss: variables, data, run, progress, key, shard → (this shard's part of the loss, (batch_stats, metrics)); the
+      parts add up. Progress goes from 0 to 1 over the run's steps.
     validate: variables, data, run → (score, metrics); the lower the score the better.
     """
 
@@ -118,7 +119,7 @@ def classification(
         window = jnp.zeros((1, window_frames, *sizes)), jnp.ones((1, window_frames), bool)
         return module.init(jax.random.fold_in(run_key(run), jnp.uint32(INITIAL)), *window)
 
-    def loss(variables, data, run, key, shard):
+    def loss(variables, data, run, progress, key, shard):
         window_key, noise_key = jax.random.split(key)
         windows = draw_windows(run.training_windows, run.training_count, window_key, batch_windows)
         keys = jax.vmap(lambda k: jax.random.fold_in(noise_key, k))(jnp.arange(batch_windows))

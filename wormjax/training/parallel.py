@@ -69,7 +69,7 @@ def build_engine(
     return _single_engine(objective, recipe, runs_at_once)
 
 
-def check_placement(placement: str, devices: int = 0, batch: int = 0) -> int:
+def check_placement(placement: str, devices: int = 0, batch: int = 0, batch_field: str = "batch_windows") -> int:
     """The number of devices that a placement takes; arguments and errors as of `build_engine`."""
     if placement not in PLACEMENTS:
         expected = f"expected one of {', '.join(PLACEMENTS)}"
@@ -81,7 +81,7 @@ def check_placement(placement: str, devices: int = 0, batch: int = 0) -> int:
         )
     count = devices or there
     if placement == "batch" and batch % count:
-        raise InputError(f"config field 'train.batch_windows': found {batch}, expected a multiple of {count} devices")
+        raise InputError(f"config field 'train.{batch_field}': found {batch}, expected a multiple of {count} devices")
     return count
 
 

@@ -75,10 +75,11 @@ def initialise_state(objective: Objective, recipe: Recipe, run) -> TrainState:
 def train_step(objective: Objective, recipe: Recipe, state: TrainState, data, run, shard: Shard = Shard()):  # noqa: B008
     """One update of one run: (state, data, run) → (state, metrics). A run that has done its steps stands still."""
     key = jax.random.fold_in(run_key(run), state.step)
+    progress = state.step / jnp.maximum(run.steps, 1)
     params = state.variables["params"]
 
     def loss(params):
-        return objective.loss({**state.variables, "params": params}, data, run, key, shard)
+        return objective.loss({**state.variables, "params": params}, data, run, progress, key, shard)
 
     gradients, (batch_stats, metrics) = jax.grad(loss, has_aux=True)(params)
     gradients, metrics = shard.total(gradients), shard.total(metrics)

@@ -18,7 +18,7 @@ from wormjax.whole_files import open_place
 
 CONFIG_FILE, DATA_FILE = "config.json", "data.json"
 # Where the files lie may differ from machine to machine; that they are the same is known by their fingerprint.
-MAY_DIFFER = ("data.path", "data.test_path", "train.placement", "train.devices", "train.runs_at_once")
+MAY_DIFFER = ("data.path", "data.test_path", "data.cache", "train.placement", "train.devices", "train.runs_at_once")
 
 
 def claim_workdir(workdir: str | os.PathLike, config: ml_collections.ConfigDict, description: Mapping[str, Any]):

@@ -4,7 +4,10 @@ from wormjax.evaluation.figures.accuracy import plot_accuracy_by_worms
 from wormjax.evaluation.figures.confusions import plot_confusions
 from wormjax.evaluation.figures.ethogram import plot_ethogram
 from wormjax.evaluation.figures.graph import plot_graph
+from wormjax.evaluation.figures.inferred_graphs import plot_inferred_graphs
 from wormjax.evaluation.figures.learning_curves import plot_learning_curves
+from wormjax.evaluation.figures.roll_out_error import plot_roll_out_error
+from wormjax.evaluation.figures.trajectories import plot_signals, plot_trajectories
 from wormjax.evaluation.figures.transfer import plot_transfer
 
 __all__ = [
@@ -12,6 +15,10 @@ __all__ = [
     "plot_confusions",
     "plot_ethogram",
     "plot_graph",
+    "plot_inferred_graphs",
     "plot_learning_curves",
+    "plot_roll_out_error",
+    "plot_signals",
+    "plot_trajectories",
     "plot_transfer",
 ]

@@ -1,0 +1,91 @@
+"""Neural relational inference on particles joined by springs; `:small` is what a laptop trains in half an hour."""
+
+import ml_collections
+
+
+def get_config(variant: str = "full") -> ml_collections.ConfigDict:
+    """The config of `python -m experiments.infer --config=configs/nri_springs.py[:small]`.
+
+    "full" is of the reference's size (Kipf, Fetaya et al. 2018), for a GPU.
+    """
+    if variant not in ("full", "small"):
+        raise ValueError(f"found the variant {variant!r}, expected full or small")
+    small = variant == "small"
+    config = ml_collections.ConfigDict()
+    config.experiment = "infer"
+    config.seed = 0  # The first of `seeds` seeds.
+    config.seeds = 1
+
+    config.data = ml_collections.ConfigDict()
+    config.data.system = "springs"  # Or charged, kuramoto.
+    config.data.path = ""  # A folder of splits or one file of trajectories, instead of simulations.
+    config.data.suffix = ""  # Of .npy files, such as springs5, where a folder holds those of several systems.
+    config.data.cache = ""  # Folder that keeps simulations; "" is the user's cache folder.
+    config.data.seed = 0  # Of the simulations.
+    config.data.objects = 5
+    config.data.frames = 49  # That the encoder sees; a test system's next frames are predicted.
+    config.data.test_frames = 99
+    sizes = {"train": 20_000, "valid": 512, "test": 2_000} if small else {"train": 50_000, "valid": 2_000, "test": 10_000}
+    config.data.simulations = ml_collections.ConfigDict(sizes)
+    config.data.simulation = ml_collections.ConfigDict()  # Arguments of the simulator.
+    config.data.simulation.strengths = (0.0, 1.0)
+    config.data.simulation.noise = 0.0
+    config.data.scaling = "reference"  # To [-1, 1], locations and velocities apart; or none.
+
+    config.model = ml_collections.ConfigDict()
+    config.model.edge_types = 0  # 0: as many as the systems have.
+    config.model.skip_first = True  # The first type has no message.
+    config.model.precision = ""  # Of matrix products: "" is the device's own, or BF16_BF16_F32.
+    config.model.encoder = ml_collections.ConfigDict()
+    config.model.encoder.name = "cnn"  # Or mlp.
+    config.model.encoder.hidden = 64 if small else 256
+    config.model.encoder.differences = True  # Show it each frame's change to the next, too.
+    config.model.encoder.kernels = (1, 1)
+    config.model.encoder.stride = 3 if small else 1
+    config.model.encoder.pooling = 1
+    config.model.decoder = ml_collections.ConfigDict()
+    config.model.decoder.name = "mlp"  # Or recurrent.
+    config.model.decoder.hidden = 64 if small else 256
+    config.model.decoder.relative = True  # A message depends on the difference of sender and receiver alone.
+    config.model.lstm_hidden = 128 if small else 256
+
+    config.models = ("nri", "nri_supervised", "nri_true_graph", "lstm")
+    config.baselines = ("static", "var", "correlation", "granger")
+
+    config.train = ml_collections.ConfigDict()
+    config.train.task = "unsupervised"
+    config.train.steps = 10_000 if small else 100_000
+    config.train.baseline_steps = 2_000 if small else 20_000  # Of the bounds and the LSTM.
+    config.train.steps_per_chunk = 250 if small else 500
+    config.train.batch_simulations = 64 if small else 128
+    config.train.segments = 8  # Pieces of each simulation that the decoder goes over.
+    config.train.burn_in = 1  # True frames that a piece begins with.
+    config.train.roll_out = 1  # Frames behind them, each given with a probability:
+    config.train.given = 1.0
+    config.train.given_end = 1.0
+    config.train.learning_rate = 2e-3 if small else 5e-4
+    config.train.weight_decay = 0.0
+    config.train.schedule = "cosine"
+    config.train.patience = 10
+    config.train.clip_norm = 1.0
+    config.train.average_decay = 0.0
+    config.train.keep_best = True
+    config.train.temperature = 0.5
+    config.train.temperature_end = 0.5
+    config.train.hard = False  # One-hot edge types with the gradient of relaxed ones.
+    config.train.prior = ()  # Probability of each edge type; () for uniform.
+    config.train.kl_weight = 1.0  # It goes to kl_weight_end by a constant factor a step.
+    config.train.kl_weight_end = 1.0
+    config.train.kl_warm_up = 0.0  # Share of the steps over which the weight grows from 0.
+    config.train.free_bits = 0.0  # Bits an edge that cost nothing.
+    config.train.variance = 0.0  # Of the likelihood; 0 estimates it. The reference has 5e-5.
+    config.train.variance_floor = 1e-3  # Of an estimated one, in units of the frames' own change, squared.
+    config.train.degrees_of_freedom = 0.0  # Of a Student's t likelihood; 0 for the Gaussian.
+    config.train.placement = "batch"  # Over all devices: "batch" shares out each batch, "runs" the seeds; or "single".
+    config.train.devices = 0
+    config.train.runs_at_once = 1
+    config.train.checkpoint_seconds = 60.0
+
+    config.evaluate = ml_collections.ConfigDict()
+    config.evaluate.steps = (1, 10, 20)  # Whose mean squared errors are reported.
+    return config

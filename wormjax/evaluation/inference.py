@@ -1,0 +1,257 @@
+"""Trains the models of an `infer` config and runs them on test systems: the steps that the experiment is made of.
+
+Every model is trained into `workdir/models/NAME/checkpoints` and always run from there, so that a table made right
+after training and one made from a restored checkpoint are one and the same.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from wormjax import graphs
+from wormjax.errors import InputError
+from wormjax.evaluation.decoding import list_seeds, model_folder
+from wormjax.features.systems import Scaling, Systems, open_systems, scale_systems
+from wormjax.models import nri as model
+from wormjax.models.decoders import MlpDecoder
+from wormjax.models.nri import Nri, build_nri
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.training.elbo import Bound, SystemArrays, SystemData, SystemRuns, evidence_lower_bound, stack_runs
+from wormjax.training.loop import train_ensemble
+from wormjax.training.objectives import Objective
+from wormjax.training.parallel import Engine, build_engine
+from wormjax.training.step import Recipe
+
+# Model → what it changes in the config. The bounds are told the graph; the LSTM has none.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "nri": {},
+    "nri_supervised": {"train.task": "supervised", "model.decoder.name": "none"},
+    "nri_true_graph": {"train.task": "true_graph", "model.encoder.name": "none"},
+    "lstm": {"train.task": "true_graph", "model.encoder.name": "none", "model.decoder.name": "lstm"},
+}
+BOUNDS = ("nri_supervised", "nri_true_graph")
+AT_ONCE = 128  # Simulations that are run at a time.
+
+
+class Materials(NamedTuple):
+    """A config's systems, ready to train and test on."""
+
+    systems: Systems
+    data: SystemData
+    edge_types: int
+
+
+class Inference(NamedTuple):
+    """One model's output for every run: edge probabilities, and frames predicted behind the history of test systems.
+
+    Either is None where the model does not give it.
+    """
+
+    validation_edges: Float[np.ndarray, "run simulation edge type"] | None
+    test_edges: Float[np.ndarray, "run simulation edge type"] | None
+    predicted: Float[np.ndarray, "run simulation step object feature"] | None
+
+
+def prepare_materials(config, cache: str | os.PathLike) -> Materials:
+    """Opens or simulates, scales and stacks all systems that a config names.
+
+    Raises:
+      InputError: a file or a field that cannot be used.
+    """
+    systems = scale_systems(open_systems(config.data, cache), config.data.frames, config.data.scaling)
+    types = config.model.edge_types or max(len(systems.train.edge_types), 2)
+    data = SystemData(stack_system(systems.train), stack_system(systems.valid))
+    return Materials(systems, data, types)
+
+
+def stack_system(trajectories: Trajectories) -> SystemArrays:
+    """The arrays that training reads: features at float32, types by edge, -1 where the graph is not known."""
+    count, _, objects, _ = np.shape(trajectories.features)
+    edges = np.full((count, objects * (objects - 1)), -1)
+    if trajectories.edges is not None:
+        edges = graphs.matrix_to_edges(trajectories.edges)
+    return SystemArrays(np.asarray(trajectories.features, np.float32), edges.astype(np.int32))
+
+
+def describe_materials(materials: Materials) -> dict:
+    """What a workdir remembers of its systems: their names, their scale and a fingerprint."""
+    systems, digest = materials.systems, hashlib.sha256()
+    for arrays in (*materials.data.training, *materials.data.validation, systems.test.features):
+        digest.update(np.ascontiguousarray(arrays).tobytes())
+    return {
+        "system": systems.train.system,
+        "objects": int(systems.train.features.shape[2]),
+        "features": list(systems.train.feature_names),
+        "edge_types": list(systems.train.edge_types),
+        "edge_type_count": materials.edge_types,
+        **{field: values.tolist() for field, values in systems.scaling._asdict().items()},
+        "fingerprint": digest.hexdigest(),
+    }
+
+
+def check_models(config):
+    """Raises InputError for a model that does not exist, or a size that it does not have."""
+    for name in config.models:
+        if name not in VARIANTS:
+            raise InputError(f"config field 'models': found {name!r}, expected some of {', '.join(VARIANTS)}")
+        build_model(vary_config(name, config), 2, np.ones(1))
+    length = config.train.burn_in + config.train.roll_out
+    if length >= config.data.frames:
+        found = f"found {config.train.burn_in} + {config.train.roll_out} frames with train.burn_in"
+        raise InputError(f"config field 'train.roll_out': {found}, expected fewer than data.frames, {config.data.frames}")
+
+
+def check_prior(config, edge_types: int):
+    """Raises InputError for a prior that is not one of so many edge types."""
+    prior = tuple(config.train.prior)
+    if prior and (len(prior) != edge_types or min(prior) <= 0 or abs(sum(prior) - 1.0) > 1e-6):
+        expected = f"expected {edge_types} probabilities above 0 that sum to 1, or none"
+        raise InputError(f"config field 'train.prior': found {prior}, {expected}")
+
+
+def vary_config(name: str, config):
+    """The config of one model: that of "nri" with what the variant changes."""
+    changed = config.copy_and_resolve_references()
+    changed.update_from_flattened_dict(VARIANTS[name])
+    if name == "lstm":
+        changed.model.decoder.hidden = config.model.lstm_hidden
+    if name != "nri":
+        changed.train.steps = config.train.baseline_steps or config.train.steps
+    return changed
+
+
+def build_model(config, edge_types: int, change_scale) -> Nri:
+    """The model of a config (`vary_config`) in the units of its systems."""
+    return build_nri(config.model, edge_types, change_scale)
+
+
+def build_runs(config) -> SystemRuns:
+    """One run a seed."""
+    return stack_runs(list_seeds(config), config.train, config.data.simulations.valid)
+
+
+def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Objective, Recipe, Engine]:
+    """What one model (`vary_config`) is trained for, how, and by which compiled program."""
+    train = config.train
+    _, frames, objects, _ = materials.data.training.features.shape
+    bound = Bound(
+        task=train.task,
+        batch=train.batch_simulations,
+        segments=train.segments,
+        burn_in=train.burn_in,
+        roll_out=train.roll_out,
+        hard=train.hard,
+        variance=train.variance,
+        variance_floor=train.variance_floor,
+        degrees_of_freedom=train.degrees_of_freedom,
+        prior=tuple(train.prior),
+    )
+    nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
+    objective = evidence_lower_bound(nri, bound, frames, objects)
+    recipe = Recipe(
+        steps_per_chunk=train.steps_per_chunk,
+        schedule=train.schedule,
+        patience=train.patience,
+        average_decay=train.average_decay,
+        keep_best=train.keep_best,
+        clip_norm=train.clip_norm,
+    )
+    size = len(runs.seed)
+    engine = build_engine(
+        objective, recipe, size, train.placement, train.devices, train.batch_simulations, train.runs_at_once
+    )
+    return objective, recipe, engine
+
+
+def train_model(name: str, config, materials: Materials, workdir, stop_after_chunks: int | None = None):
+    """Trains one model for all seeds; what an earlier call has begun is gone on with."""
+    config = vary_config(name, config)
+    runs = build_runs(config)
+    _, recipe, engine = build_training(config, materials, runs)
+    folder, seconds = model_folder(workdir, name), config.train.checkpoint_seconds
+    return train_ensemble(engine, recipe, materials.data, runs, folder, name, seconds, stop_after_chunks)
+
+
+def run_model(
+    name: str, config, edge_types: int, scaling: Scaling, variables: Mapping[str, Any], valid: Trajectories, test
+) -> Inference:
+    """Infers the graphs of validation and test systems, and predicts the test systems' frames behind `data.frames`.
+
+    Edges are inferred from the first `data.frames` frames alone; a recurrent decoder is burnt in on the same.
+    """
+    config = vary_config(name, config)
+    nri = build_model(config, edge_types, scaling.change_scale)
+    history = config.data.frames
+    features = np.asarray(test.features, np.float32)
+    steps = min(max(config.evaluate.steps), features.shape[1] - history)
+    validation_edges = test_edges = predicted = None
+    if nri.encoder is not None:
+        validation_edges = infer_edges(nri, variables["params"], np.asarray(valid.features[:, :history], np.float32))
+        test_edges = infer_edges(nri, variables["params"], features[:, :history])
+    if nri.decoder is not None and steps > 0:
+        runs = len(jax.tree.leaves(variables)[0])
+        edges = test_edges
+        if edges is None:
+            true = stack_system(test).edges
+            edges = np.broadcast_to(np.eye(edge_types)[true], (runs, *true.shape, edge_types))
+        best = np.eye(edge_types, dtype=np.float32)[edges.argmax(axis=-1)]
+        predicted = predict_frames(nri, variables["params"], features, best, history, steps)
+    return Inference(validation_edges, test_edges, predicted)
+
+
+def infer_edges(
+    nri: Nri, params: Mapping[str, Any], features: Float[np.ndarray, "simulation frame object feature"]
+) -> Float[np.ndarray, "run simulation edge type"]:
+    """The probability of each edge type, for every run (stacked parameters)."""
+
+    def infer_run(run_params):
+        return jax.lax.map(lambda x: model.encode(nri, run_params, x[None])[0], features, batch_size=AT_ONCE)
+
+    logits = jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))(params)
+    return np.asarray(jax.nn.softmax(logits))
+
+
+def predict_frames(
+    nri: Nri,
+    params: Mapping[str, Any],
+    features: Float[np.ndarray, "simulation frame object feature"],
+    edges: Float[np.ndarray, "run simulation edge type"],
+    history: int,
+    steps: int,
+) -> Float[np.ndarray, "run simulation step object feature"]:
+    """The frames `history`, `history` + 1, ... as each run predicts them from the frames before `history` alone."""
+    first = history - 1 if isinstance(nri.decoder, MlpDecoder) else 0  # A Markov decoder needs the last frame only.
+    frames = features[:, first : history + steps - 1].copy()
+    given = np.arange(frames.shape[1]) < history - first
+    frames[:, ~given] = 0.0  # So that nothing of them can be used.
+
+    def predict_run(run):
+        run_params, run_edges = run
+
+        def predict(sample: tuple[Array, Array]):
+            return model.decode(nri, run_params, sample[0], sample[1], jnp.asarray(given))[history - first - 1 :]
+
+        return jax.lax.map(predict, (frames, run_edges), batch_size=AT_ONCE)
+
+    return np.asarray(jax.jit(lambda stacked: jax.lax.map(predict_run, stacked))((params, edges)))
+
+
+def measure_errors(
+    predicted: Float[np.ndarray, "simulation step object feature"],
+    features: Float[np.ndarray, "simulation frame object feature"],
+    history: int,
+    steps: tuple[int, ...],
+) -> dict[str, float]:
+    """Mean squared error of the frames so many steps behind the history, `mse@1`, ..., in scaled units."""
+    errors = {}
+    for step in steps:
+        if step <= predicted.shape[1]:
+            true = features[:, history + step - 1]
+            errors[f"mse@{step}"] = float(np.mean((predicted[:, step - 1].astype(float) - true) ** 2))
+    return errors

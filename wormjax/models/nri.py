@@ -1,0 +1,133 @@
+"""Neural relational inference (Kipf, Fetaya et al. 2018): a variational autoencoder whose latent is a graph.
+
+An encoder reads the edge types off what the nodes do, a decoder predicts what they do next on that graph. One model for
+particles and for neurons; it is pure functions of its parameters: `encode`, `decode`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from wormjax import graphs
+from wormjax.errors import InputError
+from wormjax.models.decoders import JointLstm, MlpDecoder, RecurrentDecoder, roll_out
+from wormjax.models.encoders import CnnEncoder, MlpEncoder
+
+ENCODERS = ("mlp", "cnn", "none")  # "none": the graph is given, or there is none.
+DECODERS = ("mlp", "recurrent", "lstm", "none")  # "lstm" ignores the graph; "none": the graph alone is wanted.
+
+
+class Nri(NamedTuple):
+    """The modules of one model, and the units that they compute in.
+
+    Attributes:
+      encoder, decoder: flax modules, or None.
+      edge_types: how many.
+      differences: whether the encoder is also shown the change of each frame to the next.
+      change_scale: s.d. of each feature's change from frame to frame; the decoder predicts, and the encoder is shown,
+        changes in these units.
+      precision: of matrix products, as jax.default_matmul_precision names them; None for the device's own.
+    """
+
+    encoder: nn.Module | None
+    decoder: nn.Module | None
+    edge_types: int
+    differences: bool
+    change_scale: tuple[float, ...]
+    precision: str | None = None
+
+
+def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
+    """The model of a config's `model` section: `encoder`, `decoder` (name and sizes each) and `skip_first`.
+
+    Raises:
+      InputError: an encoder or decoder that does not exist.
+    """
+    scale = tuple(float(value) for value in np.maximum(change_scale, 1e-6))
+    encoder = _build_encoder(model.encoder, edge_types)
+    decoder = _build_decoder(model.decoder, model.skip_first)
+    return Nri(encoder, decoder, edge_types, model.encoder.differences, scale, model.precision or None)
+
+
+def _build_encoder(encoder, edge_types):
+    if encoder.name == "mlp":
+        return MlpEncoder(encoder.hidden, edge_types)
+    if encoder.name == "cnn":
+        return CnnEncoder(encoder.hidden, edge_types, tuple(encoder.kernels), encoder.stride, encoder.pooling)
+    if encoder.name == "none":
+        return None
+    raise InputError(f"config field 'model.encoder.name': found {encoder.name!r}, expected one of {_list(ENCODERS)}")
+
+
+def _build_decoder(decoder, skip_first):
+    if decoder.name == "mlp":
+        return MlpDecoder(decoder.hidden, skip_first, decoder.relative)
+    if decoder.name == "recurrent":
+        return RecurrentDecoder(decoder.hidden, skip_first, decoder.relative)
+    if decoder.name == "lstm":
+        return JointLstm(decoder.hidden)
+    if decoder.name == "none":
+        return None
+    raise InputError(f"config field 'model.decoder.name': found {decoder.name!r}, expected one of {_list(DECODERS)}")
+
+
+def _list(names) -> str:
+    return ", ".join(names)
+
+
+def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str, Any]:
+    """Parameters of the encoder and the decoder, for samples of so many frames and nodes."""
+    encoder_key, decoder_key = jax.random.split(key)
+    features = jnp.zeros((frames, nodes, len(nri.change_scale)))
+    edges = jnp.zeros((nodes * (nodes - 1), nri.edge_types))
+    params = {}
+    if nri.encoder is not None:
+        params["encoder"] = nri.encoder.init(encoder_key, _observe(nri, features))["params"]
+    if nri.decoder is not None:
+        start = nri.decoder.start(features[0])
+        params["decoder"] = nri.decoder.init(decoder_key, start, features[0], edges)["params"]
+    return params
+
+
+def encode(
+    nri: Nri, params: Mapping[str, Any], features: Float[Array, "sample frame node feature"]
+) -> Float[Array, "sample edge type"]:
+    """The logits of every edge's type, from what the nodes of each sample did."""
+
+    def encode_sample(sample):
+        return nri.encoder.apply({"params": params["encoder"]}, _observe(nri, sample))
+
+    with jax.default_matmul_precision(nri.precision):
+        return jax.vmap(encode_sample)(features)
+
+
+def decode(
+    nri: Nri,
+    params: Mapping[str, Any],
+    frames: Float[Array, "*batch frame node feature"],
+    edges: Float[Array, "*batch edge type"],
+    given: Bool[Array, "*batch frame"],
+) -> Float[Array, "*batch frame node feature"]:
+    """Predictions of each next frame on a graph, as `decoders.roll_out` makes them of the frames that are given."""
+    scale = jnp.asarray(nri.change_scale)
+
+    def step(carry, nodes):
+        carry, change = nri.decoder.apply({"params": params["decoder"]}, carry, nodes, edges)
+        return carry, change * scale
+
+    with jax.default_matmul_precision(nri.precision):
+        return roll_out(step, nri.decoder.start(frames[..., 0, :, :]), frames, given)
+
+
+def _observe(nri, sample):
+    """What the encoder is shown of one sample: a complete graph whose nodes are [node, frame, feature]."""
+    if nri.differences:
+        changes = (sample[1:] - sample[:-1]) / jnp.asarray(nri.change_scale)
+        sample = jnp.concatenate([sample[:-1], changes], axis=-1)
+    nodes = sample.swapaxes(0, 1)
+    return graphs.complete_graph(nodes.reshape(len(nodes), -1) if isinstance(nri.encoder, MlpEncoder) else nodes)

@@ -25,7 +25,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.objects = 5
     config.data.frames = 49  # That the encoder sees; a test system's next frames are predicted.
     config.data.test_frames = 99
-    sizes = {"train": 20_000, "valid": 512, "test": 2_000} if small else {"train": 50_000, "valid": 2_000, "test": 10_000}
+    sizes = (
+        {"train": 20_000, "valid": 512, "test": 2_000} if small else {"train": 50_000, "valid": 2_000, "test": 10_000}
+    )
     config.data.simulations = ml_collections.ConfigDict(sizes)
     config.data.simulation = ml_collections.ConfigDict()  # Arguments of the simulator.
     config.data.simulation.strengths = (0.0, 1.0)
@@ -40,6 +42,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.encoder.name = "cnn"  # Or mlp.
     config.model.encoder.hidden = 64 if small else 256
     config.model.encoder.differences = True  # Show it each frame's change to the next, too.
+    config.model.encoder.relative = True  # And the differences of sender and receiver, on a logarithmic scale, too.
     config.model.encoder.kernels = (1, 1)
     config.model.encoder.stride = 3 if small else 1
     config.model.encoder.pooling = 1

@@ -4,6 +4,7 @@ import os
 
 from wormjax.errors import InputError
 from wormjax.evaluation import decoding
+from wormjax.evaluation.infer import evaluate_inference
 from wormjax.evaluation.materials import prepare_new_worms
 from wormjax.evaluation.protocols import list_splits
 from wormjax.evaluation.results import Row
@@ -14,6 +15,13 @@ OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "
 
 
 def evaluate(config, workdir: str | os.PathLike) -> list[Row]:
+    """The rows of all of a workdir's models: of motor state decoders (below), or as `infer.evaluate_inference` says."""
+    if config.get("experiment") == "infer":
+        return evaluate_inference(config, workdir)
+    return evaluate_decoding(config, workdir)
+
+
+def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
     """The rows of all of a workdir's models, on the worms of `config.data` that each run has not been trained on.
 
     A worm is told from a training worm by its name; with the recordings of the training these are the rows that

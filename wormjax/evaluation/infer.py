@@ -10,8 +10,8 @@ from wormjax.errors import InputError
 from wormjax.evaluation import inference, relating
 from wormjax.evaluation.decoding import list_seeds, model_folder, restore_best
 from wormjax.evaluation.edges import match_types, relabel_types, score_edges
-from wormjax.evaluation.inference import Inference
 from wormjax.evaluation.infer_report import write_report
+from wormjax.evaluation.inference import Inference
 from wormjax.evaluation.results import Row
 from wormjax.evaluation.settings import check_inference_settings
 from wormjax.features.systems import Scaling, open_systems, scale_trajectories

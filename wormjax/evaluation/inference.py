@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from wormjax import graphs
 from wormjax.errors import InputError
@@ -104,7 +104,9 @@ def check_models(config):
     length = config.train.burn_in + config.train.roll_out
     if length >= config.data.frames:
         found = f"found {config.train.burn_in} + {config.train.roll_out} frames with train.burn_in"
-        raise InputError(f"config field 'train.roll_out': {found}, expected fewer than data.frames, {config.data.frames}")
+        raise InputError(
+            f"config field 'train.roll_out': {found}, expected fewer than data.frames, {config.data.frames}"
+        )
 
 
 def check_prior(config, edge_types: int):

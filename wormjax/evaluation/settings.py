@@ -62,7 +62,13 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
     ),
     "more than 0": (
         lambda value: value > 0,
-        ("train.learning_rate", "train.temperature", "train.temperature_end", "train.kl_weight_end", "data.trace_weight"),
+        (
+            "train.learning_rate",
+            "train.temperature",
+            "train.temperature_end",
+            "train.kl_weight_end",
+            "data.trace_weight",
+        ),
     ),
     "from 0 to 1": (lambda value: 0 <= value <= 1, ("train.given", "train.given_end", "train.kl_warm_up")),
     "0 or more and less than 1": (

@@ -27,7 +27,7 @@ SHARES = (0.8, 0.1, 0.1)  # Of one file's simulations: training, validation, tes
 
 
 class Scaling(NamedTuple):
-    """Lowest and highest value of each feature, mapped to -1 and 1; and the s.d. of the scaled features' changes."""
+    """Lowest and highest value of each feature, mapped to -1 and 1; and the scaled features' typical change a frame."""
 
     low: Float[np.ndarray, " feature"]
     high: Float[np.ndarray, " feature"]
@@ -128,7 +128,7 @@ def scale_systems(splits: Mapping[str, Trajectories], frames: int, scaling: str 
     unscaled = Scaling(low, high, np.ones(len(low)))
     train = scale_trajectories(train, unscaled)
     changes = np.diff(np.asarray(train.features[:2_000]), axis=1)
-    scale = Scaling(low, high, changes.std(axis=(0, 1, 2)))
+    scale = Scaling(low, high, _measure_change(changes))
     return Systems(train, scale_trajectories(valid, scale), scale_trajectories(splits["test"], scale), scale)
 
 
@@ -137,6 +137,13 @@ def scale_trajectories(trajectories: Trajectories, scaling: Scaling) -> Trajecto
     middle, half = (scaling.high + scaling.low) / 2, (scaling.high - scaling.low) / 2
     features = (np.asarray(trajectories.features) - middle.astype(np.float32)) / half.astype(np.float32)
     return dataclasses.replace(trajectories, features=features)
+
+
+def _measure_change(changes):
+    """The s.d. that most changes have: from their median, which a few leaps do not move; the s.d. where that is 0."""
+    typical = 1.4826 * np.median(np.abs(changes), axis=(0, 1, 2))
+    spread = changes.std(axis=(0, 1, 2))
+    return np.maximum(np.where(typical > 0.01 * spread, typical, spread), 1e-6)
 
 
 def _cut_frames(trajectories, frames):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from wormjax import graphs
-from wormjax.models.layers import PairDense, elu
+from wormjax.models.layers import PairDense, RelativeDense, elu
 
 
 class TypedMessages(nn.Module):
@@ -23,12 +23,13 @@ class TypedMessages(nn.Module):
 
     With `skip_first` the first type has no message: it stands for "no edge". Without, its messages begin at zero: from
     two types that are alike at first, training goes to edge types that have nothing to do with the graph. With
-    `relative` a message depends on the difference sender − receiver alone, as the forces between particles do.
+    `relative`, a scale of each feature, a message depends on the difference sender − receiver alone, as the forces
+    between particles do (`layers.RelativeDense`).
     """
 
     hidden: int
     skip_first: bool = True
-    relative: bool = False
+    relative: tuple[float, ...] | None = None
 
     @nn.compact
     def __call__(
@@ -36,12 +37,8 @@ class TypedMessages(nn.Module):
     ) -> Float[Array, "*batch node hidden"]:
         weights = edges[..., 1:] if self.skip_first else edges
         types, count = weights.shape[-1], nodes.shape[-2]
-        if self.relative:
-            values = nn.Dense(types * self.hidden, use_bias=False, name="difference")(nodes)
-            bias = self.param("difference_bias", nn.initializers.zeros, (types * self.hidden,))
-            pairs = graphs.send(values) - graphs.receive(values) + bias
-        else:
-            pairs = PairDense(types * self.hidden, name="pair")(nodes)
+        size = types * self.hidden
+        pairs = RelativeDense(size, self.relative)(nodes) if self.relative else PairDense(size)(nodes)
         pairs = elu(pairs)
         total = 0.0
         for kind in range(types):
@@ -61,7 +58,7 @@ class MlpDecoder(nn.Module):
 
     hidden: int
     skip_first: bool = True
-    relative: bool = False
+    relative: tuple[float, ...] | None = None
 
     @nn.compact
     def __call__(
@@ -82,12 +79,13 @@ class RecurrentDecoder(nn.Module):
 
     hidden: int
     skip_first: bool = True
-    relative: bool = False
+    relative: tuple[float, ...] | None = None
 
     @nn.compact
     def __call__(self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]):
         values = jnp.concatenate([nodes, carry], axis=-1)
-        heard = TypedMessages(self.hidden, self.skip_first, self.relative)(values, edges)
+        scale = self.relative and (*self.relative, *(1.0,) * self.hidden)
+        heard = TypedMessages(self.hidden, self.skip_first, scale)(values, edges)
         from_nodes = nn.Dense(3 * self.hidden, name="from_nodes")(nodes)
         from_heard = nn.Dense(3 * self.hidden, use_bias=False, name="from_heard")(heard)
         reset, keep, new = jnp.split(from_nodes, 3, axis=-1)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jraph import GraphsTuple
 
 from wormjax import graphs
-from wormjax.models.layers import PairDense, elu
+from wormjax.models.layers import PairDense, RelativeDense, elu
 
 
 class Mlp(nn.Module):
@@ -40,7 +40,7 @@ class MlpEncoder(nn.Module):
         nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
         edges = PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(first_edges)
         edges = elu(nn.Dense(self.hidden)(elu(edges)))
-        return nn.Dense(self.edge_types)(edges)
+        return _read_types(self.edge_types)(edges)
 
 
 class CnnEncoder(nn.Module):
@@ -54,6 +54,7 @@ class CnnEncoder(nn.Module):
       kernels: frames that the first and the second convolution see.
       stride: of the first convolution.
       pooling: frames over which the maximum is taken between the two; 1 for none.
+      scale: of each feature's typical change; where given, pairs are seen by their differences too (`RelativeDense`).
     """
 
     hidden: int
@@ -61,13 +62,17 @@ class CnnEncoder(nn.Module):
     kernels: tuple[int, int] = (5, 5)
     stride: int = 1
     pooling: int = 2
+    scale: tuple[float, ...] | None = None
 
     @nn.compact
     def __call__(self, graph: GraphsTuple) -> Float[Array, "edge type"]:
         count = graph.nodes.shape[0]
         # A convolution over [sender, receiver] is two over nodes and a broadcast sum, as PairDense.
         nodes = _stack_frames(graph.nodes.swapaxes(0, 1), self.kernels[0], self.stride)
-        edges = elu(PairDense(self.hidden)(nodes))
+        edges = PairDense(self.hidden)(nodes)
+        if self.scale is not None:
+            edges += RelativeDense(self.hidden, self.scale * self.kernels[0])(nodes)
+        edges = elu(edges)
         edges = _stack_frames(_pool_frames(edges, self.pooling), self.kernels[1], 1)
         edges = elu(nn.Dense(self.hidden)(edges))
         attention = jax.nn.softmax(nn.Dense(1, name="attention")(edges), axis=0)
@@ -75,7 +80,12 @@ class CnnEncoder(nn.Module):
         nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
         edges = PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(first_edges)
         edges = elu(nn.Dense(self.hidden)(elu(edges)))
-        return nn.Dense(self.edge_types)(edges)
+        return _read_types(self.edge_types)(edges)
+
+
+def _read_types(edge_types: int) -> nn.Dense:
+    """Logits that begin near zero: an encoder that is sure of itself before it has learnt anything learns slowly."""
+    return nn.Dense(edge_types, kernel_init=nn.initializers.variance_scaling(0.01, "fan_in", "normal"))
 
 
 def _stack_frames(values: Float[Array, "frame item feature"], kernel: int, stride: int):

@@ -100,3 +100,20 @@ class PairDense(nn.Module):
         sent = nn.Dense(self.size, name="sender")(nodes)
         received = nn.Dense(self.size, use_bias=False, name="receiver")(nodes)
         return graphs.send(sent) + graphs.receive(received)
+
+
+class RelativeDense(nn.Module):
+    """Dense layer on the difference sender − receiver of every edge, as it is and on a logarithmic scale.
+
+    Forces reach over orders of magnitude: arcsinh(difference / scale) is linear where objects are about as near as they
+    move in a frame, and a logarithm far away, so that both are of the size that a network likes.
+    """
+
+    size: int
+    scale: tuple[float, ...]
+
+    @nn.compact
+    def __call__(self, nodes: Float[Array, "*batch node feature"]) -> Float[Array, "*batch edge size"]:
+        difference = graphs.send(nodes) - graphs.receive(nodes)
+        logarithmic = jnp.arcsinh(difference / jnp.asarray(self.scale))
+        return nn.Dense(self.size)(jnp.concatenate([difference, logarithmic], axis=-1))

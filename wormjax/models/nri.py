@@ -29,8 +29,8 @@ class Nri(NamedTuple):
       encoder, decoder: flax modules, or None.
       edge_types: how many.
       differences: whether the encoder is also shown the change of each frame to the next.
-      change_scale: s.d. of each feature's change from frame to frame; the decoder predicts, and the encoder is shown,
-        changes in these units.
+      change_scale: each feature's typical change from frame to frame; the decoder predicts, and the encoder is shown,
+        changes in these units (the encoder on a logarithmic scale, so that no outlier saturates it).
       precision: of matrix products, as jax.default_matmul_precision names them; None for the device's own.
     """
 
@@ -49,26 +49,30 @@ def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
       InputError: an encoder or decoder that does not exist.
     """
     scale = tuple(float(value) for value in np.maximum(change_scale, 1e-6))
-    encoder = _build_encoder(model.encoder, edge_types)
-    decoder = _build_decoder(model.decoder, model.skip_first)
+    encoder = _build_encoder(model.encoder, edge_types, scale)
+    decoder = _build_decoder(model.decoder, model.skip_first, scale)
     return Nri(encoder, decoder, edge_types, model.encoder.differences, scale, model.precision or None)
 
 
-def _build_encoder(encoder, edge_types):
+def _build_encoder(encoder, edge_types, scale):
     if encoder.name == "mlp":
         return MlpEncoder(encoder.hidden, edge_types)
     if encoder.name == "cnn":
-        return CnnEncoder(encoder.hidden, edge_types, tuple(encoder.kernels), encoder.stride, encoder.pooling)
+        seen = (*scale, *(1.0,) * len(scale)) if encoder.differences else scale
+        relative = seen if encoder.relative else None
+        kernels = tuple(encoder.kernels)
+        return CnnEncoder(encoder.hidden, edge_types, kernels, encoder.stride, encoder.pooling, relative)
     if encoder.name == "none":
         return None
     raise InputError(f"config field 'model.encoder.name': found {encoder.name!r}, expected one of {_list(ENCODERS)}")
 
 
-def _build_decoder(decoder, skip_first):
+def _build_decoder(decoder, skip_first, scale):
+    relative = scale if decoder.relative else None
     if decoder.name == "mlp":
-        return MlpDecoder(decoder.hidden, skip_first, decoder.relative)
+        return MlpDecoder(decoder.hidden, skip_first, relative)
     if decoder.name == "recurrent":
-        return RecurrentDecoder(decoder.hidden, skip_first, decoder.relative)
+        return RecurrentDecoder(decoder.hidden, skip_first, relative)
     if decoder.name == "lstm":
         return JointLstm(decoder.hidden)
     if decoder.name == "none":
@@ -127,7 +131,7 @@ def decode(
 def _observe(nri, sample):
     """What the encoder is shown of one sample: a complete graph whose nodes are [node, frame, feature]."""
     if nri.differences:
-        changes = (sample[1:] - sample[:-1]) / jnp.asarray(nri.change_scale)
+        changes = jnp.arcsinh((sample[1:] - sample[:-1]) / jnp.asarray(nri.change_scale))
         sample = jnp.concatenate([sample[:-1], changes], axis=-1)
     nodes = sample.swapaxes(0, 1)
     return graphs.complete_graph(nodes.reshape(len(nodes), -1) if isinstance(nri.encoder, MlpEncoder) else nodes)

@@ -88,7 +88,7 @@ def _report(metrics, step, writer, bar):
         writer.add_scalar(f"lowest of runs/{name}", np.min(values), step)
         writer.add_scalar(f"highest of runs/{name}", np.max(values), step)
     shown = [name for name in metrics if "validation" in name] or list(metrics)
-    bar.set_postfix({name: f"{np.median(metrics[name]):.3f}" for name in shown})
+    bar.set_postfix({name: f"{np.median(metrics[name]):.3g}" for name in shown})
 
 
 def _check_finite(metrics, runs, step, name):

@@ -1,0 +1,16 @@
+"""Neural relational inference on charged particles; `:small` is for a laptop."""
+
+import ml_collections
+
+from configs import nri_springs
+
+
+def get_config(variant: str = "full") -> ml_collections.ConfigDict:
+    """The config of `python -m experiments.infer --config=configs/nri_charged.py[:small]`."""
+    config = nri_springs.get_config(variant)
+    config.data.system = "charged"
+    config.data.simulation = ml_collections.ConfigDict({"charges": (-1.0, 1.0), "noise": 0.0})
+    config.model.skip_first = False  # Attraction and repulsion: both types have a message.
+    config.train.degrees_of_freedom = 2.0  # Charges that meet cannot be predicted, and must not drown all others.
+    config.train.kl_weight = 10.0
+    return config

@@ -1,0 +1,16 @@
+"""Neural relational inference on Kuramoto oscillators; `:small` is for a laptop."""
+
+import ml_collections
+
+from configs import nri_springs
+
+
+def get_config(variant: str = "full") -> ml_collections.ConfigDict:
+    """The config of `python -m experiments.infer --config=configs/nri_kuramoto.py[:small]`."""
+    config = nri_springs.get_config(variant)
+    config.data.system = "kuramoto"
+    config.data.simulation = ml_collections.ConfigDict({"strengths": (0.0, 1.0), "noise": 0.0, "features": "scaled"})
+    config.data.scaling = "none"  # The reference's features are scaled, each run by itself.
+    config.model.encoder.relative = False
+    config.model.decoder.relative = False
+    return config

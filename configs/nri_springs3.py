@@ -1,0 +1,12 @@
+"""Neural relational inference on springs of three strengths: none, weak, strong. `:small` is for a laptop."""
+
+import ml_collections
+
+from configs import nri_springs
+
+
+def get_config(variant: str = "full") -> ml_collections.ConfigDict:
+    """The config of `python -m experiments.infer --config=configs/nri_springs3.py[:small]`."""
+    config = nri_springs.get_config(variant)
+    config.data.simulation.strengths = (0.0, 0.5, 1.0)
+    return config

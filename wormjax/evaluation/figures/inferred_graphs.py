@@ -31,6 +31,7 @@ from wormjax.recordings.recording import UNSCORED
 
 TYPE_COLOURS = (BLUE, GREEN, PURPLE, SKY, BLACK)  # Vermillion is kept for what is wrong.
 NUMBERED = 20  # With more objects, dots are small and bear no number.
+MISSED = {"linewidth": 1.3, "linestyle": (0, (1.2, 1.2))}
 LEAST_PROBABILITY = 0.05  # Below it an edge would not be seen.
 
 
@@ -105,15 +106,16 @@ def _place_on_circle(objects: int) -> np.ndarray:
 
 
 def _draw_graph(axes: Axes, decided, chances, true, points, blank):
+    thinning = min(1.0, (5 / len(points)) ** 0.5)
     for first, second in zip(*np.triu_indices(len(points), 1), strict=True):
         both = [(first, second), (second, first)]
         if decided[both[0]] == decided[both[1]] and true[both[0]] == true[both[1]]:
             mean = (chances[both[0]] + chances[both[1]]) / 2
-            style = _choose_style(decided[both[0]], mean, true[both[0]], blank)
+            style = _choose_style(decided[both[0]], mean, true[both[0]], blank, thinning)
             _draw_edge(axes, points[first], points[second], style, directed=False)
         else:
             for edge in both:
-                style = _choose_style(decided[edge], chances[edge], true[edge], blank)
+                style = _choose_style(decided[edge], chances[edge], true[edge], blank, thinning)
                 _draw_edge(axes, points[edge[0]], points[edge[1]], style, directed=True)
     numbered = len(points) <= NUMBERED
     axes.plot(*points.T, "o", color=BLACK, markersize=10 if numbered else 4, markeredgecolor="white", zorder=3)
@@ -123,11 +125,11 @@ def _draw_graph(axes: Axes, decided, chances, true, points, blank):
     _frame(axes, points)
 
 
-def _choose_style(decided: int, chances: np.ndarray, true: int, blank: int | None) -> dict | None:
+def _choose_style(decided: int, chances: np.ndarray, true: int, blank: int | None, thinning: float) -> dict | None:
     """Colour and strength of an edge, or None where there is nothing to draw."""
     wrong = true not in (decided, UNSCORED)
     if wrong and decided == blank:
-        return {"color": VERMILLION, "linewidth": 1.3, "linestyle": (0, (1.2, 1.6)), "zorder": 2}
+        return {"color": VERMILLION, "zorder": 2} | MISSED
     chance = chances[decided] if blank is None else chances.sum() - chances[blank]
     if chance < LEAST_PROBABILITY:
         return None
@@ -135,7 +137,8 @@ def _choose_style(decided: int, chances: np.ndarray, true: int, blank: int | Non
     if blank is not None:
         kinds[blank] = -1.0  # The colour is that of the likeliest coupling, however unlikely an edge is.
     colour = VERMILLION if wrong else colour_type(int(kinds.argmax()), blank)
-    return {"color": colour, "linewidth": 0.4 + 2.2 * chance, "alpha": chance, "linestyle": "-", "zorder": 1}
+    width = thinning * (0.2 + 1.6 * chance)
+    return {"color": colour, "linewidth": width, "alpha": chance, "linestyle": "-", "zorder": 1 + wrong}
 
 
 def colour_type(edge_type: int, blank: int | None) -> str:
@@ -173,11 +176,11 @@ def _frame(axes: Axes, points):
 
 def _add_legend(figure: Figure, type_names, blank):
     drawn = [k for k in range(len(type_names)) if k != blank]
-    handles = [Line2D([], [], color=colour_type(k, blank), linewidth=2.4, label=type_names[k]) for k in drawn]
+    handles = [Line2D([], [], color=colour_type(k, blank), linewidth=1.8, label=type_names[k]) for k in drawn]
     wrong = "inferred, wrong" if blank is None else "inferred, but not true"
-    handles.append(Line2D([], [], color=VERMILLION, linewidth=2.4, label=wrong))
+    handles.append(Line2D([], [], color=VERMILLION, linewidth=1.8, label=wrong))
     if blank is not None:
-        missed = Line2D([], [], color=VERMILLION, linewidth=1.3, linestyle=(0, (1.2, 1.6)), label="true, but missed")
-        handles.append(missed)
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2, handlelength=1.6)
-    figure.supxlabel("Width: probability of the edge. A pair counts as two edges, one each way.", fontsize=8)
+        handles.append(Line2D([], [], color=VERMILLION, label="true, but missed", **MISSED))
+    title = "a line: two edges, one each way; an arrow: one edge; width: probability"
+    columns = min(len(handles), 1 + 2 * len(figure.axes) // 4)  # As many as fit the width.
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=title, title_fontsize=8)

@@ -29,8 +29,9 @@ from wormjax.evaluation.figures.style import (
 from wormjax.evaluation.published import PublishedResult
 from wormjax.evaluation.published_systems import LSTM, NRI, STATIC
 
-COLOURS = {"nri": VERMILLION, "nri_true_graph": ORANGE, "lstm": BLUE, "var": GREEN, "static": GREY}
-SPARE_COLOURS = (PURPLE, SKY, BLACK)
+COLOURS = {"nri": VERMILLION, "nri_true_graph": BLACK, "lstm": BLUE, "var": GREEN, "static": GREY}
+SPARE_COLOURS = (PURPLE, SKY, ORANGE)
+THIN = ("nri_true_graph", "lstm", "var", "static")  # Bounds and baselines, dashed.
 PUBLISHED_AS = {NRI: "nri", LSTM: "lstm", STATIC: "static"}  # Their model → ours, whose colour it has.
 MARKERS = ("o", "s", "^", "D", "v")
 LABEL_DISTANCE = 0.055  # Of two labels, in heights of the panel.
@@ -64,7 +65,7 @@ def plot_roll_out_error(
     axes.grid(axis="y", color=GREY, alpha=0.2, linewidth=0.6)
     _label_ends(axes, ends, colours)
     if markers:
-        axes.legend(handles=markers, loc="lower right", title=published[0].source, title_fontsize=8)
+        axes.legend(handles=markers, loc="best", title=published[0].source, title_fontsize=8)
     set_title(figure, title)
     return save_figure(figure, path)
 
@@ -82,9 +83,8 @@ def spread_labels(heights: Sequence[float], distance: float) -> np.ndarray:
             shift = distance * len(blocks[-2])
             last = blocks.pop()
             blocks[-1] += [foot - shift for foot in last]
-    spread = np.concatenate([np.mean(block) + distance * np.arange(len(block)) for block in blocks])
     placed = np.empty(len(order))
-    placed[order] = spread
+    placed[order] = [np.mean(block) + distance * place for block in blocks for place in range(len(block))]
     return placed
 
 
@@ -93,7 +93,7 @@ def _draw_model(axes: Axes, errors: np.ndarray, model: str, colour: str) -> floa
     runs = np.where(errors > 0, errors, np.nan)  # Nothing is exactly right; a logarithm has no place for it.
     steps = np.arange(1, runs.shape[-1] + 1)
     mean = runs.mean(axis=0) if runs.ndim == 2 else runs
-    line = {"linestyle": (0, (4, 1.5)), "linewidth": 1.2} if model in ("static", "var", "lstm") else {"linewidth": 1.8}
+    line = {"linestyle": (0, (4, 1.5)), "linewidth": 1.2} if model in THIN else {"linewidth": 1.8}
     axes.plot(steps, mean, color=colour, label=model, zorder=3, **line)
     if runs.ndim == 2 and len(runs) > 1:
         axes.fill_between(steps, runs.min(axis=0), runs.max(axis=0), color=colour, alpha=0.18, linewidth=0)

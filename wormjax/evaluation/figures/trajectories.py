@@ -110,12 +110,13 @@ def plot_signals(
             _draw_signal(panels[k, column], history[column, :, k], true[column, :, k], one, frame_interval)
             panels[k, column].set_ylabel(str(k + 1) if column == 0 else "", rotation=0, va="center", labelpad=10)
         panels[0, column].set_title(f"system {column + 1}")
+        panels[-1, column].set_xlabel("time from the last frame given (s)")
     seen = np.concatenate([history, true], axis=1)
     margin = 0.12 * max(np.ptp(seen), 1e-6)
     panels[0, 0].set_ylim(seen.min() - margin, seen.max() + margin)  # A prediction that runs away may leave.
     figure.supylabel(f"{feature_name}, by object", fontsize=9)
-    figure.supxlabel("time from the last frame given (s)", fontsize=9)
-    figure.legend(handles=_list_signal_handles(predicted), loc="outside upper center", ncols=2 + len(predicted))
+    handles = _list_signal_handles(predicted)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * systems))
     set_title(figure, title)
     return save_figure(figure, path)
 

@@ -11,6 +11,7 @@ from wormjax.models.layers import (
     TemporalConvolution,
     draw_keys,
     drop_channels,
+    elu,
     mask_frames,
     stack_frames,
 )
@@ -18,6 +19,15 @@ from wormjax.models.layers import (
 
 def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def test_elu_and_its_gradient_are_the_textbook_ones_and_finite(compile_quickly):
+    values = np.concatenate([np.linspace(-30, 30, 2001), [0.0, 1e-8, -1e-8, 1e-3, -1e-3, 1e4, -1e4]]).astype(np.float32)
+    weights = normal(len(values), seed=1)
+    result, gradient = compile_quickly(lambda v, w: (elu(v), jax.vjp(elu, v)[1](w)[0]))(values, weights)
+    np.testing.assert_allclose(result, np.where(values > 0, values, np.expm1(np.minimum(values, 0))), atol=2e-7)
+    expected = weights * np.where(values > 0, 1.0, np.exp(np.minimum(values, 0)))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 1), (5, 2), (4, 1), (3, 8)])

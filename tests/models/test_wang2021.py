@@ -5,9 +5,71 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wormjax.models.wang2021 import FrameNorm, WangGraph
+from wormjax import graphs
+from wormjax.models.wang2021 import BatchNormMlp, FrameNorm, WangGraph
 
 VALID = np.ones((3, 12), bool)
+
+
+def apply_plainly(variables, features, valid):
+    """The graph network in evaluation, edge by edge with jraph's indices: (logits, edge logits [edge, type])."""
+    params, statistics = variables["params"], variables["batch_stats"]
+    hidden = params["edge_type"]["kernel"].shape[0]
+
+    def node_network(name, values):
+        part = {"params": params[name], "batch_stats": statistics[name]}
+        return BatchNormMlp(hidden, hidden).apply(part, values, valid, False)
+
+    def edge_network(pair, second, nodes):
+        graph = graphs.complete_graph(nodes)
+        sent = graphs.send_plainly(graph) @ params[pair]["sender"]["kernel"] + params[pair]["sender"]["bias"]
+        received = graphs.receive_plainly(graph) @ params[pair]["receiver"]["kernel"]
+        return jax.nn.elu(jax.nn.elu(sent + received) @ params[second]["kernel"] + params[second]["bias"])
+
+    def of_frames(function, *arrays):
+        return jax.vmap(jax.vmap(function))(*arrays)
+
+    nodes = node_network("BatchNormMlp_0", features)
+    edges = of_frames(lambda n: edge_network("edge_pair", "Dense_0", n), nodes)
+    mean = jnp.where(valid[..., None, None], edges, 0.0).sum((0, 1)) / valid.sum()
+    edge_logits = mean @ params["edge_type"]["kernel"] + params["edge_type"]["bias"]
+    messages = of_frames(lambda n: edge_network("message_pair", "Dense_1", n), nodes)
+    messages = messages * jax.nn.softmax(edge_logits)[:, 1:2]
+    arrived = of_frames(lambda n, m: graphs.sum_messages_plainly(graphs.complete_graph(n, m)), nodes, messages)
+    values = jnp.concatenate([nodes, arrived], axis=-1).reshape(*nodes.shape[:2], -1)
+    values = node_network("BatchNormMlp_1", values)
+    return values @ params["Dense_2"]["kernel"] + params["Dense_2"]["bias"], edge_logits
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_decodings_and_gradients_are_those_of_the_network_edge_by_edge(small, windows, compile_quickly, missing):
+    model, features = small("wang_graph"), windows()
+    valid = VALID.copy()
+    if missing:
+        valid[0, 5:] = valid[2, :3] = False
+        features[~valid] = 50.0
+    rng = np.random.default_rng(3)
+    shares = rng.normal(size=(3, 12, 3)) * valid[..., None], rng.normal(size=(12, 2))
+
+    def score(apply):
+        def of(params, features):
+            outputs = apply(model.variables | {"params": params}, features)
+            return sum((output * share).sum() for output, share in zip(outputs, shares, strict=True)), outputs
+
+        return compile_quickly(jax.value_and_grad(of, argnums=(0, 1), has_aux=True))
+
+    def apply_fast(variables, features):
+        decoding = model.module.apply(variables, features, valid)
+        return decoding.logits, decoding.edge_logits[0]
+
+    plain = score(lambda variables, features: apply_plainly(variables, features, valid))
+    (_, expected), slopes = plain(model.variables["params"], features)
+    (_, outputs), gradients = score(apply_fast)(model.variables["params"], features)
+    for one, other in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+    assert min(abs(slope).max() for slope in jax.tree.leaves(slopes)) > 1e-2
+    for one, other in zip(jax.tree.leaves(gradients), jax.tree.leaves(slopes), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 * abs(other).max())
 
 
 def test_one_graph_for_the_whole_batch(small, windows):

@@ -24,11 +24,11 @@ class Noise(NamedTuple):
 
 @jax.custom_vjp
 def elu(values: Float[Array, "*any"]) -> Float[Array, "*any"]:
-    """The exponential linear unit as exp(x) - 1, with a gradient that is made from its output.
+    """The exponential linear unit as exp(x) - 1, with a gradient that is made from its output and made once.
 
-    On a CPU this takes half the time of jax.nn.elu, whose expm1 is exact close to zero; here the error there is one
-    unit in the last place of 1, about 1e-7. The exponential is computed once: XLA would otherwise compute it again for
-    the gradient.
+    jax.nn.elu takes twice as long on a CPU: its expm1 is exact to the last place close to zero, where this one is off
+    by up to 1e-7, the last place of the 1. The gradient is not left to JAX, since XLA on a CPU otherwise fuses it into
+    each sum that reads it, and computes the exponential again and again.
     """
     return jnp.where(values > 0, values, jnp.exp(jnp.minimum(values, 0)) - 1.0)
 
@@ -39,7 +39,7 @@ def _elu_forward(values):
 
 
 def _elu_backward(output, gradient):
-    return (gradient * jnp.where(output > 0, 1.0, output + 1.0),)
+    return (jax.lax.optimization_barrier(gradient * jnp.where(output > 0, 1.0, output + 1.0)),)
 
 
 elu.defvjp(_elu_forward, _elu_backward)

@@ -17,6 +17,8 @@ from jaxtyping import Array, Bool, Float
 from wormjax import graphs
 from wormjax.models.layers import PairDense, RelativeDense, elu
 
+UNROLLED = 4  # The longest roll-out that is compiled without a loop.
+
 
 class TypedMessages(nn.Module):
     """What each node hears: Σ over its edges and their types of weight[edge, type] · f_type(sender, receiver).
@@ -157,5 +159,6 @@ def roll_out(
 
     shown = given.at[..., 0].set(True)
     inputs = jnp.moveaxis(frames, -3, 0), jnp.moveaxis(shown, -1, 0)
-    _, predicted = jax.lax.scan(advance, (carry, jnp.zeros_like(inputs[0][0])), inputs)
+    unroll = len(inputs[0]) <= UNROLLED  # A loop keeps what the gradient needs in copies.
+    _, predicted = jax.lax.scan(advance, (carry, jnp.zeros_like(inputs[0][0])), inputs, unroll=unroll or 1)
     return jnp.moveaxis(predicted, 0, -3)

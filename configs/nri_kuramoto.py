@@ -13,4 +13,6 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.scaling = "none"  # The reference's features are scaled, each run by itself.
     config.model.encoder.relative = False
     config.model.decoder.relative = False
+    config.model.decoder.differences = True  # A phase is known by its sine and which way that goes.
+    config.train.burn_in = 2
     return config

@@ -43,9 +43,12 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
         inference.train_model(name, config, materials, workdir)
     systems = materials.systems
     outputs = run_models(config, materials.edge_types, systems.scaling, workdir, systems.valid, systems.test)
-    rows = score_outputs(config, outputs, systems.valid, systems.test)
-    rows += relating.score_baselines(config, workdir, systems.test, name_study(systems.test), split_groups)
-    write_report(config, rows, outputs, systems.test, Path(workdir))
+    outputs = match_outputs(outputs, systems.valid)
+    study = name_study(systems.test)
+    rows = score_outputs(config, outputs, systems.test)
+    rows += relating.score_baselines(config, workdir, systems.test, study, split_groups)
+    errors = relating.measure_baselines(config, workdir, systems.test)
+    write_report(config, rows, outputs, errors, systems.test, study, Path(workdir))
     return rows
 
 
@@ -68,7 +71,7 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
         _check_fit(splits[split], description)
     valid, test = (scale_trajectories(splits[split], scaling) for split in ("valid", "test"))
     outputs = run_models(config, description["edge_type_count"], scaling, workdir, valid, test)
-    rows = score_outputs(config, outputs, valid, test)
+    rows = score_outputs(config, match_outputs(outputs, valid), test)
     return rows + relating.score_baselines(config, workdir, test, name_study(test), split_groups)
 
 
@@ -97,19 +100,30 @@ def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test) 
     }
 
 
-def score_outputs(config, outputs: dict[str, Inference], valid: Trajectories, test: Trajectories) -> list[Row]:
-    """The rows of all models. Which inferred type is which true one is decided on the validation systems."""
-    known, true = inference.stack_system(valid).edges, inference.stack_system(test).edges
-    features, history = np.asarray(test.features), config.data.frames
+def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[str, Inference]:
+    """The outputs with inferred types named after true ones, as suits each run's validation systems best."""
+    if valid.edges is None:
+        return outputs
+    known, matched = inference.stack_system(valid).edges, {}
+    for name, output in outputs.items():
+        if output.test_edges is not None:
+            pairs = zip(output.test_edges, output.validation_edges, strict=True)
+            edges = [relabel_types(test, match_types(validation, known)) for test, validation in pairs]
+            output = output._replace(test_edges=edges)
+        matched[name] = output
+    return matched
+
+
+def score_outputs(config, outputs: dict[str, Inference], test: Trajectories) -> list[Row]:
+    """The rows of all models (`match_outputs`), a group of test systems at a time."""
+    true, features, history = inference.stack_system(test).edges, np.asarray(test.features), config.data.frames
     study, rows = name_study(test), []
     for name, output in outputs.items():
         for run, seed in enumerate(list_seeds(config)):
-            edges = None
-            if output.test_edges is not None and test.edges is not None and valid.edges is not None:
-                matching = match_types(output.validation_edges[run], known)
-                edges = relabel_types(output.test_edges[run], matching)
             for number, group in enumerate(split_groups(len(true))):
-                scores = {} if edges is None else score_edges(edges[group], true[group])
+                scores = {}
+                if output.test_edges is not None and test.edges is not None:
+                    scores |= score_edges(output.test_edges[run][group], true[group])
                 if output.predicted is not None:
                     predicted = output.predicted[run, group]
                     scores |= inference.measure_errors(predicted, features[group], history, config.evaluate.steps)

@@ -228,7 +228,8 @@ def predict_frames(
     steps: int,
 ) -> Float[np.ndarray, "run simulation step object feature"]:
     """The frames `history`, `history` + 1, ... as each run predicts them from the frames before `history` alone."""
-    first = history - 1 if isinstance(nri.decoder, MlpDecoder) else 0  # A Markov decoder needs the last frame only.
+    # A Markov decoder needs the last frame or two.
+    first = max(history - nri.decoder.memory, 0) if isinstance(nri.decoder, MlpDecoder) else 0
     frames = features[:, first : history + steps - 1].copy()
     given = np.arange(frames.shape[1]) < history - first
     frames[:, ~given] = 0.0  # So that nothing of them can be used.

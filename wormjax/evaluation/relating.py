@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from wormjax.baselines import relations
 from wormjax.baselines.predictors import Autoregression, choose_var, predict_static, roll_out_var
@@ -62,13 +63,8 @@ def score_baselines(
     rows = []
     for name in config.baselines:
         fitted = restore_best(model_folder(workdir, name))
-        steps = min(max(config.evaluate.steps), features.shape[1] - history)
-        predicted = scores = None
-        if name == "static":
-            predicted = predict_static(features[:, :history], steps)
-        elif name == "var":
-            predicted = roll_out_var(Autoregression(**fitted), features[:, :history], steps)
-        elif "boundaries" in fitted and test.edges is not None:
+        predicted, scores = predict(name, config, fitted, features), None
+        if predicted is None and "boundaries" in fitted and test.edges is not None:
             threshold = Threshold(tuple(fitted["boundaries"].tolist()), bool(fitted["rising"]))
             scores = RELATIONS[name](features[:, :history])
         for number, group in enumerate(split_groups(len(features))):
@@ -80,3 +76,25 @@ def score_baselines(
                 for metric, value in values.items()
             ]
     return rows
+
+
+def predict(name: str, config, fitted, features) -> Float[np.ndarray, "simulation step object feature"] | None:
+    """The frames behind the history as a predictor sees them; None of a relation, or where there is no such frame."""
+    history = config.data.frames
+    steps = min(max(config.evaluate.steps), features.shape[1] - history)
+    if name not in PREDICTORS or steps < 1:
+        return None
+    if name == "static":
+        return predict_static(features[:, :history], steps)
+    return roll_out_var(Autoregression(**fitted), features[:, :history], steps)
+
+
+def measure_baselines(config, workdir, test: Trajectories) -> dict[str, Float[np.ndarray, " step"]]:
+    """Predictor → mean squared error by step, over all test systems."""
+    features, history, errors = np.asarray(test.features), config.data.frames, {}
+    for name in config.baselines:
+        predicted = predict(name, config, restore_best(model_folder(workdir, name)), features)
+        if predicted is not None:
+            future = features[:, history : history + predicted.shape[1]]
+            errors[name] = ((predicted - future) ** 2).mean(axis=(0, 2, 3))
+    return errors

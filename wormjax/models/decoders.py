@@ -53,7 +53,8 @@ class TypedMessages(nn.Module):
 
 
 class MlpDecoder(nn.Module):
-    """A node's change from its features and what it hears, in this frame alone. Nothing is carried.
+    """A node's change from its features and what it hears, in this frame alone; with `differences` a node is also seen
+    by its change from the frame before, in units of `scale` and logarithmic where it is large.
 
     The read-out also has a linear way past its hidden layers: much of what moves keeps moving.
     """
@@ -61,19 +62,31 @@ class MlpDecoder(nn.Module):
     hidden: int
     skip_first: bool = True
     relative: tuple[float, ...] | None = None
+    differences: bool = False
+    scale: tuple[float, ...] = ()
 
     @nn.compact
     def __call__(
         self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]
     ) -> tuple[Any, Float[Array, "*batch node feature"]]:
-        heard = TypedMessages(self.hidden, self.skip_first, self.relative)(nodes, edges)
-        values = jnp.concatenate([nodes, heard], axis=-1)
+        seen, relative = nodes, self.relative
+        if self.differences:
+            change = jnp.arcsinh((nodes - carry) / jnp.asarray(self.scale))
+            seen, carry = jnp.concatenate([nodes, change], axis=-1), nodes
+            relative = relative and (*relative, *(1.0,) * nodes.shape[-1])
+        heard = TypedMessages(self.hidden, self.skip_first, relative)(seen, edges)
+        values = jnp.concatenate([seen, heard], axis=-1)
         hidden = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(values))))
         return carry, _read_out(nodes.shape[-1], values, hidden)
 
+    @property
+    def memory(self) -> int:
+        """The true frames that a prediction hangs on."""
+        return 2 if self.differences else 1
+
     def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
         """What is carried into the first frame."""
-        return ()
+        return nodes if self.differences else ()
 
 
 class RecurrentDecoder(nn.Module):

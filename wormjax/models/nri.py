@@ -70,7 +70,7 @@ def _build_encoder(encoder, edge_types, scale):
 def _build_decoder(decoder, skip_first, scale):
     relative = scale if decoder.relative else None
     if decoder.name == "mlp":
-        return MlpDecoder(decoder.hidden, skip_first, relative)
+        return MlpDecoder(decoder.hidden, skip_first, relative, decoder.differences, scale)
     if decoder.name == "recurrent":
         return RecurrentDecoder(decoder.hidden, skip_first, relative)
     if decoder.name == "lstm":

@@ -80,7 +80,8 @@ class Bound(NamedTuple):
       batch: simulations an update.
       segments: pieces of each simulation that the decoder goes over.
       burn_in: true frames that a segment begins with; at least one.
-      roll_out: frames behind the burn-in, each given with a probability that goes from `given` to `given_end`.
+      roll_out: frames behind the burn-in, which are predicted; each is given to the prediction of the next with a
+        probability that goes from `given` to `given_end`.
       hard: whether sampled edge types are one-hot (straight-through).
       variance: of the likelihood; 0 estimates it.
       variance_floor: of an estimated variance, in units of the features' own change from frame to frame, squared.
@@ -107,14 +108,14 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
     """
     if bound.task == "supervised":
         return _supervised(nri, bound, frames, objects)
-    length = bound.burn_in + bound.roll_out
+    length = bound.burn_in + bound.roll_out - 1  # Frames of a segment that another is predicted from.
     prior = jnp.asarray(bound.prior or (1.0 / nri.edge_types,) * nri.edge_types)
     scale = jnp.asarray(nri.change_scale) ** 2
     values = (frames - 1) * objects * len(nri.change_scale)  # Of one trajectory.
 
     def initialise(run):
         key = jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
-        errors = jnp.broadcast_to(scale, (length, len(scale)))
+        errors = jnp.broadcast_to(scale, (bound.roll_out, len(scale)))
         return {"params": model.initialise(nri, key, frames, objects), "batch_stats": {"squared_error": errors}}
 
     def choose_graph(params, batch, hyper, keys, progress):
@@ -134,7 +135,8 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         pieces = jax.vmap(lambda x, k: cut_segments(x, k, bound.segments, length + 1))(batch.features, cut_keys)
         chance = _anneal(run.hyper["given"], run.hyper["given_end"], progress)
         given = jax.vmap(lambda k: jax.random.bernoulli(k, chance, (bound.segments, length)))(given_keys)
-        squares = _squared_errors(nri, params, pieces, edges, given | (jnp.arange(length) < bound.burn_in))
+        given = given | (jnp.arange(length) < bound.burn_in)
+        squares = _squared_errors(nri, params, pieces, edges, given)[:, :, -bound.roll_out :]
         old = variables["batch_stats"]["squared_error"]
         weighed = squares * _weigh_squares(squares, _variance(old, bound, scale), bound.degrees_of_freedom)
         errors = shard.total(weighed.mean(axis=(0, 1, 3)) / shard.count)
@@ -157,7 +159,7 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
             accuracy = {"edge_accuracy": best_accuracy(logits.argmax(axis=-1), batch.edges, nri.edge_types)}
         pieces = tile_segments(batch.features, length + 1)
         given = jnp.broadcast_to(jnp.arange(length) < bound.burn_in, (*pieces.shape[:2], length))
-        squares = _squared_errors(nri, params, pieces, edges, given)
+        squares = _squared_errors(nri, params, pieces, edges, given)[:, :, -bound.roll_out :]
         variance = _variance(variables["batch_stats"]["squared_error"], bound, scale)
         score = (_negative_log_likelihood(squares, variance, bound.degrees_of_freedom) + cost / values).mean()
         return score, {"negative_elbo": score, "mse": squares.mean(), **accuracy}
@@ -231,8 +233,6 @@ def _squared_errors(
     given: Bool[Array, "simulation segment step"],
 ) -> Float[Array, "simulation segment step object feature"]:
     edges = jnp.broadcast_to(edges[:, None], (*pieces.shape[:2], *edges.shape[1:]))
-    if given.shape[-1] == 1:  # One step from a true frame each: nothing to scan over.
-        given = jnp.ones_like(given)
     predicted = model.decode(nri, params, pieces[:, :, :-1], edges, given)
     return (predicted - pieces[:, :, 1:]) ** 2
 

@@ -19,6 +19,9 @@ def plot_confusions(
     confusions: Mapping[str, Int[np.ndarray, "true predicted"]],
     state_names: Sequence[str],
     path: str | os.PathLike,
+    kind: str = "state",
+    unit: str = "frame",
+    decided: str = "decoded",
 ) -> Figure:
     """Draws each model's confusion matrix: the share of each true state's frames, and the frames' number below.
 
@@ -26,6 +29,7 @@ def plot_confusions(
       confusions: model → counts [true, predicted], summed over worms and runs (`metrics.confusion`).
       state_names: the names of the states, in the order of the matrices.
       path: the PNG to write.
+      kind, unit, decided: what a class, an item and a decision are called; of edges: "type", "edge", "inferred".
     """
     lines = math.ceil(len(confusions) / PANELS_A_ROW)
     columns = math.ceil(len(confusions) / lines)
@@ -39,8 +43,9 @@ def plot_confusions(
         axes.set_visible(False)
     for number, axes in enumerate(panels.flat[: len(confusions)]):
         axes.tick_params(labelbottom=number + columns >= len(confusions))
-    figure.supxlabel("decoded state\n(share of the true state's frames; number of frames below)", fontsize=8)
-    figure.supylabel("true state", fontsize=8)
+    text = f"{decided} {kind}\n(share of the true {kind}'s {unit}s; number of {unit}s below)"
+    figure.supxlabel(text, fontsize=8)
+    figure.supylabel(f"true {kind}", fontsize=8)
     return save_figure(figure, path)
 
 

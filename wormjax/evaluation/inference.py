@@ -121,8 +121,10 @@ def vary_config(name: str, config):
     """The config of one model: that of "nri" with what the variant changes."""
     changed = config.copy_and_resolve_references()
     changed.update_from_flattened_dict(VARIANTS[name])
-    if name == "lstm":
+    if name == "lstm":  # Its state has to be burnt in, and it is trained as it is tested.
+        half, quarter = config.data.frames // 2, config.data.frames // 4
         changed.model.decoder.hidden = config.model.lstm_hidden
+        changed.train.update({"segments": 1, "burn_in": half, "roll_out": quarter, "given": 0.0, "given_end": 0.0})
     if name != "nri":
         changed.train.steps = config.train.baseline_steps or config.train.steps
     return changed

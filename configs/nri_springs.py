@@ -46,6 +46,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.encoder.kernels = (1, 1)
     config.model.encoder.stride = 2 if small else 1
     config.model.encoder.pooling = 1
+    config.model.encoder.rounds = 2  # Looks at the pairs; a second one knows what the other edges explain.
     config.model.decoder = ml_collections.ConfigDict()
     config.model.decoder.name = "mlp"  # Or recurrent.
     config.model.decoder.hidden = 64 if small else 256

@@ -35,7 +35,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "nri_true_graph": {"train.task": "true_graph", "model.encoder.name": "none"},
     "lstm": {"train.task": "true_graph", "model.encoder.name": "none", "model.decoder.name": "lstm"},
 }
-BOUNDS = ("nri_supervised", "nri_true_graph")
 AT_ONCE = 128  # Simulations that are run at a time.
 
 

@@ -32,6 +32,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "model.encoder.hidden",
             "model.encoder.stride",
             "model.encoder.pooling",
+            "model.encoder.rounds",
             "model.decoder.hidden",
             "model.lstm_hidden",
         ),

@@ -49,12 +49,17 @@ class CnnEncoder(nn.Module):
     What happens between two nodes is looked for in the same way at all times, so that the network learns from few
     samples what an `MlpEncoder` must learn anew for each frame. Nodes are [node, frame, feature].
 
+    A pair alone cannot tell whom a node follows when its neighbours move together. With more than one of `rounds`, what
+    is known of the edges after one round gates, frame by frame, what each node hears from all its neighbours, and the
+    next round looks at pairs in the light of what the others already explain.
+
     Attributes:
       hidden, edge_types: sizes.
       kernels: frames that the first and the second convolution see.
       stride: of the first convolution.
       pooling: frames over which the maximum is taken between the two; 1 for none.
       scale: of each feature's typical change; where given, pairs are seen by their differences too (`RelativeDense`).
+      rounds: how often the pairs are looked at; the reference's encoder has one.
     """
 
     hidden: int
@@ -63,24 +68,38 @@ class CnnEncoder(nn.Module):
     stride: int = 1
     pooling: int = 2
     scale: tuple[float, ...] | None = None
+    rounds: int = 1
 
     @nn.compact
     def __call__(self, graph: GraphsTuple) -> Float[Array, "edge type"]:
         count = graph.nodes.shape[0]
         # A convolution over [sender, receiver] is two over nodes and a broadcast sum, as PairDense.
         nodes = _stack_frames(graph.nodes.swapaxes(0, 1), self.kernels[0], self.stride)
-        edges = PairDense(self.hidden)(nodes)
+        pairs = PairDense(self.hidden)(nodes)
         if self.scale is not None:
-            edges += RelativeDense(self.hidden, self.scale * self.kernels[0])(nodes)
-        edges = elu(edges)
-        edges = _stack_frames(_pool_frames(edges, self.pooling), self.kernels[1], 1)
-        edges = elu(nn.Dense(self.hidden)(edges))
-        attention = jax.nn.softmax(nn.Dense(1, name="attention")(edges), axis=0)
-        edges = first_edges = (attention * edges).sum(axis=0)
-        nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
-        edges = PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(first_edges)
-        edges = elu(nn.Dense(self.hidden)(elu(edges)))
+            pairs += RelativeDense(self.hidden, self.scale * self.kernels[0])(nodes)
+        pairs = elu(pairs)
+        edges = self._relate(self._pool(pairs), count)
+        for _ in range(self.rounds - 1):
+            gate = jax.nn.sigmoid(nn.Dense(self.hidden)(edges))
+            heard = graphs.sum_messages(gate * pairs, count) / max(count - 1, 1)
+            informed = elu(nn.Dense(self.hidden)(jnp.concatenate([nodes, heard], axis=-1)))
+            looked = elu(PairDense(self.hidden)(informed) + nn.Dense(self.hidden, use_bias=False)(pairs))
+            edges = self._relate(jnp.concatenate([self._pool(looked), edges], axis=-1), count)
         return _read_types(self.edge_types)(edges)
+
+    def _pool(self, pairs: Float[Array, "frame edge hidden"]) -> Float[Array, "edge hidden"]:
+        """The second convolution, and the mean over frames that attention weighs."""
+        pairs = _stack_frames(_pool_frames(pairs, self.pooling), self.kernels[1], 1)
+        pairs = elu(nn.Dense(self.hidden)(pairs))
+        attention = jax.nn.softmax(nn.Dense(1)(pairs), axis=0)
+        return (attention * pairs).sum(axis=0)
+
+    def _relate(self, edges: Float[Array, "edge feature"], count: int) -> Float[Array, "edge hidden"]:
+        """Edge → node → edge."""
+        nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
+        edges = PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(edges)
+        return elu(nn.Dense(self.hidden)(elu(edges)))
 
 
 def _read_types(edge_types: int) -> nn.Dense:

@@ -61,7 +61,9 @@ def _build_encoder(encoder, edge_types, scale):
         seen = (*scale, *(1.0,) * len(scale)) if encoder.differences else scale
         relative = seen if encoder.relative else None
         kernels = tuple(encoder.kernels)
-        return CnnEncoder(encoder.hidden, edge_types, kernels, encoder.stride, encoder.pooling, relative)
+        return CnnEncoder(
+            encoder.hidden, edge_types, kernels, encoder.stride, encoder.pooling, relative, encoder.rounds
+        )
     if encoder.name == "none":
         return None
     raise InputError(f"config field 'model.encoder.name': found {encoder.name!r}, expected one of {_list(ENCODERS)}")

@@ -52,7 +52,7 @@ def build_engine(
       runs: the number of runs.
       placement: "single", "runs" (each device trains its share of the runs) or "batch" (each device computes its share
         of every batch; the model must have been built with `axis_name="device"` if it normalises over the batch).
-      devices: how many of this host's devices; 0 takes all.
+      devices: how many of this host's devices; 0 takes all, or for "batch" as many as divide the batch.
       batch: windows a batch, for the check that "batch" divides it.
       runs_at_once: runs that are vmapped at a time, the others in turn within the same program; 0 vmaps all. One or
         a few at a time keep a CPU's caches warm; a GPU wants all.
@@ -80,6 +80,8 @@ def check_placement(placement: str, devices: int = 0, batch: int = 0, batch_fiel
             f"config field 'train.devices': found {devices}, expected at most {there}, which this host has"
         )
     count = devices or there
+    if placement == "batch" and not devices:  # As many as share the batch evenly.
+        count = max(number for number in range(1, there + 1) if batch % number == 0)
     if placement == "batch" and batch % count:
         raise InputError(f"config field 'train.{batch_field}': found {batch}, expected a multiple of {count} devices")
     return count

@@ -59,7 +59,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
     config.train = ml_collections.ConfigDict()
     config.train.task = "unsupervised"
-    config.train.steps = 7_000 if small else 100_000
+    config.train.steps = 5_000 if small else 100_000
     config.train.baseline_steps = 1_500 if small else 20_000  # Of the bounds and the LSTM.
     config.train.steps_per_chunk = 250 if small else 500
     config.train.batch_simulations = 64 if small else 128

@@ -46,6 +46,8 @@ def both(tmp_path_factory, quick_compilation):
     ) as process:
         for case in program.CASES.keys() - states.keys():
             states[case] = program.train_case(case, one / case, placement="single")
+        for case in program.SYSTEM_CASES:
+            states[case] = program.train_system_case(case, one / case, placement="single")
         _, errors = process.communicate(timeout=500)
     assert process.returncode == 0, errors[-3000:]
     return one, four, states
@@ -71,6 +73,15 @@ def test_four_devices_train_as_one_does(case, one_device, four_devices):
     np.testing.assert_array_equal(state.step, expected.step)
     np.testing.assert_array_equal(state.best_step, expected.best_step)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), state, expected)
+
+
+@pytest.mark.parametrize("case", program.SYSTEM_CASES)
+def test_four_devices_infer_graphs_as_one_does(case, one_device, four_devices):
+    expected = one_device[1][case]
+    state = program.train_system_case(case, four_devices[0] / case, placement="single")
+    assert (state.step == 4).all()
+    np.testing.assert_array_equal(state.best_step, expected.best_step)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-5), state, expected)
 
 
 @pytest.mark.parametrize("case", ["runs", "batch norm"])

@@ -13,10 +13,15 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "data"))
 
+import small_systems
 from small_experiments import small_config, small_dataset
 
+from wormjax.evaluation import inference
 from wormjax.evaluation.decoding import decode_model, list_groups, restore_best, score_model, train_model
 from wormjax.evaluation.protocols import list_splits
+from wormjax.features.systems import scale_systems
+from wormjax.training.elbo import SystemData
+from wormjax.training.loop import train_ensemble
 from wormjax.training.workdir import describe_dataset
 
 DATASET = small_dataset()
@@ -43,6 +48,12 @@ CASES = {
     ),
     "batch norm": ("wang_graph", "batch", 2, {"train__class_balance": 1.0, **NO_AUGMENTATION}),
 }
+# Case of neural relational inference → how it is placed, its seeds, and what else differs.
+SYSTEM_CASES = {
+    "systems by batch": ("batch", 1, {"train__roll_out": 2, "train__given": 0.5, "train__degrees_of_freedom": 3.0}),
+    "systems by run": ("runs", 5, {"model__encoder__name": "mlp", "train__hard": True, "train__prior": (0.7, 0.3)}),
+    "systems with a graph": ("batch", 2, {"train__task": "supervised", "model__decoder__name": "none"}),
+}
 
 
 def configure(case, placement):
@@ -60,6 +71,18 @@ def train_case(case, folder, placement=None, stop=None):
     return train_model(name, config, DATASET, groups, folder, stop)
 
 
+def train_system_case(case, folder, placement=None):
+    """Trains one case of neural relational inference and returns the state."""
+    usual, seeds, fields = SYSTEM_CASES[case]
+    config = small_systems.small_config(seeds=seeds, train__placement=placement or usual, **fields)
+    systems = scale_systems(small_systems.make_splits(), config.data.frames)
+    data = SystemData(inference.stack_system(systems.train), inference.stack_system(systems.valid))
+    materials = inference.Materials(systems, data, 2)
+    runs = inference.build_runs(config)
+    _, recipe, engine = inference.build_training(config, materials, runs)
+    return train_ensemble(engine, recipe, data, runs, folder)
+
+
 def score_case(case, folder):
     """The rows of what was trained into a folder, on whatever device this is."""
     name, config, groups = configure(case, "single")
@@ -73,6 +96,8 @@ def main(folder, *cases):
     jax.config.update("jax_disable_most_optimizations", True)
     assert jax.local_device_count() == 4
     rows = {}
+    for case in SYSTEM_CASES:
+        train_system_case(case, os.path.join(folder, case))
     for case in cases:
         path = os.path.join(folder, case)
         train_case(case, path)

@@ -1,0 +1,116 @@
+"""The measurements of neural relational inference: what is counted is what is computed, and every row has numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wormjax.evaluation import benchmark_nri as benchmark
+from wormjax.evaluation.inference import build_runs, build_training
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+PLAN = benchmark.Plan(steps=1, repeats=1, placements=("single",), hidden=8, batch=4)
+MLP, RECURRENT = benchmark.REFERENCE_SECONDS
+
+
+def count_updates(config) -> float:
+    runs, materials = build_runs(config), benchmark.prepare_springs(config)
+    objective, recipe, _ = build_training(config, materials, runs)
+    return benchmark.count_products(objective, recipe, runs, materials.data)
+
+
+def count_mlp_encoder(hidden, types, inputs, nodes, edges):
+    """By hand, forward: node → edge → node → edge → types; a pair layer is two products over nodes."""
+    square = 2 * hidden * hidden
+    per_node = 2 * inputs * hidden + square + 2 * square + 2 * square + 2 * square
+    per_edge = square + 2 * square + 2 * hidden * types
+    return nodes * per_node + edges * per_edge
+
+
+def count_mlp_decoder(hidden, types, features, nodes, edges):
+    """By hand, forward, of one frame."""
+    joined = features + hidden
+    read_out = joined * hidden + hidden * hidden + (joined + hidden) * features
+    return nodes * 2 * (2 * features * types * hidden + read_out) + edges * 2 * types * hidden * hidden
+
+
+def test_products_of_an_update_are_those_of_the_formula():
+    hidden, types, features, batch, objects, frames = 8, 2, 4, 4, 5, 49
+    segments, steps = 5, 10
+    nodes, edges = batch * objects, batch * objects * (objects - 1)
+    forward = count_mlp_encoder(hidden, types, frames * features, nodes, edges)
+    forward += steps * count_mlp_decoder(hidden, types, features, segments * nodes, segments * edges)
+    observed = 2 * nodes * frames * features * hidden  # What is observed needs no gradient.
+    assert count_updates(benchmark.choose_configs(PLAN)[MLP]) == 3 * forward - observed
+
+
+def test_a_loop_counts_as_often_as_it_runs():
+    config = benchmark.choose_configs(PLAN)[RECURRENT]
+    counts = [count_updates(benchmark.change_config(config, train__roll_out=steps)) for steps in (8, 16, 24)]
+    assert counts[2] - counts[1] == counts[1] - counts[0] > 0
+
+
+def test_products_are_those_that_xla_counts():
+    def loss(weights, values):
+        return jnp.sum((jax.nn.relu(values @ weights[0]) @ weights[1]) ** 2)
+
+    weights, values = (jnp.ones((64, 64)), jnp.ones((64, 48))), jnp.ones((128, 64))
+    counted = benchmark.count_traced(jax.make_jaxpr(jax.grad(loss))(weights, values))
+    assert counted == 2 * 128 * 64 * (64 + 48 + 64 + 2 * 48)
+    compiled = jax.jit(jax.grad(loss)).lower(weights, values).compile()
+    assert counted <= compiled.cost_analysis()["flops"] < 1.05 * counted
+
+
+def test_operations_that_cannot_be_counted_are_refused():
+    def power(values):
+        return jax.lax.while_loop(lambda x: x.sum() < 1e3, lambda x: x @ x, values)
+
+    with pytest.raises(NotImplementedError, match="while"):
+        benchmark.count_traced(jax.make_jaxpr(power)(jnp.ones((4, 4))))
+
+
+def assert_table(rows, labels):
+    header, rule, *body = rows
+    assert [row[0] for row in body] == labels
+    assert {len(row) for row in body} == {len(header)} == {len(rule)}
+    numbers = [cell for row in body for cell in row if not isinstance(cell, str)]
+    assert np.isfinite(numbers).all()
+    assert min(numbers) > 0
+    assert all(benchmark.format_row(row).count("|") == len(header) + 1 for row in rows)
+    return [dict(zip(header, row, strict=True)) for row in body]
+
+
+def test_every_model_is_measured(monkeypatch):
+    configs = benchmark.choose_configs(PLAN)
+    kept = {label: configs[label] for label in (MLP, "nri_springs:small")}
+    monkeypatch.setattr(benchmark, "choose_configs", lambda plan: kept)
+    looped, plain = assert_table(list(benchmark.measure_sizes(PLAN)), list(kept))
+    assert looped["times faster"] == pytest.approx(3.75 / looped["s an update"])
+    assert plain["reference, s"] == ""
+    # XLA goes over the ten frames' loop once; where there is none, it counts all products and more.
+    assert looped["XLA's count"] < looped["GFLOP of products"]
+    assert plain["XLA's count"] > plain["GFLOP of products"]
+
+
+def test_more_objects_are_measured():
+    rows = assert_table(list(benchmark.measure_objects(PLAN, (3, 4))), ["3", "4"])
+    assert [row["edges"] for row in rows] == [6, 12]
+    assert [benchmark.fit_batch(objects) for objects in (5, 10, 100)] == [128, 28, 1]
+
+
+def test_an_ensemble_is_measured():
+    labels = ["one run", "2 runs in turn", "2 runs vmapped"]
+    rows = list(benchmark.measure_ensembles(PLAN, 2))
+    assert_table(rows[:5], labels)
+
+
+def test_rounding_tells_whether_a_precision_is_ignored():
+    assert benchmark.measure_rounding("float32") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3.0, "3"), (12345.6, "12,346"), (0.01234, "0.0123"), (float("nan"), "nan"), (128, "128")]
+)
+def test_numbers_have_three_digits(value, text):
+    assert benchmark.format_number(value) == text

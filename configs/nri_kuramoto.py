@@ -11,8 +11,10 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.system = "kuramoto"
     config.data.simulation = ml_collections.ConfigDict({"strengths": (0.0, 1.0), "noise": 0.0, "features": "scaled"})
     config.data.scaling = "none"  # The reference's features are scaled, each run by itself.
-    config.model.encoder.relative = False
+    config.model.encoder.relative = False  # A phase is not a place.
     config.model.decoder.relative = False
-    config.model.decoder.differences = True  # A phase is known by its sine and which way that goes.
-    config.train.burn_in = 2
+    # One frame does not tell where a phase goes; a decoder that sees two, or rolls out, needs the graph less.
+    config.train.segments, config.train.roll_out = 16, 1
+    if variant == "small":
+        config.train.steps = 4_000
     return config

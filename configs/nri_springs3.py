@@ -9,4 +9,6 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/nri_springs3.py[:small]`."""
     config = nri_springs.get_config(variant)
     config.data.simulation.strengths = (0.0, 0.5, 1.0)
+    if variant == "small":
+        config.train.steps = 4_000
     return config

@@ -205,7 +205,7 @@ def test_the_variance_is_estimated_and_not_learnt():
             inputs = {"params": params, "batch_stats": statistics}, make_data(), make_run(), 0.0, KEY
             return compiled(bound).loss(*inputs)[0]
 
-        return jax.grad(value)(variables["params"])
+        return jax.jit(jax.grad(value))(variables["params"])
 
     gradients = slope(free, old), slope(fixed, old)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), *gradients)

@@ -35,7 +35,7 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
     inference.check_models(config)
     relating.check_baselines(config.baselines)
     materials = inference.prepare_materials(config, find_cache(config))
-    inference.check_prior(config, materials.edge_types)
+    inference.check_systems(config, materials)
     claim_workdir(workdir, config, inference.describe_materials(materials))
     for name in config.baselines:
         relating.fit_baseline(name, config, materials.systems, workdir)

@@ -35,6 +35,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "nri_true_graph": {"train.task": "true_graph", "model.encoder.name": "none"},
     "lstm": {"train.task": "true_graph", "model.encoder.name": "none", "model.decoder.name": "lstm"},
 }
+BOUNDS = ("nri_supervised", "nri_true_graph")  # What the encoder and the decoder can reach.
 AT_ONCE = 128  # Simulations that are run at a time.
 
 
@@ -108,12 +109,16 @@ def check_models(config):
         )
 
 
-def check_prior(config, edge_types: int):
-    """Raises InputError for a prior that is not one of so many edge types."""
-    prior = tuple(config.train.prior)
-    if prior and (len(prior) != edge_types or min(prior) <= 0 or abs(sum(prior) - 1.0) > 1e-6):
-        expected = f"expected {edge_types} probabilities above 0 that sum to 1, or none"
+def check_systems(config, materials: Materials):
+    """Raises InputError where systems do not suit a config: a prior of other edge types, a bound without a graph."""
+    prior, types = tuple(config.train.prior), materials.edge_types
+    if prior and (len(prior) != types or min(prior) <= 0 or abs(sum(prior) - 1.0) > 1e-6):
+        expected = f"expected {types} probabilities above 0 that sum to 1, or none"
         raise InputError(f"config field 'train.prior': found {prior}, {expected}")
+    told = [name for name in config.models if name in BOUNDS]
+    if materials.systems.train.edges is None and told:
+        found = f"found {told[0]!r}, which is told the graph, and {materials.systems.train.source} without 'edges'"
+        raise InputError(f"config field 'models': {found}, expected models that are not")
 
 
 def vary_config(name: str, config):

@@ -52,8 +52,8 @@ CASES = {
 # attention's bias is zero but for rounding, which Adam makes a step of: not so in an MLP encoder.
 MLP_ENCODER = {"model__encoder__name": "mlp"}
 SYSTEM_CASES = {
-    "systems by batch": ("batch", 1, MLP_ENCODER | {"train__roll_out": 2, "train__degrees_of_freedom": 3.0}),
-    "systems by run": ("runs", 5, MLP_ENCODER | {"train__hard": True, "train__prior": (0.7, 0.3)}),
+    "systems by batch": ("batch", 1, MLP_ENCODER | {"train__roll_out": 3, "train__given": 0.5, "train__hard": True}),
+    "systems by run": ("runs", 5, MLP_ENCODER | {"train__degrees_of_freedom": 3.0, "train__prior": (0.7, 0.3)}),
     "systems with a graph": ("batch", 2, MLP_ENCODER | {"train__task": "supervised", "model__decoder__name": "none"}),
 }
 

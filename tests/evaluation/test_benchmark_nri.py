@@ -93,16 +93,36 @@ def test_every_model_is_measured(monkeypatch):
     assert plain["XLA's count"] > plain["GFLOP of products"]
 
 
-def test_more_objects_are_measured():
+@pytest.fixture
+def asked(monkeypatch):
+    """What would be measured, (config, materials) each; the measurement itself is that of the test above."""
+    calls = []
+
+    def remember(config, materials, plan):
+        calls.append((config, materials))
+        return benchmark.Measured(0.5 * len(calls), 1.0, 1e9, 1e9, 1e10, 1e6)
+
+    monkeypatch.setattr(benchmark, "measure_updates", remember)
+    return calls
+
+
+def test_more_objects_are_measured(asked):
     rows = assert_table(list(benchmark.measure_objects(PLAN, (3, 4))), ["3", "4"])
     assert [row["edges"] for row in rows] == [6, 12]
+    assert [materials.data.training.features.shape[2] for _, materials in asked] == [3, 4]
+    assert rows[1]["µs an update and edge"] == pytest.approx(1e6 * 1.0 / (4 * 12))
+    assert rows[0]["share, %"] == pytest.approx(20.0)
     assert [benchmark.fit_batch(objects) for objects in (5, 10, 100)] == [128, 28, 1]
 
 
-def test_an_ensemble_is_measured():
-    labels = ["one run", "2 runs in turn", "2 runs vmapped"]
-    rows = list(benchmark.measure_ensembles(PLAN, 2))
-    assert_table(rows[:5], labels)
+def test_an_ensemble_is_measured(asked, monkeypatch):
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    labels = ["one run", "3 runs in turn", "3 runs vmapped", "3 runs shared out, each device one at a time"]
+    rows = assert_table(list(benchmark.measure_ensembles(PLAN, 3)), labels)
+    assert [row["of one run alone"] for row in rows] == [1, 2, 3, 4]
+    assert [config.seeds for config, _ in asked] == [1, 3, 3, 3]
+    assert [config.train.runs_at_once for config, _ in asked] == [1, 1, 0, 1]
+    assert [config.train.placement for config, _ in asked] == ["single", "single", "single", "runs"]
 
 
 def test_rounding_tells_whether_a_precision_is_ignored():

@@ -68,7 +68,7 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
     splits = open_systems(config.data, find_cache(config))
     for split in ("valid", "test"):
-        _check_fit(splits[split], description)
+        _check_fit(config, splits[split], description)
     valid, test = (scale_trajectories(splits[split], scaling) for split in ("valid", "test"))
     outputs = run_models(config, description["edge_type_count"], scaling, workdir, valid, test)
     rows = score_outputs(config, match_outputs(outputs, valid), test)
@@ -102,8 +102,8 @@ def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test) 
 
 def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[str, Inference]:
     """The outputs with inferred types named after true ones, as suits each run's validation systems best."""
-    if valid.edges is None:
-        return outputs
+    if valid.edges is None:  # Types without names cannot be scored.
+        return {name: output._replace(test_edges=None) for name, output in outputs.items()}
     known, matched = inference.stack_system(valid).edges, {}
     for name, output in outputs.items():
         if output.test_edges is not None:
@@ -134,7 +134,14 @@ def score_outputs(config, outputs: dict[str, Inference], test: Trajectories) -> 
     return rows
 
 
-def _check_fit(trajectories: Trajectories, description: dict):
+def _check_fit(config, trajectories: Trajectories, description: dict):
+    _, frames, objects, _ = trajectories.features.shape
+    if frames < config.data.frames:
+        found = f"found {frames} frames, expected {config.data.frames} or more (data.frames)"
+        raise InputError(f"{trajectories.source}: field 'features': {found}")
+    if "lstm" in config.models and objects != description["objects"]:
+        expected = f"expected {description['objects']}, as many as the LSTM was trained on"
+        raise InputError(f"{trajectories.source}: field 'features': found {objects} objects, {expected}")
     if list(trajectories.feature_names) != description["features"]:
         found = f"found {', '.join(trajectories.feature_names)}"
         raise InputError(f"{trajectories.source}: field 'feature_names': {found}, expected those of the training")

@@ -101,12 +101,18 @@ def check_models(config):
         if name not in VARIANTS:
             raise InputError(f"config field 'models': found {name!r}, expected some of {', '.join(VARIANTS)}")
         build_model(vary_config(name, config), 2, np.ones(1))
-    length = config.train.burn_in + config.train.roll_out
-    if length >= config.data.frames:
-        found = f"found {config.train.burn_in} + {config.train.roll_out} frames with train.burn_in"
-        raise InputError(
-            f"config field 'train.roll_out': {found}, expected fewer than data.frames, {config.data.frames}"
-        )
+    encoder, frames = config.model.encoder, config.data.frames
+    convolved = (frames - encoder.differences - encoder.kernels[0]) // encoder.stride + 1
+    if encoder.name == "cnn" and convolved // encoder.pooling < encoder.kernels[1]:
+        found = f"found {tuple(encoder.kernels)} with a stride of {encoder.stride} and a pooling of {encoder.pooling}"
+        expected = f"expected kernels that fit into data.frames, {frames}"
+        raise InputError(f"config field 'model.encoder.kernels': {found}, {expected}")
+    if config.model.edge_types == 1:
+        raise InputError("config field 'model.edge_types': found 1, expected two types or more, or 0 for the systems'")
+    if config.train.burn_in + config.train.roll_out > frames:
+        found = f"found {config.train.roll_out} behind a train.burn_in of {config.train.burn_in} frames"
+        expected = f"expected no more than data.frames, {frames}, together"
+        raise InputError(f"config field 'train.roll_out': {found}, {expected}")
 
 
 def check_systems(config, materials: Materials):

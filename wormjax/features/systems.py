@@ -96,6 +96,8 @@ def _read_path(path: Path, suffix) -> dict[str, Trajectories]:
         if missing:
             raise InputError(f"{path}: found no {missing[0]} split, expected {', '.join(SPLITS)}")
         return splits
+    if not path.exists():
+        raise InputError(f"config field 'data.path': found no such file or folder {str(path)!r}")
     whole = read_trajectories(path)
     count = len(whole.features)
     ends = np.cumsum([0, *(int(share * count) for share in SHARES[:-1]), count])[[0, 1, 2, -1]]
@@ -140,7 +142,7 @@ def scale_trajectories(trajectories: Trajectories, scaling: Scaling) -> Trajecto
 
 
 def _measure_change(changes):
-    """The s.d. that most changes have: from their median, which a few leaps do not move; the s.d. where that is 0."""
+    """The s.d. that most changes have: from their median, which a few leaps do not move; the s.d. where most are 0."""
     typical = 1.4826 * np.median(np.abs(changes), axis=(0, 1, 2))
     spread = changes.std(axis=(0, 1, 2))
     return np.maximum(np.where(typical > 0.01 * spread, typical, spread), 1e-6)

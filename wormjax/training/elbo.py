@@ -219,7 +219,9 @@ def tile_segments(
 def best_accuracy(inferred: Int[Array, "*batch"], true: Int[Array, "*batch"], types: int) -> Float[Array, ""]:
     """Edge accuracy under the best renaming of the inferred types: for the eye, not for choosing."""
     known = (true >= 0).astype(jnp.float32)
-    matrix = jnp.zeros((types, types)).at[inferred, jnp.clip(true, 0, types - 1)].add(known) / inferred.size
+    matrix = jnp.zeros((types, types)).at[inferred, jnp.clip(true, 0, types - 1)].add(known) / jnp.maximum(
+        known.sum(), 1.0
+    )
     order = jnp.arange(types)
     renamed = [matrix[order, jnp.array(matching)].sum() for matching in itertools.permutations(range(types))]
     return jnp.stack(renamed).max()
@@ -266,7 +268,8 @@ def _charge_edges(logits, prior, hyper, progress) -> Float[Array, " simulation"]
     """KL(q || prior) of each simulation's edges in nats, above `free_bits` an edge, times its weight so far."""
     log_probabilities = jax.nn.log_softmax(logits)
     divergence = (jnp.exp(log_probabilities) * (log_probabilities - jnp.log(prior))).sum(axis=-1)
-    warm = jnp.minimum(progress / jnp.maximum(hyper["kl_warm_up"], 1e-6), 1.0)
+    warm_up = hyper["kl_warm_up"]
+    warm = jnp.where(progress < warm_up, progress / jnp.maximum(warm_up, 1e-6), 1.0)
     weight = hyper["kl_weight"] ** (1.0 - progress) * hyper["kl_weight_end"] ** progress
     charged = jnp.maximum(divergence, hyper["free_bits"] * jnp.log(2.0))
     return warm * weight * charged.sum(axis=-1)

@@ -64,6 +64,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.steps_per_chunk = 250 if small else 500
     config.train.batch_simulations = 64 if small else 128
     config.train.segments = 4  # Pieces of each simulation that the decoder goes over.
+    config.train.decoded_frames = 0  # The first frames, that pieces are cut from; 0 for all.
     config.train.burn_in = 1  # True frames that a piece begins with.
     config.train.roll_out = 4  # Frames behind them, which are predicted.
     config.train.given = 1.0  # Probability that the next prediction goes on from a true frame, not a predicted one.

@@ -174,7 +174,7 @@ def test_some_of_the_simulations_keep_their_graphs():
         ({"simulation.strengths": (1.0, 1.0)}, "found the strengths"),
         ({"simulation.noise": -1.0}, "'noise': found -1.0"),
         ({"objects": 1}, "'objects': found 1"),
-        ({"path": "nowhere"}, "nowhere.*found no such file"),
+        ({"path": "nowhere"}, "data.path.: found no such file or folder .nowhere"),
     ],
 )
 def test_what_cannot_be_simulated_or_read_is_named(tmp_path, fields, message):

@@ -44,6 +44,7 @@ BOUND = Bound(
     task="unsupervised",
     batch=BATCH,
     segments=1,
+    decoded_frames=0,
     burn_in=1,
     roll_out=2,
     hard=False,

@@ -109,9 +109,10 @@ def check_models(config):
         raise InputError(f"config field 'model.encoder.kernels': {found}, {expected}")
     if config.model.edge_types == 1:
         raise InputError("config field 'model.edge_types': found 1, expected two types or more, or 0 for the systems'")
-    if config.train.burn_in + config.train.roll_out > frames:
+    decoded = config.train.decoded_frames or frames
+    if config.train.burn_in + config.train.roll_out > min(decoded, frames):
         found = f"found {config.train.roll_out} behind a train.burn_in of {config.train.burn_in} frames"
-        expected = f"expected no more than data.frames, {frames}, together"
+        expected = f"expected no more than the frames to decode, {min(decoded, frames)}, together"
         raise InputError(f"config field 'train.roll_out': {found}, {expected}")
 
 
@@ -134,7 +135,8 @@ def vary_config(name: str, config):
     if name == "lstm":  # Its state has to be burnt in, and it is trained as it is tested.
         half, quarter = config.data.frames // 2, config.data.frames // 4
         changed.model.decoder.hidden = config.model.lstm_hidden
-        changed.train.update({"segments": 1, "burn_in": half, "roll_out": quarter, "given": 0.0, "given_end": 0.0})
+        changed.train.update({"segments": 1, "burn_in": half, "roll_out": quarter, "decoded_frames": 0})
+        changed.train.update({"given": 0.0, "given_end": 0.0})
     if name != "nri":
         changed.train.steps = config.train.baseline_steps or config.train.steps
     return changed
@@ -158,6 +160,7 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
         task=train.task,
         batch=train.batch_simulations,
         segments=train.segments,
+        decoded_frames=train.decoded_frames,
         burn_in=train.burn_in,
         roll_out=train.roll_out,
         hard=train.hard,

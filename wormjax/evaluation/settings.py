@@ -54,6 +54,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.kl_weight",
             "train.checkpoint_seconds",
             "train.baseline_steps",
+            "train.decoded_frames",
             "train.free_bits",
             "train.variance",
             "train.variance_floor",

@@ -79,6 +79,7 @@ class Bound(NamedTuple):
         is given them): what the encoder and the decoder can reach.
       batch: simulations an update.
       segments: pieces of each simulation that the decoder goes over.
+      decoded_frames: first frames of a simulation that pieces are cut from; 0 for all.
       burn_in: true frames that a segment begins with; at least one.
       roll_out: frames behind the burn-in, which are predicted; each is given to the prediction of the next with a
         probability that goes from `given` to `given_end`.
@@ -92,6 +93,7 @@ class Bound(NamedTuple):
     task: str
     batch: int
     segments: int
+    decoded_frames: int
     burn_in: int
     roll_out: int
     hard: bool
@@ -108,9 +110,10 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
     """
     if bound.task == "supervised":
         return _supervised(nri, bound, frames, objects)
+    decoded = slice(None, bound.decoded_frames or None)
     length = bound.burn_in + bound.roll_out - 1  # Frames of a segment that another is predicted from.
-    prior = jnp.asarray(bound.prior or (1.0 / nri.edge_types,) * nri.edge_types)
-    scale = jnp.asarray(nri.change_scale) ** 2
+    prior = np.asarray(bound.prior or (1.0 / nri.edge_types,) * nri.edge_types, np.float32)
+    scale = np.asarray(nri.change_scale, np.float32) ** 2
     values = (frames - 1) * objects * len(nri.change_scale)  # Of one trajectory.
 
     def initialise(run):
@@ -132,7 +135,8 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         edge_keys, cut_keys, given_keys = (jax.vmap(lambda k, n=n: jax.random.fold_in(k, n))(keys) for n in range(3))
         params = variables["params"]
         edges, cost = choose_graph(params, batch, run.hyper, edge_keys, progress)
-        pieces = jax.vmap(lambda x, k: cut_segments(x, k, bound.segments, length + 1))(batch.features, cut_keys)
+        cut = jax.vmap(lambda x, k: cut_segments(x, k, bound.segments, length + 1))
+        pieces = cut(batch.features[:, decoded], cut_keys)
         chance = _anneal(run.hyper["given"], run.hyper["given_end"], progress)
         given = jax.vmap(lambda k: jax.random.bernoulli(k, chance, (bound.segments, length)))(given_keys)
         given = given | (jnp.arange(length) < bound.burn_in)
@@ -157,7 +161,7 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
             edges = jax.nn.one_hot(logits.argmax(axis=-1), nri.edge_types)
             cost = _charge_edges(logits, prior, hyper, 1.0)
             accuracy = {"edge_accuracy": best_accuracy(logits.argmax(axis=-1), batch.edges, nri.edge_types)}
-        pieces = tile_segments(batch.features, length + 1)
+        pieces = tile_segments(batch.features[:, decoded], length + 1)
         given = jnp.broadcast_to(jnp.arange(length) < bound.burn_in, (*pieces.shape[:2], length))
         squares = _squared_errors(nri, params, pieces, edges, given)[:, :, -bound.roll_out :]
         variance = _variance(variables["batch_stats"]["squared_error"], bound, scale)

@@ -11,6 +11,7 @@ import time
 import jax
 from absl import flags
 
+from configs import nri_springs
 from wormjax.command_line import run
 from wormjax.errors import InputError
 from wormjax.evaluation import benchmark_nri as benchmark
@@ -54,7 +55,7 @@ def read_flags():
     if not objects or min(objects) < 2:
         raise InputError(f"--objects: found {','.join(OBJECTS.value)!r}, expected numbers from 2, such as 5,10,20")
     placements = ("single", "batch") if jax.local_device_count() > 1 else ("single",)
-    plan = benchmark.Plan(STEPS.value, REPEATS.value, placements, PRECISION.value)
+    plan = benchmark.Plan(nri_springs.get_config, STEPS.value, REPEATS.value, placements, PRECISION.value)
     if not QUICK.value:
         return plan, objects, SEEDS.value
     return plan._replace(steps=1, repeats=1, hidden=8, batch=4), [count for count in objects if count <= 10], 2

@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs.nri_springs import get_config
 from wormjax.evaluation import benchmark_nri as benchmark
 from wormjax.evaluation.inference import build_runs, build_training
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-PLAN = benchmark.Plan(steps=1, repeats=1, placements=("single",), hidden=8, batch=4)
+PLAN = benchmark.Plan(get_config, steps=1, repeats=1, placements=("single",), hidden=8, batch=4)
 MLP, RECURRENT = benchmark.REFERENCE_SECONDS
 
 
@@ -43,6 +44,21 @@ def test_products_of_an_update_are_those_of_the_formula():
     forward += steps * count_mlp_decoder(hidden, types, features, segments * nodes, segments * edges)
     observed = 2 * nodes * frames * features * hidden  # What is observed needs no gradient.
     assert count_updates(benchmark.choose_configs(PLAN)[MLP]) == 3 * forward - observed
+
+
+def test_products_of_the_recurrent_model_are_those_of_the_formula():
+    hidden, types, features, batch, objects = 8, 2, 4, 4, 5
+    kernel, first_windows, second_windows, steps = 5, 45, 18, 48  # 49 frames, pooled by 2 between the kernels.
+    nodes, edges, square = batch * objects, batch * objects * (objects - 1), 2 * hidden * hidden
+    observed = nodes * first_windows * 2 * 2 * kernel * features * hidden
+    encoder = observed + edges * second_windows * (kernel * square + 2 * hidden) + nodes * 4 * square
+    encoder += edges * (2 * square + 2 * hidden * types)
+    joined = features + hidden
+    gates = joined * 3 * hidden
+    read_out = (joined + hidden) * hidden + hidden * hidden + (joined + 2 * hidden) * features
+    decoder = nodes * 2 * (2 * joined * types * hidden + gates + read_out) + edges * types * square
+    expected = 3 * (encoder + steps * decoder) - observed
+    assert count_updates(benchmark.choose_configs(PLAN)[RECURRENT]) == expected
 
 
 def test_a_loop_counts_as_often_as_it_runs():

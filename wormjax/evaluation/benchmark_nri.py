@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs import nri_springs
 from wormjax.evaluation.inference import Materials, build_runs, build_training, stack_system
 from wormjax.features.systems import scale_systems, take_simulations
 from wormjax.simulation.springs import simulate_springs
@@ -57,6 +56,7 @@ class Plan(NamedTuple):
     """How the tables are measured.
 
     Attributes:
+      get_config: of configs/nri_springs.py.
       steps: updates in one timed chunk.
       repeats: chunks timed; the fastest counts.
       placements: of each batch on the devices (`parallel.PLACEMENTS`).
@@ -64,6 +64,7 @@ class Plan(NamedTuple):
       hidden, batch: of all models, to try the tables out; 0 for each config's own.
     """
 
+    get_config: Callable[[str], Any]
     steps: int = 3
     repeats: int = 3
     placements: tuple[str, ...] = ("single", "batch")
@@ -74,9 +75,9 @@ class Plan(NamedTuple):
 
 def choose_configs(plan: Plan) -> dict[str, Any]:
     """Label → config: the reference's two models at its full size, without `skip_first`, and this project's springs."""
-    mlp = _unlock(nri_springs.get_config())
+    mlp = _unlock(plan.get_config("full"))
     mlp.model.skip_first = False
-    mlp.model.encoder.update(name="mlp", hidden=256, differences=False, relative=False)
+    mlp.model.encoder.update(name="mlp", hidden=256, differences=False, relative=False, rounds=1)
     mlp.model.decoder.update(name="mlp", hidden=256, differences=False, relative=False)
     # From every tenth frame ten frames on its own predictions.
     mlp.train.update(batch_simulations=128, segments=5, burn_in=1, roll_out=10, given=0.0, given_end=0.0)
@@ -86,7 +87,7 @@ def choose_configs(plan: Plan) -> dict[str, Any]:
     recurrent.model.decoder.name = "recurrent"
     # The whole trajectory in one go: which of its frames are true ones makes no difference to the time.
     recurrent.train.update(segments=1, burn_in=1, roll_out=48, given=1.0, given_end=1.0)
-    springs = {f"nri_springs:{variant}": nri_springs.get_config(variant) for variant in ("full", "small")}
+    springs = {f"nri_springs:{variant}": plan.get_config(variant) for variant in ("full", "small")}
     configs = dict(zip(REFERENCE_SECONDS, (mlp, recurrent), strict=True)) | springs
     return {label: _apply_plan(config, plan) for label, config in configs.items()}
 

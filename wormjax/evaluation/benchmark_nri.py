@@ -33,7 +33,7 @@ class Measured(NamedTuple):
       seconds: the least over repeats.
       compile_seconds: of the whole program, once.
       products: floating-point operations of its matrix products (`count_products`).
-      xla: XLA's own count of all floating-point operations, which goes over the body of a loop once: the same and a
+      xla: XLA's own count of all floating-point operations on all devices, which goes over the body of a loop once: the same and a
         little more where a roll-out is compiled without a loop, far less where not.
       rate: operations a second of a large float32 matrix product, the best of those timed between the repeats.
       memory: bytes at the peak of the program: arguments, outputs and temporaries, on all devices.
@@ -148,7 +148,7 @@ def measure_updates(config, materials: Materials, plan: Plan) -> Measured:
         seconds=min(seconds[1:]) / plan.steps / len(runs.seed),
         compile_seconds=compile_seconds,
         products=products,
-        xla=float((chunk.cost_analysis() or {}).get("flops", np.nan)),
+        xla=devices * float((chunk.cost_analysis() or {}).get("flops", np.nan)),
         rate=2 * PRODUCT_SIZE**3 / min(product_seconds),
         memory=devices * measure_memory(chunk),
     )

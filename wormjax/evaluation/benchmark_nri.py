@@ -33,8 +33,8 @@ class Measured(NamedTuple):
       seconds: the least over repeats.
       compile_seconds: of the whole program, once.
       products: floating-point operations of its matrix products (`count_products`).
-      xla: XLA's own count of all floating-point operations on all devices, which goes over the body of a loop once: the same and a
-        little more where a roll-out is compiled without a loop, far less where not.
+      xla: XLA's own count of all floating-point operations, on all devices; it goes over the body of a loop once: the
+        same and a little more where a roll-out is compiled without a loop, far less where not.
       rate: operations a second of a large float32 matrix product, the best of those timed between the repeats.
       memory: bytes at the peak of the program: arguments, outputs and temporaries, on all devices.
     """

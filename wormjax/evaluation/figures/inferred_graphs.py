@@ -130,7 +130,7 @@ def _choose_style(decided: int, chances: np.ndarray, true: int, blank: int | Non
     wrong = true not in (decided, UNSCORED)
     if wrong and decided == blank:
         return {"color": VERMILLION, "zorder": 2} | MISSED
-    chance = chances[decided] if blank is None else chances.sum() - chances[blank]
+    chance = min(chances[decided] if blank is None else chances.sum() - chances[blank], 1.0)  # But for rounding.
     if chance < LEAST_PROBABILITY:
         return None
     kinds = chances.copy()

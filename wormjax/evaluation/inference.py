@@ -109,10 +109,12 @@ def check_models(config):
         raise InputError(f"config field 'model.encoder.kernels': {found}, {expected}")
     if config.model.edge_types == 1:
         raise InputError("config field 'model.edge_types': found 1, expected two types or more, or 0 for the systems'")
-    decoded = config.train.decoded_frames or frames
-    if config.train.burn_in + config.train.roll_out > min(decoded, frames):
+    field, decoded = "data.frames", frames
+    if 0 < config.train.decoded_frames < frames:
+        field, decoded = "train.decoded_frames", config.train.decoded_frames
+    if config.train.burn_in + config.train.roll_out > decoded:
         found = f"found {config.train.roll_out} behind a train.burn_in of {config.train.burn_in} frames"
-        expected = f"expected no more than the frames to decode, {min(decoded, frames)}, together"
+        expected = f"expected no more than {field}, {decoded}, together"
         raise InputError(f"config field 'train.roll_out': {found}, {expected}")
 
 

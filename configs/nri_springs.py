@@ -55,7 +55,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.lstm_hidden = 128 if small else 256
 
     config.models = ("nri", "nri_supervised", "nri_true_graph", "lstm")
-    config.baselines = ("static", "var", "correlation", "granger")
+    config.baselines = ("static", "var", "correlation", "partial_correlation", "granger")
 
     config.train = ml_collections.ConfigDict()
     config.train.task = "unsupervised"

@@ -20,6 +20,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # Until the decoder knows a force, nothing but this keeps the encoder from being sure of the wrong graph.
     config.train.kl_weight, config.train.kl_weight_end = 10.0, 3.0
     if variant == "small":
+        config.train.baseline_steps = 1_000
         config.model.encoder.rounds = 1
         config.train.steps = 3_000
     return config

@@ -16,5 +16,6 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # One frame does not tell where a phase goes; a decoder that sees two, or rolls out, needs the graph less.
     config.train.segments, config.train.roll_out = 16, 1
     if variant == "small":
+        config.train.baseline_steps = 1_000
         config.train.steps = 8_000
     return config

@@ -29,7 +29,7 @@ from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives import AUGMENTATIONS, Objective, classification
 from wormjax.training.parallel import DEVICE_AXIS, Engine, build_engine
 from wormjax.training.runs import Runs, build_runs, split_stretches
-from wormjax.training.step import Recipe
+from wormjax.training.step import Recipe, build_recipe
 
 
 class Group(NamedTuple):
@@ -130,14 +130,7 @@ def train_runs(name: str, config, dataset: Dataset, runs: Runs, folder: str, sto
 def build_training(name: str, config, dataset: Dataset, runs: Runs) -> tuple[Objective, Recipe, Engine]:
     """What a model is trained for, how, and by which compiled program."""
     train = config.train
-    recipe = Recipe(
-        steps_per_chunk=train.steps_per_chunk,
-        schedule=train.schedule,
-        patience=train.patience,
-        average_decay=train.average_decay,
-        keep_best=train.keep_best,
-        clip_norm=train.clip_norm,
-    )
+    recipe = build_recipe(train)
     objective = classification(
         _build_module(name, config, dataset, parallel=train.placement == "batch"),
         sizes=dataset.arrays.features.shape[2:],

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from wormjax import graphs
 from wormjax.errors import InputError
 from wormjax.evaluation.decoding import list_seeds, model_folder
+from wormjax.evaluation.systems_summary import BOUNDS
 from wormjax.features.systems import Scaling, Systems, open_systems, scale_systems
 from wormjax.models import nri as model
 from wormjax.models.decoders import MlpDecoder
@@ -26,7 +27,7 @@ from wormjax.training.elbo import Bound, SystemArrays, SystemData, SystemRuns, e
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives import Objective
 from wormjax.training.parallel import Engine, build_engine
-from wormjax.training.step import Recipe
+from wormjax.training.step import Recipe, build_recipe
 
 # Model → what it changes in the config. The bounds are told the graph; the LSTM has none.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -35,7 +36,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "nri_true_graph": {"train.task": "true_graph", "model.encoder.name": "none"},
     "lstm": {"train.task": "true_graph", "model.encoder.name": "none", "model.decoder.name": "lstm"},
 }
-BOUNDS = ("nri_supervised", "nri_true_graph")  # What the encoder and the decoder can reach.
 AT_ONCE = 128  # Simulations that are run at a time.
 
 
@@ -173,14 +173,7 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
     )
     nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
     objective = evidence_lower_bound(nri, bound, frames, objects)
-    recipe = Recipe(
-        steps_per_chunk=train.steps_per_chunk,
-        schedule=train.schedule,
-        patience=train.patience,
-        average_decay=train.average_decay,
-        keep_best=train.keep_best,
-        clip_norm=train.clip_norm,
-    )
+    recipe = build_recipe(train)
     size = len(runs.seed)
     engine = build_engine(
         objective, recipe, size, train.placement, train.devices, train.batch_simulations, train.runs_at_once

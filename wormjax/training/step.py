@@ -50,6 +50,18 @@ class Recipe(NamedTuple):
     clip_norm: float = 0.0
 
 
+def build_recipe(train) -> Recipe:
+    """The recipe of a config's `train` section."""
+    return Recipe(
+        steps_per_chunk=train.steps_per_chunk,
+        schedule=train.schedule,
+        patience=train.patience,
+        average_decay=train.average_decay,
+        keep_best=train.keep_best,
+        clip_norm=train.clip_norm,
+    )
+
+
 def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
     """Adam's direction; learning rate and weight decay differ by run and are applied in `train_step`."""
     clip = [optax.clip_by_global_norm(recipe.clip_norm)] if recipe.clip_norm else []

@@ -37,6 +37,7 @@ class Dataset:
     Attributes:
       arrays: features, states to train on, valid frames; numpy, moved to the device by whoever trains.
       scored_states: states to be scored on [stretch, frame]: UNSCORED in calibration minutes.
+      scored: frames that may be scored [stretch, frame]: neither padding nor in calibration minutes.
       times: seconds [stretch, frame], 0 where padded.
       stretch_worm: index into `worms` per stretch.
       worms, neuron_names, feature_names, state_names: what the axes are called.
@@ -46,6 +47,7 @@ class Dataset:
 
     arrays: WormArrays
     scored_states: Int[np.ndarray, "stretch frame"]
+    scored: Bool[np.ndarray, "stretch frame"]
     times: Float[np.ndarray, "stretch frame"]
     stretch_worm: Int[np.ndarray, " stretch"]
     worms: tuple[str, ...]
@@ -109,9 +111,9 @@ def build_dataset(
         scaled = scaled.reshape(features.shape) * np.where(np.array(feature_names) == "trace", trace_weight, 1.0)
         borders = np.cumsum([0] + [len(stretch[0]) for stretch in stretches])
         for (_, states, times), start, stop in zip(stretches, borders[:-1], borders[1:], strict=True):
-            scored = states.copy()
+            scored = np.ones(len(states), bool)
             if scaling == "calibration":
-                scored[: max(0, calibration_frames - start)] = UNSCORED
+                scored[: max(0, calibration_frames - start)] = False
             rows.append((worm, scaled[start:stop], states, scored, times))
     return _pad_rows(rows, recordings, neuron_names, feature_names, frame_rate, state_set)
 
@@ -177,19 +179,16 @@ def _pad_rows(rows, recordings, neuron_names, feature_names, frame_rate, state_s
     longest = max(len(row[2]) for row in rows)
     features = np.zeros((len(rows), longest, len(neuron_names), len(feature_names)), np.float32)
     states = np.full((len(rows), longest), UNSCORED, np.int32)
-    scored_states, valid = states.copy(), np.zeros((len(rows), longest), bool)
+    scored, valid = np.zeros((len(rows), longest), bool), np.zeros((len(rows), longest), bool)
     times = np.zeros((len(rows), longest))
     for index, (_, row_features, row_states, row_scored, row_times) in enumerate(rows):
         frames = len(row_states)
         features[index, :frames], states[index, :frames] = row_features, row_states
-        scored_states[index, :frames], times[index, :frames], valid[index, :frames] = (
-            row_scored,
-            row_times,
-            True,
-        )
+        scored[index, :frames], times[index, :frames], valid[index, :frames] = row_scored, row_times, True
     return Dataset(
         arrays=WormArrays(features, states, valid),
-        scored_states=scored_states,
+        scored_states=np.where(scored, states, UNSCORED).astype(np.int32),
+        scored=scored,
         times=times,
         stretch_worm=np.array([row[0] for row in rows], np.int32),
         worms=tuple(recording.worm for recording in recordings),

@@ -1,0 +1,115 @@
+"""Scores of forecasts: errors of the mean, and proper scores of the spread, step by step.
+
+A forecast is a mixture of Gaussians a value, one a mode (most have one). The continuous ranked probability score of
+such a mixture has a closed form (Grimit et al. 2006, Quarterly Journal of the Royal Meteorological Society 132:2925).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import ndtr
+
+BAND = (0.05, 0.95)  # Of the 90 % band.
+PART_STEPS = (1, 4, 8, 16)  # Steps whose errors are also given by neuron and by motor state.
+
+
+class Spread(NamedTuple):
+    """A predictive distribution a value: a mixture of Gaussians by mode."""
+
+    mean: Float[np.ndarray, "start mode step neuron feature"]
+    scale: Float[np.ndarray, "start mode step neuron feature"]
+    weights: Float[np.ndarray, "start mode"]
+
+    @property
+    def center(self) -> Float[np.ndarray, "start step neuron feature"]:
+        """The mean of the mixture."""
+        return (self.weights[:, :, None, None, None] * self.mean).sum(axis=1)
+
+
+def score_forecast(
+    spread: Spread,
+    last: Float[np.ndarray, "start neuron feature"],
+    future: Float[np.ndarray, "start step neuron feature"],
+    there: Bool[np.ndarray, "start step"],
+    steps: Sequence[int],
+) -> dict[str, float]:
+    """Scores of one worm's forecasts at each of `steps` (from 1), over the starts whose frame of that step is there.
+
+    mse, mae: of the mixture's mean, in scaled units; r2: 1 - MSE / that of persistence (`last`, the last frames known);
+    nll: negative log-likelihood, nats a value; crps: continuous ranked probability score; coverage90: share of values
+    within the 90 % band. A step that no start reaches is left out.
+    """
+    scores, center = {}, spread.center
+    for step in steps:
+        used = there[:, step - 1]
+        if step > center.shape[1] or not used.any():
+            continue
+        true = future[used, step - 1].astype(np.float64)
+        error = true - center[used, step - 1]
+        square, static = np.mean(error**2), np.mean((true - last[used]) ** 2)
+        mean, scale = (values[used, :, step - 1].astype(np.float64) for values in (spread.mean, spread.scale))
+        weights = spread.weights[used][:, :, None, None].astype(np.float64)
+        below = (weights * ndtr((true[:, None] - mean) / scale)).sum(axis=1)
+        scores |= {
+            f"mse@{step}": square,
+            f"mae@{step}": np.mean(np.abs(error)),
+            f"nll@{step}": measure_nll(mean, scale, weights, true),
+            f"crps@{step}": measure_crps(mean, scale, weights, true),
+            f"coverage90@{step}": np.mean((below >= BAND[0]) & (below <= BAND[1])),
+        }
+        if static > 0:
+            scores[f"r2@{step}"] = 1.0 - square / static
+    return {name: float(value) for name, value in scores.items()}
+
+
+def score_parts(
+    center: Float[np.ndarray, "start step neuron feature"],
+    future: Float[np.ndarray, "start step neuron feature"],
+    there: Bool[np.ndarray, "start step"],
+    states: Int[np.ndarray, " start"],
+    names: Mapping[str, Sequence[str]],
+    steps: Sequence[int] = PART_STEPS,
+) -> dict[str, float]:
+    """Mean squared errors of one worm by neuron and by the motor state before the start: `mse@8:AVAL`.
+
+    `names` holds those of "neurons" and of "states"; states that no start has are left out.
+    """
+    scores = {}
+    for step in steps:
+        used = there[:, step - 1] if step <= center.shape[1] else np.zeros(len(there), bool)
+        if not used.any():
+            continue
+        squares = (future[used, step - 1].astype(np.float64) - center[used, step - 1]) ** 2
+        for neuron, name in enumerate(names["neurons"]):
+            scores[f"mse@{step}:{name}"] = float(squares[:, neuron].mean())
+        for state, name in enumerate(names["states"]):
+            if (states[used] == state).any():
+                scores[f"mse@{step}:{name}"] = float(squares[states[used] == state].mean())
+    return scores
+
+
+def measure_nll(mean, scale, weights, true) -> float:
+    """Negative log-likelihood of values under their mixtures, nats a value; modes on the second axis."""
+    log_density = -0.5 * ((true[:, None] - mean) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2.0 * np.pi)
+    with np.errstate(divide="ignore"):
+        log_density = log_density + np.log(weights)
+    largest = log_density.max(axis=1, keepdims=True)
+    return float(-np.mean(largest[:, 0] + np.log(np.exp(log_density - largest).sum(axis=1))))
+
+
+def measure_crps(mean, scale, weights, true) -> float:
+    """Continuous ranked probability score: E|X - y| - E|X - X'| / 2 under the mixture; in scaled units."""
+    score = (weights * _expect_absolute(true[:, None] - mean, scale)).sum(axis=1)
+    for mode in range(mean.shape[1]):
+        both = np.sqrt(scale**2 + scale[:, mode : mode + 1] ** 2)
+        apart = _expect_absolute(mean - mean[:, mode : mode + 1], both)
+        score = score - 0.5 * weights[:, mode] * (weights * apart).sum(axis=1)
+    return float(score.mean())
+
+
+def _expect_absolute(mean, scale):
+    """E|Z| of a Gaussian."""
+    ratio = mean / scale
+    return 2.0 * scale * np.exp(-0.5 * ratio**2) / np.sqrt(2.0 * np.pi) + mean * (2.0 * ndtr(ratio) - 1.0)

@@ -1,0 +1,386 @@
+"""Forecasters of neural activity: the past of all neurons in, their next frames out, with a predictive spread.
+
+Every forecast is a roll-out x(t+1) = x(t) + drift + correction. The drift is linear in the last frames, by coefficients
+that are handed in (wormjax.baselines.autoregression: those of the training worms, or adapted to the worm's own past);
+the correction is a network's. `GraphForecaster` is neural relational inference (Kipf, Fetaya et al. 2018) with named
+nodes: an encoder infers a graph from the past, once a window or anew in every frame (as dNRI, Graber & Schwing 2020), a
+recurrent cell a neuron hears messages on it. `RecurrentForecaster` and `MlpForecaster` see all neurons at once and know
+no graph. All share one call; `predict` rolls any of them out.
+
+With several modes a forecaster makes as many roll-outs, each with a probability: a mixture, for where the future forks.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from wormjax import graphs
+from wormjax.models.decoders import TypedMessages
+from wormjax.models.encoders import MlpEncoder
+from wormjax.models.layers import Noise, draw_keys, elu
+from wormjax.models.sampling import sample_edges
+
+GRAPHS = ("static", "dynamic", "full", "random", "none")
+CORRECTION = 0.3  # A read-out of one corrects a frame by so many scaled units: some of a neuron's typical changes.
+LARGEST_LOG_SCALE = 2.0  # A network may narrow or widen the spread it is given by a factor of e^2.
+
+
+class Context(NamedTuple):
+    """What holds for a whole roll-out: the graph (None: made anew in each frame, or no graph) and what is dropped."""
+
+    edges: Float[Array, "window edge type"] | None
+    kept: Float[Array, "window ..."] | None
+
+
+class Sight(NamedTuple):
+    """What a network is shown in one frame: the last frames, the drift, the mode (one-hot; no columns for one)."""
+
+    recent: Float[Array, "window order neuron feature"]
+    drift: Float[Array, "window neuron feature"]
+    mode: Float[Array, "window mode"]
+
+
+class Forecast(NamedTuple):
+    """Roll-outs by mode, their probabilities, and the graph they ran on (None where there is none; of the first step).
+
+    `log_scale` is to be added to the logarithm of a spread that is estimated apart.
+    """
+
+    mean: Float[Array, "window mode step neuron feature"]
+    log_scale: Float[Array, "window mode step neuron feature"]
+    mode_logits: Float[Array, "window mode"]
+    edge_logits: Float[Array, "window edge type"] | None
+
+
+class GraphForecaster(nn.Module):
+    """A recurrent cell a neuron, all cells alike but for each neuron's embedding, with messages on a graph.
+
+    Attributes:
+      neurons, features, modes: sizes of what it is shown.
+      hidden: of cells and messages; encoder_hidden, embedding, edge_types: other sizes.
+      graph: "static" infers one a window, "dynamic" one a frame; "full" has all edges, "random" half of them, the same
+        ones always; "none" is the node-wise twin.
+      hard: whether sampled edge types are one-hot (straight-through).
+    """
+
+    neurons: int
+    features: int = 1
+    modes: int = 1
+    hidden: int = 16
+    encoder_hidden: int = 16
+    embedding: int = 6
+    edge_types: int = 2
+    graph: str = "static"
+    hard: bool = False
+
+    def setup(self):
+        self.neuron_embedding = self.param(
+            "neuron_embedding", nn.initializers.normal(0.5), (self.neurons, self.embedding)
+        )
+        if self.graph in ("static", "dynamic"):
+            encoder = nn.vmap(MlpEncoder, variable_axes={"params": None}, split_rngs={"params": False})
+            self.encoder = encoder(self.encoder_hidden, self.edge_types)
+        if self.graph != "none":
+            self.messages = TypedMessages(self.hidden)
+        self.cell = nn.GRUCell(self.hidden)
+        self.before_read_out = nn.Dense(self.hidden)
+        self.read_out = _read_out(2 * self.features)
+        if self.modes > 1:
+            self.mode_read_out = _read_out(self.modes)
+
+    def __call__(self, past, sight: Sight, noise=None):
+        """Runs everything once, to initialise parameters."""
+        context, _ = self.begin(past, noise)
+        carry, *_ = self.advance(self.start(past), context, sight, noise)
+        return self.weigh_modes(carry)
+
+    def start(self, past):
+        """The cells' state before the burn-in."""
+        return jnp.zeros((len(past), self.neurons, self.hidden))
+
+    def begin(self, past: Float[Array, "window frame neuron feature"], noise: Noise | None):
+        """The context of a roll-out behind `past`, and the logits of its graph."""
+        kept = _draw_kept(noise, (self.neurons, self.hidden))
+        if self.graph == "static":
+            seen = past.swapaxes(1, 2).reshape(len(past), self.neurons, -1)
+            logits = self._infer(seen)
+            return Context(self._sample(logits, noise), kept), logits
+        edges = self._fixed_edges(len(past)) if self.graph in ("full", "random") else None
+        return Context(edges, kept), None
+
+    def advance(self, carry, context: Context, sight: Sight, noise: Noise | None):
+        """One frame: (state) → (state, correction, log_scale, logits of this frame's graph or None)."""
+        nodes = jnp.concatenate([_show(sight), self._spread(sight.mode), self._spread_embedding(sight)], axis=-1)
+        logits, edges = None, context.edges
+        if self.graph == "dynamic":
+            logits = self._infer(jnp.concatenate([nodes, carry], axis=-1))
+            edges = self._sample(logits, noise)
+        heard = [nodes]
+        if self.graph != "none":
+            messages = self.messages(jnp.concatenate([nodes, carry], axis=-1), edges)
+            heard.append(messages / max(self.neurons - 1, 1))
+        heard = jnp.concatenate(heard, axis=-1)
+        carry, values = self.cell(carry, heard)
+        values = values if context.kept is None else values * context.kept
+        values = elu(self.before_read_out(jnp.concatenate([values, heard], axis=-1)))
+        correction, log_scale = jnp.split(self.read_out(values), 2, axis=-1)
+        return carry, CORRECTION * correction, _bound(log_scale), logits
+
+    def weigh_modes(self, carry):
+        """Logits of the modes, from the state after the burn-in."""
+        return self.mode_read_out(carry.mean(axis=1)) if self.modes > 1 else jnp.zeros((len(carry), 1))
+
+    def _infer(self, nodes):
+        nodes = jnp.concatenate([nodes, jnp.broadcast_to(self.neuron_embedding, (*nodes.shape[:2], self.embedding))], -1)
+        return self.encoder(jax.vmap(graphs.complete_graph)(nodes))
+
+    def _sample(self, logits, noise):
+        if noise is None:
+            return jax.nn.softmax(logits)
+        return jax.vmap(lambda x, key: sample_edges(x, key, noise.temperature, self.hard))(
+            logits, draw_keys(noise, 100)
+        )
+
+    def _fixed_edges(self, windows):
+        count = self.neurons * (self.neurons - 1)
+        there = np.ones(count)
+        if self.graph == "random":
+            there = np.random.default_rng(0).permutation(np.arange(count) % 2)
+        return jnp.broadcast_to(jnp.stack([1.0 - there, there], axis=-1), (windows, count, 2))
+
+    def _spread(self, mode):
+        return jnp.broadcast_to(mode[:, None], (len(mode), self.neurons, mode.shape[-1]))
+
+    def _spread_embedding(self, sight):
+        return jnp.broadcast_to(self.neuron_embedding, (len(sight.drift), self.neurons, self.embedding))
+
+
+class RecurrentForecaster(nn.Module):
+    """A GRU over all neurons at once, without a graph."""
+
+    neurons: int
+    features: int = 1
+    modes: int = 1
+    hidden: int = 32
+
+    def setup(self):
+        self.embed = nn.Dense(self.hidden)
+        self.cell = nn.GRUCell(self.hidden)
+        self.before_read_out = nn.Dense(self.hidden)
+        self.read_out = _read_out(2 * self.features * self.neurons)
+        if self.modes > 1:
+            self.mode_read_out = _read_out(self.modes)
+
+    def __call__(self, past, sight: Sight, noise=None):
+        """Runs everything once, to initialise parameters."""
+        context, _ = self.begin(past, noise)
+        carry, *_ = self.advance(self.start(past), context, sight, noise)
+        return self.weigh_modes(carry)
+
+    def start(self, past):
+        """The state before the burn-in."""
+        return jnp.zeros((len(past), self.hidden))
+
+    def begin(self, past, noise):
+        """See `GraphForecaster.begin`; there is no graph."""
+        return Context(None, _draw_kept(noise, (self.hidden,))), None
+
+    def advance(self, carry, context: Context, sight: Sight, noise):
+        """See `GraphForecaster.advance`."""
+        shown = _show(sight)
+        shown = jnp.concatenate([shown.reshape(len(shown), -1), sight.mode], axis=-1)
+        carry, values = self.cell(carry, jnp.tanh(self.embed(shown)))
+        values = values if context.kept is None else values * context.kept
+        outputs = self.read_out(elu(self.before_read_out(values)))
+        correction, log_scale = jnp.split(outputs.reshape(*sight.drift.shape[:2], -1), 2, axis=-1)
+        return carry, CORRECTION * correction, _bound(log_scale), None
+
+    def weigh_modes(self, carry):
+        """Logits of the modes, from the state after the burn-in."""
+        return self.mode_read_out(carry) if self.modes > 1 else jnp.zeros((len(carry), 1))
+
+
+class MlpForecaster(nn.Module):
+    """Two hidden layers on the last frames of all neurons, without memory and without a graph."""
+
+    neurons: int
+    features: int = 1
+    modes: int = 1
+    hidden: int = 32
+
+    def setup(self):
+        self.layers = [nn.Dense(self.hidden) for _ in range(2)]
+        self.read_out = _read_out(2 * self.features * self.neurons)
+        if self.modes > 1:
+            self.mode_read_out = _read_out(self.modes)
+
+    def __call__(self, past, sight: Sight, noise=None):
+        """Runs everything once, to initialise parameters."""
+        context, _ = self.begin(past, noise)
+        carry, *_ = self.advance(self.start(past), context, sight, noise)
+        return self.weigh_modes(carry)
+
+    def start(self, past):
+        """What is carried: the last hidden layer, for the weights of the modes."""
+        return jnp.zeros((len(past), self.hidden))
+
+    def begin(self, past, noise):
+        """See `GraphForecaster.begin`; there is no graph."""
+        return Context(None, _draw_kept(noise, (self.hidden,))), None
+
+    def advance(self, carry, context: Context, sight: Sight, noise):
+        """See `GraphForecaster.advance`."""
+        shown = jnp.concatenate([sight.recent.reshape(len(sight.drift), -1), _show(sight).reshape(len(carry), -1)], -1)
+        values = elu(self.layers[0](jnp.concatenate([shown, sight.mode], axis=-1)))
+        values = elu(self.layers[1](values if context.kept is None else values * context.kept))
+        outputs = self.read_out(values).reshape(*sight.drift.shape[:2], -1)
+        correction, log_scale = jnp.split(outputs, 2, axis=-1)
+        return values, CORRECTION * correction, _bound(log_scale), None
+
+    def weigh_modes(self, carry):
+        """Logits of the modes, from the last hidden layer."""
+        return self.mode_read_out(carry) if self.modes > 1 else jnp.zeros((len(carry), 1))
+
+
+class InputNoise(NamedTuple):
+    """What makes the frames that a network is shown (not those that it is rolled out from) those of another worm.
+
+    Standard deviations of an offset a window and of noise a frame, and the probability that a neuron is silent.
+    """
+
+    offset: Float[Array, ""]
+    noise: Float[Array, ""]
+    neuron_dropout: Float[Array, ""]
+
+
+class Held(NamedTuple):
+    """Neurons that are held at values all through a roll-out, whatever the forecast says: an intervention."""
+
+    neurons: Bool[Array, "window neuron"]
+    values: Float[Array, "window neuron feature"]
+
+
+def predict(
+    module: nn.Module,
+    variables: Any,
+    past: Float[Array, "window frame neuron feature"],
+    operators: Float[Array, "window past channel"],
+    steps: int,
+    noise: Noise | None = None,
+    shown: InputNoise | None = None,
+    held: Held | None = None,
+) -> Forecast:
+    """Rolls a forecaster out from the end of `past`.
+
+    Args:
+      module: a forecaster.
+      variables: its parameters.
+      past: true frames; the first `order` (that of the operators) fill the linear drift's memory, the others burn the
+        network in. The encoder sees the latter.
+      operators: coefficients of the drift, a row a lag, neuron and feature (oldest frame first), and one for a 1.
+      steps: how many frames to predict.
+      noise, shown: for training.
+      held: neurons that are set by hand.
+    """
+    windows, frames, neurons, features = past.shape
+    order = (operators.shape[1] - 1) // (neurons * features)
+    modes = getattr(module, "modes", 1)
+    context, edge_logits = module.apply(variables, past[:, order:], noise, method="begin")
+    disturb = _draw_disturbance(past, noise, shown)
+
+    def look(recent, step, mode):
+        drift = (jnp.einsum("wp,wpc->wc", recent.reshape(windows, -1), operators[:, :-1]) + operators[:, -1]).reshape(
+            windows, neurons, features
+        )
+        return drift, disturb(Sight(recent, drift, mode), step)
+
+    def burn_in(state, inputs):
+        carry, recent = state
+        frame, step = inputs
+        _, sight = look(recent, step, mode=jnp.zeros((windows, modes if modes > 1 else 0)))
+        carry, *_ = module.apply(variables, carry, context, sight, noise, method="advance")
+        return (carry, jnp.concatenate([recent[:, 1:], frame[:, None]], axis=1)), None
+
+    start = module.apply(variables, past, method="start"), past[:, :order]
+    inputs = past[:, order:].swapaxes(0, 1), jnp.arange(frames - order)
+    (carry, recent), _ = jax.lax.scan(burn_in, start, inputs)
+    mode_logits = module.apply(variables, carry, method="weigh_modes")
+
+    def roll(mode):
+        def step(state, number):
+            carry, recent = state
+            drift, sight = look(recent, number, mode)
+            carry, correction, log_scale, logits = module.apply(
+                variables, carry, context, sight, noise, method="advance"
+            )
+            nodes = recent[:, -1] + drift + correction
+            if held is not None:
+                nodes = jnp.where(held.neurons[..., None], held.values, nodes)
+            return (carry, jnp.concatenate([recent[:, 1:], nodes[:, None]], axis=1)), (nodes, log_scale, logits)
+
+        _, outputs = jax.lax.scan(step, (carry, recent), frames - order + jnp.arange(steps))
+        return outputs
+
+    choices = jnp.eye(modes) if modes > 1 else jnp.zeros((1, 0))
+    choices = jnp.broadcast_to(choices[:, None], (modes, windows, choices.shape[-1]))
+    mean, log_scale, logits = jax.vmap(roll)(choices)  # [mode, step, window, neuron, feature]
+    if logits is not None:
+        edge_logits = logits[0, 0]
+    mean, log_scale = (jnp.moveaxis(values, (0, 1), (1, 2)) for values in (mean, log_scale))
+    return Forecast(mean, log_scale, mode_logits, edge_logits)
+
+
+def initialise(module: nn.Module, key, burn_in: int, order: int, neurons: int, features: int) -> Any:
+    """Parameters of a forecaster: {"params": ...}."""
+    frames = jnp.zeros((1, burn_in, neurons, features))
+    mode = jnp.zeros((1, module.modes if module.modes > 1 else 0))
+    sight = Sight(jnp.zeros((1, order, neurons, features)), frames[:, 0], mode)
+    return module.init(key, frames, sight)
+
+
+def _show(sight: Sight):
+    """What a neuron is seen by: its level, its last change, and where the drift would take it."""
+    last = sight.recent[:, -1]
+    before = sight.recent[:, -2] if sight.recent.shape[1] > 1 else last
+    return jnp.concatenate([last, 4.0 * (last - before), 4.0 * sight.drift], axis=-1)
+
+
+def _draw_disturbance(past, noise, shown):
+    """A function of what is shown, and of the step: as it is, or as `InputNoise` changes it."""
+    if noise is None or shown is None:
+        return lambda sight, step: sight
+    shape = past.shape[2:]
+    keys = draw_keys(noise, 200)
+    offset = shown.offset * jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), shape))(keys)
+    heard = jax.vmap(lambda key: jax.random.bernoulli(jax.random.fold_in(key, 1), 1.0 - shown.neuron_dropout, shape[:1]))(
+        keys
+    )
+
+    def disturb(sight, step):
+        added = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 2 + step), shape))(keys)
+        recent = sight.recent + (offset + shown.noise * added)[:, None]
+        return Sight(recent * heard[:, None, :, None], sight.drift * heard[..., None], sight.mode)
+
+    return disturb
+
+
+def _draw_kept(noise: Noise | None, shape):
+    """Dropout of hidden units for a whole roll-out; None where nothing is dropped."""
+    if noise is None:
+        return None
+    kept = 1.0 - noise.dropout
+    draw = jax.vmap(lambda key: jax.random.bernoulli(key, kept, shape))
+    return draw(draw_keys(noise, 300)) / kept
+
+
+def _read_out(size: int) -> nn.Dense:
+    """A linear read-out that begins at zero: the drift alone."""
+    return nn.Dense(size, kernel_init=nn.initializers.zeros)
+
+
+def _bound(log_scale):
+    return LARGEST_LOG_SCALE * jnp.tanh(log_scale / LARGEST_LOG_SCALE)

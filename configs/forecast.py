@@ -23,7 +23,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.inputs = ("trace",)  # Or causal_derivative, too; what sees the future is refused.
     config.data.derivative_seconds = (5.0,)
     config.data.trace_weight = 1.0
-    config.data.scaling = "zscore"  # By the whole recording, as in published work; or calibration, by the first minutes.
+    config.data.scaling = (
+        "zscore"  # By the whole recording, as in published work; or calibration, by the first minutes.
+    )
     config.data.calibration_seconds = 180.0
     config.data.frame_rate = 0.0  # Hertz; 0 keeps each worm's own frames.
     config.data.simulation = ml_collections.ConfigDict({"seed": 0, "worms": 3, "minutes": 10.0})

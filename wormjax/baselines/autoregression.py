@@ -39,9 +39,7 @@ def stack_past(
     return np.concatenate([*columns, np.ones((len(frames), 1))], axis=1)
 
 
-def sum_products(
-    stretches: Stretches, order: int, spans: Sequence[tuple[int, int]] | None = None
-) -> Products:
+def sum_products(stretches: Stretches, order: int, spans: Sequence[tuple[int, int]] | None = None) -> Products:
     """Products over all frames that have `order` frames before them; of `spans` (first, end) of each stretch alone.
 
     A span's past lies in the span, too.

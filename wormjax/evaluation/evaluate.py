@@ -4,6 +4,7 @@ import os
 
 from wormjax.errors import InputError
 from wormjax.evaluation import decoding
+from wormjax.evaluation.forecast import evaluate_forecast
 from wormjax.evaluation.infer import evaluate_inference
 from wormjax.evaluation.materials import prepare_new_worms
 from wormjax.evaluation.protocols import list_splits
@@ -15,9 +16,11 @@ OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "
 
 
 def evaluate(config, workdir: str | os.PathLike) -> list[Row]:
-    """The rows of all of a workdir's models: of motor state decoders (below), or as `infer.evaluate_inference` says."""
+    """The rows of all of a workdir's models: `evaluate_decoding`, `evaluate_inference` or `evaluate_forecast`."""
     if config.get("experiment") == "infer":
         return evaluate_inference(config, workdir)
+    if config.get("experiment") == "forecast":
+        return evaluate_forecast(config, workdir)
     return evaluate_decoding(config, workdir)
 
 

@@ -70,7 +70,9 @@ def check_models(config):
     shape, first = build_shape(config), config.forecast.first
     longest = max(shape.past, *config.linear.orders)
     if first < longest:
-        raise InputError(f"config field 'forecast.first': found {first}, expected {longest} or more, the past of a start")
+        raise InputError(
+            f"config field 'forecast.first': found {first}, expected {longest} or more, the past of a start"
+        )
 
 
 def build_shape(config) -> Shape:
@@ -98,7 +100,9 @@ def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) ->
         return fit
 
 
-def train_model(name: str, config, dataset: Dataset, splits, groups: Sequence[Group], fit, workdir, stop_after_chunks=None):
+def train_model(
+    name: str, config, dataset: Dataset, splits, groups: Sequence[Group], fit, workdir, stop_after_chunks=None
+):
     """Trains one network for every group, all runs in one compiled program."""
     runs, data = build_forecast_runs(name, config, dataset, splits, groups, fit)
     train, recipe = config.train, build_recipe(config.train)

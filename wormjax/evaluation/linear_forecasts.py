@@ -157,7 +157,10 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
     unit = _measure(starts, lambda part, past: np.repeat(past[:, -1:], steps, axis=1))
     fit = {
         PERSISTENCE: {"scale": _scale(unit)},
-        MEAN: {"mean": mean, "scale": _scale(_measure(starts, lambda part, past: np.broadcast_to(mean, (len(past), steps, len(mean)))))},
+        MEAN: {
+            "mean": mean,
+            "scale": _scale(_measure(starts, lambda part, past: np.broadcast_to(mean, (len(past), steps, len(mean))))),
+        },
     }
     for order in linear.orders:
         products = [var.sum_products(stretches, order) for stretches in parts]
@@ -190,7 +193,13 @@ def _fit_adapted(config, parts, starts, unit, train):
     total = [var.sum_products(stretches, order) for stretches in train]
     gram, cross = sum(total[1:], total[0])
     scale = _scale(measure(*chosen, block, steps))
-    return {"gram": gram, "cross": cross, "weight": np.float64(chosen[0]), "ridge": np.float64(chosen[1]), "scale": scale}
+    return {
+        "gram": gram,
+        "cross": cross,
+        "weight": np.float64(chosen[0]),
+        "ridge": np.float64(chosen[1]),
+        "scale": scale,
+    }
 
 
 def _list_part_starts(config, stretches, steps):
@@ -242,5 +251,7 @@ def _scale(squares):
     """The spread; steps behind the end of every stretch take the last known one's."""
     known = np.flatnonzero((squares > 0).any(axis=1))
     last = known[-1] if len(known) else 0
-    squares = np.concatenate([squares[: last + 1], np.repeat(squares[last : last + 1], len(squares) - last - 1, axis=0)])
+    squares = np.concatenate(
+        [squares[: last + 1], np.repeat(squares[last : last + 1], len(squares) - last - 1, axis=0)]
+    )
     return np.maximum(np.sqrt(squares), SMALLEST_SCALE)

@@ -35,6 +35,11 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "model.encoder.rounds",
             "model.decoder.hidden",
             "model.lstm_hidden",
+            "forecast.first",
+            "forecast.every",
+            "forecast.steps",
+            "linear.adaptation.order",
+            "linear.adaptation.block",
         ),
     ),
     "0 or more": (
@@ -59,6 +64,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.variance",
             "train.variance_floor",
             "train.degrees_of_freedom",
+            "train.spread_weight",
             "model.edge_types",
         ),
     ),
@@ -113,6 +119,32 @@ def check_inference_settings(config) -> None:
         expected = f"expected one of {', '.join(TASKS)}"
         raise InputError(f"config field 'train.task': found {config.train.task!r}, {expected}")
     check_placement(config.train.placement, config.train.devices, config.train.batch_simulations, "batch_simulations")
+
+
+def check_forecast_settings(config) -> None:
+    """As `check_settings`, for a config of forecasts."""
+    check_settings(config)
+    if config.train.roll_out > config.forecast.steps:
+        found = f"found {config.train.roll_out}"
+        raise InputError(
+            f"config field 'train.roll_out': {found}, expected at most forecast.steps, {config.forecast.steps}"
+        )
+    if config.protocol.name == "same_worm":
+        expected = "expected subsets, leave_one_worm_out or cross_study for forecasts"
+        raise InputError(f"config field 'protocol.name': found 'same_worm', {expected}")
+    steps, scored = config.forecast.steps, tuple(config.forecast.scored)
+    if not scored or min(scored) < 1 or max(scored) > steps:
+        found = f"found {scored}"
+        raise InputError(f"config field 'forecast.scored': {found}, expected numbers from 1 to forecast.steps, {steps}")
+    linear, adaptation = config.linear, config.linear.adaptation
+    for field, values in (
+        ("linear.orders", linear.orders),
+        ("linear.ridges", linear.ridges),
+        ("linear.adaptation.ridges", adaptation.ridges),
+        ("linear.adaptation.weights", adaptation.weights),
+    ):
+        if not len(values) or min(values) <= 0:
+            raise InputError(f"config field {field!r}: found {tuple(values)}, expected numbers above 0")
 
 
 def _check_rules(config):

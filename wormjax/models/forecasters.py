@@ -135,7 +135,9 @@ class GraphForecaster(nn.Module):
         return self.mode_read_out(carry.mean(axis=1)) if self.modes > 1 else jnp.zeros((len(carry), 1))
 
     def _infer(self, nodes):
-        nodes = jnp.concatenate([nodes, jnp.broadcast_to(self.neuron_embedding, (*nodes.shape[:2], self.embedding))], -1)
+        nodes = jnp.concatenate(
+            [nodes, jnp.broadcast_to(self.neuron_embedding, (*nodes.shape[:2], self.embedding))], -1
+        )
         return self.encoder(jax.vmap(graphs.complete_graph)(nodes))
 
     def _sample(self, logits, noise):
@@ -356,9 +358,9 @@ def _draw_disturbance(past, noise, shown):
     shape = past.shape[2:]
     keys = draw_keys(noise, 200)
     offset = shown.offset * jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), shape))(keys)
-    heard = jax.vmap(lambda key: jax.random.bernoulli(jax.random.fold_in(key, 1), 1.0 - shown.neuron_dropout, shape[:1]))(
-        keys
-    )
+    heard = jax.vmap(
+        lambda key: jax.random.bernoulli(jax.random.fold_in(key, 1), 1.0 - shown.neuron_dropout, shape[:1])
+    )(keys)
 
     def disturb(sight, step):
         added = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 2 + step), shape))(keys)

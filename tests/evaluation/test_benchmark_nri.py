@@ -67,6 +67,12 @@ def test_a_loop_counts_as_often_as_it_runs():
     assert counts[2] - counts[1] == counts[1] - counts[0] > 0
 
 
+@pytest.mark.parametrize("label", [MLP, RECURRENT])
+def test_rounded_products_are_counted_as_others(label):
+    configs = [benchmark.choose_configs(PLAN._replace(precision=name))[label] for name in ("", "bfloat16")]
+    assert count_updates(configs[0]) == count_updates(configs[1])
+
+
 def test_products_are_those_that_xla_counts():
     def loss(weights, values):
         return jnp.sum((jax.nn.relu(values @ weights[0]) @ weights[1]) ** 2)
@@ -141,8 +147,10 @@ def test_an_ensemble_is_measured(asked, monkeypatch):
     assert [config.train.placement for config, _ in asked] == ["single", "single", "single", "runs"]
 
 
-def test_rounding_tells_whether_a_precision_is_ignored():
+def test_rounding_is_that_of_a_models_products():
     assert benchmark.measure_rounding("float32") == 0.0
+    # Two operands, each rounded to 8 bits.
+    assert 1e-3 < benchmark.measure_rounding("bfloat16") < 4e-3
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """The whole model: relabelling its objects relabels its graph and its predictions; every sample is by itself."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,15 +117,6 @@ def test_an_mlp_decoder_hangs_on_as_many_frames_as_it_says(differences):
     before, after = (np.asarray(decode(nri, params, values, edges, given)) for values in (frames, changed))
     moved = np.flatnonzero(abs(after - before).max(axis=(0, 2, 3)))
     assert moved.tolist() == list(range(3, 3 + nri.decoder.memory))
-
-
-def test_precision_of_products_is_that_of_the_config():
-    exact, coarse = build(), build(model__precision="BF16_BF16_F32")
-    assert (exact.precision, coarse.precision) == (None, "BF16_BF16_F32")
-    params, frames = draw_params(exact), draw(1, FRAMES, NODES, FEATURES)
-    text = jax.jit(functools.partial(model.encode, coarse)).lower(params, frames).as_text()
-    assert "bf16" in text.lower()
-    assert "bf16" not in jax.jit(functools.partial(model.encode, exact)).lower(params, frames).as_text().lower()
 
 
 def test_a_config_names_the_modules_and_their_sizes():

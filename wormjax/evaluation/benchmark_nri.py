@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.interpreters import partial_eval
 
 from wormjax.evaluation.inference import Materials, build_runs, build_training, stack_system
 from wormjax.features.systems import scale_systems, take_simulations
+from wormjax.models.layers import dense_precision
 from wormjax.simulation.springs import simulate_springs
 from wormjax.training.elbo import SystemData
 from wormjax.training.step import initialise_state, train_step
@@ -60,7 +62,7 @@ class Plan(NamedTuple):
       steps: updates in one timed chunk.
       repeats: chunks timed; the fastest counts.
       placements: of each batch on the devices (`parallel.PLACEMENTS`).
-      precision: of matrix products; "" for the device's own.
+      precision: of the models' matrix products (`layers.PRECISIONS`); "" for the device's own.
       hidden, batch: of all models, to try the tables out; 0 for each config's own.
     """
 
@@ -154,11 +156,14 @@ def measure_updates(config, materials: Materials, plan: Plan) -> Measured:
     )
 
 
-def prepare_product(precision: str | None = None, size: int = PRODUCT_SIZE) -> Callable[[], jax.Array]:
-    """A square product of float32 matrices, compiled, to be called again and again."""
+def prepare_product(precision: str = "", size: int = PRODUCT_SIZE) -> Callable[[], jax.Array]:
+    """A square product of float32 matrices, as a model of that precision multiplies them, compiled, to be called again
+    and again."""
     values = jax.random.normal(jax.random.key(0), (size, size))
-    with jax.default_matmul_precision(precision):
-        multiply = jax.jit(jnp.matmul).lower(values, values).compile()
+    layer = nn.Dense(size, use_bias=False)
+    with dense_precision(precision):
+        multiply = jax.jit(lambda left, right: layer.apply({"params": {"kernel": right}}, left))
+        multiply = multiply.lower(values, values).compile()
     jax.block_until_ready(multiply(values, values))
     return lambda: multiply(values, values)
 
@@ -170,8 +175,8 @@ def time_call(function: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def measure_rounding(precision: str | None) -> float:
-    """Relative error (root mean square) of products at a precision; 0 where the device ignores it.
+def measure_rounding(precision: str) -> float:
+    """Relative error (root mean square) of a model's products at a precision, against float32.
 
     bfloat16 keeps 8 bits: about 2e-3.
     """
@@ -209,12 +214,14 @@ def count_products(objective, recipe, runs, data) -> float:
 
 
 def count_traced(traced) -> float:
-    """Floating-point operations of the matrix products of a traced function (jax.make_jaxpr).
+    """Floating-point operations of the matrix products of a traced function (jax.make_jaxpr), of those that its outputs
+    need: a gradient of our own also multiplies for what no one asked for, which XLA leaves out.
 
     Raises:
       NotImplementedError: products in a loop of unknown length, or convolutions.
     """
-    return float(_count_jaxpr(traced.jaxpr))
+    needed, _ = partial_eval.dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
+    return float(_count_jaxpr(needed))
 
 
 def _count_jaxpr(jaxpr) -> int:

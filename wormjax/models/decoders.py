@@ -118,14 +118,20 @@ class RecurrentDecoder(nn.Module):
 
 
 class JointLstm(nn.Module):
-    """An LSTM over all nodes' features beside each other, without a graph: the reference's "LSTM (joint)"."""
+    """An LSTM over all nodes' features beside each other, without a graph: the reference's "LSTM (joint)".
+
+    With `dense_cell` its cell is made of Dense layers, whose precision can be chosen (`layers.dense_precision`), with
+    the same parameters; otherwise the cell joins its products into two.
+    """
 
     hidden: int
+    dense_cell: bool = False
 
     @nn.compact
     def __call__(self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Any = None):
         joined = nodes.reshape(*nodes.shape[:-2], -1)
-        cell = nn.OptimizedLSTMCell(self.hidden, recurrent_kernel_init=nn.initializers.glorot_uniform())
+        kind = nn.LSTMCell if self.dense_cell else nn.OptimizedLSTMCell
+        cell = kind(self.hidden, recurrent_kernel_init=nn.initializers.glorot_uniform(), name="OptimizedLSTMCell_0")
         carry, hidden = cell(carry, elu(nn.Dense(self.hidden)(joined)))
         change = _read_out(joined.shape[-1], joined, elu(nn.Dense(self.hidden)(hidden)))
         return carry, change.reshape(nodes.shape)

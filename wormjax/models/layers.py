@@ -1,5 +1,7 @@
-"""What the models share: randomness per window, dropout, temporal convolution, pair layers."""
+"""What the models share: randomness per window, dropout, temporal convolution, pair layers, precision of products."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -8,6 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from wormjax import graphs
+from wormjax.errors import InputError
+
+# Of matrix products: the device's own; float32 throughout; operands rounded to bfloat16, their sums float32.
+PRECISIONS = ("", "float32", "bfloat16")
 
 
 class Noise(NamedTuple):
@@ -117,3 +123,88 @@ class RelativeDense(nn.Module):
         difference = graphs.send(nodes) - graphs.receive(nodes)
         logarithmic = jnp.arcsinh(difference / jnp.asarray(self.scale))
         return nn.Dense(self.size)(jnp.concatenate([difference, logarithmic], axis=-1))
+
+
+@contextlib.contextmanager
+def dense_precision(precision: str, vmapped: bool = False) -> Iterator[None]:
+    """Dense layers that are applied (not initialised) in this context multiply at one of PRECISIONS.
+
+    For bfloat16 the operands are rounded here and not by jax.default_matmul_precision, which a CPU ignores. All else
+    stays float32: parameters, biases, what goes from layer to layer, gradients.
+
+    Args:
+      precision: its name.
+      vmapped: whether every layer is applied under a jax.vmap over samples that share the parameters; the products of
+        all samples are then one. Only under such a vmap can this be differentiated.
+
+    Raises:
+      InputError: a precision that does not exist.
+    """
+    check_precision(precision)
+    if precision != "bfloat16":
+        with jax.default_matmul_precision(precision or None):
+            yield
+        return
+    multiply = _multiply_sample if vmapped else multiply_rounded
+
+    def call_dense(call, inputs, fields, context):
+        layer = context.module
+        if not isinstance(layer, nn.Dense) or context.method_name != "__call__" or layer.is_initializing():
+            return call(*inputs, **fields)
+        params = layer.variables["params"]
+        output = multiply(*inputs, params["kernel"])
+        return output + params["bias"] if layer.use_bias else output
+
+    with nn.intercept_methods(call_dense):
+        yield
+
+
+def check_precision(precision: str) -> None:
+    """Raises InputError for a precision that is none of PRECISIONS."""
+    if precision not in PRECISIONS:
+        expected = f"expected one of {', '.join(map(repr, PRECISIONS))}"
+        raise InputError(f"config field 'model.precision': found {precision!r}, {expected}")
+
+
+@jax.custom_vjp
+def multiply_rounded(
+    values: Float[Array, "*batch feature"], kernel: Float[Array, "feature out"]
+) -> Float[Array, "*batch out"]:
+    """The product of float32 arrays rounded to bfloat16, summed in float32; so are the two products of its gradient.
+
+    The gradient is not left to JAX, which would multiply a float32 cotangent by a bfloat16 operand and round the
+    result.
+    """
+    return _multiply_forward(values, kernel)[0]
+
+
+def _multiply_forward(values, kernel):
+    values, kernel = values.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
+    return _contract(values, kernel, (values.ndim - 1,), (0,)), (values, kernel)
+
+
+def _multiply_backward(saved, gradient):
+    (values, kernel), gradient = saved, gradient.astype(jnp.bfloat16)
+    rows = tuple(range(values.ndim - 1))
+    return _contract(gradient, kernel, (values.ndim - 1,), (1,)), _contract(values, gradient, rows, rows)
+
+
+def _contract(left, right, left_axes, right_axes):
+    numbers = ((left_axes, right_axes), ((), ()))
+    return jax.lax.dot_general(left, right, numbers, preferred_element_type=jnp.float32)
+
+
+multiply_rounded.defvjp(_multiply_forward, _multiply_backward)
+
+
+@jax.custom_batching.custom_vmap
+def _multiply_sample(values, kernel):
+    """`multiply_rounded` for use under a vmap, of which a custom gradient is otherwise one product a sample."""
+    return multiply_rounded(values, kernel)
+
+
+@_multiply_sample.def_vmap
+def _multiply_samples(_, mapped, values, kernel):
+    if mapped[1]:  # Parameters of their own.
+        return jax.vmap(multiply_rounded, [0 if axis else None for axis in mapped])(values, kernel), True
+    return multiply_rounded(values, kernel), True

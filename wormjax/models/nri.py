@@ -17,6 +17,7 @@ from wormjax import graphs
 from wormjax.errors import InputError
 from wormjax.models.decoders import JointLstm, MlpDecoder, RecurrentDecoder, roll_out
 from wormjax.models.encoders import CnnEncoder, MlpEncoder
+from wormjax.models.layers import check_precision, dense_precision
 
 ENCODERS = ("mlp", "cnn", "none")  # "none": the graph is given, or there is none.
 DECODERS = ("mlp", "recurrent", "lstm", "none")  # "lstm" ignores the graph; "none": the graph alone is wanted.
@@ -31,7 +32,7 @@ class Nri(NamedTuple):
       differences: whether the encoder is also shown the change of each frame to the next.
       change_scale: each feature's typical change from frame to frame; the decoder predicts, and the encoder is shown,
         changes in these units (the encoder on a logarithmic scale, so that no outlier saturates it).
-      precision: of matrix products, as jax.default_matmul_precision names them; None for the device's own.
+      precision: of matrix products, one of `layers.PRECISIONS`; "" for the device's own.
     """
 
     encoder: nn.Module | None
@@ -39,19 +40,20 @@ class Nri(NamedTuple):
     edge_types: int
     differences: bool
     change_scale: tuple[float, ...]
-    precision: str | None = None
+    precision: str = ""
 
 
 def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
-    """The model of a config's `model` section: `encoder`, `decoder` (name and sizes each) and `skip_first`.
+    """The model of a config's `model` section: `encoder`, `decoder` (name and sizes each), `skip_first`, `precision`.
 
     Raises:
-      InputError: an encoder or decoder that does not exist.
+      InputError: an encoder, a decoder or a precision that does not exist.
     """
+    check_precision(model.precision)
     scale = tuple(float(value) for value in np.maximum(change_scale, 1e-6))
     encoder = _build_encoder(model.encoder, edge_types, scale)
-    decoder = _build_decoder(model.decoder, model.skip_first, scale)
-    return Nri(encoder, decoder, edge_types, model.encoder.differences, scale, model.precision or None)
+    decoder = _build_decoder(model.decoder, model.skip_first, scale, model.precision)
+    return Nri(encoder, decoder, edge_types, model.encoder.differences, scale, model.precision)
 
 
 def _build_encoder(encoder, edge_types, scale):
@@ -69,14 +71,14 @@ def _build_encoder(encoder, edge_types, scale):
     raise InputError(f"config field 'model.encoder.name': found {encoder.name!r}, expected one of {_list(ENCODERS)}")
 
 
-def _build_decoder(decoder, skip_first, scale):
+def _build_decoder(decoder, skip_first, scale, precision):
     relative = scale if decoder.relative else None
     if decoder.name == "mlp":
         return MlpDecoder(decoder.hidden, skip_first, relative, decoder.differences, scale)
     if decoder.name == "recurrent":
         return RecurrentDecoder(decoder.hidden, skip_first, relative)
     if decoder.name == "lstm":
-        return JointLstm(decoder.hidden)
+        return JointLstm(decoder.hidden, dense_cell=precision == "bfloat16")
     if decoder.name == "none":
         return None
     raise InputError(f"config field 'model.decoder.name': found {decoder.name!r}, expected one of {_list(DECODERS)}")
@@ -108,7 +110,7 @@ def encode(
     def encode_sample(sample):
         return nri.encoder.apply({"params": params["encoder"]}, _observe(nri, sample))
 
-    with jax.default_matmul_precision(nri.precision):
+    with dense_precision(nri.precision, vmapped=True):
         return jax.vmap(encode_sample)(features)
 
 
@@ -126,7 +128,7 @@ def decode(
         carry, change = nri.decoder.apply({"params": params["decoder"]}, carry, nodes, edges)
         return carry, change * scale
 
-    with jax.default_matmul_precision(nri.precision):
+    with dense_precision(nri.precision):
         return roll_out(step, nri.decoder.start(frames[..., 0, :, :]), frames, given)
 
 

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-GRAPH = {"kind": "graph", "drift": "adapted", "hidden": 16, "encoder_hidden": 16, "embedding": 6, "modes": 1}
+GRAPH = {"kind": "graph", "drift": "adapted", "hidden": 16, "message_hidden": 8, "encoder_hidden": 8, "embedding": 6, "modes": 1}
 RECURRENT = {"kind": "recurrent", "drift": "adapted", "hidden": 32, "modes": 1}
 
 

@@ -19,13 +19,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from wormjax import graphs
-from wormjax.models.decoders import TypedMessages
 from wormjax.models.encoders import MlpEncoder
 from wormjax.models.layers import Noise, draw_keys, elu
 from wormjax.models.sampling import sample_edges
 
 GRAPHS = ("static", "dynamic", "full", "random", "none")
 CORRECTION = 0.3  # A read-out of one corrects a frame by so many scaled units: some of a neuron's typical changes.
+RECURRENT_INITIAL = nn.initializers.glorot_uniform()  # Not orthogonal: LAPACK in a vmapped program can hang on a CPU.
 LARGEST_LOG_SCALE = 2.0  # A network may narrow or widen the spread it is given by a factor of e^2.
 
 
@@ -56,12 +56,36 @@ class Forecast(NamedTuple):
     edge_logits: Float[Array, "window edge type"] | None
 
 
+class SummedMessages(nn.Module):
+    """What each node hears: Σ over types of f_type(mean over senders of weight · relu(pair)); type 0 is "no edge".
+
+    As `decoders.TypedMessages`, but with the second layer behind the sum, where it runs once a node and not once an
+    edge; and on the square of all pairs, whose weights are 0 on the diagonal: the sum fuses, no edge is ever stored.
+    """
+
+    hidden: int
+
+    @nn.compact
+    def __call__(self, nodes: Float[Array, "window node feature"], edges: Float[Array, "window edge type"]):
+        count, types = nodes.shape[1], edges.shape[-1] - 1
+        sent = nn.Dense(types * self.hidden, name="sender")(nodes)
+        received = nn.Dense(types * self.hidden, use_bias=False, name="receiver")(nodes)
+        total = 0.0
+        for kind in range(types):
+            own = slice(kind * self.hidden, (kind + 1) * self.hidden)
+            weights = graphs.edges_to_square(edges[..., kind + 1], count) / max(count - 1, 1)
+            pairs = jax.nn.relu(received[:, :, None, own] + sent[:, None, :, own])
+            heard = (weights[..., None] * pairs).sum(axis=2)
+            total += nn.Dense(self.hidden, name=f"type_{kind + 1}")(heard)
+        return elu(total)
+
+
 class GraphForecaster(nn.Module):
     """A recurrent cell a neuron, all cells alike but for each neuron's embedding, with messages on a graph.
 
     Attributes:
       neurons, features, modes: sizes of what it is shown.
-      hidden: of cells and messages; encoder_hidden, embedding, edge_types: other sizes.
+      hidden: of the cells; message_hidden, encoder_hidden, embedding, edge_types: other sizes.
       graph: "static" infers one a window, "dynamic" one a frame; "full" has all edges, "random" half of them, the same
         ones always; "none" is the node-wise twin.
       hard: whether sampled edge types are one-hot (straight-through).
@@ -71,6 +95,7 @@ class GraphForecaster(nn.Module):
     features: int = 1
     modes: int = 1
     hidden: int = 16
+    message_hidden: int = 8
     encoder_hidden: int = 16
     embedding: int = 6
     edge_types: int = 2
@@ -85,8 +110,8 @@ class GraphForecaster(nn.Module):
             encoder = nn.vmap(MlpEncoder, variable_axes={"params": None}, split_rngs={"params": False})
             self.encoder = encoder(self.encoder_hidden, self.edge_types)
         if self.graph != "none":
-            self.messages = TypedMessages(self.hidden)
-        self.cell = nn.GRUCell(self.hidden)
+            self.messages = SummedMessages(self.message_hidden)
+        self.cell = nn.GRUCell(self.hidden, recurrent_kernel_init=RECURRENT_INITIAL)
         self.before_read_out = nn.Dense(self.hidden)
         self.read_out = _read_out(2 * self.features)
         if self.modes > 1:
@@ -121,8 +146,7 @@ class GraphForecaster(nn.Module):
             edges = self._sample(logits, noise)
         heard = [nodes]
         if self.graph != "none":
-            messages = self.messages(jnp.concatenate([nodes, carry], axis=-1), edges)
-            heard.append(messages / max(self.neurons - 1, 1))
+            heard.append(self.messages(jnp.concatenate([nodes, carry], axis=-1), edges))
         heard = jnp.concatenate(heard, axis=-1)
         carry, values = self.cell(carry, heard)
         values = values if context.kept is None else values * context.kept
@@ -171,7 +195,7 @@ class RecurrentForecaster(nn.Module):
 
     def setup(self):
         self.embed = nn.Dense(self.hidden)
-        self.cell = nn.GRUCell(self.hidden)
+        self.cell = nn.GRUCell(self.hidden, recurrent_kernel_init=RECURRENT_INITIAL)
         self.before_read_out = nn.Dense(self.hidden)
         self.read_out = _read_out(2 * self.features * self.neurons)
         if self.modes > 1:

@@ -2,7 +2,15 @@
 
 import ml_collections
 
-GRAPH = {"kind": "graph", "drift": "adapted", "hidden": 16, "message_hidden": 8, "encoder_hidden": 8, "embedding": 6, "modes": 1}
+GRAPH = {
+    "kind": "graph",
+    "drift": "adapted",
+    "hidden": 16,
+    "message_hidden": 8,
+    "encoder_hidden": 8,
+    "embedding": 6,
+    "modes": 1,
+}
 RECURRENT = {"kind": "recurrent", "drift": "adapted", "hidden": 32, "modes": 1}
 
 
@@ -90,6 +98,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.noise = 0.2
     config.train.neuron_dropout = 0.0
     config.train.spread_weight = 0.05  # Of the likelihood beside the roll-out's error.
+    config.train.given = 0.0  # Probability that a step goes on from the true frame: it goes to given_end
+    config.train.given_end = 0.0
+    config.train.given_until = 1.0  # over this share of the updates (scheduled sampling).
     config.train.temperature = 0.5
     config.train.kl_weight = 0.01
     config.train.edge_prior = (0.8, 0.2)

@@ -100,6 +100,8 @@ def adapt_operators(
                 own += Products(past.T @ past, past.T @ (values[frames] - values[frames - 1]))
                 done = start
             operators.append(solve_products(prior + own.times(weight), ridge))
+        # A half of a worm may hold nothing of a stretch.
+        operators = operators or np.zeros((0, *prior.cross.shape))
         rest = np.arange(done, len(values))
         if len(rest):
             past = stack_past(values, rest, order)

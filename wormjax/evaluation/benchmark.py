@@ -28,7 +28,7 @@ def measure_matrix_products(size: int, repeats: int = 5) -> float:
     """Floating-point operations a second of a square matrix product: what the machine can do at best."""
     values = jax.random.normal(jax.random.key(0), (size, size))
     multiply = jax.jit(jnp.matmul)
-    return 2 * size**3 / _median_seconds(lambda: multiply(values, values), repeats)
+    return 2 * size**3 / median_seconds(lambda: multiply(values, values), repeats)
 
 
 def measure_training(name: str, config, runs: int, repeats: int) -> Measured:
@@ -76,7 +76,8 @@ def count_products(jaxpr) -> int:
     return total
 
 
-def _median_seconds(function, repeats) -> float:
+def median_seconds(function, repeats: int) -> float:
+    """The median time of a call that has been compiled, until its output is there."""
     jax.block_until_ready(function())
     seconds = []
     for _ in range(repeats):

@@ -6,7 +6,7 @@ after training and one made from a restored checkpoint are one and the same.
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -23,17 +23,20 @@ from wormjax.evaluation.protocols import Split
 from wormjax.features.dataset import Dataset
 from wormjax.features.starts import Starts, cut_past
 from wormjax.models.forecasters import GRAPHS, GraphForecaster, Held, MlpForecaster, RecurrentForecaster, predict
+from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
 from wormjax.training.forecasting import PER_RUN, ForecastData, ForecastRuns, Shape, forecasting
 from wormjax.training.loop import train_ensemble
-from wormjax.training.parallel import build_engine
+from wormjax.training.parallel import Engine, build_engine
 from wormjax.training.runs import build_runs
-from wormjax.training.step import build_recipe
+from wormjax.training.step import Recipe, build_recipe
 
 KINDS: dict[str, type[nn.Module]] = {
     "graph": GraphForecaster,
     "recurrent": RecurrentForecaster,
     "mlp": MlpForecaster,
+    "wang_graph": WangGraphForecaster,
+    "wang_mlp": WangMlpForecaster,
 }
 DRIFTS = ("adapted", "pooled", "none")
 GIVEN = ("parent", "name", "neurons", "features")  # Fields of a module that the data set.
@@ -41,11 +44,13 @@ LINEAR = "linear"  # The folder of what all baselines learn.
 STARTS_AT_ONCE = 256
 
 
-class Trained(NamedTuple):
-    """A network's parameters of one run, and the split that it was trained on."""
+class Training(NamedTuple):
+    """All that `train_ensemble` needs."""
 
-    variables: Any
-    split: int
+    recipe: Recipe
+    engine: Engine
+    runs: ForecastRuns
+    data: ForecastData
 
 
 def check_models(config):
@@ -104,17 +109,27 @@ def train_model(
     name: str, config, dataset: Dataset, splits, groups: Sequence[Group], fit, workdir, stop_after_chunks=None
 ):
     """Trains one network for every group, all runs in one compiled program."""
+    training = build_training(name, config, dataset, splits, groups, fit)
+    folder, seconds = model_folder(workdir, name), config.train.checkpoint_seconds
+    return train_ensemble(
+        training.engine, training.recipe, training.data, training.runs, folder, name, seconds, stop_after_chunks
+    )
+
+
+def build_training(name: str, config, dataset: Dataset, splits, groups: Sequence[Group], fit) -> Training:
+    """What one network's runs are, how they are trained, and by which compiled program."""
     runs, data = build_forecast_runs(name, config, dataset, splits, groups, fit)
     train, recipe = config.train, build_recipe(config.train)
     module = build_module(name, config, dataset)
     inferred = getattr(module, "graph", "none") in ("static", "dynamic")
     prior = tuple(train.edge_prior) or None
-    objective = forecasting(module, build_shape(config), dataset.arrays.features.shape[2:], prior if inferred else None)
+    scheduled = max(train.given, train.given_end) > 0
+    sizes = dataset.arrays.features.shape[2:]
+    objective = forecasting(module, build_shape(config), sizes, prior if inferred else None, scheduled)
     engine = build_engine(
         objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
     )
-    folder = model_folder(workdir, name)
-    return train_ensemble(engine, recipe, data, runs, folder, name, train.checkpoint_seconds, stop_after_chunks)
+    return Training(recipe, engine, runs, data)
 
 
 def build_forecast_runs(

@@ -164,7 +164,9 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
     }
     for order in linear.orders:
         products = [var.sum_products(stretches, order) for stretches in parts]
-        errors = {ridge: _cross_validate(starts, products, order, ridge, CHOSEN_ON) for ridge in linear.ridges}
+        errors = {
+            ridge: _cross_validate(starts, products, order, ridge, min(CHOSEN_ON, steps)) for ridge in linear.ridges
+        }
         ridge = _choose(errors, unit)
         operators = var.solve_products(sum(products[1:], products[0]), ridge)
         scale = _scale(_cross_validate(starts, products, order, ridge, steps))
@@ -187,9 +189,9 @@ def _fit_adapted(config, parts, starts, unit, train):
         return _measure(starts, forecast)
 
     candidates = [(weight, ridge) for weight in adaptation.weights for ridge in adaptation.ridges]
-    chosen = candidates[0]
+    chosen, chosen_on = candidates[0], min(CHOSEN_ON, steps)
     if len(candidates) > 1:  # Coarser blocks choose as well, and cost less.
-        chosen = _choose({candidate: measure(*candidate, 4 * block, CHOSEN_ON) for candidate in candidates}, unit)
+        chosen = _choose({candidate: measure(*candidate, 4 * block, chosen_on) for candidate in candidates}, unit)
     total = [var.sum_products(stretches, order) for stretches in train]
     gram, cross = sum(total[1:], total[0])
     scale = _scale(measure(*chosen, block, steps))
@@ -203,7 +205,7 @@ def _fit_adapted(config, parts, starts, unit, train):
 
 
 def _list_part_starts(config, stretches, steps):
-    """(stretch, frame, past, future, there) of the starts of one (part of a) worm."""
+    """(stretch, frame, past, future) of the starts of one (part of a) worm; no number behind a stretch's end."""
     past_frames = max(*config.linear.orders, config.linear.adaptation.order)
     first, every = max(config.forecast.first, past_frames), config.forecast.every
     rows = [(k, frame) for k, values in enumerate(stretches) for frame in range(first, len(values), every)]
@@ -242,9 +244,10 @@ def _sum_others(products, part):
 
 
 def _choose(errors: dict, unit):
-    """The candidate of the lowest error over `CHOSEN_ON` steps, each in units of persistence's."""
+    """The candidate of the lowest error over the first `CHOSEN_ON` steps there are, each in units of persistence's."""
     unit = unit[:CHOSEN_ON].mean(axis=1)
-    return min(errors, key=lambda candidate: (errors[candidate][:CHOSEN_ON].mean(axis=1) / unit).mean())
+    known = unit > 0  # No training stretch may reach the last steps.
+    return min(errors, key=lambda candidate: (errors[candidate][: len(unit)].mean(axis=1) / unit)[known].mean())
 
 
 def _scale(squares):

@@ -74,6 +74,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.learning_rate",
             "train.temperature",
             "train.temperature_end",
+            "train.given_until",
             "train.kl_weight_end",
             "data.trace_weight",
         ),

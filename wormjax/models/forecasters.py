@@ -290,6 +290,13 @@ class Held(NamedTuple):
     values: Float[Array, "window neuron feature"]
 
 
+class Given(NamedTuple):
+    """True frames that a roll-out goes on from in place of its own, where they are shown."""
+
+    frames: Float[Array, "window step neuron feature"]
+    shown: Bool[Array, "window step"]
+
+
 def predict(
     module: nn.Module,
     variables: Any,
@@ -299,6 +306,7 @@ def predict(
     noise: Noise | None = None,
     shown: InputNoise | None = None,
     held: Held | None = None,
+    given: Given | None = None,
 ) -> Forecast:
     """Rolls a forecaster out from the end of `past`.
 
@@ -311,6 +319,7 @@ def predict(
       steps: how many frames to predict.
       noise, shown: for training.
       held: neurons that are set by hand.
+      given: true frames to go on from (scheduled sampling).
     """
     windows, frames, neurons, features = past.shape
     order = (operators.shape[1] - 1) // (neurons * features)
@@ -337,8 +346,8 @@ def predict(
     mode_logits = module.apply(variables, carry, method="weigh_modes")
 
     def roll(mode):
-        def step(state, number):
-            carry, recent = state
+        def step(state, inputs):
+            (carry, recent), (number, true) = state, inputs
             drift, sight = look(recent, number, mode)
             carry, correction, log_scale, logits = module.apply(
                 variables, carry, context, sight, noise, method="advance"
@@ -346,9 +355,11 @@ def predict(
             nodes = recent[:, -1] + drift + correction
             if held is not None:
                 nodes = jnp.where(held.neurons[..., None], held.values, nodes)
-            return (carry, jnp.concatenate([recent[:, 1:], nodes[:, None]], axis=1)), (nodes, log_scale, logits)
+            following = nodes if true is None else jnp.where(true.shown[:, None, None], true.frames, nodes)
+            return (carry, jnp.concatenate([recent[:, 1:], following[:, None]], axis=1)), (nodes, log_scale, logits)
 
-        _, outputs = jax.lax.scan(step, (carry, recent), frames - order + jnp.arange(steps))
+        true = jax.tree.map(lambda x: x.swapaxes(0, 1), given)
+        _, outputs = jax.lax.scan(step, (carry, recent), (frames - order + jnp.arange(steps), true))
         return outputs
 
     choices = jnp.eye(modes) if modes > 1 else jnp.zeros((1, 0))

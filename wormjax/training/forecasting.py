@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from wormjax.features.dataset import WormArrays
-from wormjax.models.forecasters import Forecast, InputNoise, initialise, predict
-from wormjax.models.layers import Noise
+from wormjax.models.forecasters import Forecast, Given, InputNoise, initialise, predict
+from wormjax.models.layers import Noise, draw_keys
 from wormjax.models.sampling import kl_divergence
 from wormjax.training.objectives import INITIAL, Objective, cut_windows, draw_windows, run_key
 
@@ -30,6 +30,9 @@ PER_RUN = (
     "neuron_dropout",
     "spread_weight",
     "kl_weight",
+    "given",
+    "given_end",
+    "given_until",
 )
 
 
@@ -84,7 +87,11 @@ class Shape(NamedTuple):
 
 
 def forecasting(
-    module: nn.Module, shape: Shape, sizes: tuple[int, int], edge_prior: Sequence[float] | None = None
+    module: nn.Module,
+    shape: Shape,
+    sizes: tuple[int, int],
+    edge_prior: Sequence[float] | None = None,
+    scheduled: bool = False,
 ) -> Objective:
     """The objective of a forecaster of wormjax.models on windows of `shape.frames` frames.
 
@@ -93,18 +100,24 @@ def forecasting(
       shape: see `Shape`.
       sizes: numbers of neurons and features.
       edge_prior: probability of each edge type; with it, the graph pays `kl_weight` times its divergence, nats an edge.
+      scheduled: scheduled sampling: each step goes on from the true frame with a probability that goes from `given` to
+        `given_end` over the first `given_until` of training.
     """
 
     def start(run):
         key = jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
         return initialise(module, key, shape.burn_in, shape.order, *sizes)
 
-    def run_windows(variables, data, run, windows, noise, shown):
+    def run_windows(variables, data, run, windows, noise, shown, chance=None):
         frames = cut_windows(data.worms, windows, shape.frames).features
         blocks = (windows[:, 1] + shape.past) // shape.block
         operators = data.operators[run.operator_index[windows[:, 0]], blocks]
-        forecast = predict(module, variables, frames[:, : shape.past], operators, shape.roll_out, noise, shown)
-        return forecast, frames[:, shape.past :]
+        past, future = frames[:, : shape.past], frames[:, shape.past :]
+        given = None
+        if chance is not None:
+            draw = jax.vmap(lambda key: jax.random.bernoulli(key, chance, (shape.roll_out,)))
+            given = Given(future, draw(draw_keys(noise, 400)))
+        return predict(module, variables, past, operators, shape.roll_out, noise, shown, given=given), future
 
     def measure(forecast, future, run):
         """Per window: squared error in units of persistence's, and negative log-likelihood, nats a value."""
@@ -121,7 +134,11 @@ def forecasting(
         keys = jax.lax.dynamic_slice_in_dim(keys, shard.index * part, part)
         noise = Noise(keys, run.hyper["dropout"], run.hyper["temperature"])
         shown = InputNoise(run.hyper["offset"], run.hyper["noise"], run.hyper["neuron_dropout"])
-        forecast, future = run_windows(variables, data, run, windows, noise, shown)
+        chance = None
+        if scheduled:
+            share = jnp.minimum(progress / run.hyper["given_until"], 1.0)
+            chance = run.hyper["given"] + (run.hyper["given_end"] - run.hyper["given"]) * share
+        forecast, future = run_windows(variables, data, run, windows, noise, shown, chance)
         relative, nll, error = measure(forecast, future, run)
         value = relative.sum() + run.hyper["spread_weight"] * nll.sum()
         if forecast.edge_logits is not None and edge_prior is not None:

@@ -17,6 +17,7 @@ from wormjax.features.dataset import Dataset
 from wormjax.features.starts import Starts, cut_past
 
 PERSISTENCE, MEAN, ADAPTED = "persistence", "mean", "var_adapted"
+IN_SAMPLE = "var_in_sample"  # A bound: fitted to the very worm that is forecast, its future included.
 CHOSEN_ON = 16  # Steps whose errors, each in units of persistence's, choose a penalty.
 SMALLEST_SCALE = 1e-3  # Of a spread: nothing is ever certain.
 
@@ -32,7 +33,7 @@ class LinearForecast(NamedTuple):
 
 def list_baselines(config) -> list[str]:
     """The baselines that a config names: persistence and mean as they are, autoregressions by order."""
-    known = [PERSISTENCE, MEAN, *(f"var_{order}" for order in config.linear.orders), ADAPTED]
+    known = [PERSISTENCE, MEAN, *(f"var_{order}" for order in config.linear.orders), ADAPTED, IN_SAMPLE]
     unknown = [name for name in config.baselines if name not in known]
     if unknown:
         raise InputError(f"config field 'baselines': found {unknown[0]!r}, expected some of {', '.join(known)}")
@@ -63,16 +64,16 @@ def forecast_linear(
     name: str, config, fit: dict, split: int, dataset: Dataset, starts: Starts, steps: int
 ) -> LinearForecast:
     """A baseline's forecasts of `starts`, after training on the worms of one split (`fit` of `fit_linear`)."""
-    own = {field: values[split] for field, values in fit[name].items()}
+    own = {field: values[split] for field, values in fit[ADAPTED if name == IN_SAMPLE else name].items()}
     shape = dataset.arrays.features.shape[2:]
     if name == PERSISTENCE:
         mean = np.repeat(cut_past(dataset, starts, 1), steps, axis=1)
     elif name == MEAN:
         mean = np.broadcast_to(own["mean"].reshape(shape), (len(starts.frame), steps, *shape))
     else:
-        if name == ADAPTED:
-            order = config.linear.adaptation.order
-            operators = adapt_to_starts(config, own, dataset, starts)
+        if name in (ADAPTED, IN_SAMPLE):
+            order, fitted = config.linear.adaptation.order, adapt_to_starts if name == ADAPTED else fit_in_sample
+            operators = fitted(config, own, dataset, starts)
         else:
             order, operators = int(name.removeprefix("var_")), own["operators"][None]
         past = cut_past(dataset, starts, order).reshape(len(starts.frame), order, -1)
@@ -96,6 +97,14 @@ def adapt_to_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> Floa
             blocks = by_stretch[stretches.index(starts.stretch[start])]
             operators[start] = blocks[starts.frame[start] // adaptation.block]
     return np.stack(operators).astype(np.float32)
+
+
+def fit_in_sample(config, fit: dict, dataset: Dataset, starts: Starts) -> Float[np.ndarray, "start past channel"]:
+    """Each start's coefficients from all of its own worm, the future included: what linear dynamics leave unsaid."""
+    worms, order = gather_worms(dataset), config.linear.adaptation.order
+    numbers, place = np.unique(starts.worm, return_inverse=True)
+    fitted = [var.solve_products(var.sum_products(worms[worm], order), float(fit["ridge"])) for worm in numbers]
+    return np.stack(fitted)[place].astype(np.float32)
 
 
 def tabulate_operators(
@@ -150,6 +159,7 @@ def _adapt_training_worm(config, stretches, summed, weight, ridge) -> list[np.nd
 def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
     """What one split's training worms teach."""
     linear, steps = config.linear, config.forecast.steps
+    chosen_on = min(CHOSEN_ON, steps)
     parts = train if len(train) > 1 else list(var.halve_worm(train[0], linear.adaptation.block))
     everything = np.concatenate([values for stretches in train for values in stretches])
     mean = everything.mean(axis=0)
@@ -164,9 +174,7 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
     }
     for order in linear.orders:
         products = [var.sum_products(stretches, order) for stretches in parts]
-        errors = {
-            ridge: _cross_validate(starts, products, order, ridge, min(CHOSEN_ON, steps)) for ridge in linear.ridges
-        }
+        errors = {ridge: _cross_validate(starts, products, order, ridge, chosen_on) for ridge in linear.ridges}
         ridge = _choose(errors, unit)
         operators = var.solve_products(sum(products[1:], products[0]), ridge)
         scale = _scale(_cross_validate(starts, products, order, ridge, steps))
@@ -246,8 +254,8 @@ def _sum_others(products, part):
 def _choose(errors: dict, unit):
     """The candidate of the lowest error over the first `CHOSEN_ON` steps there are, each in units of persistence's."""
     unit = unit[:CHOSEN_ON].mean(axis=1)
-    known = unit > 0  # No training stretch may reach the last steps.
-    return min(errors, key=lambda candidate: (errors[candidate][: len(unit)].mean(axis=1) / unit)[known].mean())
+    known = np.flatnonzero(unit)  # No training stretch may reach the last steps.
+    return min(errors, key=lambda candidate: (errors[candidate][known].mean(axis=1) / unit[known]).sum())
 
 
 def _scale(squares):

@@ -100,13 +100,11 @@ def adapt_operators(
                 own += Products(past.T @ past, past.T @ (values[frames] - values[frames - 1]))
                 done = start
             operators.append(solve_products(prior + own.times(weight), ridge))
-        # A half of a worm may hold nothing of a stretch.
-        operators = operators or np.zeros((0, *prior.cross.shape))
         rest = np.arange(done, len(values))
         if len(rest):
             past = stack_past(values, rest, order)
             own += Products(past.T @ past, past.T @ (values[rest] - values[rest - 1]))
-        by_stretch.append(np.stack(operators))
+        by_stretch.append(np.array(operators).reshape(-1, *prior.cross.shape))  # A worm's half may lack a stretch.
     return by_stretch
 
 

@@ -77,7 +77,7 @@ def correlate_pairs(outputs, groups, neurons: int) -> tuple[dict[str, np.ndarray
 
 def correlate(one: Float[np.ndarray, "sender receiver"], other: Float[np.ndarray, "sender receiver"]) -> float:
     """Pearson's correlation of two graphs' edges; NaN where one of them is constant."""
-    first, second = graphs.matrix_to_edges(one), graphs.matrix_to_edges(other)
+    first, second = (graphs.matrix_to_edges(matrix).astype(np.float64) for matrix in (one, other))
     if first.std() < 1e-9 or second.std() < 1e-9:
         return float("nan")
     return float(np.corrcoef(first, second)[0, 1])

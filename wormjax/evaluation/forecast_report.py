@@ -20,7 +20,14 @@ from wormjax.features.starts import list_starts
 
 TWINS = {"nri_graph": "node_wise", "nri_dynamic": "node_wise", "nri_full": "node_wise", "nri_random": "node_wise"}
 DRAWN_STEPS = 16
-DRAWN_MODELS = ("nri_graph", "node_wise", "recurrent", "mlp", "nri_alone")  # In the figure of errors, of many.
+DRAWN_MODELS = (
+    "nri_graph",
+    "node_wise",
+    "recurrent",
+    "mlp",
+    "nri_pooled",
+    "nri_alone",
+)  # In the figure of errors, of many.
 DRAWN_SECONDS = 150.0
 DRAWN_NEURONS = ("AVAL", "RIML", "RID", "RMED", "VB02")  # Where they are there; else the first five.
 FOLLOWED_STEP = 8

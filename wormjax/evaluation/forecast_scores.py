@@ -43,8 +43,8 @@ def score_forecast(
     """
     scores, center = {}, spread.center
     for step in steps:
-        used = there[:, step - 1]
-        if step > center.shape[1] or not used.any():
+        used = there[:, step - 1] if step <= center.shape[1] else np.zeros(len(there), bool)
+        if not used.any():
             continue
         true = future[used, step - 1].astype(np.float64)
         error = true - center[used, step - 1]

@@ -17,7 +17,7 @@ from wormjax.features.dataset import Dataset
 from wormjax.features.starts import Starts, cut_past
 
 PERSISTENCE, MEAN, ADAPTED = "persistence", "mean", "var_adapted"
-IN_SAMPLE = "var_in_sample"  # A bound: fitted to the very worm that is forecast, its future included.
+KNOWN_WORM = "var_known_worm"  # A bound: adapted to all of the worm, but for the frames around each forecast.
 CHOSEN_ON = 16  # Steps whose errors, each in units of persistence's, choose a penalty.
 SMALLEST_SCALE = 1e-3  # Of a spread: nothing is ever certain.
 
@@ -33,7 +33,7 @@ class LinearForecast(NamedTuple):
 
 def list_baselines(config) -> list[str]:
     """The baselines that a config names: persistence and mean as they are, autoregressions by order."""
-    known = [PERSISTENCE, MEAN, *(f"var_{order}" for order in config.linear.orders), ADAPTED, IN_SAMPLE]
+    known = [PERSISTENCE, MEAN, *(f"var_{order}" for order in config.linear.orders), ADAPTED, KNOWN_WORM]
     unknown = [name for name in config.baselines if name not in known]
     if unknown:
         raise InputError(f"config field 'baselines': found {unknown[0]!r}, expected some of {', '.join(known)}")
@@ -64,16 +64,16 @@ def forecast_linear(
     name: str, config, fit: dict, split: int, dataset: Dataset, starts: Starts, steps: int
 ) -> LinearForecast:
     """A baseline's forecasts of `starts`, after training on the worms of one split (`fit` of `fit_linear`)."""
-    own = {field: values[split] for field, values in fit[ADAPTED if name == IN_SAMPLE else name].items()}
+    own = {field: values[split] for field, values in fit[ADAPTED if name == KNOWN_WORM else name].items()}
     shape = dataset.arrays.features.shape[2:]
     if name == PERSISTENCE:
         mean = np.repeat(cut_past(dataset, starts, 1), steps, axis=1)
     elif name == MEAN:
         mean = np.broadcast_to(own["mean"].reshape(shape), (len(starts.frame), steps, *shape))
     else:
-        if name in (ADAPTED, IN_SAMPLE):
-            order, fitted = config.linear.adaptation.order, adapt_to_starts if name == ADAPTED else fit_in_sample
-            operators = fitted(config, own, dataset, starts)
+        if name in (ADAPTED, KNOWN_WORM):
+            order, adapt = config.linear.adaptation.order, adapt_to_starts if name == ADAPTED else adapt_around_starts
+            operators = adapt(config, own, dataset, starts)
         else:
             order, operators = int(name.removeprefix("var_")), own["operators"][None]
         past = cut_past(dataset, starts, order).reshape(len(starts.frame), order, -1)
@@ -99,12 +99,23 @@ def adapt_to_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> Floa
     return np.stack(operators).astype(np.float32)
 
 
-def fit_in_sample(config, fit: dict, dataset: Dataset, starts: Starts) -> Float[np.ndarray, "start past channel"]:
-    """Each start's coefficients from all of its own worm, the future included: what linear dynamics leave unsaid."""
-    worms, order = gather_worms(dataset), config.linear.adaptation.order
-    numbers, place = np.unique(starts.worm, return_inverse=True)
-    fitted = [var.solve_products(var.sum_products(worms[worm], order), float(fit["ridge"])) for worm in numbers]
-    return np.stack(fitted)[place].astype(np.float32)
+def adapt_around_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> Float[np.ndarray, "start past channel"]:
+    """As `adapt_to_starts`, from the worm's frames before and behind each forecast: what knowing the worm is worth.
+
+    No frame that is forecast, none whose past holds one, and none within `order` frames before the start enters.
+    """
+    worms, order, steps = gather_worms(dataset), config.linear.adaptation.order, config.forecast.steps
+    prior = var.Products(fit["gram"], fit["cross"])
+    weight, ridge = float(fit["weight"]), float(fit["ridge"])
+    totals = {worm: var.sum_products(worms[worm], order) for worm in np.unique(starts.worm)}
+    operators = []
+    for worm, stretch, frame in zip(starts.worm, starts.stretch, starts.frame, strict=True):
+        values = worms[worm][dataset.stretches_of(int(worm)).index(stretch)]
+        # A product's past begins `order` frames before it: those of frame - order to frame + steps + order.
+        near = var.sum_products([values[max(frame - 2 * order, 0) : frame + steps + order]], order)
+        rest = totals[worm] + near.times(-1.0)
+        operators.append(var.solve_products(prior + rest.times(weight), ridge))
+    return np.stack(operators).astype(np.float32)
 
 
 def tabulate_operators(
@@ -162,14 +173,14 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
     chosen_on = min(CHOSEN_ON, steps)
     parts = train if len(train) > 1 else list(var.halve_worm(train[0], linear.adaptation.block))
     everything = np.concatenate([values for stretches in train for values in stretches])
-    mean = everything.mean(axis=0)
     starts = [_list_part_starts(config, stretches, steps) for stretches in parts]
     unit = _measure(starts, lambda part, past: np.repeat(past[:, -1:], steps, axis=1))
+    means = [_mean_of_others(parts, part) for part in range(len(parts))]
     fit = {
         PERSISTENCE: {"scale": _scale(unit)},
         MEAN: {
-            "mean": mean,
-            "scale": _scale(_measure(starts, lambda part, past: np.broadcast_to(mean, (len(past), steps, len(mean))))),
+            "mean": everything.mean(axis=0),
+            "scale": _scale(_measure(starts, lambda part, past: np.repeat(means[part][None, None], steps, axis=1))),
         },
     }
     for order in linear.orders:
@@ -249,6 +260,12 @@ def _cross_validate(starts, products, order, ridge, steps):
 def _sum_others(products, part):
     others = [values for k, values in enumerate(products) if k != part]
     return sum(others[1:], others[0])
+
+
+def _mean_of_others(parts, part):
+    return np.concatenate([values for k, stretches in enumerate(parts) if k != part for values in stretches]).mean(
+        axis=0
+    )
 
 
 def _choose(errors: dict, unit):

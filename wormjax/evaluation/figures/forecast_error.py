@@ -115,7 +115,7 @@ def _choose_styles(models: Sequence[str], baselines: Collection[str]) -> dict[st
     for model in models:
         if model in baselines:
             dashes = BASELINE_DASHES[grey % len(BASELINE_DASHES)]
-            styles[model] = {"color": GREYS[grey % len(GREYS)], "linestyle": dashes, "linewidth": 1.2, "zorder": 2.5}
+            styles[model] = {"color": GREYS[grey % len(GREYS)], "linestyle": dashes, "linewidth": 1.2, "zorder": 3.5}
             grey += 1
         else:
             styles[model] = {"color": MODEL_COLOURS[colour % len(MODEL_COLOURS)], "linewidth": 1.8, "zorder": 3}
@@ -145,7 +145,12 @@ def _draw_ratios(axes: Axes, errors, styles, reference: str):
     others = [model for model in errors if model != reference]
     axes.axhline(1, **styles[reference] | {"zorder": 2})
     ratios = {model: compare_by_worm(errors[model], errors[reference]) for model in others}
-    means = {model: _draw_model(axes, ratios[model], model, styles[model], len(others)) for model in others}
+    # A baseline far off the reference has a band that hides the models'.
+    banded = {model: "linestyle" not in styles[model] for model in others}
+    means = {
+        model: _draw_model(axes, ratios[model], model, styles[model], sum(banded.values()), banded[model])
+        for model in others
+    }
     drawn = np.concatenate([[1.0], *means.values()])
     drawn = drawn[np.isfinite(drawn)]
     low, high = drawn.min(), min(drawn.max(), LARGEST_RATIO)
@@ -163,7 +168,7 @@ def _count_worms(what: str, worms: int) -> str:
     return f"{what} of {worms} worms, 95 % band" if worms > 1 else "one worm: no band"
 
 
-def _draw_model(axes: Axes, values: np.ndarray, model: str, style: dict, models: int) -> np.ndarray:
+def _draw_model(axes: Axes, values: np.ndarray, model: str, style: dict, models: int, band=True) -> np.ndarray:
     """Draws the mean by step over the steps that have one, and its band, the paler the more models there are."""
     mean, low, high = average_by_step(values)
     steps = np.arange(1, len(mean) + 1)
@@ -174,7 +179,7 @@ def _draw_model(axes: Axes, values: np.ndarray, model: str, style: dict, models:
         mark = {"marker": "o", "markersize": 4, "markevery": sparse.tolist()} if sparse.any() else {}
         axes.plot(steps[known], mean[known], label=model, **style, **mark)
     banded = np.isfinite(low)
-    if banded.any():
+    if band and banded.any():
         faint = 0.18 * min(1.0, 4 / models)
         edge = {"color": style["color"], "alpha": faint, "linewidth": 0, "zorder": style["zorder"] - 2}
         axes.fill_between(steps[banded], low[banded], high[banded], label=f"_{model}", **edge)

@@ -12,7 +12,7 @@ from wormjax.evaluation.results import Row
 
 WORMS = ("a", "b", "c")
 BASELINES = ("persistence", "mean", "var_1", "var_8", "var_adapted")
-TWINS = {"nri_graph": "recurrent"}
+TWINS = {"nri_graph": ("recurrent",)}
 
 
 def make_rows(model, values, metric="mse@8", trained=True, count=2):
@@ -114,10 +114,10 @@ def test_best_var_is_chosen_at_each_step(tmp_path):
 
 
 def test_adapted_var_and_twins(tmp_path):
-    text = write(tmp_path, twins=TWINS | {"nri_mixture": "recurrent"})
+    text = write(tmp_path, twins=TWINS | {"nri_mixture": ("recurrent",)})
     adapted = read_table(text, "### Against var\\_adapted")
     assert adapted["nri\\_graph"] == ["", percents(np.array([0.01, 0.01, 0.04]), 0.2)]
-    twins = read_table(text, "### Against the structure-agnostic twin")
+    twins = read_table(text, "### Against the structure-agnostic twins")
     assert [*twins] == ["model", "---", "nri\\_graph against recurrent"]
     assert twins["nri\\_graph against recurrent"] == ["", percents(np.array([-0.01, -0.01, -0.01]), 0.69 / 3)]
     assert "structure-agnostic" not in write(tmp_path)

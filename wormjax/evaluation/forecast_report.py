@@ -18,7 +18,12 @@ from wormjax.evaluation.results import Row, write_rows
 from wormjax.features.dataset import Dataset
 from wormjax.features.starts import list_starts
 
-TWINS = {"nri_graph": "node_wise", "nri_dynamic": "node_wise", "nri_full": "node_wise", "nri_random": "node_wise"}
+TWINS = {  # Model → models of its size that know no graph; the first is itself without messages.
+    "nri_graph": ("node_wise", "recurrent", "mlp"),
+    **dict.fromkeys(("nri_dynamic", "nri_full", "nri_random", "nri_mixture"), ("node_wise",)),
+    "nri_pooled": ("recurrent_pooled",),
+    "wang_graph": ("wang_mlp",),
+}
 DRAWN_STEPS = 16
 DRAWN_MODELS = (
     "nri_graph",
@@ -42,8 +47,7 @@ def write_report(config, materials, splits, groups, fit, rows: list[Row], output
     write_rows(workdir / "results.csv", rows)
     dataset = materials.test_dataset
     published = find_published_forecasts(materials.dataset.study, dataset.study, config.data.scaling)
-    twins = {model: twin for model, twin in TWINS.items() if {model, twin} <= set(config.models)}
-    write_forecast_summary(workdir / "summary.md", rows, config.baselines, str(config), published, twins)
+    write_forecast_summary(workdir / "summary.md", rows, config.baselines, str(config), published, TWINS)
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
     draw_errors(config, dataset, rows, published, folder)

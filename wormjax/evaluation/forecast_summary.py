@@ -62,7 +62,7 @@ def write_forecast_summary(
     baseline_models: Collection[str],
     config_text: str | None = None,
     published: Sequence[PublishedResult] = (),
-    twins: Mapping[str, str] | None = None,
+    twins: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Writes the summary as Markdown, whole or not at all.
 
@@ -74,7 +74,7 @@ def write_forecast_summary(
       config_text: the config that made the rows, printed at the end.
       published: others' errors, put into the table of their metric and marked (`find_published_forecasts`): of the
         number of training worms that they have or, where no table has it, of the largest.
-      twins: model → its structure-agnostic twin; the first pair is the one looked at by motor state and neuron.
+      twins: model → its structure-agnostic twins; the first pair is the one looked at by motor state and neuron.
     """
     tables, others = collect_tables(rows, baseline_models)
     parts = ["# Results", "", EXPLANATION]
@@ -156,7 +156,7 @@ def _tabulate_kind(table: Table, kind: str, baseline_models, published: Sequence
     return [*lines, "", NOTE] if published else lines
 
 
-def _tabulate_comparisons(table: Table, baseline_models: Collection[str], twins: Mapping[str, str]) -> list[str]:
+def _tabulate_comparisons(table: Table, baseline_models: Collection[str], twins: Mapping[str, Sequence[str]]) -> list[str]:
     """Relative differences of mean squared error: to the best ridge VAR, to the adapted VAR, and to the twins."""
     steps = _list_steps(table, "mse")
     by_step = [table.rows[Metric("mse", step, None)] for step in steps]
@@ -180,9 +180,9 @@ def _tabulate_comparisons(table: Table, baseline_models: Collection[str], twins:
         lines += ["", f"### Against {_escape(ADAPTED)}", "", *head]
         adapted = [ADAPTED] * len(steps)
         lines += [_join([_escape(model), *_compare(by_step, [model] * len(steps), adapted)]) for model in ours]
-    pairs = [(model, twin) for model, twin in twins.items() if model in models and twin in models]
+    pairs = [(model, twin) for model, others in twins.items() for twin in others if {model, twin} <= {*models}]
     if pairs:
-        lines += ["", "### Against the structure-agnostic twin", "", *head]
+        lines += ["", "### Against the structure-agnostic twins", "", *head]
     for model, twin in pairs:
         texts = _compare(by_step, [model] * len(steps), [twin] * len(steps))
         lines.append(_join([f"{_escape(model)} against {_mark(twin, baseline_models)}", *texts]))
@@ -197,7 +197,7 @@ def _compare(by_step: Sequence[Mapping[str, list[Row]]], models: Sequence[str], 
     ]
 
 
-def _tabulate_parts(table: Table, baseline_models: Collection[str], twins: Mapping[str, str]) -> list[str]:
+def _tabulate_parts(table: Table, baseline_models: Collection[str], twins: Mapping[str, Sequence[str]]) -> list[str]:
     """Mean squared error by motor state at the start, and by neuron: the first pair of twins beside the VARs."""
     metrics = [metric for metric in table.rows if metric.kind == "mse" and metric.part and metric.step in WHERE_STEPS]
     columns = _choose_columns(table, metrics, baseline_models, twins)
@@ -226,7 +226,7 @@ def _choose_columns(table: Table, metrics: Sequence[Metric], baseline_models, tw
     for step in sorted({metric.step for metric in metrics}):
         best = find_best_var(table.rows.get(Metric("mse", step, None), {}))
         scored = list_models(table, [metric for metric in metrics if metric.step == step], baseline_models)
-        columns += [(step, model) for model in _unique([first, twins.get(first), ADAPTED, best]) if model in scored]
+        columns += [(step, model) for model in _unique([first, *twins.get(first, ())[:1], ADAPTED, best]) if model in scored]
     return columns
 
 

@@ -64,7 +64,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.linear.adaptation.block = 16  # Frames between two estimates.
 
     config.baselines = ("persistence", "mean", "var_1", "var_2", "var_4", "var_8", "var_16", "var_adapted")
-    # And var_known_worm, a bound: adapted to all of the worm, its future included, but for the frames around a forecast.
+    # And var_known_worm, a bound: adapted to all of the worm but the frames around each forecast, the future too.
     config.models = ("nri_graph", "node_wise", "recurrent")
     config.model = ml_collections.ConfigDict()  # Any name → a kind of network and its sizes.
     config.model.nri_graph = ml_collections.ConfigDict({**GRAPH, "graph": "static"})

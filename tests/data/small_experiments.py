@@ -73,6 +73,7 @@ def small_dataset(frames: Sequence[Sequence[int]] = FRAMES, neurons: int = 4, se
     return Dataset(
         arrays=WormArrays(features, states, valid),
         scored_states=states.copy(),
+        scored=valid.copy(),
         times=np.cumsum(valid, axis=1) / 3.0,
         stretch_worm=np.array([worm for worm, _ in lengths], np.int32),
         worms=tuple(f"worm {worm}" for worm in range(len(frames))),
@@ -94,9 +95,9 @@ def replace_worm(dataset: Dataset, worm: int, features: float, state: int = UNSC
 
 
 def replace_arrays(dataset: Dataset, arrays: WormArrays) -> Dataset:
-    """The dataset with other arrays."""
+    """The dataset with other arrays, all of whose valid frames may be scored."""
     fields = {name: getattr(dataset, name) for name in Dataset.__dataclass_fields__}
-    return Dataset(**fields | {"arrays": arrays, "scored_states": arrays.states.copy()})
+    return Dataset(**fields | {"arrays": arrays, "scored_states": arrays.states.copy(), "scored": arrays.valid.copy()})
 
 
 def make_worms(

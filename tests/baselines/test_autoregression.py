@@ -67,14 +67,6 @@ def test_products_are_those_of_each_stretchs_rows():
     assert across.gram[-1, -1] == 71 - ORDER
 
 
-def test_a_span_is_a_stretch_of_its_own():
-    stretches = [simulate(60, 1), simulate(50, 2)]
-    spans = [(10, 35), (0, 20)]
-    cut = [values[first:end] for values, (first, end) in zip(stretches, spans, strict=True)]
-    for found, expected in zip(var.sum_products(stretches, 3, spans), var.sum_products(cut, 3), strict=True):
-        np.testing.assert_allclose(found, expected)
-
-
 def test_adapted_coefficients_are_those_of_a_plain_refit():
     prior_worm, stretches = simulate(90, 1), [simulate(50, 2), simulate(1, 3), simulate(37, 4), simulate(16, 5)]
     prior = var.sum_products([prior_worm], ORDER)

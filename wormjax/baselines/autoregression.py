@@ -39,16 +39,12 @@ def stack_past(
     return np.concatenate([*columns, np.ones((len(frames), 1))], axis=1)
 
 
-def sum_products(stretches: Stretches, order: int, spans: Sequence[tuple[int, int]] | None = None) -> Products:
-    """Products over all frames that have `order` frames before them; of `spans` (first, end) of each stretch alone.
-
-    A span's past lies in the span, too.
-    """
+def sum_products(stretches: Stretches, order: int) -> Products:
+    """Products over all frames that have `order` frames of their stretch before them."""
     channels = stretches[0].shape[1]
     total = empty_products(channels, order)
-    for number, values in enumerate(stretches):
-        first, end = (0, len(values)) if spans is None else spans[number]
-        frames = np.arange(first + order, end)
+    for values in stretches:
+        frames = np.arange(order, len(values))
         if len(frames):
             past = stack_past(values, frames, order)
             total += Products(past.T @ past, past.T @ (values[frames] - values[frames - 1]))

@@ -106,7 +106,7 @@ def run_models(
     tested = [np.isin(starts.worm, group.split.test) for group in groups]
     jobs = [(name, k) for name in config.models for k in range(len(groups))]
     jobs += [(name, k) for name in config.baselines for k in range(len(splits))]
-    compiled, best = {}, {}
+    compiled, best, operators = {}, {}, {}
     for name, number in tqdm(jobs, desc="forecasts", unit="run"):
         own, split = starts.of(tested[number]), number % len(splits)
         if not len(own.frame):
@@ -119,7 +119,11 @@ def run_models(
             compiled = {name: forecasting.build_forecaster(name, config, dataset)}
             best = restore_best(model_folder(workdir, name))
         variables = jax.tree.map(lambda x, number=number: x[number], best)
-        results = forecasting.forecast_starts(compiled[name], name, config, fit, split, variables, dataset, own)
+        drift = (config.model[name].drift, split)  # The same for all models and seeds.
+        if drift not in operators:
+            operators[drift] = forecasting.find_operators(config, name, fit, split, dataset, own)
+        arguments = name, config, fit, split, variables, dataset, own, operators[drift]
+        results = forecasting.forecast_starts(compiled[name], *arguments)
         yield Output(name, number, own, *results)
 
 

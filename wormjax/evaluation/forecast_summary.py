@@ -156,7 +156,9 @@ def _tabulate_kind(table: Table, kind: str, baseline_models, published: Sequence
     return [*lines, "", NOTE] if published else lines
 
 
-def _tabulate_comparisons(table: Table, baseline_models: Collection[str], twins: Mapping[str, Sequence[str]]) -> list[str]:
+def _tabulate_comparisons(
+    table: Table, baseline_models: Collection[str], twins: Mapping[str, Sequence[str]]
+) -> list[str]:
     """Relative differences of mean squared error: to the best ridge VAR, to the adapted VAR, and to the twins."""
     steps = _list_steps(table, "mse")
     by_step = [table.rows[Metric("mse", step, None)] for step in steps]
@@ -226,7 +228,9 @@ def _choose_columns(table: Table, metrics: Sequence[Metric], baseline_models, tw
     for step in sorted({metric.step for metric in metrics}):
         best = find_best_var(table.rows.get(Metric("mse", step, None), {}))
         scored = list_models(table, [metric for metric in metrics if metric.step == step], baseline_models)
-        columns += [(step, model) for model in _unique([first, *twins.get(first, ())[:1], ADAPTED, best]) if model in scored]
+        columns += [
+            (step, model) for model in _unique([first, *twins.get(first, ())[:1], ADAPTED, best]) if model in scored
+        ]
     return columns
 
 

@@ -209,11 +209,20 @@ def build_forecaster(name: str, config, dataset: Dataset):
 
 
 def forecast_starts(
-    forecast, name: str, config, fit: dict, split: int, variables: Mapping, dataset: Dataset, starts: Starts
+    forecast,
+    name: str,
+    config,
+    fit: dict,
+    split: int,
+    variables: Mapping,
+    dataset: Dataset,
+    starts: Starts,
+    operators: Float[np.ndarray, "start past channel"] | None = None,
 ) -> tuple[Spread, Float[np.ndarray, "start edge type"] | None]:
-    """One run's forecasts (`build_forecaster`) of `starts`, and the graph of each."""
+    """One run's forecasts (`build_forecaster`) of `starts`, and the graph of each; `operators` if they are known."""
     past = cut_past(dataset, starts, build_shape(config).past)
-    operators = find_operators(config, name, fit, split, dataset, starts)
+    if operators is None:
+        operators = find_operators(config, name, fit, split, dataset, starts)
     mean, log_scale, weights, edges = forecast(variables, jnp.asarray(past), jnp.asarray(operators))
     scale = base_scale(config, name, fit, split, dataset)[: config.forecast.steps] * np.exp(log_scale)
     return Spread(np.asarray(mean), scale, np.asarray(weights)), None if edges is None else np.asarray(edges)

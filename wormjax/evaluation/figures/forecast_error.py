@@ -5,7 +5,7 @@ how hard they are to forecast, so that models are compared by the ratio of their
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -40,7 +40,7 @@ def plot_forecast_error(
 ) -> Figure:
     """Draws the mean error over worms by step, and beside it the ratio to a reference, paired by worm.
 
-    Bands are 95 % intervals over the worms that were scored at a step; of one worm there is none.
+    Bands are 95 % intervals over the worms that were scored at a step; of one worm there is none, of baselines neither.
 
     Args:
       errors: model → its error on each test worm at steps 1, 2, ... (averaged over subsets and seeds); NaN where not
@@ -124,7 +124,11 @@ def _choose_styles(models: Sequence[str], baselines: Collection[str]) -> dict[st
 
 
 def _draw_errors(axes: Axes, errors, styles, published, metric: str, last: int):
-    means = {model: _draw_model(axes, values, model, styles[model], len(errors)) for model, values in errors.items()}
+    banded = _choose_banded(errors, styles)
+    means = {
+        model: _draw_model(axes, values, model, styles[model], sum(banded.values()), banded[model])
+        for model, values in errors.items()
+    }
     axes.set_yscale("log", nonpositive="clip")
     results = _draw_published(axes, published, metric, last)
     drawn = np.concatenate([*means.values(), results])
@@ -145,8 +149,7 @@ def _draw_ratios(axes: Axes, errors, styles, reference: str):
     others = [model for model in errors if model != reference]
     axes.axhline(1, **styles[reference] | {"zorder": 2})
     ratios = {model: compare_by_worm(errors[model], errors[reference]) for model in others}
-    # A baseline far off the reference has a band that hides the models'.
-    banded = {model: "linestyle" not in styles[model] for model in others}
+    banded = _choose_banded(others, styles)
     means = {
         model: _draw_model(axes, ratios[model], model, styles[model], sum(banded.values()), banded[model])
         for model in others
@@ -162,6 +165,12 @@ def _draw_ratios(axes: Axes, errors, styles, reference: str):
     axes.set_ylabel(f"error, % of {reference}'s")
     axes.set_title(_count_worms("ratio in each worm: mean", worms), fontweight="bold")
     _label_ends(axes, means | {reference: np.ones_like(errors[reference][0])}, styles)
+
+
+def _choose_banded(models: Iterable[str], styles) -> dict[str, bool]:
+    """Which models have a band: baselines (dashed) have none where there are others, whose bands theirs would hide."""
+    dashed = {model: "linestyle" in styles[model] for model in models}
+    return {model: not dash or all(dashed.values()) for model, dash in dashed.items()}
 
 
 def _count_worms(what: str, worms: int) -> str:

@@ -3,7 +3,7 @@
 import pytest
 from small_experiments import small_config
 
-from configs import generalize, nri_springs
+from configs import forecast, generalize, nri_springs
 from wormjax.command_line import list_fields
 from wormjax.errors import InputError
 from wormjax.evaluation.settings import RULES, check_settings
@@ -46,6 +46,7 @@ def test_a_value_that_cannot_be_names_field_and_expectation(field, value, expect
 
 
 def test_every_rule_is_of_fields_that_a_config_has():
-    known = {*list_fields(generalize.get_config()), *list_fields(nri_springs.get_config())}
+    configs = (generalize.get_config(), nri_springs.get_config(), forecast.get_config())
+    known = {field for config in configs for field in list_fields(config)}
     for _, fields in RULES.values():
         assert set(fields) <= known

@@ -53,6 +53,7 @@ def forecast(config, workdir: str | os.PathLike) -> list[Row]:
     dataset, splits = materials.dataset, list(materials.splits)
     groups = list_groups(config, splits)
     list_starts(materials.test_dataset, config.forecast.first, config.forecast.every)
+    forecasting.check_training(config, dataset, splits, groups)
     claim_workdir(workdir, config, describe_materials(materials))
     fit = forecasting.fit_baselines(config, dataset, splits, workdir)
     for name in config.models:

@@ -58,11 +58,14 @@ def write_report(config, materials, splits, groups, fit, rows: list[Row], output
 
 
 def draw_errors(config, dataset: Dataset, rows: Sequence[Row], published, folder: Path):
-    """Error by step after training on the most worms; the reference is the ridge VAR that is best at the last step."""
+    """Error by step after training on the most worms; the reference is the best ridge VAR at the last step drawn."""
     errors = collect_errors(rows, "mse")
+    if not errors:  # No step is scored that would be drawn.
+        return
+    final = max(step for step in config.forecast.scored if step <= DRAWN_STEPS)
     shown = [name for name in errors if name in config.baselines or name in DRAWN_MODELS or len(errors) < 12]
     vars_ = [name for name in errors if RIDGE_VAR.fullmatch(name)]
-    last = {name: np.nanmean(errors[name], axis=0)[-1] for name in vars_}
+    last = {name: np.nanmean(errors[name][:, final - 1]) for name in vars_}
     best = min(last, key=last.get) if last else None
     # Of the ridge VARs the best alone is drawn; all of them are in the table.
     errors = {name: errors[name] for name in shown if name not in vars_ or name == best}

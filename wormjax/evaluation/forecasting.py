@@ -28,7 +28,7 @@ from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_
 from wormjax.training.forecasting import PER_RUN, ForecastData, ForecastRuns, Shape, forecasting
 from wormjax.training.loop import train_ensemble
 from wormjax.training.parallel import Engine, build_engine
-from wormjax.training.runs import build_runs
+from wormjax.training.runs import Runs, build_runs
 from wormjax.training.step import Recipe, build_recipe
 
 KINDS: dict[str, type[nn.Module]] = {
@@ -60,16 +60,7 @@ def check_models(config):
         if name not in config.model:
             known = ", ".join(config.model)
             raise InputError(f"config field 'models': found {name!r}, expected some of {known} (sections of 'model')")
-        sizes = config.model[name]
-        for field, choices in (("kind", tuple(KINDS)), ("drift", DRIFTS), ("graph", GRAPHS)):
-            if field in sizes and sizes[field] not in choices:
-                expected = f"expected one of {', '.join(choices)}"
-                raise InputError(f"config field 'model.{name}.{field}': found {sizes[field]!r}, {expected}")
-        known = set(KINDS[sizes.kind].__dataclass_fields__) - set(GIVEN) | {"kind", "drift"}
-        unknown = sorted(set(sizes) - known)
-        if unknown:
-            found = f"found {', '.join(unknown)}"
-            raise InputError(f"config field 'model.{name}': {found}, expected some of {', '.join(sorted(known))}")
+        _check_sizes(name, config.model[name], tuple(config.train.edge_prior))
     if not (*config.models, *config.baselines):
         raise InputError("config field 'models': found none, and no baselines either, expected at least one")
     shape, first = build_shape(config), config.forecast.first
@@ -78,6 +69,13 @@ def check_models(config):
         raise InputError(
             f"config field 'forecast.first': found {first}, expected {longest} or more, the past of a start"
         )
+
+
+def check_training(config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group]):
+    """Raises InputError where the worms are too short for a training window, or for a start in a baseline's fit."""
+    if config.models:
+        _tabulate_runs(config, dataset, groups)
+    linear.check_starts(config, linear.gather_worms(dataset), splits)
 
 
 def build_shape(config) -> Shape:
@@ -136,17 +134,7 @@ def build_forecast_runs(
     name: str, config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fit: dict
 ) -> tuple[ForecastRuns, ForecastData]:
     """One run a group, and what all of them read."""
-    shape, train = build_shape(config), config.train
-    windows = train.copy_and_resolve_references().unlock()
-    windows.window_frames = shape.frames
-    runs = build_runs(
-        dataset,
-        train_worms=[group.split.train for group in groups],
-        seeds=[group.seed for group in groups],
-        members=[number_run(dataset, group.split, 0) for group in groups],
-        labels=split_by_seed(config, dataset),
-        train=windows,
-    )
+    shape, train, runs = build_shape(config), config.train, _tabulate_runs(config, dataset, groups)
     drift = config.model[name].drift
     worms = linear.gather_worms(dataset)
     with threadpool_limits(1):
@@ -234,6 +222,44 @@ def forecast_baseline(name: str, config, fit: dict, split: int, dataset: Dataset
         forecast = linear.forecast_linear(name, config, fit, split, dataset, starts, config.forecast.steps)
     mean = forecast.mean[:, None]
     return Spread(mean, np.broadcast_to(forecast.scale, mean.shape), np.ones((len(mean), 1)))
+
+
+def _check_sizes(name: str, sizes, edge_prior: tuple[float, ...]):
+    """Raises InputError for a section of `model` that is not a network's."""
+    for field, choices in (("kind", tuple(KINDS)), ("drift", DRIFTS), ("graph", GRAPHS)):
+        value = sizes.get(field, choices[0] if field == "graph" else None)
+        if value not in choices:
+            found = f"found {value!r}" if field in sizes else "found none"
+            raise InputError(f"config field 'model.{name}.{field}': {found}, expected one of {', '.join(choices)}")
+    known = set(KINDS[sizes.kind].__dataclass_fields__) - set(GIVEN) | {"kind", "drift"}
+    unknown = sorted(set(sizes) - known)
+    if unknown:
+        found = f"found {', '.join(unknown)}"
+        raise InputError(f"config field 'model.{name}': {found}, expected some of {', '.join(sorted(known))}")
+    for field, value in sizes.items():
+        least = 2 if field == "edge_types" else 1
+        if type(value) is int and value < least:
+            raise InputError(f"config field 'model.{name}.{field}': found {value}, expected {least} or more")
+    types = sizes.get("edge_types", GraphForecaster.edge_types)
+    inferred = sizes.kind == "graph" and sizes.get("graph", GraphForecaster.graph) in ("static", "dynamic")
+    if inferred and edge_prior and (len(edge_prior) != types or min(edge_prior) <= 0):
+        expected = f"expected a probability above 0 of each of the {types} edge types of {name}"
+        raise InputError(f"config field 'train.edge_prior': found {edge_prior}, {expected}")
+
+
+def _tabulate_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
+    """Each group's windows, which are as long as a forecast's past and the roll-out together."""
+    train = config.train.copy_and_resolve_references().unlock()
+    train.window_frames = build_shape(config).frames
+    return build_runs(
+        dataset,
+        train_worms=[group.split.train for group in groups],
+        seeds=[group.seed for group in groups],
+        members=[number_run(dataset, group.split, 0) for group in groups],
+        labels=split_by_seed(config, dataset),
+        train=train,
+        length_field="linear.adaptation.order + train.burn_in + train.roll_out",
+    )
 
 
 def _persistence_error(worms: linear.Worms, split: Split, steps: int) -> Float[np.ndarray, " step"]:

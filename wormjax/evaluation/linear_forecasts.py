@@ -60,6 +60,13 @@ def fit_linear(config, worms: Worms, splits: Sequence[Split]) -> dict[str, dict[
     return {name: {field: np.stack([fit[name][field] for fit in fits]) for field in fits[0][name]} for name in fits[0]}
 
 
+def check_starts(config, worms: Worms, splits: Sequence[Split]):
+    """Raises InputError where a split's training worm, or a half of a lone one, is too short for a start."""
+    for split in splits:
+        for part in _list_parts(config, [worms[worm] for worm in split.train]):
+            _list_part_starts(config, part, config.forecast.steps)
+
+
 def forecast_linear(
     name: str, config, fit: dict, split: int, dataset: Dataset, starts: Starts, steps: int
 ) -> LinearForecast:
@@ -171,7 +178,7 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
     """What one split's training worms teach."""
     linear, steps = config.linear, config.forecast.steps
     chosen_on = min(CHOSEN_ON, steps)
-    parts = train if len(train) > 1 else list(var.halve_worm(train[0], linear.adaptation.block))
+    parts = _list_parts(config, train)
     everything = np.concatenate([values for stretches in train for values in stretches])
     starts = [_list_part_starts(config, stretches, steps) for stretches in parts]
     unit = _measure(starts, lambda part, past: np.repeat(past[:, -1:], steps, axis=1))
@@ -221,6 +228,11 @@ def _fit_adapted(config, parts, starts, unit, train):
         "ridge": np.float64(chosen[1]),
         "scale": scale,
     }
+
+
+def _list_parts(config, train: Worms) -> Worms:
+    """What forecasts each other: the training worms, or the halves of a lone one."""
+    return train if len(train) > 1 else list(var.halve_worm(train[0], config.linear.adaptation.block))
 
 
 def _list_part_starts(config, stretches, steps):

@@ -77,6 +77,7 @@ def build_runs(
     members: Sequence[int],
     labels: Mapping[int, Int[np.ndarray, "stretch frame"]],
     train,
+    length_field: str = "train.window_frames",
 ) -> Runs:
     """One run per entry of `train_worms`, `seeds` and `members`, which are of one length.
 
@@ -87,6 +88,7 @@ def build_runs(
       members: each run's number among the runs of its seed; tells their random numbers apart.
       labels: seed → the labels of `split_stretches`.
       train: the config's `train` section.
+      length_field: what an error calls `train.window_frames`, where the config has no such field.
     """
     tables, weights = [], []
     for worms, seed in zip(train_worms, seeds, strict=True):
@@ -97,7 +99,8 @@ def build_runs(
             table = np.concatenate(windows)
             table[:, 0] = stretches[table[:, 0]]
             splits[split] = table
-        _check_windows(dataset, worms, splits, train.window_frames, (labels[seed] == VALIDATION).any())
+        validated = (labels[seed] == VALIDATION).any()
+        _check_windows(dataset, worms, splits, train.window_frames, validated, length_field)
         tables.append((splits[TRAINING], splits[VALIDATION]))
         weights.append(_class_weights(dataset, labels[seed], stretches))
     training, training_count = _stack_tables([pair[0] for pair in tables])
@@ -115,7 +118,7 @@ def build_runs(
     )
 
 
-def _check_windows(dataset, worms, splits, length, expected):
+def _check_windows(dataset, worms, splits, length, expected, field):
     for split, name in ((TRAINING, "training"), (VALIDATION, "validation")):
         if split == VALIDATION and not expected:
             continue
@@ -123,7 +126,7 @@ def _check_windows(dataset, worms, splits, length, expected):
             frames = {dataset.worms[w]: int(dataset.arrays.valid[dataset.stretches_of(w)].sum()) for w in worms}
             found = ", ".join(f"{worm} of {count} frames" for worm, count in frames.items())
             raise InputError(
-                f"config field 'train.window_frames': found {length}, which leaves no {name} window in {found}; "
+                f"config field {field!r}: found {length}, which leaves no {name} window in {found}; "
                 "expected one that fits into 'split.block' and the recordings"
             )
 

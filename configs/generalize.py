@@ -38,6 +38,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.decode = ml_collections.ConfigDict()
     config.decode.whole = False  # Decode a recording at once, not in windows as long as those of training.
+    config.decode.own_statistics = False  # Batch norm by the worm's own statistics (wang_mlp, wang_graph; whole worms).
     config.decode.state_durations = False  # Smooth by how long the training worms' states lasted (every row).
 
     config.linear = ml_collections.ConfigDict()  # The linear baselines.

@@ -109,3 +109,27 @@ def test_probabilities_sum_to_one_wherever_there_is_a_frame():
     probabilities = predict_stretches(module, initialise(module, arrays), arrays, 17).probabilities
     assert np.isfinite(probabilities).all()
     np.testing.assert_allclose(probabilities[:, arrays.valid].sum(axis=-1), 1.0, atol=1e-5)
+
+
+class Normalised(nn.Module):
+    """A model whose features are batch normalised first, by the statistics of valid frames."""
+
+    @nn.compact
+    def __call__(self, features, valid, noise=None):
+        values = features.reshape(*features.shape[:2], -1)
+        mask = jnp.broadcast_to(valid[..., None], values.shape)
+        return Decoding(nn.Dense(4)(nn.BatchNorm(use_running_average=noise is None)(values, mask=mask)))
+
+
+def test_by_its_own_statistics_a_worm_of_other_gains_and_offsets_is_decoded_alike():
+    arrays = small_dataset(((150,), (61,))).arrays
+    module = Normalised()
+    variables = initialise(module, arrays)
+    scaled = arrays._replace(features=3.0 * arrays.features + 2.0)
+    own, other = (predict_stretches(module, variables, worms, 0, True).probabilities for worms in (arrays, scaled))
+    np.testing.assert_allclose(own[:, arrays.valid], other[:, arrays.valid], atol=1e-3)
+    stored = predict_stretches(module, variables, scaled, 0).probabilities
+    assert np.abs(stored - own)[:, arrays.valid].max() > 0.1
+    # Each worm has its own: without the other worm it is decoded the same.
+    alone = predict_stretches(module, variables, type(arrays)(*(values[:1] for values in arrays)), 0, True)
+    np.testing.assert_allclose(alone.probabilities[:, 0], own[:, 0], atol=1e-6)

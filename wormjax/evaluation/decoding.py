@@ -220,7 +220,8 @@ def _decode_arrays(name, config, dataset, variables, arrays, members) -> Decoded
     if name in LINEAR_BASELINES:
         return Decoded(_decode_linear(name, variables, arrays), None)
     window = 0 if config.decode.whole else config.train.window_frames
-    predictions = predict_stretches(_build_module(name, config, dataset), variables, arrays, window)
+    own = config.decode.get("own_statistics", False) and "batch_stats" in variables
+    predictions = predict_stretches(_build_module(name, config, dataset), variables, arrays, window, own)
     return Decoded(*(_average_members(values, members) for values in predictions))
 
 

@@ -1,5 +1,6 @@
 """Decodes whole recordings with the trained runs of an ensemble."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from wormjax.features.dataset import WormArrays
+from wormjax.models.layers import Noise
 
 
 class Predictions(NamedTuple):
@@ -18,19 +20,23 @@ class Predictions(NamedTuple):
     edges: Float[np.ndarray, "run stretch edge type"] | None
 
 
-def predict_stretches(module: nn.Module, variables: Any, data: WormArrays, window_frames: int) -> Predictions:
+def predict_stretches(
+    module: nn.Module, variables: Any, data: WormArrays, window_frames: int, own_statistics: bool = False
+) -> Predictions:
     """Probabilities of each state per frame, for every run (stacked variables) on every stretch.
 
     A stretch is decoded in windows of the length that the model was trained on, half a window apart, and the windows'
     probabilities are averaged with weights that fall towards a window's ends, where it lacks context on one side.
-    `window_frames` 0 decodes each stretch at once. The graph is the mean of the windows' edge probabilities.
+    `window_frames` 0 decodes each stretch at once. The graph is the mean of the windows' edge probabilities. With
+    `own_statistics` batch normalisation is by the mean and variance of what is decoded, not of the training worms.
     """
     frames = data.valid.shape[1]
     length = min(window_frames or frames, frames)
     starts, used = place_windows(np.asarray(data.valid), length)
+    decode = partial(_decode, apply=_apply_with_own_statistics if own_statistics else nn.Module.apply)
 
     def decode_run(variables):
-        return jax.lax.map(lambda stretch: _decode(module, variables, *stretch, length), (data, starts, used))
+        return jax.lax.map(lambda stretch: decode(module, variables, *stretch, length), (data, starts, used))
 
     probabilities, edges = jax.jit(lambda stacked: jax.lax.map(decode_run, stacked))(variables)
     return Predictions(np.asarray(probabilities), None if edges is None else np.asarray(edges))
@@ -52,10 +58,16 @@ def place_windows(
     return starts, used
 
 
-def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, length: int):
+def _apply_with_own_statistics(module, variables, features, valid, _):
+    """A training pass in which nothing is random: batch normalisation takes the batch's own statistics."""
+    noise = Noise(jax.random.split(jax.random.key(0), len(features)), jnp.float32(0.0), jnp.float32(1.0))
+    return module.apply(variables, features, valid, noise, mutable=["batch_stats"])[0]
+
+
+def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, length: int, apply):
     cut = jax.vmap(lambda values, start: jax.lax.dynamic_slice_in_dim(values, start, length), in_axes=(None, 0))
     features, valid = cut(stretch.features, starts), cut(stretch.valid, starts) & used[:, None]
-    decoding = module.apply(variables, features, valid, None)
+    decoding = apply(module, variables, features, valid, None)
     position = jnp.arange(length)
     weights = jnp.minimum(position + 1, length - position) * used[:, None].astype(jnp.float32)
     where = starts[:, None] + position

@@ -105,6 +105,11 @@ def check_settings(config) -> None:
         if needs and not config.split.validation_fraction:
             found = f"found {config.train[field]!r} with a split.validation_fraction of 0"
             raise InputError(f"config field 'train.{field}': {found}, expected frames to validate on")
+    decode = config.get("decode")
+    if decode is not None and decode.get("own_statistics", False) and not decode.whole:
+        raise InputError(
+            "config field 'decode.own_statistics': found True, expected False where 'decode.whole' is False"
+        )
     check_placement(config.train.placement, config.train.devices, config.train.batch_windows)
 
 

@@ -65,7 +65,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.baselines = ("persistence", "mean", "var_1", "var_2", "var_4", "var_8", "var_16", "var_adapted")
     # And var_known_worm, a bound: adapted to all of the worm but the frames around each forecast, the future too.
-    config.models = ("nri_graph", "node_wise", "recurrent")
+    config.models = ("nri_graph", "recurrent")  # Or any section of `model`.
     config.model = ml_collections.ConfigDict()  # Any name → a kind of network and its sizes.
     config.model.nri_graph = ml_collections.ConfigDict({**GRAPH, "graph": "static"})
     config.model.nri_dynamic = ml_collections.ConfigDict({**GRAPH, "graph": "dynamic"})

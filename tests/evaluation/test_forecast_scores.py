@@ -9,6 +9,7 @@ from wormjax.evaluation.forecast_scores import (
     PART_STEPS,
     Spread,
     measure_crps,
+    measure_mode_share,
     measure_nll,
     score_forecast,
     score_parts,
@@ -100,7 +101,7 @@ def test_scores_of_a_step_are_those_of_its_values(modes):
     spread, last, future = make_forecast(modes)
     there = np.ones((STARTS, STEPS), bool)
     scores = score_forecast(spread, last, future, there, (1, 4))
-    kinds = ("mse", "mae", "nll", "crps", "coverage90", "r2")
+    kinds = ("mse", "mae", "nll", "crps", "coverage90", "r2") + ("mode_share",) * (modes > 1)
     assert set(scores) == {f"{kind}@{step}" for kind in kinds for step in (1, 4)}
     for step in (1, 4):
         true = future[:, step - 1].reshape(-1)
@@ -194,3 +195,12 @@ def test_parts_make_up_the_whole():
     parts = score_parts(spread.center, future, there, states, NAMES, (4,))
     assert np.mean([parts[f"mse@4:{name}"] for name in NAMES["neurons"]]) == pytest.approx(whole)
     assert (4 * parts["mse@4:reverse"] + 8 * parts["mse@4:dorsal turn"]) / 12 == pytest.approx(whole)
+
+
+def test_the_share_between_modes_tells_a_fork_from_spreads_around_one_mean():
+    weights = np.full((5, 2, 1, 1), 0.5)
+    scale = np.stack([np.full((5, 3, 1), 1.0), np.full((5, 3, 1), 2.0)], axis=1)
+    one_mean = np.zeros((5, 2, 3, 1))
+    assert measure_mode_share(one_mean, scale, weights) == 0.0
+    fork = one_mean + np.array([-3.0, 3.0])[None, :, None, None]
+    assert measure_mode_share(fork, scale, weights) == pytest.approx(9.0 / (9.0 + 2.5))

@@ -39,7 +39,8 @@ def score_forecast(
 
     mse, mae: of the mixture's mean, in scaled units; r2: 1 - MSE / that of persistence (`last`, the last frames known);
     nll: negative log-likelihood, nats a value; crps: continuous ranked probability score; coverage90: share of values
-    within the 90 % band. A step that no start reaches is left out.
+    within the 90 % band; of several modes also mode_share (`measure_mode_share`). A step that no start reaches is left
+    out.
     """
     scores, center = {}, spread.center
     for step in steps:
@@ -59,6 +60,8 @@ def score_forecast(
             f"crps@{step}": measure_crps(mean, scale, weights, true),
             f"coverage90@{step}": np.mean((below >= BAND[0]) & (below <= BAND[1])),
         }
+        if mean.shape[1] > 1:
+            scores[f"mode_share@{step}"] = measure_mode_share(mean, scale, weights)
         if static > 0:
             scores[f"r2@{step}"] = 1.0 - square / static
     return {name: float(value) for name, value in scores.items()}
@@ -107,6 +110,12 @@ def measure_crps(mean, scale, weights, true) -> float:
         apart = _expect_absolute(mean - mean[:, mode : mode + 1], both)
         score = score - 0.5 * weights[:, mode] * (weights * apart).sum(axis=1)
     return float(score.mean())
+
+
+def measure_mode_share(mean, scale, weights) -> float:
+    """The share of a mixture's variance that lies between its modes: 1 for a fork, 0 for modes of one mean."""
+    between = (weights * (mean - (weights * mean).sum(axis=1, keepdims=True)) ** 2).sum(axis=1).mean()
+    return float(between / (between + (weights * scale**2).sum(axis=1).mean()))
 
 
 def _expect_absolute(mean, scale):

@@ -41,6 +41,7 @@ METRIC_TITLES = {
     "nll": "Negative log-likelihood (nats a value)",
     "crps": "Continuous ranked probability score",
     "coverage90": "Coverage of the 90 % band (share of true values within)",
+    "mode_share": "Share of a mixture's variance between its modes",
 }
 ERRORS = ("mse", "mae", "crps")  # Positive and of any size: three significant digits. All else: three decimals.
 

@@ -103,6 +103,7 @@ def assert_table(rows, labels):
     return [dict(zip(header, row, strict=True)) for row in body]
 
 
+@pytest.mark.slow
 def test_every_model_is_measured(monkeypatch):
     configs = benchmark.choose_configs(PLAN)
     kept = {label: configs[label] for label in (MLP, "nri_springs:small")}

@@ -116,6 +116,7 @@ def test_evaluate_takes_other_systems_of_the_kind(trained, tmp_path):
     assert [row.value for row in other] != [row.value for row in rows]
 
 
+@pytest.mark.slow
 def test_evaluate_takes_more_objects_where_the_model_does(trained, folder, tmp_path):
     workdir, _ = trained
     splits = make_splits(objects=5)
@@ -212,6 +213,7 @@ def test_stacked_edges_stand_where_the_encoder_puts_them():
     assert (unknown.edges == -1).all()
 
 
+@pytest.mark.slow
 def test_an_archive_without_graphs_has_errors_and_no_edge_metric(tmp_path):
     whole = dataclasses.replace(make_system(60, 20), edges=None, edge_types=())
     np.savez(tmp_path / "bare.npz", features=whole.features)

@@ -126,6 +126,7 @@ def test_another_config_in_the_same_workdir_is_refused(trained):
     assert contents(workdir) == before
 
 
+@pytest.mark.slow
 def test_ablate_writes_a_row_for_every_combination(tmp_path):
     small = [field for field in SMALL if "nri_graph" not in field] + ["--config.models=('mlp',)"]
     sweep = ["--sweep=train.dropout=0,0.3", "--sweep=model.mlp.hidden=3,4"]

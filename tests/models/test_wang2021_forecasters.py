@@ -8,6 +8,8 @@ import pytest
 from wormjax.models.forecasters import Given, initialise, predict
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 NEURONS, FEATURES, STEPS = 4, 2, 3
 NO_DRIFT = jnp.zeros((2, NEURONS * FEATURES + 1, NEURONS * FEATURES))  # Order 1.
 

@@ -44,11 +44,14 @@ def sum_products(stretches: Stretches, order: int) -> Products:
     channels = stretches[0].shape[1]
     total = empty_products(channels, order)
     for values in stretches:
-        frames = np.arange(order, len(values))
-        if len(frames):
-            past = stack_past(values, frames, order)
-            total += Products(past.T @ past, past.T @ (values[frames] - values[frames - 1]))
+        total += sum_frames(values, np.arange(order, len(values)), order)
     return total
+
+
+def sum_frames(values: Float[np.ndarray, "frame channel"], frames: np.ndarray, order: int) -> Products:
+    """Products over some frames of one stretch, each with `order` frames before it."""
+    past = stack_past(values, frames, order)
+    return Products(past.T @ past, past.T @ (values[frames] - values[frames - 1]))
 
 
 def empty_products(channels: int, order: int) -> Products:
@@ -90,16 +93,10 @@ def adapt_operators(
     for values in stretches:
         operators, done = [], order
         for start in range(0, len(values), block):
-            frames = np.arange(done, start)
-            if len(frames):
-                past = stack_past(values, frames, order)
-                own += Products(past.T @ past, past.T @ (values[frames] - values[frames - 1]))
-                done = start
+            own += sum_frames(values, np.arange(done, start), order)
+            done = max(done, start)
             operators.append(solve_products(prior + own.times(weight), ridge))
-        rest = np.arange(done, len(values))
-        if len(rest):
-            past = stack_past(values, rest, order)
-            own += Products(past.T @ past, past.T @ (values[rest] - values[rest - 1]))
+        own += sum_frames(values, np.arange(done, len(values)), order)
         by_stretch.append(np.array(operators).reshape(-1, *prior.cross.shape))  # A worm's half may lack a stretch.
     return by_stretch
 

@@ -17,7 +17,7 @@ from wormjax.evaluation.protocols import list_splits
 from wormjax.evaluation.results import Row
 from wormjax.features.dataset import build_dataset
 from wormjax.features.starts import list_starts
-from wormjax.models.forecasters import initialise
+from wormjax.models.forecast_roll_outs import initialise
 from wormjax.training.workdir import read_config
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -10,18 +10,14 @@ import pytest
 
 from wormjax import graphs
 from wormjax.baselines import autoregression
+from wormjax.models.forecast_roll_outs import Given, Held, InputNoise, initialise, predict
 from wormjax.models.forecasters import (
     Forecast,
-    Given,
     GraphForecaster,
-    Held,
-    InputNoise,
     MlpForecaster,
     RecurrentForecaster,
     Sight,
     SummedMessages,
-    initialise,
-    predict,
 )
 from wormjax.models.layers import elu
 

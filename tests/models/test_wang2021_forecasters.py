@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wormjax.models.forecasters import Given, initialise, predict
+from wormjax.models.forecast_roll_outs import Given, initialise, predict
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

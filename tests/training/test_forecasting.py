@@ -16,7 +16,8 @@ from wormjax.evaluation.decoding import list_groups, restore_best
 from wormjax.evaluation.protocols import list_splits
 from wormjax.features.starts import cut_future, list_starts
 from wormjax.graphs import edges_to_matrix
-from wormjax.models.forecasters import Forecast, GraphForecaster, predict
+from wormjax.models.forecast_roll_outs import predict
+from wormjax.models.forecasters import Forecast, GraphForecaster
 from wormjax.simulation.ensembles import enable_float64
 from wormjax.training.forecasting import average_modes, forecasting, trajectory_nll
 from wormjax.training.loop import train_ensemble

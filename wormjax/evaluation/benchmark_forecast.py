@@ -13,7 +13,7 @@ from wormjax.evaluation.protocols import Split
 from wormjax.features.dataset import build_dataset
 from wormjax.features.neurons import choose_neurons
 from wormjax.features.starts import cut_past, list_starts
-from wormjax.models.forecasters import initialise, predict
+from wormjax.models.forecast_roll_outs import initialise, predict
 from wormjax.simulation.worms import simulate_worms
 
 

@@ -17,7 +17,7 @@ from wormjax import graphs
 from wormjax.evaluation import forecasting
 from wormjax.features.dataset import Dataset
 from wormjax.features.starts import Starts, cut_past
-from wormjax.models.forecasters import Held, predict
+from wormjax.models.forecast_roll_outs import Held, predict
 
 SHUFFLES = 20  # Of the neurons, for each pair of graphs.
 SHOWN_STARTS = 64  # Starts that a perturbation is averaged over, at most.

@@ -22,7 +22,8 @@ from wormjax.evaluation.forecast_scores import Spread
 from wormjax.evaluation.protocols import Split
 from wormjax.features.dataset import Dataset
 from wormjax.features.starts import Starts, cut_past
-from wormjax.models.forecasters import GRAPHS, GraphForecaster, Held, MlpForecaster, RecurrentForecaster, predict
+from wormjax.models.forecast_roll_outs import Held, predict
+from wormjax.models.forecasters import GRAPHS, GraphForecaster, MlpForecaster, RecurrentForecaster
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
 from wormjax.training.forecasting import PER_RUN, ForecastData, ForecastRuns, Shape, forecasting

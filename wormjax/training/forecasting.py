@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from wormjax.features.dataset import WormArrays
-from wormjax.models.forecasters import Forecast, Given, InputNoise, initialise, predict
+from wormjax.models.forecast_roll_outs import Given, InputNoise, initialise, predict
+from wormjax.models.forecasters import Forecast
 from wormjax.models.layers import Noise, draw_keys
 from wormjax.models.sampling import kl_divergence
 from wormjax.training.objectives import INITIAL, Objective, cut_windows, draw_windows, run_key

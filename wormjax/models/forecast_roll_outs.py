@@ -1,0 +1,142 @@
+"""Roll-outs of forecasters: x(t+1) = x(t) + drift + correction, frame by frame under one scan.
+
+The drift is linear and handed in, the correction is that of any module of wormjax.models.forecasters. A roll-out may be
+disturbed in what its network is shown (for training), held at values (an intervention), or given true frames (scheduled
+sampling).
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from wormjax.models.forecasters import Forecast, Sight
+from wormjax.models.layers import Noise, draw_keys
+
+
+class InputNoise(NamedTuple):
+    """What makes the frames that a network is shown (not those that it is rolled out from) those of another worm.
+
+    Standard deviations of an offset a window and of noise a frame, and the probability that a neuron is silent.
+    """
+
+    offset: Float[Array, ""]
+    noise: Float[Array, ""]
+    neuron_dropout: Float[Array, ""]
+
+
+class Held(NamedTuple):
+    """Neurons that are held at values all through a roll-out, whatever the forecast says: an intervention."""
+
+    neurons: Bool[Array, "window neuron"]
+    values: Float[Array, "window neuron feature"]
+
+
+class Given(NamedTuple):
+    """True frames that a roll-out goes on from in place of its own, where they are shown."""
+
+    frames: Float[Array, "window step neuron feature"]
+    shown: Bool[Array, "window step"]
+
+
+def predict(
+    module: nn.Module,
+    variables: Any,
+    past: Float[Array, "window frame neuron feature"],
+    operators: Float[Array, "window past channel"],
+    steps: int,
+    noise: Noise | None = None,
+    shown: InputNoise | None = None,
+    held: Held | None = None,
+    given: Given | None = None,
+) -> Forecast:
+    """Rolls a forecaster out from the end of `past`.
+
+    Args:
+      module: a forecaster.
+      variables: its parameters.
+      past: true frames; the first `order` (that of the operators) fill the linear drift's memory, the others burn the
+        network in. The encoder sees the latter.
+      operators: coefficients of the drift, a row a lag, neuron and feature (oldest frame first), and one for a 1.
+      steps: how many frames to predict.
+      noise, shown: for training.
+      held: neurons that are set by hand.
+      given: true frames to go on from (scheduled sampling).
+    """
+    windows, frames, neurons, features = past.shape
+    order = (operators.shape[1] - 1) // (neurons * features)
+    modes = getattr(module, "modes", 1)
+    context, edge_logits = module.apply(variables, past[:, order:], noise, method="begin")
+    disturb = _draw_disturbance(past, noise, shown)
+
+    def look(recent, step, mode):
+        drift = (jnp.einsum("wp,wpc->wc", recent.reshape(windows, -1), operators[:, :-1]) + operators[:, -1]).reshape(
+            windows, neurons, features
+        )
+        return drift, disturb(Sight(recent, drift, mode), step)
+
+    def burn_in(state, inputs):
+        carry, recent = state
+        frame, step = inputs
+        _, sight = look(recent, step, mode=jnp.zeros((windows, modes if modes > 1 else 0)))
+        carry, *_ = module.apply(variables, carry, context, sight, noise, method="advance")
+        return (carry, jnp.concatenate([recent[:, 1:], frame[:, None]], axis=1)), None
+
+    start = module.apply(variables, past, method="start"), past[:, :order]
+    inputs = past[:, order:].swapaxes(0, 1), jnp.arange(frames - order)
+    (carry, recent), _ = jax.lax.scan(burn_in, start, inputs)
+    mode_logits = module.apply(variables, carry, method="weigh_modes")
+
+    def roll(mode):
+        def step(state, inputs):
+            (carry, recent), (number, true) = state, inputs
+            drift, sight = look(recent, number, mode)
+            carry, correction, log_scale, logits = module.apply(
+                variables, carry, context, sight, noise, method="advance"
+            )
+            nodes = recent[:, -1] + drift + correction
+            if held is not None:
+                nodes = jnp.where(held.neurons[..., None], held.values, nodes)
+            following = nodes if true is None else jnp.where(true.shown[:, None, None], true.frames, nodes)
+            return (carry, jnp.concatenate([recent[:, 1:], following[:, None]], axis=1)), (nodes, log_scale, logits)
+
+        true = jax.tree.map(lambda x: x.swapaxes(0, 1), given)
+        _, outputs = jax.lax.scan(step, (carry, recent), (frames - order + jnp.arange(steps), true))
+        return outputs
+
+    choices = jnp.eye(modes) if modes > 1 else jnp.zeros((1, 0))
+    choices = jnp.broadcast_to(choices[:, None], (modes, windows, choices.shape[-1]))
+    mean, log_scale, logits = jax.vmap(roll)(choices)  # [mode, step, window, neuron, feature]
+    if logits is not None:
+        edge_logits = logits[0, 0]
+    mean, log_scale = (jnp.moveaxis(values, (0, 1), (1, 2)) for values in (mean, log_scale))
+    return Forecast(mean, log_scale, mode_logits, edge_logits)
+
+
+def initialise(module: nn.Module, key, burn_in: int, order: int, neurons: int, features: int) -> Any:
+    """Parameters of a forecaster: {"params": ...}."""
+    frames = jnp.zeros((1, burn_in, neurons, features))
+    mode = jnp.zeros((1, module.modes if module.modes > 1 else 0))
+    sight = Sight(jnp.zeros((1, order, neurons, features)), frames[:, 0], mode)
+    return module.init(key, frames, sight)
+
+
+def _draw_disturbance(past, noise, shown):
+    """A function of what is shown, and of the step: as it is, or as `InputNoise` changes it."""
+    if noise is None or shown is None:
+        return lambda sight, step: sight
+    shape = past.shape[2:]
+    keys = draw_keys(noise, 200)
+    offset = shown.offset * jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), shape))(keys)
+    heard = jax.vmap(
+        lambda key: jax.random.bernoulli(jax.random.fold_in(key, 1), 1.0 - shown.neuron_dropout, shape[:1])
+    )(keys)
+
+    def disturb(sight, step):
+        added = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 2 + step), shape))(keys)
+        recent = sight.recent + (offset + shown.noise * added)[:, None]
+        return Sight(recent * heard[:, None, :, None], sight.drift * heard[..., None], sight.mode)
+
+    return disturb

@@ -7,11 +7,18 @@ from wormjax.evaluation.figures.followers import plot_followers
 from wormjax.evaluation.figures.forecast_error import plot_forecast_error
 from wormjax.evaluation.figures.forecast_traces import plot_forecast_traces
 from wormjax.evaluation.figures.graph import plot_graph
+from wormjax.evaluation.figures.graph_comparison import plot_graph_similarity, plot_relations
 from wormjax.evaluation.figures.graph_stability import plot_graph_stability
 from wormjax.evaluation.figures.graphs_by_state import plot_graphs_by_state
 from wormjax.evaluation.figures.inferred_graphs import plot_inferred_graphs
 from wormjax.evaluation.figures.learning_curves import plot_learning_curves
+from wormjax.evaluation.figures.loops import plot_toy_loops
+from wormjax.evaluation.figures.manifolds import plot_manifolds, plot_phase_plots, plot_variance
+from wormjax.evaluation.figures.phase_portrait import plot_phase_portrait
+from wormjax.evaluation.figures.phase_transitions import plot_phase_transitions
 from wormjax.evaluation.figures.roll_out_error import plot_roll_out_error
+from wormjax.evaluation.figures.sensitivity import plot_sensitivity
+from wormjax.evaluation.figures.skill_by_horizon import plot_skill_by_horizon
 from wormjax.evaluation.figures.trajectories import plot_signals, plot_trajectories
 from wormjax.evaluation.figures.transfer import plot_transfer
 
@@ -23,12 +30,22 @@ __all__ = [
     "plot_forecast_error",
     "plot_forecast_traces",
     "plot_graph",
+    "plot_graph_similarity",
     "plot_graph_stability",
     "plot_graphs_by_state",
     "plot_inferred_graphs",
     "plot_learning_curves",
+    "plot_manifolds",
+    "plot_phase_plots",
+    "plot_phase_portrait",
+    "plot_phase_transitions",
+    "plot_relations",
     "plot_roll_out_error",
+    "plot_sensitivity",
     "plot_signals",
+    "plot_skill_by_horizon",
+    "plot_toy_loops",
     "plot_trajectories",
     "plot_transfer",
+    "plot_variance",
 ]

@@ -1,0 +1,163 @@
+"""Motor states by themselves: how long each lasts and what follows it, as a chain that predicts the states to come.
+
+A semi-Markov chain (Rabiner 1989, "explicit duration"): a state is left with a probability that depends on how long it
+has lasted, and is followed by another by fixed probabilities. With one probability of leaving for all ages it is the
+ordinary Markov chain. In frames it is a Markov chain over (state, age): the forward algorithm, which weighs what a
+decoder says of each frame, and the distribution of states any number of frames ahead are exact.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from wormjax.recordings.recording import UNSCORED
+
+AGE_BINS = (1, 2, 4, 7, 11, 16, 23, 32, 45, 64, 90, 128, 181)  # Frames; the chance of leaving is constant within.
+PRIOR_EXITS = 2.0  # Leavings that each bin of ages borrows from the state's own mean.
+PRIOR_COUNT = 0.5  # Of each pair of states, beside those counted.
+
+
+class DwellChain(NamedTuple):
+    """A chain of states.
+
+    Attributes:
+      leave: the probability that a state of this age (0: its first frame) is another in the next frame.
+      follow: which state comes next when one is left; no state follows itself.
+      frequency: share of scored frames.
+    """
+
+    leave: Float[np.ndarray, "state age"]
+    follow: Float[np.ndarray, "state state"]
+    frequency: Float[np.ndarray, " state"]
+
+
+class Bouts(NamedTuple):
+    """Uninterrupted bouts of one state, in order of time.
+
+    Attributes:
+      state, frames: of each bout.
+      following: the state of the bout right behind it; UNSCORED where it ends in unscored frames or with the stretch.
+    """
+
+    state: Int[np.ndarray, " bout"]
+    frames: Int[np.ndarray, " bout"]
+    following: Int[np.ndarray, " bout"]
+
+
+def list_bouts(states: Int[np.ndarray, " frame"]) -> Bouts:
+    """The bouts of one stretch; unscored frames belong to none."""
+    edges = np.flatnonzero(np.diff(states)) + 1
+    starts, stops = np.concatenate([[0], edges]), np.concatenate([edges, [len(states)]])
+    following = np.append(states[starts[1:]], UNSCORED)
+    scored = states[starts] != UNSCORED
+    return Bouts(states[starts][scored], (stops - starts)[scored], following[scored])
+
+
+def fit_dwell_chain(
+    stretches: Sequence[Int[np.ndarray, " frame"]], count: int, ages: Sequence[int] = AGE_BINS
+) -> DwellChain:
+    """Counts bouts and what follows them.
+
+    Args:
+      stretches: motor states; UNSCORED breaks the chain.
+      count: number of states.
+      ages: where bins of ages begin, in frames, from 1; (1,) gives the ordinary Markov chain.
+    """
+    bouts = [list_bouts(states) for states in stretches]
+    state, frames, following = (np.concatenate(parts) for parts in zip(*bouts, strict=True))
+    ended = following != UNSCORED
+    edges = np.asarray([*ages, np.iinfo(np.int64).max])
+    leave = np.empty((count, len(ages)))
+    for one in range(count):
+        own, left = frames[state == one], frames[(state == one) & ended]
+        exits = np.histogram(left, edges)[0].astype(float)
+        # Frames spent at each age: a bout of n frames was at ages 1 to n.
+        at_risk = np.array([np.clip(own - low + 1, 0, high - low).sum() for low, high in zip(edges, edges[1:])], float)  # noqa: B905, RUF007
+        mean = (exits.sum() + PRIOR_COUNT) / (at_risk.sum() + 2 * PRIOR_COUNT)
+        leave[one] = (exits + PRIOR_EXITS * mean) / (at_risk + PRIOR_EXITS)
+    follow = np.full((count, count), PRIOR_COUNT)
+    np.add.at(follow, (state[ended], following[ended]), 1.0)
+    np.fill_diagonal(follow, 0.0)
+    scored = np.bincount(state, weights=frames, minlength=count) + PRIOR_COUNT
+    by_age = np.searchsorted(ages, np.arange(1, max(ages) + 1), side="right") - 1
+    return DwellChain(leave[:, by_age], follow / follow.sum(axis=1, keepdims=True), scored / scored.sum())
+
+
+def predict_states(chain: DwellChain, steps: Sequence[int]) -> Float[np.ndarray, "step state age ahead"]:
+    """The distribution of the state `steps` frames ahead, from each state and age."""
+    count, ages = chain.leave.shape
+    ahead = np.broadcast_to(np.eye(count)[:, None], (count, ages, count))
+    kept = {0: ahead}
+    for step in range(1, max(steps) + 1):
+        ahead = _step_back(chain, ahead, chain.follow @ ahead[:, 0])
+        kept[step] = ahead
+    return np.stack([kept[int(step)] for step in steps])
+
+
+def predict_onset(chain: DwellChain, steps: Sequence[int], target: int) -> Float[np.ndarray, "step state age"]:
+    """The probability that a bout of the state `target` begins within `steps` frames, from each state and age.
+
+    A bout of `target` that is under way does not count: it is the next one that is waited for.
+    """
+    count, ages = chain.leave.shape
+    begun, kept = np.zeros((count, ages, 1)), {}
+    enters = chain.follow[:, target]
+    elsewhere = np.where(np.arange(count) == target, 0.0, chain.follow)
+    for step in range(1, max(steps) + 1):
+        begun = _step_back(chain, begun, enters[:, None] + elsewhere @ begun[:, 0])
+        kept[step] = begun[..., 0]
+    return np.stack([kept[int(step)] for step in steps])
+
+
+def _step_back(chain, values, on_leaving):
+    """What is expected a frame earlier: of `values` where the state stays, of `on_leaving` where it is left."""
+    older = np.concatenate([values[:, 1:], values[:, -1:]], axis=1)
+    return (1.0 - chain.leave)[..., None] * older + chain.leave[..., None] * on_leaving[:, None]
+
+
+def filter_states(
+    chain: DwellChain, likelihood: Float[np.ndarray, "frame state"]
+) -> Float[np.ndarray, "frame state age"]:
+    """The probability of each state and age given the frames so far (the forward algorithm), normalised.
+
+    Args:
+      chain: how states follow each other.
+      likelihood: of each frame's observation under each state, up to a factor a frame.
+    """
+    count, ages = chain.leave.shape
+    belief = np.zeros((len(likelihood), count, ages))
+    now = np.zeros((count, ages))
+    now[:] = chain.frequency[:, None] / ages  # Nothing is known of the age in the first frame.
+    for frame, weights in enumerate(likelihood):
+        if frame:
+            left = now * chain.leave
+            stays = now - left
+            now = np.zeros_like(now)
+            now[:, 1:] = stays[:, :-1]
+            now[:, -1] += stays[:, -1]
+            now[:, 0] = left.sum(axis=1) @ chain.follow
+        now = now * weights[:, None]
+        now /= now.sum()
+        belief[frame] = now
+    return belief
+
+
+def likelihood_of_decoded(
+    chain: DwellChain, probabilities: Float[np.ndarray, "frame state"], weight: float
+) -> Float[np.ndarray, "frame state"]:
+    """What a decoder's probabilities say of each frame beside the states' frequencies.
+
+    Args:
+      chain: whose frequencies the decoder learnt.
+      probabilities: of each state.
+      weight: how much one frame counts; below 1, since neighbouring frames say the same.
+    """
+    ratio = np.log(np.maximum(probabilities, 1e-7)) - np.log(chain.frequency)
+    return np.exp(weight * (ratio - ratio.max(axis=1, keepdims=True)))
+
+
+def likelihood_of_scored(states: Int[np.ndarray, " frame"], count: int) -> Float[np.ndarray, "frame state"]:
+    """Certainty where a frame is scored, nothing where it is not."""
+    return np.where((states == UNSCORED)[:, None], 1.0, np.maximum(np.eye(count)[states], 1e-12))

@@ -1,0 +1,80 @@
+"""What is asked of the time to come: the motor state some seconds ahead, and when the next reversal begins.
+
+The frame that a question is asked in is the last one known, its origin; what is asked lies `h` seconds behind it. A
+reversal begins in a frame of reverse whose last scored frame before is of another state; the one under way does not
+count. As many intervals as there are horizons, and one more, hold the answer to when.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from wormjax.recordings.recording import UNSCORED
+
+NEVER = np.iinfo(np.int32).max
+
+
+class Targets(NamedTuple):
+    """The answers at every origin.
+
+    Attributes:
+      states: the motor state at each horizon; UNSCORED where it is not scored or behind the stretch's end.
+      waiting: frames until the next reversal begins, at most one more than the last horizon; UNSCORED as for `onset`.
+      onset: the interval in which the next reversal begins: 0 for (0, first horizon], ..., the number of horizons for
+        later than the last; UNSCORED where the stretch ends before the last horizon, or where nothing at all is scored
+        up to the origin.
+    """
+
+    states: Int[np.ndarray, "stretch frame horizon"]
+    waiting: Int[np.ndarray, "stretch frame"]
+    onset: Int[np.ndarray, "stretch frame"]
+
+
+def count_steps(seconds: Sequence[float], frame_rate: float) -> tuple[int, ...]:
+    """Horizons in whole frames, one at least."""
+    return tuple(max(1, round(one * frame_rate)) for one in seconds)
+
+
+def tabulate_targets(
+    states: Int[np.ndarray, "stretch frame"],
+    valid: Bool[np.ndarray, "stretch frame"],
+    steps: Sequence[int],
+    reverse: int = 0,
+) -> Targets:
+    """All answers, from the motor states [stretch, frame] of a dataset.
+
+    Args:
+      states: index of the motor state, UNSCORED where there is none.
+      valid: frames that are there.
+      steps: horizons in frames, increasing.
+      reverse: which state is reverse.
+    """
+    frames = states.shape[1]
+    padded = np.pad(np.where(valid, states, UNSCORED), ((0, 0), (0, max(steps))), constant_values=UNSCORED)
+    ahead = np.stack([padded[:, step : step + frames] for step in steps], axis=-1)
+    waiting = np.stack([count_to_onset(row, reverse) for row in np.where(valid, states, UNSCORED)])
+    interval = np.searchsorted(np.asarray(steps), waiting, side="left")
+    seen = np.pad(valid, ((0, 0), (0, max(steps))))[:, max(steps) :] & (waiting > 0)
+    capped = np.minimum(waiting, max(steps) + 1)
+    return Targets(*(array.astype(np.int32) for array in (ahead, _mark(capped, seen), _mark(interval, seen))))
+
+
+def _mark(values, seen):
+    return np.where(seen, values, UNSCORED)
+
+
+def count_to_onset(states: Int[np.ndarray, " frame"], target: int) -> Int[np.ndarray, " frame"]:
+    """Frames from each frame to the next in which a bout of `target` begins; NEVER where none does.
+
+    A frame before anything is scored has 0: whether `target` is under way is not known.
+    """
+    scored = states != UNSCORED
+    last = np.maximum.accumulate(np.where(scored, np.arange(len(states)), -1))
+    known = last >= 0
+    filled = np.where(known, states[np.maximum(last, 0)], UNSCORED)
+    begins = np.flatnonzero((filled[1:] == target) & (filled[:-1] != target) & known[:-1]) + 1
+    following = np.searchsorted(begins, np.arange(len(states)), side="right")
+    frames = np.append(begins, NEVER)[following] - np.arange(len(states))
+    return np.where(known, np.where(following < len(begins), frames, NEVER), 0)

@@ -71,7 +71,8 @@ def fit_dwell_chain(
     edges = np.asarray([*ages, np.iinfo(np.int64).max])
     leave = np.empty((count, len(ages)))
     for one in range(count):
-        own, left = frames[state == one], frames[(state == one) & ended]
+        left = frames[(state == one) & ended]
+        own = (frames - ~ended)[state == one]  # Of a bout that is cut off, the last frame tells nothing of leaving.
         exits = np.histogram(left, edges)[0].astype(float)
         # Frames spent at each age: a bout of n frames was at ages 1 to n.
         at_risk = np.array([np.clip(own - low + 1, 0, high - low).sum() for low, high in zip(edges, edges[1:])], float)  # noqa: B905, RUF007

@@ -180,24 +180,28 @@ def _merge_short(loop, stretch, shortest):
     return loop
 
 
-def place_worm(model: LoopModel, traces: Float[np.ndarray, "frame neuron"]) -> Float[np.ndarray, "frame state"]:
-    """The distribution over the model's states in each frame of one stretch of a new worm.
+def place_worm(
+    model: LoopModel, traces: Float[np.ndarray, "frame neuron"], frames: Int[np.ndarray, " placed"] | None = None
+) -> Float[np.ndarray, "placed state"]:
+    """The distribution over the model's states in frames of one stretch of a new worm; in all of them without `frames`.
 
-    By the nearest frames of the model's worms, weighed by a Gaussian whose width is their mean distance. No value
-    depends on a later frame.
+    By the nearest frames of the model's worms (`weigh_distances`). No value depends on a later frame.
     """
-    weights = weigh_neighbours(model, traces)
+    weights = weigh_neighbours(model, traces, frames)
     return np.asarray((weights @ _one_hot(model.state, len(model.loop_of_state))).todense())
 
 
-def weigh_neighbours(model: LoopModel, traces: Float[np.ndarray, "frame neuron"]) -> sparse.csr_array:
-    """The weight of each of the model's frames in each frame of a new worm; rows sum to one."""
+def weigh_neighbours(
+    model: LoopModel, traces: Float[np.ndarray, "frame neuron"], frames: Int[np.ndarray, " placed"] | None = None
+) -> sparse.csr_array:
+    """The weight of each of the model's frames in frames of a new worm; rows sum to one."""
     known, options = model.places, model.neighbourhood
     places = embed_delays(traces, model.embedding) / known.scale
     # Looking back alone, and no surer of itself than the model's own frames usually are.
     noise = measure_noise(places, options.noise_frames, ahead=False)
     noise = np.maximum(noise, np.median(known.noise, axis=0))
-    found, distances = find_neighbours(places, noise, known, options)
+    chosen = slice(None) if frames is None else frames
+    found, distances = find_neighbours(places[chosen], noise[chosen], known, options)
     weights = weigh_distances(distances)
     weights /= weights.sum(axis=1, keepdims=True)
     rows = np.repeat(np.arange(len(found)), found.shape[1])

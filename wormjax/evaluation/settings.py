@@ -1,5 +1,6 @@
 """Checks of a config's numbers, before anything is opened or computed: one line that names the field."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,17 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "forecast.steps",
             "linear.adaptation.order",
             "linear.adaptation.block",
+            "ahead.first",
+            "ahead.every",
+            "diffusion_map.delays",
+            "diffusion_map.delay_frames",
+            "diffusion_map.neighbours",
+            "diffusion_map.apart_frames",
+            "diffusion_map.noise_frames",
+            "diffusion_map.phase_bins",
+            "diffusion_map.attempts",
+            "diffusion_map.cells",
+            "diffusion_map.shortest_frames",
         ),
     ),
     "0 or more": (
@@ -66,6 +78,8 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.degrees_of_freedom",
             "train.spread_weight",
             "model.edge_types",
+            "diffusion_map.smoothing_frames",
+            "diffusion_map.density_frames",
         ),
     ),
     "more than 0": (
@@ -77,6 +91,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.given_until",
             "train.kl_weight_end",
             "data.trace_weight",
+            "diffusion_map.resolution",
         ),
     ),
     "from 0 to 1": (lambda value: 0 <= value <= 1, ("train.given", "train.given_end", "train.kl_warm_up")),
@@ -89,6 +104,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.neuron_dropout",
             "train.average_decay",
             "train.label_smoothing",
+            "diffusion_map.smallest_share",
         ),
     ),
     f"one of {', '.join(SCHEDULES)}": (lambda value: value in SCHEDULES, ("train.schedule",)),
@@ -151,6 +167,25 @@ def check_forecast_settings(config) -> None:
     ):
         if not len(values) or min(values) <= 0:
             raise InputError(f"config field {field!r}: found {tuple(values)}, expected numbers above 0")
+
+
+def check_ahead_settings(config) -> None:
+    """As `check_settings`, for a config of the motor state ahead."""
+    check_settings(config)
+    if config.protocol.name == "same_worm":
+        expected = "expected subsets, leave_one_worm_out or cross_study for states ahead"
+        raise InputError(f"config field 'protocol.name': found 'same_worm', {expected}")
+    seconds = tuple(config.ahead.seconds)
+    if not seconds or min(seconds) <= 0 or any(b <= a for a, b in itertools.pairwise(seconds)):
+        raise InputError(f"config field 'ahead.seconds': found {seconds}, expected increasing seconds above 0")
+    offsets, weights = tuple(config.linear.offsets), tuple(config.linear.frame_weights)
+    if not offsets or max(offsets) > 0:
+        raise InputError(f"config field 'linear.offsets': found {offsets}, expected frames from 0 backwards")
+    if not weights or min(weights) <= 0:
+        raise InputError(f"config field 'linear.frame_weights': found {weights}, expected numbers above 0")
+    if not config.linear.inverse_penalty > 0:
+        found = f"found {config.linear.inverse_penalty}"
+        raise InputError(f"config field 'linear.inverse_penalty': {found}, expected more than 0")
 
 
 def _check_rules(config):

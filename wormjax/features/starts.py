@@ -33,8 +33,8 @@ class Starts(NamedTuple):
         return Starts(*(values[chosen] for values in self))
 
 
-def list_starts(dataset: Dataset, first: int, every: int) -> Starts:
-    """All starts whose first step may be scored; none in calibration minutes.
+def list_starts(dataset: Dataset, first: int, every: int, field: str = "forecast.first") -> Starts:
+    """All starts whose first step may be scored; none in calibration minutes. `field` is what an error calls `first`.
 
     Raises:
       InputError: no stretch is longer than `first` frames.
@@ -48,9 +48,7 @@ def list_starts(dataset: Dataset, first: int, every: int) -> Starts:
     stretch, frame = np.concatenate(stretches).astype(np.int32), np.concatenate(frames).astype(np.int32)
     if not len(frame):
         longest = int(dataset.scored.sum(axis=1).max())
-        raise InputError(
-            f"config field 'forecast.first': found {first}, expected less than {longest}, the frames to score"
-        )
+        raise InputError(f"config field {field!r}: found {first}, expected less than {longest}, the frames to score")
     return Starts(stretch, frame, dataset.stretch_worm[stretch], dataset.arrays.states[stretch, frame - 1])
 
 

@@ -1,0 +1,229 @@
+"""The motor state to come: its distribution up to half a minute ahead, and when the next reversal begins.
+
+What Brennan & Proekt (2019, eLife 8:e46814) ask of their model, asked of every model on the same starts, in worms that
+none has seen.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from wormjax.baselines.diffusion_maps import Embedding, Neighbourhood
+from wormjax.baselines.loops import LoopModel, Partition
+from wormjax.errors import InputError
+from wormjax.evaluation import ahead_baselines as simple
+from wormjax.evaluation import ahead_models
+from wormjax.evaluation.ahead_report import write_report
+from wormjax.evaluation.answers import REVERSE, Answers, Truth, ask, find_steps, score_answers
+from wormjax.evaluation.decoding import Group, list_groups, model_folder, restore_best
+from wormjax.evaluation.generalize import describe_materials
+from wormjax.evaluation.materials import prepare_materials, prepare_new_worms
+from wormjax.evaluation.protocols import Split, list_splits
+from wormjax.evaluation.results import Row
+from wormjax.evaluation.settings import check_ahead_settings
+from wormjax.features.dataset import Dataset
+from wormjax.features.derivatives import refuse_future
+from wormjax.features.starts import Starts
+from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
+from wormjax.training.workdir import claim_workdir, find_differences, read_config, read_description
+
+# What may be another than it was in training: whose recordings, and what is asked of them.
+OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "ahead.every")
+SIMPLE = "simple"  # The folder of what all simple baselines learn.
+
+
+class Output(NamedTuple):
+    """One model's answers on one group's test worms; `edges` is None where the model infers no graph."""
+
+    model: str
+    group: int
+    starts: Starts
+    truth: Truth
+    answers: Answers
+    edges: Float[np.ndarray, "start edge type"] | None
+
+
+def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
+    """Trains every model on every split and seed of a config, asks it of the worms left out, and reports.
+
+    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
+    trained again; what it had begun is gone on with.
+
+    Raises:
+      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
+    """
+    check_config(config)
+    materials = prepare_materials(config)
+    dataset, splits = materials.dataset, list(materials.splits)
+    groups = list_groups(config, splits)
+    ask(config, materials.test_dataset)
+    if config.models:
+        ahead_models.tabulate_runs(config, dataset, groups)
+    claim_workdir(workdir, config, describe_materials(materials))
+    fits = fit_baselines(config, dataset, splits, workdir)
+    setting = read_setting(config, dataset)
+    for name in config.models:
+        ahead_models.train_model(name, config, setting, dataset, splits, groups, workdir)
+    outputs = list(run_models(config, materials.test_dataset, splits, groups, fits, workdir))
+    names = dataset.study, dataset.worms
+    rows = [
+        row
+        for output in outputs
+        for row in score_output(config, names, materials.test_dataset, splits, groups, fits, output)
+    ]
+    write_report(config, materials, groups, fits, rows, outputs, Path(workdir))
+    return rows
+
+
+def evaluate_ahead(config, workdir: str | os.PathLike) -> list[Row]:
+    """The rows of a workdir's models on the worms of `config.data` that each run has not been trained on.
+
+    Raises:
+      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
+    """
+    fixed = [field for field in find_differences(read_config(workdir), config) if not field.startswith(OPEN_FIELDS)]
+    if fixed:
+        raise InputError(f"config field {fixed[0]!r}: found another value than in {workdir}, expected that of training")
+    check_config(config)
+    description = read_description(workdir)
+    tests = len(description.get("test", description)["worms"])
+    splits = list_splits(config.protocol.name, len(description["worms"]), tests, config.protocol.train_counts)
+    dataset, test_splits = prepare_new_worms(config, description, splits)
+    if not any(split.test for split in test_splits):
+        raise InputError("config field 'data.path': found no worm that is not a training worm of every run")
+    groups = list_groups(config, list(test_splits))
+    fits = {name: restore_best(model_folder(workdir, name)) for name in list_folders(config)}
+    names = description["study"], description["worms"]
+    rows = []
+    for output in run_models(config, dataset, list(test_splits), groups, fits, workdir):
+        rows += score_output(config, names, dataset, list(test_splits), groups, fits, output)
+    return rows
+
+
+def check_config(config):
+    """Raises InputError for what a config of states ahead must not hold."""
+    check_ahead_settings(config)
+    refuse_future(tuple(config.data.inputs))
+    simple.check_baselines(config.baselines)
+    ahead_models.check_models(config)
+    if not (*config.models, *config.baselines):
+        raise InputError("config field 'models': found none, and no baselines either, expected at least one")
+
+
+def read_setting(config, dataset: Dataset) -> simple.Setting:
+    """What the baselines take from a config and a dataset."""
+    section = config.diffusion_map
+    fields = {kind: {name: section[name] for name in kind._fields} for kind in (Embedding, Neighbourhood, Partition)}
+    return simple.Setting(
+        steps=find_steps(config, dataset),
+        states=len(dataset.state_names),
+        reverse=dataset.state_names.index(REVERSE),
+        offsets=tuple(config.linear.offsets),
+        inverse_penalty=config.linear.inverse_penalty,
+        weights=tuple(config.linear.frame_weights),
+        embedding=Embedding(**fields[Embedding]),
+        neighbourhood=Neighbourhood(**fields[Neighbourhood]),
+        partition=Partition(**fields[Partition]),
+        seed=config.seed,
+    )
+
+
+def list_folders(config) -> list[str]:
+    """The folders of what the baselines learn; frequencies and chains always, since networks may need them."""
+    return [SIMPLE, *(name for name in (simple.REGRESSION, simple.DIFFUSION) if name in config.baselines)]
+
+
+def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict[str, dict]:
+    """Folder → split ("split_0", ...) → what was fitted to its training worms; fitted once, then restored."""
+    setting, worms = read_setting(config, dataset), simple.gather_worms(dataset)
+    fit = {
+        SIMPLE: simple.fit_simple,
+        simple.REGRESSION: simple.fit_regression,
+        simple.DIFFUSION: simple.fit_diffusion_map,
+    }
+    fits = {}
+    for name in list_folders(config):
+        with open_checkpoints(os.path.join(model_folder(workdir, name), "checkpoints")) as manager:
+            restored = restore_latest(manager)
+            if restored is None:
+                bar = tqdm(splits, desc=name, unit="split")
+                with threadpool_limits(None if name == simple.DIFFUSION else 1):
+                    best = [fit[name](setting, [worms[worm] for worm in split.train]) for split in bar]
+                restored = {"best": {f"split_{number}": one for number, one in enumerate(best)}}
+                save_state(manager, 0, restored)
+            fits[name] = restored["best"]
+    return fits
+
+
+def run_models(
+    config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fits: dict, workdir
+) -> Iterator[Output]:
+    """Every model's and baseline's answers, a group at a time; baselines, which have no seed, once a split."""
+    starts, truth = ask(config, dataset)
+    setting = read_setting(config, dataset)
+    jobs = [(name, k) for name in config.models for k in range(len(groups))]
+    jobs += [(name, k) for name in config.baselines for k in range(len(splits))]
+    compiled, best, members = {}, {}, config.train.members
+    for name, number in tqdm(jobs, desc="answers", unit="run"):
+        tested = np.isin(starts.worm, groups[number].split.test)
+        own, split = starts.of(tested), f"split_{number % len(splits)}"
+        if not len(own.frame):
+            continue
+        if name in config.baselines:
+            yield Output(
+                name, number, own, truth.of(tested), answer_baseline(name, setting, fits, split, dataset, own), None
+            )
+            continue
+        if name not in compiled:
+            compiled = {name: ahead_models.build_answering(name, config, dataset)}
+            best = restore_best(model_folder(workdir, name))
+        variables = jax.tree.map(lambda x, k=number: x[k * members : (k + 1) * members], best)
+        base = ahead_models.expect_starts(config, setting, fits[SIMPLE][split], dataset, own, config.model[name].base)
+        results = ahead_models.answer_starts(compiled[name], config, dataset, own, variables, base)
+        yield Output(name, number, own, truth.of(tested), *results)
+
+
+def answer_baseline(name: str, setting, fits: dict, split: str, dataset: Dataset, starts: Starts) -> Answers:
+    """One baseline's answers at starts of worms that the split does not train on."""
+    folder = name if name in fits else SIMPLE
+    fit = fits[folder][split]
+    model = simple.unpack_diffusion_map(setting, fit) if name == simple.DIFFUSION else None
+    horizons = len(setting.steps)
+    answers = Answers(
+        np.zeros((len(starts.frame), horizons, setting.states)), np.zeros((len(starts.frame), horizons + 1))
+    )
+    for number in np.unique(starts.stretch):
+        own, valid = starts.stretch == number, dataset.arrays.valid[number]
+        stretch = simple.Stretch(dataset.arrays.features[number][valid], dataset.arrays.states[number][valid])
+        given = simple.answer_baseline(name, setting, fit, stretch, starts.frame[own] - 1, model)
+        for all_values, values in zip(answers, given, strict=True):
+            all_values[own] = values
+    return answers
+
+
+def restore_loops(config, dataset: Dataset, fits: dict, split: int) -> LoopModel:
+    """The (loop, phase) model of one split's training worms."""
+    return simple.unpack_diffusion_map(read_setting(config, dataset), fits[simple.DIFFUSION][f"split_{split}"])
+
+
+def score_output(config, names, dataset: Dataset, splits, groups, fits: dict, output: Output) -> list[Row]:
+    """The rows of one model's answers on one group's test worms; `names` are the training study's and its worms'."""
+    group, (study, worms) = groups[output.group], names
+    frequency = fits[SIMPLE][f"split_{output.group % len(splits)}"][simple.FREQUENCIES]["frequency"]
+    trained, rows = tuple(worms[worm] for worm in group.split.train), []
+    for worm in group.split.test:
+        own = output.starts.worm == worm
+        if not own.any():
+            continue
+        answers, truth = output.answers.of(own), output.truth.of(own)
+        scores = score_answers(answers, truth, tuple(config.ahead.seconds), dataset.frame_rate, frequency)
+        place = (output.model, study, trained, dataset.study, dataset.worms[worm], group.seed)
+        rows += [Row(*place, metric, value) for metric, value in scores.items()]
+    return rows

@@ -15,6 +15,8 @@ def drawn():
     """States in bouts with unscored gaps, and frames that are there: the second stretch is shorter."""
     random = np.random.default_rng(0)
     states = np.repeat(random.integers(-1, 3, (3, 40)), random.integers(1, 6, 40), axis=1)
+    states[0, :4] = UNSCORED
+    states[2, :3] = REVERSE
     valid = np.ones(states.shape, bool)
     valid[1, -25:] = False
     return states, valid

@@ -1,5 +1,7 @@
 """The toy with two cycles: both are there without noise, noise goes between them, and turns are told apart."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -60,7 +62,7 @@ def test_noise_goes_between_the_two_cycles(noisy):
     assert noisy.min() > -0.1
     assert noisy.max() < 1.1
     edges = np.flatnonzero(np.diff(labels)) + 1
-    visits = [(labels[start], stop - start) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    visits = [(labels[start], stop - start) for start, stop in itertools.pairwise(edges)]
     assert min(frames for cycle, frames in visits if cycle == SMALL) > 50  # A turn takes 96 frames without noise,
     assert min(frames for cycle, frames in visits if cycle == LARGE) > 100  # or 185.
 
@@ -75,10 +77,28 @@ def test_turns_are_whole_and_labelled_by_their_excursion(noisy):
             assert x[start:stop].max() > BETWEEN
     np.testing.assert_allclose(x[edges], FOCUS[0], atol=0.05)  # A turn begins below the focus.
     assert (noisy[edges, 1] < FOCUS[1]).all()
-    highest = [x[start:stop].max() for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    highest = [x[start:stop].max() for start, stop in itertools.pairwise(edges)]
     assert np.mean(np.abs(np.array(highest) - BETWEEN) < 0.05) < 0.1
     assert labels[0] == labels[-1] == UNSCORED
     assert (labels == UNSCORED).sum() < 450
+
+
+def test_noise_has_the_deviation_that_is_asked_for():
+    activity = np.asarray(simulate_two_cycles(jax.random.key(0), frames=3000, noise=0.2), np.float64)
+    drift = np.asarray(find_drift(activity))
+    shocks = np.diff(activity, axis=0) - 0.1 * 0.5 * (drift[1:] + drift[:-1])
+    np.testing.assert_allclose(shocks.std(axis=0), 0.2 * 0.01 * np.sqrt(10), rtol=0.06)  # Ten steps of 0.01 a frame.
+
+
+def test_steps_back_across_the_beginning_begin_no_turn():
+    turns = np.concatenate([np.linspace(0.5, 1.02, 40), [0.99, 0.98], np.linspace(1.01, 2.01, 50), [1.99, 2.02, 2.5]])
+    radius = np.where(np.arange(len(turns)) < 40, 0.2, 0.5)  # The step back is already on the large cycle.
+    angle = 2 * np.pi * turns - np.pi / 2
+    activity = np.array(FOCUS) + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    labels = label_cycles(activity)
+    first, last = np.argmax(turns > 1.0), np.argmax(turns > 2.0)
+    assert set(labels[:first]) == set(labels[last:]) == {UNSCORED}
+    assert set(labels[first:last]) == {LARGE}
 
 
 def test_same_key_same_activity_and_settling_is_cut_off():

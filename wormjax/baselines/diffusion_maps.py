@@ -23,7 +23,7 @@ from scipy.sparse.linalg import ArpackError, eigs
 from wormjax.errors import InputError
 
 BLOCK = 512  # Frames whose distances to all others are held at a time.
-SMALLEST_NOISE = 0.05  # Of a dimension's median noise: no distance is infinite.
+SMALLEST_NOISE = 0.05  # Of a dimension's median noise (of its s.d., where that is 0): no distance is infinite.
 EIGENVECTORS = 24  # Searched for a complex one.
 
 
@@ -98,9 +98,10 @@ def build_places(
     embedded = [embed_delays(traces, embedding) for traces in stretches]
     together = np.concatenate(embedded)
     scale = together.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = np.where(scale > 1e-9 * np.abs(together).max(axis=0), scale, 1.0)  # A constant's is rounding error.
     noise = np.concatenate([measure_noise(part / scale, neighbourhood.noise_frames) for part in embedded])
-    noise = np.maximum(noise, SMALLEST_NOISE * np.median(noise, axis=0)) + 1e-12
+    floor = SMALLEST_NOISE * np.median(noise, axis=0)
+    noise = np.maximum(noise, np.where(floor > 1e-9, floor, SMALLEST_NOISE))
     stretch = np.repeat(np.arange(len(embedded)), [len(part) for part in embedded])
     return Places(together / scale, scale, noise, stretch)
 

@@ -275,3 +275,10 @@ def predict_onset(
         begun = (model.transitions * np.where(entering, 1.0, begun[None])).sum(axis=1)
         kept[step] = begun
     return np.stack([kept[int(step)] for step in steps])
+
+
+def keep_frames(model: LoopModel, kept: Bool[np.ndarray, " frame"]) -> LoopModel:
+    """The model with some of its frames alone to place worms by; its states and transitions stay."""
+    places = model.places
+    fewer = places._replace(places=places.places[kept], noise=places.noise[kept], stretch=places.stretch[kept])
+    return model._replace(places=fewer, phase=model.phase[kept], loop=model.loop[kept], state=model.state[kept])

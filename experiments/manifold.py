@@ -1,0 +1,20 @@
+"""PCA, asymmetric diffusion maps and relational graphs of worms, scored beside the deep models: tables and figures.
+
+python -m experiments.manifold --config=configs/manifold.py --workdir=runs/manifold
+"""
+
+from absl import flags
+
+from wormjax.command_line import define_config, run
+from wormjax.evaluation.manifold import explore_manifold
+
+CONFIG = define_config("configs/manifold.py")
+WORKDIR = flags.DEFINE_string("workdir", "runs/manifold", "Folder that receives checkpoints, tables and figures.")
+
+
+def main(_):
+    explore_manifold(CONFIG.value, WORKDIR.value)
+
+
+if __name__ == "__main__":
+    run(main)

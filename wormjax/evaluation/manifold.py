@@ -1,0 +1,137 @@
+"""The field's own models of worm dynamics as peers: components, (loop, phase) models, relations, and what they are for.
+
+Runs the decoding, forecasting and ahead experiments of its config on the same worms, frames and splits, each in a
+folder of its own, and puts the asymmetric diffusion map (Brennan & Proekt 2019) beside their models in all three.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from wormjax.baselines.loops import LoopModel
+from wormjax.errors import InputError
+from wormjax.evaluation import ahead, ahead_baselines, components, decoding, forecast, loop_tasks, neuron_relations
+from wormjax.evaluation.generalize import describe_materials, generalize
+from wormjax.evaluation.manifold_report import Findings, write_report
+from wormjax.evaluation.materials import prepare_materials
+from wormjax.evaluation.protocols import Split
+from wormjax.evaluation.results import Row, read_rows
+from wormjax.evaluation.sensitivity import check_sensitivity, measure_sensitivity
+from wormjax.evaluation.settings import check_settings
+from wormjax.features.starts import list_starts
+from wormjax.features.studies import open_recordings
+from wormjax.training.workdir import claim_workdir, describe_dataset
+
+TASKS = ("decode", "forecast", "ahead")
+DIFFUSION = ahead_baselines.DIFFUSION
+OWN_FIELDS = ("inputs", "derivative_seconds", "trace_weight")  # Of `data`, that a task says for itself.
+
+
+def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
+    """Runs all of it and reports: rows of every task, tables and figures.
+
+    What an earlier call has trained or fitted is not done again; what it had begun is gone on with.
+
+    Raises:
+      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
+    """
+    tasks = {name: build_task(config, name) for name in TASKS}
+    check_tasks(config, tasks)
+    recordings = open_recordings(config.data.study, config.data.path, config.data.simulation)
+    materials = {name: prepare_materials(task) for name, task in tasks.items()}
+    dataset, splits = materials["ahead"].dataset, list(materials["ahead"].splits)
+    worms = components.read_worms(config, recordings, dataset.neuron_names)
+    claim_workdir(workdir, config, describe_materials(materials["ahead"]))
+    folders = {name: os.path.join(workdir, name) for name in TASKS}
+    for name, run in zip(TASKS, (generalize, forecast.forecast, ahead.predict_ahead), strict=True):
+        run(tasks[name], folders[name])
+    rows = [row for folder in folders.values() for row in read_rows(os.path.join(folder, "results.csv"))]
+    fits = ahead.fit_baselines(tasks["ahead"], dataset, splits, folders["ahead"])
+    models = [ahead.restore_loops(tasks["ahead"], dataset, fits, number) for number in range(len(splits))]
+    rows += score_diffusion_map(tasks, materials, splits, models, fits[DIFFUSION])
+    relations = neuron_relations.measure_worms(dataset, **dict(config.relations), seed=config.seed)
+    findings = Findings(
+        *components.describe_components(config, worms),
+        worms,
+        relations,
+        infer_graphs(tasks["decode"], materials["decode"], folders["decode"]),
+        measure_sensitivity(config, tasks["ahead"], dataset, splits),
+        models,
+        fits,
+    )
+    write_report(config, tasks, dataset, splits, rows, findings, Path(workdir))
+    return rows
+
+
+def build_task(config, name: str):
+    """The config of one of the other experiments: its own sections, with the worms, protocol and seeds of this one."""
+    task = config.tasks[name].copy_and_resolve_references().unlock()
+    own = {field: task.data[field] for field in OWN_FIELDS}
+    task.data = config.data.copy_and_resolve_references().unlock()
+    for field, value in (*own.items(), ("test_study", ""), ("test_path", "")):
+        task.data[field] = value
+    task.protocol = config.protocol.copy_and_resolve_references()
+    task.seed, task.seeds = config.seed, config.seeds
+    return task.lock()
+
+
+def check_tasks(config, tasks):
+    """Raises InputError for what the tasks cannot run with, before any is begun."""
+    if config.protocol.name not in ("leave_one_worm_out", "subsets"):
+        expected = "expected leave_one_worm_out or subsets"
+        raise InputError(f"config field 'protocol.name': found {config.protocol.name!r}, {expected}")
+    check_settings(tasks["decode"])
+    decoding.check_models(tasks["decode"])
+    forecast.check_config(tasks["forecast"])
+    ahead.check_config(tasks["ahead"])
+    if DIFFUSION not in tasks["ahead"].baselines:
+        expected = f"expected {DIFFUSION!r} among them"
+        raise InputError(f"config field 'tasks.ahead.baselines': found {tuple(tasks['ahead'].baselines)}, {expected}")
+    for name, found in (("forecast", tuple(tasks["forecast"].data.inputs)), ("ahead", tasks["ahead"].data.inputs[:1])):
+        if tuple(found) != ("trace",):
+            expected = "expected trace alone" if name == "forecast" else "expected trace as the first"
+            raise InputError(f"config field 'tasks.{name}.data.inputs': found {tuple(found)}, {expected}")
+    check_sensitivity(config, tasks["ahead"])
+
+
+def score_diffusion_map(
+    tasks, materials, splits: Sequence[Split], models: Sequence[LoopModel], fits: dict
+) -> list[Row]:
+    """The rows of the (loop, phase) model as a decoder and as a forecaster, of every split."""
+    rows = []
+    decode, predict = (materials[name].test_dataset for name in ("decode", "forecast"))
+    task = tasks["forecast"]
+    starts = list_starts(predict, task.forecast.first, task.forecast.every)
+    description, names = describe_dataset(decode), (predict.study, predict.worms)
+    traces = materials["ahead"].test_dataset
+    for number, split in enumerate(tqdm(splits, desc="diffusion map, decoding and forecasts", unit="split")):
+        model, group = models[number], decoding.Group(tasks["decode"].seed, split)
+        shares = fits[f"split_{number}"]["shares"]
+        probabilities = loop_tasks.decode_dataset(model, shares, traces, split.test)
+        decoded = decoding.Decoded(probabilities[None], None)
+        rows += decoding.score_model(DIFFUSION, tasks["decode"], description, decode, [group], decoded)
+        own = starts.of(np.isin(starts.worm, split.test))
+        spread = loop_tasks.forecast_starts(model, predict, own, task.forecast.steps, split.train)
+        rows += forecast.score_output(task, names, predict, [group], forecast.Output(DIFFUSION, 0, own, spread, None))
+    return rows
+
+
+def infer_graphs(config, materials, workdir) -> dict[str, np.ndarray]:
+    """Network → the graph that its runs infer in each worm that they had not seen [worm, edge, type]."""
+    dataset, graphs = materials.test_dataset, {}
+    groups = decoding.list_groups(config, materials.splits)
+    for name in config.models:
+        best = decoding.restore_best(decoding.model_folder(workdir, name))
+        decoded = decoding.decode_model(name, config, describe_dataset(dataset), dataset, groups, best)
+        if decoded.edges is None:
+            continue
+        by_worm = []
+        for worm in range(len(dataset.worms)):
+            unseen = [k for k, group in enumerate(groups) if worm in group.split.test]
+            chosen = np.ix_(unseen, dataset.stretches_of(worm))
+            by_worm.append(np.asarray(decoded.edges)[chosen].mean(axis=(0, 1)))
+        graphs[name] = np.stack(by_worm)
+    return graphs

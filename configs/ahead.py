@@ -57,9 +57,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.diffusion_map.noise_frames = 4
     config.diffusion_map.density_frames = 16.0
     config.diffusion_map.phase_bins = 125
-    config.diffusion_map.resolution = 1.0  # Theirs, of another modularity: 1.2.
+    config.diffusion_map.resolution = 0.9  # Theirs, of another modularity: 1.2.
     config.diffusion_map.attempts = 10
-    config.diffusion_map.cells = 200  # Ours.
+    config.diffusion_map.cells = 100  # Ours.
     config.diffusion_map.smallest_share = 0.05  # Ours.
     config.diffusion_map.shortest_frames = 5
 

@@ -39,7 +39,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.relations.lag = 6  # Frames.
     config.relations.order = 4
 
-    config.toy = ml_collections.ConfigDict({"frames": 3000, "neighbours": 5, "delay_frames": 5})
+    config.toy = ml_collections.ConfigDict({"frames": 6000, "neighbours": 5, "delays": 5, "delay_frames": 10})
 
     # One parameter of tasks.ahead.diffusion_map at a time; () leaves it out.
     config.sensitivity = ml_collections.ConfigDict()
@@ -50,7 +50,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.sensitivity.parameters.neighbours = (5, 20, 60)
     config.sensitivity.parameters.noise_frames = (1, 4, 10)
     config.sensitivity.parameters.phase_bins = (25, 125, 400)
-    config.sensitivity.parameters.resolution = (0.6, 1.0, 1.4)
+    config.sensitivity.parameters.resolution = (0.6, 0.9, 1.2)
 
     config.tasks = ml_collections.ConfigDict()  # The other experiments, whose sections mean what they mean there.
     for name, module in (("decode", generalize), ("forecast", forecast), ("ahead", ahead)):

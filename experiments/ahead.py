@@ -6,14 +6,14 @@ python -m experiments.ahead --config=configs/ahead.py --workdir=runs/ahead
 from absl import flags
 
 from wormjax.command_line import define_config, run
-from wormjax.evaluation.ahead import predict_ahead
+from wormjax.evaluation.experiment import run_experiment
 
 CONFIG = define_config("configs/ahead.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs/ahead", "Folder that receives checkpoints, table and figures.")
 
 
 def main(_):
-    predict_ahead(CONFIG.value, WORKDIR.value)
+    run_experiment(CONFIG.value, WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ python -m experiments.forecast --config=configs/forecast.py --workdir=runs/forec
 from absl import flags
 
 from wormjax.command_line import define_config, run
-from wormjax.evaluation.forecast import forecast
+from wormjax.evaluation.experiment import run_experiment
 
 CONFIG = define_config("configs/forecast.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs/forecast", "Folder that receives checkpoints, table and figures.")
 
 
 def main(_):
-    forecast(CONFIG.value, WORKDIR.value)
+    run_experiment(CONFIG.value, WORKDIR.value)
 
 
 if __name__ == "__main__":

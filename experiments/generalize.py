@@ -6,14 +6,14 @@ python -m experiments.generalize --config=configs/generalize.py --workdir=runs/g
 from absl import flags
 
 from wormjax.command_line import define_config, run
-from wormjax.evaluation.generalize import generalize
+from wormjax.evaluation.experiment import run_experiment
 
 CONFIG = define_config("configs/generalize.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs/generalize", "Folder that receives checkpoints, table and figures.")
 
 
 def main(_):
-    generalize(CONFIG.value, WORKDIR.value)
+    run_experiment(CONFIG.value, WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ python -m experiments.infer --config=configs/nri_springs.py:small --workdir=runs
 from absl import flags
 
 from wormjax.command_line import define_config, run
-from wormjax.evaluation.infer import infer
+from wormjax.evaluation.experiment import run_experiment
 
 CONFIG = define_config("configs/nri_springs.py:small")
 WORKDIR = flags.DEFINE_string("workdir", "runs/infer", "Folder that receives checkpoints, table and figures.")
 
 
 def main(_):
-    infer(CONFIG.value, WORKDIR.value)
+    run_experiment(CONFIG.value, WORKDIR.value)
 
 
 if __name__ == "__main__":

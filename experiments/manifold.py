@@ -6,14 +6,14 @@ python -m experiments.manifold --config=configs/manifold.py --workdir=runs/manif
 from absl import flags
 
 from wormjax.command_line import define_config, run
-from wormjax.evaluation.manifold import explore_manifold
+from wormjax.evaluation.experiment import run_experiment
 
 CONFIG = define_config("configs/manifold.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs/manifold", "Folder that receives checkpoints, tables and figures.")
 
 
 def main(_):
-    explore_manifold(CONFIG.value, WORKDIR.value)
+    run_experiment(CONFIG.value, WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -46,9 +46,9 @@ class Partition(NamedTuple):
     """
 
     phase_bins: int = 125
-    resolution: float = 1.0
+    resolution: float = 0.9
     attempts: int = 10
-    cells: int = 200
+    cells: int = 100
     smallest_share: float = 0.05
     shortest_frames: int = 5
 

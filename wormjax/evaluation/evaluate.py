@@ -4,6 +4,7 @@ import os
 
 from wormjax.errors import InputError
 from wormjax.evaluation import decoding
+from wormjax.evaluation.ahead import evaluate_ahead
 from wormjax.evaluation.forecast import evaluate_forecast
 from wormjax.evaluation.infer import evaluate_inference
 from wormjax.evaluation.materials import prepare_new_worms
@@ -16,11 +17,20 @@ OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "
 
 
 def evaluate(config, workdir: str | os.PathLike) -> list[Row]:
-    """The rows of all of a workdir's models: `evaluate_decoding`, `evaluate_inference` or `evaluate_forecast`."""
+    """The rows of all of a workdir's models, by the experiment that it is of.
+
+    Raises:
+      InputError: a workdir of `experiments.manifold`, whose tasks have workdirs of their own.
+    """
     if config.get("experiment") == "infer":
         return evaluate_inference(config, workdir)
     if config.get("experiment") == "forecast":
         return evaluate_forecast(config, workdir)
+    if config.get("experiment") == "ahead":
+        return evaluate_ahead(config, workdir)
+    if config.get("experiment") == "manifold":
+        folders = ", ".join(os.path.join(workdir, task) for task in ("decode", "forecast", "ahead"))
+        raise InputError(f"--workdir: found {workdir} of experiments.manifold, expected one of its tasks: {folders}")
     return evaluate_decoding(config, workdir)
 
 

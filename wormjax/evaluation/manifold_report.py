@@ -167,7 +167,7 @@ def draw_toy(config, task, dataset: Dataset, folder: Path):
     toy = config.toy
     activity = np.asarray(simulate_two_cycles(jax.random.key(config.seed), frames=toy.frames))
     setting = read_setting(task, dataset)
-    embedding = setting.embedding._replace(delay_frames=toy.delay_frames)
+    embedding = setting.embedding._replace(delays=toy.delays, delay_frames=toy.delay_frames)
     neighbourhood = setting.neighbourhood._replace(neighbours=toy.neighbours)
     model = fit_loops([activity[:, :1]], embedding, neighbourhood, setting.partition, config.seed)
     centred = model.places.places - model.places.places.mean(axis=0)

@@ -2,8 +2,8 @@
 
 import ml_collections
 
-CONVOLUTION = {"kind": "temporal_convolution", "channels": 32, "dilations": (1, 2, 4, 8)}
-GRAPH = {"kind": "nri_graph", "channels": 32, "dilations": (1, 2, 4, 8), "messages": True, "branch_scale": 0.3}
+CONVOLUTION = {"kind": "temporal_convolution", "channels": 32, "dilations": (1, 2, 4, 8, 16)}
+GRAPH = {"kind": "nri_graph", "channels": 32, "dilations": (1, 2, 4, 8, 16), "messages": True, "branch_scale": 0.3}
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -89,7 +89,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.steps = 500
     config.train.epochs = 0
     config.train.steps_per_chunk = 100
-    config.train.window_frames = 64
+    config.train.window_frames = 96
     config.train.window_stride = 1
     config.train.batch_windows = 32
     config.train.learning_rate = 3e-3

@@ -65,5 +65,4 @@ def get_config() -> ml_collections.ConfigDict:
     config.tasks.forecast.models = ("nri_graph",)
     config.tasks.forecast.baselines = ("persistence", "mean", "var_8", "var_adapted")
     config.tasks.forecast.linear.orders = (8,)
-    config.tasks.ahead.models = ("nri_graph", "temporal_convolution")
     return config

@@ -36,7 +36,7 @@ from wormjax.training.workdir import claim_workdir, find_differences, read_confi
 
 # What may be another than it was in training: whose recordings, and what is asked of them.
 OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "ahead.every")
-SIMPLE = "simple"  # The folder of what all simple baselines learn.
+SIMPLE = ahead_models.RESERVED
 
 
 class Output(NamedTuple):
@@ -78,7 +78,7 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
         for output in outputs
         for row in score_output(config, names, materials.test_dataset, splits, groups, fits, output)
     ]
-    write_report(config, materials, groups, fits, rows, outputs, Path(workdir))
+    write_report(config, materials, rows, outputs, Path(workdir))
     return rows
 
 

@@ -21,6 +21,7 @@ from wormjax.evaluation.protocols import Split
 from wormjax.features.dataset import Dataset
 from wormjax.features.starts import Starts
 from wormjax.models.catalog import CLASSIFIERS, build_classifier
+from wormjax.models.correction import Correction
 from wormjax.training.ahead import AheadData, AheadRuns, ahead, split_answers
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives import AUGMENTATIONS
@@ -30,6 +31,7 @@ from wormjax.training.step import Recipe, build_recipe
 
 BASES = ("none", simple.DWELL, simple.DWELL + simple.KNOWN)
 GIVEN = ("kind", "base")  # Fields of a model's section that are not sizes of its network.
+RESERVED = "simple"  # The folder of what all simple baselines learn; a network's folder has its name.
 SMALLEST_BASE = 1e-4  # Probability that a chain gives any answer, so that a network can raise it.
 STARTS_AT_ONCE = 256
 
@@ -46,6 +48,9 @@ class Training(NamedTuple):
 def check_models(config):
     """Raises InputError for a model that the config does not describe, or describes with what does not exist."""
     for name in config.models:
+        if name in (*simple.BASELINES, RESERVED):
+            expected = "expected a name that is no baseline's"
+            raise InputError(f"config field 'models': found {name!r}, {expected} and not {RESERVED!r}")
         if name not in config.model:
             known = ", ".join(config.model)
             raise InputError(f"config field 'models': found {name!r}, expected some of {known} (sections of 'model')")
@@ -58,7 +63,14 @@ def check_models(config):
         if section.kind.startswith("wang_"):
             expected = "expected a network without batch normalisation"
             raise InputError(f"config field 'model.{name}.kind': found {section.kind!r}, {expected}")
-        build_classifier(section.kind, 2, _sizes(config, name))
+        try:
+            module = build_classifier(section.kind, 2, _sizes(config, name))
+        except InputError as error:  # It knows the kind, not what the config calls the section.
+            raise InputError(str(error).replace(f"'model.{section.kind}", f"'model.{name}")) from None
+        prior, types = tuple(config.train.edge_prior), getattr(module, "edge_types", 0)
+        if prior and types and (len(prior) != types or min(prior) <= 0):
+            expected = f"expected a probability above 0 of each of the {types} edge types of {name}"
+            raise InputError(f"config field 'train.edge_prior': found {prior}, {expected}")
 
 
 def count_answers(config, dataset: Dataset) -> int:
@@ -153,9 +165,10 @@ def tabulate_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
     Raises:
       InputError: a group without a single training or validation window.
     """
-    train = config.train.copy_and_resolve_references().unlock()
+    train, field = config.train.copy_and_resolve_references().unlock(), "train.window_frames"
     if config.split.validation_fraction:
         train.window_frames += max(find_steps(config, dataset))
+        field += " and the frames of ahead.seconds"
     members = train.members
     return build_runs(
         dataset,
@@ -164,6 +177,7 @@ def tabulate_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
         members=[number_run(dataset, group.split, member) for group in groups for member in range(members)],
         labels=split_by_seed(config, dataset),
         train=train,
+        length_field=field,
     )
 
 
@@ -183,8 +197,8 @@ def build_module(name: str, config, dataset: Dataset) -> nn.Module:
 
 def build_answering(name: str, config, dataset: Dataset):
     """A compiled function (members' variables, features, valid, starts, base) → answers, averaged over members."""
-    module, window = build_module(name, config, dataset), config.train.window_frames
-    states, horizons = len(dataset.state_names), len(config.ahead.seconds)
+    window, states, horizons = config.train.window_frames, len(dataset.state_names), len(config.ahead.seconds)
+    module = Correction(build_module(name, config, dataset), states, horizons)
 
     @jax.jit
     def answer(variables, features, valid, stretch, frame, base):
@@ -195,8 +209,8 @@ def build_answering(name: str, config, dataset: Dataset):
                 for values in (features, valid)
             )
             own_features, own_valid = cut
-            decoding = jax.vmap(lambda v: module.apply(v, own_features, own_valid, None))(variables)
-            logits = split_answers(decoding.logits[:, 0, -1] + expected, states, horizons)
+            decoding = jax.vmap(lambda v: module.apply(v, own_features, own_valid, expected[None]))(variables)
+            logits = split_answers(decoding.logits[:, 0], states, horizons)
             edges = None if decoding.edge_logits is None else jax.nn.softmax(decoding.edge_logits)[:, 0].mean(axis=0)
             return *(jax.nn.softmax(part).mean(axis=0) for part in logits), edges
 

@@ -16,7 +16,7 @@ from wormjax.features.dataset import Dataset
 FIGURE_LABELS = {"nll": "negative log-likelihood, nats", "balanced_accuracy": "balanced accuracy"}
 
 
-def write_report(config, materials, groups, fits: dict, rows: list[Row], outputs, workdir: Path):
+def write_report(config, materials, rows: list[Row], outputs, workdir: Path):
     """Writes rows, summary and figures into the workdir of an experiment, and prints the summary."""
     write_rows(workdir / "results.csv", rows)
     seconds = tuple(config.ahead.seconds)

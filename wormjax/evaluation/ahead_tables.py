@@ -61,7 +61,7 @@ def name_metric(kind: str, seconds: float) -> str:
 def find_best_simple(table: Table, metric: str, simple: Sequence[str], lower: bool) -> str | None:
     """The simple baseline with the best mean; None where none was scored."""
     means = {
-        name: np.mean([row.value for row in by_metric[metric]])
+        name: interval_over_all(by_metric[metric])
         for name, by_metric in table.rows.items()
         if name in simple and metric in by_metric
     }
@@ -69,8 +69,8 @@ def find_best_simple(table: Table, metric: str, simple: Sequence[str], lower: bo
 
 
 def compare(table: Table, model: str, metric: str, reference: str | None) -> Interval | None:
-    """The paired difference of a model to another; None where they share no worm."""
-    if reference is None or metric not in table.rows[model]:
+    """The paired difference of a model to another; None where they share no worm, or one was not scored."""
+    if reference is None or any(metric not in table.rows[one] for one in (model, reference)):
         return None
     return difference_over_worms(table.rows[model][metric], table.rows[reference][metric])
 
@@ -117,7 +117,7 @@ def write_summary(
         for kind, lower in LOWER_IS_BETTER.items():
             parts += ["", f"### {TITLES[kind]}", "", *tabulate_horizons(table, kind, seconds, baselines, lower)]
             if kind in COMPARED:
-                parts += ["", *tabulate_differences(table, kind, seconds, simple, lower)]
+                parts += tabulate_differences(table, kind, seconds, simple, lower)
                 for rival in rivals:
                     parts += tabulate_against(table, kind, seconds, rival, baselines)
         parts += ["", "### The next reversal", "", *tabulate_reversal(table, baselines)]
@@ -149,8 +149,10 @@ def tabulate_reversal(table: Table, baselines) -> list[str]:
 def tabulate_differences(table: Table, kind: str, seconds, simple, lower: bool) -> list[str]:
     """Every model against the best simple baseline at each horizon, and how far ahead it is better."""
     best = [find_best_simple(table, name_metric(kind, one), simple, lower) for one in seconds]
-    heads = [f"{one:g} s: {name}" for one, name in zip(seconds, best, strict=True)]
-    lines = _start(["less the best simple baseline", *heads, "better up to"])
+    if not any(best):
+        return []
+    heads = [f"{one:g} s: {name or 'none'}" for one, name in zip(seconds, best, strict=True)]
+    lines = ["", *_start(["less the best simple baseline", *heads, "better up to"])]
     for model in table.rows:
         if model in simple:
             continue

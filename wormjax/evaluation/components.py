@@ -101,7 +101,7 @@ def draw_components(config, worms: Sequence[Worm], found: Components, trajectori
         every, gap = f"{len(worms)} worms, pooled components", np.full((1, COMPONENTS), np.nan)
         courses[every] = np.concatenate([part for one in trajectories[POOLED] for part in (one.course, gap)])
         states[every] = np.concatenate([part for worm in worms for part in (worm.states, [UNSCORED])])
-        captions[every] = f"shared neurons; state read from other worms at {np.mean(found.places[OTHERS]):.2f}"
+        captions[every] = f"state read from other worms at {np.mean(found.places[OTHERS]):.2f}"
     title = f"{config.data.study}: trajectories along the principal components of the derivatives"
     figures.plot_manifolds(courses, states, names, folder / "manifolds.png", captions, title)
     figures.plot_phase_plots(courses, states, names, folder / "phase_plots.png")

@@ -2,6 +2,7 @@
 
 import os
 
+from wormjax.errors import InputError
 from wormjax.evaluation.ahead import predict_ahead
 from wormjax.evaluation.forecast import forecast
 from wormjax.evaluation.generalize import generalize
@@ -18,5 +19,12 @@ EXPERIMENTS = {
 
 
 def run_experiment(config, workdir: str | os.PathLike) -> None:
-    """Runs the experiment that `config.experiment` names; a config without that field is of `generalize`."""
-    EXPERIMENTS[config.get("experiment", "generalize")](config, workdir)
+    """Runs the experiment that `config.experiment` names; a config without that field is of `generalize`.
+
+    Raises:
+      InputError: there is no such experiment, or what it raises.
+    """
+    name = config.get("experiment", "generalize")
+    if name not in EXPERIMENTS:
+        raise InputError(f"config field 'experiment': found {name!r}, expected one of {', '.join(EXPERIMENTS)}")
+    EXPERIMENTS[name](config, workdir)

@@ -15,6 +15,7 @@ from wormjax.evaluation.forecast_scores import Spread
 from wormjax.features.dataset import Dataset
 from wormjax.features.starts import Starts
 
+EVERY = 16  # Frames between two forecasts of a training worm.
 SMALLEST_SCALE = 1e-3  # Of a spread: nothing is ever certain.
 
 
@@ -50,16 +51,17 @@ def forecast_starts(
     traces = _join(dataset, train)
     means = _average_by_state(model, traces)
     past, future, carried = [], [], []
+    reach = model.embedding.delays * model.embedding.delay_frames  # Before it, a place is not yet all that it will be.
     for own, stretches in _list_rests(model, dataset, train):
-        rest = loops.keep_frames(model, ~own)
+        rest = _keep_rest(model, ~own)
         for stretch in stretches:
             frames = np.flatnonzero(own & (model.places.stretch == stretch))
-            chosen = np.arange(0, len(frames) - 1, 16)
+            chosen = np.arange(min(reach, len(frames) // 2), len(frames) - 1, EVERY)
             placed = loops.place_worm(rest, traces[frames], chosen)
             carried.append(_carry(model, placed, steps) @ means)
             past.append(traces[frames[chosen]])
             padded = np.concatenate([traces[frames], np.full((steps, traces.shape[1]), np.nan)])
-            future.append(np.stack([padded[frame + 1 : frame + 1 + steps] for frame in chosen]))
+            future.append(padded[chosen[:, None] + np.arange(1, steps + 1)])
     keep, scale = _fit_departure(*(np.concatenate(parts) for parts in (past, future, carried)))
     mean = np.zeros((len(starts.frame), steps, traces.shape[1]))
     for number in np.unique(starts.stretch):
@@ -72,7 +74,8 @@ def forecast_starts(
 
 
 def _join(dataset, train) -> Float[np.ndarray, "frame neuron"]:
-    parts = [stretch.features[..., 0] for worm in train for stretch in simple.gather_worms(dataset)[worm]]
+    worms = simple.gather_worms(dataset)
+    parts = [stretch.features[..., 0] for worm in train for stretch in worms[worm]]
     return np.concatenate(parts).astype(np.float64)
 
 
@@ -91,6 +94,13 @@ def _list_rests(model, dataset, train) -> list[tuple[Bool[np.ndarray, " frame"],
         return [(of_stretch[stretch] == k, np.flatnonzero(of_stretch == k).tolist()) for k in range(len(train))]
     first = np.arange(len(stretch)) < len(stretch) // 2
     return [(own, np.unique(stretch[own]).tolist()) for own in (first, ~first)]
+
+
+def _keep_rest(model, kept) -> loops.LoopModel:
+    """The model by these frames alone, by as many neighbours, that far apart, as they surely have."""
+    rest, options = loops.keep_frames(model, kept), model.neighbourhood
+    most = max(1, int(kept.sum()) // (2 * options.apart_frames - 1))
+    return rest._replace(neighbourhood=options._replace(neighbours=min(options.neighbours, most)))
 
 
 def _carry(model, placed, steps) -> Float[np.ndarray, "start step state"]:

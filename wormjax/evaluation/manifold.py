@@ -5,7 +5,9 @@ folder of its own, and puts the asymmetric diffusion map (Brennan & Proekt 2019)
 """
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,25 @@ from tqdm import tqdm
 
 from wormjax.baselines.loops import LoopModel
 from wormjax.errors import InputError
-from wormjax.evaluation import ahead, ahead_baselines, components, decoding, forecast, loop_tasks, neuron_relations
+from wormjax.evaluation import (
+    ahead,
+    ahead_baselines,
+    ahead_models,
+    components,
+    decoding,
+    forecast,
+    forecasting,
+    loop_tasks,
+    neuron_relations,
+)
+from wormjax.evaluation.answers import ask
 from wormjax.evaluation.generalize import describe_materials, generalize
 from wormjax.evaluation.manifold_report import Findings, write_report
 from wormjax.evaluation.materials import prepare_materials
 from wormjax.evaluation.protocols import Split
 from wormjax.evaluation.results import Row, read_rows
 from wormjax.evaluation.sensitivity import check_sensitivity, measure_sensitivity
-from wormjax.evaluation.settings import check_settings
+from wormjax.evaluation.settings import check_manifold_settings, check_settings
 from wormjax.features.starts import list_starts
 from wormjax.features.studies import open_recordings
 from wormjax.training.workdir import claim_workdir, describe_dataset
@@ -28,6 +41,7 @@ from wormjax.training.workdir import claim_workdir, describe_dataset
 TASKS = ("decode", "forecast", "ahead")
 DIFFUSION = ahead_baselines.DIFFUSION
 OWN_FIELDS = ("inputs", "derivative_seconds", "trace_weight")  # Of `data`, that a task says for itself.
+SHARED_FIELDS = ("data", "protocol", "seed", "seeds")  # Said once for all tasks, but for OWN_FIELDS.
 
 
 def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
@@ -41,9 +55,14 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
     tasks = {name: build_task(config, name) for name in TASKS}
     check_tasks(config, tasks)
     recordings = open_recordings(config.data.study, config.data.path, config.data.simulation)
-    materials = {name: prepare_materials(task) for name, task in tasks.items()}
+    materials = {}
+    for name, task in tasks.items():
+        with name_task(name):
+            materials[name] = prepare_materials(task)
+    check_materials(tasks, materials)
     dataset, splits = materials["ahead"].dataset, list(materials["ahead"].splits)
     worms = components.read_worms(config, recordings, dataset.neuron_names)
+    described = components.describe_components(config, worms)
     claim_workdir(workdir, config, describe_materials(materials["ahead"]))
     folders = {name: os.path.join(workdir, name) for name in TASKS}
     for name, run in zip(TASKS, (generalize, forecast.forecast, ahead.predict_ahead), strict=True):
@@ -54,7 +73,7 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
     rows += score_diffusion_map(tasks, materials, splits, models, fits[DIFFUSION])
     relations = neuron_relations.measure_worms(dataset, **dict(config.relations), seed=config.seed)
     findings = Findings(
-        *components.describe_components(config, worms),
+        *described,
         worms,
         relations,
         infer_graphs(tasks["decode"], materials["decode"], folders["decode"]),
@@ -80,13 +99,14 @@ def build_task(config, name: str):
 
 def check_tasks(config, tasks):
     """Raises InputError for what the tasks cannot run with, before any is begun."""
-    if config.protocol.name not in ("leave_one_worm_out", "subsets"):
-        expected = "expected leave_one_worm_out or subsets"
-        raise InputError(f"config field 'protocol.name': found {config.protocol.name!r}, {expected}")
-    check_settings(tasks["decode"])
-    decoding.check_models(tasks["decode"])
-    forecast.check_config(tasks["forecast"])
-    ahead.check_config(tasks["ahead"])
+    check_manifold_settings(config)
+    with name_task("decode"):
+        check_settings(tasks["decode"])
+        decoding.check_models(tasks["decode"])
+    with name_task("forecast"):
+        forecast.check_config(tasks["forecast"])
+    with name_task("ahead"):
+        ahead.check_config(tasks["ahead"])
     if DIFFUSION not in tasks["ahead"].baselines:
         expected = f"expected {DIFFUSION!r} among them"
         raise InputError(f"config field 'tasks.ahead.baselines': found {tuple(tasks['ahead'].baselines)}, {expected}")
@@ -94,7 +114,48 @@ def check_tasks(config, tasks):
         if tuple(found) != ("trace",):
             expected = "expected trace alone" if name == "forecast" else "expected trace as the first"
             raise InputError(f"config field 'tasks.{name}.data.inputs': found {tuple(found)}, {expected}")
+    weights = [tasks[name].data.trace_weight for name in ("forecast", "ahead")]
+    if weights[0] != weights[1]:  # One diffusion map is made of both tasks' traces.
+        expected = f"expected that of tasks.ahead, {weights[1]:g}"
+        raise InputError(f"config field 'tasks.forecast.data.trace_weight': found {weights[0]:g}, {expected}")
     check_sensitivity(config, tasks["ahead"])
+    toy, near = config.toy, tasks["ahead"].diffusion_map
+    _check_neighbours("toy.neighbours", toy.neighbours, near.apart_frames, toy.frames)
+
+
+def check_materials(tasks, materials):
+    """Raises InputError for worms that one of the tasks cannot be run on, before another is begun."""
+    dataset, splits = materials["ahead"].dataset, list(materials["ahead"].splits)
+    groups = {name: decoding.list_groups(task, splits) for name, task in tasks.items()}
+    with name_task("decode"):
+        decoding.build_group_runs(tasks["decode"], materials["decode"].dataset, groups["decode"])
+    with name_task("forecast"):
+        task, known = tasks["forecast"], materials["forecast"].dataset
+        list_starts(known, task.forecast.first, task.forecast.every)
+        forecasting.check_training(task, known, splits, groups["forecast"])
+    with name_task("ahead"):
+        task = tasks["ahead"]
+        ask(task, dataset)
+        if task.models:
+            ahead_models.tabulate_runs(task, dataset, groups["ahead"])
+        fewest = min(int(dataset.arrays.valid[np.isin(dataset.stretch_worm, split.train)].sum()) for split in splits)
+        near = task.diffusion_map
+        _check_neighbours("diffusion_map.neighbours", near.neighbours, near.apart_frames, fewest)
+
+
+@contextmanager
+def name_task(name: str) -> Iterator[None]:
+    """An InputError from within names the field of this experiment's config, not of the task's."""
+
+    def rename(found):
+        field = found.group(1)
+        shared = field.partition(".")[0] in SHARED_FIELDS and field.partition(".")[2] not in OWN_FIELDS
+        return f"config field {field if shared else f'tasks.{name}.{field}'!r}"
+
+    try:
+        yield
+    except InputError as error:
+        raise InputError(re.sub(r"config field '([^']+)'", rename, str(error))) from None
 
 
 def score_diffusion_map(
@@ -135,3 +196,10 @@ def infer_graphs(config, materials, workdir) -> dict[str, np.ndarray]:
             by_worm.append(np.asarray(decoded.edges)[chosen].mean(axis=(0, 1)))
         graphs[name] = np.stack(by_worm)
     return graphs
+
+
+def _check_neighbours(field, neighbours, apart, frames):
+    needed = (neighbours + 1) * 2 * apart
+    if frames < needed:
+        found = f"found {neighbours} with {frames} frames"
+        raise InputError(f"config field {field!r}: {found}, expected {needed} frames or more")

@@ -12,7 +12,7 @@ from wormjax.baselines.relational_graphs import Relation
 from wormjax.evaluation import ahead_baselines as simple
 from wormjax.evaluation import components, figures, neuron_relations
 from wormjax.evaluation.ahead import read_setting
-from wormjax.evaluation.ahead_report import draw_loops
+from wormjax.evaluation.ahead_report import draw_loops, knows_state
 from wormjax.evaluation.components import Components, Worm
 from wormjax.evaluation.intervals import average_by_worm
 from wormjax.evaluation.protocols import Split
@@ -64,15 +64,17 @@ def write_report(config, tasks, dataset: Dataset, splits: Sequence[Split], rows:
 
 def summarise(tasks, rows: Sequence[Row], findings: Findings) -> list[str]:
     """The lines of the summary, in Markdown."""
-    forecast = tuple(f"mse@{step}" for step in FORECAST_STEPS)
+    scored = tuple(tasks["forecast"].forecast.scored)
+    steps = [step for step in FORECAST_STEPS if step in scored] or scored
+    forecast = tuple(f"mse@{step}" for step in steps)
     ahead = tuple(f"nll@{one:g}s" for one in tasks["ahead"].ahead.seconds)
     parts = [INTRODUCTION]
-    for title, metrics, told in (
-        ("The present motor state, decoded", DECODING, ()),
-        ("The motor state to come: negative log-likelihood, nats, from neurons alone", ahead, simple.KNOWN),
-        ("The neurons to come: mean squared error by step", forecast, ()),
+    alone = [row for row in rows if not knows_state(tasks["ahead"], row.model)]
+    for title, metrics, kept in (
+        ("The present motor state, decoded", DECODING, rows),
+        ("The motor state to come: negative log-likelihood, nats, from neurons alone", ahead, alone),
+        ("The neurons to come: mean squared error by step", forecast, rows),
     ):
-        kept = [row for row in rows if not told or not row.model.endswith(told)]
         parts += ["", f"## {title}", "", *tabulate(kept, metrics)]
     parts += ["", "## Principal components", "", *components.tabulate_components(findings.components)]
     parts += ["", "## Loops", "", *tabulate_loops(findings.models)]
@@ -141,8 +143,8 @@ def draw_sensitivity(config, task, sensitivity: dict[str, list[Tried]], rows: Se
     chain = [row.value for row in rows if (row.model, row.metric, len(row.train_worms)) == (simple.DWELL, metric, most)]
     reference = (simple.DWELL, float(np.mean(chain))) if chain else None
     for field, label, level in (
-        ("decoding", "balanced accuracy of the present state", None),
-        ("nll", f"negative log-likelihood {config.sensitivity.seconds:g} s ahead, nats", reference),
+        ("decoding", "balanced accuracy, present", None),
+        ("nll", f"nats, state {config.sensitivity.seconds:g} s ahead", reference),
         ("loops", "loops found", None),
     ):
         values = {name: [(one.value, getattr(one, field)) for one in some] for name, some in sensitivity.items()}

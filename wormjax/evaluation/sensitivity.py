@@ -11,12 +11,14 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from wormjax.baselines import loops
 from wormjax.errors import InputError
 from wormjax.evaluation import ahead_baselines as simple
 from wormjax.evaluation.ahead import read_setting
-from wormjax.evaluation.answers import ask, score_answers
+from wormjax.evaluation.answers import ask
 from wormjax.evaluation.metrics import score_states
 from wormjax.evaluation.protocols import Split
+from wormjax.evaluation.settings import check_ahead_settings
 from wormjax.features.dataset import Dataset
 
 
@@ -42,6 +44,8 @@ def check_sensitivity(config, task) -> None:
         if name not in task.diffusion_map:
             expected = f"expected some of {', '.join(task.diffusion_map)}"
             raise InputError(f"config field 'sensitivity.parameters': found {name!r}, {expected}")
+        for value in config.sensitivity.parameters[name]:
+            _check_value(task, name, value)
     if config.sensitivity.seconds not in tuple(task.ahead.seconds):
         expected = f"expected one of tasks.ahead.ahead.seconds, {tuple(task.ahead.seconds)}"
         raise InputError(f"config field 'sensitivity.seconds': found {config.sensitivity.seconds:g}, {expected}")
@@ -55,8 +59,7 @@ def measure_sensitivity(config, task, dataset: Dataset, splits: Sequence[Split])
     known: dict[tuple, Tried] = {}
     results: dict[str, list[Tried]] = {}
     for name, value in tqdm(jobs, desc="sensitivity", unit="value"):
-        changed = task.copy_and_resolve_references().unlock()
-        changed.diffusion_map[name] = type(changed.diffusion_map[name])(value)
+        changed = _change(task, name, value)
         key = tuple(changed.diffusion_map.items())
         if key not in known:  # The default is among the values of every parameter.
             known[key] = try_value(config, changed, dataset, splits)
@@ -68,7 +71,9 @@ def try_value(config, task, dataset: Dataset, splits: Sequence[Split]) -> Tried:
     """Fits and scores the diffusion map of a task's config on every split; a split's test worms are averaged."""
     setting, worms = read_setting(task, dataset), simple.gather_worms(dataset)
     starts, truth = ask(task, dataset)
-    metric = f"nll@{config.sensitivity.seconds:g}s"
+    horizon = tuple(task.ahead.seconds).index(config.sensitivity.seconds)
+    later = truth.states[:, horizon]
+    now = dataset.scored_states[starts.stretch, starts.frame - 1]
     scores = []
     for split in splits:
         try:
@@ -76,24 +81,46 @@ def try_value(config, task, dataset: Dataset, splits: Sequence[Split]) -> Tried:
         except InputError:  # No cycle was found: that is a result.
             scores.append((np.nan, np.nan, 0.0))
             continue
-        model = simple.unpack_diffusion_map(setting, fit)
         tested = np.isin(starts.worm, split.test)
-        parts = []
-        for stretch in np.unique(starts.stretch[tested]):
-            own = tested & (starts.stretch == stretch)
-            parts.append(_score(setting, task, dataset, fit, model, starts.of(own), truth.of(own), metric))
-        scores.append((*np.mean(parts, axis=0), float(model.loop.max() + 1)))
+        own, model = starts.of(tested), simple.unpack_diffusion_map(setting, fit)
+        given = _answer(model, fit["shares"], dataset, own, setting.steps[horizon])
+        parts = [
+            _score(*(values[own.worm == worm] for values in (*given, now[tested], later[tested])))
+            for worm in np.unique(own.worm)
+        ]
+        scores.append((*np.nanmean(parts, axis=0), float(model.loop.max() + 1)))
     return Tried(0.0, *np.array(scores).T)
 
 
-def _score(setting, task, dataset, fit, model, starts, truth, metric) -> tuple[float, float]:
-    """Balanced accuracy now and negative log-likelihood ahead, of the starts of one stretch."""
-    number = starts.stretch[0]
-    valid = dataset.arrays.valid[number]
-    stretch = simple.Stretch(dataset.arrays.features[number][valid], dataset.arrays.states[number][valid])
-    answers = simple.answer_baseline(simple.DIFFUSION, setting, fit, stretch, starts.frame - 1, model)
-    frequency = np.full(setting.states, 1.0 / setting.states)  # Of no account to this metric.
-    ahead = score_answers(answers, truth, tuple(task.ahead.seconds), dataset.frame_rate, frequency)
-    placed = simple.loops.place_worm(model, stretch.features[..., 0], starts.frame - 1)
-    now = score_states(placed @ fit["shares"], dataset.scored_states[number, starts.frame - 1])
-    return now.get("balanced_accuracy", np.nan), ahead.get(metric, np.nan)
+def _answer(model, shares, dataset, starts, steps) -> tuple[np.ndarray, np.ndarray]:
+    """The motor state's probabilities in the last frame known and `steps` frames later [start, motor_state]."""
+    placed = np.zeros((len(starts.frame), len(model.loop_of_state)))
+    for number in np.unique(starts.stretch):
+        own, valid = starts.stretch == number, dataset.arrays.valid[number]
+        traces = dataset.arrays.features[number][valid][..., 0]
+        placed[own] = loops.place_worm(model, traces, starts.frame[own] - 1)
+    return placed @ shares, loops.carry_states(model, placed, (steps,))[:, 0] @ shares
+
+
+def _score(decoded, predicted, now, later) -> tuple[float, float]:
+    """Balanced accuracy now and negative log-likelihood ahead, of one worm."""
+    balanced = score_states(decoded, now).get("balanced_accuracy", np.nan)
+    return balanced, score_states(predicted, later).get("nll", np.nan)
+
+
+def _change(task, name, value):
+    """A task's config with one parameter of the diffusion map changed."""
+    changed = task.copy_and_resolve_references().unlock()
+    changed.diffusion_map[name] = type(changed.diffusion_map[name])(value)
+    return changed
+
+
+def _check_value(task, name, value):
+    field, kind = f"sensitivity.parameters.{name}", type(task.diffusion_map[name])
+    if not isinstance(value, int | float) or not np.isfinite(value) or kind(value) != value:
+        expected = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"config field {field!r}: found {value!r}, expected {expected}")
+    try:
+        check_ahead_settings(_change(task, name, value))
+    except InputError as error:
+        raise InputError(str(error).replace(f"'diffusion_map.{name}'", repr(field))) from None

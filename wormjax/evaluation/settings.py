@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from wormjax.baselines.principal_components import DERIVATIVE_SCALINGS
+from wormjax.baselines.relational_graphs import RELATIONS
 from wormjax.errors import InputError
 from wormjax.training.elbo import TASKS
 from wormjax.training.parallel import check_placement
@@ -52,6 +54,13 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "diffusion_map.attempts",
             "diffusion_map.cells",
             "diffusion_map.shortest_frames",
+            "relations.shifts",
+            "relations.lag",
+            "relations.order",
+            "toy.frames",
+            "toy.neighbours",
+            "toy.delays",
+            "toy.delay_frames",
         ),
     ),
     "0 or more": (
@@ -77,9 +86,13 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.variance_floor",
             "train.degrees_of_freedom",
             "train.spread_weight",
+            "train.class_balance",
+            "data.calibration_seconds",
+            "linear.inverse_penalty",
             "model.edge_types",
             "diffusion_map.smoothing_frames",
             "diffusion_map.density_frames",
+            "components.gap_seconds",
         ),
     ),
     "more than 0": (
@@ -92,6 +105,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
             "train.kl_weight_end",
             "data.trace_weight",
             "diffusion_map.resolution",
+            "components.derivative_seconds",
         ),
     ),
     "from 0 to 1": (lambda value: 0 <= value <= 1, ("train.given", "train.given_end", "train.kl_warm_up")),
@@ -108,7 +122,15 @@ RULES: dict[str, tuple[Callable[[Any], bool], tuple[str, ...]]] = {
         ),
     ),
     f"one of {', '.join(SCHEDULES)}": (lambda value: value in SCHEDULES, ("train.schedule",)),
-    "each name once": (lambda names: len(set(names)) == len(names), ("models", "baselines")),
+    f"one of {', '.join(DERIVATIVE_SCALINGS)}": (lambda value: value in DERIVATIVE_SCALINGS, ("components.scaling",)),
+    f"some of {', '.join(RELATIONS)}": (
+        lambda names: len(names) > 0 and set(names) <= set(RELATIONS),
+        ("relations.methods",),
+    ),
+    "each name once": (
+        lambda names: len(set(names)) == len(names),
+        ("models", "baselines", "relations.methods"),
+    ),
 }
 
 
@@ -186,6 +208,14 @@ def check_ahead_settings(config) -> None:
     if not config.linear.inverse_penalty > 0:
         found = f"found {config.linear.inverse_penalty}"
         raise InputError(f"config field 'linear.inverse_penalty': {found}, expected more than 0")
+
+
+def check_manifold_settings(config) -> None:
+    """Raises InputError for the first of a manifold config's own fields whose value cannot be used; tasks are apart."""
+    _check_rules(config)
+    if config.protocol.name not in ("leave_one_worm_out", "subsets"):
+        expected = "expected leave_one_worm_out or subsets"
+        raise InputError(f"config field 'protocol.name': found {config.protocol.name!r}, {expected}")
 
 
 def _check_rules(config):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from wormjax.features.dataset import WormArrays
+from wormjax.models.correction import Correction
 from wormjax.models.layers import Noise
 from wormjax.models.sampling import kl_divergence
 from wormjax.recordings.recording import UNSCORED
@@ -31,7 +32,8 @@ class AheadData(NamedTuple):
     """What the objective reads; it stays on the device.
 
     `base` holds what a chain of states expects, as log-probabilities of all answers beside each other: an entry a
-    stretch and a set of worms that the chain was fitted to; the networks learn what to add. Zeros where there is none.
+    stretch and a set of worms that the chain was fitted to; zeros where there is none. The networks learn what to add,
+    and how much it counts (wormjax.models.correction).
     """
 
     worms: WormArrays
@@ -86,16 +88,20 @@ def ahead(
       edge_prior: probability of each edge type; with it, the graph pays `kl_weight` times its divergence, nats an edge.
     """
 
+    corrected = Correction(module, states, horizons)
+
     def initialise(run):
         window = jnp.zeros((1, window_frames, *sizes)), jnp.ones((1, window_frames), bool)
-        return module.init(jax.random.fold_in(run_key(run), jnp.uint32(INITIAL)), *window)
+        base = jnp.zeros((1, horizons * states + horizons + 1))
+        return corrected.init(jax.random.fold_in(run_key(run), jnp.uint32(INITIAL)), *window, base)
 
     def answer(variables, data, run, windows, features, valid, noise):
         """Log-probabilities of the answers, and which were true."""
-        decoding = module.apply(variables, features, valid, noise)
         stretch, origin = windows[:, 0], windows[:, 1] + window_frames - 1
-        logits = decoding.logits[:, -1] + data.base[run.base_index[stretch], origin]
-        log_states, log_onset = (jax.nn.log_softmax(part) for part in split_answers(logits, states, horizons))
+        base = data.base[run.base_index[stretch], origin]
+        decoding = corrected.apply(variables, features, valid, base, noise)
+        parts = split_answers(decoding.logits, states, horizons)
+        log_states, log_onset = (jax.nn.log_softmax(part) for part in parts)
         true = data.states[stretch, origin], data.onset[stretch, origin]
         return (log_states, log_onset), true, decoding.edge_logits
 

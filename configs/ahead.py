@@ -100,8 +100,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.average_decay = 0.99
     config.train.keep_best = False
     config.train.dropout = 0.3
-    config.train.label_smoothing = 0.0
-    config.train.class_balance = 0.0
     config.train.gain = 0.2
     config.train.offset = 0.3
     config.train.noise = 0.0

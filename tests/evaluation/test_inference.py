@@ -117,6 +117,7 @@ def test_evaluate_takes_other_systems_of_the_kind(trained, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_evaluate_takes_more_objects_where_the_model_does(trained, folder, tmp_path):
     workdir, _ = trained
     splits = make_splits(objects=5)
@@ -234,6 +235,7 @@ def test_what_must_be_told_the_graph_needs_one(tmp_path, name):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_test_systems_of_no_more_frames_have_edge_metrics_and_no_error(tmp_path):
     write_archives(tmp_path, make_splits(test_frames=HISTORY))
     config = small_config(data__path=str(tmp_path), baselines=("static",))

@@ -118,6 +118,7 @@ def test_evaluate_prints_or_writes_the_rows_of_training(trained, tmp_path):
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_another_config_in_the_same_workdir_is_refused(trained):
     workdir, _ = trained
     before = contents(workdir)

@@ -193,6 +193,7 @@ def test_in_the_long_run_the_estimate_is_the_likeliest(degrees):
         assert estimated[step, feature] == pytest.approx(expected, rel=1e-2 if degrees else 1e-4)
 
 
+@pytest.mark.slow
 def test_the_variance_is_estimated_and_not_learnt():
     """Where the estimate is what else would be fixed, the gradient of the parameters is the same."""
     free, fixed = BOUND._replace(variance=0.0), BOUND

@@ -106,6 +106,14 @@ def build_places(
     return Places(together / scale, scale, noise, stretch)
 
 
+def check_frames(frames: int, neighbourhood: Neighbourhood) -> None:
+    """Raises InputError for fewer training frames than so many neighbours, that far apart, need."""
+    needed = (neighbourhood.neighbours + 1) * 2 * neighbourhood.apart_frames
+    if frames < needed:
+        found = f"found {neighbourhood.neighbours} with {frames} training frames"
+        raise InputError(f"config field 'diffusion_map.neighbours': {found}, expected {needed} frames or more")
+
+
 def build_transitions(places: Places, neighbourhood: Neighbourhood) -> sparse.csr_array:
     """The asymmetric diffusion map: the probability of going from a frame to each other, sparse; rows sum to one.
 
@@ -113,10 +121,7 @@ def build_transitions(places: Places, neighbourhood: Neighbourhood) -> sparse.cs
       InputError: fewer frames than `neighbours` frames that far apart need.
     """
     total = len(places.places)
-    needed = (neighbourhood.neighbours + 1) * 2 * neighbourhood.apart_frames
-    if total < needed:
-        found = f"found {neighbourhood.neighbours} with {total} training frames"
-        raise InputError(f"config field 'diffusion_map.neighbours': {found}, expected {needed} frames or more")
+    check_frames(total, neighbourhood)
     following = np.arange(1, total + 1)
     last = np.append(np.diff(places.stretch) > 0, True)
     following[last] = np.flatnonzero(last)

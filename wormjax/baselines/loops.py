@@ -96,7 +96,7 @@ def fit_loops(
     bins = np.clip(np.digitize(phase, edges) - 1, 0, partition.phase_bins - 1)
     used, state = np.unique(loop * partition.phase_bins + bins, return_inverse=True)
     member = _one_hot(state, len(used))
-    flows = (member.T @ flow @ member).toarray()
+    flows = (member.T @ flow @ member).toarray(order="C")  # As it is restored, so that sums are the same to the bit.
     middle = 0.5 * (edges[:-1] + edges[1:])
     return LoopModel(
         places=places,

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from wormjax.baselines.diffusion_maps import Embedding, Neighbourhood
+from wormjax.baselines.diffusion_maps import Embedding, Neighbourhood, check_frames
 from wormjax.baselines.loops import LoopModel, Partition
 from wormjax.errors import InputError
 from wormjax.evaluation import ahead_baselines as simple
@@ -64,6 +64,7 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
     dataset, splits = materials.dataset, list(materials.splits)
     groups = list_groups(config, splits)
     ask(config, materials.test_dataset)
+    check_diffusion_map(config, dataset, splits)
     if config.models:
         ahead_models.tabulate_runs(config, dataset, groups)
     claim_workdir(workdir, config, describe_materials(materials))
@@ -115,6 +116,15 @@ def check_config(config):
     ahead_models.check_models(config)
     if not (*config.models, *config.baselines):
         raise InputError("config field 'models': found none, and no baselines either, expected at least one")
+
+
+def check_diffusion_map(config, dataset: Dataset, splits: Sequence[Split]):
+    """Raises InputError where a split's training worms have too few frames for a diffusion map."""
+    if simple.DIFFUSION not in config.baselines:
+        return
+    neighbourhood = read_setting(config, dataset).neighbourhood
+    for split in splits:
+        check_frames(int(dataset.arrays.valid[np.isin(dataset.stretch_worm, split.train)].sum()), neighbourhood)
 
 
 def read_setting(config, dataset: Dataset) -> simple.Setting:

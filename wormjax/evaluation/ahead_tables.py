@@ -31,7 +31,7 @@ EXPLANATION = (
     "95 % intervals (Student's t over worms); the best simple baseline (frequencies, persistence, chains of states) is "
     "chosen at each horizon in view of the test worms. *Better up to*: the last horizon up to which the mean "
     "difference is in the model's favour at every horizon; in brackets, up to which the whole interval is. * marks "
-    "baselines."
+    "baselines. Persistence says of the next reversal what frequencies say."
 )
 
 

@@ -45,8 +45,16 @@ class Truth(NamedTuple):
 
 
 def find_steps(config, dataset: Dataset) -> tuple[int, ...]:
-    """The config's horizons in frames of a dataset."""
-    return count_steps(config.ahead.seconds, dataset.frame_rate)
+    """The config's horizons in frames of a dataset.
+
+    Raises:
+      InputError: two of them are the same frame.
+    """
+    steps = count_steps(config.ahead.seconds, dataset.frame_rate)
+    if len(set(steps)) < len(steps):
+        found = f"found {tuple(config.ahead.seconds)}, of which some are the same frame at {dataset.frame_rate:.2f} Hz"
+        raise InputError(f"config field 'ahead.seconds': {found}, expected each a frame of its own")
+    return steps
 
 
 def tabulate(config, dataset: Dataset, states: Int[np.ndarray, "stretch frame"]) -> Targets:

@@ -7,10 +7,9 @@ from wormjax.evaluation import decoding
 from wormjax.evaluation.ahead import evaluate_ahead
 from wormjax.evaluation.forecast import evaluate_forecast
 from wormjax.evaluation.infer import evaluate_inference
-from wormjax.evaluation.materials import prepare_new_worms
-from wormjax.evaluation.protocols import list_splits
+from wormjax.evaluation.materials import check_new_worms, prepare_evaluation
 from wormjax.evaluation.results import Row
-from wormjax.training.workdir import describe_dataset, find_differences, read_config, read_description
+from wormjax.training.workdir import describe_dataset
 
 # What may be another than it was in training: whose recordings, and how probabilities are read.
 OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "decode")
@@ -43,20 +42,12 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
     Raises:
       InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
     """
-    fixed = [field for field in find_differences(read_config(workdir), config) if not field.startswith(OPEN_FIELDS)]
-    if fixed:
-        raise InputError(f"config field {fixed[0]!r}: found another value than in {workdir}, expected that of training")
-    description = read_description(workdir)
-    tests = len(description.get("test", description)["worms"])
-    counts = config.protocol.train_counts
-    splits = list_splits(config.protocol.name, len(description["worms"]), tests, counts)
-    dataset, test_splits = prepare_new_worms(config, description, splits)
+    description, splits, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
     if config.protocol.name == "same_worm":
         if describe_dataset(dataset)["fingerprint"] != description["fingerprint"]:
             raise InputError(f"{workdir}: found a same_worm experiment, expected its own recordings to evaluate it on")
         test_splits = splits
-    if not any(split.test for split in test_splits):
-        raise InputError("config field 'data.path': found no worm that is not a training worm of every run")
+    check_new_worms(test_splits)
     groups = decoding.list_groups(config, splits)
     tested = decoding.list_groups(config, test_splits)
     rows = []

@@ -10,20 +10,19 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from wormjax.errors import InputError
 from wormjax.evaluation import forecasting
 from wormjax.evaluation.decoding import Group, list_groups, model_folder, restore_best
 from wormjax.evaluation.forecast_report import write_report
 from wormjax.evaluation.forecast_scores import Spread, score_forecast, score_parts
 from wormjax.evaluation.generalize import describe_materials
-from wormjax.evaluation.materials import prepare_materials, prepare_new_worms
-from wormjax.evaluation.protocols import Split, list_splits
+from wormjax.evaluation.materials import check_new_worms, prepare_evaluation, prepare_materials
+from wormjax.evaluation.protocols import Split
 from wormjax.evaluation.results import Row
 from wormjax.evaluation.settings import check_forecast_settings
 from wormjax.features.dataset import Dataset
 from wormjax.features.derivatives import refuse_future
 from wormjax.features.starts import Starts, cut_future, cut_past, list_starts
-from wormjax.training.workdir import claim_workdir, find_differences, read_config, read_description
+from wormjax.training.workdir import claim_workdir
 
 # What may be another than it was in training: whose recordings, and what is forecast of them.
 OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "forecast.every")
@@ -73,21 +72,14 @@ def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:
     Raises:
       InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
     """
-    fixed = [field for field in find_differences(read_config(workdir), config) if not field.startswith(OPEN_FIELDS)]
-    if fixed:
-        raise InputError(f"config field {fixed[0]!r}: found another value than in {workdir}, expected that of training")
+    description, _, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
     check_config(config)
-    description = read_description(workdir)
-    tests = len(description.get("test", description)["worms"])
-    splits = list_splits(config.protocol.name, len(description["worms"]), tests, config.protocol.train_counts)
-    dataset, test_splits = prepare_new_worms(config, description, splits)
-    if not any(split.test for split in test_splits):
-        raise InputError("config field 'data.path': found no worm that is not a training worm of every run")
-    groups = list_groups(config, list(test_splits))
+    check_new_worms(test_splits)
+    groups = list_groups(config, test_splits)
     fit = restore_best(model_folder(workdir, forecasting.LINEAR))
     names = description["study"], description["worms"]
     rows = []
-    for output in run_models(config, dataset, list(test_splits), groups, fit, workdir):
+    for output in run_models(config, dataset, test_splits, groups, fit, workdir):
         rows += score_output(config, names, dataset, groups, output)
     return rows
 

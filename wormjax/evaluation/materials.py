@@ -1,5 +1,6 @@
 """A config's worms, ready to train and test on: recordings → datasets → splits."""
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from wormjax.features.dataset import Dataset, build_dataset
 from wormjax.features.neurons import choose_neurons
 from wormjax.features.studies import SIMULATED, open_recordings
 from wormjax.recordings.recording import Recording
+from wormjax.training.workdir import find_differences, read_config, read_description
 
 
 class Materials(NamedTuple):
@@ -67,6 +69,40 @@ def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) 
         trained = () if cross else {names[worm] for worm in split.train}
         splits.append(Split(split.train, tuple(k for k, worm in enumerate(dataset.worms) if worm not in trained)))
     return dataset, tuple(splits)
+
+
+def prepare_evaluation(
+    config, workdir: str | os.PathLike, open_fields: Sequence[str]
+) -> tuple[dict, list[Split], Dataset, list[Split]]:
+    """What scoring a trained workdir again needs, on its own recordings or on others.
+
+    Args:
+      config: that of training, but for fields that begin with one of `open_fields`.
+      workdir: of the training.
+      open_fields: what may be another than it was: whose recordings, and what is asked of them.
+
+    Returns:
+      The description of the training data, the splits of training, the dataset to test on, and for each split the
+      worms of it that are not training worms.
+
+    Raises:
+      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
+    """
+    fixed = [f for f in find_differences(read_config(workdir), config) if not f.startswith(tuple(open_fields))]
+    if fixed:
+        raise InputError(f"config field {fixed[0]!r}: found another value than in {workdir}, expected that of training")
+    description = read_description(workdir)
+    tests = len(description.get("test", description)["worms"])
+    counts = config.protocol.train_counts
+    splits = list_splits(config.protocol.name, len(description["worms"]), tests, counts)
+    dataset, test_splits = prepare_new_worms(config, description, splits)
+    return description, splits, dataset, list(test_splits)
+
+
+def check_new_worms(test_splits: Sequence[Split]):
+    """Raises InputError where no split has a worm to test."""
+    if not any(split.test for split in test_splits):
+        raise InputError("config field 'data.path': found no worm that is not a training worm of every run")
 
 
 def open_test_recordings(config) -> tuple[Recording, ...]:

@@ -97,7 +97,7 @@ def list_stays(loop):
 def test_small_loops_and_short_stays_join_others(toy):
     traces, loops = toy[0][:2500], {}
     for share, frames in ((0.0, 1), (0.1, 1), (0.0, 12)):
-        partition = PARTITION._replace(attempts=1, smallest_share=share, shortest_frames=frames)
+        partition = PARTITION._replace(attempts=1, resolution=1.0, smallest_share=share, shortest_frames=frames)
         loops[share, frames] = fit_loops([traces], EMBEDDING, NEIGHBOURHOOD, partition).loop
     raw, large, long = loops.values()
     assert np.bincount(raw).min() < 250

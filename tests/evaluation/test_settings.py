@@ -3,7 +3,7 @@
 import pytest
 from small_experiments import small_config
 
-from configs import forecast, generalize, nri_springs
+from configs import ahead, forecast, generalize, manifold, nri_springs
 from wormjax.command_line import list_fields
 from wormjax.errors import InputError
 from wormjax.evaluation.settings import RULES, check_settings
@@ -46,7 +46,7 @@ def test_a_value_that_cannot_be_names_field_and_expectation(field, value, expect
 
 
 def test_every_rule_is_of_fields_that_a_config_has():
-    configs = (generalize.get_config(), nri_springs.get_config(), forecast.get_config())
+    configs = [module.get_config() for module in (generalize, nri_springs, forecast, ahead, manifold)]
     known = {field for config in configs for field in list_fields(config)}
     for _, fields in RULES.values():
         assert set(fields) <= known

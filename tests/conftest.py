@@ -18,6 +18,8 @@ LONGEST = (
     "test_infer_program",
     "test_forecasting",
     "test_forecast_program",
+    "test_ahead_program",
+    "test_manifold_program",
     "test_elbo",
     "test_precision",
 )

@@ -192,7 +192,7 @@ def test_the_table_of_states_to_come_leaves_out_who_is_told_the_state(trained, m
     tasks = {name: manifold.build_task(config, name) for name in TASKS}
     told = [row._replace(model=name) for row in rows if row.model == "dwell_chain"
             for name in ("corrected", "dwell_chain_known_state", "nri_graph")]  # fmt: skip
-    findings = types.SimpleNamespace(components=None, models=[])
+    findings = types.SimpleNamespace(components=None, models=[], trained=[])
     text = "\n".join(summarise(tasks, [*rows, *told], findings))
     table = text.split("## ")[2]
     assert table.startswith("The motor state to come")

@@ -79,6 +79,7 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
         infer_graphs(tasks["decode"], materials["decode"], folders["decode"]),
         measure_sensitivity(config, tasks["ahead"], dataset, splits),
         models,
+        [tuple(dataset.worms[worm] for worm in split.train) for split in splits],
         fits,
     )
     write_report(config, tasks, dataset, splits, rows, findings, Path(workdir))

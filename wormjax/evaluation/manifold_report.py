@@ -41,6 +41,7 @@ class Findings(NamedTuple):
     graphs: dict[str, np.ndarray]
     sensitivity: dict[str, list[Tried]]
     models: list[LoopModel]
+    trained: list[tuple[str, ...]]
     fits: dict
 
 
@@ -77,7 +78,7 @@ def summarise(tasks, rows: Sequence[Row], findings: Findings) -> list[str]:
     ):
         parts += ["", f"## {title}", "", *tabulate(kept, metrics)]
     parts += ["", "## Principal components", "", *components.tabulate_components(findings.components)]
-    parts += ["", "## Loops", "", *tabulate_loops(findings.models)]
+    parts += ["", "## Loops", "", *tabulate_loops(findings)]
     return [*parts, "", "## Relations", "", *tabulate_relations(findings)]
 
 
@@ -96,12 +97,13 @@ def tabulate(rows: Sequence[Row], metrics: Sequence[str]) -> list[str]:
     return lines
 
 
-def tabulate_loops(models: Sequence[LoopModel]) -> list[str]:
+def tabulate_loops(findings: Findings) -> list[str]:
     """The (loop, phase) model of each split, in a line."""
-    lines = ["| frames | period, frames | loops (share of frames) | states |", "| --- | --- | --- | --- |"]
-    for model in models:
+    lines = ["| trained on | frames | period, frames | loops (share of frames) | states |", "|" + " --- |" * 5]
+    for model, names in zip(findings.models, findings.trained, strict=True):
         shares = ", ".join(f"{share:.2f}" for share in np.bincount(model.loop) / len(model.loop))
-        lines.append(f"| {len(model.loop)} | {model.period:.1f} | {shares} | {len(model.loop_of_state)} |")
+        cells = [", ".join(names), str(len(model.loop)), f"{model.period:.1f}", shares, str(len(model.loop_of_state))]
+        lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 

@@ -17,7 +17,8 @@ from wormjax.models.state_durations import count_transitions
 from wormjax.whole_files import open_place
 
 CONFIG_FILE, DATA_FILE = "config.json", "data.json"
-# Where the files lie may differ from machine to machine; that they are the same is known by their fingerprint.
+# Ends of fields. Where the files lie may differ from machine to machine; that they are the same is known by their
+# fingerprint.
 MAY_DIFFER = ("data.path", "data.test_path", "data.cache", "train.placement", "train.devices", "train.runs_at_once")
 
 
@@ -87,7 +88,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
 
 def _refuse_difference(path, old, new):
     for field in sorted(set(old) | set(new)):
-        if field not in MAY_DIFFER and old.get(field) != new.get(field):
+        if not field.endswith(MAY_DIFFER) and old.get(field) != new.get(field):
             found = f"found {_shorten(old.get(field))}, expected {_shorten(new.get(field))}"
             raise InputError(f"{path}: field {field!r}: {found}; choose another --workdir for another experiment")
 

@@ -34,6 +34,7 @@ from wormjax.evaluation.protocols import Split
 from wormjax.evaluation.results import Row, read_rows
 from wormjax.evaluation.sensitivity import check_sensitivity, measure_sensitivity
 from wormjax.evaluation.settings import check_manifold_settings, check_settings
+from wormjax.features.dataset import Dataset
 from wormjax.features.starts import list_starts
 from wormjax.features.studies import open_recordings
 from wormjax.training.workdir import claim_workdir, describe_dataset
@@ -76,6 +77,7 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
         *described,
         worms,
         relations,
+        count_false_edges(config, dataset),
         infer_graphs(tasks["decode"], materials["decode"], folders["decode"]),
         measure_sensitivity(config, tasks["ahead"], dataset, splits),
         models,
@@ -179,6 +181,14 @@ def score_diffusion_map(
         spread = loop_tasks.forecast_starts(model, predict, own, task.forecast.steps, split.train)
         rows += forecast.score_output(task, names, predict, [group], forecast.Output(DIFFUSION, 0, own, spread, None))
     return rows
+
+
+def count_false_edges(config, dataset: Dataset) -> dict[str, np.ndarray]:
+    """Relation → the share of edges that it finds between neurons of two worms, each pair of worms; should be .05."""
+    options = dict(config.relations)
+    methods = options.pop("methods") if len(dataset.worms) > 1 else ()
+    bar = tqdm(methods, desc="relations between worms", unit="method")
+    return {name: neuron_relations.measure_false_edges(dataset, name, **options, seed=config.seed) for name in bar}
 
 
 def infer_graphs(config, materials, workdir) -> dict[str, np.ndarray]:

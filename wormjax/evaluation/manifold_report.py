@@ -38,6 +38,7 @@ class Findings(NamedTuple):
     trajectories: dict
     worms: list[Worm]
     relations: dict[str, Relation]
+    false_edges: dict[str, np.ndarray]
     graphs: dict[str, np.ndarray]
     sensitivity: dict[str, list[Tried]]
     models: list[LoopModel]
@@ -108,15 +109,19 @@ def tabulate_loops(findings: Findings) -> list[str]:
 
 
 def tabulate_relations(findings: Findings) -> list[str]:
-    """How many edges each method finds, and how alike its graphs of two worms are."""
+    """How many edges each method finds, among neurons of one worm and of two, which cannot be related; and how alike
+    its graphs of two worms are.
+    """
     similarity = neuron_relations.compare_scores(_list_scores(findings))
     lines = [
-        "| graph | edges with p ≤ .05 | correlation of two worms' graphs | 95 % of shuffled neurons |",
-        "| --- | --- | --- | --- |",
+        "| graph | edges with p ≤ .05 | between worms | correlation of two worms' graphs | 95 % of shuffled neurons |",
+        "|" + " --- |" * 5,
     ]
     for number, name in enumerate(similarity.methods):
         relation = findings.relations.get(name)
+        false = findings.false_edges.get(name)
         found = "" if relation is None else f"{np.mean(relation.p_value <= 0.05):.2f}"
+        found += " | " if false is None else f" | {np.mean(false):.3f}"
         if not len(similarity.pairs):
             lines.append(f"| {name} | {found} | | |")
             continue

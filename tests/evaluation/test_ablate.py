@@ -64,6 +64,7 @@ def test_a_sweep_that_cannot_be_is_an_error_of_its_field(sweep, message):
         parse_sweep(sweep, small_config())
 
 
+@pytest.mark.slow
 def test_every_combination_has_the_rows_that_it_would_have_alone(worms, tmp_path, monkeypatch):
     ensembles = []
     train_runs = decoding.train_runs

@@ -147,6 +147,7 @@ def test_evaluate_refuses_what_training_fixed_and_files_that_do_not_fit(trained,
             evaluate(change(workdir, data__path=str(tmp_path / name)), workdir)
 
 
+@pytest.mark.slow
 def test_training_that_was_stopped_ends_bit_for_bit_where_it_would_have(config, materials, trained, tmp_path):
     workdir, _ = trained
     for name in ("nri", "lstm"):

@@ -90,6 +90,7 @@ def test_infer_writes_rows_summary_and_figures(trained):
     assert not [path for path in workdir.rglob("*") if "partial" in path.name]
 
 
+@pytest.mark.slow
 def test_a_second_call_trains_nothing_and_writes_the_same_rows(trained, folder):
     workdir, _ = trained
     before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
@@ -102,6 +103,7 @@ def test_a_second_call_trains_nothing_and_writes_the_same_rows(trained, folder):
     assert {path: path.read_bytes() for path in checkpoints} == {path: before[path] for path in checkpoints}
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_rows_of_training(trained):
     workdir, _ = trained
     assert succeed("evaluate", f"--workdir={workdir}").stdout == (workdir / "results.csv").read_text()

@@ -97,6 +97,7 @@ def test_generalize_writes_rows_summary_and_figures(trained):
     assert not [path for path in workdir.rglob("*") if "partial" in path.name]
 
 
+@pytest.mark.slow
 def test_a_second_call_trains_nothing_and_writes_the_same_rows(trained):
     workdir, _ = trained
     before = contents(workdir)

@@ -39,7 +39,7 @@ CASES = {
         6,
         NO_AUGMENTATION | {"train__noise": 0.2, "train__runs_at_once": 1},
     ),
-    "few runs": ("wang_graph", "runs", 3, NO_AUGMENTATION),  # Fewer than devices.
+    "few runs": ("mlp", "runs", 3, NO_AUGMENTATION),  # Fewer than devices.
     "batch": (
         "nri_graph",
         "batch",
@@ -54,7 +54,6 @@ MLP_ENCODER = {"model__encoder__name": "mlp"}
 SYSTEM_CASES = {
     "systems by batch": ("batch", 1, MLP_ENCODER | {"train__roll_out": 3, "train__given": 0.5, "train__hard": True}),
     "systems by run": ("runs", 5, MLP_ENCODER | {"train__degrees_of_freedom": 3.0, "train__prior": (0.7, 0.3)}),
-    "systems with a graph": ("batch", 2, MLP_ENCODER | {"train__task": "supervised", "model__decoder__name": "none"}),
 }
 
 

@@ -85,6 +85,9 @@ def get_config() -> ml_collections.ConfigDict:
         {**CONVOLUTION, "base": "dwell_chain_known_state"}
     )
 
+    # Any name → models or baselines whose probabilities are averaged; without one of them there is no pool.
+    config.pools = ml_collections.ConfigDict({"graph_and_chain": ("nri_graph", "dwell_chain")})
+
     config.train = ml_collections.ConfigDict()
     config.train.steps = 500
     config.train.epochs = 0

@@ -46,6 +46,7 @@ def small_config(**fields) -> ml_collections.ConfigDict:
     """The config of experiments.ahead, made small; `fields` by their full names, "." written "__"."""
     config = get_config()
     config.model = ml_collections.ConfigDict({"mlp": MLP, "graph": GRAPH})
+    config.pools = ml_collections.ConfigDict()
     changes = {name.replace("__", "."): value for name, value in fields.items()}
     for name in [name for name in changes if name.startswith("model.") and name.count(".") == 1]:
         config.model[name.partition(".")[2]] = ml_collections.ConfigDict(changes.pop(name))

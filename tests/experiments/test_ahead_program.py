@@ -3,20 +3,23 @@
 import csv
 
 import jax
+import ml_collections
 import numpy as np
 import pytest
 from small_ahead import GRAPH, MLP, small_config, small_dataset
 from small_experiments import make_worms, replace_arrays
 
 from wormjax.errors import InputError
-from wormjax.evaluation import ahead_models, ahead_report
+from wormjax.evaluation import ahead, ahead_models, ahead_report
 from wormjax.evaluation.ahead import Output, evaluate_ahead, predict_ahead, read_setting
 from wormjax.evaluation.ahead_baselines import BASELINES
+from wormjax.evaluation.answers import Answers, Truth
 from wormjax.evaluation.decoding import list_groups, model_folder, restore_best
 from wormjax.evaluation.evaluate import evaluate
 from wormjax.evaluation.experiment import run_experiment
 from wormjax.evaluation.materials import prepare_materials
 from wormjax.features.dataset import WormArrays
+from wormjax.features.starts import Starts
 from wormjax.recordings import container
 from wormjax.training.workdir import read_config
 
@@ -275,3 +278,30 @@ def test_a_mistake_is_one_line_that_names_the_field_and_no_workdir(folder, tmp_p
     for word in words:
         assert word in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_pool_is_the_mean_of_its_members_answers():
+    config = small_config(baselines=("frequencies", "dwell_chain"), models=())
+    config.pools = ml_collections.ConfigDict(
+        {"both": ("frequencies", "dwell_chain"), "not_run": ("mlp", "dwell_chain")}
+    )
+    starts = Starts(*(np.zeros(2, int) for _ in range(4)))
+    truth = Truth(np.zeros((2, 1), int), np.zeros(2, int), np.zeros(2, int))
+    answers = {name: Answers(np.full((2, 1, 2), p), np.full((2, 2), 1 - p)) for name, p in (("a", 0.2), ("b", 0.6))}
+    outputs = [
+        ahead.Output(name, split, starts, truth, answers[key], None)
+        for name, key in (("frequencies", "a"), ("dwell_chain", "b"))
+        for split in (0, 1)
+    ]
+    pooled = ahead.pool_outputs(config, [None, None], [None] * 4, outputs)
+    assert [(output.model, output.group) for output in pooled] == [("both", 0), ("both", 1)]
+    np.testing.assert_allclose(pooled[0].answers.states, 0.4)
+    np.testing.assert_allclose(pooled[0].answers.onset, 0.6)
+
+
+@pytest.mark.parametrize("members", [("dwell_chain",), ("dwell_chain", "dwel_chain")])
+def test_a_pool_of_what_is_not_there_is_refused(members):
+    config = small_config()
+    config.pools = ml_collections.ConfigDict({"odd": members})
+    with pytest.raises(InputError, match=r"'pools\.odd'"):
+        ahead.check_config(config)

@@ -73,6 +73,7 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
     for name in config.models:
         ahead_models.train_model(name, config, setting, dataset, splits, groups, workdir)
     outputs = list(run_models(config, materials.test_dataset, splits, groups, fits, workdir))
+    outputs += pool_outputs(config, splits, groups, outputs)
     names = dataset.study, dataset.worms
     rows = [
         row
@@ -95,10 +96,11 @@ def evaluate_ahead(config, workdir: str | os.PathLike) -> list[Row]:
     groups = list_groups(config, test_splits)
     fits = {name: restore_best(model_folder(workdir, name)) for name in list_folders(config)}
     names = description["study"], description["worms"]
-    rows = []
-    for output in run_models(config, dataset, test_splits, groups, fits, workdir):
-        rows += score_output(config, names, dataset, test_splits, groups, fits, output)
-    return rows
+    outputs = list(run_models(config, dataset, test_splits, groups, fits, workdir))
+    outputs += pool_outputs(config, test_splits, groups, outputs)
+    return [
+        row for output in outputs for row in score_output(config, names, dataset, test_splits, groups, fits, output)
+    ]
 
 
 def check_config(config):
@@ -107,6 +109,7 @@ def check_config(config):
     refuse_future(tuple(config.data.inputs))
     simple.check_baselines(config.baselines)
     ahead_models.check_models(config)
+    check_pools(config)
     if not (*config.models, *config.baselines):
         raise InputError("config field 'models': found none, and no baselines either, expected at least one")
 
@@ -191,6 +194,37 @@ def run_models(
         base = ahead_models.expect_starts(config, setting, fits[SIMPLE][split], dataset, own, config.model[name].base)
         results = ahead_models.answer_starts(compiled[name], config, dataset, own, variables, base)
         yield Output(name, number, own, truth.of(tested), *results)
+
+
+def pool_outputs(config, splits: Sequence[Split], groups: Sequence[Group], outputs: Sequence[Output]) -> list[Output]:
+    """The means of several models' answers (a linear pool), of every pool in the config whose members were all run."""
+    found = {(output.model, output.group): output for output in outputs}
+    pooled = []
+    for name, members in config.get("pools", {}).items():
+        if not set(members) <= {*config.models, *config.baselines}:
+            continue
+        networks = any(member in config.models for member in members)
+        for number in range(len(groups) if networks else len(splits)):
+            # A baseline has no seed: its answers are those of the first.
+            places = [number if member in config.models else number % len(splits) for member in members]
+            parts = [found.get(key) for key in zip(members, places, strict=True)]
+            if None in parts:
+                continue
+            answers = Answers(*(np.mean(values, axis=0) for values in zip(*(p.answers for p in parts), strict=True)))
+            pooled.append(parts[0]._replace(model=name, group=number, answers=answers, edges=None))
+    return pooled
+
+
+def check_pools(config):
+    """Raises InputError for a pool that is named like a model, or of members that do not exist."""
+    known = (*config.model, *simple.BASELINES)
+    for name, members in config.get("pools", {}).items():
+        if name in known:
+            raise InputError(f"config field 'pools.{name}': found a model's name, expected another")
+        unknown = [member for member in members if member not in known]
+        if unknown or len(members) < 2:
+            found = f"found {unknown[0]!r}" if unknown else f"found {tuple(members)}"
+            raise InputError(f"config field 'pools.{name}': {found}, expected two or more of {', '.join(known)}")
 
 
 def answer_baseline(name: str, setting, fits: dict, split: str, dataset: Dataset, starts: Starts) -> Answers:

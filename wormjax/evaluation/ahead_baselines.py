@@ -1,9 +1,9 @@
 """Baselines of the motor state to come: frequencies, persistence, chains of states, regression, diffusion maps.
 
 All see a worm's neurons up to the start and decode its present state from them, but for those whose names end in
-`_known_state`, which are told the motor state scored in every frame so far. (Who scored it may have seen later frames.) What
-they need to know is learnt from the training worms, what they must choose on each training worm in turn, fitted to the
-others; a lone training worm stands in as its two halves.
+`_known_state`, which are told the motor state scored in every frame so far. (Who scored it may have seen later frames.)
+What they need to know is learnt from the training worms, what they must choose on each training worm in turn, fitted to
+the others; a lone training worm stands in as its two halves.
 """
 
 from collections.abc import Sequence

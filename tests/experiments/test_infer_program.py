@@ -109,6 +109,7 @@ def test_evaluate_prints_the_rows_of_training(trained):
     assert succeed("evaluate", f"--workdir={workdir}").stdout == (workdir / "results.csv").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -106,12 +106,12 @@ def build_places(
     return Places(together / scale, scale, noise, stretch)
 
 
-def check_frames(frames: int, neighbourhood: Neighbourhood) -> None:
-    """Raises InputError for fewer training frames than so many neighbours, that far apart, need."""
+def check_frames(frames: int, neighbourhood: Neighbourhood, field: str = "diffusion_map.neighbours") -> None:
+    """Raises InputError for fewer frames than so many neighbours, that far apart, need; `field` is its name."""
     needed = (neighbourhood.neighbours + 1) * 2 * neighbourhood.apart_frames
     if frames < needed:
-        found = f"found {neighbourhood.neighbours} with {frames} training frames"
-        raise InputError(f"config field 'diffusion_map.neighbours': {found}, expected {needed} frames or more")
+        found = f"found {neighbourhood.neighbours} with {frames} frames"
+        raise InputError(f"config field {field!r}: {found}, expected {needed} frames or more")
 
 
 def build_transitions(places: Places, neighbourhood: Neighbourhood) -> sparse.csr_array:

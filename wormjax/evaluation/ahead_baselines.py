@@ -111,9 +111,8 @@ def fit_simple(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str, di
         fit |= {name: chain | decoder._asdict() | {"weight": weight}, name + KNOWN: chain}
     frequency = fit[FREQUENCIES]["frequency"]
     known = [[_one_hot_so_far(stretch.states, frequency) for stretch in part] for part in parts]
-    for name, beliefs in ((PERSISTENCE, decoded), (PERSISTENCE + KNOWN, known)):
-        fit[name] = {"stay": _fit_persistence(beliefs, targets, frequency)} | decoder._asdict()
-    return fit
+    stays = [_fit_persistence(beliefs, targets, frequency) for beliefs in (decoded, known)]
+    return fit | {PERSISTENCE: {"stay": stays[0]} | decoder._asdict(), PERSISTENCE + KNOWN: {"stay": stays[1]}}
 
 
 def fit_regression(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str, np.ndarray]:
@@ -172,9 +171,11 @@ def answer_baseline(
         return _repeat(setting, frequencies, len(origins))
     own, told = fit[name], name.endswith(KNOWN)
     if name.removesuffix(KNOWN) == PERSISTENCE:
-        decoder = LinearClassifier(own["weights"], own["bias"])
         frequency = frequencies["frequency"]
-        belief = _one_hot_so_far(stretch.states, frequency) if told else decode(setting, decoder, stretch)
+        if told:
+            belief = _one_hot_so_far(stretch.states, frequency)
+        else:
+            belief = decode(setting, LinearClassifier(own["weights"], own["bias"]), stretch)
         states = _persist(belief[origins], own["stay"], frequency)
         return _repeat(setting, frequencies, len(origins))._replace(states=states)
     chain = dwell_times.DwellChain(own["leave"], own["follow"], own["frequency"])

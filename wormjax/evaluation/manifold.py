@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from wormjax.baselines.diffusion_maps import Neighbourhood, check_frames
 from wormjax.baselines.loops import LoopModel
 from wormjax.errors import InputError
 from wormjax.evaluation import (
@@ -122,8 +123,8 @@ def check_tasks(config, tasks):
         expected = f"expected that of tasks.ahead, {weights[1]:g}"
         raise InputError(f"config field 'tasks.forecast.data.trace_weight': found {weights[0]:g}, {expected}")
     check_sensitivity(config, tasks["ahead"])
-    toy, near = config.toy, tasks["ahead"].diffusion_map
-    _check_neighbours("toy.neighbours", toy.neighbours, near.apart_frames, toy.frames)
+    near = Neighbourhood(config.toy.neighbours, tasks["ahead"].diffusion_map.apart_frames)
+    check_frames(config.toy.frames, near, "toy.neighbours")
 
 
 def check_materials(tasks, materials):
@@ -141,9 +142,7 @@ def check_materials(tasks, materials):
         ask(task, dataset)
         if task.models:
             ahead_models.tabulate_runs(task, dataset, groups["ahead"])
-        fewest = min(int(dataset.arrays.valid[np.isin(dataset.stretch_worm, split.train)].sum()) for split in splits)
-        near = task.diffusion_map
-        _check_neighbours("diffusion_map.neighbours", near.neighbours, near.apart_frames, fewest)
+        ahead.check_diffusion_map(task, dataset, splits)
 
 
 @contextmanager
@@ -207,10 +206,3 @@ def infer_graphs(config, materials, workdir) -> dict[str, np.ndarray]:
             by_worm.append(np.asarray(decoded.edges)[chosen].mean(axis=(0, 1)))
         graphs[name] = np.stack(by_worm)
     return graphs
-
-
-def _check_neighbours(field, neighbours, apart, frames):
-    needed = (neighbours + 1) * 2 * apart
-    if frames < needed:
-        found = f"found {neighbours} with {frames} frames"
-        raise InputError(f"config field {field!r}: {found}, expected {needed} frames or more")

@@ -156,6 +156,7 @@ def write_nichols(
     with_names: bool = True,
     dataset: str = "AN_{condition}_{worm}",
     states: np.ndarray | None = None,
+    neurons: Sequence[Sequence[str]] = NEURONS,
 ) -> None:
     """The layout of n2_prelet.mat and its sisters; `tracesDif` one sample short."""
     names = FIVE_STATES if field == "FiveStates" else FOUR_STATES
@@ -163,11 +164,11 @@ def write_nichols(
     fields: dict[str, list] = {}
     with MatlabFile(path) as file:
         for worm in range(worms):
-            traces = make_traces(worm, len(NEURONS))
+            traces = make_traces(worm, len(neurons))
             numbers = make_states(len(names)) + float(first) if states is None else states
             struct: dict[str, Any] = {vector: numbers.reshape(-1, 1)} | ({key: names} if with_names else {})
             entry = {
-                "IDs": file.add_cell([file.add_names(own) for own in NEURONS]),
+                "IDs": file.add_cell([file.add_names(own) for own in neurons]),
                 "traces": file.add(traces.T),
                 "tracesDif": file.add(np.diff(traces, axis=0).T),
                 "timeVectorSeconds": file.add(np.arange(FRAMES).reshape(1, -1) / 4.0),
@@ -189,15 +190,16 @@ def write_dag(
     uids: Sequence[str] = ("2022-01-01-01", "2022-01-02-01"),
     neurons: int = 6,
     traces: Sequence[str] = ("trace_array", "trace_array_original", "traces_array_F_F20"),
+    text: type = np.bytes_,
 ) -> None:
-    """The layout of the repository: recordings, and the labels of all of them in a JLD2 file."""
+    """The layout of the repository: recordings, and the labels of all of them in a JLD2 file; `text` as there."""
     inside = os.path.join(folder, "data", "swf702_with_id")
     above = os.path.join(folder, "data", "receptor_expression")
     os.makedirs(inside)
     os.makedirs(above)
     for worm, uid in enumerate(uids):
         write_dag_recording(os.path.join(inside, f"{uid}-data.h5"), worm, neurons, traces)
-    write_dag_labels(os.path.join(above, "NeuroPAL_labels_dict.jld2"), dict.fromkeys(uids, labels))
+    write_dag_labels(os.path.join(above, "NeuroPAL_labels_dict.jld2"), dict.fromkeys(uids, labels), text)
 
 
 def write_dag_recording(path: str | os.PathLike, worm: int, neurons: int, traces: Sequence[str]) -> None:
@@ -212,8 +214,10 @@ def write_dag_recording(path: str | os.PathLike, worm: int, neurons: int, traces
         file["timing/timestamp_confocal"] = 1000 + np.arange(FRAMES) * 0.6
 
 
-def write_dag_labels(path: str | os.PathLike, labels: Mapping[str, Mapping[int, tuple[str, float]]]) -> None:
-    """NeuroPAL_labels_dict.jld2."""
+def write_dag_labels(
+    path: str | os.PathLike, labels: Mapping[str, Mapping[int, tuple[str, float]]], text: type
+) -> None:
+    """NeuroPAL_labels_dict.jld2; its strings of fixed length (np.bytes_) or, as Julia writes them, variable (str)."""
     pair = np.dtype([("first", _REFERENCE), ("second", _REFERENCE)])
     entry = np.dtype([("1", _REFERENCE), ("2", _REFERENCE)])
     with h5py.File(path, "w") as file:
@@ -223,12 +227,12 @@ def write_dag_labels(path: str | os.PathLike, labels: Mapping[str, Mapping[int, 
             return hidden.create_dataset(str(len(hidden)), data=value, dtype=dtype).ref
 
         def add_dictionary(items: Mapping[Any, h5py.Reference]) -> h5py.Reference:
-            keys = [add(np.bytes_(key) if isinstance(key, str) else np.int64(key)) for key in items]
+            keys = [add(text(key) if isinstance(key, str) else np.int64(key)) for key in items]
             pairs = [add(np.array(own, pair)) for own in zip(keys, items.values(), strict=True)]
             return add(np.array(pairs, _REFERENCE), _REFERENCE)
 
         def add_label(label: str, confidence: float) -> h5py.Reference:
-            values = {"label": add(np.bytes_(label)), "confidence": add(confidence), "LR": add(np.bytes_("L"))}
+            values = {"label": add(text(label)), "confidence": add(confidence), "LR": add(text("L"))}
             return add(np.array(add_dictionary(values), _REFERENCE), _REFERENCE)
 
         uids = {}
@@ -236,5 +240,5 @@ def write_dag_labels(path: str | os.PathLike, labels: Mapping[str, Mapping[int, 
             neurons = add_dictionary({number: add_label(*label) for number, label in own.items()})
             uids[uid] = add(np.array((neurons, add_dictionary({})), entry))
         matches = add(np.array(add_dictionary(uids), _REFERENCE), _REFERENCE)
-        root = add_dictionary({"list_uid": add(np.bytes_("unused")), "dict_match_dict": matches})
+        root = add_dictionary({"list_uid": add(text("unused")), "dict_match_dict": matches})
         file.create_dataset("NeuroPAL_labels", data=np.array(root, _REFERENCE), dtype=_REFERENCE)

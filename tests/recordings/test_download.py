@@ -3,7 +3,6 @@
 import hashlib
 import http.server
 import io
-import json
 import os
 import pathlib
 import subprocess
@@ -13,6 +12,7 @@ import zipfile
 
 import pytest
 import recording_files
+import requests
 
 from wormjax.errors import InputError
 from wormjax.recordings import dag2023, download, kato2015, nichols2017
@@ -224,6 +224,47 @@ def test_a_redirection_is_followed_here_and_nowhere_insecure(server, tmp_path):
         download.fetch_file(f"{server.url}/bad.bin", str(tmp_path / "bad.bin"))
 
 
+def test_no_redirection_leaves_https(server, tmp_path, monkeypatch):
+    """Neither to a foreign host nor to this one: the request is never made."""
+    server.files["b.bin"] = b"content"
+    plain = requests.adapters.HTTPAdapter.send
+    sent = []
+
+    def send(adapter, request, **keywords):
+        sent.append(request.url)
+        if not request.url.startswith("https://"):
+            return plain(adapter, request, **keywords)
+        response = requests.Response()
+        response.status_code, response.request, response.url = 302, request, request.url
+        response.headers["location"] = targets[0]
+        response.raw = io.BytesIO()
+        return response
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    targets = [f"{server.url}/b.bin", "http://example.org/b.bin", "//", "file:///etc/hosts", "ftp://example.org/b"]
+    while targets:
+        with pytest.raises(InputError) as caught:
+            download.fetch_file("https://example.org/a.bin", str(tmp_path / "a.bin"))
+        assert len(str(caught.value).splitlines()) == 1
+        assert set(sent) == {"https://example.org/a.bin"}
+        assert server.asked == []
+        assert list_files(tmp_path) == []
+        targets.pop(0)
+
+
+def test_no_redirection_leaves_this_host_by_http(server, tmp_path, monkeypatch):
+    server.moved["a.bin"] = "http://example.org/b.bin"
+    plain = requests.adapters.HTTPAdapter.send
+
+    def send(adapter, request, **keywords):
+        assert request.url.startswith(server.url), "a request left this machine"
+        return plain(adapter, request, **keywords)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    with pytest.raises(InputError, match="expected https"):
+        download.fetch_file(f"{server.url}/a.bin", str(tmp_path / "a.bin"))
+
+
 @pytest.mark.parametrize(
     ("members", "words"),
     [
@@ -265,27 +306,6 @@ def test_a_damaged_archive(server, tmp_path):
     assert "damaged zip archive" in fail_to_download("kato2015", tmp_path / "a", server.url)
     server.files["2395t.zip"] = bytes(content[:3000])
     assert "no zip archive" in fail_to_download("kato2015", tmp_path / "a", server.url)
-
-
-def test_the_manifests_are_complete():
-    for study in download.STUDIES:
-        manifest = download.load_manifest(study)
-        assert manifest["study"] == study
-        assert all(manifest[field] for field in ("title", "home", "licence", "citation"))
-        for entry in manifest["files"]:
-            download.check_address(entry["address"])
-            assert {"file", "address", "size", "sha256"} <= set(entry)
-            assert ".." not in entry["file"]
-    with pytest.raises(InputError, match="expected one of: kato2015, nichols2017, dag2023"):
-        download.load_manifest("container")
-
-
-def test_a_damaged_manifest_is_named(tmp_path, monkeypatch):
-    (tmp_path / "kato2015").mkdir()
-    (tmp_path / "kato2015" / "manifest.json").write_text(json.dumps({})[:1])
-    monkeypatch.setattr(download, "MANIFESTS", str(tmp_path))
-    with pytest.raises(InputError, match=r"manifest\.json: cannot be read"):
-        download.load_manifest("kato2015")
 
 
 def run_program(*arguments):

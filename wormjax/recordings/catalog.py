@@ -5,7 +5,7 @@ import os
 import types
 
 from wormjax.errors import InputError
-from wormjax.recordings import container, dag2023, kato2015, nichols2017
+from wormjax.recordings import container, dag2023, isolation, kato2015, nichols2017
 from wormjax.recordings.recording import Recording
 
 READERS: dict[str, types.ModuleType] = {
@@ -17,13 +17,13 @@ READERS: dict[str, types.ModuleType] = {
 
 
 def open_study(study: str, path: str | os.PathLike | None) -> tuple[Recording, ...]:
-    """Reads a study's recordings from a file or a folder, as downloaded.
+    """Reads a study's recordings from a file or a folder, as downloaded; in a process of their own (see isolation).
 
     Args:
       study: one of `READERS`; "container" is wormjax's own file, for recordings of one's own.
       path: the file or folder.
     Raises:
-      InputError: no such study, no such path, or a file that cannot be used.
+      InputError: no such study, no such path, or a file that cannot be used, or that hangs or crashes what reads it.
     """
     if study not in READERS:
         near = difflib.get_close_matches(study, READERS, 1) if isinstance(study, str) else []
@@ -31,7 +31,9 @@ def open_study(study: str, path: str | os.PathLike | None) -> tuple[Recording, .
         raise InputError(f"data.study: found no study {study!r}, {hint}")
     if not path or not os.path.exists(path):
         raise InputError(f"data.path: found {_describe_path(path)}, {_describe_remedy(study)}")
-    return READERS[study].read(path)
+    recordings = isolation.read_isolated(study, path)
+    container.expect_distinct_studies(recordings, os.fspath(path))
+    return recordings
 
 
 def _describe_path(path: str | os.PathLike | None) -> str:

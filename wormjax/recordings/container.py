@@ -69,15 +69,22 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
     Raises:
       RecordingError: a file is not a container of this version, or cannot be used.
     """
+    recordings = tuple(iterate(path))
+    expect_distinct_studies(recordings, os.fspath(path))
+    return recordings
+
+
+def iterate(path: str | os.PathLike) -> Iterator[Recording]:
+    """The recordings that `read` returns, a file at a time; whether a worm stands in two files is not checked."""
     path = os.fspath(path)
     if not os.path.isdir(path):
-        return _read_file(path)
+        yield from _read_file(path)
+        return
     files = sorted(glob.glob(os.path.join(glob.escape(path), "*.h5")))
     if not files:
         raise RecordingError(f"{path}: found no container in the folder, expected *.h5")
-    recordings = [recording for file in files for recording in _read_file(file)]
-    expect_distinct_studies(recordings, path)
-    return tuple(recordings)
+    for file in files:
+        yield from _read_file(file)
 
 
 def expect_distinct_studies(recordings: Sequence[Recording], path: str) -> None:
@@ -167,7 +174,7 @@ def _check_version(file: h5py.File) -> None:
 
 
 def _read_attribute(group: h5py.Group, name: str, default: str | None = None) -> str:
-    path = group.file.filename
+    path = hdf5.get_path(group)
     with hdf5.guard(path, name):
         value = group.attrs.get(name, default)
     if isinstance(value, np.ndarray) and value.size == 1:
@@ -178,7 +185,7 @@ def _read_attribute(group: h5py.Group, name: str, default: str | None = None) ->
 
 
 def _read_worm(group: hdf5.Node, name: str) -> Recording:
-    path = group.file.filename
+    path = hdf5.get_path(group)
 
     def node(field: str) -> h5py.Dataset:
         return hdf5.get_member(group, field, name)
@@ -223,7 +230,7 @@ def _read_candidates(texts: list[str], path: str, field: str) -> tuple[tuple[str
 def _read_behavior(group: h5py.Group, name: str) -> dict[str, np.ndarray]:
     if not hdf5.has_member(group, "behavior"):
         return {}
-    behavior, path = hdf5.get_member(group, "behavior", name), group.file.filename
+    behavior, path = hdf5.get_member(group, "behavior", name), hdf5.get_path(group)
     if not isinstance(behavior, h5py.Group):
         hdf5.fail(path, f"{name}/behavior", "found an array, expected a group of behaviours")
     return {

@@ -188,7 +188,7 @@ def _read_stretches(gcamp: h5py.Group, frames: int) -> tuple[tuple[int, int], ..
     """`idx_splits` holds first and last frame, counted from 1 → [start, stop), counted from 0."""
     if not hdf5.has_member(gcamp, "idx_splits"):
         return ()
-    path, field = gcamp.file.filename, "gcamp/idx_splits"
+    path, field = hdf5.get_path(gcamp), "gcamp/idx_splits"
     splits = hdf5.read_numbers(hdf5.get_member(gcamp, "idx_splits", "gcamp"), path, field)
     if splits.ndim != 2 or splits.shape[0] != 2 or splits.dtype.kind not in "iu" or not splits.size:
         hdf5.fail(path, field, f"found {splits.dtype} of shape {splits.shape}, expected integers [2, stretch]")

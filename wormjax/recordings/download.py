@@ -9,13 +9,14 @@ import contextlib
 import functools
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
 import urllib.parse
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pooch
@@ -31,6 +32,7 @@ LARGEST_DOWNLOAD = 4 << 30  # Bytes.
 CHUNK = 1 << 18
 TIMEOUT = 60  # Seconds without an answer.
 HDF5_SUFFIXES = (".mat", ".h5", ".jld2")
+TEXTS = ("study", "title", "home", "licence", "citation")
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -41,9 +43,69 @@ def load_manifest(study: str) -> dict[str, Any]:
     path = os.path.normpath(os.path.join(MANIFESTS, study, "manifest.json"))
     try:
         with open(path, encoding="utf-8") as stream:
-            return json.load(stream)
-    except (OSError, ValueError) as error:
+            manifest = json.load(stream)
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}), expected a checkout of the repository") from None
+    check_manifest(manifest, study, path)
+    return manifest
+
+
+def check_manifest(manifest: Any, study: str, path: str) -> None:
+    """What a manifest says is used only where each of its fields is as it should be, and its files stay in the folder.
+
+    Raises:
+      InputError: a field is missing or wrong.
+    """
+
+    def expect(holds: bool, field: str, value: Any, expected: str) -> None:
+        if not holds:
+            raise InputError(f"{path}: field {field!r}: found {str(value)[:80]!r}, expected {expected}")
+
+    expect(isinstance(manifest, dict), "/", manifest, "an object")
+    for field in TEXTS:
+        value = manifest.get(field)
+        expect(isinstance(value, str) and bool(value.strip()), field, value, "a text")
+    expect(manifest["study"] == study, "study", manifest["study"], study)
+    entries = manifest.get("files")
+    expect(isinstance(entries, list) and bool(entries), "files", entries, "a list of files")
+    for number, entry in enumerate(entries):
+        expect(isinstance(entry, dict), f"files/{number}", entry, "an object")
+        for field, (is_right, expected) in _ENTRY.items():
+            required = field in ("file", "address", "size", "sha256") or (field == "unpack_limit" and "unpack" in entry)
+            if field in entry or required:
+                found = entry.get(field, "nothing")
+                expect(field in entry and is_right(found), f"files/{number}/{field}", found, expected)
+
+
+def _is_safe_path(value: Any) -> bool:
+    """Whether a name leads to a place within the folder, on every system."""
+    if not isinstance(value, str) or not value.isprintable() or set(value) & set('\\:*?"<>|'):
+        return False
+    return all(part not in ("", ".", "..") for part in value.split("/"))
+
+
+def _is_name_list(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_safe_path(name) and "/" not in name for name in value)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 < value <= LARGEST_DOWNLOAD
+
+
+def _is_checksum(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and re.fullmatch("[0-9a-fA-F]{64}", value) is not None)
+
+
+# Field of a file's entry → the check of it, and what is expected.
+_ENTRY: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "file": (_is_safe_path, "a path within the folder"),
+    "address": (lambda value: isinstance(value, str), "an address"),
+    "size": (lambda value: value is None or _is_count(value), "bytes, or null"),
+    "sha256": (_is_checksum, "64 hexadecimal digits, or null"),
+    "unpack": (_is_name_list, "a list of names without folders"),
+    "unpack_optional": (_is_name_list, "a list of names without folders"),
+    "unpack_limit": (_is_count, "bytes"),
+}
 
 
 def download_study(study: str, folder: str | os.PathLike, base_url: str | None = None) -> tuple[str, ...]:
@@ -144,7 +206,8 @@ def stream_to_file(address: str, output: str | os.PathLike, _pooch: Any = None, 
         else:
             session.trust_env = False  # No proxy on the way to this machine.
         headers = {"Accept-Encoding": "identity"}
-        with session.get(address, stream=True, timeout=TIMEOUT, headers=headers) as response:
+        hooks = {"response": _check_redirection}
+        with session.get(address, stream=True, timeout=TIMEOUT, headers=headers, hooks=hooks) as response:
             check_address(response.url)
             if response.status_code != 200:
                 status = f"{response.status_code} ({response.reason})"
@@ -154,6 +217,12 @@ def stream_to_file(address: str, output: str | os.PathLike, _pooch: Any = None, 
             written = _write_body(response, output, announced, name)
     if announced >= 0 and written != announced:
         raise InputError(f"{address}: found {written:,} bytes of {name}, expected {announced:,}; run it again")
+
+
+def _check_redirection(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Refuses a redirection to another address than `check_address` allows, before it is followed."""
+    if response.is_redirect:
+        check_address(urllib.parse.urljoin(response.url, response.headers["location"]))
 
 
 def _write_body(response: requests.Response, output: str | os.PathLike, announced: int, name: str) -> int:

@@ -8,7 +8,7 @@ import contextlib
 import difflib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import h5py
@@ -18,10 +18,18 @@ from wormjax.recordings.recording import RecordingError
 
 LARGEST_ARRAY = 2 << 30  # Bytes. The largest published recording is a hundred times smaller.
 HIGHEST_COMPRESSION = 1100  # deflate reaches 1032; more than that is not data but a mistake.
+TOO_LARGE = "found more than the memory can hold, expected a smaller recording"
+MOST_MEMBERS = 10_000  # Of a group that is listed: a worm each, or a field each.
+OPENED: list[Callable[[str], None]] = []  # Called with each file's path before it is opened.
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError)
-DAMAGE += (MemoryError, SystemError, NotImplementedError)
+DAMAGE += (SystemError, NotImplementedError)
 
 Node = h5py.Group | h5py.Dataset
+
+
+def get_path(node: h5py.HLObject) -> str:
+    """The path of the file that a group or an array stands in; h5py's own way takes as long as reading a number."""
+    return os.fsdecode(h5py.h5f.get_name(node.id))
 
 
 def fail(path: str | os.PathLike, field: str, problem: str) -> NoReturn:
@@ -36,6 +44,8 @@ def guard(path: str | os.PathLike, field: str) -> Iterator[None]:
         yield
     except RecordingError:
         raise
+    except MemoryError:
+        fail(path, field, TOO_LARGE)
     except DAMAGE as error:
         fail(path, field, f"found damaged or unreadable HDF5 data ({error}), expected a whole file")
 
@@ -50,12 +60,21 @@ def open_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise RecordingError(f"{path}: found no such file, expected a recording")
+    for listener in OPENED:
+        listener(path)
     try:
         file = h5py.File(path, "r")
+    except MemoryError:
+        raise RecordingError(f"{path}: {TOO_LARGE}") from None
     except DAMAGE as error:
         raise RecordingError(f"{path}: {_describe_foreign_file(path, error)}") from None
-    with file:
+    try:
         yield file
+    except MemoryError:
+        raise RecordingError(f"{path}: {TOO_LARGE}") from None
+    finally:
+        with contextlib.suppress(*DAMAGE):  # A damaged file may not even close.
+            file.close()
 
 
 def _describe_foreign_file(path: str, error: BaseException) -> str:
@@ -73,30 +92,44 @@ def _describe_foreign_file(path: str, error: BaseException) -> str:
 
 def list_members(group: h5py.Group, field: str) -> list[str]:
     """The names in a group; h5py gives a name that is no UTF-8 as bytes."""
-    with guard(group.file.filename, field):
+    path = get_path(group)
+    with guard(path, field):
+        if len(group) > MOST_MEMBERS:
+            fail(path, field, f"found a group of {len(group):,} members, expected at most {MOST_MEMBERS:,}")
         names = list(group.keys())
     return sorted(name if isinstance(name, str) else name.decode(errors="backslashreplace") for name in names)
 
 
 def get_member(group: Node, name: str, parent: str = "") -> Node:
     """The member `name` of a group; `parent` is the group's own name, for messages."""
-    path, field = group.file.filename, f"{parent}/{name}".lstrip("/")
+    path, field = get_path(group), f"{parent}/{name}".lstrip("/")
     if not isinstance(group, h5py.Group):
         fail(path, parent or name, "found an array, expected a group of fields")
-    members = list_members(group, field)
-    if name not in members:
+    link = find_link(group, name, field)
+    if link is None:
+        members = list_members(group, field)
         near = difflib.get_close_matches(name, members, 1)
         found = f"did you mean {near[0]!r}?" if near else f"found only: {', '.join(members[:12]) or 'nothing'}"
         fail(path, field, f"found no such field, expected one ({found})")
+    if not isinstance(link, h5py.HardLink):
+        # A soft link may lead on to an external one, and that to any file or pipe of the machine.
+        fail(path, field, "found a link to data elsewhere, expected the data themselves")
     with guard(path, field):
-        if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-            fail(path, field, "found a link to another file, expected the data themselves")
-        return group[name]
+        node = group[name]
+    if not isinstance(node, Node):
+        fail(path, field, f"found a {type(node).__name__.lower()}, expected data")
+    return node
 
 
 def has_member(group: Node, name: str) -> bool:
-    """Whether a group has the member."""
-    return isinstance(group, h5py.Group) and name in list_members(group, name)
+    """Whether a group has the member; one that leads nowhere counts, so that it is not passed over."""
+    return isinstance(group, h5py.Group) and find_link(group, name, name) is not None
+
+
+def find_link(group: h5py.Group, name: str, field: str) -> object | None:
+    """How a group holds its member (h5py.HardLink: itself), or None where it has none."""
+    with guard(get_path(group), field):
+        return group.get(name, getlink=True)
 
 
 def expect_dataset(node: Any, path: str, field: str) -> h5py.Dataset:
@@ -118,13 +151,19 @@ def expect_dataset(node: Any, path: str, field: str) -> h5py.Dataset:
 
 
 def read_numbers(node: Any, path: str, field: str) -> np.ndarray:
-    """An array of numbers (booleans, integers, floating point), in its own type and shape."""
+    """An array of numbers (booleans, integers, floating point), in its own type, this machine's byte order."""
     dataset = expect_dataset(node, path, field)
     with guard(path, field):
         kind, name = dataset.dtype.kind, str(dataset.dtype)
         if kind not in "biuf":
             fail(path, field, f"found values of type {name}, expected numbers")
-        return dataset[()]
+        values = dataset[()]
+    # JAX knows neither another machine's byte order nor long doubles.
+    native = values.dtype.newbyteorder("=")
+    if kind == "f" and native.itemsize > 8:
+        native = np.dtype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(values).astype(native, copy=False)
 
 
 def read_vector(node: Any, path: str, field: str, length: int | None = None) -> np.ndarray:

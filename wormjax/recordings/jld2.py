@@ -14,6 +14,7 @@ import numpy as np
 from wormjax.recordings import hdf5
 
 DEEPEST = 8  # References that lead to references; more is a cycle.
+MOST_PAIRS = 10_000  # Of one dictionary.
 
 
 def follow_all(file: h5py.File, value: Any, field: str) -> Any:
@@ -33,7 +34,9 @@ def follow_all(file: h5py.File, value: Any, field: str) -> Any:
 
 def read_pairs(file: h5py.File, node: Any, field: str) -> Iterator[tuple[str | float, Any]]:
     """A dictionary's keys, each with its value: a node, or a plain number or bytes."""
-    dictionary = follow_all(file, node, field)
+    dictionary = hdf5.expect_dataset(follow_all(file, node, field), file.filename, field)
+    if dictionary.size > MOST_PAIRS:
+        hdf5.fail(file.filename, field, f"found {dictionary.size:,} entries, expected at most {MOST_PAIRS:,}")
     for reference in hdf5.read_references(dictionary, file.filename, field):
         pair = read_compound(file, reference, field)
         if not {"first", "second"} <= set(pair):

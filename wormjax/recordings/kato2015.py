@@ -10,6 +10,7 @@ States are counted from 1: the eight of WT_NoStim, or, in the sister files, FWD,
 lists them. A file's own `States_key` goes before both.
 """
 
+import collections
 import os
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ from wormjax.recordings.recording import UNSCORED, Recording, RecordingError, na
 
 STUDY = "kato2015"
 STRUCTS = ("WT_NoStim", "NoStim_Data", "WT_Stim", "AVA_HisCl")
+MOST_NEURONS, MOST_STATES = 10_000, 1_000  # A worm has 302 neurons.
 FILES = ("WT_NoStim.mat", "NoStim_Data.mat")
 EIGHT_STATES = ("FWD", "SLOW", "DT", "VT", "REV1", "REV2", "REVSUS", "NOSTATE")
 SISTER_STATES = ("FWD", "REV", "REVSUS", "TURN")
@@ -72,8 +74,8 @@ def find_file(path: str | os.PathLike, names: Sequence[str]) -> str:
 
 def expect_distinct_worms(worms: Sequence[Recording], path: str) -> tuple[Recording, ...]:
     """The recordings, if there is any and no worm stands twice: a worm twice would be its own held-out worm."""
-    names = [worm.worm for worm in worms]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    counts = collections.Counter(worm.worm for worm in worms)
+    twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         hdf5.fail(path, "dataset", f"found worm {twice[0]!r} twice, expected each worm once")
     if not worms:
@@ -85,16 +87,16 @@ def read_entry(struct: h5py.Group, field: str, index: int, count: int | None = N
     """What a worm's reference in a field leads to; `count` worms are expected."""
     references = matlab.read_entries(struct, field)
     if count is not None and len(references) != count:
-        hdf5.fail(struct.file.filename, field, f"found {len(references)} entries, expected {count}, one a worm")
+        hdf5.fail(hdf5.get_path(struct), field, f"found {len(references)} entries, expected {count}, one a worm")
     return hdf5.follow(struct.file, references[index], field)
 
 
 def read_traces(node: hdf5.Node, field: str) -> Float[np.ndarray, "frame neuron"]:
     """A worm's traces; HDF5 holds MATLAB's [frame, neuron] as [neuron, frame]."""
-    values = hdf5.read_numbers(node, node.file.filename, field)
+    values = hdf5.read_numbers(node, hdf5.get_path(node), field)
     if values.ndim != 2 or values.dtype.kind != "f":
         found = f"found {values.dtype} of shape {values.shape}"
-        hdf5.fail(node.file.filename, field, f"{found}, expected floating point [neuron, frame]")
+        hdf5.fail(hdf5.get_path(node), field, f"{found}, expected floating point [neuron, frame]")
     return np.ascontiguousarray(values.T)
 
 
@@ -105,7 +107,7 @@ def read_derivatives(node: hdf5.Node, field: str, shape: tuple[int, int]) -> Flo
         values = np.concatenate([values, values[-1:]])
     if values.shape != shape:
         found = f"found shape {values.shape[::-1]}, expected {shape[::-1]} as the traces (or a frame less)"
-        hdf5.fail(node.file.filename, field, found)
+        hdf5.fail(hdf5.get_path(node), field, found)
     return values
 
 
@@ -113,10 +115,10 @@ def read_neuron_names(
     node: hdf5.Node, field: str, neurons: int
 ) -> tuple[tuple[str | None, ...], tuple[tuple[str, ...], ...]]:
     """Per neuron the name that identifies it (or None), and the candidates where it is doubtful."""
-    entries = matlab.read_cell(node, field)
+    entries = matlab.read_cell(node, field, MOST_NEURONS)
     if len(entries) != neurons:
         found = f"found {len(entries)} names, expected {neurons}, one a neuron of the traces"
-        hdf5.fail(node.file.filename, field, found)
+        hdf5.fail(hdf5.get_path(node), field, found)
     sorted_names = [sort_candidates(matlab.read_names(entry, field)) for entry in entries]
     return tuple(name for name, _ in sorted_names), tuple(candidates for _, candidates in sorted_names)
 
@@ -138,7 +140,7 @@ def number_states(
 def _read_worm(
     struct: h5py.Group, struct_name: str, fields: dict[str, str | None], index: int, count: int
 ) -> Recording:
-    path = struct.file.filename
+    path = hdf5.get_path(struct)
 
     def entry(ours: str) -> hdf5.Node:
         return read_entry(struct, fields[ours], index, count)
@@ -168,7 +170,7 @@ def _read_worm(
 def _read_times(
     struct: h5py.Group, fields: dict[str, str | None], index: int, frames: int
 ) -> Float[np.ndarray, " frame"]:
-    path, field = struct.file.filename, fields["times"]
+    path, field = hdf5.get_path(struct), fields["times"]
     if field is not None:
         return hdf5.read_vector(read_entry(struct, field, index), path, field, frames).astype(np.float64)
     if fields["frame_rate"] is None:
@@ -187,14 +189,15 @@ def _read_states(
     names = SISTER_STATES if struct_name in ("WT_Stim", "AVA_HisCl") else EIGHT_STATES
     if hdf5.has_member(struct, "States_key"):
         names = _read_state_names(read_entry(struct, "States_key", index))
-    numbers = hdf5.read_vector(node, struct.file.filename, "States", frames)
-    return number_states(numbers, names, 1, struct.file.filename, "States"), names
+    numbers = hdf5.read_vector(node, hdf5.get_path(struct), "States", frames)
+    return number_states(numbers, names, 1, hdf5.get_path(struct), "States"), names
 
 
 def _read_state_names(node: hdf5.Node) -> tuple[str, ...]:
-    names = tuple(matlab.read_characters(entry, "States_key") for entry in matlab.read_cell(node, "States_key"))
+    entries = matlab.read_cell(node, "States_key", MOST_STATES)
+    names = tuple(matlab.read_characters(entry, "States_key") for entry in entries)
     if not names or not all(names):
-        hdf5.fail(node.file.filename, "States_key", f"found the names {names}, expected one a state")
+        hdf5.fail(hdf5.get_path(node), "States_key", f"found the names {names}, expected one a state")
     return names
 
 
@@ -205,10 +208,10 @@ def _read_binary_states(group: h5py.Group, frames: int) -> Int[np.ndarray, " fra
     for number, name in enumerate(EIGHT_STATES):
         field = f"States/{name.lower()}"
         member = hdf5.get_member(group, name.lower(), "States")
-        vector = hdf5.read_vector(member, group.file.filename, field, frames)
+        vector = hdf5.read_vector(member, hdf5.get_path(group), field, frames)
         if not np.isin(vector, (0, 1)).all():
             found = f"found {vector[~np.isin(vector, (0, 1))][0]}, expected 0 or 1"
-            hdf5.fail(group.file.filename, field, found)
+            hdf5.fail(hdf5.get_path(group), field, found)
         states[vector == 1] = number
         marked += vector == 1
     states[marked > 1] = UNSCORED

@@ -15,6 +15,7 @@ from wormjax.recordings.recording import RecordingError
 
 DEEPEST = 2  # A neuron's entry is a cell array of names; one more level does no harm.
 MOST_NAMES = 64  # Candidates of one neuron.
+MOST_WORMS = 10_000  # Of one file.
 
 
 def find_struct(file: h5py.File, names: Sequence[str]) -> tuple[str, h5py.Group]:
@@ -38,12 +39,16 @@ def find_field(struct: h5py.Group, names: Sequence[str]) -> str | None:
 
 def read_entries(struct: h5py.Group, field: str) -> list[h5py.Reference]:
     """The references of a field that holds one entry a worm."""
-    return hdf5.read_references(hdf5.get_member(struct, field), struct.file.filename, field)
+    path = hdf5.get_path(struct)
+    node = hdf5.expect_dataset(hdf5.get_member(struct, field), path, field)
+    if node.size > MOST_WORMS:
+        hdf5.fail(path, field, f"found {node.size:,} entries, expected at most {MOST_WORMS:,}, one a worm")
+    return hdf5.read_references(node, path, field)
 
 
 def is_empty(node: hdf5.Node, field: str) -> bool:
     """Whether the node is MATLAB's empty array."""
-    with hdf5.guard(node.file.filename, field):
+    with hdf5.guard(hdf5.get_path(node), field):
         if isinstance(node, h5py.Group):
             return False
         return bool(np.any(node.attrs.get("MATLAB_empty", 0))) or node.shape is None or node.size == 0
@@ -53,7 +58,7 @@ def read_characters(node: hdf5.Node, field: str) -> str:
     """A char array as text; MATLAB's empty array is the empty text."""
     if is_empty(node, field):
         return ""
-    path = node.file.filename
+    path = hdf5.get_path(node)
     units = hdf5.read_numbers(node, path, field)
     if units.dtype not in (np.uint16, np.uint8):
         hdf5.fail(path, field, f"found values of type {units.dtype}, expected characters (uint16)")
@@ -64,11 +69,14 @@ def read_characters(node: hdf5.Node, field: str) -> str:
         hdf5.fail(path, field, "found bytes that are no text, expected characters")
 
 
-def read_cell(node: hdf5.Node, field: str) -> list[hdf5.Node]:
-    """The entries of a cell array."""
+def read_cell(node: hdf5.Node, field: str, most: int) -> list[hdf5.Node]:
+    """The entries of a cell array, at most so many: following a reference takes time."""
     if is_empty(node, field):
         return []
-    references = hdf5.read_references(node, node.file.filename, field)
+    dataset = hdf5.expect_dataset(node, hdf5.get_path(node), field)
+    if dataset.size > most:
+        hdf5.fail(hdf5.get_path(node), field, f"found {dataset.size} names, expected at most {most}")
+    references = hdf5.read_references(node, hdf5.get_path(node), field)
     return [hdf5.follow(node.file, reference, field) for reference in references]
 
 
@@ -76,14 +84,12 @@ def read_names(node: hdf5.Node, field: str, depth: int = 0) -> list[str]:
     """The texts in a char array, or in a cell array of them, in order; empty entries are left out."""
     if is_empty(node, field):
         return []
-    with hdf5.guard(node.file.filename, field):
+    with hdf5.guard(hdf5.get_path(node), field):
         is_cell = isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype) is not None
     if not is_cell:
         text = read_characters(node, field)
         return [text] if text else []
     if depth == DEEPEST:
-        hdf5.fail(node.file.filename, field, f"found cells nested deeper than {DEEPEST}, expected names")
-    entries = read_cell(node, field)
-    if len(entries) > MOST_NAMES:
-        hdf5.fail(node.file.filename, field, f"found {len(entries)} names, expected at most {MOST_NAMES}")
+        hdf5.fail(hdf5.get_path(node), field, f"found cells nested deeper than {DEEPEST}, expected names")
+    entries = read_cell(node, field, MOST_NAMES)
     return [name for entry in entries for name in read_names(entry, field, depth + 1)]

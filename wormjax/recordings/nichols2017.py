@@ -81,7 +81,7 @@ def _list_files(folder: str) -> list[str]:
 
 
 def _read_worm(struct: h5py.Group, condition: str, index: int, states: States) -> Recording:
-    path = struct.file.filename
+    path = hdf5.get_path(struct)
     traces = kato2015.read_traces(kato2015.read_entry(struct, "traces", index), "traces")
     names, ambiguous = kato2015.read_neuron_names(kato2015.read_entry(struct, "IDs", index), "IDs", traces.shape[1])
     times_field = matlab.find_field(struct, TIMES) or TIMES[0]
@@ -111,7 +111,7 @@ def _read_worm(struct: h5py.Group, condition: str, index: int, states: States) -
 
 def _read_states(struct: h5py.Group) -> list[States]:
     """Per worm the motor state and its names; from all worms at once, since they share the first number."""
-    path = struct.file.filename
+    path = hdf5.get_path(struct)
     field = matlab.find_field(struct, tuple(STATE_FIELDS))
     if field is None:
         hdf5.get_member(struct, "FiveStates")  # Raises, and says what is there instead.
@@ -131,7 +131,7 @@ def _read_states(struct: h5py.Group) -> list[States]:
 
 
 def _read_state_vector(entry: hdf5.Node, field: str) -> np.ndarray:
-    path = entry.file.filename
+    path = hdf5.get_path(entry)
     for name, member in _list_entry(entry, field):
         if not _holds_text(member, name):
             return hdf5.read_vector(member, path, name)
@@ -141,7 +141,7 @@ def _read_state_vector(entry: hdf5.Node, field: str) -> np.ndarray:
 def _read_state_names(entry: hdf5.Node, field: str) -> tuple[str, ...]:
     for name, member in _list_entry(entry, field):
         if _holds_text(member, name):
-            cells = matlab.read_cell(member, name)
+            cells = matlab.read_cell(member, name, kato2015.MOST_STATES)
             return tuple(matlab.read_characters(cell, name) for cell in cells)
     return ()
 
@@ -155,5 +155,5 @@ def _list_entry(entry: hdf5.Node, field: str) -> list[tuple[str, hdf5.Node]]:
 
 
 def _holds_text(node: hdf5.Node, field: str) -> bool:
-    with hdf5.guard(node.file.filename, field):
+    with hdf5.guard(hdf5.get_path(node), field):
         return isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype) is not None

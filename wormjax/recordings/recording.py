@@ -15,10 +15,19 @@ from jaxtyping import Float, Int
 from wormjax.errors import InputError
 
 UNSCORED = -1  # The motor state of a frame that nobody scored.
+LARGEST_VALUE = 1e15  # Of a trace: its square, summed over a million frames, still fits a float32.
+SHORTEST_FRAME, LONGEST_FRAME = 1e-4, 600.0  # Seconds from frame to frame, in the median.
+LARGEST_GAP = 1000  # Mean over median time between frames; resampling fills gaps, and one wrong time fills the memory.
+LONGEST_MESSAGE = 1200  # Characters.
 
 
 class RecordingError(InputError):
     """A recording, or the file that it came from, cannot be used."""
+
+    def __init__(self, message: str):
+        if len(message) > LONGEST_MESSAGE:  # A file may hold any number of names, of any length.
+            message = f"{message[: 2 * LONGEST_MESSAGE // 3]} ... {message[-LONGEST_MESSAGE // 3 :]}"
+        super().__init__(message)
 
 
 class FieldError(RecordingError):
@@ -125,7 +134,13 @@ def _check_traces(recording: Recording):
         frame = int(np.argmax(~np.isfinite(traces[:, column])))
         found = f"found {traces[frame, column]} at frame {frame} of {_neuron(recording, column)}"
         fail(recording, "traces", f"{found} ({int(bad.sum())} such neurons), expected finite values")
-    constant = traces.max(axis=0) == traces.min(axis=0)
+    highest, lowest = traces.max(axis=0), traces.min(axis=0)
+    large = np.maximum(highest, -lowest) > LARGEST_VALUE
+    if large.any():
+        column = int(np.argmax(large))
+        found = f"found {max(highest[column], -lowest[column]):g} in {_neuron(recording, column)}"
+        fail(recording, "traces", f"{found}, expected values within {LARGEST_VALUE:g}")
+    constant = highest == lowest
     if constant.any():
         column = int(np.argmax(constant))
         found = f"found the constant {traces[0, column]:g} in {_neuron(recording, column)}"
@@ -138,11 +153,19 @@ def _check_times(recording: Recording):
         fail(recording, "times", f"found {_describe(times)}, expected {frames} seconds, one a frame")
     if not np.isfinite(times).all():
         fail(recording, "times", f"found {times[~np.isfinite(times)][0]}, expected finite seconds")
-    backwards = np.diff(times) <= 0
-    if backwards.any():
-        frame = int(np.argmax(backwards))
+    steps = np.diff(times)
+    if (steps <= 0).any():
+        frame = int(np.argmax(steps <= 0))
         found = f"found {times[frame + 1]:g} s after {times[frame]:g} s at frame {frame + 1}"
         fail(recording, "times", f"{found}, expected times that increase")
+    usual = float(np.median(steps))
+    if not SHORTEST_FRAME <= usual <= LONGEST_FRAME:
+        expected = f"expected seconds: {SHORTEST_FRAME:g} to {LONGEST_FRAME:g} of them"
+        fail(recording, "times", f"found frames that are {usual:g} s apart, {expected}")
+    if float(times[-1]) - float(times[0]) > LARGEST_GAP * usual * len(steps):
+        frame = int(np.argmax(steps))
+        found = f"found a gap of {steps[frame]:g} s at frame {frame + 1} among frames that are {usual:g} s apart"
+        fail(recording, "times", f"{found}, expected one time scale")
 
 
 def _check_names(recording: Recording):
@@ -185,10 +208,15 @@ def _check_motor_state(recording: Recording):
 def _check_companions(recording: Recording):
     derivatives, shape = recording.derivatives, recording.traces.shape
     if derivatives is not None:
+        if not isinstance(derivatives, np.ndarray) or derivatives.dtype.kind != "f":
+            fail(recording, "derivatives", f"found {_describe(derivatives)}, expected floating point [frame, neuron]")
         if derivatives.shape != shape:
             fail(recording, "derivatives", f"found shape {derivatives.shape}, expected {shape} as the traces")
         if not np.isfinite(derivatives).all():
             fail(recording, "derivatives", "found a value that is not finite, expected finite values")
+        if max(derivatives.max(), -derivatives.min()) > LARGEST_VALUE:
+            found = f"found {max(derivatives.max(), -derivatives.min()):g}"
+            fail(recording, "derivatives", f"{found}, expected values within {LARGEST_VALUE:g}")
     for name, values in recording.behavior.items():
         if np.shape(values) != shape[:1]:
             fail(recording, f"behavior/{name}", f"found shape {np.shape(values)}, expected {shape[:1]}")

@@ -146,7 +146,9 @@ def test_a_group_s_members_are_averaged_and_no_others(plain):
     alone = predict_stretches(module, best, DATASET.arrays, 16).probabilities
     decoded = decode(plain, best)
     assert decoded.shape == (12, *STATES.shape, 4)
-    np.testing.assert_allclose(decoded, (alone[0::2] + alone[1::2]) / 2, atol=1e-6)
+    for group, values, first, second in zip(groups, decoded, alone[0::2], alone[1::2], strict=True):
+        tested = np.isin(DATASET.stretch_worm, group.split.test)
+        np.testing.assert_allclose(values[tested], ((first + second) / 2)[tested], atol=1e-6)
 
 
 def test_runs_of_a_seed_are_told_apart_by_split_and_member(plain):
@@ -206,3 +208,21 @@ def test_rows_name_the_worms_that_trained_and_the_worm_that_was_tested():
 def test_a_model_that_does_not_exist_is_an_error_of_its_field(fields, message):
     with pytest.raises(InputError, match=message):
         check_models(small_config(**fields))
+
+
+def test_a_group_decodes_its_test_worms_and_no_others(plain, monkeypatch):
+    config = small_config(protocol__name="leave_one_worm_out", decode__state_durations=False)
+    groups, asked = make_groups(config), []
+
+    def predict(*arguments):
+        asked.append(arguments[-1].tolist())
+        return predict_stretches(*arguments)
+
+    monkeypatch.setattr("wormjax.evaluation.decoding.predict_stretches", predict)
+    module, best = draw_parameters(len(groups))
+    decoded = decode(config, best)
+    assert [group.split.test for group in groups] == [(2,), (1,), (0,)]
+    assert asked == [[[2, 3], [1, 1], [0, 0]]]  # Of stretches; the third worm has two.
+    alone = predict_stretches(module, best, DATASET.arrays, 16).probabilities
+    for group, own in enumerate(([2, 3], [1], [0])):
+        np.testing.assert_array_equal(decoded[group, own], alone[group, own])

@@ -1,5 +1,7 @@
 """From a config's recordings to datasets and splits; other recordings for models that are trained."""
 
+import weakref
+
 import numpy as np
 import pytest
 from small_experiments import NEURONS, make_worms, small_config
@@ -82,3 +84,17 @@ def test_simulated_worms_of_the_other_study_are_others():
     materials = prepare_materials(config)
     one, other = (dataset.arrays.features[0, :100, 0] for dataset in materials[:2])
     assert np.abs(one - other).max() > 0.5
+
+
+def test_no_recording_outlives_the_dataset_that_is_made_of_it(monkeypatch):
+    there = []
+
+    def open_worms(study, path, simulation):
+        worms = tuple(make_worms(2, first=2 * len(there)))
+        there.extend(weakref.ref(worm) for worm in worms)
+        return worms
+
+    monkeypatch.setattr("wormjax.evaluation.materials.open_recordings", open_worms)
+    prepare_materials(small_config(protocol__name="cross_study", data__test_study="container"))
+    assert len(there) == 4
+    assert not any(worm() for worm in there)

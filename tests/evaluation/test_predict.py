@@ -32,6 +32,15 @@ class PerFrame(nn.Module):
         return Decoding(nn.Dense(4)(features.reshape(*features.shape[:2], -1)))
 
 
+class Graph(nn.Module):
+    """A model that infers a graph of two edges from the first frame of a window."""
+
+    @nn.compact
+    def __call__(self, features, valid, noise=None):
+        values = features.reshape(*features.shape[:2], -1)
+        return Decoding(nn.Dense(4)(values), nn.Dense(4)(values[:, 0]).reshape(-1, 2, 2))
+
+
 class Position(nn.Module):
     """A model that is sure of state 1 on the frame that begins a window, and of state 0 elsewhere."""
 
@@ -133,3 +142,33 @@ def test_by_its_own_statistics_a_worm_of_other_gains_and_offsets_is_decoded_alik
     # Each worm has its own: without the other worm it is decoded the same.
     alone = predict_stretches(module, variables, type(arrays)(*(values[:1] for values in arrays)), 0, True)
     np.testing.assert_allclose(alone.probabilities[:, 0], own[:, 0], atol=1e-6)
+
+
+def test_chosen_stretches_are_decoded_as_they_are_among_all():
+    arrays = small_dataset(FRAMES).arrays
+    module = Graph()
+    variables = initialise(module, arrays)
+    every = predict_stretches(module, variables, arrays, 16)
+    stretches = np.array([[3, 1], [0, 0]])
+    chosen = predict_stretches(module, variables, arrays, 16, stretches=stretches)
+    for run, own in enumerate(stretches):
+        np.testing.assert_array_equal(chosen.probabilities[run], every.probabilities[run, own])
+        np.testing.assert_array_equal(chosen.edges[run], every.edges[run, own])
+
+
+def test_worms_are_handed_to_the_program_and_not_compiled_into_it(monkeypatch):
+    arrays, held = small_dataset(FRAMES).arrays, []
+
+    def jit(function):
+        def call(*arguments):
+            constants = jax.make_jaxpr(function)(*arguments).consts
+            held.append(sum(np.size(constant) for constant in constants))
+            return function(*arguments)
+
+        return call
+
+    variables = initialise(PerFrame(), arrays)
+    monkeypatch.setattr("wormjax.evaluation.predict.jax.jit", jit)
+    predict_stretches(PerFrame(), variables, arrays, 16)
+    assert len(held) == 1
+    assert held[0] < 100 < arrays.features.size

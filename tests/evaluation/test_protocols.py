@@ -54,3 +54,17 @@ def test_train_counts_keep_splits_of_those_numbers_of_worms_in_order(protocol):
 def test_a_protocol_without_a_split_is_an_error_of_its_field(arguments, found):
     with pytest.raises(InputError, match=rf"'protocol.name': {found}"):
         list_splits(*arguments)
+
+
+@pytest.mark.parametrize("protocol", ["subsets", "leave_one_worm_out"])
+def test_a_hundred_worms_are_left_out_one_by_one_without_listing_all_subsets(protocol):
+    splits = list_splits(protocol, 100, train_counts=(99,))
+    assert [split.test for split in splits] == [(worm,) for worm in reversed(range(100))]
+    assert all(len(split.train) == 99 for split in splits)
+
+
+def test_more_subsets_than_can_be_trained_are_an_error():
+    with pytest.raises(InputError, match=r"'protocol.train_counts': found none, which makes 1.27e\+30 splits of 100"):
+        list_splits("subsets", 100)
+    with pytest.raises(InputError, match=r"found \[3, 4\], which makes 4.08e\+06 splits of 100 worms"):
+        list_splits("cross_study", 100, 2, (3, 4))

@@ -1,12 +1,16 @@
 """Worms become one padded array: nothing crosses from worm to worm or over a break, and nonsense is refused."""
 
+import tracemalloc
+import weakref
+
+import jax
 import numpy as np
 import pytest
 
 from wormjax.errors import InputError
 from wormjax.features.dataset import build_dataset
 from wormjax.features.derivatives import causal_derivative, smoothed_derivative
-from wormjax.features.scaling import SCALINGS
+from wormjax.features.scaling import SCALINGS, scale_features
 from wormjax.recordings.motor_states import FOUR_STATES, TWO_STATES
 from wormjax.recordings.recording import UNSCORED
 
@@ -206,3 +210,57 @@ def test_calibration_that_leaves_nothing_to_score_is_refused(make_recording):
         InputError, match=r"worm 'w1', field 'times': found 40 frames at 4\.00 Hz, expected more than 60 s"
     ):
         build_dataset([make_recording()], NEURONS, scaling="calibration", calibration_seconds=60.0)
+
+
+def test_a_worm_does_not_depend_on_when_it_is_put_into_the_array(make_recording):
+    worms = [make_recording(f"w{k}", frames=40 - 5 * k, seed=k) for k in range(4)]
+    settings = {"inputs": INPUTS, "scaling": "zscore", "trace_weight": 0.3}
+    together = build_dataset(worms, NEURONS, **settings)
+    listed = list(worms)
+    released = build_dataset(listed, NEURONS, **settings, release=True)
+    assert listed == [None] * 4
+    for one, other in zip(released.arrays, together.arrays, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for row, worm in enumerate(worms):
+        alone = build_dataset([worm], NEURONS, **settings)
+        frames = len(worm.times)
+        np.testing.assert_array_equal(together.arrays.features[row, :frames], alone.arrays.features[0])
+        np.testing.assert_array_equal(together.scored_states[row, :frames], alone.scored_states[0])
+
+
+def test_a_worm_that_is_released_is_gone_before_the_next_one_is_scaled(make_recording, monkeypatch):
+    worms = [make_recording(f"w{k}") for k in range(5)]
+    there, alive = [weakref.ref(worm) for worm in worms], []
+
+    def scale(features, *settings):
+        alive.append(sum(worm() is not None for worm in there))
+        return scale_features(features, *settings)
+
+    monkeypatch.setattr("wormjax.features.dataset.scale_features", scale)
+    build_dataset(worms, NEURONS, release=True)
+    assert alive == [5, 4, 3, 2, 1]
+
+
+def test_memory_beside_the_array_does_not_grow_with_the_number_of_worms(make_recording):
+    def measure_excess(count):
+        worms = [make_recording(f"w{k}", frames=4000, seed=k) for k in range(count)]
+        tracemalloc.start()
+        dataset = build_dataset(worms, NEURONS, INPUTS)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        kept = [*dataset.arrays, dataset.scored_states, dataset.scored, dataset.times]
+        return peak - sum(array.nbytes for array in kept), dataset.arrays.features[0].nbytes
+
+    few, worm = measure_excess(2)
+    many, _ = measure_excess(20)
+    assert many < few + 3 * worm  # What is kept in bytes and small integers, of 18 more worms.
+    assert few < 12 * worm  # A worm in float64, a few times over.
+
+
+def test_a_device_takes_the_array_as_it_is(make_recording):
+    if jax.default_backend() != "cpu":
+        pytest.skip("only a CPU reads the host's memory")
+    for frames in range(40, 50):  # Any one array might begin at a fit address by chance.
+        features = build_dataset([make_recording(frames=frames)], NEURONS).arrays.features
+        placed = jax.device_put(features, jax.local_devices()[0])
+        assert placed.unsafe_buffer_pointer() == features.ctypes.data

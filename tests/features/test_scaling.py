@@ -54,3 +54,11 @@ def test_a_channel_that_does_not_vary_in_its_reference_frames_keeps_its_units(sc
     assert np.isfinite(scaled).all()
     np.testing.assert_allclose(np.diff(scaled[:2000, 0]), 0.0)
     assert abs(scaled[:, 0]).max() < 2.01
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_what_is_scaled_stays_as_it_was(scaling):
+    given = FEATURES.copy()
+    scaled = scale_features(given, scaling, 50)
+    scaled += 1.0
+    np.testing.assert_array_equal(given, FEATURES)

@@ -14,6 +14,7 @@ from wormjax.simulation.worms import (
     KATO_NEURONS,
     REVERSE,
     STATE_NAMES,
+    iterate_worms,
     simulate_worms,
 )
 
@@ -221,3 +222,21 @@ def test_any_neurons_can_be_named():
     assert two.wiring.shape == (2, 2)
     one = simulate_worms(seed=0, worms=2, minutes=0.5, neurons=("AVAL",))
     assert not one.wiring.any()
+
+
+def test_worms_one_after_another_are_those_of_the_study(study):
+    for one, other in zip(iterate_worms(seed=3, worms=3, minutes=4.0), study.recordings, strict=False):
+        assert one.worm == other.worm
+        assert one.neuron_names == other.neuron_names
+        np.testing.assert_array_equal(one.motor_state, other.motor_state)
+        np.testing.assert_allclose(one.traces, other.traces, atol=1e-4)
+
+
+def test_all_neurons_are_found_and_filmed_as_fast_as_is_asked():
+    names = (*KATO_NEURONS, "X1")
+    worms = list(iterate_worms(seed=0, worms=4, minutes=0.5, neurons=names, frame_rates=(20.0, 20.0), all_found=True))
+    assert [set(worm.identified) for worm in worms] == [set(names)] * 4
+    assert [worm.frame_rate for worm in worms] == pytest.approx([20.0] * 4)
+    assert [len(worm.times) for worm in worms] == [600] * 4
+    with pytest.raises(InputError, match=r"'frame_rates': found \(1.0, 21.0\), expected a range up to 20 Hz"):
+        next(iterate_worms(seed=0, worms=1, frame_rates=(1.0, 21.0)))

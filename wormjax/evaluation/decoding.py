@@ -40,7 +40,7 @@ class Group(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """One model's output for every group on every stretch of the test dataset."""
+    """One model's output for every group on the stretches of its test worms; the other stretches say nothing."""
 
     probabilities: Float[np.ndarray, "group stretch frame state"]
     edges: Float[np.ndarray, "group stretch edge type"] | None
@@ -84,8 +84,12 @@ def check_models(config):
         if name not in LINEAR_BASELINES:
             expected = f"expected some of {', '.join(LINEAR_BASELINES)}"
             raise InputError(f"config field 'baselines': found {name!r}, {expected}")
+    prior = tuple(config.train.edge_prior)
     for name in config.models:
-        build_classifier(name, 2, _sizes(config, name))
+        types = getattr(build_classifier(name, 2, _sizes(config, name)), "edge_types", 0)
+        if prior and types and len(prior) != types:
+            expected = f"expected the probability of each of the {types} edge types of {name}, or none"
+            raise InputError(f"config field 'train.edge_prior': found {prior}, {expected}")
     if not (*config.models, *config.baselines):
         raise InputError("config field 'models': found none, and no baselines either, expected at least one")
 
@@ -94,7 +98,7 @@ def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group],
     """Fits one linear baseline for every group, on all scored frames that are not kept for a test."""
     kind, offsets = LINEAR_BASELINES[name]
     with open_checkpoints(os.path.join(model_folder(workdir, name), "checkpoints")) as manager:
-        if manager.latest_step() is not None:
+        if restore_latest(manager) is not None:
             return
         labels = split_by_seed(config, dataset)
         same_worm = config.protocol.name == "same_worm"
@@ -177,15 +181,15 @@ def restore_best(folder: str | os.PathLike):
     path = os.path.join(folder, "checkpoints")
     if not os.path.isdir(path):
         raise InputError(f"{path}: found no such folder, expected the checkpoints of a trained model")
-    with open_checkpoints(path) as manager:
-        restored = restore_latest(manager)
-    if restored is None or "best" not in restored:
+    with open_checkpoints(path, read_only=True) as manager:
+        restored = restore_latest(manager, fall_back=False)
+    if restored is None or "best" not in restored[1]:
         raise InputError(f"{path}: found no whole checkpoint, expected one")
-    return restored["best"]
+    return restored[1]["best"]
 
 
 def decode_model(name: str, config, description: dict, dataset: Dataset, groups: Sequence[Group], best) -> Decoded:
-    """Decodes every stretch of `dataset` with every group.
+    """Decodes the stretches of every group's test worms with that group.
 
     Args:
       name, config: the model and the config that it was trained by.
@@ -208,7 +212,8 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
         chosen = np.concatenate([np.arange(k * members, (k + 1) * members) for k in indices])
         variables = jax.tree.map(lambda x, chosen=chosen: x[chosen], best)
         arrays = dataset.arrays if tested is None else _mask_arrays(dataset.arrays, tested[seed])
-        parts.append(_decode_arrays(name, config, dataset, variables, arrays, members))
+        stretches = _list_tested([groups[k] for k in indices], dataset)
+        parts.append(_decode_arrays(name, config, dataset, variables, arrays, members, stretches))
     edges = None if parts[0].edges is None else np.concatenate([part.edges for part in parts])
     probabilities = np.concatenate([part.probabilities for part in parts])
     if config.decode.state_durations and tested is None:
@@ -216,13 +221,31 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
     return Decoded(probabilities, edges)
 
 
-def _decode_arrays(name, config, dataset, variables, arrays, members) -> Decoded:
+def _list_tested(groups, dataset) -> Int[np.ndarray, "group chosen"]:
+    """The stretches that each group is tested on; the shorter lists are filled up with what is there."""
+    tested = [np.flatnonzero(np.isin(dataset.stretch_worm, group.split.test)) for group in groups]
+    longest = max(1, *map(len, tested))
+    return np.stack([np.resize(stretches if len(stretches) else [0], longest) for stretches in tested])
+
+
+def _decode_arrays(name, config, dataset, variables, arrays, members, stretches) -> Decoded:
     if name in LINEAR_BASELINES:
-        return Decoded(_decode_linear(name, variables, arrays), None)
+        return Decoded(_decode_linear(name, variables, arrays, stretches), None)
     window = 0 if config.decode.whole else config.train.window_frames
     own = config.decode.get("own_statistics", False) and "batch_stats" in variables
-    predictions = predict_stretches(_build_module(name, config, dataset), variables, arrays, window, own)
-    return Decoded(*(_average_members(values, members) for values in predictions))
+    module = _build_module(name, config, dataset)
+    predictions = predict_stretches(module, variables, arrays, window, own, np.repeat(stretches, members, axis=0))
+    averaged = [_average_members(values, members) for values in predictions]
+    return Decoded(*(_spread_out(values, stretches, len(arrays.valid)) for values in averaged))
+
+
+def _spread_out(values, stretches, count):
+    """From the stretches that each group was tested on to all stretches, zero on the others."""
+    if values is None:
+        return None
+    spread = np.zeros((len(values), count, *values.shape[2:]), values.dtype)
+    spread[np.arange(len(values))[:, None], stretches] = values
+    return spread
 
 
 def score_model(name: str, config, description: dict, dataset: Dataset, groups, decoded: Decoded) -> list[Row]:
@@ -274,11 +297,15 @@ def _stack_scored(dataset, worms, used, validation, offsets):
     return np.concatenate(channels), np.concatenate(states), np.concatenate(kept)
 
 
-def _decode_linear(name, variables, arrays: WormArrays):
+def _decode_linear(name, variables, arrays: WormArrays, stretches):
     offsets = LINEAR_BASELINES[name][1]
-    channels = [stack_context(*pair, offsets) for pair in zip(arrays.features, arrays.valid, strict=True)]
     fitted = [LinearClassifier(*pair) for pair in zip(variables["weights"], variables["bias"], strict=True)]
-    return np.stack([np.stack([predict_linear(one, c) for c in channels]) for one in fitted]).astype(np.float32)
+    probabilities = np.zeros((len(fitted), *arrays.valid.shape, fitted[0].bias.size), np.float32)
+    for stretch in np.unique(stretches):
+        channels = stack_context(arrays.features[stretch], arrays.valid[stretch], offsets)
+        for index in np.flatnonzero((stretches == stretch).any(axis=1)):
+            probabilities[index, stretch] = predict_linear(fitted[index], channels)
+    return probabilities
 
 
 def _mask_arrays(arrays: WormArrays, tested) -> WormArrays:

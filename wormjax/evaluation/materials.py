@@ -27,13 +27,13 @@ def prepare_materials(config) -> Materials:
     Raises:
       InputError: a file, a field or a config that cannot be used.
     """
-    recordings = open_recordings(config.data.study, config.data.path, config.data.simulation)
+    recordings = list(open_recordings(config.data.study, config.data.path, config.data.simulation))
     if config.protocol.name != "cross_study":
         neurons = choose_neurons(recordings, config.data.neurons)
         dataset = build(config, recordings, neurons)
         splits = list_splits(config.protocol.name, len(dataset.worms), train_counts=config.protocol.train_counts)
         return Materials(dataset, dataset, tuple(splits))
-    test_recordings = open_test_recordings(config)
+    test_recordings = list(open_test_recordings(config))
     neurons = choose_neurons((*recordings, *test_recordings), config.data.neurons)
     _check_rates(config, recordings, test_recordings)
     dataset, test_dataset = build(config, recordings, neurons), build(config, test_recordings, neurons)
@@ -57,7 +57,7 @@ def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) 
       InputError: recordings that lack a neuron of the training.
     """
     cross = config.protocol.name == "cross_study"
-    recordings = (
+    recordings = list(
         open_test_recordings(config)
         if cross
         else open_recordings(config.data.study, config.data.path, config.data.simulation)
@@ -116,8 +116,8 @@ def open_test_recordings(config) -> tuple[Recording, ...]:
     return open_recordings(config.data.test_study, config.data.test_path, simulation)
 
 
-def build(config, recordings: Sequence[Recording], neurons: Sequence[str]) -> Dataset:
-    """The dataset of a config's `data` section."""
+def build(config, recordings: list[Recording], neurons: Sequence[str]) -> Dataset:
+    """The dataset of a config's `data` section. The list is emptied: each worm goes once it is in the dataset."""
     data = config.data
     return build_dataset(
         recordings,
@@ -129,6 +129,7 @@ def build(config, recordings: Sequence[Recording], neurons: Sequence[str]) -> Da
         frame_rate=data.frame_rate,
         state_set=data.states,
         trace_weight=data.trace_weight,
+        release=True,
     )
 
 

@@ -1,6 +1,5 @@
 """Decodes whole recordings with the trained runs of an ensemble."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -21,24 +20,38 @@ class Predictions(NamedTuple):
 
 
 def predict_stretches(
-    module: nn.Module, variables: Any, data: WormArrays, window_frames: int, own_statistics: bool = False
+    module: nn.Module,
+    variables: Any,
+    data: WormArrays,
+    window_frames: int,
+    own_statistics: bool = False,
+    stretches: Int[np.ndarray, "run chosen"] | None = None,
 ) -> Predictions:
-    """Probabilities of each state per frame, for every run (stacked variables) on every stretch.
+    """Probabilities of each state per frame, for every run (stacked variables) on every stretch, or on chosen ones.
 
     A stretch is decoded in windows of the length that the model was trained on, half a window apart, and the windows'
     probabilities are averaged with weights that fall towards a window's ends, where it lacks context on one side.
     `window_frames` 0 decodes each stretch at once. The graph is the mean of the windows' edge probabilities. With
     `own_statistics` batch normalisation is by the mean and variance of what is decoded, not of the training worms.
+    `stretches` are the indices of those that each run decodes, and then of the second axis of what is returned.
     """
     frames = data.valid.shape[1]
     length = min(window_frames or frames, frames)
     starts, used = place_windows(np.asarray(data.valid), length)
-    decode = partial(_decode, apply=_apply_with_own_statistics if own_statistics else nn.Module.apply)
+    if stretches is None:
+        stretches = np.tile(np.arange(len(starts)), (len(jax.tree.leaves(variables)[0]), 1))
+    apply = _apply_with_own_statistics if own_statistics else nn.Module.apply
 
-    def decode_run(variables):
-        return jax.lax.map(lambda stretch: decode(module, variables, *stretch, length), (data, starts, used))
+    def decode_run(variables, chosen, inputs):
+        def decode(stretch):
+            own = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, stretch, keepdims=False), inputs)
+            return _decode(module, variables, *own, length, apply)
 
-    probabilities, edges = jax.jit(lambda stacked: jax.lax.map(decode_run, stacked))(variables)
+        return jax.lax.map(decode, chosen)
+
+    # The worms are an argument: what a program closes over is compiled into it, a copy in memory and on disk.
+    decode_runs = jax.jit(lambda runs, inputs: jax.lax.map(lambda run: decode_run(*run, inputs), runs))
+    probabilities, edges = decode_runs((variables, np.asarray(stretches, np.int32)), (data, starts, used))
     return Predictions(np.asarray(probabilities), None if edges is None else np.asarray(edges))
 
 

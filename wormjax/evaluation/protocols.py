@@ -1,5 +1,6 @@
 """Protocols: which worms train, which are tested. None of a test worm's frames trains, chooses or stops a model."""
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 from wormjax.errors import InputError
 
 PROTOCOLS = ("subsets", "leave_one_worm_out", "same_worm", "cross_study")
+LARGEST_COUNT = 100_000  # The subsets of 100 worms are 1.3e30.
 
 
 class Split(NamedTuple):
@@ -29,23 +31,35 @@ def list_splits(protocol: str, worms: int, test_worms: int = 0, train_counts: Se
       train_counts: numbers of training worms to keep; () keeps all.
 
     Raises:
-      InputError: an unknown protocol, or one that these worms leave without a split.
+      InputError: an unknown protocol, or one that these worms leave without a split, or with too many to be trained.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"config field 'protocol.name': found {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
-    everyone = range(worms)
-    subsets = [subset for size in range(1, worms + 1) for subset in combinations(everyone, size)]
-    if protocol == "same_worm":
-        splits = [Split((worm,), (worm,)) for worm in everyone]
-    elif protocol == "cross_study":
-        splits = [Split(subset, tuple(range(test_worms))) for subset in subsets]
-    else:
-        others = [Split(subset, tuple(worm for worm in everyone if worm not in subset)) for subset in subsets]
-        splits = [split for split in others if split.test]
-        if protocol == "leave_one_worm_out":
-            splits = [split for split in splits if len(split.test) == 1]
-    kept = [split for split in splits if not train_counts or len(split.train) in train_counts]
+    sizes = [size for size in _train_sizes(protocol, worms) if not train_counts or size in train_counts]
+    count = sum(math.comb(worms, size) for size in sizes)
+    if count > LARGEST_COUNT:
+        found = f"found {list(train_counts) or 'none'}, which makes {min(count, 10**300):.3g} splits of {worms} worms"
+        raise InputError(f"config field 'protocol.train_counts': {found}, expected at most {LARGEST_COUNT:,} splits")
+    subsets = (subset for size in sizes for subset in combinations(range(worms), size))
+    kept = [Split(subset, _choose_test(protocol, subset, worms, test_worms)) for subset in subsets]
     if not kept:
         wanted = f" with {list(train_counts)} training worms" if train_counts else ""
         raise InputError(f"config field 'protocol.name': found no split of {worms} worms for {protocol!r}{wanted}")
     return kept
+
+
+def _train_sizes(protocol, worms) -> range:
+    """The numbers of training worms that a protocol knows."""
+    if protocol == "same_worm":
+        return range(1, min(worms, 1) + 1)
+    if protocol == "leave_one_worm_out":
+        return range(max(worms - 1, 1), worms)
+    return range(1, worms + (protocol == "cross_study"))
+
+
+def _choose_test(protocol, train, worms, test_worms) -> tuple[int, ...]:
+    if protocol == "same_worm":
+        return train
+    if protocol == "cross_study":
+        return tuple(range(test_worms))
+    return tuple(worm for worm in range(worms) if worm not in train)

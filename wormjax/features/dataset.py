@@ -2,9 +2,14 @@
 
 The leading axis is the *stretch*: an uninterrupted part of one worm's recording (one a worm in Kato et al. 2015), so
 that neither a derivative nor a model's temporal context ever reaches across a break.
+
+The array is made once, at its final size, and filled worm by worm: beside it nothing grows with the number of worms.
 """
 
 import dataclasses
+import itertools
+import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +25,7 @@ from wormjax.recordings.recording import UNSCORED, Recording, fail
 
 INPUTS = ("trace", "causal_derivative", "smoothed_derivative", "source_derivative")
 TIMED_INPUTS = ("causal_derivative", "smoothed_derivative")  # Made once for each of `derivative_seconds`.
+ALIGNMENT = 64  # Bytes. JAX takes a host array that begins at such an address as it is, and copies any other.
 
 
 class WormArrays(NamedTuple):
@@ -62,6 +68,20 @@ class Dataset:
         return [int(index) for index in np.flatnonzero(self.stretch_worm == worm)]
 
 
+class _Request(NamedTuple):
+    """What is asked of every worm: the arguments of `build_dataset`, and the names of the features."""
+
+    neuron_names: tuple[str, ...]
+    inputs: tuple[str, ...]
+    scaling: str
+    calibration_seconds: float
+    derivative_seconds: tuple[float, ...]
+    frame_rate: float
+    state_set: str
+    trace_weight: float
+    feature_names: tuple[str, ...]
+
+
 def build_dataset(
     recordings: Sequence[Recording],
     neuron_names: Sequence[str],
@@ -72,6 +92,7 @@ def build_dataset(
     frame_rate: float = 0.0,
     state_set: str = "four",
     trace_weight: float = 1.0,
+    release: bool = False,
 ) -> Dataset:
     """Aligns, resamples, differentiates and scales each worm by itself, and pads all to one array.
 
@@ -86,6 +107,8 @@ def build_dataset(
       state_set: "four" (reverse, forward, dorsal turn, ventral turn) or "two" (reverse, forward).
       trace_weight: multiplies the scaled trace: a weight below 1 makes any penalty on a model's parameters, and any
         noise in training, count for more on the level of activity than on its changes.
+      release: whether to take each worm out of `recordings`, then a list, once it is in the array (None is left in its
+        place), so that long recordings are not held twice.
 
     Raises:
       InputError: an unknown input or scaling, a time or rate that cannot be, two worms of one name, or a recording
@@ -93,29 +116,28 @@ def build_dataset(
     """
     _check_request(recordings, inputs, scaling, state_set)
     _check_times(inputs, derivative_seconds, frame_rate)
-    rows, feature_names = [], _feature_names(inputs, derivative_seconds)
+    names = _feature_names(inputs, derivative_seconds)
+    request = _Request(
+        tuple(neuron_names),
+        tuple(inputs),
+        scaling,
+        calibration_seconds,
+        tuple(derivative_seconds),
+        frame_rate,
+        state_set,
+        trace_weight,
+        names,
+    )
+    dataset = _allocate(recordings, request)
+    stretch = 0
     for worm, recording in enumerate(recordings):
-        rate = frame_rate or recording.frame_rate
-        stretches = [
-            _stretch_features(recording, span, neuron_names, inputs, derivative_seconds, frame_rate, state_set)
-            for span in recording.stretches
-        ]
-        features = np.concatenate([stretch[0] for stretch in stretches])
-        calibration_frames = max(2, round(calibration_seconds * rate))
-        if scaling == "calibration" and calibration_frames >= len(features):
-            found = f"found {len(features)} frames at {rate:.2f} Hz"
-            fail(
-                recording, "times", f"{found}, expected more than {calibration_seconds:g} s (data.calibration_seconds)"
-            )
-        scaled = scale_features(features.reshape(len(features), -1), scaling, calibration_frames)
-        scaled = scaled.reshape(features.shape) * np.where(np.array(feature_names) == "trace", trace_weight, 1.0)
-        borders = np.cumsum([0] + [len(stretch[0]) for stretch in stretches])
-        for (_, states, times), start, stop in zip(stretches, borders[:-1], borders[1:], strict=True):
-            scored = np.ones(len(states), bool)
-            if scaling == "calibration":
-                scored[: max(0, calibration_frames - start)] = False
-            rows.append((worm, scaled[start:stop], states, scored, times))
-    return _pad_rows(rows, recordings, neuron_names, feature_names, frame_rate, state_set)
+        if release:
+            recordings[worm] = None
+        _fill_worm(dataset, stretch, recording, request)
+        stretch += len(recording.stretches)
+        del recording  # Or it would stay until the next one is at hand.
+    dataset.scored_states[:] = np.where(dataset.scored, dataset.arrays.states, UNSCORED)
+    return dataset
 
 
 def _check_request(recordings, inputs, scaling, state_set):
@@ -126,8 +148,8 @@ def _check_request(recordings, inputs, scaling, state_set):
         raise InputError(f"config field 'data.scaling': found {scaling!r}, expected one of {', '.join(SCALINGS)}")
     if state_set not in STATE_SETS:
         raise InputError(f"config field 'data.states': found {state_set!r}, expected one of {', '.join(STATE_SETS)}")
-    names = [recording.worm for recording in recordings]
-    twice = [recording for recording in recordings if names.count(recording.worm) > 1]
+    counts = Counter(recording.worm for recording in recordings)
+    twice = [recording for recording in recordings if counts[recording.worm] > 1]
     if twice:
         fail(twice[0], "worm", f"found the name {twice[0].worm!r} for two worms, expected each name once")
 
@@ -149,52 +171,96 @@ def _feature_names(inputs, derivative_seconds) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _stretch_features(recording, span, neuron_names, inputs, derivative_seconds, frame_rate, state_set):
-    """Features [frame, neuron, feature] in their own units, states and times of one stretch."""
-    part = slice(*span)
-    times = recording.times[part]
-    channels = {"trace": align_neurons(recording, neuron_names)[part]}
-    if "source_derivative" in inputs:
+def _allocate(recordings, request) -> Dataset:
+    """The dataset of these worms with nothing but padding in it."""
+    lengths = [_count_frames(recording, span, request) for recording in recordings for span in recording.stretches]
+    shape = (len(lengths), max(lengths))
+    sizes = (len(request.neuron_names), len(request.feature_names))
+    rates = [recording.frame_rate for recording in recordings]
+    stretches = [len(recording.stretches) for recording in recordings]
+    states = np.full(shape, UNSCORED, np.int32)
+    return Dataset(
+        arrays=WormArrays(allocate_zeros((*shape, *sizes)), states, np.zeros(shape, bool)),
+        scored_states=states.copy(),
+        scored=np.zeros(shape, bool),
+        times=np.zeros(shape),
+        stretch_worm=np.repeat(np.arange(len(stretches)), stretches).astype(np.int32),
+        worms=tuple(recording.worm for recording in recordings),
+        neuron_names=request.neuron_names,
+        feature_names=request.feature_names,
+        state_names=STATE_SETS[request.state_set],
+        study=recordings[0].study,
+        frame_rate=request.frame_rate or float(np.median(rates)),
+    )
+
+
+def allocate_zeros(shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
+    """float32 zeros of any shape that a CPU device uses where they are: `jax.device_put` does not copy them."""
+    size = math.prod(shape) * np.dtype(np.float32).itemsize
+    memory = np.zeros(size + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    return memory[first : first + size].view(np.float32).reshape(shape)
+
+
+def _count_frames(recording, span, request) -> int:
+    times = recording.times[slice(*span)]
+    return len(resampling.resampled_times(times, request.frame_rate)) if request.frame_rate else len(times)
+
+
+def _fill_worm(dataset: Dataset, first: int, recording, request):
+    """One worm's features, states and times into the stretches from `first` on."""
+    aligned = _align(recording, request)
+    stretches = [_stretch_features(recording, span, *aligned, request) for span in recording.stretches]
+    del aligned
+    borders = np.cumsum([0] + [len(stretch[1]) for stretch in stretches])
+    rate = request.frame_rate or recording.frame_rate
+    calibration_frames = max(2, round(request.calibration_seconds * rate))
+    calibrated = request.scaling == "calibration"
+    if calibrated and calibration_frames >= borders[-1]:
+        found = f"found {borders[-1]} frames at {rate:.2f} Hz"
+        wanted = f"expected more than {request.calibration_seconds:g} s (data.calibration_seconds)"
+        fail(recording, "times", f"{found}, {wanted}")
+    states, times = ([stretch[k] for stretch in stretches] for k in (1, 2))
+    features = [stretch[0] for stretch in stretches]
+    del stretches
+    features = features[0] if len(features) == 1 else np.concatenate(features)
+    shape = features.shape
+    features = scale_features(features.reshape(shape[0], -1), request.scaling, calibration_frames).reshape(shape)
+    if request.trace_weight != 1.0:
+        features *= np.where(np.array(request.feature_names) == "trace", request.trace_weight, 1.0)
+    for index, (start, stop) in enumerate(itertools.pairwise(borders)):
+        row, frames = first + index, slice(0, stop - start)
+        dataset.arrays.features[row, frames] = features[start:stop]
+        dataset.arrays.states[row, frames], dataset.times[row, frames] = states[index], times[index]
+        dataset.arrays.valid[row, frames] = True
+        dataset.scored[row, max(0, calibration_frames - start) * calibrated : stop - start] = True
+
+
+def _align(recording, request):
+    """A worm's channels by name [frame, neuron], and its motor states, at its own frame rate."""
+    channels = {"trace": align_neurons(recording, request.neuron_names)}
+    if "source_derivative" in request.inputs:
         if recording.derivatives is None:
             fail(recording, "derivatives", "found none, expected the source's derivative (data.inputs)")
-        channels["source_derivative"] = align_neurons(recording, neuron_names, "derivatives")[part]
-    states = map_motor_states(recording, state_set)[part]
-    rate = recording.frame_rate
-    if frame_rate:
-        new_times = resampling.resampled_times(times, frame_rate)
+        channels["source_derivative"] = align_neurons(recording, request.neuron_names, "derivatives")
+    return channels, map_motor_states(recording, request.state_set)
+
+
+def _stretch_features(recording, span, channels, states, request):
+    """Features [frame, neuron, feature] in their own units, states and times of one stretch."""
+    part, rate = slice(*span), recording.frame_rate
+    times, states = recording.times[part], states[part]
+    channels = {name: values[part] for name, values in channels.items()}
+    if request.frame_rate:
+        new_times = resampling.resampled_times(times, request.frame_rate)
         channels = {name: resampling.resample_values(values, times, new_times) for name, values in channels.items()}
         states = resampling.resample_states(states, times, new_times)
-        times, rate = new_times, frame_rate
+        times, rate = new_times, request.frame_rate
     columns = []
-    for name in inputs:
+    for name in request.inputs:
         if name in channels:
             columns.append(channels[name])
         else:
             derive = getattr(derivatives, name)
-            columns += [derive(channels["trace"], rate, seconds) for seconds in derivative_seconds]
+            columns += [derive(channels["trace"], rate, seconds) for seconds in request.derivative_seconds]
     return np.stack(columns, axis=-1), states, times
-
-
-def _pad_rows(rows, recordings, neuron_names, feature_names, frame_rate, state_set) -> Dataset:
-    longest = max(len(row[2]) for row in rows)
-    features = np.zeros((len(rows), longest, len(neuron_names), len(feature_names)), np.float32)
-    states = np.full((len(rows), longest), UNSCORED, np.int32)
-    scored, valid = np.zeros((len(rows), longest), bool), np.zeros((len(rows), longest), bool)
-    times = np.zeros((len(rows), longest))
-    for index, (_, row_features, row_states, row_scored, row_times) in enumerate(rows):
-        frames = len(row_states)
-        features[index, :frames], states[index, :frames] = row_features, row_states
-        scored[index, :frames], times[index, :frames], valid[index, :frames] = row_scored, row_times, True
-    return Dataset(
-        arrays=WormArrays(features, states, valid),
-        scored_states=np.where(scored, states, UNSCORED).astype(np.int32),
-        scored=scored,
-        times=times,
-        stretch_worm=np.array([row[0] for row in rows], np.int32),
-        worms=tuple(recording.worm for recording in recordings),
-        neuron_names=tuple(neuron_names),
-        feature_names=feature_names,
-        state_names=STATE_SETS[state_set],
-        study=recordings[0].study,
-        frame_rate=frame_rate or float(np.median([recording.frame_rate for recording in recordings])),
-    )

@@ -47,14 +47,16 @@ def align_neurons(
       InputError: one of the names is not identified in this worm.
     """
     _check_identified(recording, names)
-    columns = [recording.identified[name] for name in names]
+    identified = recording.identified  # Made anew at each call.
+    columns = [identified[name] for name in names]
     return np.ascontiguousarray(getattr(recording, field)[:, columns])
 
 
 def _check_identified(recording: Recording, names: Sequence[str]):
-    missing = [name for name in names if name not in recording.identified]
+    identified = recording.identified
+    missing = [name for name in names if name not in identified]
     if missing:
-        there = ", ".join(sorted(recording.identified)) or "no neuron"
+        there = ", ".join(sorted(identified)) or "no neuron"
         fail(recording, "neuron_names", f"found {there}, expected {', '.join(missing)} too (data.neurons)")
 
 

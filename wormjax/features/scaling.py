@@ -22,17 +22,20 @@ def scale_features(
         (z-score with mean and s.d. of the first `calibration_frames`).
       calibration_frames: needed by "calibration".
     """
-    features = features.astype(np.float64)
     if scaling == "none":
-        return features
+        return features.astype(np.float64)
+    features = features.astype(np.float64, copy=False)
     if scaling == "minmax":
         low, high = features.min(axis=0), features.max(axis=0)
         return 2 * (features - low) / _nonzero(high - low, features) - 1
     reference = features[:calibration_frames] if scaling == "calibration" else features
-    return (features - reference.mean(axis=0)) / _nonzero(reference.std(axis=0), reference)
+    scaled = features - reference.mean(axis=0)
+    scaled /= _nonzero(reference.std(axis=0), reference)
+    return scaled
 
 
 def _nonzero(scale: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """A channel that does not vary in its reference frames keeps its units instead of being divided by zero."""
-    rounding = 1e-9 * np.abs(reference).max(axis=0)  # A constant's mean is not the constant to the last digit.
+    largest = np.maximum(reference.max(axis=0), -reference.min(axis=0))
+    rounding = 1e-9 * largest  # A constant's mean is not the constant to the last digit.
     return np.where(scale > np.maximum(rounding, 1e-12), scale, 1.0)

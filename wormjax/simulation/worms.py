@@ -8,7 +8,8 @@ fitted to a recording, but the difficulty of decoding is set near that of real w
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -122,7 +123,7 @@ def simulate_worms(
     _check_arguments(seed, worms, minutes, names)
     weights = draw_wiring(np.random.default_rng([seed]), len(names)) if wiring is None else wiring
     weights = _check_wiring(weights, len(names))
-    coupling = np.array([COMMAND_COUPLING.get(name, (0.0,) * 4) for name in names]).T
+    coupling = _look_up_coupling(names)
     steps = math.ceil(minutes * 60 / TIME_STEP) + 1
     randoms = [np.random.default_rng([seed, number]) for number in range(worms)]
     drawn = [draw_worm(random, weights, coupling) for random in randoms]
@@ -133,6 +134,39 @@ def simulate_worms(
         for number in range(worms)
     )
     return SimulatedStudy(recordings, weights, names)
+
+
+def iterate_worms(
+    seed: int,
+    worms: int,
+    minutes: float = 18.0,
+    neurons: Sequence[str] = KATO_NEURONS,
+    frame_rates: tuple[float, float] = FRAME_RATES,
+    all_found: bool = False,
+) -> Iterator[Recording]:
+    """Simulates worms one after another, in the memory of one: long and wide studies, on their way into files.
+
+    Args:
+      seed, worms, minutes, neurons: as in `simulate_worms`, whose worms these are, but for rounding.
+      frame_rates: hertz, the range that each worm draws its own from; at most one over `TIME_STEP`.
+      all_found: whether every worm's neurons are all seen and named; otherwise as in `simulate_worms`.
+
+    Raises:
+      InputError: a number out of range, or a name twice.
+    """
+    names = tuple(neurons)
+    _check_arguments(seed, worms, minutes, names)
+    if not 0 < frame_rates[0] <= frame_rates[1] <= 1 / TIME_STEP:
+        found = f"found {frame_rates!r}"
+        raise InputError(f"simulated worms, field 'frame_rates': {found}, expected a range up to {1 / TIME_STEP:g} Hz")
+    weights = draw_wiring(np.random.default_rng([seed]), len(names))
+    coupling = _look_up_coupling(names)
+    steps = math.ceil(minutes * 60 / TIME_STEP) + 1
+    for number in range(worms):
+        random = np.random.default_rng([seed, number])
+        worm, command = draw_worm(random, weights, coupling), draw_command(random, steps)
+        fluorescence = _simulate_batch([worm], [command], [random])[0]
+        yield _record_worm(seed, number, names, worm, command[0], fluorescence, random, frame_rates, all_found)
 
 
 def draw_wiring(
@@ -207,6 +241,10 @@ def draw_worm(
     )
 
 
+def _look_up_coupling(names) -> Float[np.ndarray, "state neuron"]:
+    return np.array([COMMAND_COUPLING.get(name, (0.0,) * 4) for name in names]).T
+
+
 def _simulate_batch(drawn, commands, randoms) -> Float[np.ndarray, "worm step neuron"]:
     """The fluorescence of all worms, before observation noise, at every integration step."""
     drives = np.stack([_drive_neurons(worm, *command) for worm, command in zip(drawn, commands, strict=True)])
@@ -253,16 +291,18 @@ def _integrate(worm, drive, shocks, slow_shocks, slow_time=15.0):
     return calcium
 
 
-def _record_worm(seed, number, names, worm, states, fluorescence, random) -> Recording:
+def _record_worm(
+    seed, number, names, worm, states, fluorescence, random, frame_rates=FRAME_RATES, all_found=False
+) -> Recording:
     """Films a simulated worm: its own frame rate, observation noise, order of neurons and names that were found."""
-    frame_rate = random.uniform(*FRAME_RATES)
+    frame_rate = random.uniform(*frame_rates)
     steps = len(states)
     times = np.arange(math.floor((steps - 1) * TIME_STEP * frame_rate)) / frame_rate
     before = (times / TIME_STEP).astype(int)
     share = (times / TIME_STEP - before)[:, None]
     traces = (1.0 - share) * fluorescence[before] + share * fluorescence[before + 1]
     traces = traces + worm.noise * random.standard_normal(traces.shape)
-    found, candidates = _name_neurons(seed, number, names, random)
+    found, candidates = _name_neurons(seed, number, names, random, all_found)
     order = random.permutation([k for k in range(traces.shape[1]) if candidates[k] != NOT_SEEN])
     traces = traces[:, order]
     motor_state = _score_states(states[before], frame_rate, random)
@@ -288,12 +328,12 @@ def _smooth(values, seconds):
     return lfilter([1.0 - keep], [1.0, -keep], values, zi=[keep * values[0]])[0]
 
 
-def _name_neurons(seed, number, names, random):
+def _name_neurons(seed, number, names, random, all_found):
     """The name found for each neuron or None, and its candidate names; a neuron not seen has NOT_SEEN."""
     found: list[str | None] = [*names, *(None,) * UNIDENTIFIED]
     candidates: list[tuple[str, ...]] = [()] * len(found)
     elusive = np.random.default_rng([seed]).permutation(len(names))[: len(names) // 3]
-    if number % 2 and len(elusive):
+    if number % 2 and len(elusive) and not all_found:
         missed = int(elusive[number // 2 % len(elusive)])
         ambiguous = number // 2 % 2 == 1
         candidates[missed] = (names[missed], random.choice(AMBIGUOUS_NAMES)[0]) if ambiguous else NOT_SEEN
@@ -321,7 +361,7 @@ def _check_arguments(seed, worms, minutes, names):
         raise InputError(f"simulated worms, field 'minutes': found {minutes!r}, expected 0.25 to 600")
     if not names or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"simulated worms, field 'neurons': found {names!r}, expected one name or more")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise InputError(f"simulated worms, field 'neurons': found {twice[0]} twice, expected each name once")
 

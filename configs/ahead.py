@@ -115,4 +115,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.devices = 0
     config.train.runs_at_once = 1
     config.train.checkpoint_seconds = 60.0
+
+    config.distributed = ml_collections.ConfigDict()  # Several processes that share out the runs, as jax.distributed.
+    config.distributed.coordinator_address = ""  # HOST:PORT of the first process; "auto" asks Slurm, MPI or the TPU.
+    config.distributed.num_processes = 1
+    config.distributed.process_id = 0
     return config

@@ -4,7 +4,7 @@ import ml_collections
 
 from configs import ahead, forecast, generalize
 
-SHARED = ("seed", "seeds", "protocol")  # Said once, for all three tasks.
+SHARED = ("seed", "seeds", "protocol", "distributed")  # Said once, for all three tasks.
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -65,4 +65,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.tasks.forecast.models = ("nri_graph",)
     config.tasks.forecast.baselines = ("persistence", "mean", "var_8", "var_adapted")
     config.tasks.forecast.linear.orders = (8,)
+
+    config.distributed = ml_collections.ConfigDict()  # Several processes that share out the runs, as jax.distributed.
+    config.distributed.coordinator_address = ""  # HOST:PORT of the first process; "auto" asks Slurm, MPI or the TPU.
+    config.distributed.num_processes = 1
+    config.distributed.process_id = 0
     return config

@@ -94,4 +94,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
     config.evaluate = ml_collections.ConfigDict()
     config.evaluate.steps = (1, 10, 20)  # Whose mean squared errors are reported.
+
+    config.distributed = ml_collections.ConfigDict()  # Several processes that share out the runs, as jax.distributed.
+    config.distributed.coordinator_address = ""  # HOST:PORT of the first process; "auto" asks Slurm, MPI or the TPU.
+    config.distributed.num_processes = 1
+    config.distributed.process_id = 0
     return config

@@ -2,9 +2,9 @@
 
 import ml_collections
 
-from wormjax.training.workdir import read_config
+from wormjax.evaluation.experiment import read_experiment
 
 
 def get_config(workdir: str) -> ml_collections.ConfigDict:
     """The config of `workdir`."""
-    return read_config(workdir)
+    return read_experiment(workdir)

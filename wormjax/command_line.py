@@ -26,6 +26,8 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from wormjax.errors import InputError, TrainingError
+from wormjax.fields import shorten, show_value
+from wormjax.training.stopping import Stopped, describe_stop, exit_code, stop_on_signals
 
 EXIT_CODE = 2
 _DEFAULTS: dict[str, str | None] = {}  # Config flag → the config file where none is given.
@@ -47,10 +49,13 @@ def define_config(default: str | None = None, name: str = "config") -> flags.Fla
 def run(main: Callable[[list[str]], Any]) -> None:
     """Parses the flags and runs `main(argv)`; a mistake of the user's ends the program.
 
-    An InputError, a misspelt flag or config field print `error: <message>` to stderr; the exit code is 2.
+    An InputError, a misspelt flag or config field print `error: <message>` to stderr; the exit code is 2. Training that
+    met a number that is not finite and a disk that is full do the same with exit code 1. SIGTERM and Ctrl-C save what
+    is being trained, and end the program with exit code 143 or 130.
     """
 
     use_all_cores()
+    stop_on_signals()
 
     def guarded_main(argv: list[str]) -> Any:
         logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save.
@@ -60,8 +65,16 @@ def run(main: Callable[[list[str]], Any]) -> None:
             _exit(error)
         except TrainingError as error:
             _exit(error, 1)
+        except MemoryError as error:
+            _exit(f"not enough memory ({error}); what was saved before is kept", 1)
+        except OSError as error:
+            _exit(_describe_os_error(error), 1)
 
-    app.run(guarded_main, flags_parser=parse_flags)
+    try:
+        app.run(guarded_main, flags_parser=parse_flags)
+    except Stopped:
+        print(f"\n{describe_stop()}", file=sys.stderr)
+        sys.exit(exit_code())
 
 
 def use_all_cores() -> None:
@@ -85,10 +98,14 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         _ARGUMENTS[:] = argv
         try:
             rest = flags.FLAGS(argv)
-        except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-            raise InputError(str(error)) from None
+        except Exception as error:  # ml_collections evaluates overrides as literals of Python, which may be anything.
+            said = shorten(str(error), 300) or type(error).__name__
+            given = " ".join(
+                argument for argument in argv[1:] if argument.partition("=")[0].lstrip("-") not in _DEFAULTS
+            )
+            raise InputError(said if "--" in said or not given else f"{shorten(given, 200)}: {said}") from None
         if len(rest) > 1:
-            raise InputError(f"found the argument {rest[1]!r}, expected flags only (--name=value)")
+            raise InputError(f"found the argument {show_value(rest[1])}, expected flags only (--name=value)")
         return rest
     except InputError as error:
         _exit(error)
@@ -113,7 +130,13 @@ def suggest_field(field: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(known)}"
 
 
-def _exit(error: Exception, code: int = EXIT_CODE) -> NoReturn:
+def _describe_os_error(error: OSError) -> str:
+    """What the system refused, in one line: a disk that is full, a folder that is read-only."""
+    where = error.filename if isinstance(error.filename, str) else "the output"
+    return f"{where}: {error.strerror or error}; what was saved before is kept, and the same command goes on from there"
+
+
+def _exit(error: Exception | str, code: int = EXIT_CODE) -> NoReturn:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(code)
 
@@ -142,19 +165,29 @@ def _check_overrides(argv: Sequence[str], name: str) -> None:
     for argument in argv[1:]:
         flag = argument.lstrip("-").partition("=")[0]
         field = flag.removeprefix(f"no{name}.").removeprefix(f"{name}.").partition("[")[0]
-        if argument.startswith("-") and field != flag and field not in known:
-            raise InputError(f"--{flag}: found no such config field, {suggest_field(field, known)}")
+        if not argument.startswith("-") or field == flag:
+            continue
+        if field not in known:
+            raise InputError(f"--{shorten(flag)}: found no such config field, {suggest_field(field[:200], known)}")
+        if any(other.startswith(f"{field}.") for other in known):
+            found = f"found {show_value(argument.partition('=')[2])} for a section of fields"
+            raise InputError(f"{shorten(argument)}: {found}, expected one of its fields (--{flag}.FIELD=VALUE)")
 
 
 def load_config(path: str, name: str = "config") -> ml_collections.ConfigDict:
     """The config that a file's get_config() returns, as --config=PATH gives it."""
     try:
         config = config_flags.config_flags.ConfigFileFlagParser(name).parse(path)
+        if isinstance(config, ml_collections.ConfigDict):
+            list_fields(config)  # One that contains itself has no end.
     except InputError:
         raise
     except Exception as error:  # A config file is a program of the user's: anything may happen in it.
         reason = str(error).strip().splitlines() or [""]
-        raise InputError(f"--{name}: {path} does not load: {type(error).__name__}: {reason[-1]}") from None
+        said = f"{type(error).__name__}: {shorten(reason[-1])}"
+        raise InputError(f"--{name}: {shorten(path)} does not load: {said}") from None
     if not isinstance(config, ml_collections.ConfigDict):
-        raise InputError(f"--{name}: found no config that loads at {path!r}, expected a file with get_config()")
+        raise InputError(
+            f"--{name}: found no config that loads at {show_value(path)}, expected a file with get_config()"
+        )
     return config

@@ -2,10 +2,11 @@
 
 
 class InputError(ValueError):
-    """Input that cannot be used. The message is one line: file, field, what was found, what was expected."""
+    """Input that cannot be used. The message is one printable line: file, field, what was found, what was expected."""
 
     def __init__(self, message: str):
-        super().__init__(" ".join(str(message).split()))
+        line = " ".join(str(message).split())
+        super().__init__("".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line))
 
 
 class TrainingError(RuntimeError):

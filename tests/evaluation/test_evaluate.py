@@ -22,7 +22,8 @@ def train(config, workdir) -> list[Row]:
     materials = prepare_materials(config)
     groups = decoding.list_groups(config, materials.splits)
     description = describe_materials(materials)
-    claim_workdir(workdir, config, description)
+    with claim_workdir(workdir, config, description):
+        pass
     rows = []
     for name in (*config.models, *config.baselines):
         fit = decoding.train_model if name in config.models else decoding.train_baseline

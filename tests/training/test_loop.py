@@ -1,19 +1,24 @@
 """An ensemble ends where its runs would have ended alone, and where it would have ended without a stop."""
 
 import functools
+import re
 
 import jax
 import numpy as np
 import pytest
+from flax import serialization
 from small_experiments import replace_worm, small_config, small_dataset
 
 from wormjax.evaluation.decoding import build_group_runs, list_groups, restore_best
 from wormjax.evaluation.protocols import list_splits
 from wormjax.models.catalog import build_classifier
+from wormjax.training.checkpoints import open_checkpoints, restore_latest
 from wormjax.training.loop import TrainingError, train_ensemble
 from wormjax.training.objectives import classification
 from wormjax.training.parallel import build_engine
+from wormjax.training.runs import Runs
 from wormjax.training.step import Recipe, TrainState
+from wormjax.training.stopping import Stopped
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -119,11 +124,89 @@ def test_not_even_where_its_features_are_no_numbers(worm, tmp_path):
     assert np.isfinite(state.best_score).all()
 
 
-def test_a_loss_that_is_not_finite_ends_training_and_names_the_run(tmp_path):
+def with_rates(rate, *bad) -> Runs:
     rates = RUNS.hyper["learning_rate"].copy()
-    rates[7] = np.nan
-    runs = RUNS._replace(hyper=RUNS.hyper | {"learning_rate": rates})
-    with pytest.raises(TrainingError, match=r"^mlp: loss not finite by step 4 in run 7 of \d+ \(seed 1\)$"):
+    rates[list(bad)] = rate
+    return RUNS._replace(hyper=RUNS.hyper | {"learning_rate": rates})
+
+
+def kept_state(folder) -> dict:
+    with open_checkpoints(folder / "checkpoints", read_only=True) as manager:
+        return restore_latest(manager, fall_back=False)[1]
+
+
+@pytest.mark.parametrize("rate", [np.nan, np.inf, 1e38])
+def test_a_run_that_meets_no_number_is_named_and_spoils_no_other(rate, whole, tmp_path, capfd):
+    runs = with_rates(rate, 7)
+    with pytest.raises(TrainingError) as error:
         train(tmp_path, runs)
-    with pytest.raises(ValueError, match="no whole checkpoint"):  # What diverged is not kept.
-        restore_best(tmp_path)
+    assert re.fullmatch(
+        r"mlp: a number that is not finite at step [123] of run 7 of 12 \(seed 1\); the last good checkpoint is "
+        rf"{tmp_path}/checkpoints/12, which has run 7 after 0 steps and 11 sound runs to their end",
+        str(error.value),
+    )
+    assert capfd.readouterr().err.count("warning: mlp: a number that is not finite") == 1
+    state = kept_state(tmp_path)
+    others = [run for run in range(12) if run != 7]
+    assert state["step"].tolist() == [0 if run == 7 else 12 for run in range(12)]
+    assert (state["failed_step"][others] == -1).all()
+    assert_equal(take(state, others), take(serialization.to_state_dict(whole), others))
+    assert all(np.isfinite(values[7]).all() for values in jax.tree.leaves(state["variables"]))
+    with pytest.raises(TrainingError, match="run 7 of 12"):  # Going on does not hide it.
+        train(tmp_path, runs)
+
+
+def test_where_every_run_fails_training_stops_at_once(tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"run 0 of 12 .*, and in 11 more runs; .*checkpoints/4, which has run 0 after 0"
+    ):
+        train(tmp_path, with_rates(np.nan, *range(12)))
+
+
+def test_a_run_that_fails_late_keeps_its_last_good_chunk(whole, tmp_path):
+    """Another worm's features turn to no numbers between two chunks: what the run had learnt until then is kept."""
+    train(tmp_path, stop=1)
+    before = kept_state(tmp_path)
+    bad = [k for k, group in enumerate(GROUPS) if 1 in group.split.train]
+    with pytest.raises(
+        TrainingError, match=rf"at step 4 of run {bad[0]} .*, and in {len(bad) - 1} more runs.* after 4 steps"
+    ):
+        train(tmp_path, dataset=replace_worm(DATASET, 1, np.nan, 3))
+    state = kept_state(tmp_path)
+    assert state["failed_step"].tolist() == [4 if run in bad else -1 for run in range(12)]
+    assert_equal(take(state["best"], bad), take(before["best"], bad))
+    others = [run for run in range(12) if run not in bad]
+    assert_equal(take(state["best"], others), take(whole.best, others))
+
+
+def test_asked_to_stop_training_saves_the_chunk_and_goes_on_bit_for_bit(whole, tmp_path, monkeypatch):
+    for step in (4, 8):
+        monkeypatch.setattr("wormjax.training.loop.stop_requested", lambda: True)
+        with pytest.raises(Stopped):
+            train(tmp_path)
+        assert (kept_state(tmp_path)["step"] == step).all()
+    monkeypatch.undo()
+    assert_equal(train(tmp_path), whole)
+
+
+def test_what_must_end_within_a_chunk_saves_the_one_before(whole, tmp_path, monkeypatch):
+    """The copy that is kept for such a case is that chunk's, though the devices go on in the same memory."""
+    kept = []
+    monkeypatch.setattr("wormjax.training.loop.LONG_CHUNK", -1.0)
+    monkeypatch.setattr("wormjax.training.loop.keep_last_chunk", kept.append)
+    engine = engine_of(12)
+    train_ensemble(engine, RECIPE, DATASET.arrays, RUNS, tmp_path / "a", "mlp", 1e9)
+    step, state = kept[1].args[1:]
+    train(tmp_path / "b", stop=2)
+    assert step == 8
+    assert_equal(serialization.to_state_dict(state), kept_state(tmp_path / "b"))
+
+
+def test_after_damage_training_ends_where_it_would_have(whole, tmp_path, capfd):
+    train(tmp_path, stop=2)
+    for path in (tmp_path / "checkpoints" / "8").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-1])
+    assert_equal(train(tmp_path), whole)
+    assert "checkpoints/8: found a checkpoint that is damaged" in capfd.readouterr().err
+    assert_equal(restore_best(tmp_path), whole.best)

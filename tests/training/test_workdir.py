@@ -1,7 +1,10 @@
 """A work directory is one config's and one data set's; another's is refused with nothing changed in it."""
 
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -16,8 +19,14 @@ from wormjax.training.workdir import (
     read_description,
 )
 
+ROOT = pathlib.Path(__file__).parents[2]
 DATASET = small_dataset(frames=((60,), (50,)))
 DESCRIPTION = describe_dataset(DATASET)
+
+
+def claim(*arguments):
+    with claim_workdir(*arguments):
+        pass
 
 
 def contents(folder):
@@ -26,7 +35,7 @@ def contents(folder):
 
 @pytest.fixture
 def claimed(tmp_path):
-    claim_workdir(tmp_path / "run", small_config(), DESCRIPTION)
+    claim(tmp_path / "run", small_config(), DESCRIPTION)
     return tmp_path / "run"
 
 
@@ -38,7 +47,7 @@ def test_what_is_claimed_reads_back(claimed):
 
 def test_the_same_experiment_may_go_on_with_other_devices_and_from_another_path(claimed):
     config = small_config(train__placement="batch", train__devices=4, train__runs_at_once=2, data__path="elsewhere")
-    claim_workdir(claimed, config, DESCRIPTION)
+    claim(claimed, config, DESCRIPTION)
     assert read_config(claimed).train.placement == "batch"
 
 
@@ -54,7 +63,7 @@ def test_the_same_experiment_may_go_on_with_other_devices_and_from_another_path(
 def test_another_config_is_refused_and_names_the_field(claimed, fields, name, found):
     before = contents(claimed)
     with pytest.raises(InputError) as error:
-        claim_workdir(claimed, small_config(**fields), DESCRIPTION)
+        claim(claimed, small_config(**fields), DESCRIPTION)
     assert f"config.json: field {name!r}: " in str(error.value)
     assert found in str(error.value)
     assert contents(claimed) == before
@@ -65,7 +74,7 @@ def test_other_worms_are_refused_though_they_have_the_same_names(claimed):
     other = describe_dataset(replace_worm(DATASET, 1, 0.5, 1))
     assert other["worms"] == DESCRIPTION["worms"]
     with pytest.raises(InputError, match=r"data\.json: field '(fingerprint|transition_counts)'"):
-        claim_workdir(claimed, small_config(), other)
+        claim(claimed, small_config(), other)
     assert contents(claimed) == before
 
 
@@ -81,7 +90,7 @@ def test_one_value_makes_another_fingerprint():
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", "\x00\x01"])
 def test_a_damaged_config_is_an_error_that_names_the_file(claimed, text):
     (claimed / "config.json").write_text(text)
-    for function in (read_config, lambda folder: claim_workdir(folder, small_config(), DESCRIPTION)):
+    for function in (read_config, lambda folder: claim(folder, small_config(), DESCRIPTION)):
         with pytest.raises(InputError, match=r"config\.json: found"):
             function(claimed)
 
@@ -90,7 +99,7 @@ def test_a_folder_that_cannot_be_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InputError, match="expected a folder to write results into"):
-            claim_workdir(place, small_config(), DESCRIPTION)
+            claim(place, small_config(), DESCRIPTION)
     with pytest.raises(InputError, match="expected a work directory of a training run"):
         read_config(tmp_path)
 
@@ -98,9 +107,46 @@ def test_a_folder_that_cannot_be_is_an_error(tmp_path):
 @pytest.mark.parametrize("name", ["run [1]", "run*", "run?"])
 def test_a_path_that_orbax_takes_for_a_pattern_is_refused(tmp_path, name):
     with pytest.raises(InputError, match=r"--workdir: found .*run.*, expected a path without any of"):
-        claim_workdir(tmp_path / name, small_config(), DESCRIPTION)
+        claim(tmp_path / name, small_config(), DESCRIPTION)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_description_is_plain_json():
     assert json.loads(json.dumps(DESCRIPTION)) == DESCRIPTION
+
+
+HOLD = """
+import sys, time
+from wormjax.training.workdir import _lock
+import pathlib
+with _lock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_by_name_and_let_in_when_the_first_was_killed(claimed):
+    command = [sys.executable, "-c", HOLD, str(claimed)]
+    holder = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        before = contents(claimed)
+        with pytest.raises(
+            InputError, match=rf"run: found process {holder.pid} on .* at work in it, expected a folder"
+        ):
+            claim(claimed, small_config(), DESCRIPTION)
+        assert contents(claimed) == before
+    finally:
+        holder.kill()
+        holder.wait()
+    assert (claimed / ".lock").exists()  # Left behind, and in nobody's way.
+    claim(claimed, small_config(), DESCRIPTION)
+    assert not (claimed / ".lock").exists()
+
+
+def test_a_workdir_is_held_while_it_is_worked_in_and_let_go_of_on_an_error(claimed):
+    with pytest.raises(ZeroDivisionError), claim_workdir(claimed, small_config(), DESCRIPTION):
+        with pytest.raises(InputError, match=rf"found process {os.getpid()} on .* at work in it"):
+            claim(claimed, small_config(), DESCRIPTION)
+        raise ZeroDivisionError
+    claim(claimed, small_config(), DESCRIPTION)

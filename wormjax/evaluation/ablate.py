@@ -25,6 +25,7 @@ from wormjax.evaluation.selection import (
 )
 from wormjax.evaluation.settings import check_settings
 from wormjax.evaluation.summary import print_summary, write_summary
+from wormjax.training import processes
 from wormjax.training.runs import PER_RUN, Runs
 from wormjax.training.workdir import claim_workdir
 
@@ -89,26 +90,30 @@ def ablate(
     description = describe_materials(materials)
     listed = [f"{field}={','.join(map(str, values))}" for field, values in sweep.items()]
     stored = ConfigDict({**config.to_dict(), "sweep": listed})
-    claim_workdir(workdir, stored, description)
-    rows = []
-    for name, shape in itertools.product(config.models, _combine(shapes)):
-        variants = [_override(config, shape | values) for values in _combine(traced)]
-        runs = _join_runs([decoding.build_group_runs(variant, materials.dataset, groups) for variant in variants])
-        # Without the brackets of the rows, which Orbax would read as a pattern.
-        folder = decoding.model_folder(workdir, f"{name} {_list(shape)}" if shape else name)
-        decoding.train_runs(name, variants[0], materials.dataset, runs, folder)
-        best = decoding.restore_best(folder)
-        size = len(runs.seed) // len(variants)
-        for number, (variant, values) in enumerate(zip(variants, _combine(traced), strict=True)):
-            part = slice(number * size, (number + 1) * size)
-            own = jax.tree.map(lambda x, part=part: x[part], best)
-            decoded = decoding.decode_model(name, variant, description, materials.test_dataset, groups, own)
-            scored = decoding.score_model(name, variant, description, materials.test_dataset, groups, decoded)
-            rows += [row._replace(model=_label(name, shape | values)) for row in scored]
-    if _has_inner_folds(config, materials):
-        rows += _choose(rows, criterion, Path(workdir))
-    _report(rows, config, Path(workdir))
-    return rows
+    with claim_workdir(workdir, stored, description):
+        rows = []
+        for name, shape in itertools.product(config.models, _combine(shapes)):
+            variants = [_override(config, shape | values) for values in _combine(traced)]
+            runs = _join_runs([decoding.build_group_runs(variant, materials.dataset, groups) for variant in variants])
+            # Without the brackets of the rows, which Orbax would read as a pattern.
+            folder = decoding.model_folder(workdir, f"{name} {_list(shape)}" if shape else name)
+            decoding.train_runs(name, variants[0], materials.dataset, runs, folder)
+            if not processes.is_first():
+                continue
+            best = decoding.restore_best(folder)
+            size = len(runs.seed) // len(variants)
+            for number, (variant, values) in enumerate(zip(variants, _combine(traced), strict=True)):
+                part = slice(number * size, (number + 1) * size)
+                own = jax.tree.map(lambda x, part=part: x[part], best)
+                decoded = decoding.decode_model(name, variant, description, materials.test_dataset, groups, own)
+                scored = decoding.score_model(name, variant, description, materials.test_dataset, groups, decoded)
+                rows += [row._replace(model=_label(name, shape | values)) for row in scored]
+        if not processes.is_first():
+            return []
+        if _has_inner_folds(config, materials):
+            rows += _choose(rows, criterion, Path(workdir))
+        _report(rows, config, Path(workdir))
+        return rows
 
 
 def _has_inner_folds(config, materials) -> bool:

@@ -31,6 +31,7 @@ from wormjax.evaluation.settings import check_ahead_settings
 from wormjax.features.dataset import Dataset
 from wormjax.features.derivatives import refuse_future
 from wormjax.features.starts import Starts
+from wormjax.training import processes
 from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
 from wormjax.training.workdir import claim_workdir
 
@@ -67,21 +68,24 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
     check_diffusion_map(config, dataset, splits)
     if config.models:
         ahead_models.tabulate_runs(config, dataset, groups)
-    claim_workdir(workdir, config, describe_materials(materials))
-    fits = fit_baselines(config, dataset, splits, workdir)
-    setting = read_setting(config, dataset)
-    for name in config.models:
-        ahead_models.train_model(name, config, setting, dataset, splits, groups, workdir)
-    outputs = list(run_models(config, materials.test_dataset, splits, groups, fits, workdir))
-    outputs += pool_outputs(config, splits, groups, outputs)
-    names = dataset.study, dataset.worms
-    rows = [
-        row
-        for output in outputs
-        for row in score_output(config, names, materials.test_dataset, splits, groups, fits, output)
-    ]
-    write_report(config, materials, rows, outputs, Path(workdir))
-    return rows
+    with claim_workdir(workdir, config, describe_materials(materials)):
+        with processes.first_goes_ahead("baselines"):
+            fits = fit_baselines(config, dataset, splits, workdir)
+        setting = read_setting(config, dataset)
+        for name in config.models:
+            ahead_models.train_model(name, config, setting, dataset, splits, groups, workdir)
+        if not processes.is_first():
+            return []
+        outputs = list(run_models(config, materials.test_dataset, splits, groups, fits, workdir))
+        outputs += pool_outputs(config, splits, groups, outputs)
+        names = dataset.study, dataset.worms
+        rows = [
+            row
+            for output in outputs
+            for row in score_output(config, names, materials.test_dataset, splits, groups, fits, output)
+        ]
+        write_report(config, materials, rows, outputs, Path(workdir))
+        return rows
 
 
 def evaluate_ahead(config, workdir: str | os.PathLike) -> list[Row]:
@@ -157,7 +161,7 @@ def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) ->
     fits = {}
     for name in list_folders(config):
         with open_checkpoints(os.path.join(model_folder(workdir, name), "checkpoints")) as manager:
-            restored = restore_latest(manager)
+            _, restored = restore_latest(manager) or (0, None)
             if restored is None:
                 bar = tqdm(splits, desc=name, unit="split")
                 with threadpool_limits(None if name == simple.DIFFUSION else 1):

@@ -9,6 +9,8 @@ from wormjax.evaluation.forecast import evaluate_forecast
 from wormjax.evaluation.infer import evaluate_inference
 from wormjax.evaluation.materials import check_new_worms, prepare_evaluation
 from wormjax.evaluation.results import Row
+from wormjax.evaluation.settings import FIELDS, check_fields
+from wormjax.fields import check_value, text
 from wormjax.training.workdir import describe_dataset
 
 # What may be another than it was in training: whose recordings, and how probabilities are read.
@@ -21,13 +23,16 @@ def evaluate(config, workdir: str | os.PathLike) -> list[Row]:
     Raises:
       InputError: a workdir of `experiments.manifold`, whose tasks have workdirs of their own.
     """
-    if config.get("experiment") == "infer":
+    name = config.get("experiment", "generalize")
+    check_value("config field 'experiment'", name, text(FIELDS))
+    check_fields(config, name)
+    if name == "infer":
         return evaluate_inference(config, workdir)
-    if config.get("experiment") == "forecast":
+    if name == "forecast":
         return evaluate_forecast(config, workdir)
-    if config.get("experiment") == "ahead":
+    if name == "ahead":
         return evaluate_ahead(config, workdir)
-    if config.get("experiment") == "manifold":
+    if name == "manifold":
         folders = ", ".join(os.path.join(workdir, task) for task in ("decode", "forecast", "ahead"))
         raise InputError(f"--workdir: found {workdir} of experiments.manifold, expected one of its tasks: {folders}")
     return evaluate_decoding(config, workdir)

@@ -2,19 +2,28 @@
 
 import os
 
+import ml_collections
+
 from wormjax.errors import InputError
-from wormjax.evaluation.ahead import predict_ahead
-from wormjax.evaluation.forecast import forecast
-from wormjax.evaluation.generalize import generalize
-from wormjax.evaluation.infer import infer
-from wormjax.evaluation.manifold import explore_manifold
+from wormjax.evaluation import ahead, forecast, generalize, infer, manifold
+from wormjax.evaluation.settings import check_fields
+from wormjax.fields import check_value, text
+from wormjax.training.processes import start_processes
+from wormjax.training.workdir import CONFIG_FILE, read_config
 
 EXPERIMENTS = {
-    "generalize": generalize,
-    "forecast": forecast,
-    "ahead": predict_ahead,
-    "manifold": explore_manifold,
-    "infer": infer,
+    "generalize": generalize.generalize,
+    "forecast": forecast.forecast,
+    "ahead": ahead.predict_ahead,
+    "manifold": manifold.explore_manifold,
+    "infer": infer.infer,
+}
+CHECKS = {
+    "generalize": generalize.check_config,
+    "forecast": forecast.check_config,
+    "ahead": ahead.check_config,
+    "manifold": manifold.prepare_tasks,
+    "infer": infer.check_config,
 }
 
 
@@ -24,7 +33,31 @@ def run_experiment(config, workdir: str | os.PathLike) -> None:
     Raises:
       InputError: there is no such experiment, or what it raises.
     """
-    name = config.get("experiment", "generalize")
-    if name not in EXPERIMENTS:
-        raise InputError(f"config field 'experiment': found {name!r}, expected one of {', '.join(EXPERIMENTS)}")
+    name = find_experiment(config)
+    start_processes(config)
     EXPERIMENTS[name](config, workdir)
+
+
+def check_experiment(config) -> None:
+    """All that is checked of a config before files are opened or anything is computed; raises InputError."""
+    CHECKS[find_experiment(config)](config)
+
+
+def read_experiment(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
+    """The config that a work directory was made by; InputError where one of its fields is missing or of another type.
+
+    Unlike `check_experiment`, it does not ask for the devices that training had.
+    """
+    config = read_config(workdir)
+    try:
+        check_fields(config, find_experiment(config))
+    except InputError as error:
+        raise InputError(f"{os.path.join(workdir, CONFIG_FILE)}: {error}") from None
+    return config
+
+
+def find_experiment(config) -> str:
+    """The name of a config's experiment; InputError where there is no such experiment."""
+    name = config.get("experiment", "generalize")
+    check_value("config field 'experiment'", name, text(EXPERIMENTS))
+    return name

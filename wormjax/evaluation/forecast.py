@@ -22,6 +22,7 @@ from wormjax.evaluation.settings import check_forecast_settings
 from wormjax.features.dataset import Dataset
 from wormjax.features.derivatives import refuse_future
 from wormjax.features.starts import Starts, cut_future, cut_past, list_starts
+from wormjax.training import processes
 from wormjax.training.workdir import claim_workdir
 
 # What may be another than it was in training: whose recordings, and what is forecast of them.
@@ -53,17 +54,20 @@ def forecast(config, workdir: str | os.PathLike) -> list[Row]:
     groups = list_groups(config, splits)
     list_starts(materials.test_dataset, config.forecast.first, config.forecast.every)
     forecasting.check_training(config, dataset, splits, groups)
-    claim_workdir(workdir, config, describe_materials(materials))
-    fit = forecasting.fit_baselines(config, dataset, splits, workdir)
-    for name in config.models:
-        forecasting.train_model(name, config, dataset, splits, groups, fit, workdir)
-    rows, kept = [], []
-    names = dataset.study, dataset.worms
-    for output in run_models(config, materials.test_dataset, splits, groups, fit, workdir):
-        rows += score_output(config, names, materials.test_dataset, groups, output)
-        kept.append(output._replace(spread=None) if output.group != len(splits) - 1 else output)
-    write_report(config, materials, splits, groups, fit, rows, kept, Path(workdir))
-    return rows
+    with claim_workdir(workdir, config, describe_materials(materials)):
+        with processes.first_goes_ahead("baselines"):
+            fit = forecasting.fit_baselines(config, dataset, splits, workdir)
+        for name in config.models:
+            forecasting.train_model(name, config, dataset, splits, groups, fit, workdir)
+        if not processes.is_first():
+            return []
+        rows, kept = [], []
+        names = dataset.study, dataset.worms
+        for output in run_models(config, materials.test_dataset, splits, groups, fit, workdir):
+            rows += score_output(config, names, materials.test_dataset, groups, output)
+            kept.append(output._replace(spread=None) if output.group != len(splits) - 1 else output)
+        write_report(config, materials, splits, groups, fit, rows, kept, Path(workdir))
+        return rows
 
 
 def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:

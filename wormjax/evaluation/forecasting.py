@@ -95,7 +95,7 @@ def build_module(name: str, config, dataset: Dataset) -> nn.Module:
 def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict:
     """What the baselines learn of every split's training worms: fitted once, then restored."""
     with open_checkpoints(os.path.join(model_folder(workdir, LINEAR), "checkpoints")) as manager:
-        restored = restore_latest(manager)
+        _, restored = restore_latest(manager) or (0, None)
         if restored is not None:
             return restored["best"]
         with threadpool_limits(1):  # Small systems of equations: more threads wait for each other.

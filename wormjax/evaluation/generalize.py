@@ -7,6 +7,7 @@ from wormjax.evaluation import decoding
 from wormjax.evaluation.materials import Materials, prepare_materials
 from wormjax.evaluation.report import write_report
 from wormjax.evaluation.settings import check_settings
+from wormjax.training import processes
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
 
@@ -19,29 +20,36 @@ def generalize(config, workdir: str | os.PathLike) -> None:
     Raises:
       InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
-    check_settings(config)
+    check_config(config)
     materials = prepare_materials(config)
-    decoding.check_models(config)
     groups = decoding.list_groups(config, materials.splits)
     decoding.build_group_runs(config, materials.dataset, groups)
     description = describe_materials(materials)
-    claim_workdir(workdir, config, description)
-    for name in config.baselines:
-        decoding.train_baseline(name, config, materials.dataset, groups, workdir)
-    for name in config.models:
-        decoding.train_model(name, config, materials.dataset, groups, workdir)
-    decoded = {
-        name: decoding.decode_model(
-            name,
-            config,
-            description,
-            materials.test_dataset,
-            groups,
-            decoding.restore_best(decoding.model_folder(workdir, name)),
-        )
-        for name in (*config.models, *config.baselines)
-    }
-    write_report(config, materials, groups, decoded, Path(workdir))
+    with claim_workdir(workdir, config, description):
+        for name in config.baselines if processes.is_first() else ():
+            decoding.train_baseline(name, config, materials.dataset, groups, workdir)
+        for name in config.models:
+            decoding.train_model(name, config, materials.dataset, groups, workdir)
+        if not processes.is_first():
+            return
+        decoded = {
+            name: decoding.decode_model(
+                name,
+                config,
+                description,
+                materials.test_dataset,
+                groups,
+                decoding.restore_best(decoding.model_folder(workdir, name)),
+            )
+            for name in (*config.models, *config.baselines)
+        }
+        write_report(config, materials, groups, decoded, Path(workdir))
+
+
+def check_config(config):
+    """Raises InputError for what a config of decoding must not hold."""
+    check_settings(config)
+    decoding.check_models(config)
 
 
 def describe_materials(materials: Materials) -> dict:

@@ -16,6 +16,7 @@ from wormjax.evaluation.results import Row
 from wormjax.evaluation.settings import check_inference_settings
 from wormjax.features.systems import Scaling, open_systems, scale_trajectories
 from wormjax.simulation.trajectories import Trajectories
+from wormjax.training import processes
 from wormjax.training.workdir import claim_workdir, find_differences, read_config, read_description
 
 TEST_GROUPS = 10  # Groups of test systems: each has rows of its own, so that intervals come from rows.
@@ -31,25 +32,32 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
     Raises:
       InputError: a config, files or a workdir that cannot be used.
     """
+    check_config(config)
+    materials = inference.prepare_materials(config, find_cache(config))
+    inference.check_systems(config, materials)
+    with claim_workdir(workdir, config, inference.describe_materials(materials)):
+        for name in config.baselines if processes.is_first() else ():
+            relating.fit_baseline(name, config, materials.systems, workdir)
+        for name in config.models:
+            inference.train_model(name, config, materials, workdir)
+        if not processes.is_first():
+            return []
+        systems = materials.systems
+        outputs = run_models(config, materials.edge_types, systems.scaling, workdir, systems.valid, systems.test)
+        outputs = match_outputs(outputs, systems.valid)
+        study = name_study(systems.test)
+        rows = score_outputs(config, outputs, systems.test)
+        rows += relating.score_baselines(config, workdir, systems.test, study, split_groups)
+        errors = relating.measure_baselines(config, workdir, systems.test)
+        write_report(config, rows, outputs, errors, systems.test, study, Path(workdir))
+        return rows
+
+
+def check_config(config):
+    """Raises InputError for what a config of inference must not hold."""
     check_inference_settings(config)
     inference.check_models(config)
     relating.check_baselines(config.baselines)
-    materials = inference.prepare_materials(config, find_cache(config))
-    inference.check_systems(config, materials)
-    claim_workdir(workdir, config, inference.describe_materials(materials))
-    for name in config.baselines:
-        relating.fit_baseline(name, config, materials.systems, workdir)
-    for name in config.models:
-        inference.train_model(name, config, materials, workdir)
-    systems = materials.systems
-    outputs = run_models(config, materials.edge_types, systems.scaling, workdir, systems.valid, systems.test)
-    outputs = match_outputs(outputs, systems.valid)
-    study = name_study(systems.test)
-    rows = score_outputs(config, outputs, systems.test)
-    rows += relating.score_baselines(config, workdir, systems.test, study, split_groups)
-    errors = relating.measure_baselines(config, workdir, systems.test)
-    write_report(config, rows, outputs, errors, systems.test, study, Path(workdir))
-    return rows
 
 
 def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:

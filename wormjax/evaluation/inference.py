@@ -138,7 +138,8 @@ def vary_config(name: str, config):
         half, quarter = config.data.frames // 2, config.data.frames // 4
         changed.model.decoder.hidden = config.model.lstm_hidden
         changed.train.update({"segments": 1, "burn_in": half, "roll_out": quarter, "decoded_frames": 0})
-        changed.train.update({"given": 0.0, "given_end": 0.0})
+        with changed.ignore_type():  # A config that says 1 and not 1.0.
+            changed.train.update({"given": 0.0, "given_end": 0.0})
     if name != "nri":
         changed.train.steps = config.train.baseline_steps or config.train.steps
     return changed

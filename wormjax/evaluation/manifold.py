@@ -38,6 +38,7 @@ from wormjax.evaluation.settings import check_manifold_settings, check_settings
 from wormjax.features.dataset import Dataset
 from wormjax.features.starts import list_starts
 from wormjax.features.studies import open_recordings
+from wormjax.training import processes
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
 TASKS = ("decode", "forecast", "ahead")
@@ -54,8 +55,7 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
     Raises:
       InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
-    tasks = {name: build_task(config, name) for name in TASKS}
-    check_tasks(config, tasks)
+    tasks = prepare_tasks(config)
     recordings = open_recordings(config.data.study, config.data.path, config.data.simulation)
     materials = {}
     for name, task in tasks.items():
@@ -65,28 +65,38 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
     dataset, splits = materials["ahead"].dataset, list(materials["ahead"].splits)
     worms = components.read_worms(config, recordings, dataset.neuron_names)
     described = components.describe_components(config, worms)
-    claim_workdir(workdir, config, describe_materials(materials["ahead"]))
-    folders = {name: os.path.join(workdir, name) for name in TASKS}
-    for name, run in zip(TASKS, (generalize, forecast.forecast, ahead.predict_ahead), strict=True):
-        run(tasks[name], folders[name])
-    rows = [row for folder in folders.values() for row in read_rows(os.path.join(folder, "results.csv"))]
-    fits = ahead.fit_baselines(tasks["ahead"], dataset, splits, folders["ahead"])
-    models = [ahead.restore_loops(tasks["ahead"], dataset, fits, number) for number in range(len(splits))]
-    rows += score_diffusion_map(tasks, materials, splits, models, fits[DIFFUSION])
-    relations = neuron_relations.measure_worms(dataset, **dict(config.relations), seed=config.seed)
-    findings = Findings(
-        *described,
-        worms,
-        relations,
-        count_false_edges(config, dataset),
-        infer_graphs(tasks["decode"], materials["decode"], folders["decode"]),
-        measure_sensitivity(config, tasks["ahead"], dataset, splits),
-        models,
-        [tuple(dataset.worms[worm] for worm in split.train) for split in splits],
-        fits,
-    )
-    write_report(config, tasks, dataset, splits, rows, findings, Path(workdir))
-    return rows
+    with claim_workdir(workdir, config, describe_materials(materials["ahead"])):
+        folders = {name: os.path.join(workdir, name) for name in TASKS}
+        for name, run in zip(TASKS, (generalize, forecast.forecast, ahead.predict_ahead), strict=True):
+            run(tasks[name], folders[name])
+        if not processes.is_first():
+            return []
+        rows = [row for folder in folders.values() for row in read_rows(os.path.join(folder, "results.csv"))]
+        fits = ahead.fit_baselines(tasks["ahead"], dataset, splits, folders["ahead"])
+        models = [ahead.restore_loops(tasks["ahead"], dataset, fits, number) for number in range(len(splits))]
+        rows += score_diffusion_map(tasks, materials, splits, models, fits[DIFFUSION])
+        relations = neuron_relations.measure_worms(dataset, **dict(config.relations), seed=config.seed)
+        findings = Findings(
+            *described,
+            worms,
+            relations,
+            count_false_edges(config, dataset),
+            infer_graphs(tasks["decode"], materials["decode"], folders["decode"]),
+            measure_sensitivity(config, tasks["ahead"], dataset, splits),
+            models,
+            [tuple(dataset.worms[worm] for worm in split.train) for split in splits],
+            fits,
+        )
+        write_report(config, tasks, dataset, splits, rows, findings, Path(workdir))
+        return rows
+
+
+def prepare_tasks(config) -> dict:
+    """Task → its config, all of them checked; InputError as `check_tasks`."""
+    check_manifold_settings(config)
+    tasks = {name: build_task(config, name) for name in TASKS}
+    check_tasks(config, tasks)
+    return tasks
 
 
 def build_task(config, name: str):
@@ -103,7 +113,6 @@ def build_task(config, name: str):
 
 def check_tasks(config, tasks):
     """Raises InputError for what the tasks cannot run with, before any is begun."""
-    check_manifold_settings(config)
     with name_task("decode"):
         check_settings(tasks["decode"])
         decoding.check_models(tasks["decode"])

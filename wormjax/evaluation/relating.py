@@ -18,7 +18,7 @@ from wormjax.evaluation.inference import measure_errors, stack_system
 from wormjax.evaluation.results import Row
 from wormjax.features.systems import Systems
 from wormjax.simulation.trajectories import Trajectories
-from wormjax.training.checkpoints import open_checkpoints, save_state
+from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
 
 RELATIONS = {
     "correlation": relations.correlate,
@@ -41,7 +41,7 @@ def check_baselines(names: Sequence[str]):
 def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike):
     """Fits one baseline, unless that is done: a relation's thresholds on validation systems, the autoregression."""
     with open_checkpoints(os.path.join(model_folder(workdir, name), "checkpoints")) as manager:
-        if manager.latest_step() is not None:
+        if restore_latest(manager) is not None:
             return
         fitted = {"nothing": np.zeros(1)}
         if name == "var":

@@ -6,14 +6,19 @@ Columns: model, study, train_worms (joined with "+"), test_study, test_worm, see
 import csv
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from wormjax.errors import InputError
+from wormjax.fields import shorten, show_value
 from wormjax.whole_files import open_place
 
 SEPARATOR = "+"
+UNWRITABLE = re.compile(
+    r"[\0-\x1f\x7f-\x9f\ud800-\udfff]"
+)  # Control characters, and halves of characters, which UTF-8 has not.
 
 
 class Row(NamedTuple):
@@ -93,6 +98,8 @@ def read_rows(path: str | os.PathLike) -> list[Row]:
       InputError: there is no such file, or a line of it is not a row; names file, line and field.
     """
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise InputError(f"{path}: found no regular file, expected a results file (CSV)")
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.reader(file, strict=True)
             _check_header(next(reader, []), path)
@@ -108,7 +115,7 @@ def read_rows(path: str | os.PathLike) -> list[Row]:
 
 def _check_header(header: list[str], path):
     if tuple(header) != Row._fields:
-        raise InputError(f"{path}: line 1: found {','.join(header)!r}, expected {','.join(Row._fields)!r}")
+        raise InputError(f"{path}: line 1: found {show_value(','.join(header))}, expected {','.join(Row._fields)!r}")
 
 
 def _parse_row(cells: list[str], place: str) -> Row:
@@ -131,21 +138,25 @@ def _parse_number(texts: dict[str, str], field: str, kind: type, expected: str, 
     try:
         return kind(texts[field])
     except ValueError:
-        raise InputError(f"{place}: field {field!r}: found {texts[field]!r}, expected {expected}") from None
+        raise InputError(f"{place}: field {field!r}: found {show_value(texts[field])}, expected {expected}") from None
 
 
 def _check_row(row: Row, place: str):
     if isinstance(row.train_worms, str):
-        raise InputError(f"{place}: field 'train_worms': found the text {row.train_worms!r}, expected a tuple of names")
+        raise InputError(
+            f"{place}: field 'train_worms': found the text {show_value(row.train_worms)}, expected a tuple of names"
+        )
     named = [(field, getattr(row, field)) for field in ("model", "study", "test_study", "test_worm", "metric")]
     for field, name in [*named, *(("train_worms", worm) for worm in row.train_worms)]:
-        if not isinstance(name, str) or not name or any(mark in name for mark in "\r\n\0"):
-            raise InputError(f"{place}: field {field!r}: found {name!r}, expected a name on one line")
+        if not isinstance(name, str) or not name or UNWRITABLE.search(name):
+            raise InputError(f"{place}: field {field!r}: found {show_value(name)}, expected a name on one line")
     for worm in (*row.train_worms, row.test_worm):
         if SEPARATOR in worm:
-            raise InputError(f"{place}: found {SEPARATOR!r} in the worm's name {worm!r}, expected a name without it")
+            raise InputError(
+                f"{place}: found {SEPARATOR!r} in the worm's name {show_value(worm)}, expected a name without it"
+            )
     if not math.isfinite(row.value):
-        raise InputError(f"{place}: field 'value': found {row.value}, expected a finite number ({row.metric})")
+        raise InputError(f"{place}: field 'value': found {row.value}, expected a finite number ({shorten(row.metric)})")
 
 
 def _check_repeats(rows: list[Row], places: list[str]):
@@ -153,7 +164,8 @@ def _check_repeats(rows: list[Row], places: list[str]):
     for row, place in zip(rows, places, strict=True):
         if row[:-1] in first:
             raise InputError(
-                f"{place}: found the {row.metric} of {row.model!r} on worm {row.test_worm!r} a second time "
+                f"{place}: found the {shorten(row.metric)} of {show_value(row.model)} on worm "
+                f"{show_value(row.test_worm)} a second time "
                 f"(as in {first[row[:-1]].rsplit(': ', 1)[-1]}), expected each number once"
             )
         first[row[:-1]] = place

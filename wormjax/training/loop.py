@@ -1,18 +1,25 @@
-"""Trains an ensemble chunk by chunk: progress, TensorBoard curves, checkpoints, and going on where it stopped."""
+"""Trains an ensemble chunk by chunk: progress, curves, checkpoints, stopping, and going on where it stopped."""
 
+import functools
 import os
+import sys
 import time
 from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
+import orbax.checkpoint as ocp
 from tqdm import tqdm
 
 from wormjax.errors import TrainingError
+from wormjax.training import processes
 from wormjax.training.checkpoints import open_checkpoints, restore_state, save_state
+from wormjax.training.curves import open_curves
 from wormjax.training.parallel import Engine
-from wormjax.training.step import Recipe, TrainState
+from wormjax.training.step import FAILED_STEP, SOUND, Recipe, TrainState, is_sound
+from wormjax.training.stopping import Stopped, keep_last_chunk, saving, stop_requested, stopping_at_chunks
+
+LONG_CHUNK = 1.0  # Seconds; a chunk that takes longer may not end in time when the process must.
 
 
 def train_ensemble(
@@ -28,7 +35,8 @@ def train_ensemble(
     """Trains all runs to their last step and returns their states, stacked by run, on the host.
 
     A directory that holds a checkpoint is gone on with, and ends bit for bit where it would have ended: every step's
-    randomness comes from the run and the step alone.
+    randomness comes from the run and the step alone. Of several processes each trains its share of the runs, and the
+    first writes.
 
     Args:
       engine: from `build_engine`.
@@ -41,59 +49,115 @@ def train_ensemble(
       stop_after_chunks: stop early after so many chunks, saved, as if interrupted there.
 
     Raises:
-      TrainingError: the loss of a run is not finite; names the run and the step.
+      TrainingError: the loss or the parameters of a run are not finite. Such a run stands still where it was sound last
+        while the others go on; at the end the error names run, step and checkpoint.
+      Stopped: the process was asked to end, and the last whole chunk is saved.
+      InputError: a checkpoint could not be read or written.
     """
     chunks = int(np.ceil(runs.steps.max() / recipe.steps_per_chunk))
     placed_runs = engine.place_runs(runs)
-    with open_checkpoints(os.path.join(directory, "checkpoints")) as manager:
+    with open_checkpoints(os.path.join(directory, "checkpoints"), read_only=not processes.is_first()) as manager:
         shapes = jax.eval_shape(engine.initialise, runs)
-        state = restore_state(manager, jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes))
-        first = 0 if state is None else _chunks_done(state, recipe)
-        if first >= chunks:
+        restored = restore_state(manager, jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes))
+        step, state = (0, None) if restored is None else restored
+        first = step // recipe.steps_per_chunk
+        last = chunks if stop_after_chunks is None else min(chunks, first + stop_after_chunks)
+        if state is not None and (first >= chunks or not np.any(is_sound(state.failed_step))):
+            _refuse_failed(state, runs, manager, name)
             return state
         placed_data = engine.place_data(data)
         placed = engine.place_state(jax.device_get(engine.initialise(runs)) if state is None else state)
         jax.block_until_ready((placed, placed_data))
-        last = chunks if stop_after_chunks is None else min(chunks, first + stop_after_chunks)
-        saved = time.monotonic()
         bar = tqdm(
-            range(first, last), initial=first, total=chunks, desc=f"{name} ({len(runs.steps)} runs)", unit="chunk"
+            range(first, last),
+            initial=first,
+            total=chunks,
+            desc=f"{name} ({len(runs.steps)} runs)",
+            unit="chunk",
+            disable=not processes.is_first(),
         )
-        with (
-            bar,
-            SummaryWriter(os.path.join(directory, "tensorboard"), purge_step=first * recipe.steps_per_chunk) as writer,
-        ):
+        with stopping_at_chunks(), bar, open_curves(os.path.join(directory, "tensorboard"), step) as write_curves:
+            failed_step = np.full(len(runs.steps), SOUND) if state is None else state.failed_step
+            saved = begun = time.monotonic()
             for chunk in bar:
+                step = (chunk + 1) * recipe.steps_per_chunk
                 placed, metrics = engine.chunk(placed, placed_data, placed_runs)
                 metrics = engine.collect(metrics)
-                if not np.any(runs.validation_count):  # The whole of each worm trains: there is nothing to report.
-                    metrics = {name: values for name, values in metrics.items() if "validation" not in name}
-                _report(metrics, (chunk + 1) * recipe.steps_per_chunk, writer, bar)
-                _check_finite(metrics, runs, (chunk + 1) * recipe.steps_per_chunk, name)
-                if chunk + 1 == last or time.monotonic() - saved > checkpoint_seconds:
-                    save_state(manager, (chunk + 1) * recipe.steps_per_chunk, engine.collect(placed))
-                    saved = time.monotonic()
-        return engine.collect(placed)
+                before, failed_step = failed_step, metrics.pop(FAILED_STEP)
+                _tell_failed(before, failed_step, runs, name)
+                _report(metrics, failed_step, runs, step, write_curves, bar)
+                now = time.monotonic()
+                stop, due, long = processes.agree(
+                    stop_requested(), now - saved > checkpoint_seconds, now - begun > LONG_CHUNK
+                )
+                ended = chunk + 1 == last or stop or not np.any(is_sound(failed_step))
+                if ended or due:
+                    _save(manager, step, engine.collect(placed))
+                    saved = now
+                elif long:
+                    keep_last_chunk(functools.partial(_save, manager, step, _copy(engine.collect(placed))))
+                if stop:
+                    raise Stopped
+                if ended:
+                    break
+                begun = now
+        state = engine.collect(placed)
+        if chunk + 1 == chunks or not np.any(is_sound(state.failed_step)):
+            _refuse_failed(state, runs, manager, name)
+        return state
 
 
-def _chunks_done(state: TrainState, recipe: Recipe) -> int:
-    """Chunks behind the run that has come furthest; runs of fewer steps stand still by then."""
-    return int(np.ceil(np.max(state.step) / recipe.steps_per_chunk))
+def _save(manager: ocp.CheckpointManager, step: int, state: TrainState):
+    """Saves a state, in the first process only."""
+    if processes.is_first():
+        with saving():
+            save_state(manager, step, state)
+            keep_last_chunk(None)
 
 
-def _report(metrics, step, writer, bar):
-    """Median and extremes over runs to TensorBoard, the median validation to the progress bar."""
+def _copy(tree):
+    """Copies that stay what they are when the devices go on in the same memory."""
+    return jax.tree.map(np.array, tree)
+
+
+def _report(metrics, failed_step, runs, step, write_curves, bar):
+    """Median and extremes over sound runs to the curves, the median validation to the progress bar."""
+    sound = is_sound(failed_step)
+    if not np.any(runs.validation_count):  # The whole of each worm trains: there is nothing to report.
+        metrics = {name: values for name, values in metrics.items() if "validation" not in name}
+    if not sound.any():
+        return
+    points = {}
     for name, values in metrics.items():
-        writer.add_scalar(name, np.median(values), step)
-        writer.add_scalar(f"lowest of runs/{name}", np.min(values), step)
-        writer.add_scalar(f"highest of runs/{name}", np.max(values), step)
+        points[name] = np.median(values[sound])
+        points[f"lowest of runs/{name}"] = np.min(values[sound])
+        points[f"highest of runs/{name}"] = np.max(values[sound])
+    write_curves(points, step)
     shown = [name for name in metrics if "validation" in name] or list(metrics)
-    bar.set_postfix({name: f"{np.median(metrics[name]):.3g}" for name in shown})
+    bar.set_postfix({name: f"{points[name]:.3g}" for name in shown})
 
 
-def _check_finite(metrics, runs, step, name):
-    bad = ~np.isfinite(metrics["train/loss"])
-    if bad.any():
-        run = int(np.argmax(bad))
-        seed = np.asarray(runs.seed)[run, 0]
-        raise TrainingError(f"{name}: loss not finite by step {step} in run {run} of {len(bad)} (seed {seed})")
+def _describe_failed(run, failed_step, runs) -> str:
+    seed = np.asarray(runs.seed)[run, 0]
+    return f"a number that is not finite at step {failed_step[run]} of run {run} of {len(failed_step)} (seed {seed})"
+
+
+def _tell_failed(before, failed_step, runs, name):
+    """Says which runs have just met a number that is not finite; the others go on."""
+    for run in np.flatnonzero(is_sound(before) & ~is_sound(failed_step)):
+        if processes.is_first():
+            tqdm.write(f"warning: {name}: {_describe_failed(run, failed_step, runs)}; it stands still", file=sys.stderr)
+
+
+def _refuse_failed(state: TrainState, runs, manager, name):
+    """Raises TrainingError where a run of a state that is saved has failed."""
+    failed = np.flatnonzero(~is_sound(state.failed_step))
+    if not len(failed):
+        return
+    run, path = failed[0], os.path.join(manager.directory, str(manager.latest_step()))
+    others = len(state.failed_step) - len(failed)
+    more = f", and in {len(failed) - 1} more runs" if len(failed) > 1 else ""
+    raise TrainingError(
+        f"{name}: {_describe_failed(run, state.failed_step, runs)}{more}; the last good checkpoint is {path}, which "
+        f"has run {run} after {state.step[run]} steps" + (f" and {others} sound runs to their end" if others else "")
+    )

@@ -1,4 +1,4 @@
-"""Where an ensemble runs: one device, or several by pmap over the runs or over each batch.
+"""Where an ensemble runs: one device, or several by pmap over the runs or over each batch; one process, or several.
 
 All that the project knows of pmap is in this file. Whatever the placement, states go in and come out as one stack with
 a leading run axis on the host, so that a checkpoint does not know how many devices wrote it.
@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wormjax.errors import InputError
+from wormjax.training import processes
 from wormjax.training.objectives import Objective, Shard
 from wormjax.training.step import Recipe, initialise_state, train_chunk
 
@@ -57,12 +58,21 @@ def build_engine(
       runs_at_once: runs that are vmapped at a time, the others in turn within the same program; 0 vmaps all. One or
         a few at a time keep a CPU's caches warm; a GPU wants all.
 
+    Of several processes each has the engine of its share of the runs, whatever devices it has itself.
+
     Raises:
       InputError: an unknown placement, more devices than there are, or a batch that does not divide.
     """
     count = check_placement(placement, devices, batch)
     if placement == "batch":
         return _batch_engine(objective, recipe, count, runs_at_once)
+    share = processes.share_of_runs(runs)
+    engine = _own_engine(objective, recipe, len(share), placement, count, runs_at_once)
+    return engine if jax.process_count() == 1 else _share_engine(engine, share, runs)
+
+
+def _own_engine(objective, recipe, runs, placement, count, runs_at_once) -> Engine:
+    """The engine of the runs that this process trains."""
     count = min(count, runs)  # A device without a run of its own would only train a copy, and slow the others.
     if placement == "runs" and count > 1:
         return _runs_engine(objective, recipe, runs, count, runs_at_once)
@@ -79,6 +89,9 @@ def check_placement(placement: str, devices: int = 0, batch: int = 0, batch_fiel
         raise InputError(
             f"config field 'train.devices': found {devices}, expected at most {there}, which this host has"
         )
+    if placement == "batch" and jax.process_count() > 1:
+        expected = "expected 'runs' or 'single' where several processes train (distributed.num_processes)"
+        raise InputError(f"config field 'train.placement': found 'batch', {expected}")
     count = devices or there
     if placement == "batch" and not devices:  # As many as share the batch evenly.
         count = max(number for number in range(1, there + 1) if batch % number == 0)
@@ -98,6 +111,22 @@ def _over_runs(chunk, runs_at_once):
         return jax.lax.map(lambda pair: chunk(pair[0], data, pair[1]), (states, runs), batch_size=size)
 
     return mapped
+
+
+def _share_engine(engine: Engine, share: np.ndarray, runs: int) -> Engine:
+    """An engine of this process's share of the runs → one of all runs; every process must call it alike."""
+
+    def take(tree):
+        return jax.tree.map(lambda x: np.asarray(x)[share], tree)
+
+    def collect(tree):
+        return jax.tree.map(lambda x: x[:runs], processes.gather(engine.collect(tree)))
+
+    return engine._replace(
+        place_runs=lambda tree: engine.place_runs(take(tree)),
+        place_state=lambda tree: engine.place_state(take(tree)),
+        collect=collect,
+    )
 
 
 def _single_engine(objective, recipe, runs_at_once) -> Engine:

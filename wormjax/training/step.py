@@ -5,18 +5,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from wormjax.training.objectives import Objective, Shard, run_key
 
 SCHEDULES = ("constant", "cosine", "plateau")
+SOUND = -1  # The `failed_step` of a run all of whose numbers are finite.
+FAILED_STEP = "failed_step"  # What the metrics of a chunk call it.
 
 
 class TrainState(NamedTuple):
     """All that a run carries from step to step; no key, since each step's key is made from the run and the step.
 
     `average` is the exponential moving average of the parameters, which is what is validated and kept: with
-    `average_decay` 0 it is the parameters themselves.
+    `average_decay` 0 it is the parameters themselves. `failed_step` is the first step with a loss that is not finite,
+    or the step by which the parameters were not, else `SOUND`; such a run stands still as it was before that chunk.
     """
 
     step: Int[Array, ""]
@@ -28,6 +31,7 @@ class TrainState(NamedTuple):
     best_step: Int[Array, ""]
     stale: Int[Array, ""]
     learning_rate_scale: Float[Array, ""]
+    failed_step: Int[Array, ""]
 
 
 class Recipe(NamedTuple):
@@ -81,6 +85,7 @@ def initialise_state(objective: Objective, recipe: Recipe, run) -> TrainState:
         best_step=jnp.int32(0),
         stale=jnp.int32(0),
         learning_rate_scale=jnp.float32(1.0),
+        failed_step=jnp.int32(SOUND),
     )
 
 
@@ -117,14 +122,33 @@ def train_chunk(objective: Objective, recipe: Recipe, state: TrainState, data, r
     def body(state, _):
         return train_step(objective, recipe, state, data, run, shard)
 
-    active = state.step < run.steps
+    active = (state.step < run.steps) & is_sound(state.failed_step)
     trained, metrics = jax.lax.scan(body, state, length=recipe.steps_per_chunk)
     candidate = {**trained.variables, "params": trained.average}
     score, validation = objective.validate(candidate, data, run)
+    failed_step = _find_failure(state, trained, metrics["loss"], run)
     metrics = {f"train/{name}": values.mean() for name, values in metrics.items()}
     metrics |= {f"validation/{name}": value for name, value in validation.items()}
     kept = _keep_best(recipe, trained, candidate, score)
-    return jax.tree.map(lambda new, old: jnp.where(active, new, old), kept, state), metrics
+    go_on = active & is_sound(failed_step)
+    state = jax.tree.map(lambda new, old: jnp.where(go_on, new, old), kept, state)
+    state = state._replace(failed_step=jnp.where(active, failed_step, state.failed_step))
+    return state, metrics | {FAILED_STEP: state.failed_step}
+
+
+def is_sound(failed_step: Int[Array, "..."]) -> Bool[Array, "..."]:
+    """Whether a run has met finite numbers only, by its state's `failed_step`."""
+    return failed_step == SOUND
+
+
+def _find_failure(state, trained, losses, run):
+    """The first step of a chunk with a loss that is not finite; its end, where only parameters are not; else SOUND."""
+    taken = state.step + jnp.arange(len(losses)) < run.steps
+    bad = ~jnp.isfinite(losses) & taken
+    leaves = [values for values in jax.tree.leaves((trained.variables, trained.optimizer_state)) if values.size]
+    numbers = [values for values in leaves if jnp.issubdtype(values.dtype, jnp.inexact)]
+    finite = jnp.stack([jnp.isfinite(values).all() for values in numbers]).all()
+    return jnp.where(bad.any(), state.step + jnp.argmax(bad), jnp.where(finite, SOUND, trained.step)).astype(jnp.int32)
 
 
 def _keep_best(recipe, state, candidate, score):

@@ -1,0 +1,101 @@
+"""Several processes, on one machine or on many, that train one ensemble: each its share of the runs.
+
+`jax.distributed` starts from the config's section `distributed`. Every process runs the same program on the same
+recordings and the same workdir (a folder that all of them see); the first alone writes, fits baselines and reports.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+
+from wormjax.errors import InputError
+
+AUTOMATIC = "auto"  # The address, number and place of the processes as Slurm, Open MPI or a TPU pod tells them.
+
+
+def start_processes(config) -> None:
+    """Joins the processes that a config's section `distributed` speaks of; does nothing without one.
+
+    Args:
+      config: `distributed.coordinator_address` ("" for a single process, "auto", or HOST:PORT of the first process),
+        `distributed.num_processes` and `distributed.process_id` (0 is the first), as of `jax.distributed.initialize`.
+
+    Raises:
+      InputError: numbers that cannot be, or processes that could not be joined.
+    """
+    section = config.get("distributed", None)
+    address = section.coordinator_address if section else ""
+    if not address or jax.distributed.is_initialized():
+        return
+    where = {}
+    if address != AUTOMATIC:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal():
+            expected = f"expected HOST:PORT, {AUTOMATIC!r}, or '' for one process"
+            raise InputError(f"config field 'distributed.coordinator_address': found {address!r}, {expected}")
+        count, number = section.num_processes, section.process_id
+        if count < 1:
+            raise InputError(f"config field 'distributed.num_processes': found {count}, expected 1 or more")
+        if not 0 <= number < count:
+            raise InputError(
+                f"config field 'distributed.process_id': found {number}, expected 0 to {count - 1} "
+                "(below distributed.num_processes)"
+            )
+        where = {"coordinator_address": address, "num_processes": count, "process_id": number}
+    # Its own handler of SIGTERM would take the place of ours.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        jax.distributed.initialize(**where)
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"config field 'distributed.coordinator_address': the processes at {address!r} could not be joined "
+            f"({reason[-1]}), expected {section.num_processes} of them, all begun within five minutes"
+        ) from None
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes: the first, or the only one."""
+    return jax.process_index() == 0
+
+
+def wait_for_all(name: str) -> None:
+    """Returns when every process has come to the same place."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
+
+
+@contextmanager
+def first_goes_ahead(name: str) -> Iterator[None]:
+    """The block runs in the first process, and only then in the others, which then find what it has written."""
+    if not is_first():
+        wait_for_all(name)
+    yield
+    if is_first():
+        wait_for_all(name)
+
+
+def agree(stop: bool, *others: bool) -> tuple[bool, ...]:
+    """What all processes hold to: to stop as soon as one is asked to; of all else what the first says."""
+    if jax.process_count() == 1:
+        return stop, *others
+    said = gather(np.array([stop, *others], np.int32)[None])
+    return bool(said[:, 0].any()), *(bool(flag) for flag in said[0, 1:])
+
+
+def gather(tree: Any) -> Any:
+    """Host arrays with a leading axis, of one shape in every process → those of all processes, joined in order."""
+    from jax.experimental import multihost_utils
+
+    return jax.tree.map(np.asarray, multihost_utils.process_allgather(tree, tiled=True))
+
+
+def share_of_runs(runs: int) -> np.ndarray:
+    """The runs of this process; every process has as many, so the last run fills the places left over."""
+    share = -(-runs // jax.process_count())
+    return np.minimum(np.arange(share) + jax.process_index() * share, runs - 1)

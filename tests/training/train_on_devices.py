@@ -1,14 +1,18 @@
 """Trains and decodes small experiments: run by test_parallel.py on one device and, as a program, on four.
 
-python train_on_devices.py FOLDER CASE ... trains each case into FOLDER/CASE, or goes on with what is there.
+python train_on_devices.py FOLDER CASE ... trains each case into FOLDER/CASE, or goes on with what is there; of the case
+RESUMED only when a line has come from standard input.
 """
 
 import json
 import os
 import pathlib
 import sys
+from unittest import mock
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "data"))
@@ -20,41 +24,77 @@ from wormjax.evaluation import inference
 from wormjax.evaluation.decoding import decode_model, list_groups, restore_best, score_model, train_model
 from wormjax.evaluation.protocols import list_splits
 from wormjax.features.systems import scale_systems
+from wormjax.models.catalog import CLASSIFIERS
+from wormjax.models.classifiers import Decoding, flatten_neurons
+from wormjax.models.layers import draw_keys, drop_channels, elu
+from wormjax.models.sampling import sample_edges
+from wormjax.models.wang2021 import FrameNorm
 from wormjax.training.elbo import SystemData
 from wormjax.training.loop import train_ensemble
 from wormjax.training.workdir import describe_dataset
 
 DATASET = small_dataset()
+EDGES = 12  # Of four neurons.
+
+
+class Together(nn.Module):
+    """All that a batch's parts must agree on, in as few products as compile fast.
+
+    Batch norm over the devices, a sampled graph that pays its divergence, dropout: each window by its own key.
+    """
+
+    states: int
+    hidden: int = 4
+    edge_types: int = 2
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, features, valid, noise=None):
+        values = elu(nn.Dense(self.hidden)(flatten_neurons(features)))
+        values = drop_channels(FrameNorm(self.axis_name)(values, valid, noise is not None), noise, 0)
+        logits = nn.Dense(EDGES * self.edge_types)(values.mean(axis=1)).reshape(len(values), EDGES, self.edge_types)
+        edges = jax.nn.softmax(logits)
+        if noise is not None:
+            edges = jax.vmap(lambda x, key: sample_edges(x, key, noise.temperature))(logits, draw_keys(noise, 100))
+        heard = jnp.broadcast_to(edges[:, None, :, 1], (*values.shape[:2], EDGES))
+        return Decoding(nn.Dense(self.states)(jnp.concatenate([values, heard], axis=-1)), logits)
+
+
 SIZES = {
+    "together": {"hidden": 4},
     "mlp": {"hidden": 4},
     "nri_graph": {"channels": 4, "dilations": (1,), "node_hidden": 3, "edge_hidden": 4},
     "wang_graph": {"hidden": 4},
 }
 NO_AUGMENTATION = {f"train__{kind}": 0.0 for kind in ("gain", "offset", "noise", "neuron_dropout")}
+NOISE = NO_AUGMENTATION | {"train__noise": 0.2, "train__runs_at_once": 1}
+SHARED_GRAPH = {"train__kl_weight": 0.5, "train__edge_prior": (0.7, 0.3), "train__class_balance": 1.0}
 # Case → model, how it is placed on several devices, how many of the six splits, and what else differs.
 CASES = {
-    "runs": (  # Two devices get two runs, the others one and a copy.
-        "mlp",
-        "runs",
-        6,
-        NO_AUGMENTATION | {"train__noise": 0.2, "train__runs_at_once": 1},
-    ),
+    "runs": ("mlp", "runs", 6, NOISE),  # Two devices get two runs, the others one and a copy.
+    "same seed": ("mlp", "single", 6, NOISE),  # The same once more, as one device trains it.
+    "batch": ("together", "batch", 2, NO_AUGMENTATION | {"train__gain": 0.2} | SHARED_GRAPH),
     "few runs": ("mlp", "runs", 3, NO_AUGMENTATION),  # Fewer than devices.
-    "batch": (
-        "nri_graph",
-        "batch",
-        2,
-        NO_AUGMENTATION | {"train__gain": 0.2, "train__kl_weight": 0.5, "train__edge_prior": (0.7, 0.3)},
-    ),
-    "batch norm": ("wang_graph", "batch", 2, {"train__class_balance": 1.0, **NO_AUGMENTATION}),
+    "batch, nri_graph": ("nri_graph", "batch", 2, NO_AUGMENTATION | {"train__gain": 0.2} | SHARED_GRAPH),
+    "batch, wang_graph": ("wang_graph", "batch", 2, NO_AUGMENTATION | {"train__class_balance": 1.0}),
 }
 # Case of neural relational inference → how it is placed, its seeds, and what else differs. The gradient of an
 # attention's bias is zero but for rounding, which Adam makes a step of: not so in an MLP encoder.
-MLP_ENCODER = {"model__encoder__name": "mlp"}
-SYSTEM_CASES = {
-    "systems by batch": ("batch", 1, MLP_ENCODER | {"train__roll_out": 3, "train__given": 0.5, "train__hard": True}),
-    "systems by run": ("runs", 5, MLP_ENCODER | {"train__degrees_of_freedom": 3.0, "train__prior": (0.7, 0.3)}),
+SMALL_NRI = {
+    "model__encoder__name": "mlp",
+    "model__encoder__hidden": 4,
+    "model__decoder__hidden": 4,
+    "model__decoder__relative": False,
+    "model__encoder__differences": False,
 }
+SYSTEM_CASES = {
+    "systems by batch": ("batch", 1, SMALL_NRI | {"train__roll_out": 2, "train__given": 0.5, "train__hard": True}),
+    "systems by run": ("runs", 5, SMALL_NRI | {"train__degrees_of_freedom": 3.0, "train__prior": (0.7, 0.3)}),
+}
+# What compiles in seconds; the other cases are of networks in place of `Together`, or of placements once more.
+QUICK = ("runs", "same seed", "batch")
+RESUMED = "batch"  # What four devices go on with after one.
+SCORED = ("runs", "same seed", "batch")  # Cases whose rows four devices are asked for too.
 
 
 def configure(case, placement):
@@ -67,9 +107,12 @@ def configure(case, placement):
 
 
 def train_case(case, folder, placement=None, stop=None):
-    """Trains one case and returns the state."""
+    """Trains one case, of classification or of neural relational inference, and returns the state."""
+    if case in SYSTEM_CASES:
+        return train_system_case(case, folder, placement)
     name, config, groups = configure(case, placement or CASES[case][1])
-    return train_model(name, config, DATASET, groups, folder, stop)
+    with mock.patch.dict(CLASSIFIERS, together=Together):
+        return train_model(name, config, DATASET, groups, folder, stop)
 
 
 def train_system_case(case, folder, placement=None):
@@ -89,20 +132,22 @@ def score_case(case, folder):
     name, config, groups = configure(case, "single")
     best = restore_best(os.path.join(folder, "models", name))
     description = describe_dataset(DATASET)
-    decoded = decode_model(name, config, description, DATASET, groups, best)
-    return score_model(name, config, description, DATASET, groups, decoded)
+    with mock.patch.dict(CLASSIFIERS, together=Together):
+        decoded = decode_model(name, config, description, DATASET, groups, best)
+        return score_model(name, config, description, DATASET, groups, decoded)
 
 
 def main(folder, *cases):
     jax.config.update("jax_disable_most_optimizations", True)
     assert jax.local_device_count() == 4
     rows = {}
-    for case in SYSTEM_CASES:
-        train_system_case(case, os.path.join(folder, case))
     for case in cases:
         path = os.path.join(folder, case)
+        if case == RESUMED:
+            sys.stdin.readline()
         train_case(case, path)
-        rows[case] = [[*row[:-1], float(np.float64(row.value))] for row in score_case(case, path)]
+        if case in SCORED:
+            rows[case] = [[*row[:-1], float(np.float64(row.value))] for row in score_case(case, path)]
     pathlib.Path(folder, "rows.json").write_text(json.dumps(rows))
 
 

@@ -1,0 +1,220 @@
+"""Every numerical kernel that runs on the device, how exact it is at float32, and the test that holds it to that.
+
+`value` and `gradient` are the largest errors allowed against float64, relative to the largest entry of the array (the
+smallest arrays to a hundredth of the largest of all: see float64_reference.py). `reference`: "numpy" is an
+independent float64 implementation in plain numpy or SciPy, which the same function at float64 in JAX must also agree
+with to 1e-9, its gradient to finite differences; "float64" is the same function at float64 in JAX, for networks whose
+parts have a reference in numpy. "exact": only copies or counts. `test` is the file and the function, or the file alone
+where its cases are named as the kernels.
+
+tests/test_float64_references.py finds kernels that are missing here.
+"""
+
+from typing import NamedTuple
+
+
+class Kernel(NamedTuple):
+    """What is promised of a kernel; `gradient` is None where nothing is trained through it."""
+
+    value: float
+    gradient: float | None
+    reference: str
+    test: str
+
+
+MODELS = "tests/models/test_float64_models.py"
+NETWORKS = "tests/models/test_float64_networks.py"
+TRAINING = "tests/training/test_float64_training.py"
+SIMULATION = "tests/simulation/test_float64_simulation.py"
+PREDICT = "tests/evaluation/test_float64_predict.py"
+GRAPHS = "tests/test_graphs.py"
+
+KERNELS = {
+    # Graphs: sums and copies.
+    "graphs.send": Kernel(0.0, 1e-6, "exact", f"{GRAPHS}::test_from_nodes_to_edges_equals_jraph_with_its_gradient"),
+    "graphs.receive": Kernel(0.0, 1e-6, "exact", f"{GRAPHS}::test_from_nodes_to_edges_equals_jraph_with_its_gradient"),
+    "graphs.sum_messages": Kernel(1e-6, 1e-6, "numpy", MODELS),
+    "graphs.edges_to_square": Kernel(0.0, 1e-6, "numpy", MODELS),
+    # Layers.
+    "models.layers.elu": Kernel(1e-6, 1e-6, "numpy", MODELS),
+    "models.layers.drop_channels": Kernel(1e-6, 1e-6, "numpy", MODELS),
+    "models.layers.mask_frames": Kernel(0.0, 0.0, "numpy", MODELS),
+    "models.layers.stack_frames": Kernel(
+        0.0,
+        1e-6,
+        "exact",
+        "tests/models/test_layers.py::test_stacked_frames_are_those_at_the_offsets_with_zeros_beyond_the_ends",
+    ),
+    "models.layers.TemporalConvolution": Kernel(2e-6, 2e-6, "numpy", MODELS),
+    "models.layers.PairDense": Kernel(2e-6, 2e-6, "numpy", MODELS),
+    "models.layers.RelativeDense": Kernel(2e-6, 2e-6, "numpy", MODELS),
+    "models.layers.multiply_rounded": Kernel(
+        1e-5,
+        1e-5,
+        "numpy",
+        "tests/models/test_precision.py::test_a_product_is_that_of_rounded_operands_and_so_is_its_gradient",
+    ),
+    "models.layers.dense_precision": Kernel(
+        2e-2,
+        2e-2,
+        "float64",
+        "tests/models/test_precision.py::test_outputs_and_gradients_are_off_by_the_rounding_of_bfloat16",
+    ),
+    "models.sampling.sample_edges": Kernel(1e-5, 1e-5, "numpy", MODELS),
+    "models.sampling.kl_divergence": Kernel(1e-6, 1e-6, "numpy", MODELS),
+    # Encoders and decoders.
+    "models.encoders.Mlp": Kernel(2e-6, 2e-6, "numpy", MODELS),
+    "models.encoders.MlpEncoder": Kernel(5e-6, 5e-6, "numpy", MODELS),
+    "models.encoders.CnnEncoder": Kernel(5e-6, 1e-5, "numpy", MODELS),
+    "models.decoders.TypedMessages": Kernel(2e-6, 2e-6, "numpy", MODELS),
+    "models.decoders.MlpDecoder": Kernel(5e-6, 5e-6, "numpy", MODELS),
+    "models.decoders.RecurrentDecoder": Kernel(5e-6, 5e-6, "numpy", MODELS),
+    "models.decoders.JointLstm": Kernel(5e-6, 5e-6, "numpy", MODELS),
+    "models.decoders.roll_out": Kernel(1e-5, 1e-5, "numpy", MODELS),
+    "models.nri.encode": Kernel(1e-5, 2e-5, "float64", NETWORKS),
+    "models.nri.decode": Kernel(2e-5, 5e-5, "float64", NETWORKS),
+    # Classifiers.
+    "models.classifiers.TemporalReadOut": Kernel(1e-5, 1e-5, "float64", NETWORKS),
+    "models.classifiers.MlpClassifier": Kernel(1e-5, 1e-5, "float64", NETWORKS),
+    "models.classifiers.RecurrentClassifier": Kernel(1e-5, 1e-5, "float64", NETWORKS),
+    "models.classifiers.TemporalConvolutionClassifier": Kernel(1e-5, 1e-5, "float64", NETWORKS),
+    "models.classifiers.flatten_neurons": Kernel(0.0, 0.0, "float64", NETWORKS),
+    "models.correction.Correction": Kernel(1e-5, 1e-5, "float64", NETWORKS),
+    "models.graph_classifier.NeuronEmbedding": Kernel(1e-5, 1e-5, "float64", NETWORKS),
+    "models.graph_classifier.GraphClassifier": Kernel(2e-5, 5e-5, "float64", NETWORKS),
+    "models.wang2021.BatchNormMlp": Kernel(1e-5, 5e-5, "float64", NETWORKS),
+    "models.wang2021.FrameNorm": Kernel(1e-5, 1e-5, "numpy", MODELS),
+    "models.wang2021.WangMlp": Kernel(2e-5, 1e-4, "float64", NETWORKS),
+    "models.wang2021.WangGraph": Kernel(2e-5, 1e-4, "float64", NETWORKS),
+    "models.wang2021.NodeProducts": Kernel(2e-6, 2e-6, "numpy", MODELS),
+    "models.wang2021.PairNetwork": Kernel(5e-6, 5e-6, "numpy", MODELS),
+    "models.wang2021.sum_frames": Kernel(5e-6, 5e-6, "numpy", MODELS),
+    "models.wang2021.sum_senders": Kernel(5e-6, 5e-6, "numpy", MODELS),
+    "models.wang2021.mix_features": Kernel(2e-6, 2e-6, "numpy", MODELS),
+    "models.wang2021.drop_diagonal": Kernel(0.0, 0.0, "numpy", MODELS),
+    # Forecasters.
+    "models.forecasters.SummedMessages": Kernel(5e-6, 5e-6, "numpy", MODELS),
+    "models.forecasters.GraphForecaster": Kernel(2e-5, 1e-4, "float64", NETWORKS),
+    "models.forecasters.RecurrentForecaster": Kernel(2e-5, 1e-4, "numpy", NETWORKS),
+    "models.forecasters.MlpForecaster": Kernel(2e-5, 1e-4, "numpy", NETWORKS),
+    "models.forecast_roll_outs.predict": Kernel(2e-5, 1e-4, "numpy", NETWORKS),
+    "models.wang2021_forecasters.WangGraphForecaster": Kernel(2e-5, 1e-4, "float64", NETWORKS),
+    "models.wang2021_forecasters.WangMlpForecaster": Kernel(2e-5, 1e-4, "float64", NETWORKS),
+    # Simulators: float64 on the device, but for the worms; each force alone is tried at float32.
+    "simulation.charged.push_charges": Kernel(5e-6, None, "numpy", SIMULATION),
+    "simulation.charged.simulate_charged": Kernel(
+        1e-6, None, "numpy", "tests/simulation/test_charged.py::test_agrees_with_a_fine_scipy_integration"
+    ),
+    "simulation.springs.pull_springs": Kernel(2e-6, None, "numpy", SIMULATION),
+    "simulation.springs.simulate_springs": Kernel(
+        1e-6, None, "numpy", "tests/simulation/test_springs.py::test_agrees_with_a_fine_scipy_integration"
+    ),
+    "simulation.particles.reflect": Kernel(1e-6, None, "numpy", SIMULATION),
+    "simulation.particles.integrate_particles": Kernel(
+        1e-9, None, "numpy", f"{SIMULATION}::test_particles_move_as_in_numpy"
+    ),
+    "simulation.particles.draw_particles": Kernel(1e-6, None, "numpy", SIMULATION),
+    "simulation.particles.observe_particles": Kernel(
+        1e-6, None, "numpy", f"{SIMULATION}::test_what_is_drawn_is_of_the_scale_and_type_that_is_asked_for"
+    ),
+    "simulation.ensembles.draw_edge_types": Kernel(
+        0.0, None, "numpy", f"{SIMULATION}::test_what_is_drawn_is_of_the_scale_and_type_that_is_asked_for"
+    ),
+    "simulation.ensembles.simulate_chunks": Kernel(
+        1e-6,
+        None,
+        "exact",
+        "tests/simulation/test_springs.py::test_one_simulation_depends_on_the_key_and_its_number_alone",
+    ),
+    "simulation.kuramoto.turn_phases": Kernel(2e-6, None, "numpy", SIMULATION),
+    "simulation.kuramoto.measure_order": Kernel(2e-6, None, "numpy", SIMULATION),
+    "simulation.kuramoto.integrate_phases": Kernel(
+        1e-12, None, "numpy", f"{SIMULATION}::test_phases_turn_as_in_numpy_by_runge_kutta"
+    ),
+    "simulation.kuramoto.simulate_kuramoto": Kernel(
+        1e-5, None, "numpy", "tests/simulation/test_kuramoto.py::test_recorded_graph_is_the_graph_of_the_phases"
+    ),
+    "simulation.two_cycles.find_drift": Kernel(2e-6, None, "numpy", SIMULATION),
+    "simulation.two_cycles.simulate_two_cycles": Kernel(1e-6, None, "numpy", SIMULATION),
+    "simulation.worms.simulate_worms": Kernel(2e-4, None, "numpy", SIMULATION),
+    # Training.
+    "training.step.train_step": Kernel(
+        5e-5, None, "numpy", f"{TRAINING}::test_adam_clips_decays_and_averages_as_numpy_does"
+    ),
+    "training.step.train_chunk": Kernel(5e-5, None, "numpy", TRAINING),
+    "training.objectives.augment_features": Kernel(2e-6, None, "numpy", TRAINING),
+    "training.objectives.classification": Kernel(5e-6, 1e-5, "float64", TRAINING),
+    "training.objectives.cut_windows": Kernel(
+        0.0, None, "exact", "tests/training/test_runs.py::test_cut_windows_are_the_frames_that_the_table_says"
+    ),
+    "training.objectives.draw_windows": Kernel(
+        0.0,
+        None,
+        "exact",
+        "tests/training/test_runs.py::test_every_drawn_window_is_of_the_run_s_own_worms_and_training_frames",
+    ),
+    "training.ahead.split_answers": Kernel(0.0, 0.0, "numpy", TRAINING),
+    "training.ahead.ahead": Kernel(5e-6, 1e-5, "float64", TRAINING),
+    "training.forecasting.trajectory_nll": Kernel(2e-6, 2e-6, "numpy", TRAINING),
+    "training.forecasting.average_modes": Kernel(2e-6, 2e-6, "numpy", TRAINING),
+    "training.forecasting.forecasting": Kernel(2e-5, 1e-4, "float64", TRAINING),
+    "training.elbo.evidence_lower_bound": Kernel(1e-5, 1e-4, "float64", TRAINING),
+    "training.elbo.draw_batch": Kernel(
+        0.0, None, "exact", "tests/training/test_elbo.py::test_the_shards_of_a_batch_join_to_the_whole"
+    ),
+    "training.elbo.cut_segments": Kernel(
+        0.0, None, "exact", "tests/training/test_elbo.py::test_segments_are_pieces_that_begin_anywhere"
+    ),
+    "training.elbo.tile_segments": Kernel(
+        0.0,
+        None,
+        "exact",
+        "tests/training/test_elbo.py::test_tiles_predict_every_frame_once_but_for_what_is_left_over",
+    ),
+    "training.elbo.best_accuracy": Kernel(
+        1e-6, None, "numpy", "tests/training/test_elbo.py::test_the_best_accuracy_is_that_of_the_best_renaming"
+    ),
+    # Evaluation.
+    "evaluation.predict.predict_stretches": Kernel(2e-6, None, "numpy", PREDICT),
+}
+
+MAPPED = "only maps kernels of this table over runs and samples: "
+NETWORK = "only builds a network or its parameters; the network's own entry has the numbers"
+MEASURED = "a benchmark: it takes times and no figures"
+WHOLE = "whole numbers and keys only, which have no rounding"
+
+# Kernels without a reference of their own, and why.
+EXCEPTIONS = {
+    "evaluation.ahead_models.answer_starts": MAPPED + "models.correction.Correction",
+    "evaluation.ahead_models.build_answering": MAPPED + "models.correction.Correction",
+    "evaluation.ahead_models.build_module": NETWORK,
+    "evaluation.benchmark.measure_matrix_products": MEASURED,
+    "evaluation.benchmark_forecast.measure_forecasts": MEASURED,
+    "evaluation.benchmark_nri.prepare_product": MEASURED,
+    "evaluation.benchmark_nri.prepare_springs": MEASURED,
+    "evaluation.forecast_graphs.measure_followers": MAPPED + "models.forecast_roll_outs.predict",
+    "evaluation.forecasting.build_forecaster": MAPPED + "models.forecast_roll_outs.predict",
+    "evaluation.forecasting.build_module": NETWORK,
+    "evaluation.forecasting.forecast_starts": MAPPED + "models.forecast_roll_outs.predict",
+    "evaluation.inference.infer_edges": MAPPED + "models.nri.encode",
+    "evaluation.inference.predict_frames": MAPPED + "models.nri.decode",
+    "evaluation.manifold_report.draw_toy": MAPPED + "simulation.two_cycles.simulate_two_cycles",
+    "features.systems.open_systems": MAPPED + "the simulators",
+    "graphs.complete_graph": WHOLE,
+    "graphs.receive_plainly": "jraph's own indices: the truth that graphs.receive is tested against",
+    "graphs.send_plainly": "jraph's own indices: the truth that graphs.send is tested against",
+    "graphs.sum_messages_plainly": "jraph's own sums: the truth that graphs.sum_messages is tested against",
+    "models.catalog.build_classifier": NETWORK,
+    "models.forecast_roll_outs.initialise": NETWORK,
+    "models.layers.draw_keys": WHOLE,
+    "models.nri.initialise": NETWORK,
+    "models.wang2021.DenseParameters": NETWORK,
+    "simulation.two_cycles.label_cycles": "numpy at float64 throughout",
+    "simulation.worms.iterate_worms": MAPPED + "simulation.worms.simulate_worms, a worm at a time",
+    "training.objectives.Shard": "sums over devices: tolerances stand in tests/training/test_parallel.py",
+    "training.objectives.run_key": WHOLE,
+    "training.parallel.build_engine": "places training.step on devices: see tests/training/test_parallel.py",
+    "training.step.initialise_state": NETWORK,
+    "training.step.is_sound": WHOLE,
+    "training.step.make_optimizer": "part of training.step.train_step, whose entry has the numbers",
+}

@@ -165,7 +165,7 @@ def _runs_engine(objective, recipe, runs, count, runs_at_once) -> Engine:
         place_runs=place,
         place_state=place,
         initialise=_initialiser(objective, recipe),
-        # Without the name of the axis its states come back placed otherwise, and the second chunk compiles anew.
+        # Without the name of the axis the program is compiled anew in the second chunk.
         chunk=jax.pmap(
             _over_runs(chunk, runs_at_once), axis_name=DEVICE_AXIS, devices=_devices(count), donate_argnums=0
         ),

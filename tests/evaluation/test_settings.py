@@ -1,12 +1,14 @@
 """A number that cannot be used is an error of its field, before a file is opened."""
 
+import re
+
 import pytest
 from small_experiments import small_config
 
 from configs import ahead, forecast, generalize, manifold, nri_springs
 from wormjax.command_line import list_fields
 from wormjax.errors import InputError
-from wormjax.evaluation.settings import RULES, check_settings
+from wormjax.evaluation.settings import FIELDS, check_settings
 
 
 def test_the_configs_of_the_project_and_of_the_tests_hold():
@@ -45,8 +47,17 @@ def test_a_value_that_cannot_be_names_field_and_expectation(field, value, expect
     assert expected in str(error.value)
 
 
-def test_every_rule_is_of_fields_that_a_config_has():
-    configs = [module.get_config() for module in (generalize, nri_springs, forecast, ahead, manifold)]
-    known = {field for config in configs for field in list_fields(config)}
-    for _, fields in RULES.values():
-        assert set(fields) <= known
+# Sections whose members have names of the user's, and what says which experiment a config is of.
+NOT_OF_THE_TABLE = re.compile(
+    r"(tasks\.\w+\.)?((model|pools)\.|experiment$)|data\.simulation\.|sensitivity\.parameters\."
+)
+
+
+@pytest.mark.parametrize("module", [generalize, nri_springs, forecast, ahead, manifold])
+def test_every_field_of_a_config_has_its_type_and_range_and_no_other_has(module):
+    config = module.get_config()
+    known = set(list_fields(config))
+    ruled = set(FIELDS[config.get("experiment", "generalize")])
+    assert ruled <= known
+    sections = {field for field in known if any(other.startswith(f"{field}.") for other in known)}
+    assert not {field for field in known - ruled - sections if not NOT_OF_THE_TABLE.match(field)}

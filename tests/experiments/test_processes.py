@@ -4,7 +4,7 @@ import signal
 import socket
 
 import pytest
-from preemption import LONGEST_STOP, PROGRAMS, finish, find_difference, read_end, start
+from preemption import LONGEST_STOP, PROGRAMS, find_difference, finish, read_end, start
 
 ADDRESS = "distributed.coordinator_address"
 

@@ -215,7 +215,7 @@ def test_broken_archives_are_named(tmp_path, trajectories):
     write_trajectories(trajectories, path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(TrajectoriesError, match=r"a\.h5: cannot be read as an HDF5 file"):
+    with pytest.raises(TrajectoriesError, match=r"a\.h5: found a truncated or damaged HDF5 file"):
         read_trajectories(path)
     path.write_bytes(whole)
     with h5py.File(path, "a") as file:

@@ -90,7 +90,7 @@ def test_outside_of_training_a_signal_ends_at_once_and_clears_away(number, code)
 
 def test_in_training_the_chunk_is_finished_and_saved():
     out, _, code, _ = end(LOOP)
-    assert [line for line in out if line != "chunk"][0] == "saved"
+    assert next(line for line in out if line != "chunk") == "saved"
     assert out[-1] == "cleared away"
     assert code == 143
 

@@ -145,8 +145,12 @@ def test_a_second_process_is_refused_by_name_and_let_in_when_the_first_was_kille
 
 
 def test_a_workdir_is_held_while_it_is_worked_in_and_let_go_of_on_an_error(claimed):
-    with pytest.raises(ZeroDivisionError), claim_workdir(claimed, small_config(), DESCRIPTION):
-        with pytest.raises(InputError, match=rf"found process {os.getpid()} on .* at work in it"):
-            claim(claimed, small_config(), DESCRIPTION)
-        raise ZeroDivisionError
+    def work_and_fail():
+        with claim_workdir(claimed, small_config(), DESCRIPTION):
+            with pytest.raises(InputError, match=rf"found process {os.getpid()} on .* at work in it"):
+                claim(claimed, small_config(), DESCRIPTION)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work_and_fail()
     claim(claimed, small_config(), DESCRIPTION)

@@ -28,8 +28,9 @@ TITLES = {
 COMPARED = ("nll", "balanced_accuracy")
 EXPLANATION = (
     "Mean over training subsets, worms and seeds; the best of a column in bold. Differences are paired by worm, with "
-    "95 % intervals (Student's t over worms); the best simple baseline (frequencies, persistence, chains of states) is "
-    "chosen at each horizon in view of the test worms. *Better up to*: the last horizon up to which the mean "
+    "95 % intervals (jackknife over worms where subsets of them trained, else Student's t); the best simple baseline "
+    "(frequencies, persistence, chains of states) is chosen at each horizon in view of the test worms. *Better up to*: "
+    "the last horizon up to which the mean "
     "difference is in the model's favour at every horizon; in brackets, up to which the whole interval is. * marks "
     "baselines. Persistence says of the next reversal what frequencies say."
 )

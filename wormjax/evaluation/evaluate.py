@@ -53,11 +53,10 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
             raise InputError(f"{workdir}: found a same_worm experiment, expected its own recordings to evaluate it on")
         test_splits = splits
     check_new_worms(test_splits)
-    groups = decoding.list_groups(config, splits)
     tested = decoding.list_groups(config, test_splits)
     rows = []
     for name in (*config.models, *config.baselines):
         best = decoding.restore_best(decoding.model_folder(workdir, name))
-        decoded = decoding.decode_model(name, config, description, dataset, groups, best)
+        decoded = decoding.decode_model(name, config, description, dataset, tested, best)
         rows += decoding.score_model(name, config, description, dataset, tested, decoded)
     return rows

@@ -21,7 +21,7 @@ from wormjax.evaluation.forecast_tables import (
     parse_metric,
     relative_difference,
 )
-from wormjax.evaluation.intervals import Interval, average_by_worm, interval_over_worms
+from wormjax.evaluation.intervals import Interval, interval_over_rows
 from wormjax.evaluation.published import PublishedResult
 from wormjax.evaluation.published_forecasts import NOTE
 from wormjax.evaluation.results import Row
@@ -47,7 +47,8 @@ ERRORS = ("mse", "mae", "crps")  # Positive and of any size: three significant d
 
 EXPLANATION = (
     "Errors are of one frame, so many steps after the last one given. Entries: mean ± s.d. over training subset, worm "
-    "and seed [95 % interval of the mean, the worm as the unit: subsets and seeds averaged first, then Student's t]; "
+    "and seed [95 % interval of the mean, the worm as the unit: a jackknife over worms, or Student's t where that is "
+    "wider or all there is: docs/trust.md]; "
     "beside the model, how many numbers went in, and of how many worms. Relative differences of mean squared error, in "
     "percent (below zero: the model's error is the smaller): paired by training set and test worm, seeds averaged "
     "first; the mean over worms of the difference, and its 95 % interval, over the mean of the reference. Baselines "
@@ -147,7 +148,9 @@ def _tabulate_kind(table: Table, kind: str, baseline_models, published: Sequence
     for model in list_models(table, metrics, baseline_models):
         cells = [table.rows.get(metric, {}).get(model) for metric in metrics]
         counts = [_describe_counts(cells)] if whole else []
-        texts = [_format_entry(kind, members, whole) if members else "" for members in cells]
+        fewer = [table.smaller.get(metric, {}).get(model, ()) for metric in metrics]
+        pairs = zip(cells, fewer, strict=True)
+        texts = [_format_entry(kind, members, whole, smaller) if members else "" for members, smaller in pairs]
         lines.append(_join([_mark(model, baseline_models), *counts, *texts]))
     for source, model, count in _unique(key[:3] for key in published):
         found = [published.get((source, model, count, f"{kind}@{step}")) for step in steps]
@@ -279,10 +282,10 @@ def _describe_counts(cells: Sequence[Sequence[Row] | None]) -> str:
     return " / ".join(f"{low}" if low == high else f"{low} to {high}" for low, high in ranges)
 
 
-def _format_entry(kind: str, members: Sequence[Row], whole: bool) -> str:
+def _format_entry(kind: str, members: Sequence[Row], whole: bool, smaller: Sequence[Row]) -> str:
     values = np.array([row.value for row in members])
     text = _format_spread(kind, values.mean(), values.std(ddof=1) if len(values) > 1 else None)
-    interval = interval_over_worms(np.array(list(average_by_worm(members).values())))
+    interval = interval_over_rows(members, smaller)
     if not whole or interval.low is None:
         return text
     low, high = (_format_number(kind, bound, values.mean()) for bound in interval[1:3])

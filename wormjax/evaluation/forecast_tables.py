@@ -8,6 +8,7 @@ import functools
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -30,11 +31,15 @@ class Metric(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The rows of one setting and number of training worms: metric → model → rows, baselines last."""
+    """The rows of one setting and number of training worms: metric → model → rows, baselines last.
+
+    `smaller` has those of one training worm fewer, which intervals read (`interval_over_rows`).
+    """
 
     setting: Setting
     train_count: int
     rows: dict[Metric, dict[str, list[Row]]]
+    smaller: Mapping[Metric, Mapping[str, list[Row]]] = MappingProxyType({})
 
 
 def parse_metric(name: str) -> Metric:
@@ -75,7 +80,8 @@ def collect_tables(rows: Iterable[Row], baseline_models: Collection[str]) -> tup
     for setting, count in sorted(groups, key=lambda key: (settings.index(key[0]), key[1])):
         untrained = groups.get((setting, 0), {}) if count else {}
         if count or not any(other for same, other in groups if same == setting):
-            tables.append(Table(setting, count, _join_rows(groups[setting, count], untrained, baseline_models)))
+            joined = _join_rows(groups[setting, count], untrained, baseline_models)
+            tables.append(Table(setting, count, joined, groups.get((setting, count - 1), {}) if count > 1 else {}))
     return tables, list(others)
 
 

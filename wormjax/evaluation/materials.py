@@ -34,6 +34,7 @@ def prepare_materials(config) -> Materials:
         splits = list_splits(config.protocol.name, len(dataset.worms), train_counts=config.protocol.train_counts)
         return Materials(dataset, dataset, tuple(splits))
     test_recordings = list(open_test_recordings(config))
+    _refuse_shared_worms(recordings, test_recordings)
     neurons = choose_neurons((*recordings, *test_recordings), config.data.neurons)
     _check_rates(config, recordings, test_recordings)
     dataset, test_dataset = build(config, recordings, neurons), build(config, test_recordings, neurons)
@@ -66,7 +67,7 @@ def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) 
     names = description["worms"]
     splits = []
     for split in train_splits:
-        trained = () if cross else {names[worm] for worm in split.train}
+        trained = {names[worm] for worm in split.train} if dataset.study == description["study"] or not cross else ()
         splits.append(Split(split.train, tuple(k for k, worm in enumerate(dataset.worms) if worm not in trained)))
     return dataset, tuple(splits)
 
@@ -131,6 +132,15 @@ def build(config, recordings: list[Recording], neurons: Sequence[str]) -> Datase
         trace_weight=data.trace_weight,
         release=True,
     )
+
+
+def _refuse_shared_worms(recordings, test_recordings):
+    """Across studies every worm trains or is tested, never both: a study is not its own other study."""
+    known = {(recording.study, recording.worm) for recording in recordings}
+    for recording in test_recordings:
+        if (recording.study, recording.worm) in known:
+            found = f"found the worm {recording.worm!r} of {recording.study!r}, which also trains"
+            raise InputError(f"config field 'data.test_path': {found}, expected worms of another study")
 
 
 def _check_rates(config, recordings, test_recordings):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wormjax.evaluation.intervals import Interval, average_by_worm, difference_over_worms, interval_over_worms
+from wormjax.evaluation.intervals import Interval, difference_over_worms, interval_over_rows
 from wormjax.evaluation.metrics import LOWER_IS_BETTER
 from wormjax.evaluation.published import PublishedResult
 from wormjax.evaluation.results import Row
@@ -28,7 +28,8 @@ METRIC_TITLES = {
 
 EXPLANATION = (
     "Entries: mean ± s.d. over training subset, worm and seed (how many numbers) "
-    "[95 % interval of the mean, the worm as the unit: subsets and seeds averaged first, then Student's t]. "
+    "[95 % interval of the mean, the worm as the unit: a jackknife over worms, or Student's t where that is wider or "
+    "all there is: docs/trust.md]. "
     "Baselines are in italics; numbers marked † are others', published or from their code: their s.d. is as "
     "reported, and their worms need not be the ones scored here."
 )
@@ -91,6 +92,7 @@ def summarise(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> lis
     entries = []
     for (setting, metric, count), by_model in groups.items():
         best = _find_best(metric, {model: by_model[model] for model in by_model if model in baseline_models})
+        smaller = groups.get((setting, metric, count - 1), {})
         for model, members in by_model.items():
             values = np.array([row.value for row in members])
             against = best if model not in baseline_models else None
@@ -104,12 +106,18 @@ def summarise(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> lis
                     mean=float(values.mean()),
                     sd=float(values.std(ddof=1)) if len(values) > 1 else None,
                     n=len(values),
-                    interval=interval_over_worms(np.array(list(average_by_worm(members).values()))),
+                    interval=interval_over_rows(members, smaller.get(model, ())),
                     best_baseline=against,
-                    difference=difference_over_worms(members, by_model[against]) if against else None,
+                    difference=_compare(by_model, smaller, model, against) if against else None,
                 )
             )
     return _order(entries)
+
+
+def _compare(by_model, smaller, model, against) -> Interval | None:
+    """The paired difference of two models of a column, with what trained on one worm fewer."""
+    fewer = (smaller.get(model, ()), smaller.get(against, ()))
+    return difference_over_worms(by_model[model], by_model[against], smaller=fewer)
 
 
 def write_summary(

@@ -2,7 +2,7 @@
 
 Three forms of file are read. `features` is [simulation, frame, object, feature], floating point and finite; `edges` is
 [simulation, sender, receiver], whole numbers from 0, each the type of that edge; the diagonal means nothing and is set
-to 0. A file without `edges` holds systems whose graph is not known. Nothing is ever unpickled.
+to 0. A file without `edges` holds systems whose graph is not known.
 
 - HDF5 (.h5, .hdf5), what `write_trajectories` writes: the datasets `features` and `edges`; on the root the attributes
   `format` ("wormjax-trajectories"), `version` (1), `system`, `frame_interval` (seconds), `feature_names` and
@@ -15,15 +15,18 @@ to 0. A file without `edges` holds systems whose graph is not known. Nothing is 
   -1, 1 are types 0, 1 (-1, 0, 1: types 0, 1, 2).
 
 A folder may also hold one HDF5 or NumPy archive a split: train.h5, valid.h5, test.h5.
+
+Whatever a file holds, reading it ends in trajectories or in one line: what it declares is checked against what it
+stores before anything is allocated (`array_files`), and nothing is ever unpickled.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import re
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -33,11 +36,16 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from wormjax.errors import InputError
+from wormjax.fields import check_value, number, several, show_value, text
+from wormjax.simulation import array_files
 
 FORMAT, VERSION = "wormjax-trajectories", 1
 SPLITS = ("train", "valid", "test")
 HDF5_ENDINGS = (".h5", ".hdf5")
 ARCHIVE_ENDINGS = (*HDF5_ENDINGS, ".npz")
+ARRAYS = ("features", "edges")
+ATTRIBUTES = ("format", "version", "system", "feature_names", "edge_types", "frame_interval")
+MOST_EDGE_TYPES = 100
 REFERENCE_INTERVAL = 0.1  # Seconds between the frames of the reference's files.
 
 
@@ -87,8 +95,13 @@ def write_trajectories(trajectories: Trajectories, path: str | os.PathLike, **se
     path = Path(path)
     if path.suffix not in HDF5_ENDINGS:
         raise TrajectoriesError(f"{path}: found the ending {path.suffix!r}, expected one of {', '.join(HDF5_ENDINGS)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    except OSError as error:
+        raise TrajectoriesError(
+            f"{path}: cannot be written ({error.strerror}), expected a folder to write to"
+        ) from None
     os.close(handle)
     try:
         with h5py.File(beside, "w") as file:
@@ -140,7 +153,15 @@ def read_trajectories(path: str | os.PathLike) -> Trajectories:
         raise TrajectoriesError(f"{path}: {found}, expected one of {', '.join(ARCHIVE_ENDINGS)}")
     if not path.is_file():
         raise TrajectoriesError(f"{path}: found no such file")
-    fields = _load_hdf5(path) if path.suffix in HDF5_ENDINGS else _load_npz(path)
+    with _as_trajectories_error():
+        if path.suffix in HDF5_ENDINGS:
+            fields = array_files.read_hdf5(path, ARRAYS, ATTRIBUTES)
+        else:
+            fields = array_files.read_npz(path, ARRAYS + ATTRIBUTES)
+    form, version = fields.pop("format", FORMAT), fields.pop("version", VERSION)
+    if (form, version) != (FORMAT, VERSION):
+        found = f"found {show_value(form)} version {show_value(version)}"
+        raise TrajectoriesError(f"{path}: {found}, expected {FORMAT!r} version {VERSION}")
     if "features" not in fields:
         _fail(path, "features", f"found none (but {', '.join(sorted(fields)) or 'nothing'}), expected trajectories")
     return _make_trajectories(str(path), **fields)
@@ -162,6 +183,8 @@ def read_splits(folder: str | os.PathLike, suffix: str | None = None) -> dict[st
     folder = Path(folder)
     if not folder.is_dir():
         raise TrajectoriesError(f"{folder}: found no such folder")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise TrajectoriesError(f"{folder}: found a folder that may not be read, expected one that may")
     splits = {}
     for split in SPLITS:
         archives = [path for ending in ARCHIVE_ENDINGS if (path := folder / f"{split}{ending}").is_file()]
@@ -212,6 +235,8 @@ def _load_features(folder, split, suffix, kind):
         raise TrajectoriesError(
             f"{velocity_path}: found shape {velocity.shape}, expected {location.shape} as in {location_path.name}"
         )
+    for path, values in ((location_path, location), (velocity_path, velocity)):
+        _check_features(path, values.swapaxes(2, 3))
     axes = ["x", "y", "z"][: location.shape[2]]
     names = [*axes, *(f"velocity {axis}" for axis in axes)]
     if len(axes) != location.shape[2]:
@@ -234,11 +259,11 @@ def _load_edges(folder, split, suffix):
 def _number_strengths(folder, suffix, edges):
     """The strengths that stand for types 0, 1, ... in all splits together."""
     others = [values[:, ~np.eye(values.shape[1], dtype=bool)] for values in edges]
-    strengths = {float(value) for values in others for value in np.unique(values)}
+    strengths = {float(value) for values in others for value in np.unique(values)[: MOST_EDGE_TYPES + 1]}
     for known in ((0.0, 1.0), (-1.0, 1.0), (0.0, 0.5, 1.0), (-1.0, 0.0, 1.0)):
         if strengths <= set(known):
             return np.array(known)
-    if all(value >= 0 and value == int(value) for value in strengths):
+    if all(0 <= value < MOST_EDGE_TYPES and value == int(value) for value in strengths):
         return np.arange(max(strengths) + 1)
     values = ", ".join(f"{value:g}" for value in sorted(strengths)[:6])
     expected = "0 and 1, or 0, 0.5 and 1, or -1 and 1, or edge types 0, 1, 2, ..."
@@ -246,57 +271,20 @@ def _number_strengths(folder, suffix, edges):
 
 
 def _load_npy(path, axes):
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise TrajectoriesError(f"{path}: cannot be read as a .npy file ({error})") from None
-    if values.ndim != axes or values.dtype.kind not in "fiu":
+    with _as_trajectories_error():
+        values = array_files.read_npy(path)
+    if values.ndim != axes or values.dtype.kind not in "fiu" or not values.size:
         found = f"found {values.dtype} of shape {values.shape}"
         raise TrajectoriesError(f"{path}: {found}, expected numbers of {axes} axes")
     return values
 
 
-def _load_npz(path):
-    fields = {}
+@contextlib.contextmanager
+def _as_trajectories_error():
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            for field in ("features", "edges", "system", "feature_names", "edge_types", "frame_interval"):
-                if field in archive:
-                    fields[field] = archive[field]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise TrajectoriesError(f"{path}: cannot be read as a NumPy archive without objects ({error})") from None
-    for field in ("system", "feature_names", "edge_types"):
-        if field in fields:
-            fields[field] = _decode(fields[field])
-    return fields
-
-
-def _decode(value):
-    """Strings and lists of strings out of what NumPy or HDF5 make of them; other values as they are."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, list):
-        return [_decode(item) for item in value]
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _load_hdf5(path):
-    fields = {}
-    try:
-        with h5py.File(path, "r") as file:
-            form, version = _decode(file.attrs.get("format", FORMAT)), file.attrs.get("version", VERSION)
-            if form != FORMAT or version != VERSION:
-                found = f"found {form!r} version {version}"
-                raise TrajectoriesError(f"{path}: {found}, expected {FORMAT!r} version {VERSION}")
-            fields = {field: file[field][()] for field in ("features", "edges") if field in file}
-            for field in ("system", "feature_names", "edge_types", "frame_interval"):
-                if field in file.attrs:
-                    fields[field] = _decode(file.attrs[field])
-    except TrajectoriesError:
-        raise
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise TrajectoriesError(f"{path}: cannot be read as an HDF5 file ({error})") from None
-    return fields
+        yield
+    except InputError as error:
+        raise TrajectoriesError(str(error)) from None
 
 
 def _make_trajectories(
@@ -309,18 +297,16 @@ def _make_trajectories(
     frame_interval=REFERENCE_INTERVAL,
 ):
     """Trajectories of what a file held, once it is seen to be sound."""
-    features = np.asarray(features)
-    if features.dtype.kind not in "fiu" or features.ndim != 4:
-        found = f"found {features.dtype} of shape {features.shape}"
-        _fail(source, "features", f"{found}, expected numbers [simulation, frame, object, feature]")
-    bad = np.argwhere(~np.isfinite(features))
-    if len(bad):
-        place = ", ".join(f"{axis} {k}" for axis, k in zip(("simulation", "frame", "object"), bad[0], strict=False))
-        _fail(source, "features", f"found {features[tuple(bad[0])]} at {place}, expected finite values")
+    features = _check_features(source, np.asarray(features))
     names = feature_names if feature_names is not None else [f"feature {k + 1}" for k in range(features.shape[3])]
-    for field, given in (("feature_names", names), ("edge_types", edge_types)):
-        if isinstance(given, str):
-            _fail(source, field, f"found the string {given!r}, expected a list of names")
+    for field, value, kind in (
+        ("system", system, text()),
+        ("feature_names", names, several(text(), most=100_000)),
+        ("edge_types", edge_types, several(text())),
+        ("frame_interval", frame_interval, number(above=0)),
+    ):
+        with _as_trajectories_error():
+            check_value(f"{source}: field {field!r}", value, kind)
     if edges is not None:
         edges = _check_edges(source, np.asarray(edges))
         types = max(int(edges.max(initial=0)) + 1, 2)
@@ -328,22 +314,34 @@ def _make_trajectories(
         if len(edge_types) < types:
             found = f"found {len(edge_types)} names, expected {types} or more, one a type of edge"
             _fail(source, "edge_types", found)
-    try:
-        interval = float(frame_interval)
-    except (TypeError, ValueError):
-        _fail(source, "frame_interval", f"found {frame_interval!r}, expected seconds above 0")
-    names, types = tuple(str(name) for name in names), tuple(str(name) for name in edge_types)
-    return Trajectories(str(system), features.astype(np.float32), edges, names, types, interval, str(source))
+    names, types = tuple(names), tuple(edge_types)
+    return Trajectories(system, features, edges, names, types, float(frame_interval), str(source))
+
+
+def _check_features(source, features):
+    if features.dtype.kind not in "fiu" or features.ndim != 4:
+        found = f"found {features.dtype} of shape {features.shape}"
+        _fail(source, "features", f"{found}, expected numbers [simulation, frame, object, feature]")
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = features.astype(np.float32)  # In which numbers from 3e38 are infinite.
+    finite = np.isfinite(single)
+    if not finite.all():
+        bad = np.unravel_index(int(np.argmin(finite)), finite.shape)
+        place = ", ".join(f"{axis} {k}" for axis, k in zip(("simulation", "frame", "object"), bad, strict=False))
+        _fail(source, "features", f"found {features[bad]} at {place}, expected finite values")
+    return single
 
 
 def _check_edges(source, edges):
-    if edges.ndim != 3 or edges.shape[1] != edges.shape[2] or edges.dtype.kind not in "fiub":
+    if edges.ndim != 3 or edges.shape[1] != edges.shape[2] or edges.dtype.kind not in "fiub" or not edges.size:
         found = f"found {edges.dtype} of shape {edges.shape}"
         _fail(source, "edges", f"{found}, expected edge types [simulation, sender, receiver]")
     edges = np.where(np.eye(edges.shape[1], dtype=bool), np.zeros((), edges.dtype), edges)
-    wrong = ~np.isfinite(edges) | (edges < 0) | (edges != np.floor(edges))
+    wrong = ~((edges >= 0) & (edges < MOST_EDGE_TYPES))  # NaN too.
+    wrong |= False if edges.dtype.kind in "iub" else edges != np.floor(edges)
     if wrong.any():
-        _fail(source, "edges", f"found the type {edges[wrong][0]}, expected whole numbers from 0")
+        expected = f"expected whole numbers from 0 to {MOST_EDGE_TYPES - 1}"
+        _fail(source, "edges", f"found the type {edges[wrong][0]}, {expected}")
     return edges.astype(np.int32)
 
 

@@ -144,7 +144,7 @@ def _class_weights(dataset, labels, stretches):
     scored = states[(labels[stretches] == TRAINING) & (states != UNSCORED)]
     counts = np.bincount(scored, minlength=len(dataset.state_names))
     present = counts > 0
-    return np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 0.0)
+    return np.where(present, counts.sum() / (max(present.sum(), 1) * np.maximum(counts, 1)), 0.0)
 
 
 def _stack_tables(tables):

@@ -48,6 +48,13 @@ LONG_CHUNK = """
         report("begun")
         compute(2_000_000_000)
 """
+SLEEPING_CHUNK = """
+    stopping.GRACE_SECONDS = 50
+    with stopping.stopping_at_chunks():
+        report("begun")
+        time.sleep(30)
+        report("the chunk is done")
+"""
 NOTHING_KEPT = """
     with stopping.stopping_at_chunks():
         report("begun")
@@ -118,6 +125,7 @@ def test_a_checkpoint_that_is_being_written_is_finished():
 
 
 def test_a_second_signal_does_not_wait_for_the_chunk():
-    out, _, code, _ = end(LOOP, times=2)
+    out, _, code, _ = end(SLEEPING_CHUNK, times=2)
     assert code == 143
     assert out[-1] == "cleared away"
+    assert "the chunk is done" not in out

@@ -128,13 +128,19 @@ def finish(program: str, workdir: pathlib.Path, scratch: pathlib.Path, fields=No
 
 
 def end_once(
-    program: str, workdir: pathlib.Path, scratch: pathlib.Path, number: signal.Signals, after: float, half_written: bool
+    program: str,
+    workdir: pathlib.Path,
+    scratch: pathlib.Path,
+    number: signal.Signals,
+    after: float,
+    half_written: bool,
+    fields=None,
 ) -> Kill | None:
     """Starts a program and ends it: `after` so many seconds, and then when a checkpoint is half written if so asked.
 
     None where the program had ended by itself before.
     """
-    process, begun = start(program, workdir, scratch), time.monotonic()
+    process, begun = start(program, workdir, scratch, fields), time.monotonic()
     seen = False
     while process.poll() is None:
         late = time.monotonic() - begun - after

@@ -89,7 +89,7 @@ def truth() -> Kind:
 
 def several(kind: Kind, least: int = 0, most: int = MOST_ITEMS, once: bool = False) -> Kind:
     """A list (or tuple) of values of one kind; each `once` where it must be."""
-    words = f"a list, each {kind.words}" + (f", {least} or more of them" if least else "")
+    words = _words_of_several(kind.words) + (f", {least} or more of them" if least else "")
 
     def find_fault(values):
         if len(values) > most:
@@ -99,7 +99,7 @@ def several(kind: Kind, least: int = 0, most: int = MOST_ITEMS, once: bool = Fal
         for place, value in enumerate(values, 1):
             expected = kind.words if not kind.of_type(value) else kind.find_fault(value)
             if expected:
-                return f"a list, each {expected} (number {place} is {show_value(value)})"
+                return f"{_words_of_several(expected)} (number {place} is {show_value(value)})"
         return "each name once" if once and len(set(values)) != len(values) else None
 
     return Kind(words, lambda values: isinstance(values, list | tuple), find_fault)
@@ -144,6 +144,10 @@ def show_value(value: Any) -> str:
 def shorten(words: str, most: int = SHOWN) -> str:
     """Text as it is, cut where it is longer than `most` characters."""
     return words if len(words) <= most else f"{words[:most]}..."
+
+
+def _words_of_several(words: str) -> str:
+    return f"some of {words.removeprefix('one of ')}" if words.startswith("one of ") else f"a list, each {words}"
 
 
 def _is_whole(value) -> bool:

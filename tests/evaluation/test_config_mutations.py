@@ -181,7 +181,7 @@ print(json.dumps(results))
 """
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [500, pytest.param(5_000, marks=pytest.mark.slow)])
 def test_any_override_on_the_command_line(tmp_path, count):
     chance, fields = random.Random(0), list_fields(generalize.get_config())
     texts = [str(value) for value in RUBBISH if not (isinstance(value, int) and value.bit_length() > 300)]
@@ -205,7 +205,7 @@ def test_any_override_on_the_command_line(tmp_path, count):
     (tmp_path / "overrides.json").write_text(json.dumps(overrides))
     command = [sys.executable, "-c", OVERRIDES, str(tmp_path / "overrides.json")]
     done = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300, env=os.environ, check=False
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=600, env=os.environ, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads(done.stdout)

@@ -181,7 +181,7 @@ MISTAKES = {
     "baseline": ({"baselines": ("var_3",)}, "'baselines'", "'var_3'"),
     "roll-out": ({"train__roll_out": 9}, "'train.roll_out'", "forecast.steps, 8"),
     "burn-in": ({"train__burn_in": 60, "forecast__first": 64}, "train.burn_in + train.roll_out'", "'split.block'"),
-    "ridges": ({"linear__ridges": (0.0,)}, "'linear.ridges'", "above 0"),
+    "ridges": ({"linear__ridges": (0.0,)}, "'linear.ridges'", "more than 0"),
     "one type": ({"model__nri_graph__edge_types": 1}, "'model.nri_graph.edge_types'", "2 or more"),
     "prior": ({"train__edge_prior": (0.2, 0.3, 0.5)}, "'train.edge_prior'", "2"),
     "neurons": ({"data__neurons": "AVAL,NOBODY"}, "NOBODY", ""),

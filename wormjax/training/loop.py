@@ -1,9 +1,11 @@
 """Trains an ensemble chunk by chunk: progress, curves, checkpoints, stopping, and going on where it stopped."""
 
+import contextlib
 import functools
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,7 +18,7 @@ from wormjax.training import processes
 from wormjax.training.checkpoints import open_checkpoints, restore_state, save_state
 from wormjax.training.curves import open_curves
 from wormjax.training.parallel import Engine
-from wormjax.training.step import FAILED_STEP, SOUND, Recipe, TrainState, is_sound
+from wormjax.training.step import FAILED_STEP, Recipe, TrainState, is_sound
 from wormjax.training.stopping import Stopped, keep_last_chunk, saving, stop_requested, stopping_at_chunks
 
 LONG_CHUNK = 1.0  # Seconds; a chunk that takes longer may not end in time when the process must.
@@ -55,56 +57,79 @@ def train_ensemble(
       InputError: a checkpoint could not be read or written.
     """
     chunks = int(np.ceil(runs.steps.max() / recipe.steps_per_chunk))
-    placed_runs = engine.place_runs(runs)
-    with open_checkpoints(os.path.join(directory, "checkpoints"), read_only=not processes.is_first()) as manager:
+    folder = os.path.join(directory, "checkpoints")
+    os.makedirs(folder, exist_ok=True)
+    with open_checkpoints(folder, read_only=not processes.is_first()) as manager:
         shapes = jax.eval_shape(engine.initialise, runs)
         restored = restore_state(manager, jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes))
         step, state = (0, None) if restored is None else restored
         first = step // recipe.steps_per_chunk
         last = chunks if stop_after_chunks is None else min(chunks, first + stop_after_chunks)
-        if state is not None and (first >= chunks or not np.any(is_sound(state.failed_step))):
-            _refuse_failed(state, runs, manager, name)
-            return state
-        placed_data = engine.place_data(data)
-        placed = engine.place_state(jax.device_get(engine.initialise(runs)) if state is None else state)
-        jax.block_until_ready((placed, placed_data))
-        bar = tqdm(
-            range(first, last),
-            initial=first,
-            total=chunks,
-            desc=f"{name} ({len(runs.steps)} runs)",
-            unit="chunk",
-            disable=not processes.is_first(),
-        )
-        with stopping_at_chunks(), bar, open_curves(os.path.join(directory, "tensorboard"), step) as write_curves:
-            failed_step = np.full(len(runs.steps), SOUND) if state is None else state.failed_step
-            saved = begun = time.monotonic()
-            for chunk in bar:
-                step = (chunk + 1) * recipe.steps_per_chunk
-                placed, metrics = engine.chunk(placed, placed_data, placed_runs)
-                metrics = engine.collect(metrics)
-                before, failed_step = failed_step, metrics.pop(FAILED_STEP)
-                _tell_failed(before, failed_step, runs, name)
-                _report(metrics, failed_step, runs, step, write_curves, bar)
-                now = time.monotonic()
-                stop, due, long = processes.agree(
-                    stop_requested(), now - saved > checkpoint_seconds, now - begun > LONG_CHUNK
-                )
-                ended = chunk + 1 == last or stop or not np.any(is_sound(failed_step))
-                if ended or due:
-                    _save(manager, step, engine.collect(placed))
-                    saved = now
-                elif long:
-                    keep_last_chunk(functools.partial(_save, manager, step, _copy(engine.collect(placed))))
-                if stop:
-                    raise Stopped
-                if ended:
-                    break
-                begun = now
-        state = engine.collect(placed)
-        if chunk + 1 == chunks or not np.any(is_sound(state.failed_step)):
+        if state is None or (first < chunks and np.any(is_sound(state.failed_step))):
+            state = jax.device_get(engine.initialise(runs)) if state is None else state
+            keep = _make_keeper(engine, manager, checkpoint_seconds)
+            bar = tqdm(
+                range(first, last),
+                initial=first,
+                total=chunks,
+                desc=f"{name} ({len(runs.steps)} runs)",
+                unit="chunk",
+                disable=not processes.is_first(),
+            )
+            with stopping_at_chunks(), bar, _open_curves(directory, step) as write_curves:
+                state = _train_chunks(engine, recipe, data, runs, state, bar, write_curves, keep, name)
+        if last == chunks or not np.any(is_sound(state.failed_step)):
             _refuse_failed(state, runs, manager, name)
         return state
+
+
+def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, write_curves, keep, name) -> TrainState:
+    """Trains chunk by chunk of the bar, telling and keeping what comes of each; the state at the end, on the host."""
+    failed_step, placed_runs = state.failed_step, engine.place_runs(runs)
+    placed, placed_data = engine.place_state(state), engine.place_data(data)
+    jax.block_until_ready((placed, placed_data))
+    for chunk in bar:
+        step = (chunk + 1) * recipe.steps_per_chunk
+        placed, metrics = engine.chunk(placed, placed_data, placed_runs)
+        metrics = engine.collect(metrics)
+        before, failed_step = failed_step, metrics.pop(FAILED_STEP)
+        _tell_failed(before, failed_step, runs, name)
+        _report(metrics, failed_step, runs, step, write_curves, bar)
+        if keep(placed, step, chunk + 1 == bar.iterable.stop or not np.any(is_sound(failed_step))):
+            break
+    return engine.collect(placed)
+
+
+def _make_keeper(engine, manager: ocp.CheckpointManager, checkpoint_seconds: float) -> Callable[[Any, int, bool], bool]:
+    """What is asked behind each chunk, (placed state, step, whether all is done) → whether training ends there.
+
+    It saves a chunk where it is time to, and keeps a long one for a sudden end; it raises Stopped where the process was
+    asked to end.
+    """
+    saved = begun = time.monotonic()
+
+    def keep(placed, step: int, done: bool) -> bool:
+        nonlocal saved, begun
+        now = time.monotonic()
+        stop, due, long = processes.agree(stop_requested(), now - saved > checkpoint_seconds, now - begun > LONG_CHUNK)
+        begun = now
+        if done or due or stop:
+            _save(manager, step, engine.collect(placed))
+            saved = now
+        elif long:
+            keep_last_chunk(functools.partial(_save, manager, step, _copy(engine.collect(placed))))
+        if stop:
+            raise Stopped
+        return done
+
+    return keep
+
+
+def _open_curves(directory, first: int):
+    """The curves of a model's folder, from a step on; of several processes the first alone draws them."""
+    if processes.is_first():
+        return open_curves(os.path.join(directory, "tensorboard"), first)
+    return contextlib.nullcontext(lambda points, step: None)
 
 
 def _save(manager: ocp.CheckpointManager, step: int, state: TrainState):

@@ -98,6 +98,8 @@ def restore_latest(manager: ocp.CheckpointManager, fall_back: bool = True) -> tu
         except Exception as error:  # Whatever Orbax and TensorStore make of bytes that are not what was written.
             path = pathlib.Path(manager.directory) / str(step)
             found = f"{path}: found a checkpoint that is damaged or not of wormjax ({_tell(error)})"
+        with _quiet():
+            gc.collect()  # What the error held of Orbax, which would complain later.
         before = f"the one before, of step {steps[position + 1]}" if position + 1 < len(steps) else "the beginning"
         if not fall_back:
             raise InputError(f"{found}, expected a whole one: train again, which goes on from {before}")

@@ -169,9 +169,9 @@ def break_traces(path):
     ("damage", "fields", "words"),
     [
         (break_nothing, ["--config.train.dropuot=0.1"], ["--config.train.dropuot", "'train.dropout'"]),
-        (break_nothing, ["--config.models=('mlpp',)"], ["'models'", "'mlpp'"]),
+        pytest.param(break_nothing, ["--config.models=('mlpp',)"], ["'models'", "'mlpp'"], marks=pytest.mark.slow),
         (break_nothing, ["--config.train.window_frames=2000"], ["'train.window_frames'", "2000", "worm 0"]),
-        (break_names, [], ["worm 0", "worm 1", "AVAL"]),
+        pytest.param(break_names, [], ["worm 0", "worm 1", "AVAL"], marks=pytest.mark.slow),
         (break_traces, [], ["worms.h5", "'worm 0'", "'traces'", "nan at frame 5", "finite"]),
     ],
 )

@@ -56,6 +56,23 @@ def test_studies_of_different_frame_rates_need_a_common_one(files):
     assert materials.test_dataset.frame_rate == 3.0
 
 
+def test_across_studies_no_worm_trains_and_is_tested(files):
+    """The same study again, or another file with one of its worms; in an evaluation such worms are left out."""
+    for test in ("train.h5", "more.h5"):
+        with pytest.raises(
+            InputError, match=r"'data.test_path': found the worm 'worm \d' of 'mine', which also trains"
+        ):
+            prepare_materials(config_of(files, test=test))
+    trained = prepare_materials(config_of(files, test="test.h5", data__neurons="AVAL,AVBL"))
+    config = config_of(files, test="more.h5", data__neurons="AVAL,AVBL")
+    dataset, splits = prepare_new_worms(config, describe_dataset(trained.dataset), trained.splits)
+    assert dataset.worms == ("worm 1", "worm 2", "worm 3", "worm 4")
+    for split in splits:
+        assert {dataset.worms[worm] for worm in split.test} == {*dataset.worms} - {
+            f"worm {worm}" for worm in split.train
+        }
+
+
 def test_the_other_study_must_be_named(files):
     with pytest.raises(InputError, match=r"'data.test_study': found none"):
         prepare_materials(config_of(files, protocol__name="cross_study"))

@@ -75,11 +75,11 @@ def test_a_model_without_context_says_the_same_in_windows_and_at_once(window):
         ("mlp", 16),
         ("recurrent", 64),
         ("temporal_convolution", 64),
-        ("temporal_convolution", 0),
         ("nri_graph", 16),
-        ("wang_mlp", 64),
-        ("wang_graph", 0),
         ("wang_graph", 64),
+        pytest.param("temporal_convolution", 0, marks=pytest.mark.slow),
+        pytest.param("wang_mlp", 64, marks=pytest.mark.slow),
+        pytest.param("wang_graph", 0, marks=pytest.mark.slow),
     ],
 )
 def test_padding_behind_a_stretch_changes_nothing(name, window):

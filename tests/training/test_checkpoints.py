@@ -18,6 +18,8 @@ from wormjax.training.objectives import Objective
 from wormjax.training.step import Recipe, TrainState, initialise_state
 
 ROOT = pathlib.Path(__file__).parents[2]
+# Orbax leaves an event loop in the middle where a checkpoint is damaged.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def make_state(value=1.0, size=3) -> TrainState:
@@ -101,9 +103,8 @@ def damage(folder, kind, number):
     return path.name
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax's loop, left in the middle.
 @pytest.mark.parametrize(
-    ("kind", "times"), [("flip", 6), ("cut", 6), ("remove", 6), pytest.param("flip", 600, marks=pytest.mark.slow)]
+    ("kind", "times"), [("flip", 6), ("remove", 6), pytest.param("cut", 60, marks=pytest.mark.slow), pytest.param("flip", 600, marks=pytest.mark.slow)]
 )
 def test_a_damaged_latest_checkpoint_is_told_and_the_one_before_is_used(kind, times, tmp_path, capfd):
     save(tmp_path / "sound", make_state(1.0), make_state(2.0))

@@ -325,6 +325,7 @@ def test_supervised_is_the_cross_entropy_of_the_true_types():
         assert found["edge_accuracy"] == pytest.approx((probabilities.argmax(-1) == batch.edges).mean(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_gradient_agrees_with_finite_differences():
     frames, decoder, random = 6, RecurrentDecoder, np.random.default_rng(2)
     bound = BOUND._replace(segments=2, burn_in=2, roll_out=2, batch=2, degrees_of_freedom=3.0)

@@ -142,6 +142,7 @@ def loss_of():
     return make
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_batch_add_up_to_the_whole(loss_of):
     loss, params = loss_of()
     (whole, metrics), _ = loss(params)

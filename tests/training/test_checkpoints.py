@@ -104,7 +104,13 @@ def damage(folder, kind, number):
 
 
 @pytest.mark.parametrize(
-    ("kind", "times"), [("flip", 6), ("remove", 6), pytest.param("cut", 60, marks=pytest.mark.slow), pytest.param("flip", 600, marks=pytest.mark.slow)]
+    ("kind", "times"),
+    [
+        ("flip", 6),
+        ("remove", 6),
+        pytest.param("cut", 60, marks=pytest.mark.slow),
+        pytest.param("flip", 600, marks=pytest.mark.slow),
+    ],
 )
 def test_a_damaged_latest_checkpoint_is_told_and_the_one_before_is_used(kind, times, tmp_path, capfd):
     save(tmp_path / "sound", make_state(1.0), make_state(2.0))

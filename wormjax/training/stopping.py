@@ -45,13 +45,13 @@ def stop_requested() -> bool:
 
 def describe_stop() -> str:
     """What has ended the process, and how to go on: one line."""
-    name = signal.Signals(_received[0]).name if _received else "a signal"
+    name = signal.Signals(_received[0]).name if _received else "another process, which was asked to end"
     return f"stopped by {name}; nothing that was saved is lost: the same command goes on from there"
 
 
 def exit_code() -> int:
-    """The process's exit code after a stop."""
-    return EXIT_CODES[_received[0]] if _received else 1
+    """The process's exit code after a stop; of SIGTERM where another process received it."""
+    return EXIT_CODES[_received[0] if _received else signal.SIGTERM]
 
 
 @contextlib.contextmanager

@@ -95,6 +95,8 @@ def restore_latest(manager: ocp.CheckpointManager, fall_back: bool = True) -> tu
             if expected is None or not np.array_equal(expected, _digest(tree)):
                 raise ValueError("its checksum is not that of its arrays")
             return step, tree
+        except (MemoryError, PermissionError):  # Of this machine, not of the checkpoint.
+            raise
         except Exception as error:  # Whatever Orbax and TensorStore make of bytes that are not what was written.
             path = pathlib.Path(manager.directory) / str(step)
             found = f"{path}: found a checkpoint that is damaged or not of wormjax ({_tell(error)})"

@@ -13,9 +13,14 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.scaling = "none"  # The reference's features are scaled, each run by itself.
     config.model.encoder.relative = False  # A phase is not a place.
     config.model.decoder.relative = False
-    # One frame does not tell where a phase goes; a decoder that sees two, or rolls out, needs the graph less.
-    config.train.segments, config.train.roll_out = 16, 1
+    # Each oscillator's features are scaled by its own range, which its history tells. A decoder that is shown dφ/dt
+    # goes on from it and has little use for a graph; one that is not needs the phases of those that pull.
+    config.model.decoder.name = "context"
+    config.model.decoder.unseen = (0,)
+    config.train.posterior = "exact"
+    config.train.segments, config.train.burn_in, config.train.roll_out = 24, 2, 1
+    config.train.kl_weight, config.train.kl_weight_end = 20.0, 1.0  # A poor decoder must not be sure of a graph.
     if variant == "small":
         config.train.baseline_steps = 1_000
-        config.train.steps = 8_000
+        config.train.steps = 3_000
     return config

@@ -48,10 +48,12 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.encoder.pooling = 1
     config.model.encoder.rounds = 2  # Looks at the pairs; a second one knows what the other edges explain.
     config.model.decoder = ml_collections.ConfigDict()
-    config.model.decoder.name = "mlp"  # Or recurrent.
+    config.model.decoder.name = "mlp"  # Or recurrent; equivariant, for locations and velocities; context.
     config.model.decoder.hidden = 64 if small else 256
     config.model.decoder.relative = True  # A message depends on the difference of sender and receiver alone.
     config.model.decoder.differences = False  # Show an mlp decoder the last change, too.
+    config.model.decoder.code = 8  # Numbers that tell a context decoder one object from another.
+    config.model.decoder.unseen = ()  # Features, by number, that a context decoder predicts and is not shown.
     config.model.lstm_hidden = 128 if small else 256
 
     config.models = ("nri", "nri_supervised", "nri_true_graph", "lstm")
@@ -59,6 +61,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
     config.train = ml_collections.ConfigDict()
     config.train.task = "unsupervised"
+    config.train.posterior = "sampled"  # Of the graph: from the encoder; or "exact", over all graphs by the decoder.
     config.train.steps = 5_000 if small else 100_000
     config.train.baseline_steps = 1_500 if small else 20_000  # Of the bounds and the LSTM.
     config.train.steps_per_chunk = 250 if small else 500

@@ -17,7 +17,7 @@ from wormjax.errors import InputError
 from wormjax.evaluation import benchmark_nri as benchmark
 from wormjax.models.layers import PRECISIONS
 
-TABLES = ("sizes", "objects", "ensembles")
+TABLES = ("sizes", "objects", "ensembles", "posteriors")
 
 STEPS = flags.DEFINE_integer("steps", 3, "Updates in one timed chunk.", lower_bound=1)
 REPEATS = flags.DEFINE_integer("repeats", 3, "Chunks timed; the fastest counts.", lower_bound=1)
@@ -39,6 +39,7 @@ def main(_):
         "sizes": benchmark.measure_sizes(plan),
         "objects": benchmark.measure_objects(plan, objects),
         "ensembles": benchmark.measure_ensembles(plan, seeds),
+        "posteriors": benchmark.measure_posteriors(plan),
     }
     for name in dict.fromkeys(CHOSEN.value):
         for row in tables[name]:

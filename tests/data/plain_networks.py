@@ -4,6 +4,8 @@ One graph at a time; parameters by flax's names. Written from the papers and fla
 wormjax.models.
 """
 
+import itertools
+
 import numpy as np
 from scipy.special import expit, softmax
 
@@ -104,6 +106,56 @@ def mlp_decoder(params, carry, nodes, edges, hidden, scale, relative):
     seen = np.concatenate([nodes, np.arcsinh((nodes - carry) / np.array(scale))], axis=-1)
     heard = typed_messages(params["TypedMessages_0"], seen, edges, hidden, (*relative, *(1.0,) * nodes.shape[-1]))
     return nodes, read_out(params, np.concatenate([seen, heard], axis=-1))
+
+
+def equivariant_decoder(params, nodes, edges, scale):
+    """Without what the first type does; sender by sender, each vector a row of its own."""
+    units = np.array(scale).reshape(2, -1).mean(axis=1)
+    change = dense(
+        params["read_out"],
+        np.concatenate([nodes, elu(dense(params["Dense_2"], elu(dense(params["Dense_3"], nodes))))], axis=-1),
+    )
+    for number, (sender, receiver) in enumerate(list_edges(len(nodes))):
+        apart, moving = np.split(nodes[sender] - nodes[receiver], 2)
+        far, fast = (np.sqrt(vector @ vector + 1e-12) for vector in (apart, moving))
+        line, way = apart / far, moving / fast
+        seen = np.array([*(np.log(np.array([far, fast]) / units + 0.01)), far, fast, line @ way])
+        hidden = elu(dense(params["Dense_0"], elu(dense(params["Dense_1"], seen))))
+        amounts = dense(params["amounts"], hidden).reshape(-1, 4)
+        for kind, (near, aside, pull, drag) in enumerate(amounts, start=1):
+            acting = np.concatenate([units[0] * (near * line + aside * way), units[1] * (pull * line + drag * way)])
+            change[receiver] += edges[number, kind] * acting / np.array(scale)
+    return change
+
+
+def history_code(params, frames, scale):
+    """Of frames [frame, node, feature]."""
+    seen = [
+        np.concatenate([before, np.arcsinh((after - before) / np.array(scale))], axis=-1)
+        for before, after in itertools.pairwise(frames)
+    ]
+    return dense(params["Dense_0"], sum(mlp(params["Mlp_0"], frame) for frame in seen) / len(seen))
+
+
+def context_decoder(params, carry, nodes, edges, hidden, scale, unseen):
+    """Without messages of the first type."""
+    (previous, code), types = carry, edges.shape[-1] - 1
+    shown = [nodes.copy(), np.arcsinh((nodes - previous) / np.array(scale))]
+    for values in shown:
+        values[:, list(unseen)] = 0.0
+    seen = np.concatenate([*shown, code], axis=-1)
+    seen = np.concatenate([seen, mlp(params["Mlp_0"], seen)], axis=-1)
+    pairs, heard = elu(pair_dense(params["PairDense_0"], seen)), 0.0
+    for kind in range(types):
+        own = elu(dense(params[f"Dense_{2 * kind}"], pairs[:, kind * hidden : (kind + 1) * hidden]))
+        heard = heard + dense(params[f"Dense_{2 * kind + 1}"], own) * edges[:, kind + 1 : kind + 2]
+    first, second, own, last = (params[f"Dense_{2 * types + number}"] for number in range(4))
+    state = elu(dense(first, seen) + sum_messages(heard, len(nodes)))
+    state = np.concatenate([state, elu(dense(second, state))], axis=-1)
+    change = dense(own, seen) + dense(last, state)
+    for feature in unseen:  # Predicted as it is, not by its change.
+        change[:, feature] = (change[:, feature] - nodes[:, feature]) / scale[feature]
+    return (nodes, code), change
 
 
 def recurrent_decoder(params, carry, nodes, edges, hidden):

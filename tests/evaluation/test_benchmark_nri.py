@@ -148,6 +148,14 @@ def test_an_ensemble_is_measured(asked, monkeypatch):
     assert [config.train.placement for config, _ in asked] == ["single", "single", "single", "runs"]
 
 
+def test_posteriors_are_measured(asked):
+    rows = assert_table(list(benchmark.measure_posteriors(PLAN, (3, 4))), ["3", "4"])
+    assert [row["combinations"] for row in rows] == [4, 8]
+    assert [row["ratio"] for row in rows] == pytest.approx([1.0 / 0.5, 2.0 / 1.5])
+    assert [config.train.posterior for config, _ in asked] == ["sampled", "exact"] * 2
+    assert [materials.data.training.features.shape[2] for _, materials in asked] == [3, 3, 4, 4]
+
+
 def test_rounding_is_that_of_a_models_products():
     assert benchmark.measure_rounding("float32") == 0.0
     # Two operands, each rounded to 8 bits.

@@ -13,10 +13,12 @@ from wormjax.errors import InputError
 from wormjax.evaluation import inference
 from wormjax.evaluation.decoding import model_folder, restore_best
 from wormjax.evaluation.evaluate import evaluate
-from wormjax.evaluation.infer import infer
+from wormjax.evaluation.infer import infer, match_outputs, score_outputs
 from wormjax.evaluation.results import read_rows
 from wormjax.models import nri as model
 from wormjax.simulation.trajectories import write_trajectories
+from wormjax.training.exact import infer_posterior
+from wormjax.training.objectives import Shard
 from wormjax.training.workdir import read_config
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -25,6 +27,7 @@ HISTORY, STEPS = 12, (1, 4, 8)
 MODELS, BASELINES = ("nri", "nri_supervised", "nri_true_graph", "lstm"), ("static", "var", "correlation")
 EDGE_METRICS = {"edge_accuracy", "balanced_accuracy", "auroc", "nll", "calibration_error"}
 ERRORS = {f"mse@{step}" for step in STEPS}
+EXACT = {"train__posterior": "exact"}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +89,9 @@ def test_rows_are_what_the_checkpoints_say(trained, config, materials):
     workdir, rows = trained
     systems = materials.systems
     best = restore_best(model_folder(workdir, "nri"))
-    output = inference.run_model("nri", config, 2, systems.scaling, best, systems.valid, systems.test)
+    outputs = inference.run_model("nri", config, 2, systems.scaling, best, systems.valid, systems.test)
+    assert outputs.keys() == {"nri"}
+    output = outputs["nri"]
     for step in STEPS:
         expected = ((output.predicted[:, :, step - 1] - systems.test.features[:, HISTORY + step - 1]) ** 2).mean()
         values = [row.value for row in rows if (row.model, row.metric) == ("nri", f"mse@{step}")]
@@ -116,7 +121,6 @@ def test_evaluate_takes_other_systems_of_the_kind(trained, tmp_path):
     assert [row.value for row in other] != [row.value for row in rows]
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_evaluate_takes_more_objects_where_the_model_does(trained, folder, tmp_path):
     workdir, _ = trained
@@ -174,7 +178,79 @@ def test_nothing_behind_the_history_is_looked_at(trained, config, materials):
         jax.tree.map(np.testing.assert_array_equal, *runs)
 
 
-@pytest.mark.parametrize("decoder", ["recurrent", pytest.param("mlp", marks=pytest.mark.slow)])
+EQUIVARIANT = EXACT | {"model__decoder__name": "equivariant", "train__kl_weight_end": 0.5}
+
+
+def expect_whole_rows(rows, models):
+    """Rows of all metrics of these models, each a finite number."""
+    found = {name: {row.metric for row in rows if row.model == name} for name in {row.model for row in rows}}
+    assert found.keys() == models
+    for name in ("nri", "nri_posterior"):  # A group of two systems may hold edges of one type alone.
+        assert found[name] | {"auroc"} == EDGE_METRICS | ERRORS
+    assert np.isfinite([row.value for row in rows]).all()
+
+
+def trace_loss(name, config, materials):
+    """The objective of one model, the variables of its runs, drawn at random, and the names of its loss's metrics."""
+    config = inference.vary_config(name, config)
+    runs = inference.build_runs(config)
+    objective, _, _ = inference.build_training(config, materials, runs)
+    run = jax.tree.map(lambda leaf: leaf[0], runs)
+    shapes = jax.eval_shape(objective.initialise, run)
+    random = np.random.default_rng(0)
+    draw = lambda leaf: (0.3 * random.normal(size=(1, *leaf.shape))).astype(np.float32)  # noqa: E731
+    variables = jax.tree.map(draw, shapes)
+    key = jax.random.key(0)
+    loss = jax.eval_shape(lambda *inputs: objective.loss(*inputs, Shard()), shapes, materials.data, run, 0.5, key)
+    return variables, loss[1][1].keys()
+
+
+def test_the_exact_posterior_is_that_of_the_unsupervised_model_alone(folder, materials):
+    config = small_config(data__path=str(folder), models=MODELS, **EQUIVARIANT)
+    inference.check_models(config)
+    inference.check_systems(config, materials)
+    names = {name: trace_loss(name, config, materials)[1] for name in MODELS}
+    assert names == {
+        "nri": {"loss", "mse", "cross_entropy"},
+        "nri_supervised": {"loss", "edge_accuracy"},
+        "nri_true_graph": {"loss", "mse", "kl"},
+        "lstm": {"loss", "mse", "kl"},
+    }
+
+
+def test_the_decoders_own_posterior_is_of_the_history_alone_and_has_rows_of_its_own(folder, materials):
+    config, systems = small_config(data__path=str(folder), model__encoder__name="mlp", **EQUIVARIANT), materials.systems
+    variables, _ = trace_loss("nri", config, materials)
+    variables["batch_stats"] = {"squared_error": np.full((1, 1, 4), 0.3, np.float32)}
+    test, features = systems.test, np.array(systems.test.features)
+    features[::2, HISTORY:], features[1::2, HISTORY:] = 1e6, np.nan
+    unseen = replace_features(test, features)
+    outputs = inference.run_model("nri", config, 2, systems.scaling, variables, systems.valid, unseen)
+    expect_whole_rows(score_outputs(config, match_outputs(outputs, systems.valid), test), {"nri", "nri_posterior"})
+    nri, found = inference.build_model(config, 2, systems.scaling.change_scale), outputs[inference.POSTERIOR]
+    price = 0.5  # The last one.
+    expected = infer_posterior(nri, inference.build_bound(config), price, variables, test.features[:, :HISTORY])
+    np.testing.assert_allclose(found.test_edges, expected, rtol=1e-4, atol=1e-6)
+    assert found.validation_edges.shape == (1, 20, 6, 2)
+    assert abs(outputs["nri"].test_edges - expected).max() > 0.1
+    likeliest = np.eye(2, dtype=np.float32)[expected.argmax(axis=-1)]
+    predicted = inference.predict_frames(nri, variables["params"], test.features, likeliest, HISTORY, 8)
+    np.testing.assert_allclose(found.predicted, predicted, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_whole_experiment_with_the_exact_posterior(folder, tmp_path):
+    models = ("nri", "nri_supervised", "nri_true_graph", "lstm")
+    workdir = tmp_path / "run"
+    rows = infer(small_config(data__path=str(folder), models=models, seeds=2, **EQUIVARIANT), workdir)
+    expect_whole_rows(rows, {*models, "nri_posterior"})
+    assert r"nri\_posterior" in (workdir / "summary.md").read_text()
+    assert evaluate(read_config(workdir), workdir) == rows
+
+
+@pytest.mark.parametrize(
+    "decoder", ["recurrent", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mlp", "equivariant"))]
+)
 def test_predictions_are_a_roll_out_from_the_history(decoder):
     config = small_config(model__decoder__name=decoder)
     nri = inference.build_model(config, 2, np.full(4, 0.1))
@@ -267,6 +343,18 @@ def test_test_systems_of_no_more_frames_have_edge_metrics_and_no_error(tmp_path)
         ({"data__frames": 13}, r"found 12 frames in the train split, expected 13 \(data\.frames\)"),
         ({"model__encoder__kernels": (9, 9)}, r"'model\.encoder\.kernels': found \(9, 9\)"),
         ({"model__edge_types": 1}, r"'model\.edge_types': found 1"),
+        ({"train__posterior": "exakt"}, r"'train\.posterior': found 'exakt', expected one of sampled, exact"),
+        (EXACT | {"train__roll_out": 2}, r"'train\.roll_out': found 2 with a train\.posterior of 'exact', expected 1"),
+        (
+            EXACT | {"model__decoder__name": "recurrent"},
+            r"'model\.decoder\.name': found 'recurrent' with a train\.post",
+        ),
+        (EXACT | {"model__decoder__name": "none"}, r"'model\.decoder\.name': found 'none' with a train\.posterior of"),
+        (EXACT | {"model__encoder__name": "none"}, r"'model\.encoder\.name': found 'none' with a train\.posterior of"),
+        (
+            EXACT | {"model__edge_types": 33},
+            r"'train\.posterior': found 'exact' with 3 objects and 33 edge types, 1,089",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_no_workdir(folder, tmp_path, fields, message):
@@ -275,6 +363,18 @@ def test_a_mistake_is_one_line_and_no_workdir(folder, tmp_path, fields, message)
         infer(config, tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == []
+
+
+def test_an_equivariant_decoder_wants_locations_and_velocities(tmp_path):
+    named = {
+        split: dataclasses.replace(part, features=part.features[..., :3], feature_names=tuple("xyz"))
+        for split, part in make_splits().items()
+    }
+    write_archives(tmp_path, named)
+    config = small_config(data__path=str(tmp_path), model__decoder__name="equivariant")
+    with pytest.raises(InputError, match=r"'model\.decoder\.name': found 'equivariant' with 3 features"):
+        infer(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_config_or_other_systems_in_a_workdir_are_refused(trained, config, tmp_path):

@@ -9,25 +9,37 @@ import numpy as np
 import pytest
 
 from wormjax import graphs
-from wormjax.models.decoders import JointLstm, MlpDecoder, RecurrentDecoder, TypedMessages, roll_out
+from wormjax.errors import InputError
+from wormjax.models.decoders import (
+    EquivariantDecoder,
+    JointLstm,
+    MlpDecoder,
+    RecurrentDecoder,
+    TypedMessages,
+    check_vectors,
+    roll_out,
+)
 from wormjax.models.layers import elu
 from wormjax.simulation.ensembles import enable_float64
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-NODES, FEATURES, TYPES, HIDDEN = 4, 3, 3, 6
+NODES, FEATURES, TYPES, HIDDEN = 4, 4, 3, 6
 EDGES = NODES * (NODES - 1)
-SCALE = (0.1, 0.5, 2.0)
+SCALE = (0.1, 0.5, 2.0, 1.0)
 DECODERS = {
     "mlp": MlpDecoder(HIDDEN),
     "mlp, first type speaks": MlpDecoder(HIDDEN, skip_first=False),
     "mlp, relative": MlpDecoder(HIDDEN, relative=SCALE),
+    "equivariant": EquivariantDecoder(HIDDEN, scale=SCALE),
+    "equivariant, first type speaks": EquivariantDecoder(HIDDEN, scale=SCALE, skip_first=False),
     "recurrent": RecurrentDecoder(HIDDEN),
     "recurrent, relative": RecurrentDecoder(HIDDEN, skip_first=False, relative=SCALE),
     "lstm": JointLstm(HIDDEN),
 }
 RELABELLED = [name for name in DECODERS if name != "lstm"]
 ROLLED = ("mlp", "recurrent, relative", "lstm")
+SPEAKS = "first type speaks"
 ORDERS = ([1, 0, 2, 3], [3, 2, 0, 1])
 
 
@@ -144,7 +156,7 @@ def test_the_lstm_sees_all_nodes_and_no_graph(step):
     assert (abs(advance(carry, moved, draw_edges())[1] - expected).max(axis=-1) > 1e-4).all()
 
 
-@pytest.mark.parametrize("name", ["mlp", "mlp, relative", "recurrent"])
+@pytest.mark.parametrize("name", ["mlp", "mlp, relative", "equivariant", "recurrent"])
 def test_an_edge_of_the_first_type_carries_nothing_where_it_is_skipped(step, name):
     module, advance = step(name)
     nodes, sender, receiver = draw(NODES, FEATURES), 1, 3
@@ -161,8 +173,9 @@ def test_an_edge_of_the_first_type_carries_nothing_where_it_is_skipped(step, nam
     assert (abs(after - before).max(axis=-1)[[0, 1, 2]] > 1e-3).all()
 
 
-def test_an_edge_of_the_first_type_speaks_where_it_is_not_skipped(step):
-    module, advance = step("mlp, first type speaks")
+@pytest.mark.parametrize("name", [f"mlp, {SPEAKS}", f"equivariant, {SPEAKS}"])
+def test_an_edge_of_the_first_type_speaks_where_it_is_not_skipped(step, name):
+    module, advance = step(name)
     nodes = draw(NODES, FEATURES)
     moved = nodes.copy()
     moved[1] += 10.0
@@ -218,7 +231,7 @@ def test_messages_equal_those_along_jraphs_indices(messages, skip_first, relativ
     np.testing.assert_allclose(hear(nodes, edges), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", [name for name in DECODERS if "equivariant" not in name])
 def test_at_first_a_decoder_predicts_that_nothing_changes(compile_quickly, name):
     module, nodes = DECODERS[name], draw(NODES, FEATURES)
 
@@ -228,6 +241,132 @@ def test_at_first_a_decoder_predicts_that_nothing_changes(compile_quickly, name)
         return module.apply(module.init(key, carry, nodes, draw_edges()), carry, nodes, draw_edges())[1]
 
     assert not np.asarray(predict(jax.random.key(0))).any()
+
+
+@pytest.mark.parametrize("skip_first", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_at_first_edge_types_of_an_equivariant_decoder_are_not_alike(compile_quickly, skip_first):
+    """What acts between nodes is not zero at first: from types that are alike no graph would be learnt."""
+    module, nodes = EquivariantDecoder(HIDDEN, scale=SCALE, skip_first=skip_first), draw(NODES, FEATURES)
+
+    @compile_quickly
+    def predict(key):
+        variables = module.init(key, (), nodes, of_type(0))
+        return [module.apply(variables, (), nodes, of_type(kind))[1] for kind in range(TYPES)]
+
+    changes = np.stack(predict(jax.random.key(0)))
+    assert changes[0].any() != skip_first
+    for kind in range(1, TYPES):
+        assert (abs(changes[kind] - changes[kind - 1]).max(axis=-1) > 1e-4).all()
+
+
+@pytest.mark.parametrize("name", ["mlp", pytest.param("equivariant", marks=pytest.mark.slow)])
+def test_more_graphs_than_nodes_are_one_call_a_graph(step, name):
+    module, advance = step(name)
+    nodes, edges = draw(NODES, FEATURES), draw_edges(3)
+    carry = jax.tree.map(lambda x: draw(*x.shape, seed=1), module.start(nodes))
+    _, together = advance(carry, nodes, edges)
+    assert together.shape == (3, NODES, FEATURES)
+    for graph in range(3):
+        np.testing.assert_allclose(together[graph], advance(carry, nodes, edges[graph])[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module", name="acting")
+def actions_of(draw_variables, compile_quickly):
+    """A function: scale, skip_first → the compiled (nodes, edges) → what acts on nodes, in the units of features.
+
+    Against the graph whose edges are all of the first type; and the whole change.
+    """
+
+    @functools.cache
+    def make(scale, skip_first=True):
+        module = EquivariantDecoder(HIDDEN, scale=scale, skip_first=skip_first)
+        variables = draw_variables(module, (), jnp.zeros((NODES, len(scale))), jnp.zeros((EDGES, TYPES)))
+
+        @compile_quickly
+        def act(nodes, edges):
+            whole, none = (module.apply(variables, (), nodes, some)[1] for some in (edges, of_type(0)))
+            return (whole - none) * jnp.array(scale), whole * jnp.array(scale)
+
+        return act
+
+    return make
+
+
+SPACES = {
+    "plane": (0.1, 0.1, 0.5, 0.5),
+    "plane, axes unlike": (0.1, 0.12, 0.5, 0.45),
+    "space": (0.2, 0.2, 0.2, 1.5, 1.5, 1.5),
+    "space, axes unlike": (0.2, 0.25, 0.18, 1.5, 1.3, 1.6),
+}
+UNLIKE = [name if "unlike" in name else pytest.param(name, marks=pytest.mark.slow) for name in SPACES]
+
+
+def turn(nodes, matrix):
+    """Locations and velocities, each turned."""
+    return np.concatenate([part @ matrix.T for part in np.split(np.asarray(nodes), 2, axis=-1)], axis=-1)
+
+
+@pytest.mark.parametrize("skip_first", [True, False])
+@pytest.mark.parametrize("space", UNLIKE)
+def test_what_acts_on_nodes_turns_and_is_mirrored_with_the_system(acting, space, skip_first):
+    scale = SPACES[space]
+    act, nodes, edges = acting(scale, skip_first), draw(NODES, len(scale)), draw_edges()
+    heard, whole = (np.asarray(part) for part in act(nodes, edges))
+    assert (abs(heard).max(axis=-1) > 1e-2).all()
+    for determinant in (1.0, -1.0):
+        matrix = np.linalg.qr(np.random.default_rng(4).normal(size=(len(scale) // 2,) * 2))[0].astype(np.float32)
+        matrix[0] *= determinant * np.sign(np.linalg.det(matrix))
+        assert np.linalg.det(matrix) == pytest.approx(determinant, abs=1e-5)
+        moved, moved_whole = act(turn(nodes, matrix), edges)
+        np.testing.assert_allclose(moved, turn(heard, matrix), rtol=1e-3, atol=1e-5)
+        assert abs(moved - heard).max() > 1e-2
+        assert abs(moved_whole - turn(whole, matrix)).max() > 1e-3  # What nodes do by themselves knows of walls.
+
+
+@pytest.mark.parametrize("space", UNLIKE)
+def test_what_acts_on_nodes_does_not_know_where_all_are_nor_how_all_move(acting, space):
+    scale = SPACES[space]
+    act, nodes, edges = acting(scale), draw(NODES, len(scale)), draw_edges()
+    shift = draw(len(scale), seed=1)
+    heard, whole = act(nodes, edges)
+    moved, moved_whole = act(nodes + shift, edges)
+    np.testing.assert_allclose(moved, heard, rtol=1e-3, atol=1e-5)
+    assert abs(moved_whole - whole).max() > 1e-3
+
+
+def test_what_acts_on_a_node_is_the_sum_over_senders_and_types(acting):
+    act, nodes = acting(SPACES["plane"]), draw(NODES, 4)
+    edges, total = draw_edges(), 0.0
+    for edge in range(EDGES):
+        for kind in range(1, TYPES):
+            alone = of_type(0)
+            alone[edge] = np.eye(TYPES)[kind]
+            total += edges[edge, kind] * np.asarray(act(nodes, alone)[0])
+    np.testing.assert_allclose(act(nodes, edges)[0], total, rtol=1e-3, atol=1e-5)
+
+
+def test_nodes_at_one_place_act_on_each_other_by_finite_numbers(draw_variables, compile_quickly):
+    module, nodes = DECODERS["equivariant"], draw(NODES, FEATURES)
+    nodes[1] = nodes[0]
+    nodes[2, 2:] = nodes[3, 2:]
+    variables = draw_variables(module, (), nodes, of_type(1))
+
+    def act(variables, nodes):
+        change = module.apply(variables, (), nodes, of_type(1))[1]
+        return change.sum(), change
+
+    (_, change), slopes = compile_quickly(jax.value_and_grad(act, argnums=(0, 1), has_aux=True))(variables, nodes)
+    for values in (change, *jax.tree.leaves(slopes)):
+        assert np.isfinite(values).all()
+        assert np.any(values)
+
+
+@pytest.mark.parametrize("features", [1, 3, 5])
+def test_features_that_are_no_location_and_velocity_are_refused(features):
+    found = f"found 'equivariant' with {features} features, expected an even number"
+    with pytest.raises(InputError, match=rf"^config field 'model\.decoder\.name': {found}"):
+        check_vectors(features)
+    check_vectors(features + 1)
 
 
 def test_samples_of_a_batch_are_apart(rolled):

@@ -5,6 +5,7 @@ tests/data/numerical_kernels.py; `pytest -rP` prints what is measured.
 """
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +13,21 @@ import numpy as np
 import plain_networks as plain
 import pytest
 from float64_reference import check_kernel, measure_error, run_at_float64, run_with_gradient
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, logsumexp, softmax
 
 from wormjax import graphs
-from wormjax.models import layers, wang2021
-from wormjax.models.decoders import JointLstm, MlpDecoder, RecurrentDecoder, TypedMessages, roll_out
+from wormjax.models import exact_posterior, layers, wang2021
+from wormjax.models import nri as inference
+from wormjax.models.decoders import (
+    ContextDecoder,
+    EquivariantDecoder,
+    HistoryCode,
+    JointLstm,
+    MlpDecoder,
+    RecurrentDecoder,
+    TypedMessages,
+    roll_out,
+)
 from wormjax.models.encoders import CnnEncoder, Mlp, MlpEncoder
 from wormjax.models.forecasters import SummedMessages
 from wormjax.models.layers import Noise
@@ -201,6 +212,92 @@ def _():
     return _network(module, reference, before, nodes, draw_edges())
 
 
+SPACE = (0.1, 0.12, 0.5, 0.45)  # Of features in a plane whose axes are not quite alike.
+
+
+@case("models.decoders.EquivariantDecoder")
+def _():
+    def reference(params, carry, nodes, edges):
+        return (), plain.equivariant_decoder(params, nodes, edges, SPACE)
+
+    return _network(EquivariantDecoder(HIDDEN, scale=SPACE), reference, (), draw(NODES, 4), draw_edges())
+
+
+@case("models.decoders.HistoryCode")
+def _():
+    def reference(params, frames):
+        return plain.history_code(params, frames, SCALE)
+
+    return _network(HistoryCode(HIDDEN, 2, scale=SCALE), reference, draw(FRAMES, NODES, FEATURES))
+
+
+@case("models.decoders.ContextDecoder")
+def _():
+    def reference(params, carry, nodes, edges):
+        return plain.context_decoder(params, carry, nodes, edges, HIDDEN, SCALE, (1,))
+
+    carry = draw(NODES, FEATURES), draw(NODES, 2, seed=3)
+    module = ContextDecoder(HIDDEN, scale=SCALE, unseen=(1,))
+    return _network(module, reference, carry, draw(NODES, FEATURES, seed=1), draw_edges())
+
+
+@case("models.exact_posterior.decode_combinations")
+def _():
+    """A node at a time, on graphs all of whose nodes have the same combination."""
+    module, frames = EquivariantDecoder(HIDDEN, scale=SPACE), draw(2, 2, NODES, 4)
+    model = inference.Nri(None, module, 2, False, SPACE)
+    combinations = exact_posterior.list_combinations(NODES - 1, 2)
+
+    def run(trained):
+        return exact_posterior.decode_combinations(model, {"decoder": trained[0]}, trained[1], combinations)
+
+    def reference(trained):
+        params, frames = trained
+        found = np.zeros((2 ** (NODES - 1), 2, NODES, 4))
+        for number, kinds in enumerate(itertools.product((0, 1), repeat=NODES - 1)):
+            edges = np.tile(np.eye(2)[list(kinds)], (NODES, 1))
+            for sample, nodes in enumerate(frames[:, -1]):
+                change = plain.equivariant_decoder(params, nodes, edges, SPACE) * np.array(SPACE)
+                found[number, sample] = nodes + change
+        return found
+
+    return run, (draw_params(module, (), frames[0, 0], np.zeros((EDGES, 2))), frames), reference
+
+
+@case("models.exact_posterior.weigh_combinations")
+def _():
+    """At a price of two; of some nodes hundreds of nats apart."""
+    combinations, prior = exact_posterior.list_combinations(NODES - 1, TYPES), np.array([0.7, 0.2, 0.1])
+    log_likelihood = draw(len(combinations), 3, NODES, scale=2.0)
+    log_likelihood[:, 2] *= 200.0
+
+    def run(log_likelihood):
+        return exact_posterior.weigh_combinations(log_likelihood, combinations, jnp.asarray(prior), 2.0)
+
+    def reference(log_likelihood):
+        chances = prior[combinations.argmax(axis=-1)].prod(axis=1)
+        joint = np.log(chances)[:, None, None] + log_likelihood / 2.0
+        return 2.0 * logsumexp(joint, axis=0), softmax(joint, axis=0)
+
+    return run, log_likelihood, reference
+
+
+@case("models.exact_posterior.marginalise_edges")
+def _():
+    combinations = exact_posterior.list_combinations(NODES - 1, TYPES)
+    posterior = softmax(draw(len(combinations), 2, NODES, scale=2.0), axis=0)
+
+    def reference(posterior):
+        edges = np.zeros((2, EDGES, TYPES))
+        for edge, (sender, receiver) in enumerate(plain.list_edges(NODES)):
+            place = sender - (sender > receiver)
+            for number, kinds in enumerate(combinations.argmax(axis=-1)):
+                edges[:, edge, kinds[place]] += posterior[number, :, receiver]
+        return edges
+
+    return lambda posterior: exact_posterior.marginalise_edges(posterior, combinations), posterior, reference
+
+
 @case("models.decoders.RecurrentDecoder")
 def _():
     def reference(params, carry, nodes, edges):
@@ -334,7 +431,13 @@ def _():
     return sum_senders, (draw_pairs(), abs(draw(NODES, NODES, seed=4))), reference
 
 
-SLOW = ("models.encoders.CnnEncoder", "models.wang2021.PairNetwork", "models.layers.TemporalConvolution")
+SLOW = (
+    "models.decoders.ContextDecoder",
+    "models.encoders.CnnEncoder",
+    "models.exact_posterior.decode_combinations",
+    "models.wang2021.PairNetwork",
+    "models.layers.TemporalConvolution",
+)
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from float64_reference import check_kernel, run_at_float64, run_with_gradient
 from scipy.special import log_softmax, logsumexp, softmax
+from scipy.stats import norm
+from scipy.stats import t as students_t
 
 from wormjax.features.dataset import WormArrays
 from wormjax.models.catalog import build_classifier
-from wormjax.models.decoders import MlpDecoder
+from wormjax.models.decoders import EquivariantDecoder, MlpDecoder
 from wormjax.models.encoders import MlpEncoder
 from wormjax.models.forecasters import Forecast, GraphForecaster
 from wormjax.models.nri import Nri
 from wormjax.training import ahead as states_ahead
-from wormjax.training import elbo, forecasting, objectives
+from wormjax.training import elbo, exact, forecasting, likelihoods, objectives
 from wormjax.training.objectives import Objective, Shard
 from wormjax.training.runs import PER_RUN, Runs
 from wormjax.training.step import Recipe, initialise_state, train_chunk
@@ -177,6 +179,43 @@ def test_the_mean_of_modes_is_that_of_numpy():
     )
 
 
+@pytest.mark.parametrize("degrees", [0.0, 2.0, 4.5])
+def test_the_surprise_of_an_error_is_that_of_scipy(degrees):
+    """Of errors up to 1,000 scales."""
+    errors = draw(200, 2) * np.float32([0.1, 3.0])
+    errors[0] = 100.0, 3_000.0
+
+    def reference(trained):
+        squares, variance = trained
+        law = students_t(degrees, scale=np.sqrt(variance)) if degrees else norm(scale=np.sqrt(variance))
+        return -law.logpdf(np.sqrt(squares))
+
+    trained = errors**2 + np.float32(1e-3), np.float32([0.01, 9.0])
+    check_kernel(
+        "training.likelihoods.surprise",
+        lambda trained: likelihoods.surprise(*trained, degrees),
+        trained,
+        reference=reference,
+    )
+
+
+@pytest.mark.parametrize("fixed", [0.0, 5e-5])
+def test_the_variance_of_the_likelihood_is_that_of_numpy(fixed):
+    scale = np.float32([0.1, 0.5, 2.0])
+
+    def reference(errors):
+        return np.full((2, 3), 5e-5) if fixed else np.where(errors > 0.25 * scale, errors, 0.25 * scale)
+
+    check_kernel(
+        "training.likelihoods.find_variance",
+        lambda errors: likelihoods.find_variance(errors, fixed, 0.25, scale),
+        draw(2, 3, scale=0.3) ** 2,
+        reference=reference,
+        gradient=False,
+        plain=1e-7,  # A number at float32.
+    )
+
+
 # Objectives: the whole loss of one update.
 
 WINDOW, BATCH, STATES = 6, 4, 3
@@ -317,6 +356,65 @@ def test_the_parts_of_a_batch_of_systems_add_up_to_the_whole():
     (total, errors, (whole, moved)), _ = run_at_float64(share, *inputs, gradient=False)
     assert total == pytest.approx(whole, rel=1e-12)
     np.testing.assert_allclose(errors, np.stack([moved, moved]), rtol=1e-12)
+
+
+def build_exact(degrees=0.0, variance=0.0, segments=2, decoder=None):
+    """(params, data) → loss, running mean of squared errors, validation score: with the exact posterior."""
+    scale = (0.1, 0.12, 0.2, 0.25)
+    bound = elbo.Bound("unsupervised", BATCH, segments, 0, 1, 1, False, variance, 1e-3, degrees, (0.7, 0.3))
+    nri = Nri(MlpEncoder(3, 2), decoder or EquivariantDecoder(3, scale=scale), 2, True, scale)
+    objective = exact.exact_evidence(nri, bound, SYSTEM_FRAMES, OBJECTS)
+    data = [draw(10, SYSTEM_FRAMES, OBJECTS, 4, seed=k).cumsum(axis=1) * 0.1 for k in (4, 5)]
+    edges = [np.random.default_rng(k).integers(0, 2, (10, 12)).astype(np.int32) for k in range(2)]
+    arrays = elbo.SystemData(*(elbo.SystemArrays(*pair) for pair in zip(data, edges, strict=True)))
+    hyper = dict.fromkeys(elbo.PER_RUN, np.float32(0.5)) | {"kl_weight": np.float32(4.0)}
+    run = elbo.SystemRuns(np.array([3, 0], np.int32), np.int32(10), np.int32(9), hyper)
+
+    def measure(params, arrays, errors, run):
+        variables = {"params": params, "batch_stats": {"squared_error": errors}}
+        value, (moved, _) = objective.loss(variables, arrays, run, 0.25, KEY, Shard())
+        return value, moved, objective.validate(variables, arrays, run)[0]
+
+    params = draw_params(lambda: objective.initialise(run))["params"]
+    return measure, params, arrays, np.full((1, 4), 0.2, np.float32), run
+
+
+EXACT = [{}, {"degrees": 3.0}, {"variance": 5e-3}, {"segments": 4}, {"decoder": MlpDecoder(3)}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", EXACT, ids=lambda options: ", ".join(options) or "gaussian")
+def test_the_exact_evidence_is_that_at_float64(options):
+    check_kernel("training.exact.exact_evidence", *build_exact(**options))
+
+
+def test_what_every_combination_makes_of_the_frames_is_that_at_float64():
+    scale, pieces = (0.1, 0.12, 0.2, 0.25), draw(3, 2, 2, OBJECTS, 4)
+    nri = Nri(None, EquivariantDecoder(3, scale=scale), 2, True, scale)
+    combinations = exact.list_combinations(OBJECTS - 1, 2)
+    params = draw_params(lambda: exact.model.initialise(nri, KEY, 2, OBJECTS))
+
+    def measure(params, pieces):
+        return exact.measure_combinations(
+            nri, params, pieces, combinations, jnp.asarray(scale), 3.0, history=pieces[:, 0]
+        )
+
+    check_kernel("training.exact.measure_combinations", measure, params, pieces, gradient=False)
+
+
+def test_the_price_of_a_posterior_goes_by_a_constant_factor():
+    prices = {"kl_weight": np.float32(10.0), "kl_weight_end": np.float32(0.5)}
+
+    def reference(progress):
+        return np.exp(np.log(10.0) + progress * (np.log(0.5) - np.log(10.0)))
+
+    check_kernel(
+        "training.exact.price_posterior",
+        lambda progress: exact.price_posterior(prices, progress),
+        np.linspace(0.0, 1.0, 9, dtype=np.float32),
+        reference=reference,
+        gradient=False,
+    )
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from wormjax.training.step import initialise_state, train_step
 REFERENCE_SECONDS = {"MLP encoder, MLP decoder": 3.75, "CNN encoder, recurrent decoder": 13.8}
 EDGES_AT_ONCE = 128 * 5 * 4  # Of the reference's batch; systems of more objects are measured in smaller batches.
 PRODUCT_SIZE = 2048
+POSTERIOR_OBJECTS = (3, 5, 8, 11)
 
 
 class Measured(NamedTuple):
@@ -307,6 +308,23 @@ def measure_ensembles(plan: Plan, seeds: int) -> Iterator[Sequence[Any]]:
         found = measure_updates(way, materials, plan)
         alone = alone or found.seconds
         yield [label, found.seconds, found.seconds / alone, found.memory / 1e6, found.compile_seconds]
+
+
+def measure_posteriors(plan: Plan, objects: Sequence[int] = POSTERIOR_OBJECTS) -> Iterator[Sequence[Any]]:
+    """Rows of a table: the equivariant decoder, with edges sampled from the encoder and with the exact posterior."""
+    yield from format_header(("objects", "combinations", "sampled, s an update", "exact, s", "ratio", "peak, MB"))
+    config = choose_configs(plan)["nri_springs:small"]
+    config = change_config(config, model__decoder__name="equivariant", train__segments=24, train__roll_out=1)
+    for count in objects:
+        fields = {"data__objects": count, "train__batch_simulations": fit_batch(count, config.train.batch_simulations)}
+        changed = change_config(config, train__placement="single", **fields)
+        materials = prepare_springs(changed)
+        sampled, exact = (
+            measure_updates(change_config(changed, train__posterior=posterior), materials, plan)
+            for posterior in ("sampled", "exact")
+        )
+        ratio = exact.seconds / sampled.seconds
+        yield [str(count), 2 ** (count - 1), sampled.seconds, exact.seconds, ratio, exact.memory / 1e6]
 
 
 def format_header(names: Sequence[str]) -> list[Sequence[str]]:

@@ -100,12 +100,11 @@ def split_groups(count: int) -> list[np.ndarray]:
 
 def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test) -> dict[str, Inference]:
     """Every model's output, from its checkpoint."""
-    return {
-        name: inference.run_model(
-            name, config, edge_types, scaling, restore_best(model_folder(workdir, name)), valid, test
-        )
-        for name in config.models
-    }
+    outputs: dict[str, Inference] = {}
+    for name in config.models:
+        variables = restore_best(model_folder(workdir, name))
+        outputs |= inference.run_model(name, config, edge_types, scaling, variables, valid, test)
+    return outputs
 
 
 def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[str, Inference]:

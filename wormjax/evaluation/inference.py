@@ -20,10 +20,12 @@ from wormjax.evaluation.decoding import list_seeds, model_folder
 from wormjax.evaluation.systems_summary import BOUNDS
 from wormjax.features.systems import Scaling, Systems, open_systems, scale_systems
 from wormjax.models import nri as model
-from wormjax.models.decoders import MlpDecoder
+from wormjax.models.decoders import MARKOV, check_vectors
+from wormjax.models.exact_posterior import list_combinations
 from wormjax.models.nri import Nri, build_nri
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.training.elbo import Bound, SystemArrays, SystemData, SystemRuns, evidence_lower_bound, stack_runs
+from wormjax.training.exact import exact_evidence, infer_posterior
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives import Objective
 from wormjax.training.parallel import Engine, build_engine
@@ -36,6 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "nri_true_graph": {"train.task": "true_graph", "model.encoder.name": "none"},
     "lstm": {"train.task": "true_graph", "model.encoder.name": "none", "model.decoder.name": "lstm"},
 }
+POSTERIOR = "nri_posterior"  # What "nri" trained with the exact posterior is called where its decoder infers the graph.
 AT_ONCE = 128  # Simulations that are run at a time.
 
 
@@ -107,6 +110,8 @@ def check_models(config):
         found = f"found {tuple(encoder.kernels)} with a stride of {encoder.stride} and a pooling of {encoder.pooling}"
         expected = f"expected kernels that fit into data.frames, {frames}"
         raise InputError(f"config field 'model.encoder.kernels': {found}, {expected}")
+    if "nri" in config.models and is_exact(config):
+        _check_exact(config)
     if config.model.edge_types == 1:
         raise InputError("config field 'model.edge_types': found 1, expected two types or more, or 0 for the systems'")
     field, decoded = "data.frames", frames
@@ -118,12 +123,34 @@ def check_models(config):
         raise InputError(f"config field 'train.roll_out': {found}, {expected}")
 
 
+def _check_exact(config):
+    """Raises InputError where a config asks for the exact posterior under a decoder that has none."""
+    if config.train.roll_out != 1:
+        found = f"found {config.train.roll_out} with a train.posterior of 'exact'"
+        raise InputError(f"config field 'train.roll_out': {found}, expected 1")
+    if config.model.encoder.name == "none":
+        found = "found 'none' with a train.posterior of 'exact'"
+        raise InputError(f"config field 'model.encoder.name': {found}, expected one that infers a graph")
+    decoder = build_model(config, 2, np.ones(2)).decoder
+    if not isinstance(decoder, MARKOV):
+        found = f"found {config.model.decoder.name!r} with a train.posterior of 'exact'"
+        raise InputError(f"config field 'model.decoder.name': {found}, expected one that sees frames alone")
+
+
 def check_systems(config, materials: Materials):
     """Raises InputError where systems do not suit a config: a prior of other edge types, a bound without a graph."""
     prior, types = tuple(config.train.prior), materials.edge_types
     if prior and (len(prior) != types or min(prior) <= 0 or abs(sum(prior) - 1.0) > 1e-6):
         expected = f"expected {types} probabilities above 0 that sum to 1, or none"
         raise InputError(f"config field 'train.prior': found {prior}, {expected}")
+    _, _, objects, features = np.shape(materials.systems.train.features)
+    if "nri" in config.models and is_exact(config):
+        list_combinations(objects - 1, types)
+    if config.model.decoder.name == "equivariant":
+        check_vectors(features)
+    if max(config.model.decoder.unseen, default=0) >= features:
+        found, expected = tuple(config.model.decoder.unseen), f"expected numbers of features, below {features}"
+        raise InputError(f"config field 'model.decoder.unseen': found {found}, {expected}")
     told = [name for name in config.models if name in BOUNDS]
     if materials.systems.train.edges is None and told:
         found = f"found {told[0]!r}, which is told the graph, and {materials.systems.train.source} without 'edges'"
@@ -157,9 +184,27 @@ def build_runs(config) -> SystemRuns:
 
 def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Objective, Recipe, Engine]:
     """What one model (`vary_config`) is trained for, how, and by which compiled program."""
-    train = config.train
     _, frames, objects, _ = materials.data.training.features.shape
-    bound = Bound(
+    nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
+    make = exact_evidence if is_exact(config) else evidence_lower_bound
+    objective, train = make(nri, build_bound(config), frames, objects), config.train
+    recipe = build_recipe(train)
+    size = len(runs.seed)
+    engine = build_engine(
+        objective, recipe, size, train.placement, train.devices, train.batch_simulations, train.runs_at_once
+    )
+    return objective, recipe, engine
+
+
+def is_exact(config) -> bool:
+    """Whether a model (`vary_config`) is trained with the exact posterior of the graph."""
+    return config.train.posterior == "exact" and config.train.task == "unsupervised"
+
+
+def build_bound(config) -> Bound:
+    """What the bound of one model (`vary_config`) is made of."""
+    train = config.train
+    return Bound(
         task=train.task,
         batch=train.batch_simulations,
         segments=train.segments,
@@ -172,14 +217,6 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
         degrees_of_freedom=train.degrees_of_freedom,
         prior=tuple(train.prior),
     )
-    nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
-    objective = evidence_lower_bound(nri, bound, frames, objects)
-    recipe = build_recipe(train)
-    size = len(runs.seed)
-    engine = build_engine(
-        objective, recipe, size, train.placement, train.devices, train.batch_simulations, train.runs_at_once
-    )
-    return objective, recipe, engine
 
 
 def train_model(name: str, config, materials: Materials, workdir, stop_after_chunks: int | None = None):
@@ -193,29 +230,39 @@ def train_model(name: str, config, materials: Materials, workdir, stop_after_chu
 
 def run_model(
     name: str, config, edge_types: int, scaling: Scaling, variables: Mapping[str, Any], valid: Trajectories, test
-) -> Inference:
+) -> dict[str, Inference]:
     """Infers the graphs of validation and test systems, and predicts the test systems' frames behind `data.frames`.
 
     Edges are inferred from the first `data.frames` frames alone; a recurrent decoder is burnt in on the same.
+
+    Returns:
+      The model's output by its name; of one trained with the exact posterior, that of its decoder alone too, under the
+      name POSTERIOR.
     """
     config = vary_config(name, config)
     nri = build_model(config, edge_types, scaling.change_scale)
     history = config.data.frames
     features = np.asarray(test.features, np.float32)
     steps = min(max(config.evaluate.steps), features.shape[1] - history)
-    validation_edges = test_edges = predicted = None
+    splits = np.asarray(valid.features[:, :history], np.float32), features[:, :history]
+    inferred = {name: (None, None)}
     if nri.encoder is not None:
-        validation_edges = infer_edges(nri, variables["params"], np.asarray(valid.features[:, :history], np.float32))
-        test_edges = infer_edges(nri, variables["params"], features[:, :history])
-    if nri.decoder is not None and steps > 0:
-        runs = len(jax.tree.leaves(variables)[0])
-        edges = test_edges
-        if edges is None:
-            true = stack_system(test).edges
-            edges = np.broadcast_to(np.eye(edge_types)[true], (runs, *true.shape, edge_types))
-        best = np.eye(edge_types, dtype=np.float32)[edges.argmax(axis=-1)]
-        predicted = predict_frames(nri, variables["params"], features, best, history, steps)
-    return Inference(validation_edges, test_edges, predicted)
+        inferred[name] = tuple(infer_edges(nri, variables["params"], split) for split in splits)
+    if is_exact(config):
+        bound, price = build_bound(config), config.train.kl_weight_end
+        inferred[POSTERIOR] = tuple(infer_posterior(nri, bound, price, variables, split) for split in splits)
+    outputs = {}
+    for output, (validation_edges, test_edges) in inferred.items():
+        predicted = None
+        if nri.decoder is not None and steps > 0:
+            edges = test_edges
+            if edges is None:
+                true, runs = stack_system(test).edges, len(jax.tree.leaves(variables)[0])
+                edges = np.broadcast_to(np.eye(edge_types)[true], (runs, *true.shape, edge_types))
+            best = np.eye(edge_types, dtype=np.float32)[edges.argmax(axis=-1)]
+            predicted = predict_frames(nri, variables["params"], features, best, history, steps)
+        outputs[output] = Inference(validation_edges, test_edges, predicted)
+    return outputs
 
 
 def infer_edges(
@@ -240,18 +287,21 @@ def predict_frames(
 ) -> Float[np.ndarray, "run simulation step object feature"]:
     """The frames `history`, `history` + 1, ... as each run predicts them from the frames before `history` alone."""
     # A Markov decoder needs the last frame or two.
-    first = max(history - nri.decoder.memory, 0) if isinstance(nri.decoder, MlpDecoder) else 0
+    first = max(history - nri.decoder.memory, 0) if isinstance(nri.decoder, MARKOV) else 0
     frames = features[:, first : history + steps - 1].copy()
     given = np.arange(frames.shape[1]) < history - first
     frames[:, ~given] = 0.0  # So that nothing of them can be used.
 
+    seen = features[:, :history]
+
     def predict_run(run):
         run_params, run_edges = run
 
-        def predict(sample: tuple[Array, Array]):
-            return model.decode(nri, run_params, sample[0], sample[1], jnp.asarray(given))[history - first - 1 :]
+        def predict(sample: tuple[Array, Array, Array]):
+            behind, edges, before = sample
+            return model.decode(nri, run_params, behind, edges, jnp.asarray(given), before)[history - first - 1 :]
 
-        return jax.lax.map(predict, (frames, run_edges), batch_size=AT_ONCE)
+        return jax.lax.map(predict, (frames, run_edges, seen), batch_size=AT_ONCE)
 
     return np.asarray(jax.jit(lambda stacked: jax.lax.map(predict_run, stacked))((params, edges)))
 

@@ -20,7 +20,7 @@ from wormjax.fields import Kind, check_value, number, optional, several, show_va
 from wormjax.models.layers import PRECISIONS
 from wormjax.models.nri import DECODERS, ENCODERS
 from wormjax.recordings.motor_states import STATE_SETS
-from wormjax.training.elbo import TASKS
+from wormjax.training.elbo import POSTERIORS, TASKS
 from wormjax.training.parallel import PLACEMENTS, check_placement
 from wormjax.training.step import SCHEDULES
 
@@ -200,8 +200,11 @@ INFER = {
     "model.decoder.hidden": SIZE,
     "model.decoder.relative": truth(),
     "model.decoder.differences": truth(),
+    "model.decoder.code": whole(1, 1_000),
+    "model.decoder.unseen": several(whole(0, 1_000)),
     "model.lstm_hidden": SIZE,
     "train.task": text(TASKS),
+    "train.posterior": text(POSTERIORS),
     "train.baseline_steps": whole(),
     "train.batch_simulations": whole(1, 65_536),
     "train.segments": whole(1, 10_000),

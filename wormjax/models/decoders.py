@@ -1,9 +1,13 @@
 """The decoders of neural relational inference (Kipf, Fetaya et al. 2018): a graph and a frame in, the next frame out.
 
 All predict the change of every node's features. `MlpDecoder` sees one frame (a Markov process), `RecurrentDecoder`
-carries a hidden state a node; both hear messages, one function an edge type. `JointLstm` is what they must beat: it
-sees all nodes at once and no graph. `roll_out` runs any of them over frames; which frames are shown to it, and where it
-goes on from its own, is one mask.
+carries a hidden state a node; both hear messages, one function an edge type. `EquivariantDecoder` is a Markov process
+of points in space, whose messages turn as the system turns; `ContextDecoder` knows each node by a code of its history,
+and is not shown all features. `JointLstm` is what they must beat: it sees all nodes at once and no graph. `roll_out`
+runs any of them over frames; which frames are shown to it, and where it goes on from its own, is one mask.
+
+Instead of edges [*batch, edge, type], the decoders in MARKOV take [combination, sender, type] as well: edges that
+arrive at any node, of all of which they predict the change, [combination, *batch, node, feature].
 """
 
 from collections.abc import Callable
@@ -12,9 +16,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from wormjax import graphs
+from wormjax.errors import InputError
+from wormjax.models.encoders import Mlp
 from wormjax.models.layers import PairDense, RelativeDense, elu
 
 UNROLLED = 4  # The longest roll-out that is compiled without a loop.
@@ -41,15 +48,25 @@ class TypedMessages(nn.Module):
         types, count = weights.shape[-1], nodes.shape[-2]
         size = types * self.hidden
         pairs = RelativeDense(size, self.relative)(nodes) if self.relative else PairDense(size)(nodes)
-        pairs = elu(pairs)
-        total = 0.0
+        pairs, messages = elu(pairs), []
         for kind in range(types):
             own = pairs[..., kind * self.hidden : (kind + 1) * self.hidden]
             name = f"type_{kind + self.skip_first}"
             initial = nn.initializers.zeros if name == "type_0" else nn.initializers.lecun_normal()
-            messages = elu(nn.Dense(self.hidden, kernel_init=initial, name=name)(own))
-            total += messages * weights[..., kind : kind + 1]
-        return graphs.sum_messages(total, count)
+            messages.append(elu(nn.Dense(self.hidden, kernel_init=initial, name=name)(own)))
+        return _weigh_messages(messages, weights, count)
+
+
+def _weigh_messages(messages, weights, nodes):
+    """What each node hears of the messages of each type [*batch, edge, feature]: [*batch, node, feature].
+
+    Weights are [*batch, edge, type], or else [combination, sender, type] of the edges that arrive at any node; then
+    what is heard has an axis of combinations before all others.
+    """
+    if weights.shape[-2] == messages[0].shape[-2]:
+        return graphs.sum_messages(sum(own * weights[..., k : k + 1] for k, own in enumerate(messages)), nodes)
+    slots = [own.reshape(*own.shape[:-2], nodes, nodes - 1, own.shape[-1]) for own in messages]
+    return sum(jnp.einsum("cs,...nsf->c...nf", weights[..., k], own) for k, own in enumerate(slots))
 
 
 class MlpDecoder(nn.Module):
@@ -75,6 +92,7 @@ class MlpDecoder(nn.Module):
             seen, carry = jnp.concatenate([nodes, change], axis=-1), nodes
             relative = relative and (*relative, *(1.0,) * nodes.shape[-1])
         heard = TypedMessages(self.hidden, self.skip_first, relative)(seen, edges)
+        seen = jnp.broadcast_to(seen, (*heard.shape[:-1], seen.shape[-1]))  # There may be more graphs than nodes.
         values = jnp.concatenate([seen, heard], axis=-1)
         hidden = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(values))))
         return carry, _read_out(nodes.shape[-1], values, hidden)
@@ -87,6 +105,66 @@ class MlpDecoder(nn.Module):
     def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
         """What is carried into the first frame."""
         return nodes if self.differences else ()
+
+
+def check_vectors(features: int) -> None:
+    """Raises InputError for a number of features that is not that of a location and a velocity."""
+    if features % 2:
+        found = f"found 'equivariant' with {features} features"
+        expected = "expected an even number: locations, then velocities"
+        raise InputError(f"config field 'model.decoder.name': {found}, {expected}")
+
+
+class EquivariantDecoder(nn.Module):
+    """A node's change is its own, from its features, plus the sum of what acts on it, in which no direction is special.
+
+    Features are locations and then velocities, as many of each as space has dimensions. What a sender of one edge type
+    does to a receiver's location and velocity is a sum of two vectors, along the line between the two and along the
+    difference of their velocities, of lengths that hang on how far apart, how differently fast and at what angle they
+    are: it turns, and is mirrored, with the system (after Satorras et al. 2021, arXiv 2102.09844). So one edge type
+    cannot stand for attraction from the left and repulsion from the right, a solution that graphs inferred with
+    `MlpDecoder` get caught in. What a node does by itself may hang on where it is: there may be walls.
+
+    Attributes:
+      hidden: size of the hidden layers.
+      scale: of each feature's typical change, in which changes are predicted.
+      skip_first: whether the first type has no message.
+    """
+
+    hidden: int
+    scale: tuple[float, ...]
+    skip_first: bool = True
+    memory = 1  # The true frames that a prediction hangs on.
+
+    @nn.compact
+    def __call__(
+        self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]
+    ) -> tuple[Any, Float[Array, "*batch node feature"]]:
+        weights = edges[..., 1:] if self.skip_first else edges
+        count, size = nodes.shape[-2:]
+        # One unit for all directions of a location, and one for those of a velocity.
+        units = np.asarray(self.scale).reshape(2, -1).mean(axis=1)
+        apart = graphs.send(nodes) - graphs.receive(nodes)
+        vectors = apart.reshape(*apart.shape[:-1], 2, -1)  # [..., edge, location or velocity, dimension].
+        lengths = jnp.sqrt((vectors**2).sum(axis=-1) + 1e-12)
+        directions = vectors / lengths[..., None]
+        cosine = directions.prod(axis=-2).sum(axis=-1, keepdims=True)
+        seen = jnp.concatenate([jnp.log(lengths / units + 0.01), lengths, cosine], axis=-1)
+        hidden = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(seen))))
+        small = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
+        types = weights.shape[-1]
+        amounts = nn.Dense(4 * types, kernel_init=small, name="amounts")(hidden)
+        amounts = amounts.reshape(*hidden.shape[:-1], types, 2, 2)
+        acting = jnp.einsum("...kuv,...vd->...kud", amounts, directions)
+        acting *= jnp.asarray(units[:, None] / np.asarray(self.scale).reshape(2, -1))
+        acting = acting.reshape(*acting.shape[:-2], size)
+        heard = _weigh_messages([acting[..., k, :] for k in range(types)], weights, count)
+        own = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(nodes))))
+        return carry, _read_out(size, nodes, own) + heard
+
+    def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
+        """What is carried into the first frame."""
+        return ()
 
 
 class RecurrentDecoder(nn.Module):
@@ -115,6 +193,81 @@ class RecurrentDecoder(nn.Module):
     def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
         """What is carried into the first frame."""
         return jnp.zeros((*nodes.shape[:-1], self.hidden), nodes.dtype)
+
+
+class HistoryCode(nn.Module):
+    """A few numbers that tell each node from others: a mean over its own frames of what a network sees in each.
+
+    So a decoder may know in which units an object was scaled. It is made from one node alone, whatever the graph is.
+
+    Attributes:
+      hidden, size: of the hidden layers, and of the code.
+      scale: of each feature's typical change.
+    """
+
+    hidden: int
+    size: int
+    scale: tuple[float, ...]
+
+    @nn.compact
+    def __call__(self, frames: Float[Array, "*batch frame node feature"]) -> Float[Array, "*batch node code"]:
+        change = jnp.arcsinh((frames[..., 1:, :, :] - frames[..., :-1, :, :]) / jnp.asarray(self.scale))
+        seen = jnp.concatenate([frames[..., :-1, :, :], change], axis=-1)
+        return nn.Dense(self.size)(Mlp(self.hidden)(seen).mean(axis=-3))
+
+
+class ContextDecoder(nn.Module):
+    """A node's change from its features, their last change, a code of its history (`HistoryCode`) and what it hears.
+
+    Some features may be `unseen`: predicted, but not shown, of no frame. Where a feature is what the graph does rather
+    than what the system's state is (the velocity of a Kuramoto oscillator, given the phases), it can be predicted well
+    from its own past and from nothing else only with the graph.
+
+    Attributes:
+      hidden: size of the hidden layers.
+      scale: of each feature's typical change, in which changes are predicted.
+      skip_first: whether the first type has no message; else its messages begin at zero.
+      unseen: numbers of the features that are not shown; they are predicted as they are.
+    """
+
+    hidden: int
+    scale: tuple[float, ...]
+    skip_first: bool = True
+    unseen: tuple[int, ...] = ()
+    memory = 2  # The true frames that a prediction hangs on.
+
+    @nn.compact
+    def __call__(
+        self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]
+    ) -> tuple[Any, Float[Array, "*batch node feature"]]:
+        previous, code = carry
+        scale, (count, size) = jnp.asarray(self.scale), nodes.shape[-2:]
+        hidden_features = np.isin(np.arange(size), self.unseen)
+        change = jnp.arcsinh((nodes - previous) / scale)
+        shown = [jnp.where(hidden_features, 0.0, values) for values in (nodes, change)]
+        seen = jnp.concatenate([*shown, code], axis=-1)
+        seen = jnp.concatenate([seen, Mlp(self.hidden)(seen)], axis=-1)
+        weights = edges[..., 1:] if self.skip_first else edges
+        types = weights.shape[-1]
+        pairs = elu(PairDense(types * self.hidden)(seen)).reshape(*seen.shape[:-2], -1, types, self.hidden)
+        small = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
+        messages = []
+        for kind in range(types):
+            first = kind == 0 and not self.skip_first
+            own = elu(nn.Dense(self.hidden)(pairs[..., kind, :]))
+            messages.append(nn.Dense(self.hidden, kernel_init=nn.initializers.zeros if first else small)(own))
+        hidden = elu(nn.Dense(self.hidden)(seen) + _weigh_messages(messages, weights, count))
+        hidden = jnp.concatenate([hidden, elu(nn.Dense(self.hidden)(hidden))], axis=-1)
+        own = nn.Dense(size, kernel_init=nn.initializers.zeros)(seen)
+        output = own + nn.Dense(size, use_bias=False, kernel_init=nn.initializers.zeros)(hidden)
+        return (nodes, code), jnp.where(hidden_features, (output - nodes) / scale, output)
+
+    def start(self, nodes: Float[Array, "*batch node feature"], code: Float[Array, "*batch node code"]) -> Any:
+        """What is carried into the first frame."""
+        return nodes, code
+
+
+MARKOV = (MlpDecoder, EquivariantDecoder, ContextDecoder)  # What they predict hangs on the last `memory` frames alone.
 
 
 class JointLstm(nn.Module):

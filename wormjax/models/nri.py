@@ -15,12 +15,21 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from wormjax import graphs
 from wormjax.errors import InputError
-from wormjax.models.decoders import JointLstm, MlpDecoder, RecurrentDecoder, roll_out
+from wormjax.models.decoders import (
+    ContextDecoder,
+    EquivariantDecoder,
+    HistoryCode,
+    JointLstm,
+    MlpDecoder,
+    RecurrentDecoder,
+    roll_out,
+)
 from wormjax.models.encoders import CnnEncoder, MlpEncoder
 from wormjax.models.layers import check_precision, dense_precision
 
 ENCODERS = ("mlp", "cnn", "none")  # "none": the graph is given, or there is none.
-DECODERS = ("mlp", "recurrent", "lstm", "none")  # "lstm" ignores the graph; "none": the graph alone is wanted.
+# "lstm" ignores the graph; "none": the graph alone is wanted.
+DECODERS = ("mlp", "equivariant", "context", "recurrent", "lstm", "none")
 
 
 class Nri(NamedTuple):
@@ -33,6 +42,7 @@ class Nri(NamedTuple):
       change_scale: each feature's typical change from frame to frame; the decoder predicts, and the encoder is shown,
         changes in these units (the encoder on a logarithmic scale, so that no outlier saturates it).
       precision: of matrix products, one of `layers.PRECISIONS`; "" for the device's own.
+      summary: what makes the code of each node's history that the decoder is shown, or None.
     """
 
     encoder: nn.Module | None
@@ -41,6 +51,7 @@ class Nri(NamedTuple):
     differences: bool
     change_scale: tuple[float, ...]
     precision: str = ""
+    summary: nn.Module | None = None
 
 
 def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
@@ -53,7 +64,8 @@ def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
     scale = tuple(float(value) for value in np.maximum(change_scale, 1e-6))
     encoder = _build_encoder(model.encoder, edge_types, scale)
     decoder = _build_decoder(model.decoder, model.skip_first, scale, model.precision)
-    return Nri(encoder, decoder, edge_types, model.encoder.differences, scale, model.precision)
+    summary = HistoryCode(model.decoder.hidden, model.decoder.code, scale) if model.decoder.name == "context" else None
+    return Nri(encoder, decoder, edge_types, model.encoder.differences, scale, model.precision, summary)
 
 
 def _build_encoder(encoder, edge_types, scale):
@@ -75,6 +87,10 @@ def _build_decoder(decoder, skip_first, scale, precision):
     relative = scale if decoder.relative else None
     if decoder.name == "mlp":
         return MlpDecoder(decoder.hidden, skip_first, relative, decoder.differences, scale)
+    if decoder.name == "equivariant":
+        return EquivariantDecoder(decoder.hidden, scale, skip_first)
+    if decoder.name == "context":
+        return ContextDecoder(decoder.hidden, scale, skip_first, tuple(decoder.unseen))
     if decoder.name == "recurrent":
         return RecurrentDecoder(decoder.hidden, skip_first, relative)
     if decoder.name == "lstm":
@@ -96,8 +112,10 @@ def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str
     params = {}
     if nri.encoder is not None:
         params["encoder"] = nri.encoder.init(encoder_key, _observe(nri, features))["params"]
+    if nri.summary is not None:
+        params["summary"] = nri.summary.init(jax.random.fold_in(decoder_key, 1), features)["params"]
     if nri.decoder is not None:
-        start = nri.decoder.start(features[0])
+        start = start_decoder(nri, params, features[0], features)
         params["decoder"] = nri.decoder.init(decoder_key, start, features[0], edges)["params"]
     return params
 
@@ -120,8 +138,13 @@ def decode(
     frames: Float[Array, "*batch frame node feature"],
     edges: Float[Array, "*batch edge type"],
     given: Bool[Array, "*batch frame"],
+    history: Float[Array, "*sample time node feature"] | None = None,
 ) -> Float[Array, "*batch frame node feature"]:
-    """Predictions of each next frame on a graph, as `decoders.roll_out` makes them of the frames that are given."""
+    """Predictions of each next frame on a graph, as `decoders.roll_out` makes them of the frames that are given.
+
+    `history` is what the code of each node is made of, where the decoder is shown one: the frames that the encoder
+    sees. Its batch axes are the first of those of `frames`.
+    """
     scale = jnp.asarray(nri.change_scale)
 
     def step(carry, nodes):
@@ -129,7 +152,21 @@ def decode(
         return carry, change * scale
 
     with dense_precision(nri.precision):
-        return roll_out(step, nri.decoder.start(frames[..., 0, :, :]), frames, given)
+        return roll_out(step, start_decoder(nri, params, frames[..., 0, :, :], history), frames, given)
+
+
+def start_decoder(
+    nri: Nri,
+    params: Mapping[str, Any],
+    nodes: Float[Array, "*batch node feature"],
+    history: Float[Array, "*sample time node feature"] | None = None,
+) -> Any:
+    """What a decoder carries into its first frame, `nodes`; for `history` see `decode`."""
+    if nri.summary is None:
+        return nri.decoder.start(nodes)
+    code = nri.summary.apply({"params": params["summary"]}, history)
+    code = code.reshape(*code.shape[:-2], *(1,) * (nodes.ndim - code.ndim), *code.shape[-2:])
+    return nri.decoder.start(nodes, jnp.broadcast_to(code, (*nodes.shape[:-1], code.shape[-1])))
 
 
 def _observe(nri, sample):

@@ -5,8 +5,7 @@ Gaussian negative log-likelihood of the segments' frames, as if of whole traject
 types from their prior, a value (object × frame × feature) of the trajectory.
 
 Where a few frames can hardly be predicted (charges that meet), a Student's t likelihood keeps them from drowning all
-others; its scale is estimated by the same running mean, each square weighed as expectation maximisation would (Lange,
-Little & Taylor 1989).
+others; its scale is estimated by the same running mean (`likelihoods`).
 
 One difference from the reference matters more than any size. There the variance of the likelihood is fixed at 5e-5,
 several times what a spring does to a frame: for thousands of updates the decoder has no use for a graph. Here, unless
@@ -22,16 +21,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from wormjax.models import nri as model
 from wormjax.models.nri import Nri
 from wormjax.models.sampling import sample_edges
+from wormjax.training.likelihoods import MEMORY, find_variance, surprise, weigh_squares
 from wormjax.training.objectives import INITIAL, Objective, run_key
 
-MEMORY = 0.98  # Of the running mean of squared errors.
 TASKS = ("unsupervised", "supervised", "true_graph")
+POSTERIORS = ("sampled", "exact")  # Of the graph: the encoder's, sampled; or the decoder's, as `exact` has it.
 
 # Numbers that may differ from run to run within one compiled program.
 PER_RUN = (
@@ -112,9 +111,12 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         return _supervised(nri, bound, frames, objects)
     decoded = slice(None, bound.decoded_frames or None)
     length = bound.burn_in + bound.roll_out - 1  # Frames of a segment that another is predicted from.
-    prior = np.asarray(bound.prior or (1.0 / nri.edge_types,) * nri.edge_types, np.float32)
+    prior = find_prior(nri, bound)
     scale = np.asarray(nri.change_scale, np.float32) ** 2
     values = (frames - 1) * objects * len(nri.change_scale)  # Of one trajectory.
+
+    def find(squared_error):
+        return find_variance(squared_error, bound.variance, bound.variance_floor, scale)
 
     def initialise(run):
         key = jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
@@ -140,12 +142,12 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         chance = _anneal(run.hyper["given"], run.hyper["given_end"], progress)
         given = jax.vmap(lambda k: jax.random.bernoulli(k, chance, (bound.segments, length)))(given_keys)
         given = given | (jnp.arange(length) < bound.burn_in)
-        squares = _squared_errors(nri, params, pieces, edges, given)[:, :, -bound.roll_out :]
+        squares = _squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
         old = variables["batch_stats"]["squared_error"]
-        weighed = squares * _weigh_squares(squares, _variance(old, bound, scale), bound.degrees_of_freedom)
+        weighed = squares * weigh_squares(squares, find(old)[:, None], bound.degrees_of_freedom)
         errors = shard.total(weighed.mean(axis=(0, 1, 3)) / shard.count)
         new = jax.lax.stop_gradient(MEMORY * old + (1.0 - MEMORY) * errors)
-        nll = _negative_log_likelihood(squares, _variance(new, bound, scale), bound.degrees_of_freedom)
+        nll = surprise(squares, find(new)[:, None], bound.degrees_of_freedom).mean(axis=(1, 2, 3, 4))
         value = (nll + cost / values).sum() / bound.batch
         metrics = {"loss": value, "mse": squares.mean() / shard.count, "kl": cost.sum() / bound.batch}
         return value, ({"squared_error": new}, metrics)
@@ -163,12 +165,18 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
             accuracy = {"edge_accuracy": best_accuracy(logits.argmax(axis=-1), batch.edges, nri.edge_types)}
         pieces = tile_segments(batch.features[:, decoded], length + 1)
         given = jnp.broadcast_to(jnp.arange(length) < bound.burn_in, (*pieces.shape[:2], length))
-        squares = _squared_errors(nri, params, pieces, edges, given)[:, :, -bound.roll_out :]
-        variance = _variance(variables["batch_stats"]["squared_error"], bound, scale)
-        score = (_negative_log_likelihood(squares, variance, bound.degrees_of_freedom) + cost / values).mean()
+        squares = _squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
+        variance = find(variables["batch_stats"]["squared_error"])[:, None]
+        nll = surprise(squares, variance, bound.degrees_of_freedom).mean(axis=(1, 2, 3, 4))
+        score = (nll + cost / values).mean()
         return score, {"negative_elbo": score, "mse": squares.mean(), **accuracy}
 
     return Objective(initialise, loss, validate)
+
+
+def find_prior(nri: Nri, bound: Bound) -> Float[np.ndarray, " type"]:
+    """The probability of each edge type before anything is seen."""
+    return np.asarray(bound.prior or (1.0 / nri.edge_types,) * nri.edge_types, np.float32)
 
 
 def _supervised(nri, bound, frames, objects) -> Objective:
@@ -237,35 +245,11 @@ def _squared_errors(
     pieces: Float[Array, "simulation segment frame object feature"],
     edges: Float[Array, "simulation edge type"],
     given: Bool[Array, "simulation segment step"],
+    history: Float[Array, "simulation frame object feature"],
 ) -> Float[Array, "simulation segment step object feature"]:
     edges = jnp.broadcast_to(edges[:, None], (*pieces.shape[:2], *edges.shape[1:]))
-    predicted = model.decode(nri, params, pieces[:, :, :-1], edges, given)
+    predicted = model.decode(nri, params, pieces[:, :, :-1], edges, given, history)
     return (predicted - pieces[:, :, 1:]) ** 2
-
-
-def _negative_log_likelihood(squares, variance, degrees) -> Float[Array, " simulation"]:
-    """Nats a value, each simulation's mean, of a Gaussian or (degrees above 0) Student's t distribution."""
-    variance = variance[:, None, :]
-    if degrees:
-        gammas = gammaln((degrees + 1.0) / 2.0) - gammaln(degrees / 2.0)
-        per_value = 0.5 * (degrees + 1.0) * jnp.log1p(squares / (degrees * variance)) - gammas
-        per_value += 0.5 * jnp.log(jnp.pi * degrees * variance)
-    else:
-        per_value = 0.5 * squares / variance + 0.5 * jnp.log(2.0 * jnp.pi * variance)
-    return per_value.mean(axis=(1, 2, 3, 4))
-
-
-def _weigh_squares(squares, variance, degrees):
-    """What each squared error counts for in the estimate of the scale: 1 for a Gaussian, less for outliers of a t."""
-    if not degrees:
-        return 1.0
-    return (degrees + 1.0) / (degrees + squares / variance[:, None, :])
-
-
-def _variance(squared_error, bound: Bound, scale) -> Float[Array, "step feature"]:
-    if bound.variance:
-        return jnp.full_like(squared_error, bound.variance)
-    return jnp.maximum(squared_error, bound.variance_floor * scale)
 
 
 def _charge_edges(logits, prior, hyper, progress) -> Float[Array, " simulation"]:

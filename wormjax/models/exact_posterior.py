@@ -1,0 +1,82 @@
+"""The exact posterior of a graph under a decoder that goes one frame ahead: every combination of edges is tried.
+
+What a node does in the next frame hangs, with all frames given, on the edges that arrive at it and on no others. So the
+likelihood of a whole graph is a product over receivers, and K edge types and N nodes leave K^(N - 1) combinations a
+receiver to compare (16 for two types and five objects) where there are K^(N (N - 1)) graphs. The sum over them needs
+no encoder and no sampling.
+"""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wormjax.errors import InputError
+from wormjax.models.layers import dense_precision
+from wormjax.models.nri import Nri, start_decoder
+
+LARGEST = 1_024  # Combinations a receiver.
+
+
+def list_combinations(senders: int, types: int) -> Float[np.ndarray, "combination sender type"]:
+    """Every combination of the types of the edges from so many senders, one-hot.
+
+    Raises:
+      InputError: more than LARGEST.
+    """
+    count = types**senders
+    if count > LARGEST:
+        found = f"found 'exact' with {senders + 1} objects and {types} edge types, {count:,} combinations of edges"
+        raise InputError(f"config field 'train.posterior': {found}, expected {LARGEST:,} at most, or 'sampled'")
+    return np.eye(types, dtype=np.float32)[np.array([*itertools.product(range(types), repeat=senders)])]
+
+
+def decode_combinations(
+    nri: Nri,
+    params: Mapping[str, Any],
+    frames: Float[Array, "*batch frame node feature"],
+    combinations: Float[np.ndarray, "combination sender type"],
+    history: Float[Array, "*sample time node feature"] | None = None,
+) -> Float[Array, "combination *batch node feature"]:
+    """Predictions of the frame behind the last one, as if each combination of edges arrived at every node.
+
+    The decoder must be one that goes on from nothing but the frames themselves (`decoders.MARKOV`); its messages are
+    computed once. For `history` see `nri.decode`.
+    """
+    change = None
+    with dense_precision(nri.precision):
+        carry = start_decoder(nri, params, frames[..., 0, :, :], history)
+        for number in range(frames.shape[-3]):
+            inputs = carry, frames[..., number, :, :], jnp.asarray(combinations)
+            carry, change = nri.decoder.apply({"params": params["decoder"]}, *inputs)
+    return frames[..., -1, :, :] + change * jnp.asarray(nri.change_scale)
+
+
+def weigh_combinations(
+    log_likelihood: Float[Array, "combination *batch node"],
+    combinations: Float[np.ndarray, "combination sender type"],
+    prior: Float[Array, " type"],
+    price: Float[Array, ""] | float = 1.0,
+) -> tuple[Float[Array, "*batch node"], Float[Array, "combination *batch node"]]:
+    """The evidence of each node, nats, and the posterior of the combinations of edges that arrive at it.
+
+    The posterior is the one that makes the expected log likelihood less `price` times the divergence from the prior
+    largest; the evidence is that largest value. At a price of one it is the logarithm of the marginal likelihood; at a
+    higher price weaker beliefs are drawn from the same frames, as is right while the decoder is a poor one.
+    """
+    log_prior = jnp.einsum("csk,k->c", combinations, jnp.log(prior))
+    log_prior = log_prior.reshape(-1, *(1,) * (log_likelihood.ndim - 1))
+    joint = log_prior + log_likelihood / price
+    return price * jax.nn.logsumexp(joint, axis=0), jax.nn.softmax(joint, axis=0)
+
+
+def marginalise_edges(
+    posterior: Float[Array, "combination *batch node"], combinations: Float[np.ndarray, "combination sender type"]
+) -> Float[Array, "*batch edge type"]:
+    """The probability of each edge's types, in the order of wormjax.graphs."""
+    edges = jnp.einsum("c...n,csk->...nsk", posterior, combinations)
+    return edges.reshape(*edges.shape[:-3], -1, edges.shape[-1])

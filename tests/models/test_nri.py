@@ -146,7 +146,10 @@ def test_a_feature_that_never_changes_divides_by_no_zero():
     ("field", "message"),
     [
         ("model__encoder__name", r"^config field 'model\.encoder\.name': found 'gnn', expected one of mlp, cnn, none$"),
-        ("model__decoder__name", r"^config field 'model\.decoder\.name': found 'gnn', expected one of mlp, equivariant,"),
+        (
+            "model__decoder__name",
+            r"^config field 'model\.decoder\.name': found 'gnn', expected one of mlp, equivariant,",
+        ),
     ],
 )
 def test_a_module_that_does_not_exist_is_an_error_of_its_field(field, message):

@@ -34,7 +34,9 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
 
     The loss, nats a value, is minus the log marginal likelihood of the frames behind `bound.segments` pieces of each
     simulation, none drawn twice, plus the cross-entropy of the encoder's edges under the posterior that those pieces
-    give. The likelihood is that of `elbo`; `kl_weight` to `kl_weight_end` is the price of a nat of posterior.
+    give. The likelihood is that of `elbo`; `kl_weight` to `kl_weight_end` is the price of a nat of posterior. What has
+    to do with sampling has no part in it: temperatures, `hard`, `free_bits`, `kl_warm_up`; nor has `given`, since all
+    frames are given.
 
     Validation scores are the exact negative evidence lower bound of the encoder's edges over all pieces.
 

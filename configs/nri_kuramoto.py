@@ -18,9 +18,11 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.decoder.name = "context"
     config.model.decoder.unseen = (0,)
     config.train.posterior = "exact"
-    config.train.segments, config.train.burn_in, config.train.roll_out = 24, 2, 1
+    config.train.segments, config.train.burn_in, config.train.roll_out = 47, 2, 1  # All frames behind the first two.
     config.train.kl_weight, config.train.kl_weight_end = 20.0, 1.0  # A poor decoder must not be sure of a graph.
     if variant == "small":
-        config.train.baseline_steps = 1_000
+        config.data.simulations.valid = 256
+        config.train.batch_simulations = 32
+        config.train.baseline_steps = 2_000
         config.train.steps = 3_000
     return config

@@ -24,7 +24,7 @@ from wormjax.errors import InputError
 from wormjax.models.encoders import Mlp
 from wormjax.models.layers import PairDense, RelativeDense, elu
 
-UNROLLED = 4  # The longest roll-out that is compiled without a loop.
+UNROLLED = 10  # The longest roll-out that is compiled without a loop.
 
 
 class TypedMessages(nn.Module):
@@ -121,9 +121,10 @@ class EquivariantDecoder(nn.Module):
     Features are locations and then velocities, as many of each as space has dimensions. What a sender of one edge type
     does to a receiver's location and velocity is a sum of two vectors, along the line between the two and along the
     difference of their velocities, of lengths that hang on how far apart, how differently fast and at what angle they
-    are: it turns, and is mirrored, with the system (after Satorras et al. 2021, arXiv 2102.09844). So one edge type
-    cannot stand for attraction from the left and repulsion from the right, a solution that graphs inferred with
-    `MlpDecoder` get caught in. What a node does by itself may hang on where it is: there may be walls.
+    are: it turns, and is mirrored, with the system (after Satorras et al. 2021, arXiv 2102.09844). One edge type cannot
+    stand for attraction from the left and repulsion from the right, a solution that graphs inferred with `MlpDecoder`
+    get caught in. Forces that grow with the distance, as those of springs, need no hidden layer. What a node does by
+    itself may hang on where it is: there may be walls.
 
     Attributes:
       hidden: size of the hidden layers.
@@ -153,7 +154,7 @@ class EquivariantDecoder(nn.Module):
         hidden = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(seen))))
         small = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
         types = weights.shape[-1]
-        amounts = nn.Dense(4 * types, kernel_init=small, name="amounts")(hidden)
+        amounts = nn.Dense(4 * types, kernel_init=small, name="amounts")(jnp.concatenate([seen, hidden], axis=-1))
         amounts = amounts.reshape(*hidden.shape[:-1], types, 2, 2)
         acting = jnp.einsum("...kuv,...vd->...kud", amounts, directions)
         acting *= jnp.asarray(units[:, None] / np.asarray(self.scale).reshape(2, -1))

@@ -12,11 +12,6 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.simulation = ml_collections.ConfigDict({"charges": (-1.0, 1.0), "noise": 0.0})
     config.model.skip_first = False  # Attraction and repulsion: both types have a message.
     config.model.encoder.stride = 1  # Charges meet for a frame or two.
-    # A message of any form takes one edge type for attraction from one side and repulsion from the other.
-    config.model.decoder.name = "equivariant"
-    # Until the decoder knows the force there is nothing for an encoder to learn, and the other way round.
-    config.train.posterior = "exact"
-    config.train.segments, config.train.roll_out = 24, 1  # What they do when they meet cannot be rolled out.
     config.train.degrees_of_freedom = 2.0  # Charges that meet cannot be predicted, and must not drown all other frames.
     if variant == "small":
         config.train.baseline_steps = 1_000

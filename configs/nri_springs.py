@@ -48,9 +48,11 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.encoder.pooling = 1
     config.model.encoder.rounds = 2  # Looks at the pairs; a second one knows what the other edges explain.
     config.model.decoder = ml_collections.ConfigDict()
-    config.model.decoder.name = "mlp"  # Or recurrent; equivariant, for locations and velocities; context.
+    # Messages that turn with the system. In those of any form (mlp, recurrent, context) one edge type may come to stand
+    # for attraction from one side and repulsion from the other.
+    config.model.decoder.name = "equivariant"
     config.model.decoder.hidden = 64 if small else 256
-    config.model.decoder.relative = True  # A message depends on the difference of sender and receiver alone.
+    config.model.decoder.relative = True  # An mlp's or recurrent one's messages depend on differences of objects alone.
     config.model.decoder.differences = False  # Show an mlp decoder the last change, too.
     config.model.decoder.code = 8  # Numbers that tell a context decoder one object from another.
     config.model.decoder.unseen = ()  # Features, by number, that a context decoder predicts and is not shown.
@@ -61,15 +63,17 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
     config.train = ml_collections.ConfigDict()
     config.train.task = "unsupervised"
-    config.train.posterior = "sampled"  # Of the graph: from the encoder; or "exact", over all graphs by the decoder.
+    # Of the graph: over all graphs, by the decoder, so that neither it nor the encoder waits for the other. Or else
+    # "sampled" from the encoder (nri_springs_sampled.py), where objects are many or the decoder has a memory.
+    config.train.posterior = "exact"
     config.train.steps = 5_000 if small else 100_000
     config.train.baseline_steps = 1_500 if small else 20_000  # Of the bounds and the LSTM.
     config.train.steps_per_chunk = 250 if small else 500
     config.train.batch_simulations = 64 if small else 128
-    config.train.segments = 4  # Pieces of each simulation that the decoder goes over.
+    config.train.segments = 24 if small else 48  # Pieces of each simulation that the decoder goes over.
     config.train.decoded_frames = 0  # The first frames, that pieces are cut from; 0 for all.
     config.train.burn_in = 1  # True frames that a piece begins with.
-    config.train.roll_out = 4  # Frames behind them, which are predicted.
+    config.train.roll_out = 1  # Frames behind them, which are predicted; more with posterior "sampled" alone.
     config.train.given = 1.0  # Probability that the next prediction goes on from a true frame, not a predicted one.
     config.train.given_end = 0.0
     config.train.learning_rate = 3e-3 if small else 5e-4

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from wormjax.training.objectives import Objective
-from wormjax.training.step import Recipe, initialise_state, train_chunk, train_step
+from wormjax.training.step import Recipe, initialise_state, make_optimizer, train_chunk, train_step
 
 RATE, DECAY = 0.05, 0.1
 RANDOM = np.random.default_rng(0)
@@ -82,6 +82,18 @@ def assert_close(tree, other, rtol=1e-5):
 
 def decay_matrices(params):
     return jax.tree.map(lambda p: p.ndim > 1, params)
+
+
+def test_parts_are_clipped_each_by_its_own_norm():
+    """A part whose gradient is a thousand times larger leaves the other's step as it is."""
+    gradients = {"encoder": {"kernel": jnp.array([0.3, -0.4])}, "decoder": {"kernel": jnp.array([3e3, 4e3])}}
+    apart = make_optimizer(Recipe(1, clip_norm=1.0, clip_parts=True))
+    _, (_, moments) = apart.update(gradients, apart.init(gradients))
+    np.testing.assert_allclose(moments.mu["encoder"]["kernel"], [0.03, -0.04], rtol=1e-5)
+    np.testing.assert_allclose(moments.mu["decoder"]["kernel"], [0.06, 0.08], rtol=1e-5)
+    whole = make_optimizer(Recipe(1, clip_norm=1.0))
+    _, (_, moments) = whole.update(gradients, whole.init(gradients))
+    np.testing.assert_allclose(moments.mu["encoder"]["kernel"], [6e-6, -8e-6], rtol=1e-4)
 
 
 @pytest.mark.parametrize("clip", [0.0, 0.3])

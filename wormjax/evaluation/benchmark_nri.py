@@ -82,6 +82,7 @@ def choose_configs(plan: Plan) -> dict[str, Any]:
     mlp.model.skip_first = False
     mlp.model.encoder.update(name="mlp", hidden=256, differences=False, relative=False, rounds=1)
     mlp.model.decoder.update(name="mlp", hidden=256, differences=False, relative=False)
+    mlp.train.posterior = "sampled"
     # From every tenth frame ten frames on its own predictions.
     mlp.train.update(batch_simulations=128, segments=5, burn_in=1, roll_out=10, given=0.0, given_end=0.0)
     mlp.train.update(variance=5e-5, clip_norm=0.0)
@@ -314,7 +315,6 @@ def measure_posteriors(plan: Plan, objects: Sequence[int] = POSTERIOR_OBJECTS) -
     """Rows of a table: the equivariant decoder, with edges sampled from the encoder and with the exact posterior."""
     yield from format_header(("objects", "combinations", "sampled, s an update", "exact, s", "ratio", "peak, MB"))
     config = choose_configs(plan)["nri_springs:small"]
-    config = change_config(config, model__decoder__name="equivariant", train__segments=24, train__roll_out=1)
     for count in objects:
         fields = {"data__objects": count, "train__batch_simulations": fit_batch(count, config.train.batch_simulations)}
         changed = change_config(config, train__placement="single", **fields)

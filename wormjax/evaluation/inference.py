@@ -188,7 +188,8 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
     nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
     make = exact_evidence if is_exact(config) else evidence_lower_bound
     objective, train = make(nri, build_bound(config), frames, objects), config.train
-    recipe = build_recipe(train)
+    # With the exact posterior no part waits for another, nor may a decoder's large gradient make an encoder's small.
+    recipe = build_recipe(train)._replace(clip_parts=is_exact(config))
     size = len(runs.seed)
     engine = build_engine(
         objective, recipe, size, train.placement, train.devices, train.batch_simulations, train.runs_at_once

@@ -44,6 +44,7 @@ class Recipe(NamedTuple):
       average_decay: of the parameters' moving average.
       keep_best: keep the parameters of the best validation; otherwise the last.
       clip_norm: largest norm of the gradient; 0 leaves it.
+      clip_parts: whether the norm is that of each part of the parameters (encoder, decoder) by itself, and not of all.
     """
 
     steps_per_chunk: int
@@ -52,6 +53,7 @@ class Recipe(NamedTuple):
     average_decay: float = 0.0
     keep_best: bool = True
     clip_norm: float = 0.0
+    clip_parts: bool = False
 
 
 def build_recipe(train) -> Recipe:
@@ -68,8 +70,15 @@ def build_recipe(train) -> Recipe:
 
 def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
     """Adam's direction; learning rate and weight decay differ by run and are applied in `train_step`."""
-    clip = [optax.clip_by_global_norm(recipe.clip_norm)] if recipe.clip_norm else []
+    clip = [_clip(recipe.clip_norm, recipe.clip_parts)] if recipe.clip_norm else []
     return optax.chain(*clip, optax.scale_by_adam())
+
+
+def _clip(norm, parts):
+    clip = optax.clip_by_global_norm(norm)
+    if not parts:
+        return clip
+    return optax.stateless(lambda updates, _: {name: clip.update(part, None)[0] for name, part in updates.items()})
 
 
 def initialise_state(objective: Objective, recipe: Recipe, run) -> TrainState:

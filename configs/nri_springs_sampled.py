@@ -1,0 +1,17 @@
+"""Neural relational inference on springs as it was published, with sampled edges; `:small` is for a laptop.
+
+For systems of more objects than an exact posterior can have (eleven, with two edge types), too.
+"""
+
+import ml_collections
+
+from configs import nri_springs
+
+
+def get_config(variant: str = "full") -> ml_collections.ConfigDict:
+    """The config of `python -m experiments.infer --config=configs/nri_springs_sampled.py[:small]`."""
+    config = nri_springs.get_config(variant)
+    config.model.decoder.name = "mlp"
+    config.train.posterior = "sampled"
+    config.train.segments, config.train.roll_out = 4, 4  # Roll-outs, by and by on the decoder's own predictions.
+    return config

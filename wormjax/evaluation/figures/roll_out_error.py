@@ -139,5 +139,12 @@ def _label_ends(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, str
             color=colours[model],
             va="center",
             fontsize=8.5,
-            arrowprops={"arrowstyle": "-", "color": colours[model], "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colours[model],
+                "linewidth": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
         )

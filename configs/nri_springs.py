@@ -94,6 +94,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.variance = 0.0  # Of the likelihood; 0 estimates it. The reference has 5e-5.
     config.train.variance_floor = 1e-3  # Of an estimated one, in units of the frames' own change, squared.
     config.train.degrees_of_freedom = 0.0  # Of a Student's t likelihood; 0 for the Gaussian.
+    # Variance of an offset and a gain of each object's own in what is predicted of it, in units of the likelihood's; 0
+    # where all are measured in the same units. With an exact posterior alone.
+    config.train.offset_and_gain = 0.0
     config.train.placement = "batch"  # Over all devices: "batch" shares out each batch, "runs" the seeds; or "single".
     config.train.devices = 0
     config.train.runs_at_once = 1

@@ -351,6 +351,11 @@ def test_test_systems_of_no_more_frames_have_edge_metrics_and_no_error(tmp_path)
         ),
         (EXACT | {"model__decoder__name": "none"}, r"'model\.decoder\.name': found 'none' with a train\.posterior of"),
         (EXACT | {"model__encoder__name": "none"}, r"'model\.encoder\.name': found 'none' with a train\.posterior of"),
+        ({"train__offset_and_gain": 1.0}, r"'train\.offset_and_gain': found 1\.0 with a train\.posterior of 'sampled'"),
+        (
+            EXACT | {"train__offset_and_gain": 1.0, "train__degrees_of_freedom": 2.0},
+            r"'train\.offset_and_gain': found 1\.0 with train\.degrees_of_freedom 2\.0, expected 0",
+        ),
         (
             EXACT | {"model__edge_types": 33},
             r"'train\.posterior': found 'exact' with 3 objects and 33 edge types, 1,089",

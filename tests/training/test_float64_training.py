@@ -199,6 +199,31 @@ def test_the_surprise_of_an_error_is_that_of_scipy(degrees):
     )
 
 
+@pytest.mark.parametrize("still", [False, True], ids=["moving", "one object stands still"])
+def test_errors_without_offset_and_gain_are_white_as_those_of_numpy(still):
+    freedom, frames, scale = 3.0, 6, np.float32([0.5, 2.0])
+    predicted = draw(2, frames, 3, 2, seed=1)
+    if still:
+        predicted[..., 1, :] = 0.75
+
+    def reference(trained):
+        """By the covariance of all frames of an object: its symmetric root, and its determinant."""
+        errors, predicted = (np.moveaxis(values, 1, -1) for values in trained)
+        basis = (predicted - predicted.mean(axis=-1, keepdims=True)) / scale[:, None]
+        covariance = np.eye(frames) + freedom * (1.0 + basis[..., :, None] * basis[..., None, :])
+        values, vectors = np.linalg.eigh(covariance)
+        along = np.einsum("...ik,...i->...k", vectors, errors) / np.sqrt(values)
+        nats = 0.5 * np.linalg.slogdet(covariance)[1]
+        return np.moveaxis(np.einsum("...ik,...k->...i", vectors, along), -1, 1), nats.sum(axis=-1)
+
+    check_kernel(
+        "training.likelihoods.take_out_units",
+        lambda trained: likelihoods.take_out_units(*trained, jnp.asarray(scale), freedom),
+        (draw(2, frames, 3, 2, seed=2), predicted),
+        reference=reference,
+    )
+
+
 @pytest.mark.parametrize("fixed", [0.0, 5e-5])
 def test_the_variance_of_the_likelihood_is_that_of_numpy(fixed):
     scale = np.float32([0.1, 0.5, 2.0])
@@ -358,10 +383,10 @@ def test_the_parts_of_a_batch_of_systems_add_up_to_the_whole():
     np.testing.assert_allclose(errors, np.stack([moved, moved]), rtol=1e-12)
 
 
-def build_exact(degrees=0.0, variance=0.0, segments=2, decoder=None):
+def build_exact(degrees=0.0, variance=0.0, segments=2, decoder=None, freedom=0.0):
     """(params, data) → loss, running mean of squared errors, validation score: with the exact posterior."""
     scale = (0.1, 0.12, 0.2, 0.25)
-    bound = elbo.Bound("unsupervised", BATCH, segments, 0, 1, 1, False, variance, 1e-3, degrees, (0.7, 0.3))
+    bound = elbo.Bound("unsupervised", BATCH, segments, 0, 1, 1, False, variance, 1e-3, degrees, (0.7, 0.3), freedom)
     nri = Nri(MlpEncoder(3, 2), decoder or EquivariantDecoder(3, scale=scale), 2, True, scale)
     objective = exact.exact_evidence(nri, bound, SYSTEM_FRAMES, OBJECTS)
     data = [draw(10, SYSTEM_FRAMES, OBJECTS, 4, seed=k).cumsum(axis=1) * 0.1 for k in (4, 5)]
@@ -379,7 +404,7 @@ def build_exact(degrees=0.0, variance=0.0, segments=2, decoder=None):
     return measure, params, arrays, np.full((1, 4), 0.2, np.float32), run
 
 
-EXACT = [{}, {"degrees": 3.0}, {"variance": 5e-3}, {"segments": 4}, {"decoder": MlpDecoder(3)}]
+EXACT = [{}, {"degrees": 3.0}, {"variance": 5e-3}, {"segments": 4}, {"decoder": MlpDecoder(3)}, {"freedom": 2.0}]
 
 
 @pytest.mark.slow
@@ -393,11 +418,11 @@ def test_what_every_combination_makes_of_the_frames_is_that_at_float64():
     nri = Nri(None, EquivariantDecoder(3, scale=scale), 2, True, scale)
     combinations = exact.list_combinations(OBJECTS - 1, 2)
     params = draw_params(lambda: exact.model.initialise(nri, KEY, 2, OBJECTS))
+    bound = elbo.Bound("unsupervised", 3, 2, 0, 1, 1, False, 0.0, 1e-3, 3.0, ())
 
     def measure(params, pieces):
-        return exact.measure_combinations(
-            nri, params, pieces, combinations, jnp.asarray(scale), 3.0, history=pieces[:, 0]
-        )
+        variance = jnp.asarray(scale)
+        return exact.measure_combinations(nri, bound, params, pieces, combinations, variance, history=pieces[:, 0])
 
     check_kernel("training.exact.measure_combinations", measure, params, pieces, gradient=False)
 

@@ -112,6 +112,9 @@ def check_models(config):
         raise InputError(f"config field 'model.encoder.kernels': {found}, {expected}")
     if "nri" in config.models and is_exact(config):
         _check_exact(config)
+    elif config.train.offset_and_gain:
+        found = f"found {config.train.offset_and_gain} with a train.posterior of 'sampled'"
+        raise InputError(f"config field 'train.offset_and_gain': {found}, expected 0")
     if config.model.edge_types == 1:
         raise InputError("config field 'model.edge_types': found 1, expected two types or more, or 0 for the systems'")
     field, decoded = "data.frames", frames
@@ -131,6 +134,9 @@ def _check_exact(config):
     if config.model.encoder.name == "none":
         found = "found 'none' with a train.posterior of 'exact'"
         raise InputError(f"config field 'model.encoder.name': {found}, expected one that infers a graph")
+    if config.train.offset_and_gain and config.train.degrees_of_freedom:
+        found = f"found {config.train.offset_and_gain} with train.degrees_of_freedom {config.train.degrees_of_freedom}"
+        raise InputError(f"config field 'train.offset_and_gain': {found}, expected 0 for one of the two")
     decoder = build_model(config, 2, np.ones(2)).decoder
     if not isinstance(decoder, MARKOV):
         found = f"found {config.model.decoder.name!r} with a train.posterior of 'exact'"
@@ -217,6 +223,7 @@ def build_bound(config) -> Bound:
         variance_floor=train.variance_floor,
         degrees_of_freedom=train.degrees_of_freedom,
         prior=tuple(train.prior),
+        offset_and_gain=train.offset_and_gain,
     )
 
 

@@ -218,6 +218,7 @@ INFER = {
     "train.variance": FROM_ZERO,
     "train.variance_floor": FROM_ZERO,
     "train.degrees_of_freedom": FROM_ZERO,
+    "train.offset_and_gain": FROM_ZERO,
     "evaluate.steps": several(whole(0, LONGEST)),
 }
 # Experiment → its fields. Where a config lacks one of OPTIONAL, the code has a default.

@@ -87,6 +87,8 @@ class Bound(NamedTuple):
       variance_floor: of an estimated variance, in units of the features' own change from frame to frame, squared.
       degrees_of_freedom: of a Student's t likelihood; 0 for the Gaussian.
       prior: probability of each edge type; () for uniform.
+      offset_and_gain: variance of each object's own offset and gain, in units of the errors' own; 0 for none. Of the
+        exact posterior alone; see `likelihoods.take_out_units`.
     """
 
     task: str
@@ -100,6 +102,7 @@ class Bound(NamedTuple):
     variance_floor: float
     degrees_of_freedom: float
     prior: tuple[float, ...]
+    offset_and_gain: float = 0.0
 
 
 def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> Objective:

@@ -23,7 +23,7 @@ from wormjax.models.exact_posterior import (
 )
 from wormjax.models.nri import Nri
 from wormjax.training.elbo import Bound, best_accuracy, draw_batch, find_prior
-from wormjax.training.likelihoods import MEMORY, find_variance, surprise, weigh_squares
+from wormjax.training.likelihoods import MEMORY, find_variance, surprise, take_out_units, weigh_squares
 from wormjax.training.objectives import INITIAL, Objective, run_key
 
 AT_ONCE = 16  # Simulations that are validated at a time.
@@ -55,8 +55,7 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
         return {"params": model.initialise(nri, key, frames, objects), "batch_stats": {"squared_error": scale[None]}}
 
     def measure(params, cut, variance, features):
-        """Squared errors and log likelihoods [combination, simulation, node] of the last frames of pieces."""
-        return measure_combinations(nri, params, cut, combinations, variance, bound.degrees_of_freedom, features)
+        return measure_combinations(nri, bound, params, cut, combinations, variance, features)
 
     def find(squared_error):
         return find_variance(squared_error, bound.variance, bound.variance_floor, scale)[0]
@@ -65,7 +64,7 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
         batch, keys = draw_batch(data.training, bound.batch, key, shard)
         cut = jax.vmap(pieces.draw)(batch.features, keys)
         params, old = variables["params"], variables["batch_stats"]["squared_error"]
-        squares, log_likelihood = measure(params, cut, find(old), batch.features)
+        squares, white, log_likelihood = measure(params, cut, find(old), batch.features)
         price = price_posterior(run.hyper, progress)
         evidence, posterior = weigh_combinations(log_likelihood, combinations, prior, price)
         posterior = jax.lax.stop_gradient(posterior)
@@ -75,7 +74,7 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
         values = cut.shape[1] * objects * len(scale)
         value = ((cross_entropy - evidence.sum(axis=1)) / values).sum() / bound.batch
         weight = posterior[:, :, None, :, None]
-        weighed = weight * squares * weigh_squares(squares, find(old), bound.degrees_of_freedom)
+        weighed = weight * white * weigh_squares(white, find(old), bound.degrees_of_freedom)
         errors = shard.total(weighed.sum(axis=0).mean(axis=(0, 1, 2)) / shard.count)
         new = jax.lax.stop_gradient(MEMORY * old + (1.0 - MEMORY) * errors)
         metrics = {
@@ -91,7 +90,7 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
 
         def score(simulation):
             features, _ = simulation
-            squares, log_likelihood = measure(params, pieces.all(features)[None], variance, features[None])
+            squares, _, log_likelihood = measure(params, pieces.all(features)[None], variance, features[None])
             evidence, posterior = weigh_combinations(log_likelihood, combinations, prior, price)
             log_edges = jax.nn.log_softmax(model.encode(nri, params, features[None]))[0]
             edges = marginalise_edges(posterior, combinations)[0]
@@ -133,8 +132,8 @@ def infer_posterior(
 
         def infer(simulation):
             cut = pieces.all(simulation)[None]
-            inputs = run["params"], cut, combinations, variance, bound.degrees_of_freedom, simulation[None]
-            _, log_likelihood = measure_combinations(nri, *inputs)
+            inputs = run["params"], cut, combinations, variance, simulation[None]
+            _, _, log_likelihood = measure_combinations(nri, bound, *inputs)
             _, posterior = weigh_combinations(log_likelihood, combinations, prior, price)
             return marginalise_edges(posterior, combinations)[0]
 
@@ -146,18 +145,27 @@ def infer_posterior(
 
 def measure_combinations(
     nri: Nri,
+    bound: Bound,
     params,
     pieces: Float[Array, "simulation segment frame object feature"],
     combinations: Float[np.ndarray, "combination sender type"],
     variance: Float[Array, " feature"],
-    degrees: float,
     history: Float[Array, "simulation frame object feature"],
 ) -> tuple[
-    Float[Array, "combination simulation segment object feature"], Float[Array, "combination simulation object"]
+    Float[Array, "combination simulation segment object feature"],
+    Float[Array, "combination simulation segment object feature"],
+    Float[Array, "combination simulation object"],
 ]:
-    """Squared errors of the last frame of every piece under every combination, and log likelihoods of all pieces."""
-    squares = (decode_combinations(nri, params, pieces[:, :, :-1], combinations, history) - pieces[:, :, -1]) ** 2
-    return squares, -surprise(squares, variance, degrees).sum(axis=(2, 4))
+    """Under every combination: squared errors of the last frame of every piece, the same less what each object's own
+    offset and gain explain, and log likelihoods of all pieces together."""
+    predicted = decode_combinations(nri, params, pieces[:, :, :-1], combinations, history)
+    errors, cost = predicted - pieces[:, :, -1], 0.0
+    squares = white = errors**2
+    if bound.offset_and_gain:
+        scale = jnp.asarray(nri.change_scale)
+        errors, cost = take_out_units(errors, predicted, scale, bound.offset_and_gain)
+        white = errors**2
+    return squares, white, -surprise(white, variance, bound.degrees_of_freedom).sum(axis=(2, 4)) - cost
 
 
 def price_posterior(hyper, progress) -> Float[Array, ""]:

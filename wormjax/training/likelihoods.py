@@ -18,6 +18,41 @@ def surprise(
     return 0.5 * squares / variance + 0.5 * jnp.log(2.0 * jnp.pi * variance)
 
 
+def take_out_units(
+    errors: Float[Array, "*batch frame object feature"],
+    predicted: Float[Array, "*batch frame object feature"],
+    scale: Float[Array, " feature"],
+    freedom: float,
+) -> tuple[Float[Array, "*batch frame object feature"], Float[Array, "*batch object"]]:
+    """Errors less what an offset and a gain of each object's own explain, and what these cost each object, nats.
+
+    Where objects are measured in units of their own (a trace scaled by its own range, an indicator that binds more or
+    less), what is predicted of them is right up to an offset and a gain. Let an error be
+
+        σ (√freedom (a + g (predicted − its mean over frames) / scale) + noise)
+
+    with a, g and the noise (one a frame) standard normal. The log likelihood of an object's errors, marginal over a and
+    g, is that of the errors returned as if they were independent with a variance of σ², less the nats returned: those
+    errors are the given ones, made white.
+
+    Args:
+      errors: predicted less true values.
+      predicted: what was predicted.
+      scale: each feature's unit, in which a gain is measured.
+      freedom: variance of an offset and of a gain, in units of the errors' own; above 0.
+    """
+    frames = errors.shape[-3]
+    errors -= (1.0 - (1.0 + freedom * frames) ** -0.5) * errors.mean(axis=-3, keepdims=True)
+    basis = (predicted - predicted.mean(axis=-3, keepdims=True)) / scale
+    power = (basis**2).sum(axis=-3, keepdims=True)
+    # (1 - (1 + f p) ** -0.5) / p, which has no pole at p = 0.
+    root = jnp.sqrt(1.0 + freedom * power)
+    along = (basis * errors).sum(axis=-3, keepdims=True)
+    errors -= freedom / (root * (1.0 + root)) * along * basis
+    nats = 0.5 * (jnp.log1p(freedom * frames) + jnp.log1p(freedom * power))
+    return errors, nats.sum(axis=(-3, -1))
+
+
 def weigh_squares(squares, variance, degrees: float):
     """What each squared error counts for in the estimate of the scale: 1 for a Gaussian, less for outliers of a t.
 

@@ -166,6 +166,8 @@ KERNELS = {
     "training.forecasting.forecasting": Kernel(2e-5, 1e-4, "float64", TRAINING),
     "training.likelihoods.surprise": Kernel(5e-6, 5e-6, "numpy", TRAINING),
     "training.likelihoods.take_out_units": Kernel(2e-6, 1e-5, "numpy", TRAINING),
+    "training.likelihoods.estimate_units": Kernel(2e-6, None, "numpy", TRAINING),
+    "training.likelihoods.Units": Kernel(2e-6, None, "numpy", TRAINING),
     "training.likelihoods.find_variance": Kernel(1e-6, None, "numpy", TRAINING),
     "training.exact.exact_evidence": Kernel(2e-5, 1e-4, "float64", TRAINING),
     "training.exact.measure_combinations": Kernel(2e-5, None, "float64", TRAINING),

@@ -273,6 +273,26 @@ def test_predictions_are_a_roll_out_from_the_history(decoder):
     assert abs(predicted[0] - predicted[1]).max() > 1e-3
 
 
+@pytest.mark.parametrize("fields", [{"name": "mlp"}, {"name": "context", "hidden": 4}], ids=["one frame", "two frames"])
+def test_an_offset_and_a_gain_are_learnt_from_the_history_and_rolled_out(fields):
+    """A decoder that predicts no change, of objects that each grow by a factor and an amount of their own."""
+    config = small_config(**{f"model__decoder__{name}": value for name, value in fields.items()})
+    nri = inference.build_model(config, 2, np.full(4, 0.1))
+    factors, amounts = np.random.default_rng(0).uniform((0.9, -0.1), (1.1, 0.1), (3, 3, 4, 2)).transpose(3, 0, 1, 2)
+    features = np.ones((3, 20, 3, 4), np.float32)
+    for frame in range(1, 20):
+        features[:, frame] = factors * features[:, frame - 1] + amounts
+    unseen = features.copy()
+    unseen[:, HISTORY:] = np.nan
+    params = model.initialise(nri, jax.random.key(0), HISTORY, 3)  # The read-out starts at zero.
+    params = jax.tree.map(lambda x: np.zeros_like(x)[None], params)
+    edges = np.eye(2, dtype=np.float32)[np.zeros((1, 3, 6), int)]
+    still = inference.predict_frames(nri, params, unseen, edges, HISTORY, 8)[0]
+    assert np.abs(still - features[:, HISTORY - 1 : HISTORY]).max() == 0.0
+    found = inference.predict_frames(nri, params, unseen, edges, HISTORY, 8, freedom=1e6)[0]
+    np.testing.assert_allclose(found, features[:, HISTORY:], rtol=2e-3)
+
+
 def test_errors_are_those_of_the_frame_so_many_steps_on():
     features = np.zeros((2, 10, 3, 4), np.float32)
     features[:, 6:] = np.arange(1.0, 5.0)[None, :, None, None]

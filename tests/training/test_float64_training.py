@@ -224,6 +224,38 @@ def test_errors_without_offset_and_gain_are_white_as_those_of_numpy(still):
     )
 
 
+def test_an_offset_and_a_gain_are_those_of_ridge_regression():
+    freedom, scale = 3.0, np.float32([0.5, 2.0])
+    errors, predicted = draw(2, 6, 3, 2, seed=2), draw(2, 6, 3, 2, seed=1)
+
+    def reference(trained):
+        errors, predicted = (np.moveaxis(values, 1, -1) for values in trained)
+        centre = predicted.mean(axis=-1)
+        basis = np.stack([np.ones_like(predicted), (predicted - centre[..., None]) / scale[:, None]], axis=-1)
+        inverse = np.linalg.inv(np.einsum("...tk,...tl->...kl", basis, basis) + np.eye(2) / freedom)
+        weights = np.einsum("...kl,...tl,...t->...k", inverse, basis, errors)
+        fitted = np.einsum("...tk,...k->...t", basis, weights)
+        return (weights[..., 0], weights[..., 1] / scale, centre), np.moveaxis(predicted - fitted, -1, 1)
+
+    def estimate(trained):
+        return likelihoods.estimate_units(*trained, jnp.asarray(scale), freedom)
+
+    check_kernel(
+        "training.likelihoods.estimate_units",
+        lambda trained: tuple(estimate(trained)),
+        (errors, predicted),
+        reference=lambda trained: reference(trained)[0],
+        gradient=False,
+    )
+    check_kernel(
+        "training.likelihoods.Units",
+        lambda trained: jax.vmap(lambda frame: estimate(trained).remove(frame), 1, 1)(trained[1]),
+        (errors, predicted),
+        reference=lambda trained: reference(trained)[1],
+        gradient=False,
+    )
+
+
 @pytest.mark.parametrize("fixed", [0.0, 5e-5])
 def test_the_variance_of_the_likelihood_is_that_of_numpy(fixed):
     scale = np.float32([0.1, 0.5, 2.0])

@@ -26,6 +26,7 @@ from wormjax.models.nri import Nri, build_nri
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.training.elbo import Bound, SystemArrays, SystemData, SystemRuns, evidence_lower_bound, stack_runs
 from wormjax.training.exact import exact_evidence, infer_posterior
+from wormjax.training.likelihoods import estimate_units
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives import Objective
 from wormjax.training.parallel import Engine, build_engine
@@ -268,7 +269,8 @@ def run_model(
                 true, runs = stack_system(test).edges, len(jax.tree.leaves(variables)[0])
                 edges = np.broadcast_to(np.eye(edge_types)[true], (runs, *true.shape, edge_types))
             best = np.eye(edge_types, dtype=np.float32)[edges.argmax(axis=-1)]
-            predicted = predict_frames(nri, variables["params"], features, best, history, steps)
+            freedom = config.train.offset_and_gain if is_exact(config) else 0.0
+            predicted = predict_frames(nri, variables["params"], features, best, history, steps, freedom)
         outputs[output] = Inference(validation_edges, test_edges, predicted)
     return outputs
 
@@ -292,8 +294,13 @@ def predict_frames(
     edges: Float[np.ndarray, "run simulation edge type"],
     history: int,
     steps: int,
+    freedom: float = 0.0,
 ) -> Float[np.ndarray, "run simulation step object feature"]:
-    """The frames `history`, `history` + 1, ... as each run predicts them from the frames before `history` alone."""
+    """The frames `history`, `history` + 1, ... as each run predicts them from the frames before `history` alone.
+
+    Where a decoder was trained up to an offset and a gain of each object's own (`freedom`: their variance,
+    `train.offset_and_gain`), these are learnt from the same frames.
+    """
     # A Markov decoder needs the last frame or two.
     first = max(history - nri.decoder.memory, 0) if isinstance(nri.decoder, MARKOV) else 0
     frames = features[:, first : history + steps - 1].copy()
@@ -307,7 +314,13 @@ def predict_frames(
 
         def predict(sample: tuple[Array, Array, Array]):
             behind, edges, before = sample
-            return model.decode(nri, run_params, behind, edges, jnp.asarray(given), before)[history - first - 1 :]
+            correct = None
+            if freedom:
+                shown = model.decode(nri, run_params, before, edges, jnp.ones(history, bool), before)
+                shown, true = shown[nri.decoder.memory - 1 : -1], before[nri.decoder.memory :]
+                correct = estimate_units(shown - true, shown, jnp.asarray(nri.change_scale), freedom).remove
+            inputs = behind, edges, jnp.asarray(given), before, correct
+            return model.decode(nri, run_params, *inputs)[history - first - 1 :]
 
         return jax.lax.map(predict, (frames, run_edges, seen), batch_size=AT_ONCE)
 

@@ -4,7 +4,7 @@ An encoder reads the edge types off what the nodes do, a decoder predicts what t
 particles and for neurons; it is pure functions of its parameters: `encode`, `decode`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -139,17 +139,19 @@ def decode(
     edges: Float[Array, "*batch edge type"],
     given: Bool[Array, "*batch frame"],
     history: Float[Array, "*sample time node feature"] | None = None,
+    correct: Callable[[Array], Array] | None = None,
 ) -> Float[Array, "*batch frame node feature"]:
     """Predictions of each next frame on a graph, as `decoders.roll_out` makes them of the frames that are given.
 
     `history` is what the code of each node is made of, where the decoder is shown one: the frames that the encoder
-    sees. Its batch axes are the first of those of `frames`.
+    sees. Its batch axes are the first of those of `frames`. `correct` is applied to each prediction before it is used.
     """
     scale = jnp.asarray(nri.change_scale)
 
     def step(carry, nodes):
         carry, change = nri.decoder.apply({"params": params["decoder"]}, carry, nodes, edges)
-        return carry, change * scale
+        change = change * scale
+        return carry, change if correct is None else correct(nodes + change) - nodes
 
     with dense_precision(nri.precision):
         return roll_out(step, start_decoder(nri, params, frames[..., 0, :, :], history), frames, given)

@@ -1,5 +1,7 @@
 """Likelihoods of a decoder's errors, whose scale is estimated from the errors themselves as they fall."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
@@ -51,6 +53,32 @@ def take_out_units(
     errors -= freedom / (root * (1.0 + root)) * along * basis
     nats = 0.5 * (jnp.log1p(freedom * frames) + jnp.log1p(freedom * power))
     return errors, nats.sum(axis=(-3, -1))
+
+
+class Units(NamedTuple):
+    """What an object's own offset and gain add to what is predicted of it: offset + gain · (predicted − centre)."""
+
+    offset: Float[Array, "*batch object feature"]
+    gain: Float[Array, "*batch object feature"]
+    centre: Float[Array, "*batch object feature"]
+
+    def remove(self, predicted: Float[Array, "*batch object feature"]) -> Float[Array, "*batch object feature"]:
+        """Predictions in the object's own units."""
+        return predicted - self.offset - self.gain * (predicted - self.centre)
+
+
+def estimate_units(
+    errors: Float[Array, "*batch frame object feature"],
+    predicted: Float[Array, "*batch frame object feature"],
+    scale: Float[Array, " feature"],
+    freedom: float,
+) -> Units:
+    """The posterior mean of the offset and the gain of `take_out_units`, which has the same arguments."""
+    frames, centre = errors.shape[-3], predicted.mean(axis=-3)
+    basis = (predicted - centre[..., None, :, :]) / scale
+    along, power = (basis * errors).sum(axis=-3), (basis**2).sum(axis=-3)
+    offset = freedom * errors.sum(axis=-3) / (1.0 + freedom * frames)
+    return Units(offset, freedom * along / (1.0 + freedom * power) / scale, centre)
 
 
 def weigh_squares(squares, variance, degrees: float):

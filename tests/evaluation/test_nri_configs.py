@@ -32,8 +32,8 @@ def test_a_config_trains_the_model_that_it_names(name, variant):
     config.train.batch_simulations = 4
     changed = inference.vary_config("nri", config)
     runs = inference.build_runs(changed)
-    objective, _, _ = inference.build_training(changed, materials, runs)
-    assert inference.is_exact(changed) == (name != "nri_springs_sampled")
+    objective, recipe, _ = inference.build_training(changed, materials, runs)
+    assert recipe.clip_parts == inference.is_exact(changed) == (name != "nri_springs_sampled")
     run = jax.tree.map(lambda x: jnp.asarray(x[0]), runs)
     variables = jax.eval_shape(objective.initialise, run)
 

@@ -121,7 +121,7 @@ def equivariant_decoder(params, nodes, edges, scale):
         line, way = apart / far, moving / fast
         seen = np.array([*(np.log(np.array([far, fast]) / units + 0.01)), far, fast, line @ way])
         hidden = elu(dense(params["Dense_0"], elu(dense(params["Dense_1"], seen))))
-        amounts = dense(params["amounts"], hidden).reshape(-1, 4)
+        amounts = dense(params["amounts"], np.concatenate([seen, hidden])).reshape(-1, 4)
         for kind, (near, aside, pull, drag) in enumerate(amounts, start=1):
             acting = np.concatenate([units[0] * (near * line + aside * way), units[1] * (pull * line + drag * way)])
             change[receiver] += edges[number, kind] * acting / np.array(scale)

@@ -13,6 +13,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.skip_first = False  # Attraction and repulsion: both types have a message.
     config.model.encoder.stride = 1  # Charges meet for a frame or two.
     config.train.degrees_of_freedom = 2.0  # Charges that meet cannot be predicted, and must not drown all other frames.
+    config.train.gaussian_weight = 1.0  # Yet they are to be predicted as well as can be.
     if variant == "small":
         config.train.baseline_steps = 1_000
         config.model.encoder.rounds = 1

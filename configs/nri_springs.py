@@ -70,6 +70,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.baseline_steps = 1_500 if small else 20_000  # Of the bounds and the LSTM.
     config.train.steps_per_chunk = 250 if small else 500
     config.train.batch_simulations = 64 if small else 128
+    # Show each simulation turned and mirrored at random, as a square can be: the encoder soon knows 20,000 by heart.
+    config.train.turn_and_mirror = True
     config.train.segments = 24 if small else 48  # Pieces of each simulation that the decoder goes over.
     config.train.decoded_frames = 0  # The first frames, that pieces are cut from; 0 for all.
     config.train.burn_in = 1  # True frames that a piece begins with.
@@ -94,6 +96,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.variance = 0.0  # Of the likelihood; 0 estimates it. The reference has 5e-5.
     config.train.variance_floor = 1e-3  # Of an estimated one, in units of the frames' own change, squared.
     config.train.degrees_of_freedom = 0.0  # Of a Student's t likelihood; 0 for the Gaussian.
+    config.train.gaussian_weight = 0.0  # Of a Gaussian likelihood beside the t, so that leaps are predicted, too.
     # Variance of an offset and a gain of each object's own in what is predicted of it, in units of the likelihood's; 0
     # where all are measured in the same units. With an exact posterior alone.
     config.train.offset_and_gain = 0.0

@@ -188,6 +188,13 @@ KERNELS = {
     "training.elbo.best_accuracy": Kernel(
         1e-6, None, "numpy", "tests/training/test_elbo.py::test_the_best_accuracy_is_that_of_the_best_renaming"
     ),
+    # Features.
+    "features.symmetries.turn_and_mirror": Kernel(
+        1e-6,
+        None,
+        "numpy",
+        "tests/features/test_symmetries.py::test_a_simulation_is_turned_as_a_whole_by_a_symmetry_drawn_uniformly",
+    ),
     # Evaluation.
     "evaluation.predict.predict_stretches": Kernel(2e-6, None, "numpy", PREDICT),
 }

@@ -31,6 +31,7 @@ SMALL = {
     "train.baseline_steps": 4,
     "train.steps_per_chunk": 2,
     "train.batch_simulations": 8,
+    "train.turn_and_mirror": False,
     "train.segments": 2,
     "train.burn_in": 1,
     "train.roll_out": 1,

@@ -372,6 +372,8 @@ def test_test_systems_of_no_more_frames_have_edge_metrics_and_no_error(tmp_path)
         (EXACT | {"model__decoder__name": "none"}, r"'model\.decoder\.name': found 'none' with a train\.posterior of"),
         (EXACT | {"model__encoder__name": "none"}, r"'model\.encoder\.name': found 'none' with a train\.posterior of"),
         ({"train__offset_and_gain": 1.0}, r"'train\.offset_and_gain': found 1\.0 with a train\.posterior of 'sampled'"),
+        ({"train__gaussian_weight": 0.5}, r"'train\.gaussian_weight': found 0\.5 with a train\.posterior of 'sampled'"),
+        (EXACT | {"train__gaussian_weight": 0.5}, r"'train\.gaussian_weight': found 0\.5 with train\.degrees_of_free"),
         (
             EXACT | {"train__offset_and_gain": 1.0, "train__degrees_of_freedom": 2.0},
             r"'train\.offset_and_gain': found 1\.0 with train\.degrees_of_freedom 2\.0, expected 0",
@@ -390,15 +392,29 @@ def test_a_mistake_is_one_line_and_no_workdir(folder, tmp_path, fields, message)
     assert os.listdir(tmp_path) == []
 
 
-def test_an_equivariant_decoder_wants_locations_and_velocities(tmp_path):
+@pytest.mark.parametrize(
+    ("names", "fields", "message"),
+    [
+        (
+            "xyz",
+            {"model__decoder__name": "equivariant"},
+            r"'model\.decoder\.name': found 'equivariant' with 3 features",
+        ),
+        (
+            "abcd",
+            {"train__turn_and_mirror": True},
+            r"'train\.turn_and_mirror': found True with the features a, b, c, d",
+        ),
+    ],
+)
+def test_what_turns_wants_locations_and_velocities(names, fields, message, tmp_path):
     named = {
-        split: dataclasses.replace(part, features=part.features[..., :3], feature_names=tuple("xyz"))
+        split: dataclasses.replace(part, features=part.features[..., : len(names)], feature_names=tuple(names))
         for split, part in make_splits().items()
     }
     write_archives(tmp_path, named)
-    config = small_config(data__path=str(tmp_path), model__decoder__name="equivariant")
-    with pytest.raises(InputError, match=r"'model\.decoder\.name': found 'equivariant' with 3 features"):
-        infer(config, tmp_path / "run")
+    with pytest.raises(InputError, match=message):
+        infer(small_config(data__path=str(tmp_path), **fields), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

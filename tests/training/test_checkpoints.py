@@ -106,8 +106,8 @@ def damage(folder, kind, number):
 @pytest.mark.parametrize(
     ("kind", "times"),
     [
-        ("flip", 6),
-        ("remove", 6),
+        ("flip", 4),
+        ("remove", 2),
         pytest.param("cut", 60, marks=pytest.mark.slow),
         pytest.param("flip", 600, marks=pytest.mark.slow),
     ],

@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss
 from small_systems import make_system, small_config
 
 from wormjax.evaluation.inference import stack_system
+from wormjax.features.symmetries import list_box_symmetries
 from wormjax.models import nri as model
 from wormjax.models.decoders import MlpDecoder, RecurrentDecoder
 from wormjax.models.encoders import MlpEncoder
@@ -355,11 +356,15 @@ def test_the_gradient_agrees_with_finite_differences():
             assert abs(slope) > 1e-4
 
 
+SQUARE = list_box_symmetries(("x", "y", "velocity x", "velocity y"), -np.ones(4), np.ones(4))
+
+
+@pytest.mark.parametrize("symmetries", [None, SQUARE])
 @pytest.mark.parametrize("count", [2, 4])
-def test_the_shards_of_a_batch_join_to_the_whole(count):
+def test_the_shards_of_a_batch_join_to_the_whole(count, symmetries):
     arrays = make_data(30).training
-    whole, keys = draw_batch(arrays, 8, KEY, Shard())
-    parts = [draw_batch(arrays, 8, KEY, Shard(index, count)) for index in range(count)]
+    whole, keys = draw_batch(arrays, 8, KEY, Shard(), symmetries)
+    parts = [draw_batch(arrays, 8, KEY, Shard(index, count), symmetries) for index in range(count)]
     joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(part for part, _ in parts))
     jax.tree.map(np.testing.assert_array_equal, joined, whole)
     part_keys = np.concatenate([jax.random.key_data(part) for _, part in parts])
@@ -376,6 +381,17 @@ def test_a_batch_is_drawn_from_all_simulations_alike_each_with_its_graph():
     assert scipy.stats.chisquare(counts).pvalue > 1e-3
     other, _ = draw_batch(arrays, 5000, jax.random.key(6), Shard())
     assert (np.asarray(other.edges) != np.asarray(batch.edges)).mean() > 0.5
+
+
+def test_a_batch_is_turned_and_keeps_its_graphs():
+    arrays = make_data(30).training
+    plain, turned = (draw_batch(arrays, 16, KEY, Shard(), symmetries)[0] for symmetries in (None, SQUARE))
+    np.testing.assert_array_equal(turned.edges, plain.edges)
+    order, sign, _ = SQUARE
+    images = np.stack([np.asarray(plain.features)[..., order[k]] * sign[k] for k in range(8)])
+    same = (images == np.asarray(turned.features)).all(axis=(2, 3, 4))
+    np.testing.assert_array_equal(same.sum(axis=0), 1)
+    assert len(set(same.argmax(axis=0))) > 4
 
 
 def test_segments_are_pieces_that_begin_anywhere():

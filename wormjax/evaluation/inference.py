@@ -18,6 +18,7 @@ from wormjax import graphs
 from wormjax.errors import InputError
 from wormjax.evaluation.decoding import list_seeds, model_folder
 from wormjax.evaluation.systems_summary import BOUNDS
+from wormjax.features.symmetries import list_box_symmetries
 from wormjax.features.systems import Scaling, Systems, open_systems, scale_systems
 from wormjax.models import nri as model
 from wormjax.models.decoders import MARKOV, check_vectors
@@ -32,13 +33,16 @@ from wormjax.training.objectives import Objective
 from wormjax.training.parallel import Engine, build_engine
 from wormjax.training.step import Recipe, build_recipe
 
+# With no graph to find, squared errors are all that a decoder has to get right: no outlier is to be spared.
+TOLD = {"train.task": "true_graph", "train.degrees_of_freedom": 0.0}
 # Model → what it changes in the config. The bounds are told the graph; the LSTM has none.
 VARIANTS: dict[str, dict[str, Any]] = {
     "nri": {},
     "nri_supervised": {"train.task": "supervised", "model.decoder.name": "none"},
-    "nri_true_graph": {"train.task": "true_graph", "model.encoder.name": "none"},
-    "lstm": {"train.task": "true_graph", "model.encoder.name": "none", "model.decoder.name": "lstm"},
+    "nri_true_graph": {**TOLD, "model.encoder.name": "none"},
+    "lstm": {**TOLD, "model.encoder.name": "none", "model.decoder.name": "lstm"},
 }
+EXACT_ONLY = ("offset_and_gain", "gaussian_weight")  # Of config.train: what the exact posterior alone can have.
 POSTERIOR = "nri_posterior"  # What "nri" trained with the exact posterior is called where its decoder infers the graph.
 AT_ONCE = 128  # Simulations that are run at a time.
 
@@ -113,9 +117,10 @@ def check_models(config):
         raise InputError(f"config field 'model.encoder.kernels': {found}, {expected}")
     if "nri" in config.models and is_exact(config):
         _check_exact(config)
-    elif config.train.offset_and_gain:
-        found = f"found {config.train.offset_and_gain} with a train.posterior of 'sampled'"
-        raise InputError(f"config field 'train.offset_and_gain': {found}, expected 0")
+    for name in EXACT_ONLY:
+        if config.train[name] and config.train.posterior == "sampled":
+            found = f"found {config.train[name]} with a train.posterior of 'sampled'"
+            raise InputError(f"config field 'train.{name}': {found}, expected 0")
     if config.model.edge_types == 1:
         raise InputError("config field 'model.edge_types': found 1, expected two types or more, or 0 for the systems'")
     field, decoded = "data.frames", frames
@@ -138,6 +143,9 @@ def _check_exact(config):
     if config.train.offset_and_gain and config.train.degrees_of_freedom:
         found = f"found {config.train.offset_and_gain} with train.degrees_of_freedom {config.train.degrees_of_freedom}"
         raise InputError(f"config field 'train.offset_and_gain': {found}, expected 0 for one of the two")
+    if config.train.gaussian_weight and not config.train.degrees_of_freedom:
+        found = f"found {config.train.gaussian_weight} with train.degrees_of_freedom 0, a Gaussian likelihood already"
+        raise InputError(f"config field 'train.gaussian_weight': {found}, expected 0")
     decoder = build_model(config, 2, np.ones(2)).decoder
     if not isinstance(decoder, MARKOV):
         found = f"found {config.model.decoder.name!r} with a train.posterior of 'exact'"
@@ -155,6 +163,9 @@ def check_systems(config, materials: Materials):
         list_combinations(objects - 1, types)
     if config.model.decoder.name == "equivariant":
         check_vectors(features)
+    if config.train.turn_and_mirror:
+        scaling = materials.systems.scaling
+        list_box_symmetries(materials.systems.train.feature_names, scaling.low, scaling.high)
     if max(config.model.decoder.unseen, default=0) >= features:
         found, expected = tuple(config.model.decoder.unseen), f"expected numbers of features, below {features}"
         raise InputError(f"config field 'model.decoder.unseen': found {found}, {expected}")
@@ -193,8 +204,12 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
     """What one model (`vary_config`) is trained for, how, and by which compiled program."""
     _, frames, objects, _ = materials.data.training.features.shape
     nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
+    bound, train = build_bound(config), config.train
+    if train.turn_and_mirror:
+        names, scaling = materials.systems.train.feature_names, materials.systems.scaling
+        bound = bound._replace(symmetries=list_box_symmetries(names, scaling.low, scaling.high))
     make = exact_evidence if is_exact(config) else evidence_lower_bound
-    objective, train = make(nri, build_bound(config), frames, objects), config.train
+    objective = make(nri, bound, frames, objects)
     # With the exact posterior no part waits for another, nor may a decoder's large gradient make an encoder's small.
     recipe = build_recipe(train)._replace(clip_parts=is_exact(config))
     size = len(runs.seed)
@@ -225,6 +240,7 @@ def build_bound(config) -> Bound:
         degrees_of_freedom=train.degrees_of_freedom,
         prior=tuple(train.prior),
         offset_and_gain=train.offset_and_gain,
+        gaussian_weight=train.gaussian_weight,
     )
 
 

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from wormjax.features.symmetries import Symmetries, turn_and_mirror
 from wormjax.models import nri as model
 from wormjax.models.nri import Nri
 from wormjax.models.sampling import sample_edges
@@ -30,6 +31,7 @@ from wormjax.training.likelihoods import MEMORY, find_variance, surprise, weigh_
 from wormjax.training.objectives import INITIAL, Objective, run_key
 
 TASKS = ("unsupervised", "supervised", "true_graph")
+TURN = 3  # Of a simulation's keys, that which turns it.
 POSTERIORS = ("sampled", "exact")  # Of the graph: the encoder's, sampled; or the decoder's, as `exact` has it.
 
 # Numbers that may differ from run to run within one compiled program.
@@ -89,6 +91,9 @@ class Bound(NamedTuple):
       prior: probability of each edge type; () for uniform.
       offset_and_gain: variance of each object's own offset and gain, in units of the errors' own; 0 for none. Of the
         exact posterior alone; see `likelihoods.take_out_units`.
+      gaussian_weight: of a Gaussian likelihood beside the t, which leaves the graph to the t; 0 for none. Of the exact
+        posterior alone.
+      symmetries: of which each simulation is shown one, drawn anew in each update; None shows them as they are.
     """
 
     task: str
@@ -103,6 +108,8 @@ class Bound(NamedTuple):
     degrees_of_freedom: float
     prior: tuple[float, ...]
     offset_and_gain: float = 0.0
+    gaussian_weight: float = 0.0
+    symmetries: Symmetries | None = None
 
 
 def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> Objective:
@@ -136,7 +143,7 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         return edges, _charge_edges(logits, prior, hyper, progress)
 
     def loss(variables, data, run, progress, key, shard):
-        batch, keys = draw_batch(data.training, bound.batch, key, shard)
+        batch, keys = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
         edge_keys, cut_keys, given_keys = (jax.vmap(lambda k, n=n: jax.random.fold_in(k, n))(keys) for n in range(3))
         params = variables["params"]
         edges, cost = choose_graph(params, batch, run.hyper, edge_keys, progress)
@@ -193,7 +200,7 @@ def _supervised(nri, bound, frames, objects) -> Objective:
         return -jnp.take_along_axis(log_probabilities, batch.edges[..., None], axis=-1).mean(axis=(1, 2)), correct
 
     def loss(variables, data, run, progress, key, shard):
-        batch, _ = draw_batch(data.training, bound.batch, key, shard)
+        batch, _ = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
         value, correct = (part.sum() / bound.batch for part in cross_entropy(variables["params"], batch))
         return value, ({}, {"loss": value, "edge_accuracy": correct})
 
@@ -204,15 +211,21 @@ def _supervised(nri, bound, frames, objects) -> Objective:
     return Objective(initialise, loss, validate)
 
 
-def draw_batch(arrays: SystemArrays, batch: int, key: PRNGKeyArray, shard) -> tuple[SystemArrays, PRNGKeyArray]:
-    """This shard's part of a batch of simulations drawn uniformly, with a key each."""
+def draw_batch(
+    arrays: SystemArrays, batch: int, key: PRNGKeyArray, shard, symmetries: Symmetries | None = None
+) -> tuple[SystemArrays, PRNGKeyArray]:
+    """This shard's part of a uniformly drawn batch of simulations, each after one of the symmetries; a key each."""
     draw_key, noise_key = jax.random.split(key)
     part = batch // shard.count
     chosen = jax.random.randint(draw_key, (batch,), 0, len(arrays.features))
     chosen = jax.lax.dynamic_slice_in_dim(chosen, shard.index * part, part)
     numbers = shard.index * part + jnp.arange(part)
     keys = jax.vmap(lambda number: jax.random.fold_in(noise_key, number))(numbers)
-    return SystemArrays(arrays.features[chosen], arrays.edges[chosen]), keys
+    features = arrays.features[chosen]
+    if symmetries is not None:
+        turn_keys = jax.vmap(lambda key: jax.random.fold_in(key, TURN))(keys)
+        features = jax.vmap(lambda x, key: turn_and_mirror(x, symmetries, key))(features, turn_keys)
+    return SystemArrays(features, arrays.edges[chosen]), keys
 
 
 def cut_segments(

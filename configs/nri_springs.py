@@ -75,7 +75,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.segments = 24 if small else 48  # Pieces of each simulation that the decoder goes over.
     config.train.decoded_frames = 0  # The first frames, that pieces are cut from; 0 for all.
     config.train.burn_in = 1  # True frames that a piece begins with.
-    config.train.roll_out = 1  # Frames behind them, which are predicted; more with posterior "sampled" alone.
+    config.train.roll_out = 1  # Frames behind them, which are predicted.
+    config.train.roll_out_weight = 0.0  # Beside an exact posterior, which goes one frame ahead by itself.
     config.train.given = 1.0  # Probability that the next prediction goes on from a true frame, not a predicted one.
     config.train.given_end = 0.0
     config.train.learning_rate = 3e-3 if small else 5e-4
@@ -96,7 +97,6 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.variance = 0.0  # Of the likelihood; 0 estimates it. The reference has 5e-5.
     config.train.variance_floor = 1e-3  # Of an estimated one, in units of the frames' own change, squared.
     config.train.degrees_of_freedom = 0.0  # Of a Student's t likelihood; 0 for the Gaussian.
-    config.train.gaussian_weight = 0.0  # Of a Gaussian likelihood beside the t, so that leaps are predicted, too.
     # Variance of an offset and a gain of each object's own in what is predicted of it, in units of the likelihood's; 0
     # where all are measured in the same units. With an exact posterior alone.
     config.train.offset_and_gain = 0.0

@@ -372,8 +372,11 @@ def test_test_systems_of_no_more_frames_have_edge_metrics_and_no_error(tmp_path)
         (EXACT | {"model__decoder__name": "none"}, r"'model\.decoder\.name': found 'none' with a train\.posterior of"),
         (EXACT | {"model__encoder__name": "none"}, r"'model\.encoder\.name': found 'none' with a train\.posterior of"),
         ({"train__offset_and_gain": 1.0}, r"'train\.offset_and_gain': found 1\.0 with a train\.posterior of 'sampled'"),
-        ({"train__gaussian_weight": 0.5}, r"'train\.gaussian_weight': found 0\.5 with a train\.posterior of 'sampled'"),
-        (EXACT | {"train__gaussian_weight": 0.5}, r"'train\.gaussian_weight': found 0\.5 with train\.degrees_of_free"),
+        ({"train__roll_out_weight": 0.5}, r"'train\.roll_out_weight': found 0\.5 with a train\.posterior of 'sampled'"),
+        (
+            EXACT | {"train__offset_and_gain": 1.0, "train__roll_out_weight": 0.5},
+            r"'train\.offset_and_gain': found 1\.0 with train\.roll_out_weight 0\.5, expected 0 for one of the two",
+        ),
         (
             EXACT | {"train__offset_and_gain": 1.0, "train__degrees_of_freedom": 2.0},
             r"'train\.offset_and_gain': found 1\.0 with train\.degrees_of_freedom 2\.0, expected 0",

@@ -415,11 +415,11 @@ def test_the_parts_of_a_batch_of_systems_add_up_to_the_whole():
     np.testing.assert_allclose(errors, np.stack([moved, moved]), rtol=1e-12)
 
 
-def build_exact(degrees=0.0, variance=0.0, segments=2, decoder=None, freedom=0.0, gaussian=0.0):
+def build_exact(degrees=0.0, variance=0.0, segments=2, decoder=None, freedom=0.0, rolls=0.0):
     """(params, data) → loss, running mean of squared errors, validation score: with the exact posterior."""
     scale = (0.1, 0.12, 0.2, 0.25)
     bound = elbo.Bound("unsupervised", BATCH, segments, 0, 1, 1, False, variance, 1e-3, degrees, (0.7, 0.3), freedom)
-    bound = bound._replace(gaussian_weight=gaussian)
+    bound = bound._replace(roll_out=2, roll_out_weight=rolls)
     nri = Nri(MlpEncoder(3, 2), decoder or EquivariantDecoder(3, scale=scale), 2, True, scale)
     objective = exact.exact_evidence(nri, bound, SYSTEM_FRAMES, OBJECTS)
     data = [draw(10, SYSTEM_FRAMES, OBJECTS, 4, seed=k).cumsum(axis=1) * 0.1 for k in (4, 5)]
@@ -429,7 +429,10 @@ def build_exact(degrees=0.0, variance=0.0, segments=2, decoder=None, freedom=0.0
     run = elbo.SystemRuns(np.array([3, 0], np.int32), np.int32(10), np.int32(9), hyper)
 
     def measure(params, arrays, errors, run):
-        variables = {"params": params, "batch_stats": {"squared_error": errors, "mean_square": 2.0 * errors}}
+        variables = {
+            "params": params,
+            "batch_stats": {"squared_error": errors, "roll_out_error": errors * np.ones((2, 1))},
+        }
         value, (moved, _) = objective.loss(variables, arrays, run, 0.25, KEY, Shard())
         return value, moved, objective.validate(variables, arrays, run)[0]
 
@@ -440,7 +443,7 @@ def build_exact(degrees=0.0, variance=0.0, segments=2, decoder=None, freedom=0.0
 EXACT = [
     {},
     {"degrees": 3.0},
-    {"degrees": 3.0, "gaussian": 0.5},
+    {"degrees": 3.0, "rolls": 0.5},
     {"variance": 5e-3},
     {"segments": 4},
     {"decoder": MlpDecoder(3)},

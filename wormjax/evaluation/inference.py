@@ -42,7 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "nri_true_graph": {**TOLD, "model.encoder.name": "none"},
     "lstm": {**TOLD, "model.encoder.name": "none", "model.decoder.name": "lstm"},
 }
-EXACT_ONLY = ("offset_and_gain", "gaussian_weight")  # Of config.train: what the exact posterior alone can have.
+EXACT_ONLY = ("offset_and_gain", "roll_out_weight")  # Of config.train: what the exact posterior alone can have.
 POSTERIOR = "nri_posterior"  # What "nri" trained with the exact posterior is called where its decoder infers the graph.
 AT_ONCE = 128  # Simulations that are run at a time.
 
@@ -134,18 +134,16 @@ def check_models(config):
 
 def _check_exact(config):
     """Raises InputError where a config asks for the exact posterior under a decoder that has none."""
-    if config.train.roll_out != 1:
-        found = f"found {config.train.roll_out} with a train.posterior of 'exact'"
+    if config.train.roll_out != 1 and not config.train.roll_out_weight:
+        found = f"found {config.train.roll_out} with a train.posterior of 'exact' and a train.roll_out_weight of 0"
         raise InputError(f"config field 'train.roll_out': {found}, expected 1")
     if config.model.encoder.name == "none":
         found = "found 'none' with a train.posterior of 'exact'"
         raise InputError(f"config field 'model.encoder.name': {found}, expected one that infers a graph")
-    if config.train.offset_and_gain and config.train.degrees_of_freedom:
-        found = f"found {config.train.offset_and_gain} with train.degrees_of_freedom {config.train.degrees_of_freedom}"
-        raise InputError(f"config field 'train.offset_and_gain': {found}, expected 0 for one of the two")
-    if config.train.gaussian_weight and not config.train.degrees_of_freedom:
-        found = f"found {config.train.gaussian_weight} with train.degrees_of_freedom 0, a Gaussian likelihood already"
-        raise InputError(f"config field 'train.gaussian_weight': {found}, expected 0")
+    for name in ("degrees_of_freedom", "roll_out_weight"):
+        if config.train.offset_and_gain and config.train[name]:
+            found = f"found {config.train.offset_and_gain} with train.{name} {config.train[name]}"
+            raise InputError(f"config field 'train.offset_and_gain': {found}, expected 0 for one of the two")
     decoder = build_model(config, 2, np.ones(2)).decoder
     if not isinstance(decoder, MARKOV):
         found = f"found {config.model.decoder.name!r} with a train.posterior of 'exact'"
@@ -185,6 +183,8 @@ def vary_config(name: str, config):
         changed.train.update({"segments": 1, "burn_in": half, "roll_out": quarter, "decoded_frames": 0})
         with changed.ignore_type():  # A config that says 1 and not 1.0.
             changed.train.update({"given": 0.0, "given_end": 0.0})
+    if name == "nri_true_graph" and config.train.posterior == "exact":  # As many frames, in roll-outs.
+        changed.train.segments = max(config.train.segments // config.train.roll_out, 1)
     if name != "nri":
         changed.train.steps = config.train.baseline_steps or config.train.steps
     return changed
@@ -240,7 +240,7 @@ def build_bound(config) -> Bound:
         degrees_of_freedom=train.degrees_of_freedom,
         prior=tuple(train.prior),
         offset_and_gain=train.offset_and_gain,
-        gaussian_weight=train.gaussian_weight,
+        roll_out_weight=train.roll_out_weight,
     )
 
 

@@ -219,7 +219,7 @@ INFER = {
     "train.variance_floor": FROM_ZERO,
     "train.degrees_of_freedom": FROM_ZERO,
     "train.offset_and_gain": FROM_ZERO,
-    "train.gaussian_weight": FROM_ZERO,
+    "train.roll_out_weight": FROM_ZERO,
     "train.turn_and_mirror": truth(),
     "evaluate.steps": several(whole(0, LONGEST)),
 }

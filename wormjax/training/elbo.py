@@ -91,8 +91,7 @@ class Bound(NamedTuple):
       prior: probability of each edge type; () for uniform.
       offset_and_gain: variance of each object's own offset and gain, in units of the errors' own; 0 for none. Of the
         exact posterior alone; see `likelihoods.take_out_units`.
-      gaussian_weight: of a Gaussian likelihood beside the t, which leaves the graph to the t; 0 for none. Of the exact
-        posterior alone.
+      roll_out_weight: of roll-outs beside the exact posterior's evidence; 0 for none.
       symmetries: of which each simulation is shown one, drawn anew in each update; None shows them as they are.
     """
 
@@ -108,7 +107,7 @@ class Bound(NamedTuple):
     degrees_of_freedom: float
     prior: tuple[float, ...]
     offset_and_gain: float = 0.0
-    gaussian_weight: float = 0.0
+    roll_out_weight: float = 0.0
     symmetries: Symmetries | None = None
 
 
@@ -138,7 +137,7 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         if bound.task == "true_graph" or nri.encoder is None:
             return jax.nn.one_hot(batch.edges, nri.edge_types), jnp.zeros(len(batch.edges))
         logits = model.encode(nri, params, batch.features)
-        temperature = _anneal(hyper["temperature"], hyper["temperature_end"], progress)
+        temperature = anneal(hyper["temperature"], hyper["temperature_end"], progress)
         edges = jax.vmap(lambda x, key: sample_edges(x, key, temperature, bound.hard))(logits, keys)
         return edges, _charge_edges(logits, prior, hyper, progress)
 
@@ -149,10 +148,10 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         edges, cost = choose_graph(params, batch, run.hyper, edge_keys, progress)
         cut = jax.vmap(lambda x, k: cut_segments(x, k, bound.segments, length + 1))
         pieces = cut(batch.features[:, decoded], cut_keys)
-        chance = _anneal(run.hyper["given"], run.hyper["given_end"], progress)
+        chance = anneal(run.hyper["given"], run.hyper["given_end"], progress)
         given = jax.vmap(lambda k: jax.random.bernoulli(k, chance, (bound.segments, length)))(given_keys)
         given = given | (jnp.arange(length) < bound.burn_in)
-        squares = _squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
+        squares = squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
         old = variables["batch_stats"]["squared_error"]
         weighed = squares * weigh_squares(squares, find(old)[:, None], bound.degrees_of_freedom)
         errors = shard.total(weighed.mean(axis=(0, 1, 3)) / shard.count)
@@ -175,7 +174,7 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
             accuracy = {"edge_accuracy": best_accuracy(logits.argmax(axis=-1), batch.edges, nri.edge_types)}
         pieces = tile_segments(batch.features[:, decoded], length + 1)
         given = jnp.broadcast_to(jnp.arange(length) < bound.burn_in, (*pieces.shape[:2], length))
-        squares = _squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
+        squares = squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
         variance = find(variables["batch_stats"]["squared_error"])[:, None]
         nll = surprise(squares, variance, bound.degrees_of_freedom).mean(axis=(1, 2, 3, 4))
         score = (nll + cost / values).mean()
@@ -255,7 +254,7 @@ def best_accuracy(inferred: Int[Array, "*batch"], true: Int[Array, "*batch"], ty
     return jnp.stack(renamed).max()
 
 
-def _squared_errors(
+def squared_errors(
     nri: Nri,
     params: Any,
     pieces: Float[Array, "simulation segment frame object feature"],
@@ -263,6 +262,7 @@ def _squared_errors(
     given: Bool[Array, "simulation segment step"],
     history: Float[Array, "simulation frame object feature"],
 ) -> Float[Array, "simulation segment step object feature"]:
+    """Of every frame behind the first of each piece, as `model.decode` makes them of the frames that are given."""
     edges = jnp.broadcast_to(edges[:, None], (*pieces.shape[:2], *edges.shape[1:]))
     predicted = model.decode(nri, params, pieces[:, :, :-1], edges, given, history)
     return (predicted - pieces[:, :, 1:]) ** 2
@@ -279,7 +279,8 @@ def _charge_edges(logits, prior, hyper, progress) -> Float[Array, " simulation"]
     return warm * weight * charged.sum(axis=-1)
 
 
-def _anneal(start, end, progress):
+def anneal(start, end, progress):
+    """From `start` to `end`, in a line."""
     return start + (end - start) * progress
 
 

@@ -22,7 +22,16 @@ from wormjax.models.exact_posterior import (
     weigh_combinations,
 )
 from wormjax.models.nri import Nri
-from wormjax.training.elbo import Bound, best_accuracy, draw_batch, find_prior
+from wormjax.training.elbo import (
+    Bound,
+    anneal,
+    best_accuracy,
+    cut_segments,
+    draw_batch,
+    find_prior,
+    squared_errors,
+    tile_segments,
+)
 from wormjax.training.likelihoods import MEMORY, find_variance, surprise, take_out_units, weigh_squares
 from wormjax.training.objectives import INITIAL, Objective, run_key
 
@@ -35,12 +44,13 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
     The loss, nats a value, is minus the log marginal likelihood of the frames behind `bound.segments` pieces of each
     simulation, none drawn twice, plus the cross-entropy of the encoder's edges under the posterior that those pieces
     give. The likelihood is that of `elbo`; `kl_weight` to `kl_weight_end` is the price of a nat of posterior. What has
-    to do with sampling has no part in it: temperatures, `hard`, `free_bits`, `kl_warm_up`; nor has `given`, since all
-    frames are given.
+    to do with sampling has no part in it: temperatures, `hard`, `free_bits`, `kl_warm_up`. All frames are given.
 
-    A Student's t likelihood, under which the graph is found where some frames can hardly be predicted, has the decoder
-    care little for these. `gaussian_weight` adds the Gaussian log likelihood of the same predictions, weighed by the
-    same posterior, to what the decoder climbs, and no more: the posterior stays that of the t.
+    One frame ahead is enough to find the graph, but not all that a decoder is for; and under a Student's t likelihood,
+    which finds the graph where some frames can hardly be predicted, it cares little for these. `roll_out_weight` adds
+    to what the decoder climbs (and the encoder does not see) the Gaussian likelihood of `evidence_lower_bound`: of
+    roll-outs of `roll_out` frames on the posterior's edges, as many as have `segments` frames together. It grows from 0
+    over the training, so that the graph is found first.
 
     Validation scores are the loss over all pieces at the last price. They are not the evidence lower bound of the
     encoder's own edges: under a decoder that knows springs to four digits, the one edge in a hundred that the encoder
@@ -53,11 +63,14 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
     combinations = list_combinations(objects - 1, nri.edge_types)
     prior = find_prior(nri, bound)
     scale = np.asarray(nri.change_scale, np.float32) ** 2
-    leaps = bound.gaussian_weight > 0
+    rolls, length = bound.roll_out_weight > 0, bound.burn_in + bound.roll_out - 1
+    decoded = slice(None, bound.decoded_frames or None)
 
     def initialise(run):
         key = jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
-        statistics = {"squared_error": scale[None]} | ({"mean_square": scale[None]} if leaps else {})
+        statistics = {"squared_error": scale[None]}
+        if rolls:
+            statistics["roll_out_error"] = jnp.broadcast_to(scale, (bound.roll_out, len(scale)))
         return {"params": model.initialise(nri, key, frames, objects), "batch_stats": statistics}
 
     def measure(params, cut, variance, features):
@@ -66,11 +79,18 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
     def find(squared_error):
         return find_variance(squared_error, bound.variance, bound.variance_floor, scale)[0]
 
-    def charge_leaps(statistics, posterior, squares):
-        """Nats a value of each simulation, by a Gaussian of the errors' own variance; and their mean squares."""
-        weighed = (posterior[:, :, None, :, None] * squares).sum(axis=0)
-        nats = surprise(weighed, find(statistics["mean_square"]), 0.0).mean(axis=(1, 2, 3))
-        return bound.gaussian_weight * nats, weighed.mean(axis=(0, 1, 2))
+    def roll_out(params, statistics, cut, edges, given, features):
+        """Squared errors, and nats a value of each simulation by a Gaussian of the errors' own variance."""
+        squares = squared_errors(nri, params, cut, edges, given, features)[:, :, -bound.roll_out :]
+        variance = find_variance(statistics["roll_out_error"], bound.variance, bound.variance_floor, scale)
+        return squares, bound.roll_out_weight * surprise(squares, variance[:, None], 0.0).mean(axis=(1, 2, 3, 4))
+
+    def draw_roll_outs(features, key, chance):
+        """Pieces of a simulation, and which of their frames are given."""
+        count = max(pieces.count // bound.roll_out, 1)
+        cut = cut_segments(features[decoded], jax.random.fold_in(key, 1), count, length + 1)
+        given = jax.random.bernoulli(jax.random.fold_in(key, 2), chance, (count, length))
+        return cut, given | (jnp.arange(length) < bound.burn_in)
 
     def loss(variables, data, run, progress, key, shard):
         batch, keys = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
@@ -90,16 +110,19 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
         weighed = weight * white * weigh_squares(white, find(old), bound.degrees_of_freedom)
         errors = shard.total(weighed.sum(axis=0).mean(axis=(0, 1, 2)) / shard.count)
         new = {"squared_error": MEMORY * old + (1.0 - MEMORY) * errors}
-        if leaps:
-            cost, mean_squares = charge_leaps(statistics, posterior, squares)
-            value += cost.sum() / bound.batch
-            total = shard.total(mean_squares / shard.count)
-            new["mean_square"] = MEMORY * statistics["mean_square"] + (1.0 - MEMORY) * total
         metrics = {
-            "loss": value,
             "mse": (weight * squares).sum(axis=0).mean() / shard.count,
             "cross_entropy": cross_entropy.sum() / bound.batch,
         }
+        if rolls:
+            chance = anneal(run.hyper["given"], run.hyper["given_end"], progress)
+            rolled, given = jax.vmap(draw_roll_outs, in_axes=(0, 0, None))(batch.features, keys, chance)
+            squares, nats = roll_out(params, statistics, rolled, edges, given, batch.features)
+            value += progress * nats.sum() / bound.batch
+            errors = shard.total(squares.mean(axis=(0, 1, 3)) / shard.count)
+            new["roll_out_error"] = MEMORY * statistics["roll_out_error"] + (1.0 - MEMORY) * errors
+            metrics["roll_out_mse"] = squares.mean() / shard.count
+        metrics["loss"] = value
         return value, (jax.lax.stop_gradient(new), metrics)
 
     def validate(variables, data, run):
@@ -115,20 +138,22 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
             cross_entropy = -(edges * log_edges).sum()
             mse = (posterior[:, :, None, :, None] * squares).sum(axis=0).mean()
             value = (cross_entropy - evidence.sum()) / squares[0].size
-            if leaps:
-                value += charge_leaps(variables["batch_stats"], posterior, squares)[0][0]
-            return value, mse, cross_entropy, log_edges.argmax(axis=-1), edges.argmax(axis=-1)
+            found = {"mse": mse, "cross_entropy": cross_entropy}
+            if rolls:
+                cut = tile_segments(features[None, decoded], length + 1)
+                given = jnp.broadcast_to(jnp.arange(length) < bound.burn_in, (1, cut.shape[1], length))
+                inputs = params, variables["batch_stats"], cut, edges[None], given, features[None]
+                squares, nats = roll_out(*inputs)
+                value += nats[0]
+                found["roll_out_mse"] = squares.mean()
+            return {"loss": value, **found}, log_edges.argmax(axis=-1), edges.argmax(axis=-1)
 
         batch = data.validation
-        scores, mse, entropies, inferred, found = jax.lax.map(score, (batch.features, batch.edges), batch_size=AT_ONCE)
-        metrics = {
-            "loss": scores.mean(),
-            "mse": mse.mean(),
-            "cross_entropy": entropies.mean(),
-            "edge_accuracy": best_accuracy(inferred, batch.edges, nri.edge_types),
-            "posterior_edge_accuracy": best_accuracy(found, batch.edges, nri.edge_types),
-        }
-        return scores.mean(), metrics
+        measured, inferred, found = jax.lax.map(score, (batch.features, batch.edges), batch_size=AT_ONCE)
+        metrics = {name: values.mean() for name, values in measured.items()}
+        metrics["edge_accuracy"] = best_accuracy(inferred, batch.edges, nri.edge_types)
+        metrics["posterior_edge_accuracy"] = best_accuracy(found, batch.edges, nri.edge_types)
+        return metrics["loss"], metrics
 
     return Objective(initialise, loss, validate)
 

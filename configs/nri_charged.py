@@ -14,9 +14,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.encoder.stride = 1  # Charges meet for a frame or two.
     config.train.degrees_of_freedom = 2.0  # Charges that meet cannot be predicted, and must not drown all other frames.
     # Yet to find the graph is not all: they are to be predicted as well as can be, over many frames.
-    config.train.roll_out, config.train.roll_out_weight = 10, 1.0
+    config.train.roll_out, config.train.roll_out_weight = 10, 20.0
     if variant == "small":
         config.train.baseline_steps = 1_000
         config.model.encoder.rounds = 1
-        config.train.steps = 3_000
+        config.train.steps = 4_000
     return config

@@ -66,7 +66,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # Of the graph: over all graphs, by the decoder, so that neither it nor the encoder waits for the other. Or else
     # "sampled" from the encoder (nri_springs_sampled.py), where objects are many or the decoder has a memory.
     config.train.posterior = "exact"
-    config.train.steps = 6_000 if small else 100_000
+    config.train.steps = 10_000 if small else 100_000
     config.train.baseline_steps = 1_500 if small else 20_000  # Of the bounds and the LSTM.
     config.train.steps_per_chunk = 250 if small else 500
     config.train.batch_simulations = 64 if small else 128

@@ -11,5 +11,5 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.simulation.strengths = (0.0, 0.5, 1.0)
     if variant == "small":
         config.train.baseline_steps = 1_000
-        config.train.steps = 4_000
+        config.train.steps = 6_000
     return config

@@ -187,7 +187,7 @@ def test_the_loss_is_that_of_all_graphs(kind):
     expected = (cross_entropy - brute.evidence).mean() / brute.values
     if kind == "rolls":
         nats, squares = roll_out(batch.features, brute.edges)
-        expected += 0.5 * 0.7 * nats
+        expected += 0.5**2 * 0.7 * nats
         moved = 0.98 * make_variables()["batch_stats"]["roll_out_error"] + 0.02 * squares.mean(axis=(0, 2))
         np.testing.assert_allclose(statistics["roll_out_error"], moved, rtol=1e-4)
         assert metrics["roll_out_mse"] == pytest.approx(squares.mean(), rel=1e-4)

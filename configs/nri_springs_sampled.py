@@ -13,6 +13,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config = nri_springs.get_config(variant)
     config.model.decoder.name = "mlp"
     config.train.posterior = "sampled"
+    config.train.turn_and_mirror = False
     config.train.segments, config.train.roll_out = 4, 4  # Roll-outs, by and by on the decoder's own predictions.
     if variant == "small":
         config.train.steps = 5_000

@@ -76,7 +76,7 @@ def test_a_model_without_context_says_the_same_in_windows_and_at_once(window):
         ("recurrent", 64),
         ("temporal_convolution", 64),
         ("nri_graph", 16),
-        ("wang_graph", 64),
+        pytest.param("wang_graph", 64, marks=pytest.mark.slow),
         pytest.param("temporal_convolution", 0, marks=pytest.mark.slow),
         pytest.param("wang_mlp", 64, marks=pytest.mark.slow),
         pytest.param("wang_graph", 0, marks=pytest.mark.slow),

@@ -107,7 +107,7 @@ def damage(folder, kind, number):
     ("kind", "times"),
     [
         ("flip", 4),
-        ("remove", 6),
+        pytest.param("remove", 6, marks=pytest.mark.slow),
         pytest.param("cut", 60, marks=pytest.mark.slow),
         pytest.param("flip", 600, marks=pytest.mark.slow),
     ],

@@ -46,7 +46,7 @@ def train_on_both(one, four, cases):
     The four go on with what one had half done of the case RESUMED.
     """
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4",
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": str(ROOT),
     }

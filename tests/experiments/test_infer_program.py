@@ -114,7 +114,7 @@ def test_evaluate_prints_the_rows_of_training(trained):
     ("arguments", "words"),
     [
         (["--config.train.rollout=3"], ["--config.train.rollout", "'train.roll_out'"]),
-        (["--config.train.roll_out=12"], ["'train.roll_out'", "data.frames, 12"]),
+        (["--config.train.roll_out=12"], ["'train.roll_out'", "found 12", "'exact'", "expected 1"]),
         (["--config.data.suffix=charged5"], ["charged5"]),
     ],
 )

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from wormjax.evaluation.experiment import read_experiment
+from wormjax.tasks.dispatch import read_experiment
 
 
 def get_config(workdir: str) -> ml_collections.ConfigDict:

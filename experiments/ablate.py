@@ -6,8 +6,8 @@ python -m experiments.ablate --config=configs/generalize.py --sweep=train.dropou
 from absl import flags
 
 from wormjax.command_line import define_config, run
-from wormjax.evaluation.ablate import ablate, parse_sweep
-from wormjax.evaluation.selection import CRITERION
+from wormjax.tasks.decode.nested_selection import CRITERION
+from wormjax.tasks.decode.sweep import ablate, parse_sweep
 
 CONFIG = define_config("configs/generalize.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs/ablate", "Folder that receives checkpoints and table.")

@@ -6,7 +6,7 @@ python -m experiments.ahead --config=configs/ahead.py --workdir=runs/ahead
 from absl import flags
 
 from wormjax.command_line import define_config, run
-from wormjax.evaluation.experiment import run_experiment
+from wormjax.tasks.dispatch import run_experiment
 
 CONFIG = define_config("configs/ahead.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs/ahead", "Folder that receives checkpoints, table and figures.")

@@ -11,8 +11,8 @@ import jax
 from absl import flags
 
 from configs import forecast
+from experiments.benchmarks.forecast import measure_forecasts, measure_updates, prepare_subject
 from wormjax.command_line import run
-from wormjax.evaluation.benchmark_forecast import measure_forecasts, measure_updates, prepare_subject
 
 MODELS = flags.DEFINE_list("models", ["nri_graph", "node_wise", "recurrent"], "Sections of the config's `model`.")
 RUNS = flags.DEFINE_integer("runs", 8, "Runs in the ensemble.")

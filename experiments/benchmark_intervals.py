@@ -2,16 +2,16 @@
 
 python -m experiments.benchmark_intervals
 
-The truth is the score expected over worms and over training sets of that size (wormjax.evaluation.coverage).
+The truth is the score expected over worms and over training sets of that size.
 """
 
 import time
 
 from absl import flags
 
+from experiments.benchmarks.interval_coverage import format_table, list_designs, measure_design, measure_systems
 from wormjax.command_line import run
 from wormjax.errors import InputError
-from wormjax.evaluation.coverage import format_table, list_designs, measure_design, measure_systems
 
 WORMS = flags.DEFINE_list("worms", ["4", "5", "10", "20"], "Worms of a study, from 3.")
 SYSTEMS = flags.DEFINE_list("systems", ["50", "500"], "Test systems of a study, from 20.")

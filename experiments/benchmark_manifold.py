@@ -11,9 +11,9 @@ import time
 
 from absl import flags
 
+from experiments.benchmarks.manifold import FRAMES_OF_WORM, measure_map, measure_peak, simulate_stretches
 from wormjax.command_line import run
 from wormjax.errors import InputError
-from wormjax.evaluation.benchmark_manifold import FRAMES_OF_WORM, measure_map, measure_peak, simulate_stretches
 
 FRAMES = flags.DEFINE_list("frames", ["3000", "7500", "15000"], "Numbers of training frames.")
 

@@ -12,9 +12,9 @@ import jax
 from absl import flags
 
 from configs import nri_springs
+from experiments.benchmarks import nri as benchmark
 from wormjax.command_line import run
 from wormjax.errors import InputError
-from wormjax.evaluation import benchmark_nri as benchmark
 from wormjax.models.layers import PRECISIONS
 
 TABLES = ("sizes", "objects", "ensembles", "posteriors")

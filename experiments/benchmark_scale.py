@@ -11,9 +11,9 @@ import jax
 from absl import flags
 
 from configs import generalize
+from experiments.benchmarks import scale as benchmark
 from wormjax.command_line import run
 from wormjax.errors import InputError
-from wormjax.evaluation import benchmark_scale as benchmark
 
 CACHE = flags.DEFINE_string("cache", "runs/scale", "Folder of the simulated worms.")
 NEURONS = flags.DEFINE_integer("neurons", 300, "Neurons identified in every worm.")

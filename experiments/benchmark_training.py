@@ -13,8 +13,8 @@ import numpy as np
 from absl import flags
 
 from configs import generalize_wang2021
+from experiments.benchmarks.training import measure_matrix_products, measure_training
 from wormjax.command_line import run
-from wormjax.evaluation.benchmark import measure_matrix_products, measure_training
 
 RUNS = flags.DEFINE_integer("runs", 32, "Runs in the ensemble.")
 STEPS = flags.DEFINE_integer("steps", 20, "Updates in one timed chunk.")

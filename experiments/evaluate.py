@@ -8,8 +8,8 @@ import sys
 from absl import flags
 
 from wormjax.command_line import define_config, find_flag, run
-from wormjax.evaluation.evaluate import evaluate
-from wormjax.evaluation.results import check_output, print_rows, write_rows
+from wormjax.scoring.rows import check_output, print_rows, write_rows
+from wormjax.tasks.evaluate import evaluate
 
 CONFIG = define_config(f"configs/of_workdir.py:{find_flag(sys.argv, 'workdir') or 'runs/generalize'}")
 WORKDIR = flags.DEFINE_string("workdir", "runs/generalize", "Folder of a trained experiment.")

@@ -6,7 +6,7 @@ python -m experiments.generalize --config=configs/generalize.py --workdir=runs/g
 from absl import flags
 
 from wormjax.command_line import define_config, run
-from wormjax.evaluation.experiment import run_experiment
+from wormjax.tasks.dispatch import run_experiment
 
 CONFIG = define_config("configs/generalize.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs/generalize", "Folder that receives checkpoints, table and figures.")

@@ -6,7 +6,7 @@ python -m experiments.infer --config=configs/nri_springs.py:small --workdir=runs
 from absl import flags
 
 from wormjax.command_line import define_config, run
-from wormjax.evaluation.experiment import run_experiment
+from wormjax.tasks.dispatch import run_experiment
 
 CONFIG = define_config("configs/nri_springs.py:small")
 WORKDIR = flags.DEFINE_string("workdir", "runs/infer", "Folder that receives checkpoints, table and figures.")

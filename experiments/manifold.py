@@ -6,7 +6,7 @@ python -m experiments.manifold --config=configs/manifold.py --workdir=runs/manif
 from absl import flags
 
 from wormjax.command_line import define_config, run
-from wormjax.evaluation.experiment import run_experiment
+from wormjax.tasks.dispatch import run_experiment
 
 CONFIG = define_config("configs/manifold.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs/manifold", "Folder that receives checkpoints, tables and figures.")

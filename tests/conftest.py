@@ -20,14 +20,14 @@ if importlib.metadata.version("jaxlib").startswith("0.10."):
 LONGEST = (
     "test_parallel",
     "test_planted_graph",
-    "test_inference",
+    "test_infer_networks",
     "test_programs",
     "test_infer_program",
-    "test_forecasting",
+    "test_forecasting_objective",
     "test_forecast_program",
     "test_ahead_program",
     "test_manifold_program",
-    "test_elbo",
+    "test_nri_sampled",
     "test_precision",
 )
 

@@ -11,7 +11,7 @@ import pytest
 from numerical_kernels import EXCEPTIONS, KERNELS
 
 ROOT = pathlib.Path(__file__).parents[1]
-SOURCES = ("graphs.py", "models", "training", "simulation", "features", "baselines", "evaluation")
+SOURCES = ("graphs.py", "models", "training", "simulation", "features", "baselines", "scoring", "figures", "tasks")
 MODULES = ("jnp", "nn", "lax", "jraph", "optax")
 PARTS = ("nn", "random", "lax", "scipy", "numpy", "grad", "value_and_grad", "custom_vjp", "vmap", "pmap")
 WHOLE = ("numpy", "float64", "exact")

@@ -26,8 +26,8 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from wormjax.errors import InputError, TrainingError
-from wormjax.fields import shorten, show_value
-from wormjax.training.stopping import Stopped, describe_stop, exit_code, stop_on_signals
+from wormjax.training.preemption import Stopped, describe_stop, exit_code, stop_on_signals
+from wormjax.value_checks import shorten, show_value
 
 EXIT_CODE = 2
 _DEFAULTS: dict[str, str | None] = {}  # Config flag → the config file where none is given.

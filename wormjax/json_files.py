@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wormjax.errors import InputError
-from wormjax.fields import show_value
+from wormjax.value_checks import show_value
 
 LARGEST_FILE = 64 << 20  # Bytes.
 DEEPEST = 20  # Objects and lists within each other.

@@ -26,7 +26,7 @@ MODELS = "tests/models/test_float64_models.py"
 NETWORKS = "tests/models/test_float64_networks.py"
 TRAINING = "tests/training/test_float64_training.py"
 SIMULATION = "tests/simulation/test_float64_simulation.py"
-PREDICT = "tests/evaluation/test_float64_predict.py"
+PREDICT = "tests/tasks/decode/test_float64_windows.py"
 GRAPHS = "tests/test_graphs.py"
 
 KERNELS = {
@@ -85,7 +85,7 @@ KERNELS = {
     "models.classifiers.RecurrentClassifier": Kernel(1e-5, 1e-5, "float64", NETWORKS),
     "models.classifiers.TemporalConvolutionClassifier": Kernel(1e-5, 1e-5, "float64", NETWORKS),
     "models.classifiers.flatten_neurons": Kernel(0.0, 0.0, "float64", NETWORKS),
-    "models.correction.Correction": Kernel(1e-5, 1e-5, "float64", NETWORKS),
+    "models.markov_residual.Correction": Kernel(1e-5, 1e-5, "float64", NETWORKS),
     "models.graph_classifier.NeuronEmbedding": Kernel(1e-5, 1e-5, "float64", NETWORKS),
     "models.graph_classifier.GraphClassifier": Kernel(2e-5, 5e-5, "float64", NETWORKS),
     "models.wang2021.BatchNormMlp": Kernel(1e-5, 5e-5, "float64", NETWORKS),
@@ -148,45 +148,54 @@ KERNELS = {
         5e-5, None, "numpy", f"{TRAINING}::test_adam_clips_decays_and_averages_as_numpy_does"
     ),
     "training.step.train_chunk": Kernel(5e-5, None, "numpy", TRAINING),
-    "training.objectives.augment_features": Kernel(2e-6, None, "numpy", TRAINING),
-    "training.objectives.classification": Kernel(5e-6, 1e-5, "float64", TRAINING),
-    "training.objectives.cut_windows": Kernel(
+    "training.objectives.classification.augment_features": Kernel(2e-6, None, "numpy", TRAINING),
+    "training.objectives.classification.classification": Kernel(5e-6, 1e-5, "float64", TRAINING),
+    "training.objectives.classification.cut_windows": Kernel(
         0.0, None, "exact", "tests/training/test_runs.py::test_cut_windows_are_the_frames_that_the_table_says"
     ),
-    "training.objectives.draw_windows": Kernel(
+    "training.objectives.classification.draw_windows": Kernel(
         0.0,
         None,
         "exact",
         "tests/training/test_runs.py::test_every_drawn_window_is_of_the_run_s_own_worms_and_training_frames",
     ),
-    "training.ahead.split_answers": Kernel(0.0, 0.0, "numpy", TRAINING),
-    "training.ahead.ahead": Kernel(5e-6, 1e-5, "float64", TRAINING),
-    "training.forecasting.trajectory_nll": Kernel(2e-6, 2e-6, "numpy", TRAINING),
-    "training.forecasting.average_modes": Kernel(2e-6, 2e-6, "numpy", TRAINING),
-    "training.forecasting.forecasting": Kernel(2e-5, 1e-4, "float64", TRAINING),
+    "training.objectives.future_states.split_answers": Kernel(0.0, 0.0, "numpy", TRAINING),
+    "training.objectives.future_states.ahead": Kernel(5e-6, 1e-5, "float64", TRAINING),
+    "training.objectives.forecasting.trajectory_nll": Kernel(2e-6, 2e-6, "numpy", TRAINING),
+    "training.objectives.forecasting.average_modes": Kernel(2e-6, 2e-6, "numpy", TRAINING),
+    "training.objectives.forecasting.forecasting": Kernel(2e-5, 1e-4, "float64", TRAINING),
     "training.likelihoods.surprise": Kernel(5e-6, 5e-6, "numpy", TRAINING),
     "training.likelihoods.take_out_units": Kernel(2e-6, 1e-5, "numpy", TRAINING),
     "training.likelihoods.estimate_units": Kernel(2e-6, None, "numpy", TRAINING),
     "training.likelihoods.Units": Kernel(2e-6, None, "numpy", TRAINING),
     "training.likelihoods.find_variance": Kernel(1e-6, None, "numpy", TRAINING),
-    "training.exact.exact_evidence": Kernel(2e-5, 1e-4, "float64", TRAINING),
-    "training.exact.measure_combinations": Kernel(2e-5, None, "float64", TRAINING),
-    "training.exact.price_posterior": Kernel(2e-6, None, "numpy", TRAINING),
-    "training.elbo.evidence_lower_bound": Kernel(1e-5, 1e-4, "float64", TRAINING),
-    "training.elbo.draw_batch": Kernel(
-        0.0, None, "exact", "tests/training/test_elbo.py::test_the_shards_of_a_batch_join_to_the_whole"
-    ),
-    "training.elbo.cut_segments": Kernel(
-        0.0, None, "exact", "tests/training/test_elbo.py::test_segments_are_pieces_that_begin_anywhere"
-    ),
-    "training.elbo.tile_segments": Kernel(
+    "training.objectives.nri_exact.exact_evidence": Kernel(2e-5, 1e-4, "float64", TRAINING),
+    "training.objectives.nri_exact.measure_combinations": Kernel(2e-5, None, "float64", TRAINING),
+    "training.objectives.nri_exact.price_posterior": Kernel(2e-6, None, "numpy", TRAINING),
+    "training.objectives.nri_sampled.evidence_lower_bound": Kernel(1e-5, 1e-4, "float64", TRAINING),
+    "training.objectives.nri_sampled.draw_batch": Kernel(
         0.0,
         None,
         "exact",
-        "tests/training/test_elbo.py::test_tiles_predict_every_frame_once_but_for_what_is_left_over",
+        "tests/training/objectives/test_nri_sampled.py::test_the_shards_of_a_batch_join_to_the_whole",
     ),
-    "training.elbo.best_accuracy": Kernel(
-        1e-6, None, "numpy", "tests/training/test_elbo.py::test_the_best_accuracy_is_that_of_the_best_renaming"
+    "training.objectives.nri_sampled.cut_segments": Kernel(
+        0.0,
+        None,
+        "exact",
+        "tests/training/objectives/test_nri_sampled.py::test_segments_are_pieces_that_begin_anywhere",
+    ),
+    "training.objectives.nri_sampled.tile_segments": Kernel(
+        0.0,
+        None,
+        "exact",
+        "tests/training/objectives/test_nri_sampled.py::test_tiles_predict_every_frame_once_but_for_what_is_left_over",
+    ),
+    "training.objectives.nri_sampled.best_accuracy": Kernel(
+        1e-6,
+        None,
+        "numpy",
+        "tests/training/objectives/test_nri_sampled.py::test_the_best_accuracy_is_that_of_the_best_renaming",
     ),
     # Features.
     "features.symmetries.turn_and_mirror": Kernel(
@@ -196,7 +205,7 @@ KERNELS = {
         "tests/features/test_symmetries.py::test_a_simulation_is_turned_as_a_whole_by_a_symmetry_drawn_uniformly",
     ),
     # Evaluation.
-    "evaluation.predict.predict_stretches": Kernel(2e-6, None, "numpy", PREDICT),
+    "tasks.decode.windows.predict_stretches": Kernel(2e-6, None, "numpy", PREDICT),
 }
 
 MAPPED = "only maps kernels of this table over runs and samples: "
@@ -206,20 +215,16 @@ WHOLE = "whole numbers and keys only, which have no rounding"
 
 # Kernels without a reference of their own, and why.
 EXCEPTIONS = {
-    "evaluation.ahead_models.answer_starts": MAPPED + "models.correction.Correction",
-    "evaluation.ahead_models.build_answering": MAPPED + "models.correction.Correction",
-    "evaluation.ahead_models.build_module": NETWORK,
-    "evaluation.benchmark.measure_matrix_products": MEASURED,
-    "evaluation.benchmark_forecast.measure_forecasts": MEASURED,
-    "evaluation.benchmark_nri.prepare_product": MEASURED,
-    "evaluation.benchmark_nri.prepare_springs": MEASURED,
-    "evaluation.forecast_graphs.measure_followers": MAPPED + "models.forecast_roll_outs.predict",
-    "evaluation.forecasting.build_forecaster": MAPPED + "models.forecast_roll_outs.predict",
-    "evaluation.forecasting.build_module": NETWORK,
-    "evaluation.forecasting.forecast_starts": MAPPED + "models.forecast_roll_outs.predict",
-    "evaluation.inference.infer_edges": MAPPED + "models.nri.encode",
-    "evaluation.inference.predict_frames": MAPPED + "models.nri.decode",
-    "evaluation.manifold_report.draw_toy": MAPPED + "simulation.two_cycles.simulate_two_cycles",
+    "tasks.ahead.networks.answer_starts": MAPPED + "models.markov_residual.Correction",
+    "tasks.ahead.networks.build_answering": MAPPED + "models.markov_residual.Correction",
+    "tasks.ahead.networks.build_module": NETWORK,
+    "tasks.forecast.graphs.measure_followers": MAPPED + "models.forecast_roll_outs.predict",
+    "tasks.forecast.networks.build_forecaster": MAPPED + "models.forecast_roll_outs.predict",
+    "tasks.forecast.networks.build_module": NETWORK,
+    "tasks.forecast.networks.forecast_starts": MAPPED + "models.forecast_roll_outs.predict",
+    "tasks.infer.networks.infer_edges": MAPPED + "models.nri.encode",
+    "tasks.infer.networks.predict_frames": MAPPED + "models.nri.decode",
+    "tasks.manifold.report.draw_toy": MAPPED + "simulation.two_cycles.simulate_two_cycles",
     "features.systems.open_systems": MAPPED + "the simulators",
     "graphs.complete_graph": WHOLE,
     "graphs.receive_plainly": "jraph's own indices: the truth that graphs.receive is tested against",
@@ -233,10 +238,10 @@ EXCEPTIONS = {
     "models.nri.start_decoder": MAPPED + "models.decoders.HistoryCode",
     "simulation.two_cycles.label_cycles": "numpy at float64 throughout",
     "simulation.worms.iterate_worms": MAPPED + "simulation.worms.simulate_worms, a worm at a time",
-    "training.elbo.squared_errors": MAPPED + "models.nri.decode",
-    "training.exact.infer_posterior": MAPPED + "training.exact.measure_combinations and models.exact_posterior",
-    "training.objectives.Shard": "sums over devices: tolerances stand in tests/training/test_parallel.py",
-    "training.objectives.run_key": WHOLE,
+    "training.objectives.nri_sampled.squared_errors": MAPPED + "models.nri.decode",
+    "training.objectives.nri_exact.infer_posterior": MAPPED + "measure_combinations and models.exact_posterior",
+    "training.objectives.classification.Shard": "sums over devices: see tests/training/test_parallel.py",
+    "training.objectives.classification.run_key": WHOLE,
     "training.parallel.build_engine": "places training.step on devices: see tests/training/test_parallel.py",
     "training.step.initialise_state": NETWORK,
     "training.step.is_sound": WHOLE,

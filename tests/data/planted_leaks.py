@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from wormjax.evaluation.protocols import Split, list_splits
 from wormjax.features.dataset import Dataset, build_dataset
 from wormjax.recordings.recording import Recording
+from wormjax.tasks.protocols import Split, list_splits
 
 WORMS, FRAMES, MANY, RATE = 4, 280, 1500, 3.0
 CODES = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])  # Of four states, by two neurons.

@@ -10,17 +10,19 @@ from small_ahead import GRAPH, MLP, small_config, small_dataset
 from small_experiments import make_worms, replace_arrays
 
 from wormjax.errors import InputError
-from wormjax.evaluation import ahead, ahead_models, ahead_report
-from wormjax.evaluation.ahead import Output, evaluate_ahead, predict_ahead, read_setting
-from wormjax.evaluation.ahead_baselines import BASELINES
-from wormjax.evaluation.answers import Answers, Truth
-from wormjax.evaluation.decoding import list_groups, model_folder, restore_best
-from wormjax.evaluation.evaluate import evaluate
-from wormjax.evaluation.experiment import run_experiment
-from wormjax.evaluation.materials import prepare_materials
 from wormjax.features.dataset import WormArrays
-from wormjax.features.starts import Starts
+from wormjax.features.forecast_origins import Starts
 from wormjax.recordings import container
+from wormjax.tasks.ahead import experiment as ahead
+from wormjax.tasks.ahead import networks as ahead_models
+from wormjax.tasks.ahead import report as ahead_report
+from wormjax.tasks.ahead.baselines import BASELINES
+from wormjax.tasks.ahead.experiment import Output, evaluate_ahead, predict_ahead, read_setting
+from wormjax.tasks.ahead.questions import Answers, Truth
+from wormjax.tasks.dispatch import run_experiment
+from wormjax.tasks.evaluate import evaluate
+from wormjax.tasks.groups import list_groups, model_folder, restore_best
+from wormjax.tasks.worms import prepare_materials
 from wormjax.training.workdir import read_config
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -87,7 +89,7 @@ def trained(folder, config, quick_compilation):
 @pytest.fixture
 def unreported(monkeypatch):
     """Reports are not written again: figures take time."""
-    monkeypatch.setattr("wormjax.evaluation.ahead.write_report", lambda *_: None)
+    monkeypatch.setattr("wormjax.tasks.ahead.experiment.write_report", lambda *_: None)
 
 
 def flatten(rows):
@@ -139,8 +141,8 @@ def test_evaluate_gives_the_rows_of_training_and_writes_nothing(trained):
 def test_a_second_call_trains_and_fits_nothing(trained, config, unreported, monkeypatch):
     workdir, rows = trained
     before = contents(workdir)
-    monkeypatch.setattr("wormjax.evaluation.ahead_baselines.fit_regression", None)
-    monkeypatch.setattr("wormjax.evaluation.ahead_baselines.fit_diffusion_map", None)
+    monkeypatch.setattr("wormjax.tasks.ahead.baselines.fit_regression", None)
+    monkeypatch.setattr("wormjax.tasks.ahead.baselines.fit_diffusion_map", None)
     monkeypatch.setattr("wormjax.training.loop.save_state", None)
     assert flatten(predict_ahead(config, workdir)) == rows
     assert contents(workdir) == before

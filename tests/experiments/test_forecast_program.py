@@ -9,15 +9,16 @@ from small_experiments import make_worms, replace_arrays
 from small_forecasts import GRAPH, small_config, small_dataset
 
 from wormjax.errors import InputError
-from wormjax.evaluation import forecasting, linear_forecasts
-from wormjax.evaluation.evaluate import evaluate
-from wormjax.evaluation.forecast import forecast
-from wormjax.evaluation.forecast_report import draw_errors
-from wormjax.evaluation.protocols import list_splits
-from wormjax.evaluation.results import Row
 from wormjax.features.dataset import build_dataset
-from wormjax.features.starts import list_starts
+from wormjax.features.forecast_origins import list_starts
 from wormjax.models.forecast_roll_outs import initialise
+from wormjax.scoring.rows import Row
+from wormjax.tasks.evaluate import evaluate
+from wormjax.tasks.forecast import linear as linear_forecasts
+from wormjax.tasks.forecast import networks as forecasting
+from wormjax.tasks.forecast.experiment import forecast
+from wormjax.tasks.forecast.report import draw_errors
+from wormjax.tasks.protocols import list_splits
 from wormjax.training.workdir import read_config
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -66,7 +67,7 @@ def test_evaluate_gives_the_rows_of_training(trained):
 def test_a_second_call_trains_nothing_and_gives_the_same_rows(trained, monkeypatch):
     workdir, rows = trained
     checkpoints = {path: path.read_bytes() for path in (workdir / "models").rglob("*") if path.is_file()}
-    monkeypatch.setattr("wormjax.evaluation.forecast.write_report", lambda *_: None)
+    monkeypatch.setattr("wormjax.tasks.forecast.experiment.write_report", lambda *_: None)
     assert forecast(small_config(), workdir) == rows
     assert {path: path.read_bytes() for path in (workdir / "models").rglob("*") if path.is_file()} == checkpoints
 

@@ -9,14 +9,20 @@ from small_experiments import small_dataset
 from small_manifold import small_config
 
 from wormjax.errors import InputError
-from wormjax.evaluation import ahead_report, decoding, forecast_report, forecasting, loop_tasks, manifold, report
-from wormjax.evaluation.decoding import model_folder, restore_best
-from wormjax.evaluation.evaluate import evaluate
-from wormjax.evaluation.manifold import TASKS, explore_manifold
-from wormjax.evaluation.manifold_report import summarise, tabulate
-from wormjax.evaluation.materials import prepare_materials
-from wormjax.evaluation.protocols import Split
-from wormjax.evaluation.results import Row, read_rows
+from wormjax.scoring.rows import Row, read_rows
+from wormjax.tasks.ahead import report as ahead_report
+from wormjax.tasks.decode import report
+from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.evaluate import evaluate
+from wormjax.tasks.forecast import networks as forecasting
+from wormjax.tasks.forecast import report as forecast_report
+from wormjax.tasks.groups import list_groups, model_folder, restore_best
+from wormjax.tasks.manifold import diffusion_map as loop_tasks
+from wormjax.tasks.manifold import experiment as manifold
+from wormjax.tasks.manifold.experiment import TASKS, explore_manifold
+from wormjax.tasks.manifold.report import summarise, tabulate
+from wormjax.tasks.protocols import Split
+from wormjax.tasks.worms import prepare_materials
 from wormjax.training.workdir import describe_dataset, read_config
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -98,7 +104,7 @@ def test_it_is_scored_on_the_frames_of_the_other_models(trained, monkeypatch):
     tasks = {name: manifold.build_task(small_config(), name) for name in TASKS}
     materials = {name: prepare_materials(task) for name, task in tasks.items()}
     splits, dataset = list(materials["decode"].splits), materials["decode"].dataset
-    groups = decoding.list_groups(tasks["decode"], splits)
+    groups = list_groups(tasks["decode"], splits)
     best = restore_best(model_folder(workdir / "decode", "lda"))
     lda = decoding.decode_model("lda", tasks["decode"], describe_dataset(dataset), dataset, groups, best)
     fit = restore_best(model_folder(workdir / "forecast", forecasting.LINEAR))
@@ -151,10 +157,10 @@ def test_a_worm_s_graph_is_that_of_runs_that_have_not_seen_it(monkeypatch):
     dataset = small_dataset()
     splits = [Split((0, 1), (2,)), Split((0, 2), (1,)), Split((1,), (0, 2))]
     config = manifold.build_task(small_config(tasks__decode__models=("nri_graph", "mlp"), seeds=2), "decode")
-    groups = decoding.list_groups(config, splits)
+    groups = list_groups(config, splits)
     edges = np.random.default_rng(0).random((len(groups), 4, 12, 2))
     decoded = {"nri_graph": decoding.Decoded(None, edges), "mlp": decoding.Decoded(None, None)}
-    monkeypatch.setattr(decoding, "restore_best", lambda folder: None)
+    monkeypatch.setattr(groups_module, "restore_best", lambda folder: None)
     monkeypatch.setattr(decoding, "decode_model", lambda name, *_: decoded[name])
     materials = types.SimpleNamespace(test_dataset=dataset, splits=splits)
     graphs = manifold.infer_graphs(config, materials, "nowhere")
@@ -183,8 +189,8 @@ def test_tables_are_of_the_most_training_worms_and_average_by_worm():
 
 def test_the_table_of_states_to_come_leaves_out_who_is_told_the_state(trained, monkeypatch):
     _, rows = trained
-    monkeypatch.setattr("wormjax.evaluation.components.tabulate_components", lambda *_: [])
-    monkeypatch.setattr("wormjax.evaluation.manifold_report.tabulate_relations", lambda *_: [])
+    monkeypatch.setattr("wormjax.tasks.manifold.pca.tabulate_components", lambda *_: [])
+    monkeypatch.setattr("wormjax.tasks.manifold.report.tabulate_relations", lambda *_: [])
     config = small_config(tasks__ahead__models=("nri_graph_known_state",))
     config.tasks.ahead.model.corrected = config.tasks.ahead.model.nri_graph_known_state
     config.tasks.ahead.models = ("nri_graph", "corrected")

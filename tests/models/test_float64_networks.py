@@ -18,11 +18,11 @@ from small_systems import small_config
 from wormjax.models import nri as inference
 from wormjax.models.catalog import build_classifier
 from wormjax.models.classifiers import TemporalReadOut, flatten_neurons
-from wormjax.models.correction import Correction
 from wormjax.models.forecast_roll_outs import initialise, predict
 from wormjax.models.forecasters import GraphForecaster, MlpForecaster, RecurrentForecaster
 from wormjax.models.graph_classifier import NeuronEmbedding
 from wormjax.models.layers import Noise
+from wormjax.models.markov_residual import Correction
 from wormjax.models.wang2021 import BatchNormMlp
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 
@@ -280,7 +280,7 @@ def build_layer(name):
         "models.classifiers.TemporalReadOut",
         "models.graph_classifier.NeuronEmbedding",
         "models.wang2021.BatchNormMlp",
-        "models.correction.Correction",
+        "models.markov_residual.Correction",
     ],
 )
 def test_a_part_of_a_classifier_and_its_gradient_are_those_at_float64(name):

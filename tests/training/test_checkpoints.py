@@ -14,7 +14,7 @@ import pytest
 
 from wormjax.errors import InputError
 from wormjax.training.checkpoints import _restore_numpy, open_checkpoints, restore_latest, restore_state, save_state
-from wormjax.training.objectives import Objective
+from wormjax.training.objectives.classification import Objective
 from wormjax.training.step import Recipe, TrainState, initialise_state
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -169,7 +169,7 @@ import resource, sys
 import numpy as np
 from wormjax.errors import InputError
 from wormjax.training.checkpoints import _restore_numpy, open_checkpoints, restore_latest, save_state
-from wormjax.training.curves import open_curves
+from wormjax.training.tensorboard import open_curves
 with open_checkpoints(sys.argv[1]) as manager:
     save_state(manager, 1, {"best": np.arange(4.0)})
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # As a disk that is full.

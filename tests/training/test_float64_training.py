@@ -18,9 +18,13 @@ from wormjax.models.decoders import EquivariantDecoder, MlpDecoder
 from wormjax.models.encoders import MlpEncoder
 from wormjax.models.forecasters import Forecast, GraphForecaster
 from wormjax.models.nri import Nri
-from wormjax.training import ahead as states_ahead
-from wormjax.training import elbo, exact, forecasting, likelihoods, objectives
-from wormjax.training.objectives import Objective, Shard
+from wormjax.training import likelihoods
+from wormjax.training.objectives import classification as objectives
+from wormjax.training.objectives import forecasting
+from wormjax.training.objectives import future_states as states_ahead
+from wormjax.training.objectives import nri_exact as exact
+from wormjax.training.objectives import nri_sampled as elbo
+from wormjax.training.objectives.classification import Objective, Shard
 from wormjax.training.runs import PER_RUN, Runs
 from wormjax.training.step import Recipe, initialise_state, train_chunk
 
@@ -121,7 +125,7 @@ def test_augmented_features_are_those_of_numpy():
         return np.stack(windows)
 
     check_kernel(
-        "training.objectives.augment_features",
+        "training.objectives.classification.augment_features",
         lambda features: objectives.augment_features(features, keys, hyper),
         features,
         reference=reference,
@@ -132,7 +136,7 @@ def test_augmented_features_are_those_of_numpy():
 
 def test_answers_are_split_unchanged():
     check_kernel(
-        "training.ahead.split_answers",
+        "training.objectives.future_states.split_answers",
         lambda values: states_ahead.split_answers(values, 3, 2),
         draw(4, 9),
         reference=lambda values: (np.stack([values[:, :3], values[:, 3:6]], axis=1), values[:, 6:]),
@@ -163,7 +167,9 @@ def test_the_likelihood_of_trajectories_is_that_of_numpy():
         total = logsumexp(densities.sum(axis=(2, 3, 4)) + log_softmax(logits, axis=1), axis=1)
         return -total / future[0].size
 
-    check_kernel("training.forecasting.trajectory_nll", measure, trained, future, base_scale, reference=reference)
+    check_kernel(
+        "training.objectives.forecasting.trajectory_nll", measure, trained, future, base_scale, reference=reference
+    )
 
 
 def test_the_mean_of_modes_is_that_of_numpy():
@@ -173,7 +179,7 @@ def test_the_mean_of_modes_is_that_of_numpy():
         return np.einsum("wm,wmsnf->wsnf", softmax(trained[2], axis=1), trained[0])
 
     check_kernel(
-        "training.forecasting.average_modes",
+        "training.objectives.forecasting.average_modes",
         lambda trained: forecasting.average_modes(Forecast(*trained, None)),
         trained,
         reference=reference,
@@ -314,13 +320,17 @@ def build_classification(kind, prior=None, augmentations=objectives.AUGMENTATION
 
 @pytest.mark.slow
 def test_the_loss_of_a_classifier_is_that_at_float64():
-    check_kernel("training.objectives.classification", *build_classification("mlp", hidden=3, offsets=(-1, 0)))
+    check_kernel(
+        "training.objectives.classification.classification", *build_classification("mlp", hidden=3, offsets=(-1, 0))
+    )
 
 
 @pytest.mark.slow
 def test_the_loss_of_a_classifier_that_infers_a_graph_is_that_at_float64():
     sizes = {"node_hidden": 2, "edge_hidden": 3, "channels": 3, "kernel": 3, "dilations": (1,)}
-    check_kernel("training.objectives.classification", *build_classification("nri_graph", (0.7, 0.3), **sizes))
+    check_kernel(
+        "training.objectives.classification.classification", *build_classification("nri_graph", (0.7, 0.3), **sizes)
+    )
 
 
 def test_hard_batches_have_finite_losses_and_gradients():
@@ -387,7 +397,7 @@ def build_elbo(task="unsupervised", degrees=0.0, variance=0.0, squared_error=0.2
     ids=lambda options: ", ".join(f"{name} {value}" for name, value in options.items()) or "gaussian",
 )
 def test_the_evidence_lower_bound_is_that_at_float64(options):
-    check_kernel("training.elbo.evidence_lower_bound", *build_elbo(**options))
+    check_kernel("training.objectives.nri_sampled.evidence_lower_bound", *build_elbo(**options))
 
 
 @pytest.mark.slow
@@ -400,7 +410,9 @@ def test_the_cross_entropy_of_edges_is_that_at_float64():
         value, _ = objective.loss(variables, arrays, run, 0.25, KEY, Shard())
         return value, objective.validate(variables, arrays, run)[0]
 
-    check_kernel("training.elbo.evidence_lower_bound", measure, {"encoder": params["encoder"]}, arrays, run)
+    check_kernel(
+        "training.objectives.nri_sampled.evidence_lower_bound", measure, {"encoder": params["encoder"]}, arrays, run
+    )
 
 
 def test_the_parts_of_a_batch_of_systems_add_up_to_the_whole():
@@ -455,7 +467,7 @@ EXACT = [
 @pytest.mark.slow
 @pytest.mark.parametrize("options", EXACT, ids=lambda options: ", ".join(options) or "gaussian")
 def test_the_exact_evidence_is_that_at_float64(options):
-    check_kernel("training.exact.exact_evidence", *build_exact(**options))
+    check_kernel("training.objectives.nri_exact.exact_evidence", *build_exact(**options))
 
 
 def test_what_every_combination_makes_of_the_frames_is_that_at_float64():
@@ -469,7 +481,7 @@ def test_what_every_combination_makes_of_the_frames_is_that_at_float64():
         variance = jnp.asarray(scale)
         return exact.measure_combinations(nri, bound, params, pieces, combinations, variance, history=pieces[:, 0])
 
-    check_kernel("training.exact.measure_combinations", measure, params, pieces, gradient=False)
+    check_kernel("training.objectives.nri_exact.measure_combinations", measure, params, pieces, gradient=False)
 
 
 def test_the_price_of_a_posterior_goes_by_a_constant_factor():
@@ -479,7 +491,7 @@ def test_the_price_of_a_posterior_goes_by_a_constant_factor():
         return np.exp(np.log(10.0) + progress * (np.log(0.5) - np.log(10.0)))
 
     check_kernel(
-        "training.exact.price_posterior",
+        "training.objectives.nri_exact.price_posterior",
         lambda progress: exact.price_posterior(prices, progress),
         np.linspace(0.0, 1.0, 9, dtype=np.float32),
         reference=reference,
@@ -513,7 +525,7 @@ def test_the_loss_of_a_forecaster_is_that_at_float64():
         return objective.loss(variables, data, own, 0.1, KEY, Shard())[0], objective.validate(variables, data, own)[0]
 
     params = draw_params(lambda: objective.initialise(run))["params"]
-    check_kernel("training.forecasting.forecasting", measure, params, data, run)
+    check_kernel("training.objectives.forecasting.forecasting", measure, params, data, run)
 
 
 @pytest.mark.slow
@@ -539,4 +551,4 @@ def test_the_loss_of_the_state_ahead_is_that_at_float64():
         return objective.loss(variables, data, own, 0.1, KEY, Shard())[0], objective.validate(variables, data, own)[0]
 
     params = draw_params(lambda: objective.initialise(run))["params"]
-    check_kernel("training.ahead.ahead", measure, params, data, run)
+    check_kernel("training.objectives.future_states.ahead", measure, params, data, run)

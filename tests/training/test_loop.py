@@ -9,16 +9,17 @@ import pytest
 from flax import serialization
 from small_experiments import replace_worm, small_config, small_dataset
 
-from wormjax.evaluation.decoding import build_group_runs, list_groups, restore_best
-from wormjax.evaluation.protocols import list_splits
 from wormjax.models.catalog import build_classifier
+from wormjax.tasks.decode.runs import build_group_runs
+from wormjax.tasks.groups import list_groups, restore_best
+from wormjax.tasks.protocols import list_splits
 from wormjax.training.checkpoints import open_checkpoints, restore_latest
 from wormjax.training.loop import TrainingError, train_ensemble
-from wormjax.training.objectives import classification
+from wormjax.training.objectives.classification import classification
 from wormjax.training.parallel import build_engine
+from wormjax.training.preemption import Stopped
 from wormjax.training.runs import Runs
 from wormjax.training.step import Recipe, TrainState
-from wormjax.training.stopping import Stopped
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

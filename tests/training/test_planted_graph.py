@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from small_systems import small_config
 
-from wormjax.evaluation.edges import match_types, relabel_types, score_edges
-from wormjax.evaluation.inference import Materials, build_model, build_runs, build_training, infer_edges, stack_system
 from wormjax.features.systems import scale_systems, take_simulations
+from wormjax.scoring.edges import match_types, relabel_types, score_edges
 from wormjax.simulation.springs import simulate_springs
-from wormjax.training.elbo import SystemData
+from wormjax.tasks.infer.networks import Materials, build_model, build_runs, build_training, infer_edges, stack_system
 from wormjax.training.loop import train_ensemble
+from wormjax.training.objectives.nri_sampled import SystemData
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

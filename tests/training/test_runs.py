@@ -8,7 +8,7 @@ from small_experiments import small_config, small_dataset
 from wormjax.errors import InputError
 from wormjax.features.splits import GAP, TRAINING, VALIDATION
 from wormjax.recordings.recording import UNSCORED
-from wormjax.training.objectives import cut_windows, draw_windows
+from wormjax.training.objectives.classification import cut_windows, draw_windows
 from wormjax.training.runs import build_runs, split_stretches
 
 LENGTH = 16

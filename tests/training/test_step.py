@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from wormjax.training.objectives import Objective
+from wormjax.training.objectives.classification import Objective
 from wormjax.training.step import Recipe, initialise_state, make_optimizer, train_chunk, train_step
 
 RATE, DECAY = 0.05, 0.1

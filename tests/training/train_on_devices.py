@@ -20,17 +20,18 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "data"))
 import small_systems
 from small_experiments import small_config, small_dataset
 
-from wormjax.evaluation import inference
-from wormjax.evaluation.decoding import decode_model, list_groups, restore_best, score_model, train_model
-from wormjax.evaluation.protocols import list_splits
 from wormjax.features.systems import scale_systems
 from wormjax.models.catalog import CLASSIFIERS
 from wormjax.models.classifiers import Decoding, flatten_neurons
 from wormjax.models.layers import draw_keys, drop_channels, elu
 from wormjax.models.sampling import sample_edges
 from wormjax.models.wang2021 import FrameNorm
-from wormjax.training.elbo import SystemData
+from wormjax.tasks.decode.runs import decode_model, score_model, train_model
+from wormjax.tasks.groups import list_groups, restore_best
+from wormjax.tasks.infer import networks as inference
+from wormjax.tasks.protocols import list_splits
 from wormjax.training.loop import train_ensemble
+from wormjax.training.objectives.nri_sampled import SystemData
 from wormjax.training.workdir import describe_dataset
 
 DATASET = small_dataset()

@@ -20,9 +20,9 @@ import h5py
 import numpy as np
 
 from wormjax.errors import InputError
-from wormjax.fields import shorten
 from wormjax.recordings.hdf5 import expect_dataset, fail, get_member, guard, has_member, open_hdf5
 from wormjax.simulation import attribute_strings
+from wormjax.value_checks import shorten
 
 LARGEST_ARRAY = 2 << 30  # Bytes. The reference's largest file holds a tenth.
 LARGEST_UNPACKED = 256 << 20  # Bytes that may be stored in less than a hundredth; positions and edges never are.

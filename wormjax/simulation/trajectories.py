@@ -36,8 +36,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from wormjax.errors import InputError
-from wormjax.fields import check_value, number, several, show_value, text
 from wormjax.simulation import array_files
+from wormjax.value_checks import check_value, number, several, show_value, text
 
 FORMAT, VERSION = "wormjax-trajectories", 1
 SPLITS = ("train", "valid", "test")

@@ -14,12 +14,12 @@ import orbax.checkpoint as ocp
 from tqdm import tqdm
 
 from wormjax.errors import TrainingError
-from wormjax.training import processes
+from wormjax.training import multihost
 from wormjax.training.checkpoints import open_checkpoints, restore_state, save_state
-from wormjax.training.curves import open_curves
 from wormjax.training.parallel import Engine
+from wormjax.training.preemption import Stopped, keep_last_chunk, saving, stop_requested, stopping_at_chunks
 from wormjax.training.step import FAILED_STEP, Recipe, TrainState, is_sound
-from wormjax.training.stopping import Stopped, keep_last_chunk, saving, stop_requested, stopping_at_chunks
+from wormjax.training.tensorboard import open_curves
 
 LONG_CHUNK = 1.0  # Seconds; a chunk that takes longer may not end in time when the process must.
 
@@ -59,7 +59,7 @@ def train_ensemble(
     chunks = int(np.ceil(runs.steps.max() / recipe.steps_per_chunk))
     folder = os.path.join(directory, "checkpoints")
     os.makedirs(folder, exist_ok=True)
-    with open_checkpoints(folder, read_only=not processes.is_first()) as manager:
+    with open_checkpoints(folder, read_only=not multihost.is_first()) as manager:
         shapes = jax.eval_shape(engine.initialise, runs)
         restored = restore_state(manager, jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes))
         step, state = (0, None) if restored is None else restored
@@ -74,7 +74,7 @@ def train_ensemble(
                 total=chunks,
                 desc=f"{name} ({len(runs.steps)} runs)",
                 unit="chunk",
-                disable=not processes.is_first(),
+                disable=not multihost.is_first(),
             )
             with stopping_at_chunks(), bar, _open_curves(directory, step) as write_curves:
                 state = _train_chunks(engine, recipe, data, runs, state, bar, write_curves, keep, name)
@@ -111,7 +111,7 @@ def _make_keeper(engine, manager: ocp.CheckpointManager, checkpoint_seconds: flo
     def keep(placed, step: int, done: bool) -> bool:
         nonlocal saved, begun
         now = time.monotonic()
-        stop, due, long = processes.agree(stop_requested(), now - saved > checkpoint_seconds, now - begun > LONG_CHUNK)
+        stop, due, long = multihost.agree(stop_requested(), now - saved > checkpoint_seconds, now - begun > LONG_CHUNK)
         begun = now
         if done or due or stop:
             _save(manager, step, engine.collect(placed))
@@ -127,14 +127,14 @@ def _make_keeper(engine, manager: ocp.CheckpointManager, checkpoint_seconds: flo
 
 def _open_curves(directory, first: int):
     """The curves of a model's folder, from a step on; of several processes the first alone draws them."""
-    if processes.is_first():
+    if multihost.is_first():
         return open_curves(os.path.join(directory, "tensorboard"), first)
     return contextlib.nullcontext(lambda points, step: None)
 
 
 def _save(manager: ocp.CheckpointManager, step: int, state: TrainState):
     """Saves a state, in the first process only."""
-    if processes.is_first():
+    if multihost.is_first():
         with saving():
             save_state(manager, step, state)
             keep_last_chunk(None)
@@ -170,7 +170,7 @@ def _describe_failed(run, failed_step, runs) -> str:
 def _tell_failed(before, failed_step, runs, name):
     """Says which runs have just met a number that is not finite; the others go on."""
     for run in np.flatnonzero(is_sound(before) & ~is_sound(failed_step)):
-        if processes.is_first():
+        if multihost.is_first():
             tqdm.write(f"warning: {name}: {_describe_failed(run, failed_step, runs)}; it stands still", file=sys.stderr)
 
 

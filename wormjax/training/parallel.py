@@ -13,8 +13,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wormjax.errors import InputError
-from wormjax.training import processes
-from wormjax.training.objectives import Objective, Shard
+from wormjax.training import multihost
+from wormjax.training.objectives.classification import Objective, Shard
 from wormjax.training.step import Recipe, initialise_state, train_chunk
 
 PLACEMENTS = ("single", "runs", "batch")
@@ -66,7 +66,7 @@ def build_engine(
     count = check_placement(placement, devices, batch)
     if placement == "batch":
         return _batch_engine(objective, recipe, count, runs_at_once)
-    share = processes.share_of_runs(runs)
+    share = multihost.share_of_runs(runs)
     engine = _own_engine(objective, recipe, len(share), placement, count, runs_at_once)
     return engine if jax.process_count() == 1 else _share_engine(engine, share, runs)
 
@@ -120,7 +120,7 @@ def _share_engine(engine: Engine, share: np.ndarray, runs: int) -> Engine:
         return jax.tree.map(lambda x: np.asarray(x)[share], tree)
 
     def collect(tree):
-        return jax.tree.map(lambda x: x[:runs], processes.gather(engine.collect(tree)))
+        return jax.tree.map(lambda x: x[:runs], multihost.gather(engine.collect(tree)))
 
     return engine._replace(
         place_runs=lambda tree: engine.place_runs(take(tree)),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from wormjax.training.objectives import Objective, Shard, run_key
+from wormjax.training.objectives.classification import Objective, Shard, run_key
 
 SCHEDULES = ("constant", "cosine", "plateau")
 SOUND = -1  # The `failed_step` of a run all of whose numbers are finite.

@@ -13,13 +13,13 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from wormjax.atomic_write import open_place
+from wormjax.baselines.hidden_markov import count_transitions
 from wormjax.errors import InputError
 from wormjax.features.dataset import Dataset
-from wormjax.fields import check_fields, check_value, number, several, show_value, text, whole
 from wormjax.json_files import read_json
-from wormjax.models.state_durations import count_transitions
-from wormjax.training import processes
-from wormjax.whole_files import open_place
+from wormjax.training import multihost
+from wormjax.value_checks import check_fields, check_value, number, several, show_value, text, whole
 
 try:
     import fcntl
@@ -79,10 +79,10 @@ def claim_workdir(
         work in it, or it cannot be written.
     """
     path = Path(workdir)
-    if not processes.is_first():
-        processes.wait_for_all(f"claimed {path}")
+    if not multihost.is_first():
+        multihost.wait_for_all(f"claimed {path}")
         yield
-        processes.wait_for_all(f"released {path}")
+        multihost.wait_for_all(f"released {path}")
         return
     new_config = json.loads(config.to_json_best_effort())
     _check_claim(path, new_config, description)
@@ -96,9 +96,9 @@ def claim_workdir(
         except OSError as error:
             reason = f"{path}: {error.strerror}"
             raise InputError(f"{reason}, expected a folder to write results into (--workdir)") from error
-        processes.wait_for_all(f"claimed {path}")
+        multihost.wait_for_all(f"claimed {path}")
         yield
-        processes.wait_for_all(f"released {path}")
+        multihost.wait_for_all(f"released {path}")
 
 
 def _check_claim(path: Path, new_config: dict[str, Any], description: Mapping[str, Any]):

@@ -1,0 +1,138 @@
+"""The summary's numbers are those computed by hand, and its text says whose they are."""
+
+import numpy as np
+import pytest
+
+from wormjax.scoring.intervals import interval_over_worms
+from wormjax.scoring.published import find_published
+from wormjax.scoring.rows import Row
+from wormjax.scoring.tables import format_summary, print_summary, summarise, write_summary
+
+WORMS = ("a", "b", "c")
+
+
+def make_rows(model, values, train_worms=None, metric="accuracy", study="kato2015"):
+    """One row a test worm and seed; values[worm, seed]; trained on the worm before."""
+    return [
+        Row(model, study, train_worms or (WORMS[k - 1],), study, WORMS[k], seed, metric, float(value))
+        for k, seeds in enumerate(values)
+        for seed, value in enumerate(seeds)
+    ]
+
+
+OURS = [[0.90, 0.92], [0.80, 0.86], [0.95, 0.97]]
+BASE = [[0.88], [0.84], [0.90]]
+WEAK = [[0.50], [0.60], [0.70]]
+ROWS = make_rows("weak", WEAK) + make_rows("GNN", OURS) + make_rows("LDA", BASE)
+BASELINES = ("weak", "LDA")
+
+
+def test_entries_by_hand():
+    entries = {entry.model: entry for entry in summarise(ROWS, BASELINES)}
+    ours = entries["GNN"]
+    assert ours.mean == pytest.approx(0.9)
+    assert ours.sd == pytest.approx(np.std(OURS, ddof=1))
+    assert (ours.n, ours.train_count, ours.interval.worms) == (6, 1, 3)
+    assert ours.interval == pytest.approx(interval_over_worms(np.array([0.91, 0.83, 0.96])))
+    assert ours.best_baseline == "LDA"
+    assert ours.difference == pytest.approx(interval_over_worms(np.array([0.03, -0.01, 0.06])))
+    assert entries["LDA"].difference is None
+    assert entries["LDA"].baseline
+    assert list(entries) == ["GNN", "weak", "LDA"]  # Baselines last, otherwise as they come.
+
+
+def test_the_best_baseline_of_a_loss_is_the_lowest():
+    rows = [row._replace(metric="nll") for row in ROWS]
+    assert {entry.best_baseline for entry in summarise(rows, BASELINES)} == {None, "weak"}
+
+
+def test_a_single_number_has_no_spread():
+    (entry,) = summarise(ROWS[:1])
+    assert entry.sd is None
+    assert entry.interval.low is None
+    assert entry.difference is None
+
+
+def test_seen_worms_are_kept_apart():
+    seen = make_rows("GNN", [[1.0], [1.0], [1.0]], train_worms=WORMS)
+    entries = summarise(ROWS + seen, BASELINES)
+    assert [entry.mean for entry in entries if entry.model == "GNN" and entry.setting.unseen] == [pytest.approx(0.9)]
+    assert [entry.mean for entry in entries if not entry.setting.unseen] == [1.0]
+
+
+def table(text, title):
+    """The cells of the first table after a title, by row name."""
+    lines = text[text.index(title) :].splitlines()
+    lines = [line for line in lines if line.startswith("|")]
+    rows = {}
+    for line in lines:
+        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        rows.setdefault(name, cells)
+    return rows
+
+
+def test_markdown(tmp_path):
+    path = tmp_path / "summary.md"
+    write_summary(path, ROWS, BASELINES, "seed = 3", find_published("kato2015", "kato2015"))
+    text = path.read_text()
+    rows = table(text, "### Accuracy")
+    assert rows["model"] == ["1 training worm", "2 training worms", "3 training worms", "4 training worms"]
+    low, high = interval_over_worms(np.array([0.91, 0.83, 0.96]))[1:3]
+    assert rows["GNN"][0] == f"0.900 ± {np.std(OURS, ddof=1):.3f} (6) [{low:.3f}, {high:.3f}]"
+    assert rows["GNN"][1:] == ["", "", ""]
+    assert rows["*LDA*"][0].startswith("0.873 ± 0.031 (3)")
+    assert rows["GNN † (Wang et al. 2021)"] == [
+        "0.833 ± 0.113 †",
+        "0.838 ± 0.104 †",
+        "0.868 ± 0.085 †",
+        "0.874 ± 0.074 †",
+    ]
+    differences = table(text, "Difference to the best baseline")
+    assert differences["*best baseline*"] == ["*LDA*"]
+    assert differences["GNN"][0].startswith("+0.027 [")
+    assert text.rstrip().endswith("```\nseed = 3\n```")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["summary.md"]
+
+
+def test_published_numbers_stay_with_their_study_and_metric(tmp_path):
+    other = [row._replace(metric="nll") for row in ROWS] + make_rows("GNN", OURS, study="simulated")
+    write_summary(tmp_path / "summary.md", other, BASELINES, published=find_published("kato2015", "kato2015"))
+    assert "Wang et al. 2021" not in (tmp_path / "summary.md").read_text()
+
+
+def test_console_table_fits_100_columns(capsys):
+    rows = [
+        Row(
+            "a model with a very long name indeed",
+            "nichols2017",
+            tuple(f"w{k}" for k in range(count)),
+            "dag2023",
+            worm,
+            s,
+            m,
+            0.9,
+        )
+        for count in range(1, 11)
+        for worm in ("u", "v")
+        for s in range(2)
+        for m in ("accuracy", "auroc", "nll")
+    ]
+    print_summary(rows, ["a model with a very long name indeed"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert sum(line.count("0.900 ± 0.000") for line in lines) == 20  # Two metrics by ten numbers of worms.
+
+
+def test_console_table_by_hand():
+    lines = format_summary(ROWS, BASELINES)
+    assert lines[:3] == [
+        "Mean ± s.d. over training subset, worm and seed; * baseline",
+        "",
+        "Accuracy: kato2015, worms never seen",
+    ]
+    assert [line.split() for line in lines[3:]] == [
+        ["training", "worms", "1"],
+        ["GNN", "0.900", "±", f"{np.std(OURS, ddof=1):.3f}"],
+        ["*", "weak", "0.600", "±", "0.100"],
+        ["*", "LDA", "0.873", "±", "0.031"],
+    ]

@@ -1,0 +1,150 @@
+"""Tables of the state ahead: the best simple baseline, differences paired by worm, reach, and what is written."""
+
+import pytest
+
+from wormjax.scoring.intervals import Interval
+from wormjax.scoring.rows import Row
+from wormjax.tasks.ahead import tables
+
+SECONDS = (1.0, 2.0, 5.0)
+SIMPLE = ("frequencies", "persistence", "persistence_known_state")
+BASELINES = (*SIMPLE, "diffusion_map")
+WORMS = ("w1", "w2", "w3")
+
+
+def make_rows(model, metric, by_worm, train=("a", "b"), seed=0):
+    return [Row(model, "s", train, "s", worm, seed, metric, value) for worm, value in zip(WORMS, by_worm, strict=False)]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Three worms' nll: persistence is the best simple baseline at first, frequencies later; the network beats both."""
+    return [
+        *make_rows("frequencies", "nll@1s", (1.0, 1.1, 1.2)),
+        *make_rows("frequencies", "nll@2s", (1.0, 1.1, 1.2)),
+        *make_rows("frequencies", "nll@5s", (1.0, 1.1, 1.2)),
+        *make_rows("persistence", "nll@1s", (0.5, 0.6, 0.7)),
+        *make_rows("persistence", "nll@2s", (0.9, 1.0, 1.7)),
+        *make_rows("persistence", "nll@5s", (1.4, 1.5, 1.6)),
+        *make_rows("network", "nll@1s", (0.3, 0.41, 0.49)),
+        *make_rows("network", "nll@2s", (0.8, 1.2, 1.0)),
+        *make_rows("network", "nll@5s", (1.1, 1.2, 1.3)),
+        *make_rows("diffusion_map", "nll@1s", (0.6, 0.6, 0.6)),
+        *make_rows("network", "reversal_error", (4.0, 5.0, 6.0)),
+        *make_rows("frequencies", "reversal_error", (3.0, 3.0, 3.0)),
+        *make_rows("persistence_known_state", "nll@1s", (0.1, 0.1, 0.1)),
+        *make_rows("network_known_state", "nll@1s", (0.05, 0.04, 0.03)),
+        *make_rows("network", "nll@1s", (9.0, 9.0, 9.0), train=("a",)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def collected(rows):
+    return tables.collect_tables(rows, lambda model: model.endswith("_known_state"))
+
+
+@pytest.fixture(scope="module")
+def table(collected):
+    return next(one for one in collected if one.train_count == 2 and not one.told)
+
+
+def test_a_table_holds_one_number_of_training_worms_and_one_state_of_knowledge(collected, table):
+    assert [(one.train_count, one.told) for one in collected] == [(1, False), (2, False), (2, True)]
+    assert table.rows.keys() == {"frequencies", "persistence", "network", "diffusion_map"}
+    assert collected[2].rows.keys() == {"persistence_known_state", "network_known_state"}
+    assert len(table.rows["network"]["nll@1s"]) == 3
+    assert len({tables.describe_table(one) for one in collected}) == 3
+    assert "told the motor state" in tables.describe_table(collected[2])
+    assert "1 worm," in tables.describe_table(collected[0])
+
+
+def test_the_best_simple_baseline_is_chosen_at_each_horizon(table):
+    chosen = [tables.find_best_simple(table, f"nll@{one:g}s", SIMPLE, lower=True) for one in SECONDS]
+    assert chosen == ["persistence", "frequencies", "frequencies"]
+    assert tables.find_best_simple(table, "nll@1s", SIMPLE, lower=False) == "frequencies"
+    assert tables.find_best_simple(table, "nll@30s", SIMPLE, lower=True) is None
+    assert tables.find_best_simple(table, "nll@1s", ("diffusion_map",), lower=True) == "diffusion_map"
+
+
+def test_the_best_is_the_best_in_the_mean_over_worms():
+    often = [row._replace(seed=seed) for seed in (0, 1, 2) for row in make_rows("persistence", "nll@1s", (0.1,))]
+    rare = make_rows("persistence", "nll@1s", (0.1, 1.0))[1:]  # 0.33 in the mean over rows, 0.55 over worms.
+    rows = [*often, *rare, *make_rows("frequencies", "nll@1s", (0.4, 0.4))]
+    (table,) = tables.collect_tables(rows, lambda _: False)
+    assert tables.find_best_simple(table, "nll@1s", SIMPLE, lower=True) == "frequencies"
+
+
+def test_differences_are_paired_by_worm(table):
+    one = tables.compare(table, "network", "nll@1s", "persistence")
+    assert one.mean == pytest.approx(-0.2)
+    assert one.worms == 3
+    # The differences -0.2, -0.19 and -0.21 are all but equal, though the worms are not: the interval is theirs.
+    assert one.high - one.low == pytest.approx(2 * 4.302653 * 0.01 / 3**0.5, rel=1e-4)
+    assert tables.compare(table, "network", "nll@1s", None) is None
+    assert tables.compare(table, "diffusion_map", "nll@2s", "frequencies") is None
+
+
+def test_the_reach_ends_at_the_first_horizon_that_is_not_better():
+    sure, likely, worse = Interval(-0.2, -0.3, -0.1, 3), Interval(-0.2, -0.5, 0.1, 3), Interval(0.1, -0.1, 0.3, 3)
+    alone = Interval(-0.2, None, None, 1)
+    for differences, reach in (
+        ((sure, likely, sure), (5.0, 1.0)),
+        ((sure, sure, worse), (2.0, 2.0)),
+        ((worse, sure, sure), (0.0, 0.0)),
+        ((likely, worse, sure), (1.0, 0.0)),
+        ((alone, alone, None), (2.0, 0.0)),
+        ((sure, sure, sure), (5.0, 5.0)),
+    ):
+        assert tables.find_reach(differences, SECONDS, lower=True) == reach
+    assert tables.find_reach((worse, sure, sure), SECONDS, lower=False) == (1.0, 0.0)
+    assert tables.find_reach((Interval(0.2, 0.1, 0.3, 3), sure, sure), SECONDS, lower=False) == (1.0, 1.0)
+
+
+def test_values_by_worm_stay_with_their_worm_and_horizon(table):
+    values = tables.collect_by_worm(table, "nll", SECONDS)
+    assert values["network"].tolist() == [[0.3, 0.8, 1.1], [0.41, 1.2, 1.2], [0.49, 1.0, 1.3]]
+    assert values["diffusion_map"][:, 0].tolist() == [0.6] * 3
+    assert values["diffusion_map"][:, 1:].shape == (3, 2)
+    assert (values["diffusion_map"][:, 1:] != values["diffusion_map"][:, 1:]).all()  # NaN.
+    assert tables.collect_by_worm(table, "accuracy", SECONDS) == {}
+
+
+def test_the_summary_holds_scores_differences_and_reach(collected, tmp_path):
+    tables.write_summary(
+        tmp_path / "summary.md", collected, SECONDS, SIMPLE, BASELINES, ("diffusion_map",), "the config"
+    )
+    lines = (tmp_path / "summary.md").read_text().splitlines()
+    heads = [line for line in lines if line.startswith("## ")]
+    assert len(heads) == 4  # Three tables and the config.
+    part = lines[lines.index(heads[1]) : lines.index(heads[2])]
+    assert "| network | **0.400** | **1.000** | 1.200 |" in part
+    assert "| frequencies* | 1.100 | 1.100 | **1.100** |" in part
+    assert "| diffusion_map* | 0.600 |  |  |" in part
+    best = "1 s: persistence | 2 s: frequencies | 5 s: frequencies"
+    assert f"| less the best simple baseline | {best} | better up to |" in part
+    (against,) = [line for line in part if line.startswith("| network | −0.200 [−0.225, −0.175] | −0.100 [")]
+    assert against.endswith("| 2 s (1 s) |")
+    assert "| network | −0.200 [−0.437, +0.037] |  |  |" in part  # Less the diffusion map: one horizon was scored.
+    assert "| less diffusion_map | 1 s | 2 s | 5 s |" in part
+    assert "| network |  | 5.000 |" in part  # Of the next reversal.
+    assert "the config" in lines
+    told = lines[lines.index(heads[2]) :]
+    assert "| network_known_state | **0.040** |  |  |" in told
+    assert not [line for line in told if "diffusion_map" in line]
+
+
+def test_without_a_simple_baseline_nothing_is_compared_to_it(tmp_path):
+    rows = [row for one in SECONDS for row in make_rows("network", f"nll@{one:g}s", (1.0, 1.1, 1.2))]
+    collected = tables.collect_tables(rows, lambda _: False)
+    tables.write_summary(tmp_path / "summary.md", collected, SECONDS, SIMPLE, (), (), "")
+    text = (tmp_path / "summary.md").read_text()
+    assert "| network | **1.100** | **1.100** | **1.100** |" in text
+    assert "less the best" not in text
+
+
+def test_the_terminal_shows_the_largest_number_of_training_worms(collected):
+    text = "\n".join(tables.format_console(collected, SECONDS, BASELINES))
+    assert "0.400   1.000   1.200" in text
+    assert "9.000" not in text
+    assert "persistence_known_state*" in text
+    assert "0.100" in text

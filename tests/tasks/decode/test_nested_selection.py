@@ -1,0 +1,225 @@
+"""Settings are chosen for each held-out worm by the other worms' rows alone, and its own rows come out."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wormjax.errors import InputError
+from wormjax.scoring.rows import Row
+from wormjax.tasks.decode.nested_selection import (
+    choose_settings,
+    format_choices,
+    nest_rows,
+    score_candidates,
+    write_scores,
+)
+
+WORMS = ("a", "b", "c", "d")
+SETTINGS = ("dropout=0.1", "dropout=0.2", "dropout=0.3")
+METRICS = ("accuracy", "balanced_accuracy", "nll")
+
+
+def make_rows(value, worms=WORMS, models=("graph",), settings=SETTINGS, seeds=(0, 1), metrics=METRICS, sizes=None):
+    """Rows of every subset, worm left out and seed; `value(settings, train_worms, test_worm, seed, metric)`."""
+    return [
+        Row(f"{model} [{setting}]", "s", train, "s", test, seed, metric, value(setting, train, test, seed, metric))
+        for model in models
+        for setting in settings
+        for size in sizes or range(1, len(worms))
+        for train in combinations(worms, size)
+        for test in worms
+        if test not in train
+        for seed in seeds
+        for metric in metrics
+    ]
+
+
+def make_random_rows(seed, **named):
+    random = np.random.default_rng(seed)
+    return make_rows(lambda *_: random.random(), **named)
+
+
+def touches(row, worm):
+    return worm == row.test_worm or worm in row.train_worms
+
+
+def test_what_is_best_on_the_held_out_worm_alone_is_not_chosen_for_it():
+    def value(setting, train, test, *_):
+        if setting == "dropout=0.1":
+            return 1.0 if test == "d" or "d" in train else 0.0  # Shines wherever worm d has a say.
+        return 0.6 if setting == "dropout=0.3" else 0.5
+
+    rows = make_rows(value)
+    choices = choose_settings(rows, ("accuracy",))["graph"]
+    assert choices["d"] == "graph [dropout=0.3]"
+    assert set(choices) == set(WORMS)
+    own = [row for row in nest_rows(rows, {"graph": choices}) if row.test_worm == "d"]
+    assert len(own) == 7 * 2 * len(METRICS)
+    assert {row.value for row in own} == {0.6}  # And not the 1.0 that its own scores would have chosen.
+
+
+def test_all_worms_choose_what_is_shipped():
+    def value(setting, train, test, *_):
+        # Worst without worm d, by little; best with it, by much.
+        if setting == "dropout=0.1":
+            return 1.0 if test == "d" or "d" in train else 0.4
+        return 0.5
+
+    shipped = [score for score in score_candidates(make_rows(value)) if not score.held_out]
+    assert [score.candidate for score in shipped if score.chosen] == ["graph [dropout=0.1]"]
+    assert choose_settings(make_rows(value))["graph"]["d"] == "graph [dropout=0.2]"
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(WORMS), st.integers(0, 2**32 - 1))
+def test_a_choice_does_not_hang_on_any_row_with_its_worm(seed, worm, other_seed):
+    rows = make_random_rows(seed, seeds=(0,), metrics=("accuracy", "balanced_accuracy"))
+    random = np.random.default_rng(other_seed)
+    changed = [row._replace(value=10 * random.normal()) if touches(row, worm) else row for row in rows]
+    assert choose_settings(changed)["graph"][worm] == choose_settings(rows)["graph"][worm]
+
+    def score(rows):
+        return [score for score in score_candidates(rows) if score.held_out == worm]
+
+    assert score(changed) == score(rows)
+    without = score_candidates([row for row in rows if not touches(row, worm)])
+    assert [s.value for s in without if not s.held_out] == [
+        s.value for s in score(rows)
+    ]  # The same folds: all of them.
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(3, 5),
+    st.sampled_from([("accuracy",), ("nll",), ("accuracy", "balanced_accuracy"), ("accuracy", "nll")]),
+)
+def test_choices_and_rows_equal_brute_force(seed, count, criterion):
+    worms = WORMS[:count] if count < 5 else (*WORMS, "e")
+    rows = make_random_rows(seed, worms=worms, models=("graph", "mlp"), settings=SETTINGS[:2])
+    table = {(row.model, row.train_worms, row.test_worm, row.seed, row.metric): row.value for row in rows}
+    expected_rows = []
+    choices = choose_settings(rows, criterion)
+    for model in ("graph", "mlp"):
+        for worm in worms:
+            rest = [name for name in worms if name != worm]
+            totals = {}
+            for setting in SETTINGS[:2]:
+                by_metric = []
+                for metric in criterion:
+                    by_size = [
+                        np.mean(
+                            [
+                                table[f"{model} [{setting}]", train, test, s, metric]
+                                for train in combinations(rest, size)
+                                for test in rest
+                                if test not in train
+                                for s in (0, 1)
+                            ]
+                        )
+                        for size in range(1, len(rest))
+                    ]
+                    by_metric.append(np.mean(by_size) * (-1 if metric == "nll" else 1))
+                totals[f"{model} [{setting}]"] = np.mean(by_metric)
+            best = max(totals, key=totals.get)
+            assert choices[model][worm] == best
+            expected_rows += [
+                row._replace(model=f"{model} (nested choice)")
+                for row in rows
+                if row.model == best and row.test_worm == worm
+            ]
+    assert sorted(nest_rows(rows, choices)) == sorted(expected_rows)
+
+
+def test_each_number_of_training_worms_counts_alike():
+    # Inner folds of a worm among four: six pairs by one training worm, three by two.
+    def value(setting, train, *_):
+        return {1: {"dropout=0.1": 0.5, "dropout=0.2": 0.6}, 2: {"dropout=0.1": 0.65, "dropout=0.2": 0.5}}.get(
+            len(train), {"dropout=0.1": 0.0, "dropout=0.2": 0.0}
+        )[setting]
+
+    rows = make_rows(value, settings=SETTINGS[:2])
+    assert set(choose_settings(rows)["graph"].values()) == {"graph [dropout=0.1]"}  # By pairs .567 would win over .55.
+    scores = [score.value for score in score_candidates(rows) if score.held_out == "a"]
+    np.testing.assert_allclose(scores, [0.575, 0.55])
+
+
+def test_the_first_of_equals_is_chosen_and_the_order_of_rows_within_does_not_matter():
+    rows = make_rows(lambda *_: 0.5)
+    assert set(choose_settings(rows)["graph"].values()) == {"graph [dropout=0.1]"}
+    rows = make_random_rows(5)
+    assert choose_settings(rows[::-1]) == choose_settings(rows)
+
+
+def test_rows_of_an_earlier_choice_are_passed_over():
+    rows = make_random_rows(1)
+    choices = choose_settings(rows)
+    assert choose_settings([*rows, *nest_rows(rows, choices)]) == choices
+
+
+def test_scores_are_written_and_told(tmp_path):
+    scores = score_candidates(make_rows(lambda setting, *_: (SETTINGS.index(setting) + 1) / 4))
+    write_scores(tmp_path / "chosen.csv", scores)
+    lines = (tmp_path / "chosen.csv").read_text().splitlines()
+    assert lines[:2] == ["model,held_out,candidate,value,chosen", "graph,a,graph [dropout=0.1],0.25,0"]
+    assert len(lines) == 1 + 5 * 3
+    assert lines[-1] == "graph,,graph [dropout=0.3],0.75,1"
+    told = format_choices(scores)
+    assert told[1] == "  for a: graph [dropout=0.3] (0.7500)"
+    assert told[-1] == "  by all worms, for new recordings: graph [dropout=0.3] (0.7500)"
+    assert len(told) == 6
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda rows: [], "rows: found none with settings"),
+        (lambda rows: [*rows, rows[0]._replace(model="graph")], r"rows of 'graph': found no settings in brackets"),
+        (
+            lambda rows: rows[:-1],
+            r"\[dropout=0.3\]': found no nll of worm 'a' trained on b\+c\+d with seed 1, expected",
+        ),
+        (
+            lambda rows: [row for row in rows if row.seed or "0.2" not in row.model],
+            r"\[dropout=0.2\]': found no accura",
+        ),
+        (lambda rows: [*rows, rows[0]._replace(value=0.0)], "found a number twice"),
+        (lambda rows: [*rows, rows[0]._replace(test_worm="a")], "found worm 'a' of 's' tested after training on a"),
+        (lambda rows: [row._replace(test_study="t") for row in rows], "expected worms left out of the same study"),
+        (lambda rows: rows + [r._replace(study="t", test_study="t") for r in rows], "found the studies s, t"),
+        (
+            lambda rows: [row for row in rows if row.metric != "accuracy"],
+            "found no accuracy without worm 'a', expected",
+        ),
+    ],
+)
+def test_rows_that_cannot_decide_are_an_error(spoil, message):
+    with pytest.raises(InputError, match=message):
+        choose_settings(spoil(make_random_rows(3)))
+
+
+@pytest.mark.parametrize(
+    ("criterion", "message"),
+    [
+        ((), "criterion: found none, expected one or more of accuracy"),
+        (("acuracy",), "criterion: found 'acuracy'"),
+        (("nll", "nll"), "criterion: found 'nll,nll', expected each metric once"),
+    ],
+)
+def test_a_criterion_that_cannot_decide_is_an_error(criterion, message):
+    with pytest.raises(InputError, match=message):
+        choose_settings(make_random_rows(3), criterion)
+
+
+def test_two_worms_or_no_inner_folds_are_an_error():
+    with pytest.raises(InputError, match=r"found 2 held-out worms \(a, b\), expected 3 or more"):
+        choose_settings(make_random_rows(0, worms=WORMS[:2]))
+    with pytest.raises(InputError, match="found no accuracy without worm 'a', expected subsets of the other worms"):
+        choose_settings(make_random_rows(0, sizes=(3,)))
+    assert set(choose_settings(make_random_rows(0, worms=WORMS[:3]))["graph"]) == set("abc")
+
+
+def test_a_choice_without_rows_is_an_error():
+    with pytest.raises(InputError, match=r"rows of 'graph \[x=1\]': found none of worm 'a', expected the chosen ones"):
+        nest_rows(make_random_rows(0), {"graph": {"a": "graph [x=1]"}})

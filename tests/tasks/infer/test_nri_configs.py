@@ -1,0 +1,50 @@
+"""The configs of neural relational inference as they are: sound, and an objective on systems of their shape."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import pytest
+from small_systems import make_system
+
+from wormjax.features.systems import scale_systems
+from wormjax.simulation.trajectories import SPLITS
+from wormjax.tasks.infer import networks as inference
+from wormjax.tasks.infer.experiment import check_config
+from wormjax.training.objectives.classification import Shard
+from wormjax.training.objectives.nri_sampled import SystemData
+
+CONFIGS = ("nri_springs", "nri_springs_sampled", "nri_springs3", "nri_charged", "nri_kuramoto")
+
+
+@pytest.mark.parametrize("variant", ["small", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_config_trains_the_model_that_it_names(name, variant):
+    """Traced, not run: an encoder that sees all frames, and gradients of the size of every parameter."""
+    config = importlib.import_module(f"configs.{name}").get_config(variant)
+    check_config(config)
+    types = 3 if name == "nri_springs3" else 2
+    splits = {split: make_system(4, config.data.frames, config.data.objects, types=types) for split in SPLITS}
+    systems = scale_systems(splits, config.data.frames, config.data.scaling)
+    data = SystemData(inference.stack_system(systems.train), inference.stack_system(systems.valid))
+    materials = inference.Materials(systems, data, types)
+    inference.check_systems(config, materials)
+    config.train.batch_simulations = 4
+    changed = inference.vary_config("nri", config)
+    runs = inference.build_runs(changed)
+    objective, recipe, _ = inference.build_training(changed, materials, runs)
+    assert recipe.clip_parts == inference.is_exact(changed) == (name != "nri_springs_sampled")
+    run = jax.tree.map(lambda x: jnp.asarray(x[0]), runs)
+    variables = jax.eval_shape(objective.initialise, run)
+
+    inputs = jax.tree.map(jnp.asarray, materials.data), run, 0.5, jax.random.key(0), Shard()
+
+    def differentiate(variables):
+        return jax.grad(lambda params: objective.loss({**variables, "params": params}, *inputs)[0])(variables["params"])
+
+    gradients = jax.eval_shape(differentiate, variables)
+    assert jax.tree.map(jnp.shape, gradients) == jax.tree.map(jnp.shape, variables["params"])
+    assert {"encoder", "decoder"} <= set(gradients)
+    score, metrics = jax.eval_shape(lambda v: objective.validate(v, inputs[0], run), variables)
+    assert score.shape == ()
+    assert {"mse", "edge_accuracy"} <= set(metrics)

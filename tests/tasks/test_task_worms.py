@@ -1,0 +1,117 @@
+"""From a config's recordings to datasets and splits; other recordings for models that are trained."""
+
+import weakref
+
+import numpy as np
+import pytest
+from small_experiments import NEURONS, make_worms, small_config
+
+from wormjax.errors import InputError
+from wormjax.recordings import container
+from wormjax.tasks.protocols import list_splits
+from wormjax.tasks.worms import prepare_materials, prepare_new_worms
+from wormjax.training.workdir import describe_dataset
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two studies: three worms, and two others in which one neuron is missing and the order is another."""
+    container.write(tmp_path / "train.h5", make_worms(3))
+    other = make_worms(2, first=3, neurons=("AVBL", "AVAR", "AVAL", "RID"), study="other")
+    container.write(tmp_path / "test.h5", other)
+    container.write(tmp_path / "fast.h5", make_worms(2, first=7, study="fast", rate=6.0))
+    container.write(tmp_path / "more.h5", make_worms(4, first=1))
+    return tmp_path
+
+
+def config_of(files, train="train.h5", test="", **fields):
+    names = {"data__study": "container", "data__path": str(files / train)}
+    if test:
+        names |= {"data__test_study": "container", "data__test_path": str(files / test)}
+        names["protocol__name"] = "cross_study"
+    return small_config(**names | fields)
+
+
+def test_one_study_is_trained_and_tested_on_the_same_dataset(files):
+    materials = prepare_materials(config_of(files))
+    assert materials.dataset is materials.test_dataset
+    assert materials.dataset.neuron_names == tuple(sorted(NEURONS))
+    assert list(materials.splits) == list_splits("subsets", 3)
+
+
+def test_across_studies_both_datasets_have_the_neurons_that_all_worms_share(files):
+    materials = prepare_materials(config_of(files, test="test.h5"))
+    assert materials.dataset.neuron_names == materials.test_dataset.neuron_names == ("AVAL", "AVAR", "AVBL")
+    assert materials.test_dataset.worms == ("worm 3", "worm 4")
+    assert list(materials.splits) == list_splits("cross_study", 3, 2)
+    aligned = materials.test_dataset.arrays.features[0, :, 0, 0]
+    trace = make_worms(1, first=3, neurons=("AVBL", "AVAR", "AVAL", "RID"))[0].traces[:, 2]
+    np.testing.assert_allclose(aligned, (trace - trace.mean()) / trace.std(), atol=1e-4)
+
+
+def test_studies_of_different_frame_rates_need_a_common_one(files):
+    with pytest.raises(InputError, match=r"'data.frame_rate': found 0 .* 3.00 to 6.00 Hz, expected a common rate"):
+        prepare_materials(config_of(files, test="fast.h5"))
+    materials = prepare_materials(config_of(files, test="fast.h5", data__frame_rate=3.0))
+    assert materials.test_dataset.frame_rate == 3.0
+
+
+def test_across_studies_no_worm_trains_and_is_tested(files):
+    """The same study again, or another file with one of its worms; in an evaluation such worms are left out."""
+    for test in ("train.h5", "more.h5"):
+        with pytest.raises(
+            InputError, match=r"'data.test_path': found the worm 'worm \d' of 'mine', which also trains"
+        ):
+            prepare_materials(config_of(files, test=test))
+    trained = prepare_materials(config_of(files, test="test.h5", data__neurons="AVAL,AVBL"))
+    config = config_of(files, test="more.h5", data__neurons="AVAL,AVBL")
+    dataset, splits = prepare_new_worms(config, describe_dataset(trained.dataset), trained.splits)
+    assert dataset.worms == ("worm 1", "worm 2", "worm 3", "worm 4")
+    for split in splits:
+        assert {dataset.worms[worm] for worm in split.test} == {*dataset.worms} - {
+            f"worm {worm}" for worm in split.train
+        }
+
+
+def test_the_other_study_must_be_named(files):
+    with pytest.raises(InputError, match=r"'data.test_study': found none"):
+        prepare_materials(config_of(files, protocol__name="cross_study"))
+
+
+def test_new_worms_are_those_that_no_training_worm_is_named_like(files):
+    trained = prepare_materials(config_of(files))
+    description = describe_dataset(trained.dataset)
+    dataset, splits = prepare_new_worms(config_of(files, "more.h5"), description, trained.splits)
+    assert dataset.worms == ("worm 1", "worm 2", "worm 3", "worm 4")
+    for split, was in zip(splits, trained.splits, strict=True):
+        assert split.train == was.train
+        tested = {dataset.worms[worm] for worm in split.test}
+        assert tested == set(dataset.worms) - {f"worm {worm}" for worm in was.train}
+
+
+def test_new_worms_must_have_every_neuron_of_the_training(files):
+    trained = prepare_materials(config_of(files))
+    with pytest.raises(InputError, match=r"test.h5.*worm 3.*'neuron_names'.*expected RIML too"):
+        prepare_new_worms(config_of(files, "test.h5"), describe_dataset(trained.dataset), trained.splits)
+
+
+def test_simulated_worms_of_the_other_study_are_others():
+    config = small_config(protocol__name="cross_study", data__test_study="simulated", data__simulation__worms=1)
+    config.data.simulation.minutes = 1.0
+    materials = prepare_materials(config)
+    one, other = (dataset.arrays.features[0, :100, 0] for dataset in materials[:2])
+    assert np.abs(one - other).max() > 0.5
+
+
+def test_no_recording_outlives_the_dataset_that_is_made_of_it(monkeypatch):
+    there = []
+
+    def open_worms(study, path, simulation):
+        worms = tuple(make_worms(2, first=2 * len(there)))
+        there.extend(weakref.ref(worm) for worm in worms)
+        return worms
+
+    monkeypatch.setattr("wormjax.tasks.worms.open_recordings", open_worms)
+    prepare_materials(small_config(protocol__name="cross_study", data__test_study="container"))
+    assert len(there) == 4
+    assert not any(worm() for worm in there)

@@ -1,0 +1,51 @@
+"""Figures: one file a figure, one style for all. Each takes arrays or rows, writes a PNG and returns the Figure."""
+
+from wormjax.figures.accuracy import plot_accuracy_by_worms
+from wormjax.figures.confusions import plot_confusions
+from wormjax.figures.ethogram import plot_ethogram
+from wormjax.figures.followers import plot_followers
+from wormjax.figures.forecast_error import plot_forecast_error
+from wormjax.figures.forecast_traces import plot_forecast_traces
+from wormjax.figures.graph import plot_graph
+from wormjax.figures.graph_comparison import plot_graph_similarity, plot_relations
+from wormjax.figures.graph_stability import plot_graph_stability
+from wormjax.figures.graphs_by_state import plot_graphs_by_state
+from wormjax.figures.inferred_graphs import plot_inferred_graphs
+from wormjax.figures.learning_curves import plot_learning_curves
+from wormjax.figures.loops import plot_toy_loops
+from wormjax.figures.manifolds import plot_manifolds, plot_phase_plots, plot_variance
+from wormjax.figures.phase_portrait import plot_phase_portrait
+from wormjax.figures.phase_transitions import plot_phase_transitions
+from wormjax.figures.roll_out_error import plot_roll_out_error
+from wormjax.figures.sensitivity import plot_sensitivity
+from wormjax.figures.skill_by_horizon import plot_skill_by_horizon
+from wormjax.figures.trajectories import plot_signals, plot_trajectories
+from wormjax.figures.transfer import plot_transfer
+
+__all__ = [
+    "plot_accuracy_by_worms",
+    "plot_confusions",
+    "plot_ethogram",
+    "plot_followers",
+    "plot_forecast_error",
+    "plot_forecast_traces",
+    "plot_graph",
+    "plot_graph_similarity",
+    "plot_graph_stability",
+    "plot_graphs_by_state",
+    "plot_inferred_graphs",
+    "plot_learning_curves",
+    "plot_manifolds",
+    "plot_phase_plots",
+    "plot_phase_portrait",
+    "plot_phase_transitions",
+    "plot_relations",
+    "plot_roll_out_error",
+    "plot_sensitivity",
+    "plot_signals",
+    "plot_skill_by_horizon",
+    "plot_toy_loops",
+    "plot_trajectories",
+    "plot_transfer",
+    "plot_variance",
+]

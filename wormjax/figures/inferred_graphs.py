@@ -1,0 +1,186 @@
+"""True and inferred graphs of a few systems, side by side: after Figure 1 of Kipf, Fetaya et al. (2018).
+
+A type that means no edge is not drawn. Where both ways of a pair agree they are one line; otherwise each is an arrow.
+"""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch
+
+from wormjax.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    LIGHT_GREY,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    make_figure,
+    save_figure,
+    set_title,
+    styled,
+)
+from wormjax.graphs import edges_to_matrix
+from wormjax.recordings.recording import UNSCORED
+
+TYPE_COLOURS = (BLUE, GREEN, PURPLE, SKY, BLACK)  # Vermillion is kept for what is wrong.
+NUMBERED = 20  # With more objects, dots are small and bear no number.
+MISSED = {"linewidth": 1.3, "linestyle": (0, (1.2, 1.2))}
+LEAST_PROBABILITY = 0.05  # Below it an edge would not be seen.
+
+
+@styled
+def plot_inferred_graphs(
+    true: Int[np.ndarray, "simulation sender receiver"] | Int[np.ndarray, "simulation edge"],
+    probabilities: Float[np.ndarray, "simulation edge type"],
+    positions: Float[np.ndarray, "simulation object 2"] | None,
+    type_names: Sequence[str],
+    path: str | os.PathLike,
+    title: str = "Graphs of test systems",
+    shown: int = 4,
+) -> Figure:
+    """Draws the first systems' true graphs above and the inferred ones below.
+
+    An inferred edge is as wide and as dark as the probability that it is there (of its type, where all types are
+    couplings).
+
+    Args:
+      true: the type of each edge, -1 where it is not known; a matrix, or edges in the order of `wormjax.graphs`.
+      probabilities: of each type, matched to the true ones.
+      positions: of the objects, for instance their first locations; None: on a circle.
+      type_names: one a type; a first type called "none" or "no ..." means no edge.
+      path: the PNG to write.
+      title: the figure's title.
+      shown: how many systems to draw.
+    """
+    probabilities = np.asarray(probabilities, float)[:shown]
+    objects = round(0.5 + np.sqrt(0.25 + probabilities.shape[1]))
+    true = np.asarray(true)[:shown]
+    true = true if true.ndim == 3 else edges_to_matrix(true, objects)
+    inferred = np.moveaxis(edges_to_matrix(np.moveaxis(probabilities, 2, 1), objects), 1, 3)
+    places = np.asarray(positions, float)[:shown] if positions is not None else [_place_on_circle(objects)] * len(true)
+    blank = find_blank(type_names)
+    figure = make_figure(max(1.75 * len(true), 3.4) + 0.2, 4.4, layout="compressed")
+    panels = figure.subplots(2, len(true), squeeze=False)
+    for column, (types, chances, points) in enumerate(zip(true, inferred, places, strict=True)):
+        known = types != UNSCORED
+        certain = np.eye(max(len(type_names), types.max() + 1))[types] * known[..., None]
+        _draw_graph(panels[0, column], types, certain, types, points, blank)
+        _draw_graph(panels[1, column], chances.argmax(axis=-1), chances, types, points, blank)
+        panels[0, column].set_title(f"system {column + 1}")
+        panels[1, column].set_title(_count_right(chances.argmax(axis=-1), types))
+    panels[0, 0].set_ylabel("true graph")
+    panels[1, 0].set_ylabel("inferred graph")
+    _add_legend(figure, type_names, blank)
+    set_title(figure, title)
+    return save_figure(figure, path)
+
+
+def find_blank(type_names: Sequence[str]) -> int | None:
+    """The type that means no edge: one called "none" or "no ..."; None where every type is a coupling."""
+    return next((k for k, name in enumerate(type_names) if name.split(" ")[0].lower() in ("no", "none")), None)
+
+
+def count_right_edges(
+    decided: Int[np.ndarray, "sender receiver"], true: Int[np.ndarray, "sender receiver"]
+) -> tuple[int, int]:
+    """How many directed edges have their true type, and how many have a known one."""
+    known = (true != UNSCORED) & ~np.eye(len(true), dtype=bool)
+    return int((decided == true)[known].sum()), int(known.sum())
+
+
+def _count_right(decided, true):
+    right, known = count_right_edges(decided, true)
+    return f"{right} of {known} edges right" if known else "true graph not known"
+
+
+def _place_on_circle(objects: int) -> np.ndarray:
+    angles = np.pi / 2 - 2 * np.pi * np.arange(objects) / objects
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _draw_graph(axes: Axes, decided, chances, true, points, blank):
+    thinning = min(1.0, (5 / len(points)) ** 0.5)
+    for first, second in zip(*np.triu_indices(len(points), 1), strict=True):
+        both = [(first, second), (second, first)]
+        if decided[both[0]] == decided[both[1]] and true[both[0]] == true[both[1]]:
+            mean = (chances[both[0]] + chances[both[1]]) / 2
+            style = _choose_style(decided[both[0]], mean, true[both[0]], blank, thinning)
+            _draw_edge(axes, points[first], points[second], style, directed=False)
+        else:
+            for edge in both:
+                style = _choose_style(decided[edge], chances[edge], true[edge], blank, thinning)
+                _draw_edge(axes, points[edge[0]], points[edge[1]], style, directed=True)
+    numbered = len(points) <= NUMBERED
+    axes.plot(*points.T, "o", color=BLACK, markersize=10 if numbered else 4, markeredgecolor="white", zorder=3)
+    for number, point in enumerate(points if numbered else ()):
+        place = {"ha": "center", "va": "center_baseline", "fontsize": 6.5, "zorder": 4}
+        axes.text(*point, str(number + 1), color="white", **place)
+    _frame(axes, points)
+
+
+def _choose_style(decided: int, chances: np.ndarray, true: int, blank: int | None, thinning: float) -> dict | None:
+    """Colour and strength of an edge, or None where there is nothing to draw."""
+    wrong = true not in (decided, UNSCORED)
+    if wrong and decided == blank:
+        return {"color": VERMILLION, "zorder": 2} | MISSED
+    chance = min(chances[decided] if blank is None else chances.sum() - chances[blank], 1.0)  # But for rounding.
+    if chance < LEAST_PROBABILITY:
+        return None
+    kinds = chances.copy()
+    if blank is not None:
+        kinds[blank] = -1.0  # The colour is that of the likeliest coupling, however unlikely an edge is.
+    colour = VERMILLION if wrong else colour_type(int(kinds.argmax()), blank)
+    width = thinning * (0.2 + 1.6 * chance)
+    return {"color": colour, "linewidth": width, "alpha": chance, "linestyle": "-", "zorder": 1 + wrong}
+
+
+def colour_type(edge_type: int, blank: int | None) -> str:
+    """The colour of a type that is drawn."""
+    place = edge_type - (blank is not None and edge_type > blank)
+    return TYPE_COLOURS[place % len(TYPE_COLOURS)]
+
+
+def _draw_edge(axes: Axes, start, stop, style: dict | None, directed: bool):
+    if style is None:
+        return
+    if not directed:
+        axes.plot([start[0], stop[0]], [start[1], stop[1]], solid_capstyle="round", **style)
+        return
+    arrow = FancyArrowPatch(
+        start,
+        stop,
+        connectionstyle="arc3,rad=0.14",  # Bent, so that an edge and its reverse are both seen.
+        arrowstyle="-|>,head_length=4,head_width=2",
+        shrinkA=5,
+        shrinkB=5,
+        **style,
+    )
+    axes.add_patch(arrow)
+
+
+def _frame(axes: Axes, points):
+    """A square around all objects, with room for the dots."""
+    centre = (points.max(axis=0) + points.min(axis=0)) / 2
+    half = max(np.ptp(points, axis=0).max(), 1e-6) * 0.5 * 1.25
+    axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half), aspect="equal")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color=LIGHT_GREY)
+
+
+def _add_legend(figure: Figure, type_names, blank):
+    drawn = [k for k in range(len(type_names)) if k != blank]
+    handles = [Line2D([], [], color=colour_type(k, blank), linewidth=1.8, label=type_names[k]) for k in drawn]
+    wrong = "inferred, wrong" if blank is None else "inferred, but not true"
+    handles.append(Line2D([], [], color=VERMILLION, linewidth=1.8, label=wrong))
+    if blank is not None:
+        handles.append(Line2D([], [], color=VERMILLION, label="true, but missed", **MISSED))
+    title = "a line: two edges, one each way; an arrow: one edge; width: probability"
+    columns = min(len(handles), 1 + 2 * len(figure.axes) // 4)  # As many as fit the width.
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=title, title_fontsize=8)

@@ -1,0 +1,235 @@
+"""The phase portrait of a worm's dynamics: one trajectory, coloured by phase, by loop and by motor state.
+
+After Brennan & Proekt (2019, eLife 8:e46814): a worm's activity runs around loops, and where it is on them (the phase)
+goes with its motor state. The arrows are the mean flow, from one frame to the next.
+"""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap, to_rgba, to_rgba_array
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.patches import Patch
+
+from wormjax.figures.style import BLACK, LIGHT_GREY, colour_states, make_figure, save_figure, set_title, styled
+
+# Hues all round in even steps, light at green and dark at red: still in order for a reader who cannot tell those two.
+PHASE_HUES = ("#AE4349", "#C27508", "#ADAE34", "#5CCB89", "#00BAC4", "#2289D0", "#6855B0", "#8B397C")
+PHASE_MAP = LinearSegmentedColormap.from_list("phase", (*PHASE_HUES, PHASE_HUES[0]), N=256)
+LOOP_COLOURS = ("#332288", "#DDAA33", "#44AA99", "#882255", "#88CCEE", "#999933")  # Apart from the motor states'.
+TURN = 2 * np.pi
+TURN_TICKS, TURN_NAMES = (0, np.pi, TURN), ("0", "π", "2π")
+CELLS = 9  # Of the grid of arrows, along one side.
+SHORTEST_ARROW = 0.3  # Of a cell; a shorter one is only a head.
+FEWEST_FRAMES = 5  # In a cell that has an arrow.
+STRIP_SECONDS, STRIP_FRAMES = 240.0, 700  # What the strip shows of the recording.
+
+
+@styled
+def plot_phase_portrait(
+    places: Float[np.ndarray, "frame 3"],
+    phase: Float[np.ndarray, " frame"],
+    loop: Int[np.ndarray, " frame"],
+    states: Int[np.ndarray, " frame"],
+    state_names: Sequence[str],
+    path: str | os.PathLike,
+    title: str = "",
+    breaks: Sequence[int] = (),
+    frame_interval: float | None = None,
+) -> Figure:
+    """Draws a trajectory by phase, loop and motor state, a column each, and its phase over time under them.
+
+    The upper row has coordinates 1 and 2, the next 1 and 3. The strip shows the first four minutes (or 700 frames),
+    its background is the motor state, its colour the loop.
+
+    Args:
+      places: the first three principal coordinates of the delay embedding; NaN where there is none.
+      phase: radians; NaN where there is none.
+      loop: the loop of each frame, or -1 (grey).
+      states: the motor state of each frame, or -1 where none was scored (grey).
+      state_names: what the numbers in `states` mean.
+      path: the PNG to write.
+      title: the figure's title.
+      breaks: the frames at which a new stretch begins (another recording, frames left out): no line leads to them.
+      frame_interval: seconds from one frame to the next; None: the strip counts frames.
+
+    Raises:
+      ValueError: the arrays differ in frames, or there are not three coordinates.
+    """
+    places, phase, loop, states = (np.asarray(array) for array in (places, phase, loop, states))
+    _check(places, phase, loop, states)
+    linked = link_frames(places, breaks)
+    colours = colour_phase(phase), colour_loops(loop), _colour_frames(states, colour_states(state_names))
+    figure = make_figure(7.4, 6.5)
+    grid = figure.add_gridspec(3, 3, height_ratios=(1, 1, 0.42))
+    for row, second in enumerate((1, 2)):
+        _draw_row(figure, grid, row, places[:, [0, second]], colours, linked, f"coordinate {second + 1}")
+    draw_phase_wheel(figure.axes[0], find_corner(figure.axes[0], places[:, :2]))
+    _draw_strip(figure.add_subplot(grid[2, :]), phase, colours[1], colours[2], breaks, frame_interval)
+    handles = list_loops(loop) + list_states(states, state_names)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), handlelength=1.0)
+    set_title(figure, title)
+    return save_figure(figure, path)
+
+
+def link_frames(places: Float[np.ndarray, "frame coordinate"], breaks: Sequence[int] = ()) -> Bool[np.ndarray, " step"]:
+    """Whether a line leads from each frame to the next: both have a place, and no new stretch begins between them."""
+    known = np.isfinite(places).all(axis=1)
+    linked = known[:-1] & known[1:]
+    starts = np.asarray(breaks, int)
+    linked[starts[(starts > 0) & (starts < len(places))] - 1] = False
+    return linked
+
+
+def colour_phase(phase: Float[np.ndarray, " frame"]) -> Float[np.ndarray, "frame 4"]:
+    """A colour (red, green, blue, alpha) for each phase in radians; light grey where it is NaN."""
+    known = np.isfinite(phase)
+    colours = PHASE_MAP(np.where(known, np.mod(phase, TURN), 0) / TURN)
+    colours[~known] = to_rgba(LIGHT_GREY)
+    return colours
+
+
+def colour_loops(loop: Int[np.ndarray, " frame"]) -> Float[np.ndarray, "frame 4"]:
+    """A colour for each frame's loop, the same for the same number in every panel; light grey where it is negative."""
+    return _colour_frames(np.where(loop < 0, -1, loop % len(LOOP_COLOURS)), LOOP_COLOURS)
+
+
+def list_loops(loop: Int[np.ndarray, " frame"]) -> list[Patch]:
+    """What a legend needs of the loops; they are counted from 1, "no loop" among them if there is such a frame."""
+    numbers = np.unique(loop[loop >= 0])
+    colours = colour_loops(numbers)
+    handles = [Patch(color=colour, label=f"loop {n + 1}") for n, colour in zip(numbers, colours, strict=True)]
+    return handles + ([Patch(color=LIGHT_GREY, label="no loop")] if (loop < 0).any() else [])
+
+
+def list_states(states: Int[np.ndarray, " frame"], state_names: Sequence[str]) -> list[Patch]:
+    """What a legend needs of the motor states, "not scored" among them if there is such a frame."""
+    names = zip(colour_states(state_names), state_names, strict=True)
+    handles = [Patch(color=colour, label=name) for colour, name in names]
+    return handles + ([Patch(color=LIGHT_GREY, label="not scored")] if (states < 0).any() else [])
+
+
+def draw_trajectory(
+    axes: Axes,
+    places: Float[np.ndarray, "frame 2"],
+    colours: Float[np.ndarray, "frame 4"],
+    linked: Bool[np.ndarray, " step"],
+    linewidth: float = 0.7,
+) -> LineCollection:
+    """Draws the steps of a trajectory in the colours of the frames they lead from, in a random but fixed order.
+
+    In the order of time the last frames would hide the first.
+    """
+    shown = np.random.default_rng(0).permutation(np.flatnonzero(linked))
+    steps = np.stack([places[:-1], places[1:]], axis=1)[shown]
+    lines = LineCollection(steps, colors=colours[:-1][shown], linewidths=linewidth, rasterized=True)
+    lines.set(capstyle="round", label="trajectory")
+    axes.add_collection(lines)
+    axes.autoscale_view()
+    return lines
+
+
+def average_flow(
+    places: Float[np.ndarray, "frame 2"], linked: Bool[np.ndarray, " step"], cells: int = CELLS
+) -> tuple[Float[np.ndarray, "arrow 2"], Float[np.ndarray, "arrow 2"]]:
+    """The mean step from one frame to the next in each cell of a square grid that enough frames visit.
+
+    Returns:
+      The mean place of the frames in each such cell, and their mean step.
+    """
+    start, step = places[:-1][linked], np.diff(places, axis=0)[linked]
+    if not len(start):
+        return np.empty((0, 2)), np.empty((0, 2))
+    low, width = start.min(axis=0), np.maximum(np.ptp(start, axis=0), 1e-12)
+    column = np.minimum((start - low) / width * cells, cells - 1).astype(int)
+    _, cell, counts = np.unique(column @ [1, cells], return_inverse=True, return_counts=True)
+    means = [
+        np.stack([np.bincount(cell, values[:, k]) for k in (0, 1)], 1) / counts[:, None] for values in (start, step)
+    ]
+    enough = counts >= FEWEST_FRAMES
+    return means[0][enough], means[1][enough]
+
+
+def find_corner(
+    axes: Axes, places: Float[np.ndarray, "frame 2"], size: float = 0.23
+) -> tuple[float, float, float, float]:
+    """The corner of the panel where the fewest frames are: left, low, width, height in shares of the panel."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    inner = (places - [left, low]) / [right - left, high - low]
+    corners = [(x, y) for y in (0.99 - size, 0.02) for x in (0.99 - size, 0.02)]
+    taken = [((inner > corner) & (inner < np.add(corner, size))).all(axis=1).sum() for corner in corners]
+    return (*corners[int(np.argmin(taken))], size, size)
+
+
+def draw_phase_wheel(axes: Axes, box: tuple[float, float, float, float]) -> Axes:
+    """Draws what colour is what phase, as a wheel in a box (left, low, width, height in shares of the panel)."""
+    wheel = axes.inset_axes(box, projection="polar")
+    edges = np.linspace(0, TURN, 97)
+    wheel.pcolormesh(
+        edges, [0.55, 1], ((edges[:-1] + edges[1:]) / 2)[None], cmap=PHASE_MAP, vmin=0, vmax=TURN, snap=False
+    )
+    wheel.set_ylim(0, 1)
+    wheel.set_axis_off()
+    for angle, name in zip((0, np.pi / 2, np.pi, 3 * np.pi / 2), ("0", "", "π", ""), strict=True):
+        wheel.text(angle, 0.3, name, ha="center", va="center", fontsize=6.5)
+    return wheel
+
+
+def _check(places: np.ndarray, *others: np.ndarray):
+    shapes = [array.shape for array in (places, *others)]
+    if shapes != [(len(places), 3)] + [(len(places),)] * len(others):
+        raise ValueError(f"found shapes {shapes}, expected [frame, 3] and three times [frame] of the same frames")
+
+
+def _colour_frames(numbers: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """The colour of each number; light grey for -1, which takes the table's last."""
+    return to_rgba_array([*colours, LIGHT_GREY])[np.maximum(numbers, -1)]
+
+
+def _draw_row(figure: Figure, grid: GridSpec, row: int, places: np.ndarray, colours, linked: np.ndarray, label: str):
+    first = None
+    for column, (name, frames) in enumerate(zip(("phase", "loop", "motor state"), colours, strict=True)):
+        axes = figure.add_subplot(grid[row, column], sharex=first, sharey=first)
+        first = first or axes
+        draw_trajectory(axes, places, frames, linked)
+        _draw_flow(axes, places, linked)
+        axes.set(xticks=[], yticks=[])
+        axes.margins(0.08)
+        if row == 0:
+            axes.set_title(f"by {name}", fontweight="bold", y=1.0)  # Given a height, it does not evade the wheel.
+        if column == 0:
+            axes.set_ylabel(label)
+        if row == 1:
+            axes.set_xlabel("coordinate 1")
+
+
+def _draw_flow(axes: Axes, places: np.ndarray, linked: np.ndarray):
+    start, step = average_flow(places, linked)
+    if len(start) < 2:
+        return
+    cell = np.maximum(np.ptp(start, axis=0), 1e-12) / CELLS
+    lengths = np.hypot(*(step / cell).T)
+    # A few fast cells must not shrink all others to dots: an arrow is at most a cell long.
+    longest = max(np.percentile(lengths, 70), 1e-12)
+    arrows = step / np.maximum(lengths, longest)[:, None] * 1.15
+    clear = lengths > SHORTEST_ARROW * longest
+    style = {"color": BLACK, "alpha": 0.6, "width": 0.0055, "headwidth": 4, "headlength": 4.5, "headaxislength": 4}
+    axes.quiver(*start[clear].T, *arrows[clear].T, angles="xy", scale_units="xy", scale=1, zorder=3, **style)
+
+
+def _draw_strip(axes: Axes, phase, loop_colours, state_colours, breaks: Sequence[int], frame_interval: float | None):
+    interval = frame_interval or 1.0
+    shown = min(len(phase), int(STRIP_SECONDS / interval) if frame_interval else STRIP_FRAMES)
+    edges = (np.arange(shown + 1) - 0.5) * interval
+    axes.imshow(state_colours[None, :shown], extent=(edges[0], edges[-1], 0, TURN), aspect="auto", alpha=0.45, zorder=0)
+    line = np.stack([np.arange(shown) * interval, np.mod(phase[:shown], TURN)], axis=1)
+    wraps = np.flatnonzero(np.abs(np.diff(line[:, 1])) > np.pi) + 1  # The line goes on at the other edge.
+    draw_trajectory(axes, line, loop_colours[:shown], link_frames(line, [*breaks, *wraps]), linewidth=1.6)
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, TURN), ylabel="phase")
+    axes.set_yticks(TURN_TICKS, TURN_NAMES)
+    axes.set_xlabel("time (s)" if frame_interval else "frame")

@@ -1,0 +1,121 @@
+"""Why levels fail where changes transfer: how well each shared neuron tells reverse from forward, in each study.
+
+Above, per neuron the AUROC of its level (z-scored trace) and of its derivative; a decoder transfers where the studies
+agree on the side of chance. Below, one neuron's level and derivative by motor state and study.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from wormjax.figures.style import BLACK, GREEN, GREY, LIGHT_GREY, colour_states, make_figure, save_figure, styled
+
+STUDY_COLOURS, STUDY_MARKERS = (BLACK, GREEN), ("o", "s")
+
+
+class Example(NamedTuple):
+    """One neuron's values by study and motor state, pooled over worms.
+
+    Attributes:
+      neuron: the neuron's name.
+      levels: study → state → z-scored activity of that state's frames.
+      derivatives: study → state → its derivative, in the units that `derivative_label` names.
+    """
+
+    neuron: str
+    levels: Mapping[str, Mapping[str, Float[np.ndarray, " frame"]]]
+    derivatives: Mapping[str, Mapping[str, Float[np.ndarray, " frame"]]]
+
+
+@styled
+def plot_transfer(
+    level_auroc: Mapping[str, Float[np.ndarray, "worm neuron"]],
+    derivative_auroc: Mapping[str, Float[np.ndarray, "worm neuron"]],
+    neuron_names: Sequence[str],
+    path: str | os.PathLike,
+    example: Example | None = None,
+    derivative_label: str = "derivative (z)",
+) -> Figure:
+    """Draws per shared neuron the AUROC (reverse against forward) of level and derivative in two studies.
+
+    Args:
+      level_auroc: study → AUROC of each worm's z-scored trace; two studies; NaN where it is not defined.
+      derivative_auroc: the same of its derivative.
+      neuron_names: the shared neurons.
+      path: the PNG to write.
+      example: one neuron whose values are shown by state and study; None: no lower panels.
+      derivative_label: axis label of the example's derivative.
+
+    Raises:
+      ValueError: there are not two studies.
+    """
+    if len(level_auroc) != 2 or set(level_auroc) != set(derivative_auroc):
+        raise ValueError(f"found studies {[*level_auroc]} and {[*derivative_auroc]}, expected the same two")
+    height = 0.27 * len(neuron_names) + 1.3
+    figure = make_figure(7.2, height + (2.4 if example else 0))
+    panels = figure.subplots(2 if example else 1, 2, squeeze=False, height_ratios=[height, 2.3] if example else None)
+    _draw_neurons(panels[0, 0], level_auroc, neuron_names, "level (z-scored trace)")
+    _draw_neurons(panels[0, 1], derivative_auroc, neuron_names, "derivative")
+    panels[0, 1].tick_params(labelleft=False)
+    handles = _make_study_handles(level_auroc)
+    if example:
+        _draw_distributions(panels[1, 0], example.levels, f"{example.neuron}: level (z)")
+        _draw_distributions(panels[1, 1], example.derivatives, f"{example.neuron}: {derivative_label}")
+        states = list(next(iter(example.levels.values())))
+        handles += [Patch(color=c, alpha=0.7, label=s) for s, c in zip(states, colour_states(states), strict=True)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return save_figure(figure, path)
+
+
+def _draw_neurons(axes: Axes, auroc: Mapping[str, np.ndarray], names: Sequence[str], title: str):
+    rows = np.arange(len(names))
+    means = [np.nanmean(np.asarray(values, float), axis=0) for values in auroc.values()]
+    axes.hlines(rows, means[0], means[1], color=GREY, linewidth=1, zorder=1)
+    for number, values in enumerate(auroc.values()):
+        style = {"color": STUDY_COLOURS[number], "marker": STUDY_MARKERS[number], "linestyle": "none"}
+        shift = -0.14 if number == 0 else 0.14
+        for worm in np.asarray(values, float):
+            axes.plot(worm, rows + shift, markersize=2.5, alpha=0.45, zorder=2, **style)
+        axes.plot(means[number], rows, markersize=6.5, markeredgecolor="white", zorder=3, **style)
+    axes.axvline(0.5, color=LIGHT_GREY, zorder=0)
+    axes.set(xlim=(-0.02, 1.02), ylim=(len(names) - 0.5, -0.5), xlabel="AUROC, reverse against forward")
+    axes.set_yticks(rows, names)
+    agree = int(np.sum((means[0] > 0.5) == (means[1] > 0.5)))
+    gap = float(np.mean(np.abs(means[0] - means[1])))
+    axes.set_title(f"{title}\nsame side of chance: {agree} of {len(names)}; mean distance {gap:.2f}", fontsize=8)
+
+
+def _draw_distributions(axes: Axes, values: Mapping[str, Mapping[str, np.ndarray]], label: str):
+    states = list(next(iter(values.values())))
+    every = np.concatenate([np.asarray(frames) for by_state in values.values() for frames in by_state.values()])
+    low, high = np.nanpercentile(every, [0.5, 99.5])  # A few wild frames would flatten the rest.
+    edges = np.linspace(low, high, 61)
+    for row, by_state in enumerate(values.values()):
+        base = len(values) - 1 - row
+        for state, colour in zip(states, colour_states(states), strict=True):
+            frames = np.asarray(by_state[state])
+            counts = np.histogram(frames, edges)[0].astype(float)
+            shape = np.convolve(counts, [0.25, 0.5, 0.25], mode="same")
+            tops = base + 0.85 * shape / max(shape.max(), 1)
+            axes.stairs(tops, edges, baseline=base, fill=True, color=colour, alpha=0.5, linewidth=0)
+            axes.stairs(tops, edges, baseline=base, color=colour, linewidth=0.8)
+            axes.plot([np.nanmedian(frames)] * 2, [base, base + 0.85], color=colour, linewidth=1, linestyle=":")
+        axes.axhline(base, color=GREY, linewidth=0.6)
+    axes.set_yticks([len(values) - 1 - row + 0.4 for row in range(len(values))], list(values))
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set(xlabel=label, xlim=(low, high), ylim=(-0.05, len(values)))
+
+
+def _make_study_handles(studies: Mapping[str, np.ndarray]) -> list[Line2D]:
+    return [
+        Line2D([], [], color=STUDY_COLOURS[k], marker=STUDY_MARKERS[k], linestyle="none", label=study)
+        for k, study in enumerate(studies)
+    ]

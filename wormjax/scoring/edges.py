@@ -1,0 +1,259 @@
+"""Metrics of inferred edges: how well the edge types that a model gives match those of a known graph.
+
+A model that is not told the types numbers them as it likes, so edge accuracy is that of the best matching of inferred
+to true types (Kipf, Fetaya et al. 2018, arXiv 1802.04687). The matching is found on validation simulations
+(`match_types`) and applied to test simulations (`relabel_types`), so that the test chooses nothing. A method that gives
+one number an edge, such as a correlation, is cut into types by thresholds found on validation (`choose_threshold`).
+
+An edge whose type is -1 (UNSCORED) is not known and is never scored. Edges are in the order of wormjax.graphs, though
+nothing here depends on it.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import rankdata
+from sklearn.metrics import recall_score, roc_auc_score
+
+from wormjax.errors import InputError
+from wormjax.recordings.recording import UNSCORED
+from wormjax.scoring.classification import measure_auroc, measure_calibration_error, measure_nll
+
+
+class Threshold(NamedTuple):
+    """How a number for an edge becomes a type: the types, in their order, take the intervals between boundaries.
+
+    Attributes:
+      boundaries: in ascending order, one fewer than there are types; a score on a boundary belongs below it. The same
+        boundary twice, or an infinite one, leaves a type no interval.
+      rising: whether a larger score means a higher type.
+    """
+
+    boundaries: tuple[float, ...]
+    rising: bool
+
+
+def match_types(
+    probabilities: Float[np.ndarray, "simulation edge type"], types: Int[np.ndarray, "simulation edge"]
+) -> tuple[int, ...]:
+    """The matching of inferred to true types with the highest edge accuracy; find it on validation simulations.
+
+    Of matchings with equal accuracy, the one that gives the true types the highest probability.
+
+    Args:
+      probabilities: of each inferred type.
+      types: the true type of each edge, or -1.
+
+    Returns:
+      Inferred type k is called true type matching[k]; each number stands once. Where more types are inferred than there
+      are true ones, those left over get numbers that no true type has, and their edges count as wrong. Where fewer are,
+      some true types are never inferred.
+
+    Raises:
+      InputError: shapes do not match, or a probability is not finite.
+    """
+    inferred = np.shape(probabilities)[-1]
+    flat, known = _select_known(probabilities, types)
+    total = np.zeros((flat.shape[1], flat.shape[1]))  # [true, inferred]
+    np.add.at(total, known, flat)
+    # The share of probability is below one edge: it can break ties, and nothing else.
+    value = _count_confusion(flat.argmax(axis=1), known, flat.shape[1]) + 0.5 * total / max(1, len(known))
+    # Columns that were padded are inferred types that do not exist.
+    true, columns = linear_sum_assignment(value[:, :inferred], maximize=True)
+    return tuple(int(name) for name in true[np.argsort(columns)])
+
+
+def relabel_types(
+    probabilities: Float[np.ndarray, "simulation edge inferred"], matching: tuple[int, ...]
+) -> Float[np.ndarray, "simulation edge type"]:
+    """Probabilities of the true types: column k goes to column matching[k]. Types never inferred have probability 0.
+
+    Raises:
+      InputError: the matching is not of as many types.
+    """
+    probabilities = np.asarray(probabilities)
+    if len(matching) != probabilities.shape[-1] or len(set(matching)) != len(matching):
+        found = f"found {matching} for {probabilities.shape[-1]} inferred types"
+        raise InputError(f"matching of edge types: {found}, expected one true type each, none twice")
+    relabelled = np.zeros((*probabilities.shape[:-1], max(matching) + 1), probabilities.dtype)
+    relabelled[..., list(matching)] = probabilities
+    return relabelled
+
+
+def score_edges(
+    probabilities: Float[np.ndarray, "simulation edge type"], types: Int[np.ndarray, "simulation edge"]
+) -> dict[str, float]:
+    """Scores the edges of all simulations together.
+
+    Args:
+      probabilities: of each type, relabelled; a true type beyond the columns has probability 0.
+      types: the true type of each edge, or -1.
+
+    Returns:
+      Metric → value; every value is finite, and what is undefined is left out. No edge known: {}.
+      edge_accuracy: share of edges whose most probable type is the true one.
+      balanced_accuracy: recall per type, averaged over the types that occur.
+      auroc: area under the ROC curve. Two types: of type 1 (an edge) against type 0. More: each type that occurs
+        against the rest, averaged. Left out where fewer than two types occur.
+      nll: negative log-likelihood, nats an edge, probabilities clipped at 1e-7.
+      calibration_error: expected calibration error of the top probability, 15 bins of equal width.
+
+    Raises:
+      InputError: shapes do not match, or a probability is not finite (a training run that diverged).
+    """
+    flat, known = _select_known(probabilities, types)
+    if not len(known):
+        return {}
+    scores = _score_decisions(flat.argmax(axis=1), known)
+    scores["nll"] = measure_nll(flat, known)
+    scores["calibration_error"] = measure_calibration_error(flat, known)
+    if len(np.unique(known)) > 1:
+        binary = flat.shape[1] == 2
+        scores["auroc"] = float(roc_auc_score(known, flat[:, 1])) if binary else measure_auroc(flat, known)
+    return scores
+
+
+def confusion(
+    probabilities: Float[np.ndarray, "simulation edge type"],
+    types: Int[np.ndarray, "simulation edge"],
+    count: int | None = None,
+) -> Int[np.ndarray, "true inferred"]:
+    """Counts of known edges by true and by most probable type, [count, count]; None for as many types as there are.
+
+    Raises: as `score_edges`, and InputError where there are more than `count` types.
+    """
+    flat, known = _select_known(probabilities, types)
+    if count is not None and count < flat.shape[1]:
+        raise InputError(f"edge types: found {flat.shape[1]}, expected {count} or fewer")
+    return _count_confusion(flat.argmax(axis=1), known, count or flat.shape[1])
+
+
+def choose_threshold(
+    scores: Float[np.ndarray, "simulation edge"], types: Int[np.ndarray, "simulation edge"], count: int | None = None
+) -> Threshold:
+    """The thresholds that cut scores into types with the highest edge accuracy; choose them on validation simulations.
+
+    Types are taken to be in order (no, weak, strong spring): each has one interval of scores. Whether scores rise or
+    fall with the type is the sign of their rank correlation; given that, no other boundaries are more accurate.
+
+    Args:
+      scores: one number an edge, the same scale in all simulations.
+      types: the true type of each edge, or -1.
+      count: number of types; None for the highest that occurs plus one.
+
+    Raises:
+      InputError: shapes do not match, a score is not finite, no edge is known, or a type is not below `count`.
+    """
+    scores, known = _select_scores(scores, types)
+    if not len(known):
+        raise InputError("edge types: found none that is known, expected some to choose a threshold by")
+    highest = int(known.max())
+    count = highest + 1 if count is None else count
+    if highest >= count:
+        raise InputError(f"edge types: found {highest}, expected numbers below {count}")
+    rising = bool(np.mean((rankdata(scores) - (len(scores) + 1) / 2) * known) >= 0)
+    boundaries = _choose_boundaries(scores, known if rising else count - 1 - known, count)
+    return Threshold(boundaries, rising)
+
+
+def decide_types(scores: Float[np.ndarray, "simulation edge"], threshold: Threshold) -> Int[np.ndarray, "..."]:
+    """The type of each edge, in the shape of the scores."""
+    intervals = np.searchsorted(threshold.boundaries, np.asarray(scores, np.float64), side="left")
+    return intervals if threshold.rising else len(threshold.boundaries) - intervals
+
+
+def score_ranked_edges(
+    scores: Float[np.ndarray, "simulation edge"], types: Int[np.ndarray, "simulation edge"], threshold: Threshold
+) -> dict[str, float]:
+    """Scores edges that have one number each, as `score_edges` does; such numbers are not probabilities.
+
+    Returns:
+      edge_accuracy and balanced_accuracy of `decide_types`.
+      auroc: how often the edge of a higher type has the higher score (the lower one, where `threshold` falls). Two
+        types: the area under the ROC curve. More: its mean over pairs of types that occur, for a number alone does not
+        rank the edges of a middle type against the rest. Left out where fewer than two types occur.
+
+    Raises:
+      InputError: shapes do not match, or a score is not finite.
+    """
+    scores, known = _select_scores(scores, types)
+    if not len(known):
+        return {}
+    metrics = _score_decisions(decide_types(scores, threshold), known)
+    directed = scores if threshold.rising else -scores
+    areas = []
+    for low, high in itertools.combinations(np.unique(known), 2):
+        either = (known == low) | (known == high)
+        areas.append(roc_auc_score(known[either] == high, directed[either]))
+    if areas:
+        metrics["auroc"] = float(np.mean(areas))
+    return metrics
+
+
+def _choose_boundaries(scores, types, count):
+    """Boundaries of `count` rising intervals with the most edges of their type, exactly, by dynamic programming."""
+    order = np.argsort(scores, kind="stable")
+    scores, types = scores[order], types[order]
+    # A cut at i puts i edges below; equal scores cannot be cut apart.
+    positions = np.arange(len(scores) + 1)
+    allowed = np.concatenate([[True], scores[1:] > scores[:-1], [True]])
+    below = np.concatenate([np.zeros((1, count)), np.cumsum(types[:, None] == np.arange(count), axis=0)])
+    best, cuts = below[:, 0], []  # Edges right among the first i, if they end with the interval of this type.
+    for kind in range(1, count):
+        gain = np.where(allowed, best - below[:, kind], -np.inf)
+        highest = np.maximum.accumulate(gain)
+        cuts.append(np.maximum.accumulate(np.where(gain == highest, positions, 0)))
+        best = highest + below[:, kind]
+    at, chosen = len(scores), []
+    for cut in reversed(cuts):
+        at = cut[at]
+        chosen.append(at)
+    edged = np.concatenate([[-np.inf], scores, [np.inf]])
+    return tuple(float(edged[at] / 2 + edged[at + 1] / 2) for at in reversed(chosen))
+
+
+def _score_decisions(decided, known):
+    balanced = recall_score(known, decided, labels=np.unique(known), average="macro", zero_division=0)
+    return {"edge_accuracy": float(np.mean(decided == known)), "balanced_accuracy": float(balanced)}
+
+
+def _count_confusion(decided, known, count):
+    return np.bincount(known * count + decided, minlength=count * count).reshape(count, count)
+
+
+def _select_known(probabilities, types):
+    """Probabilities [edge, type] and types [edge] of the known edges, with a column for each true type."""
+    probabilities, types = np.asarray(probabilities, np.float64), np.asarray(types)
+    if probabilities.ndim != 3 or types.shape != probabilities.shape[:2]:
+        found = f"found probabilities {probabilities.shape} and types {types.shape}"
+        raise InputError(f"edges: {found}, expected [simulation, edge, type] and [simulation, edge]")
+    known = _find_known(types)
+    flat, types = probabilities[known], types[known].astype(np.int64)
+    _check_finite("probabilities of edges", flat)
+    missing = int(types.max(initial=0)) + 1 - flat.shape[1]
+    return np.pad(flat, [(0, 0), (0, max(0, missing))]), types
+
+
+def _select_scores(scores, types):
+    scores, types = np.asarray(scores, np.float64), np.asarray(types)
+    if scores.shape != types.shape:
+        found = f"found scores {scores.shape} and types {types.shape}"
+        raise InputError(f"edges: {found}, expected [simulation, edge] for both")
+    known = _find_known(types)
+    _check_finite("scores of edges", scores[known])
+    return scores[known], types[known].astype(np.int64)
+
+
+def _find_known(types):
+    if types.size and types.min() < UNSCORED:
+        raise InputError(f"edge types: found {types.min()}, expected numbers from 0, or -1 for one that is not known")
+    return types != UNSCORED
+
+
+def _check_finite(name, values):
+    bad = np.size(values) - np.isfinite(values).sum()
+    if bad:
+        raise InputError(f"{name}: found {bad} values of {np.size(values)} that are not finite, expected finite ones")

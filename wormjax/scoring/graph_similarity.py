@@ -1,0 +1,116 @@
+"""How alike the graphs of several worms are, by method, beside shuffled neurons."""
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from wormjax.errors import InputError
+from wormjax.graphs import edges_to_matrix, matrix_to_edges
+
+
+class GraphSimilarity(NamedTuple):
+    """How alike the graphs of several methods are; NaN where a graph is constant.
+
+    Attributes:
+      methods: names, in the order of the axes.
+      between: correlation of two methods' graphs of the same worm, mean over worms.
+      between_null: the same with the neurons of each graph shuffled, a matrix a shuffle; 1 on the diagonal.
+      pairs: the two worms of each pair.
+      across: correlation of a method's graphs of two worms.
+      across_null: its mean over pairs, with the neurons of each graph shuffled.
+    """
+
+    methods: tuple[str, ...]
+    between: Float[np.ndarray, "method method"]
+    between_null: Float[np.ndarray, "shuffle method method"]
+    pairs: Int[np.ndarray, "pair 2"]
+    across: Float[np.ndarray, "method pair"]
+    across_null: Float[np.ndarray, "shuffle method"]
+
+
+def compare_graphs(
+    graphs: Mapping[str, Float[np.ndarray, "worm edge type"]], shuffles: int = 500, seed: int = 0
+) -> GraphSimilarity:
+    """Correlates the probabilities of an edge: methods within a worm, and worms within a method, each with its null.
+
+    Probabilities say how sure an edge is: where nearly all are (as of correlation, in neurons that move together), what
+    is left to compare is little, and `compare_scores` says more.
+
+    Args:
+      graphs: name → the probabilities of edge types, of the same worms and neurons in the same order; any number of
+        types, of which the first is "no edge". A deep model's graphs are averaged over its windows first.
+      shuffles: for the nulls.
+      seed: of the shuffles.
+
+    Raises:
+      InputError: no graph, or shapes that do not go together.
+    """
+    for name, edges in graphs.items():
+        if np.ndim(edges) != 3 or np.shape(edges)[2] < 2:
+            expected = "[worm, edge, type] with 2 types or more"
+            raise InputError(f"graphs to compare, method {name!r}: found shape {np.shape(edges)}, expected {expected}")
+    present = {name: 1.0 - np.asarray(edges, np.float64)[..., 0] for name, edges in graphs.items()}
+    return compare_scores(present, shuffles, seed)
+
+
+def compare_scores(
+    scores: Mapping[str, Float[np.ndarray, "worm edge"]], shuffles: int = 500, seed: int = 0
+) -> GraphSimilarity:
+    """`compare_graphs` for any number an edge, such as `Relation.score`; its unit does not matter.
+
+    A shuffle gives every graph (of each method and worm) its own order of neurons, so nothing is left in common but
+    what any two such graphs have.
+    """
+    values = _check_scores(scores)
+    worms, neurons = values.shape[1], _count_neurons(values.shape[-1])
+    pairs = np.array(list(combinations(range(worms), 2)), int).reshape(-1, 2)
+    between, across = _correlate_all(values, pairs)
+    matrices = edges_to_matrix(values, neurons)
+    random, nulls = np.random.default_rng(seed), []
+    for _ in range(shuffles):
+        order = random.permuted(np.broadcast_to(np.arange(neurons), (*values.shape[:2], neurons)), axis=-1)
+        rows = np.take_along_axis(matrices, order[..., None], axis=2)
+        shuffled = np.take_along_axis(rows, order[:, :, None], axis=3)
+        one_between, one_across = _correlate_all(matrix_to_edges(shuffled), pairs)
+        nulls.append((one_between, _mean(one_across, axis=1)))
+    between_null, across_null = (np.array(part) for part in zip(*nulls, strict=True))
+    return GraphSimilarity(tuple(scores), between, between_null, pairs, across, across_null)
+
+
+def _check_scores(scores) -> Float[np.ndarray, "method worm edge"]:
+    if not scores:
+        raise InputError("graphs to compare: found none, expected one method's or more")
+    first = np.shape(next(iter(scores.values())))
+    for name, values in scores.items():
+        if np.ndim(values) != 2 or np.shape(values) != first:
+            expected = f"[worm, edge], {first} as the first"
+            raise InputError(f"graphs to compare, method {name!r}: found shape {np.shape(values)}, expected {expected}")
+    return np.stack([np.asarray(values, np.float64) for values in scores.values()])
+
+
+def _count_neurons(edges):
+    neurons = round((1 + np.sqrt(1 + 4 * edges)) / 2)
+    if neurons * (neurons - 1) != edges or neurons < 2:
+        raise InputError(f"graphs to compare: found {edges} edges, expected n (n - 1) for n neurons")
+    return neurons
+
+
+def _correlate_all(values, pairs):
+    """Between methods [method, method], mean over worms; across worms [method, pair]."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    size = np.sqrt((centred**2).mean(axis=-1, keepdims=True))
+    varies = size > 1e-9
+    scaled = np.where(varies, centred / np.where(varies, size, 1.0), np.nan) / np.sqrt(values.shape[-1])
+    between = np.einsum("awe,bwe->wab", scaled, scaled)
+    across = (scaled[:, pairs[:, 0]] * scaled[:, pairs[:, 1]]).sum(axis=-1)
+    return _mean(between, axis=0), across
+
+
+def _mean(values, axis):
+    """Mean of what is a number; NaN where nothing is."""
+    known = np.isfinite(values)
+    total, count = np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

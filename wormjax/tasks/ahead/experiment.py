@@ -1,0 +1,269 @@
+"""The motor state to come: its distribution up to half a minute ahead, and when the next reversal begins.
+
+What Brennan & Proekt (2019, eLife 8:e46814) ask of their model, asked of every model on the same starts, in worms that
+none has seen.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from wormjax.baselines.diffusion_maps import Embedding, Neighbourhood, check_frames
+from wormjax.baselines.loops import LoopModel, Partition
+from wormjax.errors import InputError
+from wormjax.features.dataset import Dataset
+from wormjax.features.derivatives import refuse_future
+from wormjax.features.forecast_origins import Starts
+from wormjax.scoring.rows import Row
+from wormjax.tasks.ahead import baselines as simple
+from wormjax.tasks.ahead import networks as ahead_models
+from wormjax.tasks.ahead.questions import REVERSE, Answers, Truth, ask, find_steps, score_answers
+from wormjax.tasks.ahead.report import write_report
+from wormjax.tasks.config_checks import check_ahead_settings
+from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
+from wormjax.tasks.protocols import Split
+from wormjax.tasks.worms import check_new_worms, describe_materials, prepare_evaluation, prepare_materials
+from wormjax.training import multihost
+from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
+from wormjax.training.workdir import claim_workdir
+
+# What may be another than it was in training: whose recordings, and what is asked of them.
+OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "ahead.every")
+SIMPLE = ahead_models.RESERVED
+
+
+class Output(NamedTuple):
+    """One model's answers on one group's test worms; `edges` is None where the model infers no graph."""
+
+    model: str
+    group: int
+    starts: Starts
+    truth: Truth
+    answers: Answers
+    edges: Float[np.ndarray, "start edge type"] | None
+
+
+def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
+    """Trains every model on every split and seed of a config, asks it of the worms left out, and reports.
+
+    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
+    trained again; what it had begun is gone on with.
+
+    Raises:
+      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
+    """
+    check_config(config)
+    materials = prepare_materials(config)
+    dataset, splits = materials.dataset, list(materials.splits)
+    groups = list_groups(config, splits)
+    ask(config, materials.test_dataset)
+    check_diffusion_map(config, dataset, splits)
+    if config.models:
+        ahead_models.tabulate_runs(config, dataset, groups)
+    with claim_workdir(workdir, config, describe_materials(materials)):
+        with multihost.first_goes_ahead("baselines"):
+            fits = fit_baselines(config, dataset, splits, workdir)
+        setting = read_setting(config, dataset)
+        for name in config.models:
+            ahead_models.train_model(name, config, setting, dataset, splits, groups, workdir)
+        if not multihost.is_first():
+            return []
+        outputs = list(run_models(config, materials.test_dataset, splits, groups, fits, workdir))
+        outputs += pool_outputs(config, splits, groups, outputs)
+        names = dataset.study, dataset.worms
+        rows = [
+            row
+            for output in outputs
+            for row in score_output(config, names, materials.test_dataset, splits, groups, fits, output)
+        ]
+        write_report(config, materials, rows, outputs, Path(workdir))
+        return rows
+
+
+def evaluate_ahead(config, workdir: str | os.PathLike) -> list[Row]:
+    """The rows of a workdir's models on the worms of `config.data` that each run has not been trained on.
+
+    Raises:
+      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
+    """
+    description, _, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
+    check_config(config)
+    check_new_worms(test_splits)
+    groups = list_groups(config, test_splits)
+    fits = {name: restore_best(model_folder(workdir, name)) for name in list_folders(config)}
+    names = description["study"], description["worms"]
+    outputs = list(run_models(config, dataset, test_splits, groups, fits, workdir))
+    outputs += pool_outputs(config, test_splits, groups, outputs)
+    return [
+        row for output in outputs for row in score_output(config, names, dataset, test_splits, groups, fits, output)
+    ]
+
+
+def check_config(config):
+    """Raises InputError for what a config of states ahead must not hold."""
+    check_ahead_settings(config)
+    refuse_future(tuple(config.data.inputs))
+    simple.check_baselines(config.baselines)
+    ahead_models.check_models(config)
+    check_pools(config)
+    if not (*config.models, *config.baselines):
+        raise InputError("config field 'models': found none, and no baselines either, expected at least one")
+
+
+def check_diffusion_map(config, dataset: Dataset, splits: Sequence[Split]):
+    """Raises InputError where a split's training worms have too few frames for a diffusion map."""
+    if simple.DIFFUSION not in config.baselines:
+        return
+    neighbourhood = read_setting(config, dataset).neighbourhood
+    for split in splits:
+        check_frames(int(dataset.arrays.valid[np.isin(dataset.stretch_worm, split.train)].sum()), neighbourhood)
+
+
+def read_setting(config, dataset: Dataset) -> simple.Setting:
+    """What the baselines take from a config and a dataset."""
+    section = config.diffusion_map
+    fields = {kind: {name: section[name] for name in kind._fields} for kind in (Embedding, Neighbourhood, Partition)}
+    return simple.Setting(
+        steps=find_steps(config, dataset),
+        states=len(dataset.state_names),
+        reverse=dataset.state_names.index(REVERSE),
+        offsets=tuple(config.linear.offsets),
+        inverse_penalty=config.linear.inverse_penalty,
+        weights=tuple(config.linear.frame_weights),
+        embedding=Embedding(**fields[Embedding]),
+        neighbourhood=Neighbourhood(**fields[Neighbourhood]),
+        partition=Partition(**fields[Partition]),
+        seed=config.seed,
+    )
+
+
+def list_folders(config) -> list[str]:
+    """The folders of what the baselines learn; frequencies and chains always, since networks may need them."""
+    return [SIMPLE, *(name for name in (simple.REGRESSION, simple.DIFFUSION) if name in config.baselines)]
+
+
+def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict[str, dict]:
+    """Folder → split ("split_0", ...) → what was fitted to its training worms; fitted once, then restored."""
+    setting, worms = read_setting(config, dataset), simple.gather_worms(dataset)
+    fit = {
+        SIMPLE: simple.fit_simple,
+        simple.REGRESSION: simple.fit_regression,
+        simple.DIFFUSION: simple.fit_diffusion_map,
+    }
+    fits = {}
+    for name in list_folders(config):
+        with open_checkpoints(os.path.join(model_folder(workdir, name), "checkpoints")) as manager:
+            _, restored = restore_latest(manager) or (0, None)
+            if restored is None:
+                bar = tqdm(splits, desc=name, unit="split")
+                with threadpool_limits(None if name == simple.DIFFUSION else 1):
+                    best = [fit[name](setting, [worms[worm] for worm in split.train]) for split in bar]
+                restored = {"best": {f"split_{number}": one for number, one in enumerate(best)}}
+                save_state(manager, 0, restored)
+            fits[name] = restored["best"]
+    return fits
+
+
+def run_models(
+    config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fits: dict, workdir
+) -> Iterator[Output]:
+    """Every model's and baseline's answers, a group at a time; baselines, which have no seed, once a split."""
+    starts, truth = ask(config, dataset)
+    setting = read_setting(config, dataset)
+    jobs = [(name, k) for name in config.models for k in range(len(groups))]
+    jobs += [(name, k) for name in config.baselines for k in range(len(splits))]
+    compiled, best, members = {}, {}, config.train.members
+    for name, number in tqdm(jobs, desc="answers", unit="run"):
+        tested = np.isin(starts.worm, groups[number].split.test)
+        own, split = starts.of(tested), f"split_{number % len(splits)}"
+        if not len(own.frame):
+            continue
+        if name in config.baselines:
+            yield Output(
+                name, number, own, truth.of(tested), answer_baseline(name, setting, fits, split, dataset, own), None
+            )
+            continue
+        if name not in compiled:
+            compiled = {name: ahead_models.build_answering(name, config, dataset)}
+            best = restore_best(model_folder(workdir, name))
+        variables = jax.tree.map(lambda x, k=number: x[k * members : (k + 1) * members], best)
+        base = ahead_models.expect_starts(config, setting, fits[SIMPLE][split], dataset, own, config.model[name].base)
+        results = ahead_models.answer_starts(compiled[name], config, dataset, own, variables, base)
+        yield Output(name, number, own, truth.of(tested), *results)
+
+
+def pool_outputs(config, splits: Sequence[Split], groups: Sequence[Group], outputs: Sequence[Output]) -> list[Output]:
+    """The means of several models' answers (a linear pool), of every pool in the config whose members were all run."""
+    found = {(output.model, output.group): output for output in outputs}
+    pooled = []
+    for name, members in config.get("pools", {}).items():
+        if not set(members) <= {*config.models, *config.baselines}:
+            continue
+        networks = any(member in config.models for member in members)
+        for number in range(len(groups) if networks else len(splits)):
+            # A baseline has no seed: its answers are those of the first.
+            places = [number if member in config.models else number % len(splits) for member in members]
+            parts = [found.get(key) for key in zip(members, places, strict=True)]
+            if None in parts:
+                continue
+            answers = Answers(*(np.mean(values, axis=0) for values in zip(*(p.answers for p in parts), strict=True)))
+            pooled.append(parts[0]._replace(model=name, group=number, answers=answers, edges=None))
+    return pooled
+
+
+def check_pools(config):
+    """Raises InputError for a pool that is named like a model, or of members that do not exist."""
+    known = (*config.model, *simple.BASELINES)
+    for name, members in config.get("pools", {}).items():
+        if name in known:
+            raise InputError(f"config field 'pools.{name}': found a model's name, expected another")
+        unknown = [member for member in members if member not in known]
+        if unknown or len(members) < 2:
+            found = f"found {unknown[0]!r}" if unknown else f"found {tuple(members)}"
+            raise InputError(f"config field 'pools.{name}': {found}, expected two or more of {', '.join(known)}")
+
+
+def answer_baseline(name: str, setting, fits: dict, split: str, dataset: Dataset, starts: Starts) -> Answers:
+    """One baseline's answers at starts of worms that the split does not train on."""
+    folder = name if name in fits else SIMPLE
+    fit = fits[folder][split]
+    model = simple.unpack_diffusion_map(setting, fit) if name == simple.DIFFUSION else None
+    horizons = len(setting.steps)
+    answers = Answers(
+        np.zeros((len(starts.frame), horizons, setting.states)), np.zeros((len(starts.frame), horizons + 1))
+    )
+    for number in np.unique(starts.stretch):
+        own, valid = starts.stretch == number, dataset.arrays.valid[number]
+        stretch = simple.Stretch(dataset.arrays.features[number][valid], dataset.arrays.states[number][valid])
+        given = simple.answer_baseline(name, setting, fit, stretch, starts.frame[own] - 1, model)
+        for all_values, values in zip(answers, given, strict=True):
+            all_values[own] = values
+    return answers
+
+
+def restore_loops(config, dataset: Dataset, fits: dict, split: int) -> LoopModel:
+    """The (loop, phase) model of one split's training worms."""
+    return simple.unpack_diffusion_map(read_setting(config, dataset), fits[simple.DIFFUSION][f"split_{split}"])
+
+
+def score_output(config, names, dataset: Dataset, splits, groups, fits: dict, output: Output) -> list[Row]:
+    """The rows of one model's answers on one group's test worms; `names` are the training study's and its worms'."""
+    group, (study, worms) = groups[output.group], names
+    frequency = fits[SIMPLE][f"split_{output.group % len(splits)}"][simple.FREQUENCIES]["frequency"]
+    trained, rows = tuple(worms[worm] for worm in group.split.train), []
+    for worm in group.split.test:
+        own = output.starts.worm == worm
+        if not own.any():
+            continue
+        answers, truth = output.answers.of(own), output.truth.of(own)
+        scores = score_answers(answers, truth, tuple(config.ahead.seconds), dataset.frame_rate, frequency)
+        place = (output.model, study, trained, dataset.study, dataset.worms[worm], group.seed)
+        rows += [Row(*place, metric, value) for metric, value in scores.items()]
+    return rows

@@ -1,0 +1,251 @@
+"""Networks that give the motor state to come: the classifiers of wormjax.models, asked at the end of a window.
+
+A window ends with the last frame known, so whatever context a classifier takes lies in the past. With `base`, a network
+corrects what a chain of states expects; the chain that a training worm is seen with is fitted to the others.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from wormjax.errors import InputError
+from wormjax.features.dataset import Dataset
+from wormjax.features.forecast_origins import Starts
+from wormjax.models.catalog import CLASSIFIERS, build_classifier
+from wormjax.models.markov_residual import Correction
+from wormjax.tasks.ahead import baselines as simple
+from wormjax.tasks.ahead.questions import Answers, find_steps, tabulate
+from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
+from wormjax.tasks.protocols import Split
+from wormjax.training.loop import train_ensemble
+from wormjax.training.objectives.classification import AUGMENTATIONS
+from wormjax.training.objectives.future_states import AheadData, AheadRuns, ahead, split_answers
+from wormjax.training.parallel import Engine, build_engine
+from wormjax.training.runs import Runs, build_runs
+from wormjax.training.step import Recipe, build_recipe
+
+BASES = ("none", simple.DWELL, simple.DWELL + simple.KNOWN)
+GIVEN = ("kind", "base")  # Fields of a model's section that are not sizes of its network.
+RESERVED = "simple"  # The folder of what all simple baselines learn; a network's folder has its name.
+SMALLEST_BASE = 1e-4  # Probability that a chain gives any answer, so that a network can raise it.
+STARTS_AT_ONCE = 256
+
+
+class Training(NamedTuple):
+    """All that `train_ensemble` needs."""
+
+    recipe: Recipe
+    engine: Engine
+    runs: AheadRuns
+    data: AheadData
+
+
+def check_models(config):
+    """Raises InputError for a model that the config does not describe, or describes with what does not exist."""
+    for name in config.models:
+        if name in (*simple.BASELINES, RESERVED):
+            expected = "expected a name that is no baseline's"
+            raise InputError(f"config field 'models': found {name!r}, {expected} and not {RESERVED!r}")
+        if name not in config.model:
+            known = ", ".join(config.model)
+            raise InputError(f"config field 'models': found {name!r}, expected some of {known} (sections of 'model')")
+        section = config.model[name]
+        for field, choices in (("kind", tuple(CLASSIFIERS)), ("base", BASES)):
+            found = section.get(field)
+            if found not in choices:
+                expected = f"expected one of {', '.join(choices)}"
+                raise InputError(f"config field 'model.{name}.{field}': found {found!r}, {expected}")
+        if section.kind.startswith("wang_"):
+            expected = "expected a network without batch normalisation"
+            raise InputError(f"config field 'model.{name}.kind': found {section.kind!r}, {expected}")
+        try:
+            module = build_classifier(section.kind, 2, _sizes(config, name))
+        except InputError as error:  # It knows the kind, not what the config calls the section.
+            raise InputError(str(error).replace(f"'model.{section.kind}", f"'model.{name}")) from None
+        prior, types = tuple(config.train.edge_prior), getattr(module, "edge_types", 0)
+        if prior and types and (len(prior) != types or min(prior) <= 0):
+            expected = f"expected a probability above 0 of each of the {types} edge types of {name}"
+            raise InputError(f"config field 'train.edge_prior': found {prior}, {expected}")
+
+
+def count_answers(config, dataset: Dataset) -> int:
+    """Outputs of a network: a state at each horizon, and the interval of the next reversal."""
+    horizons = len(config.ahead.seconds)
+    return horizons * len(dataset.state_names) + horizons + 1
+
+
+def tabulate_bases(
+    config, setting: simple.Setting, dataset: Dataset, splits: Sequence[Split], base: str
+) -> tuple[Float[np.ndarray, "entry frame answer"], Int[np.ndarray, "split stretch"]]:
+    """What a chain expects in every frame of each split's training worms, fitted to the split's other training worms.
+
+    Of a lone training worm, each half is seen with the chain of the other.
+
+    Returns:
+      Log-probabilities by entry, and each split's entry of each stretch (0 where it is not used).
+    """
+    index = np.zeros((len(splits), len(dataset.stretch_worm)), np.int32)
+    shape = (dataset.arrays.valid.shape[1], count_answers(config, dataset))
+    if base == "none":
+        return np.zeros((1, *shape), np.float32), index
+    worms, entries, numbers = simple.gather_worms(dataset), [], {}
+    for number, split in enumerate(splits):
+        for worm in split.train:
+            others = tuple(other for other in split.train if other != worm)
+            stretches = dataset.stretches_of(worm)
+            if (worm, others) not in numbers:
+                numbers[worm, others] = len(entries)
+                entries += [
+                    np.pad(values, ((0, shape[0] - len(values)), (0, 0)))
+                    for values in _see_training_worm(setting, worms, worm, others, base)
+                ]
+            index[number, stretches] = numbers[worm, others] + np.arange(len(stretches))
+    return np.stack(entries), index
+
+
+def _see_training_worm(setting, worms, worm, others, base) -> list[np.ndarray]:
+    """Log-probabilities [frame, answer] by stretch."""
+    if others:
+        fit = simple.fit_simple(setting, [worms[other] for other in others])
+        return [expect(setting, fit, stretch, base) for stretch in worms[worm]]
+    first, second = simple.list_parts([worms[worm]])
+    halves = []
+    for part, rest in ((first, second), (second, first)):
+        fit = simple.fit_simple(setting, [rest])
+        halves += [expect(setting, fit, stretch, base) for stretch in part]
+    if len(halves) == len(worms[worm]):
+        return halves
+    joined = np.concatenate(halves)  # The cut lies within a stretch.
+    return np.split(joined, np.cumsum([len(stretch.states) for stretch in worms[worm]])[:-1])
+
+
+def expect(setting: simple.Setting, fit: dict, stretch: simple.Stretch, base: str) -> Float[np.ndarray, "frame answer"]:
+    """Log-probabilities of all answers by a chain, in every frame of a stretch."""
+    answers = simple.answer_baseline(base, setting, fit, stretch, np.arange(len(stretch.states)))
+    states = answers.states.reshape(len(answers.states), -1)
+    both = np.concatenate([states, answers.onset], axis=1)
+    return np.log(np.maximum(both, SMALLEST_BASE)).astype(np.float32)
+
+
+def build_training(name: str, config, setting, dataset: Dataset, splits: Sequence[Split], groups) -> Training:
+    """What one network's runs are, how they are trained, and by which compiled program."""
+    train, recipe = config.train, build_recipe(config.train)
+    targets = tabulate(config, dataset, dataset.arrays.states)
+    bases, index = tabulate_bases(config, setting, dataset, splits, config.model[name].base)
+    runs = tabulate_runs(config, dataset, groups)
+    of_run = np.repeat([splits.index(group.split) for group in groups], train.members)
+    shared = {field: getattr(runs, field) for field in AheadRuns._fields if field != "base_index"}
+    runs = AheadRuns(base_index=index[of_run], **shared)
+    objective = ahead(
+        build_module(name, config, dataset),
+        sizes=dataset.arrays.features.shape[2:],
+        states=len(dataset.state_names),
+        horizons=len(config.ahead.seconds),
+        window_frames=train.window_frames,
+        batch_windows=train.batch_windows,
+        augmentations=tuple(kind for kind in AUGMENTATIONS if (runs.hyper[kind] > 0).any()),
+        edge_prior=tuple(train.edge_prior) or None,
+    )
+    engine = build_engine(
+        objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
+    )
+    return Training(recipe, engine, runs, AheadData(dataset.arrays, targets.states, targets.onset, bases))
+
+
+def tabulate_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
+    """Each group's windows, `train.members` runs a group.
+
+    Where some frames validate, a window of training keeps clear of them with the frames that it is asked about, too.
+
+    Raises:
+      InputError: a group without a single training or validation window.
+    """
+    train, field = config.train.copy_and_resolve_references().unlock(), "train.window_frames"
+    if config.split.validation_fraction:
+        train.window_frames += max(find_steps(config, dataset))
+        field += " and the frames of ahead.seconds"
+    members = train.members
+    return build_runs(
+        dataset,
+        train_worms=[group.split.train for group in groups for _ in range(members)],
+        seeds=[group.seed for group in groups for _ in range(members)],
+        members=[number_run(dataset, group.split, member) for group in groups for member in range(members)],
+        labels=split_by_seed(config, dataset),
+        train=train,
+        length_field=field,
+    )
+
+
+def train_model(name: str, config, setting, dataset: Dataset, splits, groups, workdir, stop_after_chunks=None):
+    """Trains one network for every group and member, all runs in one compiled program."""
+    training = build_training(name, config, setting, dataset, splits, groups)
+    folder, seconds = model_folder(workdir, name), config.train.checkpoint_seconds
+    return train_ensemble(
+        training.engine, training.recipe, training.data, training.runs, folder, name, seconds, stop_after_chunks
+    )
+
+
+def build_module(name: str, config, dataset: Dataset) -> nn.Module:
+    """The network of one model."""
+    return build_classifier(config.model[name].kind, count_answers(config, dataset), _sizes(config, name))
+
+
+def build_answering(name: str, config, dataset: Dataset):
+    """A compiled function (members' variables, features, valid, starts, base) → answers, averaged over members."""
+    window, states, horizons = config.train.window_frames, len(dataset.state_names), len(config.ahead.seconds)
+    module = Correction(build_module(name, config, dataset), states, horizons)
+
+    @jax.jit
+    def answer(variables, features, valid, stretch, frame, base):
+        def one(inputs):
+            number, last, expected = inputs
+            cut = (
+                jax.lax.dynamic_slice(values, (number, last, *(0,) * (values.ndim - 2)), (1, window, *values.shape[2:]))
+                for values in (features, valid)
+            )
+            own_features, own_valid = cut
+            decoding = jax.vmap(lambda v: module.apply(v, own_features, own_valid, expected[None]))(variables)
+            logits = split_answers(decoding.logits[:, 0], states, horizons)
+            edges = None if decoding.edge_logits is None else jax.nn.softmax(decoding.edge_logits)[:, 0].mean(axis=0)
+            return *(jax.nn.softmax(part).mean(axis=0) for part in logits), edges
+
+        # Frames are counted with the padding in front: a window that ends before frame `frame` begins at `frame`.
+        return jax.lax.map(one, (stretch, frame, base), batch_size=STARTS_AT_ONCE)
+
+    return answer
+
+
+def answer_starts(
+    answer, config, dataset: Dataset, starts: Starts, variables, base: Float[np.ndarray, "start answer"]
+) -> tuple[Answers, Float[np.ndarray, "start edge type"] | None]:
+    """One group's answers (`build_answering`) at `starts`; no frame at or behind a start enters them."""
+    window = config.train.window_frames
+    padded = [
+        np.pad(values, ((0, 0), (window, 0), *((0, 0),) * (values.ndim - 2)))
+        for values in (dataset.arrays.features, dataset.arrays.valid)
+    ]
+    states, onset, edges = answer(variables, *padded, starts.stretch, starts.frame, jnp.asarray(base))
+    answers = Answers(np.asarray(states, np.float64), np.asarray(onset, np.float64))
+    return answers, None if edges is None else np.asarray(edges)
+
+
+def expect_starts(config, setting, fit: dict, dataset: Dataset, starts: Starts, base: str):
+    """What a split's chain expects at each start of worms that it was not fitted to [start, answer]."""
+    expected = np.zeros((len(starts.frame), count_answers(config, dataset)), np.float32)
+    if base == "none":
+        return expected
+    for number in np.unique(starts.stretch):
+        own = starts.stretch == number
+        valid = dataset.arrays.valid[number]
+        stretch = simple.Stretch(dataset.arrays.features[number][valid], dataset.arrays.states[number][valid])
+        expected[own] = expect(setting, fit, stretch, base)[starts.frame[own] - 1]
+    return expected
+
+
+def _sizes(config, name) -> dict:
+    return {field: value for field, value in config.model[name].items() if field not in GIVEN}

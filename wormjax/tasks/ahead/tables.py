@@ -1,0 +1,236 @@
+"""Tables of the motor state to come, from rows: scores by horizon, and how far ahead a model beats simple baselines.
+
+Those that are told the motor state so far know more than those that see neurons alone, and have tables of their own.
+The best simple baseline is chosen at each horizon in view of the test worms, which favours the baseline.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from wormjax.atomic_write import open_place
+from wormjax.scoring.intervals import Interval, average_by_worm, difference_over_worms, interval_over_worms
+from wormjax.scoring.rows import Row
+from wormjax.scoring.tables import Setting, describe_setting
+
+LOWER_IS_BETTER = {"nll": True, "accuracy": False, "balanced_accuracy": False, "reversal_auroc": False}
+REVERSAL = {"reversal_nll": True, "reversal_error": True}  # Metrics without a horizon; whether lower is better.
+TITLES = {
+    "nll": "Negative log-likelihood of the motor state, nats",
+    "balanced_accuracy": "Balanced accuracy",
+    "accuracy": "Accuracy",
+    "reversal_auroc": "Has the next reversal begun by then: AUROC",
+    "reversal_nll": "Interval of the next reversal: negative log-likelihood, nats",
+    "reversal_error": "Time to the next reversal: mean absolute error of the median, s",
+}
+COMPARED = ("nll", "balanced_accuracy")
+EXPLANATION = (
+    "Mean over training subsets, worms and seeds; the best of a column in bold. Differences are paired by worm, with "
+    "95 % intervals (jackknife over worms where subsets of them trained, else Student's t); the best simple baseline "
+    "(frequencies, persistence, chains of states) is chosen at each horizon in view of the test worms. *Better up to*: "
+    "the last horizon up to which the mean "
+    "difference is in the model's favour at every horizon; in brackets, up to which the whole interval is. * marks "
+    "baselines. Persistence says of the next reversal what frequencies say."
+)
+
+
+class Table(NamedTuple):
+    """The rows of one setting, number of training worms and state of knowledge: model → metric → rows."""
+
+    setting: Setting
+    train_count: int
+    told: bool
+    rows: dict[str, dict[str, list[Row]]]
+
+
+def collect_tables(rows: Iterable[Row], told: Callable[[str], bool]) -> list[Table]:
+    """Groups rows by setting, number of training worms, and whether a model is told the motor state so far."""
+    groups: dict[tuple, dict[str, dict[str, list[Row]]]] = {}
+    for row in rows:
+        key = (Setting(row.study, row.test_study, row.unseen), len(row.train_worms), told(row.model))
+        groups.setdefault(key, {}).setdefault(row.model, {}).setdefault(row.metric, []).append(row)
+    return [Table(*key, by_model) for key, by_model in sorted(groups.items(), key=lambda item: item[0][:3])]
+
+
+def name_metric(kind: str, seconds: float) -> str:
+    """The name of a metric at a horizon."""
+    return f"{kind}@{seconds:g}s"
+
+
+def find_best_simple(table: Table, metric: str, simple: Sequence[str], lower: bool) -> str | None:
+    """The simple baseline with the best mean; None where none was scored."""
+    means = {
+        name: interval_over_all(by_metric[metric])
+        for name, by_metric in table.rows.items()
+        if name in simple and metric in by_metric
+    }
+    return (min if lower else max)(means, key=means.get) if means else None
+
+
+def compare(table: Table, model: str, metric: str, reference: str | None) -> Interval | None:
+    """The paired difference of a model to another; None where they share no worm, or one was not scored."""
+    if reference is None or any(metric not in table.rows[one] for one in (model, reference)):
+        return None
+    return difference_over_worms(table.rows[model][metric], table.rows[reference][metric])
+
+
+def find_reach(differences: Sequence[Interval | None], seconds: Sequence[float], lower: bool) -> tuple[float, float]:
+    """The last horizon up to which a model is better at every one: by the mean, and by the whole interval; 0: none."""
+    sign = -1.0 if lower else 1.0
+    by_mean, surely = [], []
+    for one in differences:
+        by_mean.append(one is not None and sign * one.mean > 0)
+        ends = () if one is None or one.low is None else (sign * one.low, sign * one.high)
+        surely.append(bool(ends) and min(ends) > 0)
+    reach = (int(np.argmin([*flags, False])) for flags in (by_mean, surely))
+    return tuple(seconds[number - 1] if number else 0.0 for number in reach)
+
+
+def collect_by_worm(table: Table, kind: str, seconds: Sequence[float]) -> dict[str, np.ndarray]:
+    """Model → each test worm's value at each horizon [worm, horizon], NaN where there is none; worms by name."""
+    worms = sorted({row.test_worm for by_metric in table.rows.values() for some in by_metric.values() for row in some})
+    values = {}
+    for model, by_metric in table.rows.items():
+        columns = []
+        for one in seconds:
+            means = average_by_worm(by_metric.get(name_metric(kind, one), []))
+            columns.append([means.get((table.setting.test_study, worm), np.nan) for worm in worms])
+        if np.isfinite(columns).any():
+            values[model] = np.array(columns).T
+    return values
+
+
+def write_summary(
+    path: str | os.PathLike,
+    tables: Sequence[Table],
+    seconds: Sequence[float],
+    simple: Sequence[str],
+    baselines: Sequence[str],
+    rivals: Sequence[str],
+    config_text: str,
+) -> None:
+    """Writes the summary as Markdown, whole or not at all. `rivals` are baselines that each model is compared to."""
+    parts = ["# The motor state to come", "", EXPLANATION]
+    for table in tables:
+        parts += ["", f"## {describe_table(table)}"]
+        for kind, lower in LOWER_IS_BETTER.items():
+            parts += ["", f"### {TITLES[kind]}", "", *tabulate_horizons(table, kind, seconds, baselines, lower)]
+            if kind in COMPARED:
+                parts += tabulate_differences(table, kind, seconds, simple, lower)
+                for rival in rivals:
+                    parts += tabulate_against(table, kind, seconds, rival, baselines)
+        parts += ["", "### The next reversal", "", *tabulate_reversal(table, baselines)]
+    parts += ["", "## Config", "", "```", config_text.rstrip(), "```"]
+    with open_place(path) as beside:
+        beside.write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def describe_table(table: Table) -> str:
+    """A table in words."""
+    knows = "told the motor state so far" if table.told else "from neurons alone"
+    worms = f"trained on {table.train_count} worm{'s' if table.train_count != 1 else ''}"
+    return f"{describe_setting(table.setting)}, {worms}, {knows}"
+
+
+def tabulate_horizons(table: Table, kind: str, seconds, baselines, lower: bool) -> list[str]:
+    """Mean by model and horizon, as the lines of a Markdown table."""
+    metrics = [name_metric(kind, one) for one in seconds]
+    lines = _start(["model", *(f"{one:g} s" for one in seconds)])
+    return lines + _list_means(table, dict.fromkeys(metrics, lower), baselines)
+
+
+def tabulate_reversal(table: Table, baselines) -> list[str]:
+    """What is known of the next reversal, as the lines of a Markdown table."""
+    lines = _start(["model", *(TITLES[metric] for metric in REVERSAL)])
+    return lines + _list_means(table, REVERSAL, baselines)
+
+
+def tabulate_differences(table: Table, kind: str, seconds, simple, lower: bool) -> list[str]:
+    """Every model against the best simple baseline at each horizon, and how far ahead it is better."""
+    best = [find_best_simple(table, name_metric(kind, one), simple, lower) for one in seconds]
+    if not any(best):
+        return []
+    heads = [f"{one:g} s: {name or 'none'}" for one, name in zip(seconds, best, strict=True)]
+    lines = ["", *_start(["less the best simple baseline", *heads, "better up to"])]
+    for model in table.rows:
+        if model in simple:
+            continue
+        differences = [compare(table, model, name_metric(kind, one), b) for one, b in zip(seconds, best, strict=True)]
+        reach = " (".join(f"{one:g} s" if one else "none" for one in find_reach(differences, seconds, lower)) + ")"
+        lines.append(_join([model, *map(format_difference, differences), reach]))
+    return lines
+
+
+def tabulate_against(table: Table, kind: str, seconds, rival: str, baselines) -> list[str]:
+    """Every network against one baseline, at each horizon."""
+    models = [model for model in table.rows if model not in baselines]
+    if rival not in table.rows or not models:
+        return []
+    lines = ["", *_start([f"less {rival}", *(f"{one:g} s" for one in seconds)])]
+    for model in models:
+        cells = [compare(table, model, name_metric(kind, one), rival) for one in seconds]
+        lines.append(_join([model, *map(format_difference, cells)]))
+    return lines
+
+
+def format_difference(difference: Interval | None) -> str:
+    """A difference with its interval, for a cell."""
+    if difference is None:
+        return ""
+    text = f"{difference.mean:+.3f}".replace("-", "−")
+    if difference.low is None:
+        return text
+    return text + f" [{difference.low:+.3f}, {difference.high:+.3f}]".replace("-", "−")
+
+
+def format_console(tables: Sequence[Table], seconds, baselines) -> list[str]:
+    """Lines for the terminal: negative log-likelihood and balanced accuracy of the largest number of training worms."""
+    most = max(table.train_count for table in tables)
+    lines = ["Mean over training subsets, worms and seeds; * baseline"]
+    for table in tables:
+        if table.train_count != most:
+            continue
+        for kind in COMPARED:
+            lines += ["", f"{TITLES[kind]}: {describe_table(table)}"]
+            lines.append(" " * 34 + "".join(f"{f'{one:g} s':>8}" for one in seconds))
+            for model, by_metric in table.rows.items():
+                cells = [by_metric.get(name_metric(kind, one)) for one in seconds]
+                texts = [f"{np.mean([row.value for row in some]):.3f}" if some else "" for some in cells]
+                name = model + ("*" if model in baselines else "")
+                lines.append(f"{name:<34}" + "".join(f"{text:>8}" for text in texts))
+    return lines
+
+
+def _list_means(table, metrics: dict[str, bool], baselines) -> list[str]:
+    means = {
+        model: [interval_over_all(by_metric.get(metric)) for metric in metrics]
+        for model, by_metric in table.rows.items()
+    }
+    best = []
+    for column, lower in zip(zip(*means.values(), strict=True), metrics.values(), strict=True):
+        known = [value for value in column if value is not None]
+        best.append((min if lower else max)(known) if known else None)
+    lines = []
+    for model, values in means.items():
+        cells = ["" if value is None else f"{value:.3f}" for value in values]
+        cells = [
+            f"**{cell}**" if cell and value == top else cell
+            for cell, value, top in zip(cells, values, best, strict=True)
+        ]
+        lines.append(_join([model + ("*" if model in baselines else ""), *cells]))
+    return lines
+
+
+def interval_over_all(rows: Sequence[Row] | None) -> float | None:
+    """The mean over worms of some rows."""
+    return interval_over_worms(np.array(list(average_by_worm(rows).values()))).mean if rows else None
+
+
+def _start(titles: Sequence[str]) -> list[str]:
+    return [_join(titles), _join(["---"] * len(titles))]
+
+
+def _join(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,189 @@
+"""Ablations: every combination of a list of config values, by all splits and seeds, in as few programs as can be."""
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from wormjax import figures
+from wormjax.errors import InputError
+from wormjax.scoring.rows import Row, write_rows
+from wormjax.scoring.tables import print_summary, write_summary
+from wormjax.tasks.config_checks import check_settings
+from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.decode.nested_selection import (
+    CRITERION,
+    check_criterion,
+    choose_settings,
+    format_choices,
+    nest_rows,
+    score_candidates,
+    write_scores,
+)
+from wormjax.tasks.groups import list_groups, model_folder, restore_best
+from wormjax.tasks.worms import describe_materials, prepare_materials
+from wormjax.training import multihost
+from wormjax.training.runs import PER_RUN, Runs
+from wormjax.training.workdir import claim_workdir
+
+TRACED = tuple(f"train.{name}" for name in PER_RUN)
+
+
+def parse_sweep(sweep: Sequence[str], config: ConfigDict) -> dict[str, tuple]:
+    """["train.dropout=0,0.3", ...] → {field: values}, each of the type that the config has there.
+
+    Raises:
+      InputError: not of that form, no such field, a field of another kind than number, text or bool, or a value
+        that is not of its type.
+    """
+    values = {}
+    fields = dict(_leaves(config))
+    for item in sweep:
+        field, _, listed = item.partition("=")
+        if not listed:
+            raise InputError(f"--sweep: found {item!r}, expected FIELD=VALUE,VALUE,...")
+        if field not in fields:
+            raise InputError(f"--sweep: found no such config field {field!r}, expected one of {', '.join(fields)}")
+        values[field] = tuple(_parse_value(text, fields[field], field) for text in listed.split(","))
+    if not values:
+        raise InputError("--sweep: found none, expected FIELD=VALUE,VALUE,... (repeat the flag for a grid)")
+    return values
+
+
+def ablate(
+    config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLike, criterion: Sequence[str] = CRITERION
+) -> list[Row]:
+    """Trains and scores every model of a config under every combination of the swept values.
+
+    Values of `TRACED` fields (learning rate, dropout, ...) are numbers inside one compiled program and share it with
+    the seeds and splits on its run axis; any other field (sizes, counts) needs a program for each value. Rows name
+    the combination in brackets behind the model.
+
+    The best of these rows is no fair score: it would be chosen by the held-out worms themselves. Under the protocol
+    "subsets", three worms or more are enough to choose fairly (`selection`): the rows of "MODEL (nested choice)" score
+    each worm with the combination that did best, by `criterion`, where that worm neither trained nor was tested.
+    `chosen.csv` has the score of each combination without each worm, and without none: the choice for new recordings.
+
+    Args:
+      config: as of `generalize`.
+      sweep: field → its values (`parse_sweep`).
+      workdir: receives checkpoints, `results.csv`, `summary.md`, `chosen.csv` and a figure.
+      criterion: the metrics whose mean over inner folds chooses.
+
+    Raises:
+      InputError: as `generalize`, for a swept field that does not enter training, and an unknown metric.
+    """
+    check_criterion(criterion)
+    shapes = {field: values for field, values in sweep.items() if field not in TRACED}
+    traced = {field: values for field, values in sweep.items() if field in TRACED}
+    wrong = [field for field in shapes if not field.startswith(("model.", "train.", "split."))]
+    if wrong:
+        raise InputError(f"--sweep: found {wrong[0]!r}, expected fields of 'train', 'model' or 'split'")
+    check_settings(config)
+    materials = prepare_materials(config)
+    groups = list_groups(config, materials.splits)
+    for values in _combine(sweep):
+        _check_variant(_override(config, values), materials.dataset, groups)
+    description = describe_materials(materials)
+    listed = [f"{field}={','.join(map(str, values))}" for field, values in sweep.items()]
+    stored = ConfigDict({**config.to_dict(), "sweep": listed})
+    with claim_workdir(workdir, stored, description):
+        rows = []
+        for name, shape in itertools.product(config.models, _combine(shapes)):
+            variants = [_override(config, shape | values) for values in _combine(traced)]
+            runs = _join_runs([decoding.build_group_runs(variant, materials.dataset, groups) for variant in variants])
+            # Without the brackets of the rows, which Orbax would read as a pattern.
+            folder = model_folder(workdir, f"{name} {_list(shape)}" if shape else name)
+            decoding.train_runs(name, variants[0], materials.dataset, runs, folder)
+            if not multihost.is_first():
+                continue
+            best = restore_best(folder)
+            size = len(runs.seed) // len(variants)
+            for number, (variant, values) in enumerate(zip(variants, _combine(traced), strict=True)):
+                part = slice(number * size, (number + 1) * size)
+                own = jax.tree.map(lambda x, part=part: x[part], best)
+                decoded = decoding.decode_model(name, variant, description, materials.test_dataset, groups, own)
+                scored = decoding.score_model(name, variant, description, materials.test_dataset, groups, decoded)
+                rows += [row._replace(model=_label(name, shape | values)) for row in scored]
+        if not multihost.is_first():
+            return []
+        if _has_inner_folds(config, materials):
+            rows += _choose(rows, criterion, Path(workdir))
+        _report(rows, config, Path(workdir))
+        return rows
+
+
+def _has_inner_folds(config, materials) -> bool:
+    """Whether some subset trains without two worms: one that is held out, and one to choose its settings on."""
+    worms = len(materials.dataset.worms)
+    return config.protocol.name == "subsets" and any(len(split.train) + 2 <= worms for split in materials.splits)
+
+
+def _choose(rows, criterion, workdir) -> list[Row]:
+    scores = score_candidates(rows, criterion)
+    write_scores(workdir / "chosen.csv", scores)
+    print("\n".join([*format_choices(scores), ""]))
+    return nest_rows(rows, choose_settings(rows, criterion))
+
+
+def _check_variant(config, dataset, groups):
+    """Every combination of values, before the first is trained."""
+    check_settings(config)
+    decoding.check_models(config)
+    decoding.build_group_runs(config, dataset, groups)
+
+
+def _report(rows, config, workdir):
+    write_rows(workdir / "results.csv", rows)
+    write_summary(workdir / "summary.md", rows, (), str(config))
+    (workdir / "figures").mkdir(exist_ok=True)
+    if any(row.unseen for row in rows):
+        figures.plot_accuracy_by_worms(rows, workdir / "figures" / "ablation.png")
+    print_summary(rows)
+
+
+def _join_runs(parts: list[Runs]) -> Runs:
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def _combine(values: dict[str, tuple]) -> list[dict]:
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+
+
+def _override(config, values) -> ConfigDict:
+    changed = config.copy_and_resolve_references()
+    changed.update_from_flattened_dict(values)
+    return changed
+
+
+def _label(name, values) -> str:
+    return f"{name} [{_list(values)}]" if values else name
+
+
+def _list(values) -> str:
+    return ", ".join(f"{field.rpartition('.')[2]}={value}" for field, value in values.items())
+
+
+def _leaves(config, prefix=""):
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _parse_value(text, example, field):
+    if isinstance(example, bool):
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise InputError(f"--sweep: field {field!r}: found {text!r}, expected true or false")
+    if not isinstance(example, (int, float, str)):
+        raise InputError(f"--sweep: field {field!r}: found {type(example).__name__}, expected a number, text or bool")
+    try:
+        return type(example)(text)
+    except ValueError:
+        raise InputError(f"--sweep: field {field!r}: found {text!r}, expected {type(example).__name__}") from None

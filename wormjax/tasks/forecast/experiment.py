@@ -1,0 +1,142 @@
+"""The second experiment of Wang et al. (2021): predict the dynamics of neurons in worms that no model has seen."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from wormjax.features.dataset import Dataset
+from wormjax.features.derivatives import refuse_future
+from wormjax.features.forecast_origins import Starts, cut_future, cut_past, list_starts
+from wormjax.scoring.forecasts import Spread, score_forecast, score_parts
+from wormjax.scoring.rows import Row
+from wormjax.tasks.config_checks import check_forecast_settings
+from wormjax.tasks.forecast import networks as forecasting
+from wormjax.tasks.forecast.report import write_report
+from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
+from wormjax.tasks.protocols import Split
+from wormjax.tasks.worms import check_new_worms, describe_materials, prepare_evaluation, prepare_materials
+from wormjax.training import multihost
+from wormjax.training.workdir import claim_workdir
+
+# What may be another than it was in training: whose recordings, and what is forecast of them.
+OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "forecast.every")
+
+
+class Output(NamedTuple):
+    """One model's forecasts of one group's test worms; `edges` is None where the model infers no graph."""
+
+    model: str
+    group: int
+    starts: Starts
+    spread: Spread
+    edges: Float[np.ndarray, "start edge type"] | None
+
+
+def forecast(config, workdir: str | os.PathLike) -> list[Row]:
+    """Trains every model on every split and seed of a config, forecasts the worms left out, and reports.
+
+    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
+    trained again; what it had begun is gone on with.
+
+    Raises:
+      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
+    """
+    check_config(config)
+    materials = prepare_materials(config)
+    dataset, splits = materials.dataset, list(materials.splits)
+    groups = list_groups(config, splits)
+    list_starts(materials.test_dataset, config.forecast.first, config.forecast.every)
+    forecasting.check_training(config, dataset, splits, groups)
+    with claim_workdir(workdir, config, describe_materials(materials)):
+        with multihost.first_goes_ahead("baselines"):
+            fit = forecasting.fit_baselines(config, dataset, splits, workdir)
+        for name in config.models:
+            forecasting.train_model(name, config, dataset, splits, groups, fit, workdir)
+        if not multihost.is_first():
+            return []
+        rows, kept = [], []
+        names = dataset.study, dataset.worms
+        for output in run_models(config, materials.test_dataset, splits, groups, fit, workdir):
+            rows += score_output(config, names, materials.test_dataset, groups, output)
+            kept.append(output._replace(spread=None) if output.group != len(splits) - 1 else output)
+        write_report(config, materials, splits, groups, fit, rows, kept, Path(workdir))
+        return rows
+
+
+def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:
+    """The rows of a workdir's models on the worms of `config.data` that each run has not been trained on.
+
+    Raises:
+      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
+    """
+    description, _, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
+    check_config(config)
+    check_new_worms(test_splits)
+    groups = list_groups(config, test_splits)
+    fit = restore_best(model_folder(workdir, forecasting.LINEAR))
+    names = description["study"], description["worms"]
+    rows = []
+    for output in run_models(config, dataset, test_splits, groups, fit, workdir):
+        rows += score_output(config, names, dataset, groups, output)
+    return rows
+
+
+def check_config(config):
+    """Raises InputError for what a config of forecasts must not hold."""
+    check_forecast_settings(config)
+    refuse_future(tuple(config.data.inputs))
+    forecasting.check_models(config)
+
+
+def run_models(
+    config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fit: dict, workdir
+) -> Iterator[Output]:
+    """Every model's and baseline's forecasts, a group at a time; baselines, which have no seed, once a split."""
+    starts = list_starts(dataset, config.forecast.first, config.forecast.every)
+    tested = [np.isin(starts.worm, group.split.test) for group in groups]
+    jobs = [(name, k) for name in config.models for k in range(len(groups))]
+    jobs += [(name, k) for name in config.baselines for k in range(len(splits))]
+    compiled, best, operators = {}, {}, {}
+    for name, number in tqdm(jobs, desc="forecasts", unit="run"):
+        own, split = starts.of(tested[number]), number % len(splits)
+        if not len(own.frame):
+            continue
+        if name in config.baselines:
+            spread = forecasting.forecast_baseline(name, config, fit, split, dataset, own)
+            yield Output(name, number, own, spread, None)
+            continue
+        if name not in compiled:
+            compiled = {name: forecasting.build_forecaster(name, config, dataset)}
+            best = restore_best(model_folder(workdir, name))
+        variables = jax.tree.map(lambda x, number=number: x[number], best)
+        drift = (config.model[name].drift, split)  # The same for all models and seeds.
+        if drift not in operators:
+            operators[drift] = forecasting.find_operators(config, name, fit, split, dataset, own)
+        arguments = name, config, fit, split, variables, dataset, own, operators[drift]
+        results = forecasting.forecast_starts(compiled[name], *arguments)
+        yield Output(name, number, own, *results)
+
+
+def score_output(config, names, dataset: Dataset, groups: Sequence[Group], output: Output) -> list[Row]:
+    """The rows of one model's forecasts of one group's test worms; `names` are the training study's and its worms'."""
+    group, (study, worms) = groups[output.group], names
+    future, there = cut_future(dataset, output.starts, config.forecast.steps)
+    last = cut_past(dataset, output.starts, 1)[:, 0]
+    parts, center = {"neurons": dataset.neuron_names, "states": dataset.state_names}, output.spread.center
+    trained, rows = tuple(worms[worm] for worm in group.split.train), []
+    for worm in group.split.test:
+        own = output.starts.worm == worm
+        if not own.any():
+            continue
+        spread = Spread(*(values[own] for values in output.spread))
+        scores = score_forecast(spread, last[own], future[own], there[own], config.forecast.scored)
+        scores |= score_parts(center[own], future[own], there[own], output.starts.state[own], parts)
+        place = (output.model, study, trained, dataset.study, dataset.worms[worm], group.seed)
+        rows += [Row(*place, metric, value) for metric, value in scores.items()]
+    return rows

@@ -1,0 +1,279 @@
+"""Trains the forecasters of a config and forecasts with them: the steps that the experiment is made of.
+
+Every model is trained into `workdir/models/NAME/checkpoints` and always run from there, so that a table made right
+after training and one made from a restored checkpoint are one and the same.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from threadpoolctl import threadpool_limits
+
+from wormjax.errors import InputError
+from wormjax.features.dataset import Dataset
+from wormjax.features.forecast_origins import Starts, cut_past
+from wormjax.models.forecast_roll_outs import Held, predict
+from wormjax.models.forecasters import GRAPHS, GraphForecaster, MlpForecaster, RecurrentForecaster
+from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
+from wormjax.scoring.forecasts import Spread
+from wormjax.tasks.forecast import linear
+from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
+from wormjax.tasks.protocols import Split
+from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
+from wormjax.training.loop import train_ensemble
+from wormjax.training.objectives.forecasting import (
+    PER_RUN,
+    ForecastData,
+    ForecastRuns,
+    Shape,
+    forecasting,
+)
+from wormjax.training.parallel import Engine, build_engine
+from wormjax.training.runs import Runs, build_runs
+from wormjax.training.step import Recipe, build_recipe
+
+KINDS: dict[str, type[nn.Module]] = {
+    "graph": GraphForecaster,
+    "recurrent": RecurrentForecaster,
+    "mlp": MlpForecaster,
+    "wang_graph": WangGraphForecaster,
+    "wang_mlp": WangMlpForecaster,
+}
+DRIFTS = ("adapted", "pooled", "none")
+GIVEN = ("parent", "name", "neurons", "features")  # Fields of a module that the data set.
+LINEAR = "linear"  # The folder of what all baselines learn.
+STARTS_AT_ONCE = 256
+
+
+class Training(NamedTuple):
+    """All that `train_ensemble` needs."""
+
+    recipe: Recipe
+    engine: Engine
+    runs: ForecastRuns
+    data: ForecastData
+
+
+def check_models(config):
+    """Raises InputError for a model that the config does not describe, or describes with what does not exist."""
+    linear.list_baselines(config)
+    for name in config.models:
+        if name not in config.model:
+            known = ", ".join(config.model)
+            raise InputError(f"config field 'models': found {name!r}, expected some of {known} (sections of 'model')")
+        _check_sizes(name, config.model[name], tuple(config.train.edge_prior))
+    if not (*config.models, *config.baselines):
+        raise InputError("config field 'models': found none, and no baselines either, expected at least one")
+    shape, first = build_shape(config), config.forecast.first
+    longest = max(shape.past, *config.linear.orders)
+    if first < longest:
+        raise InputError(
+            f"config field 'forecast.first': found {first}, expected {longest} or more, the past of a start"
+        )
+
+
+def check_training(config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group]):
+    """Raises InputError where the worms are too short for a training window, or for a start in a baseline's fit."""
+    if config.models:
+        _tabulate_runs(config, dataset, groups)
+    linear.check_starts(config, linear.gather_worms(dataset), splits)
+
+
+def build_shape(config) -> Shape:
+    """Frames and batch of a config's training."""
+    adaptation, train = config.linear.adaptation, config.train
+    return Shape(adaptation.order, train.burn_in, train.roll_out, adaptation.block, train.batch_windows)
+
+
+def build_module(name: str, config, dataset: Dataset) -> nn.Module:
+    """The network of one model."""
+    sizes = {field: value for field, value in config.model[name].items() if field not in ("kind", "drift")}
+    neurons, features = dataset.arrays.features.shape[2:]
+    return KINDS[config.model[name].kind](neurons=neurons, features=features, **sizes)
+
+
+def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict:
+    """What the baselines learn of every split's training worms: fitted once, then restored."""
+    with open_checkpoints(os.path.join(model_folder(workdir, LINEAR), "checkpoints")) as manager:
+        _, restored = restore_latest(manager) or (0, None)
+        if restored is not None:
+            return restored["best"]
+        with threadpool_limits(1):  # Small systems of equations: more threads wait for each other.
+            fit = linear.fit_linear(config, linear.gather_worms(dataset), splits)
+        save_state(manager, 0, {"best": fit})
+        return fit
+
+
+def train_model(
+    name: str, config, dataset: Dataset, splits, groups: Sequence[Group], fit, workdir, stop_after_chunks=None
+):
+    """Trains one network for every group, all runs in one compiled program."""
+    training = build_training(name, config, dataset, splits, groups, fit)
+    folder, seconds = model_folder(workdir, name), config.train.checkpoint_seconds
+    return train_ensemble(
+        training.engine, training.recipe, training.data, training.runs, folder, name, seconds, stop_after_chunks
+    )
+
+
+def build_training(name: str, config, dataset: Dataset, splits, groups: Sequence[Group], fit) -> Training:
+    """What one network's runs are, how they are trained, and by which compiled program."""
+    runs, data = build_forecast_runs(name, config, dataset, splits, groups, fit)
+    train, recipe = config.train, build_recipe(config.train)
+    module = build_module(name, config, dataset)
+    inferred = getattr(module, "graph", "none") in ("static", "dynamic")
+    prior = tuple(train.edge_prior) or None
+    scheduled = max(train.given, train.given_end) > 0
+    sizes = dataset.arrays.features.shape[2:]
+    objective = forecasting(module, build_shape(config), sizes, prior if inferred else None, scheduled)
+    engine = build_engine(
+        objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
+    )
+    return Training(recipe, engine, runs, data)
+
+
+def build_forecast_runs(
+    name: str, config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fit: dict
+) -> tuple[ForecastRuns, ForecastData]:
+    """One run a group, and what all of them read."""
+    shape, train, runs = build_shape(config), config.train, _tabulate_runs(config, dataset, groups)
+    drift = config.model[name].drift
+    worms = linear.gather_worms(dataset)
+    with threadpool_limits(1):
+        operators, index = linear.tabulate_operators(config, worms, dataset, splits, fit, drift)
+    of_group = np.array([splits.index(group.split) for group in groups])
+    scale = np.stack([base_scale(config, name, fit, split, dataset) for split in range(len(splits))])
+    step_scale = np.stack([_persistence_error(worms, split, shape.roll_out) for split in splits])
+    forecast_runs = ForecastRuns(
+        seed=runs.seed,
+        training_windows=runs.training_windows,
+        training_count=runs.training_count,
+        validation_windows=runs.validation_windows,
+        validation_count=runs.validation_count,
+        operator_index=index[of_group],
+        base_scale=scale[of_group],
+        step_scale=step_scale[of_group],
+        steps=runs.steps,
+        hyper={field: np.full(len(groups), train[field], np.float32) for field in PER_RUN},
+    )
+    return forecast_runs, ForecastData(dataset.arrays, operators)
+
+
+def base_scale(config, name: str, fit: dict, split: int, dataset: Dataset) -> Float[np.ndarray, "step neuron feature"]:
+    """The spread that a network's drift alone has on worms that it was not learnt from."""
+    source = {
+        "adapted": linear.ADAPTED,
+        "pooled": f"var_{config.linear.adaptation.order}",
+        "none": linear.PERSISTENCE,
+    }[config.model[name].drift]
+    scale = fit[source]["scale"] if source in fit else fit[linear.ADAPTED]["scale"]
+    return scale[split].reshape(-1, *dataset.arrays.features.shape[2:]).astype(np.float32)
+
+
+def find_operators(config, name: str, fit: dict, split: int, dataset: Dataset, starts: Starts):
+    """The drift of each start [start, past, channel], of worms that the split does not train on."""
+    own = {field: values[split] for field, values in fit[linear.ADAPTED].items()}
+    drift = config.model[name].drift
+    if drift == "pooled":
+        own["weight"] = np.float64(0.0)
+    with threadpool_limits(1):
+        operators = linear.adapt_to_starts(config, own, dataset, starts)
+    return np.zeros_like(operators) if drift == "none" else operators
+
+
+def build_forecaster(name: str, config, dataset: Dataset):
+    """A compiled function (variables, past, operators, held) → forecasts of all starts of `config.forecast.steps`."""
+    module, steps = build_module(name, config, dataset), config.forecast.steps
+
+    @jax.jit
+    def forecast(variables, past: Array, operators: Array, held: Held | None = None):
+        def one(inputs):
+            own_past, own_operators, own_held = jax.tree.map(lambda x: x[None], inputs)
+            result = predict(module, variables, own_past, own_operators, steps, held=own_held)
+            edges = None if result.edge_logits is None else jax.nn.softmax(result.edge_logits)[0]
+            return result.mean[0], result.log_scale[0], jax.nn.softmax(result.mode_logits)[0], edges
+
+        return jax.lax.map(one, (past, operators, held), batch_size=STARTS_AT_ONCE)
+
+    return forecast
+
+
+def forecast_starts(
+    forecast,
+    name: str,
+    config,
+    fit: dict,
+    split: int,
+    variables: Mapping,
+    dataset: Dataset,
+    starts: Starts,
+    operators: Float[np.ndarray, "start past channel"] | None = None,
+) -> tuple[Spread, Float[np.ndarray, "start edge type"] | None]:
+    """One run's forecasts (`build_forecaster`) of `starts`, and the graph of each; `operators` if they are known."""
+    past = cut_past(dataset, starts, build_shape(config).past)
+    if operators is None:
+        operators = find_operators(config, name, fit, split, dataset, starts)
+    mean, log_scale, weights, edges = forecast(variables, jnp.asarray(past), jnp.asarray(operators))
+    scale = base_scale(config, name, fit, split, dataset)[: config.forecast.steps] * np.exp(log_scale)
+    return Spread(np.asarray(mean), scale, np.asarray(weights)), None if edges is None else np.asarray(edges)
+
+
+def forecast_baseline(name: str, config, fit: dict, split: int, dataset: Dataset, starts: Starts) -> Spread:
+    """A baseline's forecasts of `starts`."""
+    with threadpool_limits(1):
+        forecast = linear.forecast_linear(name, config, fit, split, dataset, starts, config.forecast.steps)
+    mean = forecast.mean[:, None]
+    return Spread(mean, np.broadcast_to(forecast.scale, mean.shape), np.ones((len(mean), 1)))
+
+
+def _check_sizes(name: str, sizes, edge_prior: tuple[float, ...]):
+    """Raises InputError for a section of `model` that is not a network's."""
+    for field, choices in (("kind", tuple(KINDS)), ("drift", DRIFTS), ("graph", GRAPHS)):
+        value = sizes.get(field, choices[0] if field == "graph" else None)
+        if value not in choices:
+            found = f"found {value!r}" if field in sizes else "found none"
+            raise InputError(f"config field 'model.{name}.{field}': {found}, expected one of {', '.join(choices)}")
+    known = set(KINDS[sizes.kind].__dataclass_fields__) - set(GIVEN) | {"kind", "drift"}
+    unknown = sorted(set(sizes) - known)
+    if unknown:
+        found = f"found {', '.join(unknown)}"
+        raise InputError(f"config field 'model.{name}': {found}, expected some of {', '.join(sorted(known))}")
+    for field, value in sizes.items():
+        least = 2 if field == "edge_types" else 1
+        if type(value) is int and value < least:
+            raise InputError(f"config field 'model.{name}.{field}': found {value}, expected {least} or more")
+    types = sizes.get("edge_types", GraphForecaster.edge_types)
+    inferred = sizes.kind == "graph" and sizes.get("graph", GraphForecaster.graph) in ("static", "dynamic")
+    if inferred and edge_prior and (len(edge_prior) != types or min(edge_prior) <= 0):
+        expected = f"expected a probability above 0 of each of the {types} edge types of {name}"
+        raise InputError(f"config field 'train.edge_prior': found {edge_prior}, {expected}")
+
+
+def _tabulate_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
+    """Each group's windows, which are as long as a forecast's past and the roll-out together."""
+    train = config.train.copy_and_resolve_references().unlock()
+    train.window_frames = build_shape(config).frames
+    return build_runs(
+        dataset,
+        train_worms=[group.split.train for group in groups],
+        seeds=[group.seed for group in groups],
+        members=[number_run(dataset, group.split, 0) for group in groups],
+        labels=split_by_seed(config, dataset),
+        train=train,
+        length_field="linear.adaptation.order + train.burn_in + train.roll_out",
+    )
+
+
+def _persistence_error(worms: linear.Worms, split: Split, steps: int) -> Float[np.ndarray, " step"]:
+    """Mean squared change over 1, 2, ... frames of the training worms."""
+    stretches = [values for worm in split.train for values in worms[worm]]
+    errors = []
+    for step in range(1, steps + 1):
+        changes = [(values[step:] - values[:-step]) ** 2 for values in stretches if len(values) > step]
+        errors.append(np.concatenate(changes).mean() if changes else 1.0)
+    return np.maximum(np.array(errors, np.float32), 1e-6)

@@ -1,0 +1,176 @@
+"""What a `forecast` experiment leaves behind: results.csv, summary.md and figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from wormjax import figures
+from wormjax.features.dataset import Dataset
+from wormjax.features.forecast_origins import list_starts
+from wormjax.scoring.published_forecasts import find_published_forecasts
+from wormjax.scoring.rows import Row, write_rows
+from wormjax.tasks.forecast.graphs import average_by_state, correlate_pairs, measure_followers, present_edges
+from wormjax.tasks.forecast.summary import parse_metric, print_forecast_summary, write_forecast_summary
+from wormjax.tasks.forecast.tables import RIDGE_VAR
+from wormjax.tasks.groups import Group, model_folder, restore_best
+from wormjax.tasks.protocols import Split
+
+TWINS = {  # Model → models of its size that know no graph; the first is itself without messages.
+    "nri_graph": ("node_wise", "recurrent", "mlp"),
+    **dict.fromkeys(("nri_dynamic", "nri_full", "nri_random", "nri_mixture"), ("node_wise",)),
+    "nri_pooled": ("recurrent_pooled",),
+    "wang_graph": ("wang_mlp",),
+}
+DRAWN_STEPS = 16
+DRAWN_MODELS = (
+    "nri_graph",
+    "node_wise",
+    "recurrent",
+    "mlp",
+    "nri_pooled",
+    "nri_alone",
+)  # In the figure of errors, of many.
+DRAWN_SECONDS = 150.0
+DRAWN_NEURONS = ("AVAL", "RIML", "RID", "RMED", "VB02")  # Where they are there; else the first five.
+FOLLOWED_STEP = 8
+QUANTILE = 1.645  # Of a Gaussian, for the 90 % band.
+
+
+def write_report(config, materials, splits, groups, fit, rows: list[Row], outputs, workdir: Path):
+    """Writes rows, summary and figures into the workdir of an experiment, and prints the summary.
+
+    `outputs` are those of `forecast.run_models`; only the first seed's last split need have its spread.
+    """
+    write_rows(workdir / "results.csv", rows)
+    dataset = materials.test_dataset
+    published = find_published_forecasts(materials.dataset.study, dataset.study, config.data.scaling)
+    write_forecast_summary(workdir / "summary.md", rows, config.baselines, str(config), published, TWINS)
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    draw_errors(config, dataset, rows, published, folder)
+    draw_traces(config, dataset, groups, outputs, folder)
+    draw_graphs(config, dataset, splits, groups, fit, outputs, workdir, folder)
+    print_forecast_summary(rows, config.baselines)
+    print(f"\nRows: {workdir / 'results.csv'}\nSummary: {workdir / 'summary.md'}\nFigures: {folder}")
+
+
+def draw_errors(config, dataset: Dataset, rows: Sequence[Row], published, folder: Path):
+    """Error by step after training on the most worms; the reference is the best ridge VAR at the last step drawn."""
+    errors = collect_errors(rows, "mse")
+    if not errors:  # No step is scored that would be drawn.
+        return
+    final = max(step for step in config.forecast.scored if step <= DRAWN_STEPS)
+    shown = [name for name in errors if name in config.baselines or name in DRAWN_MODELS or len(errors) < 12]
+    vars_ = [name for name in errors if RIDGE_VAR.fullmatch(name)]
+    last = {name: np.nanmean(errors[name][:, final - 1]) for name in vars_}
+    best = min(last, key=last.get) if last else None
+    # Of the ridge VARs the best alone is drawn; all of them are in the table.
+    errors = {name: errors[name] for name in shown if name not in vars_ or name == best}
+    path, seconds = folder / "forecast_error.png", 1.0 / dataset.frame_rate
+    figures.plot_forecast_error(errors, path, config.baselines, best, (), "mse", seconds)
+    if published:
+        errors = {name: values for name, values in collect_errors(rows, "mae").items() if name in errors}
+        path = folder / "forecast_error_published.png"
+        figures.plot_forecast_error(errors, path, config.baselines, best, published, "mae", seconds)
+
+
+def collect_errors(rows: Sequence[Row], kind: str) -> dict[str, Float[np.ndarray, "worm step"]]:
+    """Model → each worm's error at steps 1 to `DRAWN_STEPS`, after training on the most worms; NaN if not scored."""
+    most = max(len(row.train_worms) for row in rows)
+    worms = sorted({row.test_worm for row in rows})
+    values: dict[tuple, list[float]] = {}
+    for row in rows:
+        metric = parse_metric(row.metric)
+        if metric.kind == kind and metric.part is None and metric.step <= DRAWN_STEPS and len(row.train_worms) == most:
+            values.setdefault((row.model, row.test_worm, metric.step), []).append(row.value)
+    models = dict.fromkeys(model for model, _, _ in values)
+    return {
+        model: np.array(
+            [[np.mean(values.get((model, worm, step), np.nan)) for step in range(1, DRAWN_STEPS + 1)] for worm in worms]
+        )
+        for model in models
+    }
+
+
+def draw_traces(config, dataset: Dataset, groups: Sequence[Group], outputs, folder: Path):
+    """Forecasts of some neurons over their true traces, each model's, of the first worm of the last split."""
+    names = [name for name in DRAWN_NEURONS if name in dataset.neuron_names] or list(dataset.neuron_names[:5])
+    neurons = [dataset.neuron_names.index(name) for name in names]
+    for output in outputs:
+        if output.spread is None or output.model not in config.models:
+            continue
+        worm = groups[output.group].split.test[0]
+        own = np.flatnonzero(output.starts.worm == worm)
+        if not len(own):
+            continue
+        stretch = output.starts.stretch[own[len(own) // 3]]
+        first = output.starts.frame[own[len(own) // 3]]
+        length = int(min(DRAWN_SECONDS * dataset.frame_rate, dataset.arrays.valid[stretch].sum() - first))
+        span = slice(int(first), int(first) + length)
+        center = output.spread.center
+        shown = [
+            int(start)
+            for start in own
+            if output.starts.stretch[start] == stretch and first < output.starts.frame[start] < first + length
+        ][::2]
+        low, high = find_band(output.spread, shown, neurons)
+        forecasts = [
+            (int(output.starts.frame[s] - first), center[s, : 2 * DRAWN_STEPS, neurons, 0].T, low[k], high[k])
+            for k, s in enumerate(shown)
+        ]
+        figures.plot_forecast_traces(
+            dataset.times[stretch][span],
+            dataset.arrays.features[stretch][span][:, neurons, 0],
+            forecasts,
+            names,
+            folder / f"traces_{output.model}.png",
+            dataset.arrays.states[stretch][span],
+            dataset.state_names,
+            f"{output.model}: {dataset.worms[worm]}, not seen in training; 90 % bands",
+        )
+
+
+def find_band(spread, starts: Sequence[int], neurons: Sequence[int]):
+    """Ends of the 90 % band [start, step, neuron] of some neurons' first feature; a mixture's by matched moments."""
+    weights = spread.weights[starts][:, :, None, None]
+    mean = spread.mean[starts][:, :, : 2 * DRAWN_STEPS, neurons, 0]
+    scale = spread.scale[starts][:, :, : 2 * DRAWN_STEPS, neurons, 0]
+    center = (weights * mean).sum(axis=1)
+    reach = QUANTILE * np.sqrt((weights * (scale**2 + (mean - center[:, None]) ** 2)).sum(axis=1))
+    return center - reach, center + reach
+
+
+def draw_graphs(config, dataset: Dataset, splits: Sequence[Split], groups, fit, outputs, workdir, folder: Path):
+    """Graph by motor state and its stability, of models that infer one; who follows whom, of the first model."""
+    neurons = len(dataset.neuron_names)
+    for name in config.models:
+        own = [output for output in outputs if output.model == name and output.edges is not None]
+        if not own:
+            continue
+        matrices = np.concatenate([present_edges(output.edges, neurons) for output in own])
+        states = np.concatenate([output.starts.state for output in own])
+        means = average_by_state(matrices, states, dataset.state_names)
+        title = f"{name}: inferred graph by motor state before the forecast, worms that the run had not seen"
+        figures.plot_graphs_by_state(means, dataset.neuron_names, folder / f"graphs_by_state_{name}.png", title)
+        found, nulls = correlate_pairs(own, groups, neurons)
+        if found:
+            title = f"{name}: correlation of edge probabilities, against shuffled neurons"
+            figures.plot_graph_stability(found, nulls, folder / f"graph_stability_{name}.png", title)
+    if config.models and config.forecast.steps >= FOLLOWED_STEP:
+        draw_followers(config.models[0], config, dataset, splits, groups, fit, workdir, folder)
+
+
+def draw_followers(name, config, dataset: Dataset, splits, groups, fit, workdir, folder: Path):
+    """The perturbation study, on the first test worm of the first seed's last split."""
+    number = len(splits) - 1
+    worm = groups[number].split.test[0]
+    starts = list_starts(dataset, config.forecast.first, config.forecast.every)
+    starts = starts.of(starts.worm == worm)
+    variables = jax.tree.map(lambda x: x[number], restore_best(model_folder(workdir, name)))
+    responses = measure_followers(name, config, fit, number, variables, dataset, starts, FOLLOWED_STEP)
+    title = f"{name}: what follows when one neuron is held one s.d. higher, {dataset.worms[worm]}"
+    seconds = FOLLOWED_STEP / dataset.frame_rate
+    figures.plot_followers(responses, dataset.neuron_names, folder / f"followers_{name}.png", seconds, title)

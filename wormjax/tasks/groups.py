@@ -1,0 +1,69 @@
+"""A group is a seed and the worms that train: what one row of results is about."""
+
+import os
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from wormjax.errors import InputError
+from wormjax.features.dataset import Dataset
+from wormjax.tasks.protocols import Split
+from wormjax.training.checkpoints import open_checkpoints, restore_latest
+from wormjax.training.runs import split_stretches
+
+
+class Group(NamedTuple):
+    """What one row of results is about: a seed and the worms that trained. A group's members are averaged."""
+
+    seed: int
+    split: Split
+
+
+def list_groups(config, splits: Sequence[Split]) -> list[Group]:
+    """All groups of an experiment, seeds outermost."""
+    return [Group(seed, split) for seed in list_seeds(config) for split in splits]
+
+
+def list_seeds(config) -> list[int]:
+    """`config.seeds` seeds, from `config.seed` on."""
+    return list(range(config.seed, config.seed + config.seeds))
+
+
+def split_by_seed(config, dataset: Dataset) -> dict[int, Int[np.ndarray, "stretch frame"]]:
+    """Seed → the label of every frame. Only "same_worm" keeps test frames within a worm."""
+    split = config.split
+    test_fraction = split.test_fraction if config.protocol.name == "same_worm" else 0.0
+    return {
+        seed: split_stretches(dataset, split.block, split.gap, split.validation_fraction, test_fraction, seed)
+        for seed in list_seeds(config)
+    }
+
+
+def model_folder(workdir: str | os.PathLike, name: str) -> str:
+    """The folder of one model's checkpoints and curves."""
+    return os.path.join(workdir, "models", name)
+
+
+def number_run(dataset: Dataset, split: Split, member: int) -> int:
+    """A number for the randomness of a run, from its training worms' names: whatever other runs there are."""
+    names = "+".join(sorted(dataset.worms[worm] for worm in split.train))
+    return zlib.crc32(f"{names}/{member}".encode()) & 0x7FFFFFFF
+
+
+def restore_best(folder: str | os.PathLike):
+    """The kept parameters of a model's runs, stacked by run, as nested dictionaries of host arrays.
+
+    Raises:
+      InputError: no checkpoint, or a damaged one.
+    """
+    path = os.path.join(folder, "checkpoints")
+    if not os.path.isdir(path):
+        raise InputError(f"{path}: found no such folder, expected the checkpoints of a trained model")
+    with open_checkpoints(path, read_only=True) as manager:
+        restored = restore_latest(manager, fall_back=False)
+    if restored is None or "best" not in restored[1]:
+        raise InputError(f"{path}: found no whole checkpoint, expected one")
+    return restored[1]["best"]

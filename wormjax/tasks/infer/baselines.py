@@ -1,0 +1,100 @@
+"""The baselines of an `infer` config: predictors without a graph, and graphs without a model.
+
+Each is fitted on training and validation systems, kept as a checkpoint in `workdir/models/NAME`, and scored from there.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from wormjax.baselines import relations
+from wormjax.baselines.predictors import Autoregression, choose_var, predict_static, roll_out_var
+from wormjax.errors import InputError
+from wormjax.features.systems import Systems
+from wormjax.scoring.edges import Threshold, choose_threshold, score_ranked_edges
+from wormjax.scoring.rows import Row
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.tasks.groups import model_folder, restore_best
+from wormjax.tasks.infer.networks import measure_errors, stack_system
+from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
+
+RELATIONS = {
+    "correlation": relations.correlate,
+    "lagged_correlation": relations.correlate_lagged,
+    "partial_correlation": relations.correlate_partially,
+    "granger": relations.measure_granger,
+}
+PREDICTORS = ("static", "var")
+FITTING_SIMULATIONS = 5_000  # More change nothing in a few hundred coefficients.
+
+
+def check_baselines(names: Sequence[str]):
+    """Raises InputError for a baseline that does not exist."""
+    known = (*PREDICTORS, *RELATIONS)
+    for name in names:
+        if name not in known:
+            raise InputError(f"config field 'baselines': found {name!r}, expected some of {', '.join(known)}")
+
+
+def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike):
+    """Fits one baseline, unless that is done: a relation's thresholds on validation systems, the autoregression."""
+    with open_checkpoints(os.path.join(model_folder(workdir, name), "checkpoints")) as manager:
+        if restore_latest(manager) is not None:
+            return
+        fitted = {"nothing": np.zeros(1)}
+        if name == "var":
+            train, valid = (np.asarray(part.features)[:FITTING_SIMULATIONS] for part in (systems.train, systems.valid))
+            steps = min(max(config.evaluate.steps), config.data.frames // 2)
+            fitted = choose_var(train, valid, steps)[0]._asdict()
+        elif name in RELATIONS and systems.valid.edges is not None:
+            scores = RELATIONS[name](np.asarray(systems.valid.features))
+            threshold = choose_threshold(scores, stack_system(systems.valid).edges, len(systems.valid.edge_types))
+            fitted = {"boundaries": np.asarray(threshold.boundaries), "rising": np.asarray(threshold.rising)}
+        save_state(manager, 0, {"best": fitted})
+
+
+def score_baselines(
+    config, workdir, test: Trajectories, study: str, split_groups: Callable[[int], list[np.ndarray]]
+) -> list[Row]:
+    """The rows of all baselines; none hangs on a seed."""
+    features, true, history = np.asarray(test.features), stack_system(test).edges, config.data.frames
+    rows = []
+    for name in config.baselines:
+        fitted = restore_best(model_folder(workdir, name))
+        predicted, scores = predict(name, config, fitted, features), None
+        if predicted is None and "boundaries" in fitted and test.edges is not None:
+            threshold = Threshold(tuple(fitted["boundaries"].tolist()), bool(fitted["rising"]))
+            scores = RELATIONS[name](features[:, :history])
+        for number, group in enumerate(split_groups(len(features))):
+            values = {} if scores is None else score_ranked_edges(scores[group], true[group], threshold)
+            if predicted is not None:
+                values |= measure_errors(predicted[group], features[group], history, config.evaluate.steps)
+            rows += [
+                Row(name, study, ("train",), study, f"test-{number}", config.seed, metric, value)
+                for metric, value in values.items()
+            ]
+    return rows
+
+
+def predict(name: str, config, fitted, features) -> Float[np.ndarray, "simulation step object feature"] | None:
+    """The frames behind the history as a predictor sees them; None of a relation, or where there is no such frame."""
+    history = config.data.frames
+    steps = min(max(config.evaluate.steps), features.shape[1] - history)
+    if name not in PREDICTORS or steps < 1:
+        return None
+    if name == "static":
+        return predict_static(features[:, :history], steps)
+    return roll_out_var(Autoregression(**fitted), features[:, :history], steps)
+
+
+def measure_baselines(config, workdir, test: Trajectories) -> dict[str, Float[np.ndarray, " step"]]:
+    """Predictor → mean squared error by step, over all test systems."""
+    features, history, errors = np.asarray(test.features), config.data.frames, {}
+    for name in config.baselines:
+        predicted = predict(name, config, restore_best(model_folder(workdir, name)), features)
+        if predicted is not None:
+            future = features[:, history : history + predicted.shape[1]]
+            errors[name] = ((predicted - future) ** 2).mean(axis=(0, 2, 3))
+    return errors

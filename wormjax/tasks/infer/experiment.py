@@ -1,0 +1,158 @@
+"""The experiment of Kipf, Fetaya et al. (2018): recover the graphs of systems from their trajectories."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pooch
+
+from wormjax.errors import InputError
+from wormjax.features.systems import Scaling, open_systems, scale_trajectories
+from wormjax.scoring.edges import match_types, relabel_types, score_edges
+from wormjax.scoring.rows import Row
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.tasks.config_checks import check_inference_settings
+from wormjax.tasks.groups import list_seeds, model_folder, restore_best
+from wormjax.tasks.infer import baselines as relating
+from wormjax.tasks.infer import networks as inference
+from wormjax.tasks.infer.networks import Inference
+from wormjax.tasks.infer.report import write_report
+from wormjax.training import multihost
+from wormjax.training.workdir import claim_workdir, find_differences, read_config, read_description
+
+TEST_GROUPS = 10  # Groups of test systems: each has rows of its own, so that intervals come from rows.
+OPEN_FIELDS = ("data.path", "data.suffix", "data.cache", "data.simulations", "evaluate")
+
+
+def infer(config, workdir: str | os.PathLike) -> list[Row]:
+    """Trains every model on the systems of a config, infers the test systems' graphs, predicts their frames, reports.
+
+    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
+    trained again; what it had begun is gone on with.
+
+    Raises:
+      InputError: a config, files or a workdir that cannot be used.
+    """
+    check_config(config)
+    materials = inference.prepare_materials(config, find_cache(config))
+    inference.check_systems(config, materials)
+    with claim_workdir(workdir, config, inference.describe_materials(materials)):
+        for name in config.baselines if multihost.is_first() else ():
+            relating.fit_baseline(name, config, materials.systems, workdir)
+        for name in config.models:
+            inference.train_model(name, config, materials, workdir)
+        if not multihost.is_first():
+            return []
+        systems = materials.systems
+        outputs = run_models(config, materials.edge_types, systems.scaling, workdir, systems.valid, systems.test)
+        outputs = match_outputs(outputs, systems.valid)
+        study = name_study(systems.test)
+        rows = score_outputs(config, outputs, systems.test)
+        rows += relating.score_baselines(config, workdir, systems.test, study, split_groups)
+        errors = relating.measure_baselines(config, workdir, systems.test)
+        write_report(config, rows, outputs, errors, systems.test, study, Path(workdir))
+        return rows
+
+
+def check_config(config):
+    """Raises InputError for what a config of inference must not hold."""
+    check_inference_settings(config)
+    inference.check_models(config)
+    relating.check_baselines(config.baselines)
+
+
+def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
+    """The rows of a workdir's models on the test systems of `config.data`: its own, or others of the same kind.
+
+    Other systems are scaled as those of the training were. The names of the edge types are matched on the training's
+    own validation systems, or those of the other files.
+
+    Raises:
+      InputError: no trained workdir, a config that differs where training fixed it, or files that do not fit.
+    """
+    fixed = [field for field in find_differences(read_config(workdir), config) if not field.startswith(OPEN_FIELDS)]
+    if fixed:
+        raise InputError(f"config field {fixed[0]!r}: found another value than in {workdir}, expected that of training")
+    description = read_description(workdir)
+    scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
+    splits = open_systems(config.data, find_cache(config))
+    for split in ("valid", "test"):
+        _check_fit(config, splits[split], description)
+    valid, test = (scale_trajectories(splits[split], scaling) for split in ("valid", "test"))
+    outputs = run_models(config, description["edge_type_count"], scaling, workdir, valid, test)
+    rows = score_outputs(config, match_outputs(outputs, valid), test)
+    return rows + relating.score_baselines(config, workdir, test, name_study(test), split_groups)
+
+
+def find_cache(config) -> Path:
+    """The folder that keeps simulations."""
+    return Path(config.data.cache) if config.data.cache else Path(pooch.os_cache("wormjax")) / "simulations"
+
+
+def name_study(trajectories: Trajectories) -> str:
+    """What rows call a kind of system: its name and the number of its objects."""
+    return f"{trajectories.system}{trajectories.features.shape[2]}"
+
+
+def split_groups(count: int) -> list[np.ndarray]:
+    """The test simulations of each group, in their order."""
+    return [group for group in np.array_split(np.arange(count), TEST_GROUPS) if len(group)]
+
+
+def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test) -> dict[str, Inference]:
+    """Every model's output, from its checkpoint."""
+    outputs: dict[str, Inference] = {}
+    for name in config.models:
+        variables = restore_best(model_folder(workdir, name))
+        outputs |= inference.run_model(name, config, edge_types, scaling, variables, valid, test)
+    return outputs
+
+
+def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[str, Inference]:
+    """The outputs with inferred types named after true ones, as suits each run's validation systems best."""
+    if valid.edges is None:  # Types without names cannot be scored.
+        return {name: output._replace(test_edges=None) for name, output in outputs.items()}
+    known, matched = inference.stack_system(valid).edges, {}
+    for name, output in outputs.items():
+        if output.test_edges is not None:
+            pairs = zip(output.test_edges, output.validation_edges, strict=True)
+            edges = [relabel_types(test, match_types(validation, known)) for test, validation in pairs]
+            output = output._replace(test_edges=edges)
+        matched[name] = output
+    return matched
+
+
+def score_outputs(config, outputs: dict[str, Inference], test: Trajectories) -> list[Row]:
+    """The rows of all models (`match_outputs`), a group of test systems at a time."""
+    true, features, history = inference.stack_system(test).edges, np.asarray(test.features), config.data.frames
+    study, rows = name_study(test), []
+    for name, output in outputs.items():
+        for run, seed in enumerate(list_seeds(config)):
+            for number, group in enumerate(split_groups(len(true))):
+                scores = {}
+                if output.test_edges is not None and test.edges is not None:
+                    scores |= score_edges(output.test_edges[run][group], true[group])
+                if output.predicted is not None:
+                    predicted = output.predicted[run, group]
+                    scores |= inference.measure_errors(predicted, features[group], history, config.evaluate.steps)
+                rows += [
+                    Row(name, study, ("train",), study, f"test-{number}", seed, metric, value)
+                    for metric, value in scores.items()
+                ]
+    return rows
+
+
+def _check_fit(config, trajectories: Trajectories, description: dict):
+    _, frames, objects, _ = trajectories.features.shape
+    if frames < config.data.frames:
+        found = f"found {frames} frames, expected {config.data.frames} or more (data.frames)"
+        raise InputError(f"{trajectories.source}: field 'features': {found}")
+    if "lstm" in config.models and objects != description["objects"]:
+        expected = f"expected {description['objects']}, as many as the LSTM was trained on"
+        raise InputError(f"{trajectories.source}: field 'features': found {objects} objects, {expected}")
+    if list(trajectories.feature_names) != description["features"]:
+        found = f"found {', '.join(trajectories.feature_names)}"
+        raise InputError(f"{trajectories.source}: field 'feature_names': {found}, expected those of the training")
+    if len(trajectories.edge_types) > description["edge_type_count"]:
+        found = f"found {len(trajectories.edge_types)} edge types"
+        raise InputError(f"{trajectories.source}: field 'edges': {found}, expected {description['edge_type_count']}")

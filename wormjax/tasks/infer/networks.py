@@ -1,0 +1,365 @@
+"""Trains the models of an `infer` config and runs them on test systems: the steps that the experiment is made of.
+
+Every model is trained into `workdir/models/NAME/checkpoints` and always run from there, so that a table made right
+after training and one made from a restored checkpoint are one and the same.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wormjax import graphs
+from wormjax.errors import InputError
+from wormjax.features.symmetries import list_box_symmetries
+from wormjax.features.systems import Scaling, Systems, open_systems, scale_systems
+from wormjax.models import nri as model
+from wormjax.models.decoders import MARKOV, check_vectors
+from wormjax.models.exact_posterior import list_combinations
+from wormjax.models.nri import Nri, build_nri
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.tasks.groups import list_seeds, model_folder
+from wormjax.tasks.infer.tables import BOUNDS
+from wormjax.training.likelihoods import estimate_units
+from wormjax.training.loop import train_ensemble
+from wormjax.training.objectives.classification import Objective
+from wormjax.training.objectives.nri_exact import exact_evidence, infer_posterior
+from wormjax.training.objectives.nri_sampled import (
+    Bound,
+    SystemArrays,
+    SystemData,
+    SystemRuns,
+    evidence_lower_bound,
+    stack_runs,
+)
+from wormjax.training.parallel import Engine, build_engine
+from wormjax.training.step import Recipe, build_recipe
+
+# With no graph to find, squared errors are all that a decoder has to get right: no outlier is to be spared.
+TOLD = {"train.task": "true_graph", "train.degrees_of_freedom": 0.0}
+# Model → what it changes in the config. The bounds are told the graph; the LSTM has none.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "nri": {},
+    "nri_supervised": {"train.task": "supervised", "model.decoder.name": "none"},
+    "nri_true_graph": {**TOLD, "model.encoder.name": "none"},
+    "lstm": {**TOLD, "model.encoder.name": "none", "model.decoder.name": "lstm"},
+}
+EXACT_ONLY = ("offset_and_gain", "roll_out_weight")  # Of config.train: what the exact posterior alone can have.
+POSTERIOR = "nri_posterior"  # What "nri" trained with the exact posterior is called where its decoder infers the graph.
+AT_ONCE = 128  # Simulations that are run at a time.
+
+
+class Materials(NamedTuple):
+    """A config's systems, ready to train and test on."""
+
+    systems: Systems
+    data: SystemData
+    edge_types: int
+
+
+class Inference(NamedTuple):
+    """One model's output for every run: edge probabilities, and frames predicted behind the history of test systems.
+
+    Either is None where the model does not give it.
+    """
+
+    validation_edges: Float[np.ndarray, "run simulation edge type"] | None
+    test_edges: Float[np.ndarray, "run simulation edge type"] | None
+    predicted: Float[np.ndarray, "run simulation step object feature"] | None
+
+
+def prepare_materials(config, cache: str | os.PathLike) -> Materials:
+    """Opens or simulates, scales and stacks all systems that a config names.
+
+    Raises:
+      InputError: a file or a field that cannot be used.
+    """
+    systems = scale_systems(open_systems(config.data, cache), config.data.frames, config.data.scaling)
+    types = config.model.edge_types or max(len(systems.train.edge_types), 2)
+    data = SystemData(stack_system(systems.train), stack_system(systems.valid))
+    return Materials(systems, data, types)
+
+
+def stack_system(trajectories: Trajectories) -> SystemArrays:
+    """The arrays that training reads: features at float32, types by edge, -1 where the graph is not known."""
+    count, _, objects, _ = np.shape(trajectories.features)
+    edges = np.full((count, objects * (objects - 1)), -1)
+    if trajectories.edges is not None:
+        edges = graphs.matrix_to_edges(trajectories.edges)
+    return SystemArrays(np.asarray(trajectories.features, np.float32), edges.astype(np.int32))
+
+
+def describe_materials(materials: Materials) -> dict:
+    """What a workdir remembers of its systems: their names, their scale and a fingerprint."""
+    systems, digest = materials.systems, hashlib.sha256()
+    for arrays in (*materials.data.training, *materials.data.validation, systems.test.features):
+        digest.update(np.ascontiguousarray(arrays).tobytes())
+    return {
+        "system": systems.train.system,
+        "objects": int(systems.train.features.shape[2]),
+        "features": list(systems.train.feature_names),
+        "edge_types": list(systems.train.edge_types),
+        "edge_type_count": materials.edge_types,
+        **{field: values.tolist() for field, values in systems.scaling._asdict().items()},
+        "fingerprint": digest.hexdigest(),
+    }
+
+
+def check_models(config):
+    """Raises InputError for a model that does not exist, or a size that it does not have."""
+    for name in config.models:
+        if name not in VARIANTS:
+            raise InputError(f"config field 'models': found {name!r}, expected some of {', '.join(VARIANTS)}")
+        build_model(vary_config(name, config), 2, np.ones(1))
+    encoder, frames = config.model.encoder, config.data.frames
+    convolved = (frames - encoder.differences - encoder.kernels[0]) // encoder.stride + 1
+    if encoder.name == "cnn" and convolved // encoder.pooling < encoder.kernels[1]:
+        found = f"found {tuple(encoder.kernels)} with a stride of {encoder.stride} and a pooling of {encoder.pooling}"
+        expected = f"expected kernels that fit into data.frames, {frames}"
+        raise InputError(f"config field 'model.encoder.kernels': {found}, {expected}")
+    if "nri" in config.models and is_exact(config):
+        _check_exact(config)
+    for name in EXACT_ONLY:
+        if config.train[name] and config.train.posterior == "sampled":
+            found = f"found {config.train[name]} with a train.posterior of 'sampled'"
+            raise InputError(f"config field 'train.{name}': {found}, expected 0")
+    if config.model.edge_types == 1:
+        raise InputError("config field 'model.edge_types': found 1, expected two types or more, or 0 for the systems'")
+    field, decoded = "data.frames", frames
+    if 0 < config.train.decoded_frames < frames:
+        field, decoded = "train.decoded_frames", config.train.decoded_frames
+    if config.train.burn_in + config.train.roll_out > decoded:
+        found = f"found {config.train.roll_out} behind a train.burn_in of {config.train.burn_in} frames"
+        expected = f"expected no more than {field}, {decoded}, together"
+        raise InputError(f"config field 'train.roll_out': {found}, {expected}")
+
+
+def _check_exact(config):
+    """Raises InputError where a config asks for the exact posterior under a decoder that has none."""
+    if config.train.roll_out != 1 and not config.train.roll_out_weight:
+        found = f"found {config.train.roll_out} with a train.posterior of 'exact' and a train.roll_out_weight of 0"
+        raise InputError(f"config field 'train.roll_out': {found}, expected 1")
+    if config.model.encoder.name == "none":
+        found = "found 'none' with a train.posterior of 'exact'"
+        raise InputError(f"config field 'model.encoder.name': {found}, expected one that infers a graph")
+    for name in ("degrees_of_freedom", "roll_out_weight"):
+        if config.train.offset_and_gain and config.train[name]:
+            found = f"found {config.train.offset_and_gain} with train.{name} {config.train[name]}"
+            raise InputError(f"config field 'train.offset_and_gain': {found}, expected 0 for one of the two")
+    decoder = build_model(config, 2, np.ones(2)).decoder
+    if not isinstance(decoder, MARKOV):
+        found = f"found {config.model.decoder.name!r} with a train.posterior of 'exact'"
+        raise InputError(f"config field 'model.decoder.name': {found}, expected one that sees frames alone")
+
+
+def check_systems(config, materials: Materials):
+    """Raises InputError where systems do not suit a config: a prior of other edge types, a bound without a graph."""
+    prior, types = tuple(config.train.prior), materials.edge_types
+    if prior and (len(prior) != types or min(prior) <= 0 or abs(sum(prior) - 1.0) > 1e-6):
+        expected = f"expected {types} probabilities above 0 that sum to 1, or none"
+        raise InputError(f"config field 'train.prior': found {prior}, {expected}")
+    _, _, objects, features = np.shape(materials.systems.train.features)
+    if "nri" in config.models and is_exact(config):
+        list_combinations(objects - 1, types)
+    if config.model.decoder.name == "equivariant":
+        check_vectors(features)
+    if config.train.turn_and_mirror:
+        scaling = materials.systems.scaling
+        list_box_symmetries(materials.systems.train.feature_names, scaling.low, scaling.high)
+    if max(config.model.decoder.unseen, default=0) >= features:
+        found, expected = tuple(config.model.decoder.unseen), f"expected numbers of features, below {features}"
+        raise InputError(f"config field 'model.decoder.unseen': found {found}, {expected}")
+    told = [name for name in config.models if name in BOUNDS]
+    if materials.systems.train.edges is None and told:
+        found = f"found {told[0]!r}, which is told the graph, and {materials.systems.train.source} without 'edges'"
+        raise InputError(f"config field 'models': {found}, expected models that are not")
+
+
+def vary_config(name: str, config):
+    """The config of one model: that of "nri" with what the variant changes."""
+    changed = config.copy_and_resolve_references()
+    changed.update_from_flattened_dict(VARIANTS[name])
+    if name == "lstm":  # Its state has to be burnt in, and it is trained as it is tested.
+        half, quarter = config.data.frames // 2, config.data.frames // 4
+        changed.model.decoder.hidden = config.model.lstm_hidden
+        changed.train.update({"segments": 1, "burn_in": half, "roll_out": quarter, "decoded_frames": 0})
+        with changed.ignore_type():  # A config that says 1 and not 1.0.
+            changed.train.update({"given": 0.0, "given_end": 0.0})
+    if name == "nri_true_graph" and config.train.posterior == "exact":  # As many frames, in roll-outs.
+        changed.train.segments = max(config.train.segments // config.train.roll_out, 1)
+    if name != "nri":
+        changed.train.steps = config.train.baseline_steps or config.train.steps
+    return changed
+
+
+def build_model(config, edge_types: int, change_scale) -> Nri:
+    """The model of a config (`vary_config`) in the units of its systems."""
+    return build_nri(config.model, edge_types, change_scale)
+
+
+def build_runs(config) -> SystemRuns:
+    """One run a seed."""
+    return stack_runs(list_seeds(config), config.train, config.data.simulations.valid)
+
+
+def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Objective, Recipe, Engine]:
+    """What one model (`vary_config`) is trained for, how, and by which compiled program."""
+    _, frames, objects, _ = materials.data.training.features.shape
+    nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
+    bound, train = build_bound(config), config.train
+    if train.turn_and_mirror:
+        names, scaling = materials.systems.train.feature_names, materials.systems.scaling
+        bound = bound._replace(symmetries=list_box_symmetries(names, scaling.low, scaling.high))
+    make = exact_evidence if is_exact(config) else evidence_lower_bound
+    objective = make(nri, bound, frames, objects)
+    # With the exact posterior no part waits for another, nor may a decoder's large gradient make an encoder's small.
+    recipe = build_recipe(train)._replace(clip_parts=is_exact(config))
+    size = len(runs.seed)
+    engine = build_engine(
+        objective, recipe, size, train.placement, train.devices, train.batch_simulations, train.runs_at_once
+    )
+    return objective, recipe, engine
+
+
+def is_exact(config) -> bool:
+    """Whether a model (`vary_config`) is trained with the exact posterior of the graph."""
+    return config.train.posterior == "exact" and config.train.task == "unsupervised"
+
+
+def build_bound(config) -> Bound:
+    """What the bound of one model (`vary_config`) is made of."""
+    train = config.train
+    return Bound(
+        task=train.task,
+        batch=train.batch_simulations,
+        segments=train.segments,
+        decoded_frames=train.decoded_frames,
+        burn_in=train.burn_in,
+        roll_out=train.roll_out,
+        hard=train.hard,
+        variance=train.variance,
+        variance_floor=train.variance_floor,
+        degrees_of_freedom=train.degrees_of_freedom,
+        prior=tuple(train.prior),
+        offset_and_gain=train.offset_and_gain,
+        roll_out_weight=train.roll_out_weight,
+    )
+
+
+def train_model(name: str, config, materials: Materials, workdir, stop_after_chunks: int | None = None):
+    """Trains one model for all seeds; what an earlier call has begun is gone on with."""
+    config = vary_config(name, config)
+    runs = build_runs(config)
+    _, recipe, engine = build_training(config, materials, runs)
+    folder, seconds = model_folder(workdir, name), config.train.checkpoint_seconds
+    return train_ensemble(engine, recipe, materials.data, runs, folder, name, seconds, stop_after_chunks)
+
+
+def run_model(
+    name: str, config, edge_types: int, scaling: Scaling, variables: Mapping[str, Any], valid: Trajectories, test
+) -> dict[str, Inference]:
+    """Infers the graphs of validation and test systems, and predicts the test systems' frames behind `data.frames`.
+
+    Edges are inferred from the first `data.frames` frames alone; a recurrent decoder is burnt in on the same.
+
+    Returns:
+      The model's output by its name; of one trained with the exact posterior, that of its decoder alone too, under the
+      name POSTERIOR.
+    """
+    config = vary_config(name, config)
+    nri = build_model(config, edge_types, scaling.change_scale)
+    history = config.data.frames
+    features = np.asarray(test.features, np.float32)
+    steps = min(max(config.evaluate.steps), features.shape[1] - history)
+    splits = np.asarray(valid.features[:, :history], np.float32), features[:, :history]
+    inferred = {name: (None, None)}
+    if nri.encoder is not None:
+        inferred[name] = tuple(infer_edges(nri, variables["params"], split) for split in splits)
+    if is_exact(config):
+        bound, price = build_bound(config), config.train.kl_weight_end
+        inferred[POSTERIOR] = tuple(infer_posterior(nri, bound, price, variables, split) for split in splits)
+    outputs = {}
+    for output, (validation_edges, test_edges) in inferred.items():
+        predicted = None
+        if nri.decoder is not None and steps > 0:
+            edges = test_edges
+            if edges is None:
+                true, runs = stack_system(test).edges, len(jax.tree.leaves(variables)[0])
+                edges = np.broadcast_to(np.eye(edge_types)[true], (runs, *true.shape, edge_types))
+            best = np.eye(edge_types, dtype=np.float32)[edges.argmax(axis=-1)]
+            freedom = config.train.offset_and_gain if is_exact(config) else 0.0
+            predicted = predict_frames(nri, variables["params"], features, best, history, steps, freedom)
+        outputs[output] = Inference(validation_edges, test_edges, predicted)
+    return outputs
+
+
+def infer_edges(
+    nri: Nri, params: Mapping[str, Any], features: Float[np.ndarray, "simulation frame object feature"]
+) -> Float[np.ndarray, "run simulation edge type"]:
+    """The probability of each edge type, for every run (stacked parameters)."""
+
+    def infer_run(run_params):
+        return jax.lax.map(lambda x: model.encode(nri, run_params, x[None])[0], features, batch_size=AT_ONCE)
+
+    logits = jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))(params)
+    return np.minimum(jax.nn.softmax(logits), 1.0)  # Rounding may lift one above.
+
+
+def predict_frames(
+    nri: Nri,
+    params: Mapping[str, Any],
+    features: Float[np.ndarray, "simulation frame object feature"],
+    edges: Float[np.ndarray, "run simulation edge type"],
+    history: int,
+    steps: int,
+    freedom: float = 0.0,
+) -> Float[np.ndarray, "run simulation step object feature"]:
+    """The frames `history`, `history` + 1, ... as each run predicts them from the frames before `history` alone.
+
+    Where a decoder was trained up to an offset and a gain of each object's own (`freedom`: their variance,
+    `train.offset_and_gain`), these are learnt from the same frames.
+    """
+    # A Markov decoder needs the last frame or two.
+    first = max(history - nri.decoder.memory, 0) if isinstance(nri.decoder, MARKOV) else 0
+    frames = features[:, first : history + steps - 1].copy()
+    given = np.arange(frames.shape[1]) < history - first
+    frames[:, ~given] = 0.0  # So that nothing of them can be used.
+
+    seen = features[:, :history]
+
+    def predict_run(run):
+        run_params, run_edges = run
+
+        def predict(sample: tuple[Array, Array, Array]):
+            behind, edges, before = sample
+            correct = None
+            if freedom:
+                shown = model.decode(nri, run_params, before, edges, jnp.ones(history, bool), before)
+                shown, true = shown[nri.decoder.memory - 1 : -1], before[nri.decoder.memory :]
+                correct = estimate_units(shown - true, shown, jnp.asarray(nri.change_scale), freedom).remove
+            inputs = behind, edges, jnp.asarray(given), before, correct
+            return model.decode(nri, run_params, *inputs)[history - first - 1 :]
+
+        return jax.lax.map(predict, (frames, run_edges, seen), batch_size=AT_ONCE)
+
+    return np.asarray(jax.jit(lambda stacked: jax.lax.map(predict_run, stacked))((params, edges)))
+
+
+def measure_errors(
+    predicted: Float[np.ndarray, "simulation step object feature"],
+    features: Float[np.ndarray, "simulation frame object feature"],
+    history: int,
+    steps: tuple[int, ...],
+) -> dict[str, float]:
+    """Mean squared error of the frames so many steps behind the history, `mse@1`, ..., in scaled units."""
+    errors = {}
+    for step in steps:
+        if step <= predicted.shape[1]:
+            true = features[:, history + step - 1]
+            errors[f"mse@{step}"] = float(np.mean((predicted[:, step - 1].astype(float) - true) ** 2))
+    return errors

@@ -1,0 +1,109 @@
+"""What an `infer` experiment leaves behind: results.csv, summary.md and figures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from wormjax import figures
+from wormjax.scoring.edges import confusion
+from wormjax.scoring.published import PublishedResult
+from wormjax.scoring.published_systems import find_published_systems
+from wormjax.scoring.rows import Row, write_rows
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.tasks.infer.networks import Inference, stack_system
+from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summary
+
+LOCATION = ("x", "y")
+DRAWN = 4  # Test systems in a figure.
+DRAWN_MODELS = ("nri", "nri_true_graph", "lstm")  # Whose predictions are drawn over true trajectories.
+
+
+def write_report(
+    config,
+    rows: list[Row],
+    outputs: Mapping[str, Inference],
+    errors: Mapping[str, Float[np.ndarray, " step"]],
+    test: Trajectories,
+    study: str,
+    workdir: Path,
+):
+    """Writes rows, summary and figures into the workdir of an experiment, and prints the summary.
+
+    Args:
+      config: of the experiment.
+      rows: its results.
+      outputs: model → its output, edge types matched to the true ones.
+      errors: baseline → mean squared error by step.
+      test: the test systems, scaled.
+      study: what rows call them.
+      workdir: where to.
+    """
+    write_rows(workdir / "results.csv", rows)
+    published = find_published(config, test, study)
+    write_systems_summary(workdir / "summary.md", rows, str(config), published)
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    draw_figures(config, outputs, errors, test, published, folder)
+    print_systems_summary(rows)
+    print(f"\nRows: {workdir / 'results.csv'}\nSummary: {workdir / 'summary.md'}\nFigures: {folder}")
+
+
+def find_published(config, test: Trajectories, study: str) -> Sequence[PublishedResult]:
+    """Published numbers, where these systems are of the published kind: the reference's simulation as it is."""
+    simulation = config.data.simulation
+    if simulation.get("noise", 0.0) or simulation.get("directed", False) or config.data.frames != 49:
+        return ()
+    return find_published_systems(study, len(test.edge_types))
+
+
+def draw_figures(config, outputs, errors, test: Trajectories, published, folder: Path):
+    """All figures that the models and the systems have the material for; of the first seed where one is drawn."""
+    true, history = stack_system(test).edges, config.data.frames
+    inferred = {name: output.test_edges for name, output in outputs.items() if output.test_edges is not None}
+    predicted = {name: output.predicted for name, output in outputs.items() if output.predicted is not None}
+    if test.edges is not None and inferred:
+        counts = {name: sum(confusion(run, true) for run in edges) for name, edges in inferred.items()}
+        figures.plot_confusions(counts, test.edge_types, folder / "confusions.png", "type", "edge", "inferred")
+    if test.edges is not None and "nri" in inferred:
+        positions = _select(test.features, test.feature_names, LOCATION)
+        positions = None if positions is None else positions[:DRAWN, 0]
+        path, edges = folder / "graphs.png", inferred["nri"][0]
+        figures.plot_inferred_graphs(true[:DRAWN], edges[:DRAWN], positions, test.edge_types, path)
+    if predicted:
+        features = np.asarray(test.features)
+        by_step = {name: _average_errors(values, features, history) for name, values in predicted.items()}
+        figures.plot_roll_out_error(by_step | dict(errors), folder / "roll_out_error.png", published)
+        draw_trajectories(test, predicted, history, folder / "trajectories.png")
+
+
+def draw_trajectories(test: Trajectories, predicted: Mapping[str, np.ndarray], history: int, path: Path):
+    """Predictions over what some test systems did: in the plane, or else the second feature over time."""
+    shown = {name: predicted[name][0, :DRAWN] for name in DRAWN_MODELS if name in predicted}
+    if not shown:
+        return
+    steps = next(iter(shown.values())).shape[1]
+    features = np.asarray(test.features[:DRAWN])
+    past, future = features[:, :history], features[:, history : history + steps]
+    if _select(features, test.feature_names, LOCATION) is not None:
+        planes = {name: _select(values, test.feature_names, LOCATION) for name, values in shown.items()}
+        parts = (_select(part, test.feature_names, LOCATION) for part in (past, future))
+        figures.plot_trajectories(*parts, planes, path)
+    else:
+        number = min(1, features.shape[-1] - 1)
+        signals = {name: values[..., number] for name, values in shown.items()}
+        name, interval = test.feature_names[number], test.frame_interval
+        figures.plot_signals(past[..., number], future[..., number], signals, path, name, interval)
+
+
+def _average_errors(predicted, features, history) -> Float[np.ndarray, "run step"]:
+    future = features[:, history : history + predicted.shape[2]]
+    return ((predicted - future) ** 2).mean(axis=(1, 3, 4))
+
+
+def _select(features, names, wanted):
+    """The wanted features in their order; None where one is not there."""
+    if any(name not in names for name in wanted):
+        return None
+    return np.asarray(features)[..., [names.index(name) for name in wanted]]

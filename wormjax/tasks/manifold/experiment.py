@@ -1,0 +1,216 @@
+"""The field's own models of worm dynamics as peers: components, (loop, phase) models, relations, and what they are for.
+
+Runs the decoding, forecasting and ahead experiments of its config on the same worms, frames and splits, each in a
+folder of its own, and puts the asymmetric diffusion map (Brennan & Proekt 2019) beside their models in all three.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from wormjax.baselines.diffusion_maps import Neighbourhood, check_frames
+from wormjax.baselines.loops import LoopModel
+from wormjax.errors import InputError
+from wormjax.features.dataset import Dataset
+from wormjax.features.forecast_origins import list_starts
+from wormjax.features.studies import open_recordings
+from wormjax.scoring.rows import Row, read_rows
+from wormjax.tasks.ahead import baselines as ahead_baselines
+from wormjax.tasks.ahead import experiment as ahead
+from wormjax.tasks.ahead import networks as ahead_models
+from wormjax.tasks.ahead.questions import ask
+from wormjax.tasks.config_checks import check_manifold_settings, check_settings
+from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.decode.experiment import generalize
+from wormjax.tasks.forecast import experiment as forecast
+from wormjax.tasks.forecast import networks as forecasting
+from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
+from wormjax.tasks.manifold import diffusion_map as loop_tasks
+from wormjax.tasks.manifold import pca as components
+from wormjax.tasks.manifold import relations as neuron_relations
+from wormjax.tasks.manifold.report import Findings, write_report
+from wormjax.tasks.manifold.sensitivity import check_sensitivity, measure_sensitivity
+from wormjax.tasks.protocols import Split
+from wormjax.tasks.worms import describe_materials, prepare_materials
+from wormjax.training import multihost
+from wormjax.training.workdir import claim_workdir, describe_dataset
+
+TASKS = ("decode", "forecast", "ahead")
+DIFFUSION = ahead_baselines.DIFFUSION
+OWN_FIELDS = ("inputs", "derivative_seconds", "trace_weight")  # Of `data`, that a task says for itself.
+SHARED_FIELDS = ("data", "protocol", "seed", "seeds")  # Said once for all tasks, but for OWN_FIELDS.
+
+
+def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
+    """Runs all of it and reports: rows of every task, tables and figures.
+
+    What an earlier call has trained or fitted is not done again; what it had begun is gone on with.
+
+    Raises:
+      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
+    """
+    tasks = prepare_tasks(config)
+    recordings = open_recordings(config.data.study, config.data.path, config.data.simulation)
+    materials = {}
+    for name, task in tasks.items():
+        with name_task(name):
+            materials[name] = prepare_materials(task)
+    check_materials(tasks, materials)
+    dataset, splits = materials["ahead"].dataset, list(materials["ahead"].splits)
+    worms = components.read_worms(config, recordings, dataset.neuron_names)
+    described = components.describe_components(config, worms)
+    with claim_workdir(workdir, config, describe_materials(materials["ahead"])):
+        folders = {name: os.path.join(workdir, name) for name in TASKS}
+        for name, run in zip(TASKS, (generalize, forecast.forecast, ahead.predict_ahead), strict=True):
+            run(tasks[name], folders[name])
+        if not multihost.is_first():
+            return []
+        rows = [row for folder in folders.values() for row in read_rows(os.path.join(folder, "results.csv"))]
+        fits = ahead.fit_baselines(tasks["ahead"], dataset, splits, folders["ahead"])
+        models = [ahead.restore_loops(tasks["ahead"], dataset, fits, number) for number in range(len(splits))]
+        rows += score_diffusion_map(tasks, materials, splits, models, fits[DIFFUSION])
+        relations = neuron_relations.measure_worms(dataset, **dict(config.relations), seed=config.seed)
+        findings = Findings(
+            *described,
+            worms,
+            relations,
+            count_false_edges(config, dataset),
+            infer_graphs(tasks["decode"], materials["decode"], folders["decode"]),
+            measure_sensitivity(config, tasks["ahead"], dataset, splits),
+            models,
+            [tuple(dataset.worms[worm] for worm in split.train) for split in splits],
+            fits,
+        )
+        write_report(config, tasks, dataset, splits, rows, findings, Path(workdir))
+        return rows
+
+
+def prepare_tasks(config) -> dict:
+    """Task → its config, all of them checked; InputError as `check_tasks`."""
+    check_manifold_settings(config)
+    tasks = {name: build_task(config, name) for name in TASKS}
+    check_tasks(config, tasks)
+    return tasks
+
+
+def build_task(config, name: str):
+    """The config of one of the other experiments: its own sections, with the worms, protocol and seeds of this one."""
+    task = config.tasks[name].copy_and_resolve_references().unlock()
+    own = {field: task.data[field] for field in OWN_FIELDS}
+    task.data = config.data.copy_and_resolve_references().unlock()
+    for field, value in (*own.items(), ("test_study", ""), ("test_path", "")):
+        task.data[field] = value
+    task.protocol = config.protocol.copy_and_resolve_references()
+    task.seed, task.seeds = config.seed, config.seeds
+    return task.lock()
+
+
+def check_tasks(config, tasks):
+    """Raises InputError for what the tasks cannot run with, before any is begun."""
+    with name_task("decode"):
+        check_settings(tasks["decode"])
+        decoding.check_models(tasks["decode"])
+    with name_task("forecast"):
+        forecast.check_config(tasks["forecast"])
+    with name_task("ahead"):
+        ahead.check_config(tasks["ahead"])
+    if DIFFUSION not in tasks["ahead"].baselines:
+        expected = f"expected {DIFFUSION!r} among them"
+        raise InputError(f"config field 'tasks.ahead.baselines': found {tuple(tasks['ahead'].baselines)}, {expected}")
+    for name, found in (("forecast", tuple(tasks["forecast"].data.inputs)), ("ahead", tasks["ahead"].data.inputs[:1])):
+        if tuple(found) != ("trace",):
+            expected = "expected trace alone" if name == "forecast" else "expected trace as the first"
+            raise InputError(f"config field 'tasks.{name}.data.inputs': found {tuple(found)}, {expected}")
+    weights = [tasks[name].data.trace_weight for name in ("forecast", "ahead")]
+    if weights[0] != weights[1]:  # One diffusion map is made of both tasks' traces.
+        expected = f"expected that of tasks.ahead, {weights[1]:g}"
+        raise InputError(f"config field 'tasks.forecast.data.trace_weight': found {weights[0]:g}, {expected}")
+    check_sensitivity(config, tasks["ahead"])
+    near = Neighbourhood(config.toy.neighbours, tasks["ahead"].diffusion_map.apart_frames)
+    check_frames(config.toy.frames, near, "toy.neighbours")
+
+
+def check_materials(tasks, materials):
+    """Raises InputError for worms that one of the tasks cannot be run on, before another is begun."""
+    dataset, splits = materials["ahead"].dataset, list(materials["ahead"].splits)
+    groups = {name: list_groups(task, splits) for name, task in tasks.items()}
+    with name_task("decode"):
+        decoding.build_group_runs(tasks["decode"], materials["decode"].dataset, groups["decode"])
+    with name_task("forecast"):
+        task, known = tasks["forecast"], materials["forecast"].dataset
+        list_starts(known, task.forecast.first, task.forecast.every)
+        forecasting.check_training(task, known, splits, groups["forecast"])
+    with name_task("ahead"):
+        task = tasks["ahead"]
+        ask(task, dataset)
+        if task.models:
+            ahead_models.tabulate_runs(task, dataset, groups["ahead"])
+        ahead.check_diffusion_map(task, dataset, splits)
+
+
+@contextmanager
+def name_task(name: str) -> Iterator[None]:
+    """An InputError from within names the field of this experiment's config, not of the task's."""
+
+    def rename(found):
+        field = found.group(1)
+        shared = field.partition(".")[0] in SHARED_FIELDS and field.partition(".")[2] not in OWN_FIELDS
+        return f"config field {field if shared else f'tasks.{name}.{field}'!r}"
+
+    try:
+        yield
+    except InputError as error:
+        raise InputError(re.sub(r"config field '([^']+)'", rename, str(error))) from None
+
+
+def score_diffusion_map(
+    tasks, materials, splits: Sequence[Split], models: Sequence[LoopModel], fits: dict
+) -> list[Row]:
+    """The rows of the (loop, phase) model as a decoder and as a forecaster, of every split."""
+    rows = []
+    decode, predict = (materials[name].test_dataset for name in ("decode", "forecast"))
+    task = tasks["forecast"]
+    starts = list_starts(predict, task.forecast.first, task.forecast.every)
+    description, names = describe_dataset(decode), (predict.study, predict.worms)
+    traces = materials["ahead"].test_dataset
+    for number, split in enumerate(tqdm(splits, desc="diffusion map, decoding and forecasts", unit="split")):
+        model, group = models[number], Group(tasks["decode"].seed, split)
+        shares = fits[f"split_{number}"]["shares"]
+        probabilities = loop_tasks.decode_dataset(model, shares, traces, split.test)
+        decoded = decoding.Decoded(probabilities[None], None)
+        rows += decoding.score_model(DIFFUSION, tasks["decode"], description, decode, [group], decoded)
+        own = starts.of(np.isin(starts.worm, split.test))
+        spread = loop_tasks.forecast_starts(model, predict, own, task.forecast.steps, split.train)
+        rows += forecast.score_output(task, names, predict, [group], forecast.Output(DIFFUSION, 0, own, spread, None))
+    return rows
+
+
+def count_false_edges(config, dataset: Dataset) -> dict[str, np.ndarray]:
+    """Relation → the share of edges that it finds between neurons of two worms, each pair of worms; should be .05."""
+    options = dict(config.relations)
+    methods = options.pop("methods") if len(dataset.worms) > 1 else ()
+    bar = tqdm(methods, desc="relations between worms", unit="method")
+    return {name: neuron_relations.measure_false_edges(dataset, name, **options, seed=config.seed) for name in bar}
+
+
+def infer_graphs(config, materials, workdir) -> dict[str, np.ndarray]:
+    """Network → the graph that its runs infer in each worm that they had not seen [worm, edge, type]."""
+    dataset, graphs = materials.test_dataset, {}
+    groups = list_groups(config, materials.splits)
+    for name in config.models:
+        best = restore_best(model_folder(workdir, name))
+        decoded = decoding.decode_model(name, config, describe_dataset(dataset), dataset, groups, best)
+        if decoded.edges is None:
+            continue
+        by_worm = []
+        for worm in range(len(dataset.worms)):
+            unseen = [k for k, group in enumerate(groups) if worm in group.split.test]
+            chosen = np.ix_(unseen, dataset.stretches_of(worm))
+            by_worm.append(np.asarray(decoded.edges)[chosen].mean(axis=(0, 1)))
+        graphs[name] = np.stack(by_worm)
+    return graphs

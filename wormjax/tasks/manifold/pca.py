@@ -1,0 +1,145 @@
+"""The principal components of a study's worms: what they carry, what they tell, and what pooling worms does to them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from wormjax import figures
+from wormjax.baselines import principal_components as pca
+from wormjax.features.derivatives import smoothed_derivative
+from wormjax.features.neurons import align_neurons
+from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
+from wormjax.recordings.recording import UNSCORED, Recording
+
+COMPONENTS = 3
+ALL, SHARED, POOLED = "all recorded neurons", "shared neurons", "shared neurons, pooled worms"
+OTHERS = "shared neurons, read from the other worms"
+DRAWN_WORMS = 4
+
+
+class Worm(NamedTuple):
+    """One worm's derivatives, and what goes with its frames."""
+
+    name: str
+    everything: Float[np.ndarray, "frame neuron"]
+    shared: Float[np.ndarray, "frame neuron"]
+    times: Float[np.ndarray, " frame"]
+    stretches: tuple[tuple[int, int], ...]
+    states: Int[np.ndarray, " frame"]
+    gap: int
+
+
+class Components(NamedTuple):
+    """Findings, by worm.
+
+    Attributes:
+      worms: names.
+      shares: which neurons and worms the components were fitted to → each worm's share of variance by component.
+      places: the same → how well the place in three components tells the motor state: balanced accuracy of its
+        neighbours' vote, chance being one over the number of states.
+      slopes: likewise from the derivatives along the components.
+    """
+
+    worms: tuple[str, ...]
+    shares: dict[str, list[Float[np.ndarray, " component"]]]
+    places: dict[str, list[float]]
+    slopes: dict[str, list[float]]
+
+
+def read_worms(config, recordings: Sequence[Recording], neurons: Sequence[str]) -> list[Worm]:
+    """Each worm's smoothed derivatives, of all its neurons and of the shared ones."""
+    worms = []
+    for recording in recordings:
+        rate, seconds = recording.frame_rate, config.components.derivative_seconds
+        traces, shared = recording.traces, align_neurons(recording, neurons)
+        everything, few = np.zeros(traces.shape), np.zeros(shared.shape)
+        for start, stop in recording.stretches:
+            everything[start:stop] = smoothed_derivative(traces[start:stop], rate, seconds)
+            few[start:stop] = smoothed_derivative(shared[start:stop], rate, seconds)
+        states = map_motor_states(recording, config.data.states)
+        gap = round(config.components.gap_seconds * rate)
+        worms.append(Worm(recording.worm, everything, few, recording.times, recording.stretches, states, gap))
+    return worms
+
+
+def describe_components(config, worms: Sequence[Worm]) -> tuple[Components, dict[str, list[pca.Trajectory]]]:
+    """Fits components to each worm, all its neurons or the shared ones, and to all worms pooled; scores them."""
+    scaling = config.components.scaling
+    pooled = pca.fit_pooled_components([worm.shared for worm in worms], None, scaling)
+    fits = {
+        ALL: [pca.fit_principal_components(worm.everything, COMPONENTS, scaling) for worm in worms],
+        SHARED: [pca.fit_principal_components(worm.shared, COMPONENTS, scaling) for worm in worms],
+        POOLED: [pooled._replace(weights=pooled.weights[:COMPONENTS])] * len(worms),
+    }
+    shares = {name: [fit.variance_share for fit in some] for name, some in fits.items()}
+    shares[POOLED] = [pca.measure_variance(pooled, worm.shared) for worm in worms]
+    trajectories = {
+        name: [
+            pca.project(fit, worm.everything if name == ALL else worm.shared, worm.times, worm.stretches)
+            for fit, worm in zip(some, worms, strict=True)
+        ]
+        for name, some in fits.items()
+    }
+    places, slopes = (_measure(trajectories, worms, field) for field in ("course", "slopes"))
+    return Components(tuple(worm.name for worm in worms), shares, places, slopes), trajectories
+
+
+def draw_components(config, worms: Sequence[Worm], found: Components, trajectories, folder: Path):
+    """Variance by number of components; trajectories and phase plots of each worm, and of all pooled."""
+    shares = {name: found.shares[name] for name in (ALL, SHARED, POOLED)}
+    figures.plot_variance(shares, folder / "components_variance.png")
+    names = STATE_SETS[config.data.states]
+    drawn = range(min(DRAWN_WORMS, len(worms)))
+    courses = {worms[k].name: trajectories[ALL][k].course for k in drawn}
+    states = {worms[k].name: worms[k].states for k in drawn}
+    carried = [found.shares[ALL][k][:COMPONENTS].sum() for k in drawn]
+    captions = {worms[k].name: f"{carried[k]:.0%} of variance; state read at {found.places[ALL][k]:.2f}" for k in drawn}
+    if len(worms) > 1:
+        every, gap = f"{len(worms)} worms, pooled components", np.full((1, COMPONENTS), np.nan)
+        courses[every] = np.concatenate([part for one in trajectories[POOLED] for part in (one.course, gap)])
+        states[every] = np.concatenate([part for worm in worms for part in (worm.states, [UNSCORED])])
+        captions[every] = f"state read from other worms at {np.mean(found.places[OTHERS]):.2f}"
+    title = f"{config.data.study}: trajectories along the principal components of the derivatives"
+    figures.plot_manifolds(courses, states, names, folder / "manifolds.png", captions, title)
+    figures.plot_phase_plots(courses, states, names, folder / "phase_plots.png")
+
+
+def tabulate_components(found: Components) -> list[str]:
+    """A table in Markdown: variance in three components, and what the place and the slopes tell."""
+    lines = [
+        "| components of the derivatives, of | variance in three | state by place | state by slopes |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name in found.places:
+        share = [one[:COMPONENTS].sum() for one in found.shares.get(name, [])]
+        cells = [_format(share), _format(found.places[name]), _format(found.slopes[name])]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return lines
+
+
+def _measure(trajectories, worms, field) -> dict[str, list[float]]:
+    scores = {
+        name: [
+            pca.measure_separation(getattr(one, field), worm.states, worm.gap)
+            for one, worm in zip(some, worms, strict=True)
+        ]
+        for name, some in trajectories.items()
+    }
+    if len(worms) > 1:
+        pooled = [getattr(one, field) for one in trajectories[POOLED]]
+        scores[OTHERS] = []
+        for own, worm in enumerate(worms):
+            others = [k for k in range(len(worms)) if k != own]
+            reference = [pooled[k] for k in others], [worms[k].states for k in others]
+            scores[OTHERS].append(pca.measure_transfer(*reference, pooled[own], worm.states))
+    return scores
+
+
+def _format(values) -> str:
+    if not len(values):
+        return ""
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"

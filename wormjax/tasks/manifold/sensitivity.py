@@ -1,0 +1,126 @@
+"""How much the results of an asymmetric diffusion map hang on its parameters, one at a time, the others at default.
+
+Brennan & Proekt (2019) say themselves that parameters must be tuned for each recording. What comes of it is scored on
+worms left out: the present motor state, the state some seconds ahead, and how many loops are found.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from wormjax.baselines import loops
+from wormjax.errors import InputError
+from wormjax.features.dataset import Dataset
+from wormjax.scoring.classification import score_states
+from wormjax.tasks.ahead import baselines as simple
+from wormjax.tasks.ahead.experiment import read_setting
+from wormjax.tasks.ahead.questions import ask
+from wormjax.tasks.config_checks import check_ahead_settings
+from wormjax.tasks.protocols import Split
+
+
+class Tried(NamedTuple):
+    """What one value of one parameter leads to, by test worm.
+
+    Attributes:
+      value: of the parameter.
+      decoding: balanced accuracy of the present motor state; NaN where no model came of it.
+      nll: negative log-likelihood of the motor state some seconds ahead, nats.
+      loops: found in the worms that the model was made from.
+    """
+
+    value: float
+    decoding: Float[np.ndarray, " worm"]
+    nll: Float[np.ndarray, " worm"]
+    loops: Float[np.ndarray, " worm"]
+
+
+def check_sensitivity(config, task) -> None:
+    """Raises InputError for a parameter that does not exist, or a horizon that is not asked about."""
+    for name in config.sensitivity.parameters:
+        if name not in task.diffusion_map:
+            expected = f"expected some of {', '.join(task.diffusion_map)}"
+            raise InputError(f"config field 'sensitivity.parameters': found {name!r}, {expected}")
+        for value in config.sensitivity.parameters[name]:
+            _check_value(task, name, value)
+    if config.sensitivity.seconds not in tuple(task.ahead.seconds):
+        expected = f"expected one of tasks.ahead.ahead.seconds, {tuple(task.ahead.seconds)}"
+        raise InputError(f"config field 'sensitivity.seconds': found {config.sensitivity.seconds:g}, {expected}")
+
+
+def measure_sensitivity(config, task, dataset: Dataset, splits: Sequence[Split]) -> dict[str, list[Tried]]:
+    """Parameter → what each of its values leads to. Splits of the most training worms alone."""
+    most = max(len(split.train) for split in splits)
+    splits = [split for split in splits if len(split.train) == most]
+    jobs = [(name, value) for name, values in config.sensitivity.parameters.items() for value in values]
+    known: dict[tuple, Tried] = {}
+    results: dict[str, list[Tried]] = {}
+    for name, value in tqdm(jobs, desc="sensitivity", unit="value"):
+        changed = _change(task, name, value)
+        key = tuple(changed.diffusion_map.items())
+        if key not in known:  # The default is among the values of every parameter.
+            known[key] = try_value(config, changed, dataset, splits)
+        results.setdefault(name, []).append(known[key]._replace(value=value))
+    return results
+
+
+def try_value(config, task, dataset: Dataset, splits: Sequence[Split]) -> Tried:
+    """Fits and scores the diffusion map of a task's config on every split; a split's test worms are averaged."""
+    setting, worms = read_setting(task, dataset), simple.gather_worms(dataset)
+    starts, truth = ask(task, dataset)
+    horizon = tuple(task.ahead.seconds).index(config.sensitivity.seconds)
+    later = truth.states[:, horizon]
+    now = dataset.scored_states[starts.stretch, starts.frame - 1]
+    scores = []
+    for split in splits:
+        try:
+            fit = simple.fit_diffusion_map(setting, [worms[worm] for worm in split.train])
+        except InputError:  # No cycle was found: that is a result.
+            scores.append((np.nan, np.nan, 0.0))
+            continue
+        tested = np.isin(starts.worm, split.test)
+        own, model = starts.of(tested), simple.unpack_diffusion_map(setting, fit)
+        given = _answer(model, fit["shares"], dataset, own, setting.steps[horizon])
+        parts = [
+            _score(*(values[own.worm == worm] for values in (*given, now[tested], later[tested])))
+            for worm in np.unique(own.worm)
+        ]
+        scores.append((*np.nanmean(parts, axis=0), float(model.loop.max() + 1)))
+    return Tried(0.0, *np.array(scores).T)
+
+
+def _answer(model, shares, dataset, starts, steps) -> tuple[np.ndarray, np.ndarray]:
+    """The motor state's probabilities in the last frame known and `steps` frames later [start, motor_state]."""
+    placed = np.zeros((len(starts.frame), len(model.loop_of_state)))
+    for number in np.unique(starts.stretch):
+        own, valid = starts.stretch == number, dataset.arrays.valid[number]
+        traces = dataset.arrays.features[number][valid][..., 0]
+        placed[own] = loops.place_worm(model, traces, starts.frame[own] - 1)
+    return placed @ shares, loops.carry_states(model, placed, (steps,))[:, 0] @ shares
+
+
+def _score(decoded, predicted, now, later) -> tuple[float, float]:
+    """Balanced accuracy now and negative log-likelihood ahead, of one worm."""
+    balanced = score_states(decoded, now).get("balanced_accuracy", np.nan)
+    return balanced, score_states(predicted, later).get("nll", np.nan)
+
+
+def _change(task, name, value):
+    """A task's config with one parameter of the diffusion map changed."""
+    changed = task.copy_and_resolve_references().unlock()
+    changed.diffusion_map[name] = type(changed.diffusion_map[name])(value)
+    return changed
+
+
+def _check_value(task, name, value):
+    field, kind = f"sensitivity.parameters.{name}", type(task.diffusion_map[name])
+    if not isinstance(value, int | float) or not np.isfinite(value) or kind(value) != value:
+        expected = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"config field {field!r}: found {value!r}, expected {expected}")
+    try:
+        check_ahead_settings(_change(task, name, value))
+    except InputError as error:
+        raise InputError(str(error).replace(f"'diffusion_map.{name}'", repr(field))) from None

@@ -1,0 +1,187 @@
+"""What a forecaster minimises: squared errors over the roll-out, each step in units of persistence's, and a likelihood.
+
+The roll-out's error counts every step alike, the first, where all is easy, and the last. The spread is learnt by the
+Gaussian negative log-likelihood, which with one mode has no say in the mean: a network that cannot predict would else
+learn not to try. With several modes it is the likelihood of whole trajectories under a mixture, in which modes part.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from wormjax.features.dataset import WormArrays
+from wormjax.models.forecast_roll_outs import Given, InputNoise, initialise, predict
+from wormjax.models.forecasters import Forecast
+from wormjax.models.layers import Noise, draw_keys
+from wormjax.models.sampling import kl_divergence
+from wormjax.training.objectives.classification import (
+    INITIAL,
+    Objective,
+    cut_windows,
+    draw_windows,
+    run_key,
+)
+
+# Numbers that may differ from run to run within one compiled program.
+PER_RUN = (
+    "learning_rate",
+    "weight_decay",
+    "dropout",
+    "temperature",
+    "offset",
+    "noise",
+    "neuron_dropout",
+    "spread_weight",
+    "kl_weight",
+    "given",
+    "given_end",
+    "given_until",
+)
+
+
+class ForecastData(NamedTuple):
+    """What the objective reads; it stays on the device.
+
+    `operators` are the coefficients of the linear drift: an entry a stretch and a set of worms that it was learnt from,
+    a block of frames each.
+    """
+
+    worms: WormArrays
+    operators: Float[Array, "entry block past channel"]
+
+
+class ForecastRuns(NamedTuple):
+    """Arrays with a leading run axis; windows are (stretch, first frame), padded behind the counts.
+
+    `operator_index` is the entry of each stretch's operators for this run's training worms; `base_scale` the spread
+    (s.d.) that the drift alone has on worms it was not learnt from; `step_scale` the mean squared error of persistence.
+    """
+
+    seed: Int[Array, "run 2"]
+    training_windows: Int[Array, "run window 2"]
+    training_count: Int[Array, " run"]
+    validation_windows: Int[Array, "run window 2"]
+    validation_count: Int[Array, " run"]
+    operator_index: Int[Array, "run stretch"]
+    base_scale: Float[Array, "run step neuron feature"]
+    step_scale: Float[Array, "run step"]
+    steps: Int[Array, " run"]
+    hyper: dict[str, Float[Array, " run"]]
+
+
+class Shape(NamedTuple):
+    """What shapes the program: frames of the drift's memory, of the burn-in and of the roll-out, and the batch."""
+
+    order: int
+    burn_in: int
+    roll_out: int
+    block: int
+    batch: int
+
+    @property
+    def past(self) -> int:
+        """Frames before a start that a forecast needs."""
+        return self.order + self.burn_in
+
+    @property
+    def frames(self) -> int:
+        """Frames of a training window."""
+        return self.past + self.roll_out
+
+
+def forecasting(
+    module: nn.Module,
+    shape: Shape,
+    sizes: tuple[int, int],
+    edge_prior: Sequence[float] | None = None,
+    scheduled: bool = False,
+) -> Objective:
+    """The objective of a forecaster of wormjax.models on windows of `shape.frames` frames.
+
+    Args:
+      module: the forecaster.
+      shape: see `Shape`.
+      sizes: numbers of neurons and features.
+      edge_prior: probability of each edge type; with it, the graph pays `kl_weight` times its divergence, nats an edge.
+      scheduled: scheduled sampling: each step goes on from the true frame with a probability that goes from `given` to
+        `given_end` over the first `given_until` of training.
+    """
+
+    def start(run):
+        key = jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
+        return initialise(module, key, shape.burn_in, shape.order, *sizes)
+
+    def run_windows(variables, data, run, windows, noise, shown, chance=None):
+        frames = cut_windows(data.worms, windows, shape.frames).features
+        blocks = (windows[:, 1] + shape.past) // shape.block
+        operators = data.operators[run.operator_index[windows[:, 0]], blocks]
+        past, future = frames[:, : shape.past], frames[:, shape.past :]
+        given = None
+        if chance is not None:
+            draw = jax.vmap(lambda key: jax.random.bernoulli(key, chance, (shape.roll_out,)))
+            given = Given(future, draw(draw_keys(noise, 400)))
+        return predict(module, variables, past, operators, shape.roll_out, noise, shown, given=given), future
+
+    def measure(forecast, future, run):
+        """Per window: squared error in units of persistence's, and negative log-likelihood, nats a value."""
+        error = ((average_modes(forecast) - future) ** 2).mean(axis=(2, 3))
+        scale = run.base_scale[: shape.roll_out]
+        return (error / run.step_scale[: shape.roll_out]).mean(axis=1), trajectory_nll(forecast, future, scale), error
+
+    def loss(variables, data, run, progress, key, shard):
+        window_key, noise_key = jax.random.split(key)
+        windows = draw_windows(run.training_windows, run.training_count, window_key, shape.batch)
+        keys = jax.vmap(lambda number: jax.random.fold_in(noise_key, number))(jnp.arange(shape.batch))
+        part = shape.batch // shard.count
+        windows = jax.lax.dynamic_slice_in_dim(windows, shard.index * part, part)
+        keys = jax.lax.dynamic_slice_in_dim(keys, shard.index * part, part)
+        noise = Noise(keys, run.hyper["dropout"], run.hyper["temperature"])
+        shown = InputNoise(run.hyper["offset"], run.hyper["noise"], run.hyper["neuron_dropout"])
+        chance = None
+        if scheduled:
+            share = jnp.minimum(progress / run.hyper["given_until"], 1.0)
+            chance = run.hyper["given"] + (run.hyper["given_end"] - run.hyper["given"]) * share
+        forecast, future = run_windows(variables, data, run, windows, noise, shown, chance)
+        relative, nll, error = measure(forecast, future, run)
+        value = relative.sum() + run.hyper["spread_weight"] * nll.sum()
+        if forecast.edge_logits is not None and edge_prior is not None:
+            edges = forecast.edge_logits.shape[-2]
+            value += run.hyper["kl_weight"] * kl_divergence(forecast.edge_logits, jnp.asarray(edge_prior)).sum() / edges
+        metrics = {"loss": value, "mse": error.mean(axis=1).sum(), "nll": nll.sum()}
+        return value / shape.batch, ({}, {name: metric / shape.batch for name, metric in metrics.items()})
+
+    def validate(variables, data, run):
+        used = jnp.arange(len(run.validation_windows)) < run.validation_count
+        forecast, future = run_windows(variables, data, run, run.validation_windows, None, None)
+        relative, nll, error = measure(forecast, future, run)
+        count = jnp.maximum(used.sum(), 1)
+        relative, nll, mse = ((used * values).sum() / count for values in (relative, nll, error.mean(axis=1)))
+        return relative + run.hyper["spread_weight"] * nll, {"relative_error": relative, "mse": mse, "nll": nll}
+
+    return Objective(start, loss, validate)
+
+
+def average_modes(forecast: Forecast) -> Float[Array, "window step neuron feature"]:
+    """The mean of the mixture."""
+    weights = jax.nn.softmax(forecast.mode_logits)
+    return (weights[:, :, None, None, None] * forecast.mean).sum(axis=1)
+
+
+def trajectory_nll(
+    forecast: Forecast,
+    future: Float[Array, "window step neuron feature"],
+    base_scale: Float[Array, "step neuron feature"],
+) -> Float[Array, " window"]:
+    """Negative log-likelihood of whole trajectories, nats a value; one mode's mean gets no gradient from it."""
+    modes = forecast.mean.shape[1]
+    mean = jax.lax.stop_gradient(forecast.mean) if modes == 1 else forecast.mean
+    log_scale = jnp.log(base_scale) + forecast.log_scale
+    squares = ((future[:, None] - mean) * jnp.exp(-log_scale)) ** 2
+    densities = -(0.5 * squares + log_scale + 0.5 * jnp.log(2.0 * jnp.pi))
+    log_weights = jax.nn.log_softmax(forecast.mode_logits)
+    total = jax.nn.logsumexp(densities.sum(axis=(2, 3, 4)) + log_weights, axis=1)
+    return -total / densities[0, 0].size

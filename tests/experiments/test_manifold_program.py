@@ -160,7 +160,7 @@ def test_a_worm_s_graph_is_that_of_runs_that_have_not_seen_it(monkeypatch):
     groups = list_groups(config, splits)
     edges = np.random.default_rng(0).random((len(groups), 4, 12, 2))
     decoded = {"nri_graph": decoding.Decoded(None, edges), "mlp": decoding.Decoded(None, None)}
-    monkeypatch.setattr(groups_module, "restore_best", lambda folder: None)
+    monkeypatch.setattr("wormjax.tasks.manifold.experiment.restore_best", lambda folder: None)
     monkeypatch.setattr(decoding, "decode_model", lambda name, *_: decoded[name])
     materials = types.SimpleNamespace(test_dataset=dataset, splits=splits)
     graphs = manifold.infer_graphs(config, materials, "nowhere")

@@ -8,7 +8,7 @@ then compare the two folders:
 
     python -m experiments.benchmarks.same_rows compare OLD_FOLDER NEW_FOLDER
 
-The file imports nothing of wormjax, so that a copy of it also runs in an older checkout (`python same_rows.py run ...`).
+The file imports nothing of wormjax, so that a copy of it also runs in an older checkout.
 """
 
 import argparse

@@ -7,8 +7,7 @@ feature is a causal derivative; the published errors are of the other. 600 epoch
 """
 
 import ml_collections
-
-from configs import forecast
+from wormjax.configs import forecast
 
 
 def get_config() -> ml_collections.ConfigDict:

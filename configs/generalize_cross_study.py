@@ -11,8 +11,7 @@ transfer, levels do not) and lies on a plateau, but Dag's scores were seen when 
 """
 
 import ml_collections
-
-from configs import generalize
+from wormjax.configs import generalize
 
 
 def get_config() -> ml_collections.ConfigDict:

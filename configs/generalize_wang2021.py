@@ -8,8 +8,7 @@ one.
 """
 
 import ml_collections
-
-from configs import generalize
+from wormjax.configs import generalize
 
 
 def get_config() -> ml_collections.ConfigDict:

@@ -1,8 +1,7 @@
 """The field's own models of worm dynamics beside the deep ones; on simulated worms unless told otherwise."""
 
 import ml_collections
-
-from configs import ahead, forecast, generalize
+from wormjax.configs import ahead, forecast, generalize
 
 SHARED = ("seed", "seeds", "protocol", "distributed")  # Said once, for all three tasks.
 

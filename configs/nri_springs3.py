@@ -1,8 +1,7 @@
 """Neural relational inference on springs of three strengths: none, weak, strong. `:small` is for a laptop."""
 
 import ml_collections
-
-from configs import nri_springs
+from wormjax.configs import nri_springs
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:

@@ -4,8 +4,7 @@ For systems of more objects than an exact posterior can have (eleven, with two e
 """
 
 import ml_collections
-
-from configs import nri_springs
+from wormjax.configs import nri_springs
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:

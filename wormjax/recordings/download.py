@@ -7,6 +7,7 @@ An archive (zip) has besides `unpack` and `unpack_optional`, the names to take o
 
 import contextlib
 import functools
+import importlib
 import json
 import os
 import re
@@ -26,7 +27,7 @@ import tqdm
 from wormjax.errors import InputError
 from wormjax.recordings import hdf5
 
-MANIFESTS = os.path.join(os.path.dirname(__file__), "..", "..", "third_party")
+MANIFESTS = str(next(iter(importlib.import_module("wormjax.third_party").__path__)))
 STUDIES = ("kato2015", "nichols2017", "dag2023")
 LARGEST_DOWNLOAD = 4 << 30  # Bytes.
 CHUNK = 1 << 18

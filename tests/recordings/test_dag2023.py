@@ -101,7 +101,7 @@ def test_frames_of_unknown_direction_are_not_scored(folder):
 @pytest.mark.parametrize(
     ("field", "values", "words"),
     [
-        ("behavior/reversal_vec", np.full(40, 2), ["found 2 at frame 0", "0 (forward) or 1 (reverse)"]),
+        ("behavior/reversal_vec", np.full(40, 2), ["found state number 2 at frame 0", "0 forward, 1 reverse"]),
         ("behavior/reversal_vec", np.zeros(39, int), ["found 39 values, expected 40"]),
         ("behavior/velocity", np.zeros(39), ["found 39 values"]),
         ("timing/timestamp_confocal", -np.arange(40.0), ["increase", "2022-01-01-01"]),

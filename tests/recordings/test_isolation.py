@@ -1,4 +1,4 @@
-"""Files are read in a process of their own: what hangs, crashes or fills it there is one line here."""
+"""Files are read in a process of their own: one that hangs, crashes or fills the process ends in one line here."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ from wormjax.recordings.catalog import READERS, open_study
 from wormjax.recordings.recording import Recording, RecordingError
 
 ROOT = pathlib.Path(__file__).parents[2]
-# What stands in for h5py.File in the reading process, where a file's name begins with "bad".
+# Runs in place of h5py.File in the reading process, where a file's name begins with "bad".
 FAULTS = {
     "loops": "while True: pass",
     "sleeps": "time.sleep(60)",
@@ -52,16 +52,17 @@ def make(worm="w", **fields):
 
 
 def plant_fault(folder: pathlib.Path, monkeypatch, fault: str) -> None:
-    """Makes the reading process run a fault when it opens a file."""
+    """Make the reading process run a fault when it opens a file."""
     (folder / "start").mkdir()
     (folder / "start" / "sitecustomize.py").write_text(FAULTY.replace("FAULT", fault))
     monkeypatch.setenv("PYTHONPATH", str(folder / "start"))
 
 
-def read_bad(path) -> str:
+def read_bad(path, monkeypatch) -> str:
+    monkeypatch.setattr(isolation, "SECONDS", 1.0)
     before = time.monotonic()
     with pytest.raises(RecordingError) as caught:
-        isolation.read_isolated("container", path, isolation.LIMITS | {"seconds": 1.0})
+        open_study("container", path)
     assert time.monotonic() - before < 30  # One second of a processor that is shared with other tests.
     assert str(caught.value).isprintable()
     return str(caught.value)
@@ -79,12 +80,14 @@ def read_bad(path) -> str:
         ("nonsense", "found a file that ends the HDF5 library"),
     ],
 )
-def test_what_ends_the_reading_is_said_of_the_file(fault, words, tmp_path, monkeypatch):
+def test_an_error_names_the_file_whose_reading_ends(fault, words, tmp_path, monkeypatch):
     for name in ("a", "bad", "c"):
         container.write(tmp_path / "in" / f"{name}.h5", [make(name)])
     plant_fault(tmp_path, monkeypatch, FAULTS[fault])
-    monkeypatch.setattr(isolation, "PATIENCE", 1 if fault == "sleeps" else 10)
-    message = read_bad(tmp_path / "in")
+    if fault == "sleeps":
+        monkeypatch.setattr(isolation, "START_SECONDS", 8.0)
+        monkeypatch.setattr(isolation, "PATIENCE", 1)
+    message = read_bad(tmp_path / "in", monkeypatch)
     assert words in message
     assert message.startswith(f"{tmp_path / 'in' / 'bad.h5'}: ")
     os.remove(tmp_path / "in" / "bad.h5")
@@ -121,7 +124,7 @@ def assert_same(found, expected):
 
 
 def test_nothing_beside_the_file_is_run(tmp_path, monkeypatch):
-    """Python puts the current folder before its own, where a download may have left anything."""
+    """Python looks for modules in the current folder first, where a download may have left anything."""
     container.write(tmp_path / "c.h5", [make()])
     for name in ("numpy", "h5py", "json", "wormjax"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('run')")
@@ -130,12 +133,32 @@ def test_nothing_beside_the_file_is_run(tmp_path, monkeypatch):
 
 
 def test_the_process_starts_without_jax():
-    program = "import sys, wormjax.recordings.reading_process; print('jax' in sys.modules, 'requests' in sys.modules)"
+    modules = "wormjax.recordings.isolation, wormjax.recordings.catalog, wormjax.simulation.array_files"
+    program = f"import sys, {modules}; print('jax' in sys.modules, 'requests' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
 
 
-def test_a_process_that_does_not_start_is_said(tmp_path, monkeypatch):
+def test_a_system_without_limits_reads_files(tmp_path, monkeypatch):
+    """Windows has no module `resource`."""
+    container.write(tmp_path / "c.h5", [make()])
+    plant_fault(tmp_path, monkeypatch, "")
+    (tmp_path / "start" / "sitecustomize.py").write_text("import sys; sys.modules['resource'] = None")
+    assert open_study("container", tmp_path / "c.h5")[0].worm == "w"
+
+
+@pytest.mark.parametrize("mode", ["r+", "w"])
+def test_a_file_that_another_program_holds_open_is_locked_not_damaged(mode, tmp_path):
+    container.write(tmp_path / "c.h5", [make()])
+    program = "import h5py, sys; file = h5py.File(sys.argv[1], sys.argv[2]); print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", program, str(tmp_path / "c.h5"), mode]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(RecordingError, match=r"c\.h5: found a locked file: another program holds it open"):
+            open_study("container", tmp_path / "c.h5")
+
+
+def test_an_error_names_a_process_that_does_not_start(tmp_path, monkeypatch):
     container.write(tmp_path / "c.h5", [make()])
     plant_fault(tmp_path, monkeypatch, "")
     (tmp_path / "start" / "sitecustomize.py").write_text("import os; os.write(2, b'no room\\n'); os._exit(3)")
@@ -146,7 +169,7 @@ def test_a_process_that_does_not_start_is_said(tmp_path, monkeypatch):
         open_study("container", tmp_path / "c.h5")
 
 
-def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path):
+def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, monkeypatch):
     """1.9 GB of zeros, deflated to 2 MB; as large as the readers allow."""
     container.write(tmp_path / "c.h5", [make()])
     rows = 1 << 14
@@ -158,12 +181,12 @@ def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path):
         for row in range(0, shape[0], rows):
             traces.id.write_direct_chunk((row, 0), block)
     assert os.path.getsize(tmp_path / "c.h5") < 3e6
-    message = read_bad(tmp_path / "c.h5")
+    message = read_bad(tmp_path / "c.h5", monkeypatch)
     assert message.startswith(str(tmp_path / "c.h5"))
     assert "found more than the memory can hold, expected a smaller recording" in message
 
 
-def test_a_folder_where_a_worm_stands_in_two_files(tmp_path):
+def test_a_worm_in_two_files_of_a_folder_is_refused(tmp_path):
     for name in "ab":
         container.write(tmp_path / f"{name}.h5", [make()])
     with pytest.raises(RecordingError, match="worm 'w' twice"):

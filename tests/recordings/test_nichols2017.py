@@ -82,7 +82,7 @@ def test_bad_files_are_named(path, tmp_path):
     cases = {
         "'FiveStates'|shape (39,)|expected 40": {"states": np.zeros(39)},
         "'FiveStates'|state number 6 at frame 0|0 Forward": {"states": np.r_[6, np.zeros(39)]},
-        "'dataset'|worm 'same' twice": {"dataset": "same"},
+        "worm 'same' twice": {"dataset": "same"},
     }
     for words, changes in cases.items():
         recording_files.write_nichols(path, **changes)

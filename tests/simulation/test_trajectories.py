@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
+from wormjax.errors import InputError
 from wormjax.simulation.trajectories import (
     Trajectories,
-    TrajectoriesError,
     cache_trajectories,
     read_splits,
     read_trajectories,
@@ -153,17 +153,17 @@ def test_folder_of_archives(tmp_path, trajectories):
     np.savez(tmp_path / "test.npz", features=trajectories.features)
     assert list(read_splits(tmp_path)) == ["train", "test"]
     np.savez(tmp_path / "test.npz", features=trajectories.features[:, :, :2])
-    with pytest.raises(TrajectoriesError, match="found 2 objects in test and 3 in train"):
+    with pytest.raises(InputError, match="found 2 objects in test and 3 in train"):
         read_splits(tmp_path)
 
 
 def test_several_systems_need_a_suffix(tmp_path):
     write_reference(tmp_path, "springs5", ("train",))
     write_reference(tmp_path, "charged5", ("train",), (-1.0, 1.0))
-    with pytest.raises(TrajectoriesError, match="found files of charged5, springs5"):
+    with pytest.raises(InputError, match="found files of charged5, springs5"):
         read_splits(tmp_path)
     assert read_splits(tmp_path, "charged5")["train"].system == "charged"
-    with pytest.raises(TrajectoriesError, match=r"found no trajectories, expected loc_train_nbody\.npy"):
+    with pytest.raises(InputError, match=r"found no trajectories, expected loc_train_nbody\.npy"):
         read_splits(tmp_path, "nbody")
 
 
@@ -181,7 +181,7 @@ def break_reference(folder, case):
         return r"loc_train_springs5.npy: found float64 of shape \(6, 5, 10\), expected numbers of 4 axes"
     if case == "missing":
         (folder / "vel_valid_springs5.npy").unlink()
-        return "vel_valid_springs5.npy: cannot be read"
+        return "vel_valid_springs5.npy: found no such file"
     if case == "unequal":
         np.save(folder / "vel_train_springs5.npy", np.zeros((6, 4, 2, 5)))
         return r"vel_train_springs5.npy: found shape \(6, 4, 2, 5\), expected \(6, 5, 2, 5\)"
@@ -205,7 +205,7 @@ def break_reference(folder, case):
 def test_broken_reference_files_are_named(tmp_path, case):
     write_reference(tmp_path)
     words = break_reference(tmp_path, case)
-    with pytest.raises(TrajectoriesError, match=words) as caught:
+    with pytest.raises(InputError, match=words) as caught:
         read_splits(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -215,24 +215,24 @@ def test_broken_archives_are_named(tmp_path, trajectories):
     write_trajectories(trajectories, path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(TrajectoriesError, match=r"a\.h5: found a truncated or damaged HDF5 file"):
+    with pytest.raises(InputError, match=r"a\.h5: found a truncated or damaged HDF5 file"):
         read_trajectories(path)
     path.write_bytes(whole)
     with h5py.File(path, "a") as file:
         file.attrs["version"] = 7
-    with pytest.raises(TrajectoriesError, match=r"a\.h5: found 'wormjax-trajectories' version 7, expected"):
+    with pytest.raises(InputError, match=r"a\.h5: found 'wormjax-trajectories' version 7, expected"):
         read_trajectories(path)
     (tmp_path / "b.npz").write_bytes(b"PK no archive")
-    with pytest.raises(TrajectoriesError, match=r"b\.npz: cannot be read as a NumPy archive"):
+    with pytest.raises(InputError, match=r"b\.npz: cannot be read as a NumPy archive"):
         read_trajectories(tmp_path / "b.npz")
     np.savez(tmp_path / "c.npz", features=np.array([{}], object))
-    with pytest.raises(TrajectoriesError, match=r"c\.npz: cannot be read as a NumPy archive without objects"):
+    with pytest.raises(InputError, match=r"c\.npz: cannot be read as a NumPy archive without objects"):
         read_trajectories(tmp_path / "c.npz")
-    with pytest.raises(TrajectoriesError, match="no such file"):
+    with pytest.raises(InputError, match="no such file"):
         read_trajectories(tmp_path / "d.h5")
-    with pytest.raises(TrajectoriesError, match=r"found the ending '\.csv'"):
+    with pytest.raises(InputError, match=r"found the ending '\.csv'"):
         read_trajectories(tmp_path / "d.csv")
-    with pytest.raises(TrajectoriesError, match="no such folder"):
+    with pytest.raises(InputError, match="no such folder"):
         read_splits(tmp_path / "none")
 
 
@@ -269,6 +269,6 @@ def test_wrong_fields_are_named(tmp_path, fields, words, ending):
                 else:
                     text = isinstance(value, np.ndarray) and value.dtype.kind == "U"
                     file.attrs[field] = value.tolist() if text else value
-    with pytest.raises(TrajectoriesError, match=words) as caught:
+    with pytest.raises(InputError, match=words) as caught:
         read_trajectories(path)
     assert f"wrong.{ending}" in str(caught.value)

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from damaged_trajectories import make_trajectories
 
+from wormjax.errors import InputError
 from wormjax.simulation import array_files
 from wormjax.simulation.trajectories import (
-    TrajectoriesError,
     cache_trajectories,
     read_splits,
     read_trajectories,
@@ -100,9 +100,9 @@ def test_hostile_npy_and_npz(tmp_path, case):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("features.npy", NPY[case](mark))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(TrajectoriesError, match="loc_train_springs3"):
+    with pytest.raises(InputError, match="loc_train_springs3"):
         read_splits(folder)
-    with pytest.raises(TrajectoriesError, match=r"a\.npz: "):
+    with pytest.raises(InputError, match=r"a\.npz: "):
         read_trajectories(tmp_path / "a.npz")
     assert not mark.exists()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
@@ -112,21 +112,17 @@ def test_archives_that_unpack_to_far_more(tmp_path, monkeypatch):
     monkeypatch.setattr(array_files, "LARGEST_UNPACKED", 1_000_000)
     path, zeros = tmp_path / "bomb.npz", np.zeros((5, 1000, 100, 1))
     np.savez_compressed(path, features=zeros)
-    with pytest.raises(TrajectoriesError, match=r"'features': found 4,000,128 bytes packed into .*, expected at most"):
+    with pytest.raises(InputError, match=r"'features': found 4,000,128 bytes packed into"):
         read_trajectories(path)
     whole = path.read_bytes()
     sizes = (4_000_128).to_bytes(4, "little"), (1_128).to_bytes(4, "little")
     assert whole.count(sizes[0]) == 2  # Beside the member, and in the directory.
     path.write_bytes(whole.replace(*sizes))  # Where it is said how much the archive unpacks to.
-    with pytest.raises(TrajectoriesError, match=r"bomb\.npz: .*(Bad CRC-32|found 1,000 bytes)"):
-        read_trajectories(path)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
-        archive.writestr("features.npy", b"x")
-    with pytest.raises(TrajectoriesError, match="way of compression that NumPy does not write"):
+    with pytest.raises(InputError, match=r"bomb\.npz: .*(Bad CRC-32|EOF: reading array data)"):
         read_trajectories(path)
     with h5py.File(tmp_path / "bomb.h5", "w") as file:
         file.create_dataset("features", data=zeros, chunks=zeros.shape, compression="gzip")
-    with pytest.raises(TrajectoriesError, match=r"bomb\.h5: .*found 4,000,000 bytes packed into"):
+    with pytest.raises(InputError, match=r"bomb\.h5: .*found 4,000,000 bytes packed into"):
         read_trajectories(tmp_path / "bomb.h5")
 
 
@@ -147,11 +143,11 @@ def change_hdf5(file, case, folder):
     if case == "references":
         del file["features"]
         file.create_dataset("features", data=np.full((2, 2), file.ref, object), dtype=h5py.ref_dtype)
-        return "'features': found object of shape"
+        return "'features': found values of type object"
     if case == "strings of varying length":
         del file["features"]
         file["features"] = ["a", "b"]
-        return "'features': found object of shape"
+        return "'features': found values of type object"
     if case == "group":
         del file["edges"]
         file.create_group("edges")
@@ -161,16 +157,16 @@ def change_hdf5(file, case, folder):
         return "'edges': found the type 100, expected whole numbers from 0 to 99"
     if case == "attribute of references":
         file.attrs["system"] = file.ref
-        return "attributes"
+        return "attribute '"
     if case == "large attribute":
         file.attrs.create("system", np.zeros(8_000, "u1"))
         return "'system': found array"
     if case == "no string":
         file.attrs["system"] = 3
-        return "'system': found 3, expected a string"
+        return "'system': found 3, expected printable text"
     if case == "empty attribute":
         file.attrs["feature_names"] = h5py.Empty("S1")
-        return "attributes"
+        return "attribute '"
     if case == "control characters":
         file.attrs["system"] = np.bytes_(b"two\nlines\x1b")
         return r"'system': found 'two\\nlines\\x1b', expected"
@@ -191,7 +187,7 @@ def test_hostile_hdf5(tmp_path, case):
     write_trajectories(make_trajectories(), tmp_path / "other.h5")
     with h5py.File(path, "a") as file:
         words = change_hdf5(file, case, tmp_path)
-    with pytest.raises(TrajectoriesError, match=words) as error:
+    with pytest.raises(InputError, match=words) as error:
         read_trajectories(path)
     assert str(error.value).startswith(str(path))
     assert str(error.value).isprintable()
@@ -204,20 +200,18 @@ def test_strings_of_varying_length_are_read_apart(tmp_path, monkeypatch):
         file.attrs.update(system="swarm", feature_names=list(known.feature_names), frame_interval=0.5)
     read = read_trajectories(path)
     assert (read.system, read.feature_names, read.frame_interval) == ("swarm", known.feature_names, 0.5)
-    for program in ("while True: pass", "import os; os.abort()", "print('[')", "x = bytearray(8 << 30)"):
-        (tmp_path / "program.py").write_text(program)
-        monkeypatch.setattr(array_files.attribute_strings, "__file__", str(tmp_path / "program.py"))
-        monkeypatch.setattr(array_files, "SECONDS", 1.0)
-        with pytest.raises(TrajectoriesError, match=r"a\.h5: cannot be read as an HDF5 file"):
-            read_trajectories(path)
+    functions = []
+    monkeypatch.setattr(array_files, "call_isolated", lambda function, *_: functions.append(function) or [{}])
+    read_trajectories(path)
+    assert functions == [array_files.read_attributes]
 
 
 def test_a_place_that_cannot_be_read_or_written(tmp_path):
     os.mkfifo(tmp_path / "loc_train_springs3.npy")
-    with pytest.raises(TrajectoriesError, match="found no such file"):
+    with pytest.raises(InputError, match="found no such file"):
         read_splits(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(TrajectoriesError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         cache_trajectories(tmp_path / "file", "springs", {}, make_trajectories)
 
 

@@ -3,10 +3,14 @@
 import difflib
 import os
 import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from wormjax.errors import InputError
 from wormjax.recordings import container, dag2023, isolation, kato2015, nichols2017
-from wormjax.recordings.recording import Recording
+from wormjax.recordings.recording import Recording, expect_distinct_worms
 
 READERS: dict[str, types.ModuleType] = {
     "kato2015": kato2015,
@@ -17,31 +21,43 @@ READERS: dict[str, types.ModuleType] = {
 
 
 def open_study(study: str, path: str | os.PathLike | None) -> tuple[Recording, ...]:
-    """Reads a study's recordings from a file or a folder, as downloaded; in a process of their own (see isolation).
+    """Read a study's recordings from a file or a folder, as downloaded, in a process of its own.
 
     Args:
-      study: one of `READERS`; "container" is wormjax's own file, for recordings of one's own.
+      study: one of `READERS`; "container" is wormjax's own file, for your own recordings.
       path: the file or folder.
+
     Raises:
-      InputError: no such study, no such path, or a file that cannot be used, or that hangs or crashes what reads it.
+      InputError: no such study, no such path, or a file that cannot be used, or that hangs or crashes its reader.
     """
     if study not in READERS:
         near = difflib.get_close_matches(study, READERS, 1) if isinstance(study, str) else []
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(READERS)}"
         raise InputError(f"data.study: found no study {study!r}, {hint}")
     if not path or not os.path.exists(path):
-        raise InputError(f"data.path: found {_describe_path(path)}, {_describe_remedy(study)}")
-    recordings = isolation.read_isolated(study, path)
-    container.expect_distinct_studies(recordings, os.fspath(path))
-    return recordings
+        found = f"found no file or folder {os.fspath(path)!r}" if path else "found no path"
+        remedy = f"expected the recordings of {study} (--config.data.path=PATH)"
+        if study != "container":
+            remedy += f"; python -m experiments.download --study={study} --folder=FOLDER fetches them"
+        raise InputError(f"data.path: {found}, {remedy}")
+    recordings = [_make_recording(fields) for fields in isolation.call_isolated(list_fields, path, study)]
+    return expect_distinct_worms(recordings, path)
 
 
-def _describe_path(path: str | os.PathLike | None) -> str:
-    return f"no file or folder {os.fspath(path)!r}" if path else "no path"
+def list_fields(path: str, study: str) -> Iterator[dict[str, Any]]:
+    """Yield the fields of each recording of a study, those of `behavior` under names of their own."""
+    for recording in container.iterate(path) if study == "container" else READERS[study].read(path):
+        fields = dict(vars(recording))
+        behavior = fields.pop("behavior")
+        yield fields | {f"behavior/{name}": np.asarray(values) for name, values in behavior.items()}
 
 
-def _describe_remedy(study: str) -> str:
-    expected = f"expected the recordings of {study} (--config.data.path=PATH)"
-    if study == "container":
-        return expected
-    return f"{expected}; python -m experiments.download --study={study} --folder=FOLDER fetches them"
+def _make_recording(fields: dict[str, Any]) -> Recording:
+    """Return the recording of fields in which tuples have become lists."""
+    behavior = {name.removeprefix("behavior/"): fields[name] for name in fields if name.startswith("behavior/")}
+    plain = {name: value for name, value in fields.items() if not name.startswith("behavior/")}
+    for name in ("neuron_names", "state_names"):
+        plain[name] = tuple(plain[name])
+    for name in ("ambiguous_names", "stretches"):
+        plain[name] = tuple(map(tuple, plain[name]))
+    return Recording(**plain, behavior=behavior)

@@ -1,12 +1,17 @@
-"""Reads a study's files in a process of their own, so that no file can stop, fill or crash the program.
+"""Read files in a process of its own, so that no file can hang, crash or fill the program.
 
-Damage that HDF5 cannot see (a heap of variable-length strings that points into itself) loops within the library, where
-no thread of the same process can reach it, or ends the process; a small file may unpack to many times the memory. The
-process that reads (`reading_process`) has limits of time and memory, and hands over plain numbers and text.
+A damaged heap of variable-length strings sends the HDF5 library into an endless loop or ends the process, and a small
+file may unpack to many times the memory. The worker, `python -m wormjax.recordings.isolation`, limits its own processor
+time and memory where the system can (not on Windows); a limit on the clock holds everywhere. It sends one line of JSON
+per result, followed by the bytes of its arrays. Nothing is pickled, and JAX is not imported.
 """
 
 import contextlib
+import importlib
+import itertools
 import json
+import logging
+import math
 import os
 import signal
 import subprocess
@@ -14,152 +19,138 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from wormjax.recordings import hdf5, transport
-from wormjax.recordings.recording import Recording, RecordingError
+import numpy as np
 
-SECONDS = 3.0  # Of processor time, whatever the size; a recording of a few MB is read in a tenth of that.
-SECONDS_PER_BYTE = 1 / 4e6  # Twenty times what the published files need.
-MEMORY = 3 << 29  # Bytes, whatever the size; the process itself takes a fifth of that.
-MEMORY_PER_BYTE = 6  # Compression, a copy with frames first, derivatives.
-LIMITS = {
-    "seconds": SECONDS,
-    "seconds_per_byte": SECONDS_PER_BYTE,
-    "memory": MEMORY,
-    "memory_per_byte": MEMORY_PER_BYTE,
-}
-START_SECONDS = 120.0  # Until Python runs, on a machine that is busy or whose disk is far.
-# Seconds on the clock for one of processor time; the clock is all there is where the system sets no limits.
-PATIENCE = 10 if os.name == "posix" else 1
-PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from wormjax.errors import InputError
+from wormjax.recordings.recording import TOO_LARGE, RecordingError
+
+SECONDS, SECONDS_PER_BYTE = 3.0, 1 / 4e6  # Processor time; the published files need a twentieth of it.
+MEMORY, MEMORY_PER_BYTE = 3 << 29, 6  # Bytes; Python, NumPy and h5py take a fifth of the first.
+START_SECONDS, PATIENCE = 60.0, 10  # On the clock: to start Python, and for each second of processor time.
+PACKAGE_FOLDER = str(Path(__file__).parents[2])
 
 
-def read_isolated(study: str, path: str | os.PathLike, limits: dict[str, float] | None = None) -> tuple[Recording, ...]:
-    """Reads a study's recordings, as the study's own reader does, in a process of their own.
+def call_isolated(function: Callable[..., Iterable[dict]], path: str | os.PathLike, *arguments) -> list[dict[str, Any]]:
+    """Return the results of `function(path, *arguments)`, called in a process of its own.
 
     Args:
-      study: a name of wormjax.recordings.catalog.READERS.
-      path: the file or folder.
-      limits: in place of `LIMITS`.
+      function: a function of a module. Each of its results is a dictionary of arrays and of values that JSON can hold;
+        tuples arrive as lists.
+      path: the file or folder to read; its size sets the limits.
+      arguments: further arguments, which JSON must be able to hold.
+
     Raises:
-      RecordingError: a file cannot be used; or reading it hangs, crashes or takes too much memory.
+      RecordingError: the function refused the file; or reading it hung, crashed or took too much memory.
     """
-    with start_process() as process:
-        return tuple(receive_recordings(process, study, os.fspath(path), limits or LIMITS))
-
-
-@contextlib.contextmanager
-def start_process() -> Iterator[subprocess.Popen]:
-    """A process that reads, ready to be asked; it is ended on leaving."""
-    command = [sys.executable, "-P", "-m", "wormjax.recordings.reading_process"]
-    # The package may be known to this process by its current folder alone. More threads only cost memory.
-    folders = [PACKAGE_FOLDER, *filter(None, [os.environ.get("PYTHONPATH")])]
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    # Large arrays go back to the system when they are let go, not to a heap that stays.
-    own = {"PYTHONPATH": os.pathsep.join(folders), "MALLOC_MMAP_THRESHOLD_": "1048576"}
-    environment = os.environ | one_thread | own
-    with tempfile.TemporaryFile() as errors:
+    size = _measure_size(Path(path))
+    seconds = SECONDS + SECONDS_PER_BYTE * size
+    limits = [seconds, MEMORY + MEMORY_PER_BYTE * size]
+    request = json.dumps([function.__module__, function.__name__, [os.fspath(path), *arguments], *limits])
+    command = [sys.executable, "-P", "-m", "wormjax.recordings.isolation", request]
+    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    environment["PYTHONPATH"] = os.pathsep.join([PACKAGE_FOLDER, *filter(None, [os.environ.get("PYTHONPATH")])])
+    deadline = time.monotonic() + START_SECONDS + PATIENCE * seconds
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
         try:
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
-            process = subprocess.Popen(command, env=environment, **pipes)
+            worker = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log)
         except OSError as error:
             raise RecordingError(f"data.path: cannot start a process to read the files ({error.strerror})") from None
+        timer = threading.Timer(deadline - time.monotonic(), worker.kill)
+        timer.start()
+        results: list[dict[str, Any]] = []
         try:
-            with _watch(process) as allow:
-                allow(START_SECONDS)
-                ready = "ready" in _receive(process)
-            if not ready:
-                errors.seek(0)
-                said = errors.read().decode(errors="replace").strip().splitlines() or ["nothing said"]
-                raise RecordingError(f"data.path: the process that reads the files did not start ({said[-1]})")
-            yield process
+            end = _receive_results(worker.stdout, results)
         finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            with contextlib.suppress(OSError):
-                process.stdin.close()
+            timer.cancel()
+            worker.kill()
+            worker.wait()
+            worker.stdout.close()
+        log.seek(0)
+        lines = log.read().splitlines()
+    if "error" in end:
+        raise RecordingError(end["error"])
+    if "done" in end:
+        return results
+    opened = [line.removeprefix("opening ") for line in lines if line.startswith("opening ")]
+    if not opened:
+        said = lines[-1] if lines else "no output"
+        raise RecordingError(f"data.path: the process that reads the files did not start ({said})")
+    late = time.monotonic() > deadline or worker.returncode == -getattr(signal, "SIGXCPU", math.inf)
+    if late:
+        problem = f"found a file that could not be read within {seconds:.0f} s, expected a whole one: is it damaged?"
+    else:
+        ended = f"found a file that ends the HDF5 library (exit code {worker.returncode}), expected a whole one"
+        problem = end.get("problem", ended)
+    raise RecordingError(f"{opened[-1]}: {problem}")
 
 
-def receive_recordings(
-    process: subprocess.Popen, study: str, path: str, limits: dict[str, float]
-) -> Iterator[Recording]:
-    """Asks a process for a study's recordings, and yields them as they come.
-
-    Raises:
-      RecordingError: see `read_isolated`. Where the process has ended, `process.returncode` is set.
-    """
-    with contextlib.suppress(OSError):  # A process that is gone is noticed below.
-        process.stdin.write(json.dumps({"study": study, "path": path} | limits).encode() + b"\n")
-        process.stdin.flush()
-    file, seconds = path, limits["seconds"]
-    with _watch(process) as allow:
-        while True:
-            late = allow(PATIENCE * seconds)
-            message = _receive(process)
-            if "opened" in message:
-                file = message["opened"]
-                seconds += message["bytes"] * limits["seconds_per_byte"]
-            elif "recording" in message:
-                yield message["recording"]
-            elif "done" in message:
-                return
-            elif "error" in message:
-                raise RecordingError(message["error"])
-            else:
-                raise RecordingError(f"{file}: {_describe_end(process, message, seconds, late.is_set())}")
+def _measure_size(path: Path) -> int:
+    """Return the bytes of a file, or of the files in a folder."""
+    files = itertools.islice(path.rglob("*"), 100_000) if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
-@contextlib.contextmanager
-def _watch(process: subprocess.Popen) -> Iterator[Callable[[float], threading.Event]]:
-    """A function that gives the process so many seconds from now; the event that it returns is set where it was late.
+def _receive_results(stream: BinaryIO, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Append the results that a worker sends; return its last message, or {} where it ended without one."""
+    with contextlib.suppress(ValueError):  # A line that is not JSON: the worker was cut off.
+        while line := stream.readline():
+            message = json.loads(line)
+            if "fields" not in message:
+                return message
+            for name, dtype, shape in message["arrays"]:
+                message["fields"][name] = np.empty(shape, dtype)
+                stream.readinto(message["fields"][name].reshape(-1).view(np.uint8))
+            results.append(message["fields"])
+    return {}
 
-    A thread of its own ends a process that is late, since a pipe cannot be read with a limit of time everywhere.
-    """
-    done, late = threading.Event(), threading.Event()
-    deadline = [float("inf")]
 
-    def wait() -> None:
-        while not done.wait(min(max(0.0, deadline[0] - time.monotonic()), 1.0)):
-            if time.monotonic() >= deadline[0]:
-                late.set()
-                process.kill()
-                return
+def _send_result(stream: BinaryIO, fields: dict[str, Any]) -> None:
+    arrays = {name: np.ascontiguousarray(value) for name, value in fields.items() if isinstance(value, np.ndarray)}
+    plain = {name: value for name, value in fields.items() if name not in arrays}
+    header = {"fields": plain, "arrays": [[name, array.dtype.str, array.shape] for name, array in arrays.items()]}
+    stream.write(json.dumps(header).encode() + b"\n")
+    for array in arrays.values():
+        stream.write(array.reshape(-1).view(np.uint8))
 
-    def allow(seconds: float) -> threading.Event:
-        deadline[0] = time.monotonic() + seconds
-        return late
 
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
+def _limit_process(seconds: float, memory: float) -> None:
+    """Limit this process's processor time from now on (seconds) and its address space (bytes); dump no core."""
     try:
-        yield allow
-    finally:
-        done.set()
-        thread.join()
+        import resource
+    except ImportError:  # Windows: the caller's limit on the clock has to do.
+        return
+    for kind, limit in (("RLIMIT_CPU", time.process_time() + seconds), ("RLIMIT_AS", memory), ("RLIMIT_CORE", 0)):
+        with contextlib.suppress(ValueError, OSError):  # macOS does not limit memory; a lower limit may be in force.
+            hard = resource.getrlimit(getattr(resource, kind))[1]
+            resource.setrlimit(getattr(resource, kind), (math.ceil(limit), hard))
 
 
-def _receive(process: subprocess.Popen) -> dict[str, Any]:
-    """The next message, with its recording made; {} where the process has ended."""
+def main(module: str, name: str, arguments: list, seconds: float, memory: float) -> None:
+    """Call a function and send its results to standard output; other output goes to standard error."""
+    stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("wormjax").setLevel(logging.DEBUG)  # The files that are opened.
+    function = getattr(importlib.import_module(module), name)
+    _limit_process(seconds, memory)
     try:
-        message = transport.receive_message(process.stdout)
-        if "recording" in message:
-            message["recording"] = transport.receive_recording(process.stdout, message["recording"])
-        return message
-    except EOFError:
-        process.kill()  # It may still run, and have sent what is no answer.
-        process.wait()
-        return {}
+        for fields in function(*arguments):
+            _send_result(stream, fields)
+        end = {"done": True}
+    except InputError as error:
+        end = {"error": str(error)}
+    except MemoryError:
+        end = {"problem": TOO_LARGE}
+    except Exception as error:
+        found = f"found a file that cannot be read ({type(error).__name__}: {error})"
+        end = {"problem": f"{found}, expected a whole one"}
+    stream.write(json.dumps(end).encode() + b"\n")
+    stream.flush()
 
 
-def _describe_end(process: subprocess.Popen, message: dict[str, Any], seconds: float, late: bool) -> str:
-    """What is wrong with a file whose reading did not come to its end."""
-    if "unexpected" in message:
-        return f"found a file that cannot be read ({message['unexpected']}), expected a whole one"
-    if "memory" in message:
-        return hdf5.TOO_LARGE
-    if late or process.returncode == -getattr(signal, "SIGXCPU", 1 << 31):
-        return f"found a file that could not be read within {seconds:.0f} s, expected a whole one: is it damaged?"
-    return f"found a file that ends the HDF5 library (exit code {process.returncode}), expected a whole one"
+if __name__ == "__main__":
+    main(*json.loads(sys.argv[1]))

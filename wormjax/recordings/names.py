@@ -1,4 +1,4 @@
-"""Names of neurons: one spelling for the same neuron, whatever the source.
+"""Names of neurons: one spelling per neuron, whatever the source.
 
 Connectome packages write the motor neurons of the ventral cord DB1, VB1, VA1; recordings write DB01, VB01, VA01. The
 form of the recordings is used here (White et al. 1986 number them 1 to 13).
@@ -11,7 +11,7 @@ _PLACEHOLDERS = {"unknown", "unknowncell", "unidentified", "none", "nan", "na", 
 
 
 def normalise_neuron_name(name: str) -> str:
-    """The name as recordings write it: `VB1` → `VB01`; all other names are only stripped of spaces.
+    """Return the name as recordings write it: `VB1` → `VB01`; other names only lose spaces at their ends.
 
     >>> [normalise_neuron_name(name) for name in ("VB1", "DA11", "IL1L", " AVAL ")]
     ['VB01', 'DA11', 'IL1L', 'AVAL']
@@ -22,17 +22,19 @@ def normalise_neuron_name(name: str) -> str:
 
 
 def is_neuron_name(name: str) -> bool:
-    """Whether the text names a neuron at all: not `---`, `?`, an index number, `Unknown Cell`."""
+    """Return whether the text names a neuron: `---`, `?`, a number or `Unknown Cell` do not."""
     name = name.strip()
     has_letter = any(character.isalpha() for character in name)
     return has_letter and not re.search(r"\s", name) and name.lower() not in _PLACEHOLDERS
 
 
 def sort_candidates(names: list[str]) -> tuple[str | None, tuple[str, ...]]:
-    """One neuron's names in the file → (the name that identifies it or None, the candidates where it is doubtful).
+    """Return the name that identifies a neuron (or None), and the candidates where it is doubtful.
 
-    A neuron is uniquely identified by exactly one name without a question mark; several names, or a doubtful one, are
-    candidates.
+    Exactly one name without a question mark identifies a neuron; several names, or a doubtful one, are candidates.
+
+    Args:
+      names: the neuron's names in the file.
     """
     entries = [name.strip() for name in names if name.strip()]
     named = [normalise_neuron_name(name.replace("?", "")) for name in entries if is_neuron_name(name)]

@@ -1,24 +1,23 @@
-"""Reader of Nichols et al. 2017 (Science 356:eaam6851): immobilised worms before and during lethargus (sleep).
+"""Read Nichols et al. 2017 (Science 356:eaam6851): immobilised worms before and during lethargus (sleep).
 
-The files of OSF node kbf38, MATLAB v7.3: n2_prelet.mat, n2_let.mat, npr1_prelet.mat, npr1_let.mat, each a struct of the
-file's name with the fields of Kato et al. 2015 (`IDs`, `traces`, `tracesDif`, `timeVectorSeconds`, `dataset`), and the
-motor state as `FiveStates` or `FourStates`: a struct of the vector and its names. FiveStates, counted from 0, tells
-dorsal from ventral turns and is taken where it is there; FourStates is counted from 1 where the lab wrote `+ 1`, else
-from 0: the numbers in the whole file decide. `tracesDif` is one sample shorter than `traces`; its last sample is
+The files of OSF node kbf38, MATLAB v7.3, are n2_prelet.mat, n2_let.mat, npr1_prelet.mat and npr1_let.mat, each a struct
+of the file's name with the fields of Kato et al. 2015 (`IDs`, `traces`, `tracesDif`, `timeVectorSeconds`, `dataset`).
+The motor state is `FiveStates` or `FourStates`, a struct of the vector and its names. FiveStates, numbered from 0,
+distinguishes dorsal from ventral turns and takes precedence. FourStates is numbered from 1 where the lab wrote `+ 1`,
+else from 0: the numbers in the whole file decide. `tracesDif` is one sample shorter than `traces`; its last sample is
 repeated, so that both have the same frames.
 """
 
 import dataclasses
 import os
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import h5py
 import numpy as np
 from jaxtyping import Int
 
-from wormjax.recordings import hdf5, kato2015, matlab
-from wormjax.recordings.recording import Recording, RecordingError, name_fields
+from wormjax.recordings import hdf5, matlab
+from wormjax.recordings.motor_states import number_states
+from wormjax.recordings.recording import Recording, expect_distinct_worms, name_fields
 
 STUDY = "nichols2017"
 CONDITIONS = ("n2_prelet", "n2_let", "npr1_prelet", "npr1_let")
@@ -27,133 +26,72 @@ STATE_FIELDS = {
     "FiveStates": (("Forward", "Quiescence", "Reversal", "Dorsal turn", "Ventral turn", "undefined turn"), 0),
     "FourStates": (("Reversal", "Forward", "Quiescence", "Turn"), 1),
 }
-TIMES = ("timeVectorSeconds", "timVectorSeconds", "tv")
-
-
-class States(NamedTuple):
-    """A worm's motor state, and the field that it came from."""
-
-    field: str
-    numbers: Int[np.ndarray, " frame"]
-    names: tuple[str, ...]
 
 
 def read(path: str | os.PathLike) -> tuple[Recording, ...]:
-    """Reads the worms of one condition's file, or of all of the four files that a folder holds.
+    """Read the worms of one condition's file, or of all of the four files that a folder holds.
 
-    A worm's name is its `dataset`; the condition stands before it where two files use the same name.
+    A worm's name is its `dataset`, preceded by the condition where two files use the same name.
 
     Raises:
       RecordingError: a file cannot be used; the message names file and field.
     """
-    path = os.fspath(path)
-    files = _list_files(path) if os.path.isdir(path) else [path]
+    files = matlab.list_files(path, [f"{condition}.mat" for condition in CONDITIONS])
     conditions = [_read_condition(file) for file in files]
     names = [worm.worm for _, worms in conditions for worm in worms]
     if len(set(names)) < len(names):
-        conditions = [(condition, _prefix_worms(worms, condition)) for condition, worms in conditions]
-    return kato2015.expect_distinct_worms([worm for _, worms in conditions for worm in worms], path)
-
-
-def _prefix_worms(worms: Sequence[Recording], condition: str) -> list[Recording]:
-    return [dataclasses.replace(worm, worm=f"{condition} {worm.worm}") for worm in worms]
+        conditions = [
+            (condition, tuple(dataclasses.replace(worm, worm=f"{condition} {worm.worm}") for worm in worms))
+            for condition, worms in conditions
+        ]
+    return expect_distinct_worms([worm for _, worms in conditions for worm in worms], path)
 
 
 def _read_condition(path: str) -> tuple[str, tuple[Recording, ...]]:
+    """Return a file's condition and its worms."""
     with hdf5.open_hdf5(path) as file:
         condition, struct = matlab.find_struct(file, CONDITIONS)
-        states = _read_states(struct)
-        count = len(matlab.read_entries(struct, "traces"))
-        if len(states) != count:
-            field = next(name for name in STATE_FIELDS if hdf5.has_member(struct, name))
-            hdf5.fail(file.filename, field, f"found {len(states)} entries, expected {count}, one a worm")
-        worms = [_read_worm(struct, condition, index, states[index]) for index in range(count)]
-    return condition, kato2015.expect_distinct_worms(worms, path)
+        fields = matlab.find_fields(struct)
+        worms = matlab.read_worms(struct, condition, fields)
+        state_field, states = _read_states(struct)
+        matlab.expect_one_per_worm(struct, state_field, len(states), len(worms))
+        recordings = []
+        for worm, (numbers, names) in zip(worms, states, strict=True):
+            with name_fields(fields | {"motor_state": state_field}):
+                recordings.append(Recording(STUDY, **worm, motor_state=numbers, state_names=names))
+    return condition, expect_distinct_worms(recordings, path)
 
 
-def _list_files(folder: str) -> list[str]:
-    files = [os.path.join(folder, f"{condition}.mat") for condition in CONDITIONS]
-    found = [file for file in files if os.path.isfile(file)]
-    if not found:
-        expected = ", ".join(f"{condition}.mat" for condition in CONDITIONS)
-        raise RecordingError(f"{folder}: found no recording in the folder, expected one of: {expected}")
-    return found
-
-
-def _read_worm(struct: h5py.Group, condition: str, index: int, states: States) -> Recording:
-    path = hdf5.get_path(struct)
-    traces = kato2015.read_traces(kato2015.read_entry(struct, "traces", index), "traces")
-    names, ambiguous = kato2015.read_neuron_names(kato2015.read_entry(struct, "IDs", index), "IDs", traces.shape[1])
-    times_field = matlab.find_field(struct, TIMES) or TIMES[0]
-    times = hdf5.read_vector(kato2015.read_entry(struct, times_field, index), path, times_field, len(traces))
-    derivatives = None
-    if hdf5.has_member(struct, "tracesDif"):
-        node = kato2015.read_entry(struct, "tracesDif", index)
-        derivatives = kato2015.read_derivatives(node, "tracesDif", traces.shape)
-    worm = ""
-    if hdf5.has_member(struct, "dataset"):
-        worm = matlab.read_characters(kato2015.read_entry(struct, "dataset", index), "dataset")
-    words = {"times": times_field, "derivatives": "tracesDif", "neuron_names": "IDs", "motor_state": states.field}
-    with name_fields(words):
-        return Recording(
-            study=STUDY,
-            worm=worm or f"{condition} {index + 1}",
-            traces=traces,
-            times=times.astype(np.float64),
-            neuron_names=names,
-            ambiguous_names=ambiguous,
-            motor_state=states.numbers,
-            state_names=states.names,
-            derivatives=derivatives,
-            source=path,
-        )
-
-
-def _read_states(struct: h5py.Group) -> list[States]:
-    """Per worm the motor state and its names; from all worms at once, since they share the first number."""
-    path = hdf5.get_path(struct)
+def _read_states(struct: h5py.Group) -> tuple[str, list[tuple[Int[np.ndarray, " frame"], tuple[str, ...]]]]:
+    """Return the field of the motor state, and each worm's states and their names; all worms share the first number."""
     field = matlab.find_field(struct, tuple(STATE_FIELDS))
     if field is None:
-        hdf5.get_member(struct, "FiveStates")  # Raises, and says what is there instead.
-    default_names, default_first = STATE_FIELDS[field]
-    entries = [hdf5.follow(struct.file, reference, field) for reference in matlab.read_entries(struct, field)]
-    vectors = [_read_state_vector(entry, field) for entry in entries]
-    names = [_read_state_names(entry, field) or default_names for entry in entries]
-    first = default_first
-    if any(np.any(vector == 0) for vector in vectors):
+        hdf5.get_member(struct, "FiveStates")  # Raises, and says which fields there are.
+    default_names, first = STATE_FIELDS[field]
+    worms = [_read_state_entry(entry, field) for entry in matlab.read_entries(struct, field)]
+    worms = [(numbers, names or default_names) for numbers, names in worms]
+    if any((numbers == 0).any() for numbers, _ in worms):
         first = 0
-    elif any(np.any(vector == len(own)) for vector, own in zip(vectors, names, strict=True)):
+    elif any((numbers == len(names)).any() for numbers, names in worms):
         first = 1
-    return [
-        States(field, kato2015.number_states(vector, own, first, path, field), own)
-        for vector, own in zip(vectors, names, strict=True)
-    ]
+    return field, [(number_states(numbers, names, first, struct, field), names) for numbers, names in worms]
 
 
-def _read_state_vector(entry: hdf5.Node, field: str) -> np.ndarray:
-    path = hdf5.get_path(entry)
-    for name, member in _list_entry(entry, field):
-        if not _holds_text(member, name):
-            return hdf5.read_vector(member, path, name)
-    hdf5.fail(path, field, "found no numbers, expected a state number a frame")
+def _read_state_entry(entry: hdf5.Node, field: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return a worm's state numbers and their names, () where the file has none.
 
-
-def _read_state_names(entry: hdf5.Node, field: str) -> tuple[str, ...]:
-    for name, member in _list_entry(entry, field):
-        if _holds_text(member, name):
-            cells = matlab.read_cell(member, name, kato2015.MOST_STATES)
-            return tuple(matlab.read_characters(cell, name) for cell in cells)
-    return ()
-
-
-def _list_entry(entry: hdf5.Node, field: str) -> list[tuple[str, hdf5.Node]]:
-    """A struct's members with their names, or the vector alone where no struct was saved."""
-    if not isinstance(entry, h5py.Group):
-        return [(field, entry)]
-    members = hdf5.list_members(entry, field)
-    return [(f"{field}/{name}", hdf5.get_member(entry, name, field)) for name in members]
-
-
-def _holds_text(node: hdf5.Node, field: str) -> bool:
-    with hdf5.guard(hdf5.get_path(node), field):
-        return isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype) is not None
+    The entry is a struct of a vector and a cell of names, or the vector alone.
+    """
+    members = [(field, entry)]
+    if isinstance(entry, h5py.Group):
+        own = hdf5.list_members(entry, field)
+        members = [(f"{field}/{name}", hdf5.get_member(entry, name, field)) for name in own]
+    cells = [(name, node) for name, node in members if matlab.is_cell(node, name)]
+    vectors = [(name, node) for name, node in members if not matlab.is_cell(node, name)]
+    if not vectors:
+        hdf5.fail(entry, field, "found no numbers, expected one state number per frame")
+    names = ()
+    if cells:
+        name, node = cells[0]
+        names = tuple(matlab.read_characters(cell, name) for cell in matlab.read_cell(node, name, matlab.MOST_STATES))
+    return hdf5.read_vector(vectors[0][1], vectors[0][0]), names

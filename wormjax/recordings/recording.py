@@ -1,12 +1,14 @@
 """Recording: one worm's calcium activity and behaviour, as every reader returns it.
 
-The fields are those of the public whole-brain files (Kato et al. 2015, Nichols et al. 2017, Dag et al. 2023), under
-the field's own names, with time first.
+The fields are those of the public whole-brain files (Kato et al. 2015, Nichols et al. 2017, Dag et al. 2023), with time
+as the first axis.
 """
 
+import collections
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -15,10 +17,11 @@ from jaxtyping import Float, Int
 from wormjax.errors import InputError
 
 UNSCORED = -1  # The motor state of a frame that nobody scored.
-LARGEST_VALUE = 1e15  # Of a trace: its square, summed over a million frames, still fits a float32.
+LARGEST_VALUE = 1e15  # In traces: the sum of a million squares still fits a float32.
 SHORTEST_FRAME, LONGEST_FRAME = 1e-4, 600.0  # Seconds from frame to frame, in the median.
 LARGEST_GAP = 1000  # Mean over median time between frames; resampling fills gaps, and one wrong time fills the memory.
 LONGEST_MESSAGE = 1200  # Characters.
+TOO_LARGE = "found more than the memory can hold, expected a smaller recording"
 
 
 class RecordingError(InputError):
@@ -31,41 +34,48 @@ class RecordingError(InputError):
 
 
 class FieldError(RecordingError):
-    """A field of one worm's recording cannot be used; `rename` says it in the file's own words."""
+    """A field of one worm's recording cannot be used.
+
+    Attributes:
+      source: the file.
+      worm: the worm's name.
+      field: the name of the field in Recording, or in the file (`name_fields`).
+      problem: what was found, and what was expected.
+    """
 
     def __init__(self, source: str, worm: str, field: str, problem: str):
         super().__init__(f"{source}: worm {worm!r}, field {field!r}: {problem}")
         self.source, self.worm, self.field, self.problem = source, worm, field, problem
 
-    def rename(self, file_fields: Mapping[str, str]) -> "FieldError":
-        """The same error, with the field's name in the file."""
-        return FieldError(self.source, self.worm, file_fields.get(self.field, self.field), self.problem)
-
 
 @contextlib.contextmanager
 def name_fields(file_fields: Mapping[str, str]) -> Iterator[None]:
-    """Errors of a Recording made within name the fields of the file: Recording's field → the file's field."""
+    """Make errors of a Recording that is made within name the file's fields.
+
+    Args:
+      file_fields: Recording's field → the file's field.
+    """
     try:
         yield
     except FieldError as error:
-        raise error.rename(file_fields) from None
+        raise FieldError(error.source, error.worm, file_fields.get(error.field, error.field), error.problem) from None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recording:
-    """One worm. Checked when made: see `RecordingError`.
+    """One worm. Fields are checked when it is made, and FieldError names the first that cannot be used.
 
     Attributes:
       study: the study's name, for instance "kato2015".
       worm: the worm's name, unique within the study.
       traces: activity [frame, neuron], in `trace_units`; finite, no neuron constant.
       times: seconds [frame], strictly increasing.
-      neuron_names: per neuron the name it was uniquely identified by, or None; no name twice.
-      ambiguous_names: per neuron the candidate names where there are several or doubtful ones, else ().
-      motor_state: per frame an index into `state_names`, or UNSCORED (-1); None if no state was scored.
+      neuron_names: for each neuron the name that uniquely identifies it, or None; no name twice.
+      ambiguous_names: for each neuron the candidate names where there are several or doubtful ones, else ().
+      motor_state: for each frame an index into `state_names`, or UNSCORED (-1); None if no state was scored.
       state_names: the study's own names of the motor states.
-      derivatives: the source's smoothing derivative [frame, neuron], in trace units per second, or None. It sees
-        the future: no forecaster may use it.
+      derivatives: the source's smoothing derivative [frame, neuron], in trace units per second, or None. It depends
+        on later frames: no forecaster may use it.
       behavior: other behaviour per frame, by name (velocity in mm/s, ...); NaN where it was not scored.
       stretches: uninterrupted stretches [start, stop) of frames, in order; () stands for one stretch of all frames.
       trace_units: "dF/F", "z-score", ...
@@ -98,7 +108,7 @@ class Recording:
 
     @property
     def frame_rate(self) -> float:
-        """Frames per second: one over the median time between frames within a stretch."""
+        """Frames per second: one over the median time between frames."""
         return float(1.0 / np.median(np.diff(self.times)))
 
     @property
@@ -108,11 +118,28 @@ class Recording:
 
 
 def fail(recording: Recording, field: str, problem: str) -> NoReturn:
-    """Raises the one-line error of a recording's field."""
+    """Raise the one-line error of a recording's field."""
     raise FieldError(recording.source, recording.worm, field, problem)
 
 
-def _neuron(recording: Recording, column: int) -> str:
+def expect_distinct_worms(worms: Sequence[Recording], path: str | os.PathLike) -> tuple[Recording, ...]:
+    """Return the recordings where there is any and no worm of a study occurs twice.
+
+    A worm that occurs twice could be held out and trained on at once.
+
+    Raises:
+      RecordingError: no worm, or one that occurs twice.
+    """
+    counts = collections.Counter((worm.study, worm.worm) for worm in worms)
+    twice = sorted(name for (_, name), count in counts.items() if count > 1)
+    if twice:
+        raise RecordingError(f"{os.fspath(path)}: found worm {twice[0]!r} twice, expected each worm once")
+    if not worms:
+        raise RecordingError(f"{os.fspath(path)}: found no worm, expected at least one")
+    return tuple(worms)
+
+
+def _name_neuron(recording: Recording, column: int) -> str:
     name = recording.neuron_names[column] if column < len(recording.neuron_names) else None
     return f"neuron {column + 1}" + (f" ({name})" if name else "")
 
@@ -123,34 +150,29 @@ def _check_traces(recording: Recording):
         fail(recording, "traces", f"found {_describe(traces)}, expected floating point [frame, neuron]")
     frames, neurons = traces.shape
     if frames < 2 or neurons < 1:
-        fail(
-            recording,
-            "traces",
-            f"found {frames} frames of {neurons} neurons, expected at least 2 frames of 1",
-        )
+        fail(recording, "traces", f"found {frames} frames of {neurons} neurons, expected at least 2 frames of 1")
     bad = ~np.isfinite(traces).all(axis=0)
     if bad.any():
         column = int(np.argmax(bad))
         frame = int(np.argmax(~np.isfinite(traces[:, column])))
-        found = f"found {traces[frame, column]} at frame {frame} of {_neuron(recording, column)}"
+        found = f"found {traces[frame, column]} at frame {frame} of {_name_neuron(recording, column)}"
         fail(recording, "traces", f"{found} ({int(bad.sum())} such neurons), expected finite values")
-    highest, lowest = traces.max(axis=0), traces.min(axis=0)
-    large = np.maximum(highest, -lowest) > LARGEST_VALUE
-    if large.any():
-        column = int(np.argmax(large))
-        found = f"found {max(highest[column], -lowest[column]):g} in {_neuron(recording, column)}"
+    largest = np.maximum(traces.max(axis=0), -traces.min(axis=0)).astype(np.float64)
+    if largest.max() > LARGEST_VALUE:
+        column = int(np.argmax(largest > LARGEST_VALUE))
+        found = f"found {largest[column]:g} in {_name_neuron(recording, column)}"
         fail(recording, "traces", f"{found}, expected values within {LARGEST_VALUE:g}")
-    constant = highest == lowest
+    constant = traces.max(axis=0) == traces.min(axis=0)
     if constant.any():
         column = int(np.argmax(constant))
-        found = f"found the constant {traces[0, column]:g} in {_neuron(recording, column)}"
+        found = f"found the constant {traces[0, column]:g} in {_name_neuron(recording, column)}"
         fail(recording, "traces", f"{found} ({int(constant.sum())} such neurons), expected a trace that varies")
 
 
 def _check_times(recording: Recording):
     times, frames = recording.times, recording.traces.shape[0]
     if not isinstance(times, np.ndarray) or times.shape != (frames,) or times.dtype.kind != "f":
-        fail(recording, "times", f"found {_describe(times)}, expected {frames} seconds, one a frame")
+        fail(recording, "times", f"found {_describe(times)}, expected {frames} seconds, one per frame")
     if not np.isfinite(times).all():
         fail(recording, "times", f"found {times[~np.isfinite(times)][0]}, expected finite seconds")
     steps = np.diff(times)
@@ -175,11 +197,7 @@ def _check_names(recording: Recording):
     if not recording.ambiguous_names:
         object.__setattr__(recording, "ambiguous_names", ((),) * neurons)
     if len(recording.ambiguous_names) != neurons:
-        fail(
-            recording,
-            "ambiguous_names",
-            f"found {len(recording.ambiguous_names)} entries, expected {neurons}",
-        )
+        fail(recording, "ambiguous_names", f"found {len(recording.ambiguous_names)} entries, expected {neurons}")
     seen: dict[str, int] = {}
     for column, name in enumerate(recording.neuron_names):
         if name is None:
@@ -197,7 +215,7 @@ def _check_motor_state(recording: Recording):
     if states is None:
         return
     if not isinstance(states, np.ndarray) or states.shape != (frames,) or states.dtype.kind not in "iu":
-        fail(recording, "motor_state", f"found {_describe(states)}, expected {frames} integers, one a frame")
+        fail(recording, "motor_state", f"found {_describe(states)}, expected {frames} integers, one per frame")
     unknown = (states < UNSCORED) | (states >= len(recording.state_names))
     if unknown.any():
         found = f"found state number {states[unknown][0]} at frame {int(np.argmax(unknown))}"
@@ -214,9 +232,9 @@ def _check_companions(recording: Recording):
             fail(recording, "derivatives", f"found shape {derivatives.shape}, expected {shape} as the traces")
         if not np.isfinite(derivatives).all():
             fail(recording, "derivatives", "found a value that is not finite, expected finite values")
-        if max(derivatives.max(), -derivatives.min()) > LARGEST_VALUE:
-            found = f"found {max(derivatives.max(), -derivatives.min()):g}"
-            fail(recording, "derivatives", f"{found}, expected values within {LARGEST_VALUE:g}")
+        largest = float(max(derivatives.max(), -derivatives.min()))
+        if largest > LARGEST_VALUE:
+            fail(recording, "derivatives", f"found {largest:g}, expected values within {LARGEST_VALUE:g}")
     for name, values in recording.behavior.items():
         if np.shape(values) != shape[:1]:
             fail(recording, f"behavior/{name}", f"found shape {np.shape(values)}, expected {shape[:1]}")

@@ -125,14 +125,13 @@ def fail_to_download(study, folder, url) -> str:
     with pytest.raises(InputError) as caught:
         download.download_study(study, folder, url)
     assert "\n" not in str(caught.value)
-    assert not folder.exists()
+    assert not any(path.is_file() for path in folder.rglob("*"))
     return str(caught.value)
 
 
 def test_an_interrupted_download_leaves_nothing(nichols, tmp_path):
     nichols.short.add("n2_prelet.mat")
     message = fail_to_download("nichols2017", tmp_path / "a" / "b", nichols.url)
-    assert not (tmp_path / "a").exists()
     assert "n2_prelet.mat" in message
     assert nichols.url in message
 
@@ -145,7 +144,7 @@ def test_a_later_failure_keeps_the_whole_files(nichols, tmp_path):
 
 
 def test_a_file_that_is_not_there(server, tmp_path):
-    assert "HTTP status 404 (Not Found)" in fail_to_download("nichols2017", tmp_path / "a", server.url)
+    assert "404" in fail_to_download("nichols2017", tmp_path / "a", server.url)
 
 
 def test_a_page_instead_of_the_file(nichols, tmp_path):
@@ -164,26 +163,31 @@ def test_nobody_answers(server, tmp_path):
     assert "failed" in fail_to_download("nichols2017", tmp_path / "a", server.url)
 
 
-def test_size_and_checksum(server, tmp_path):
+def test_checksum(server, tmp_path):
     server.files["a.bin"] = b"content"
-    address, target = f"{server.url}/a.bin", str(tmp_path / "a.bin")
+    address, target = f"{server.url}/a.bin", tmp_path / "a.bin"
     right = hashlib.sha256(b"content").hexdigest()
-    for size, checksum, words in [(7, "0" * 64, "SHA-256"), (8, right, "found 7 bytes, expected 8")]:
-        with pytest.raises(InputError, match=words):
-            download.fetch_file(address, target, size, checksum)
-        assert list_files(tmp_path) == []
-    assert download.fetch_file(address, target, 7, right) == target
-    download.fetch_file(address, target, 7, right.upper())
-    assert server.asked == ["a.bin"] * 3
+    with pytest.raises(InputError, match="hash"):
+        download.fetch_file(address, target, "0" * 64)
+    assert list_files(tmp_path) == []
+    assert download.fetch_file(address, target, right) == target
+    download.fetch_file(address, target, right)
+    assert server.asked == ["a.bin"] * 2
 
 
 def test_a_failed_update_keeps_the_old_file(server, tmp_path):
     (tmp_path / "a.bin").write_bytes(b"old")
     server.files["a.bin"] = b"wrong"
     with pytest.raises(InputError):
-        download.fetch_file(f"{server.url}/a.bin", str(tmp_path / "a.bin"), 7)
+        download.fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", "0" * 64)
     assert (tmp_path / "a.bin").read_bytes() == b"old"
     assert list_files(tmp_path) == ["a.bin"]
+
+
+def test_a_file_outside_the_folder_is_refused(server, tmp_path):
+    with pytest.raises(InputError, match="a file outside"):
+        download.fetch_file(f"{server.url}/a.bin", tmp_path / "in" / ".." / "a.bin", folder=tmp_path / "in")
+    assert server.asked == []
 
 
 def test_an_interrupt_by_the_user_leaves_nothing(server, tmp_path, monkeypatch):
@@ -192,10 +196,10 @@ def test_an_interrupt_by_the_user_leaves_nothing(server, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(download.os, "replace", interrupt)
+    monkeypatch.setattr(download.pooch.core.shutil, "move", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        download.fetch_file(f"{server.url}/a.bin", str(tmp_path / "new" / "a.bin"))
-    assert list_files(tmp_path) == []
+        download.fetch_file(f"{server.url}/a.bin", tmp_path / "new" / "a.bin")
+    assert list_files(tmp_path) == ["new"]
 
 
 @pytest.mark.parametrize(
@@ -203,25 +207,25 @@ def test_an_interrupt_by_the_user_leaves_nothing(server, tmp_path, monkeypatch):
 )
 def test_only_https_is_fetched(address, tmp_path):
     with pytest.raises(InputError, match="expected https"):
-        download.fetch_file(address, str(tmp_path / "a"))
+        download.fetch_file(address, tmp_path / "a")
 
 
 def test_a_folder_in_the_files_place(server, tmp_path):
     (tmp_path / "a.bin").mkdir()
     with pytest.raises(InputError, match="found a folder"):
-        download.fetch_file(f"{server.url}/a.bin", str(tmp_path / "a.bin"))
+        download.fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin")
     (tmp_path / "b").write_text("")
-    with pytest.raises(InputError, match="cannot make"):
-        download.fetch_file(f"{server.url}/a.bin", str(tmp_path / "b" / "a.bin"))
+    with pytest.raises(InputError, match="failed"):
+        download.fetch_file(f"{server.url}/a.bin", tmp_path / "b" / "a.bin")
 
 
 def test_a_redirection_is_followed_here_and_nowhere_insecure(server, tmp_path):
     server.files["b.bin"] = b"content"
     server.moved = {"a.bin": "/b.bin", "bad.bin": "ftp://127.0.0.1/x"}
-    download.fetch_file(f"{server.url}/a.bin", str(tmp_path / "a.bin"))
+    download.fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin")
     assert (tmp_path / "a.bin").read_bytes() == b"content"
     with pytest.raises(InputError):
-        download.fetch_file(f"{server.url}/bad.bin", str(tmp_path / "bad.bin"))
+        download.fetch_file(f"{server.url}/bad.bin", tmp_path / "bad.bin")
 
 
 def test_no_redirection_leaves_https(server, tmp_path, monkeypatch):
@@ -244,7 +248,7 @@ def test_no_redirection_leaves_https(server, tmp_path, monkeypatch):
     targets = [f"{server.url}/b.bin", "http://example.org/b.bin", "//", "file:///etc/hosts", "ftp://example.org/b"]
     while targets:
         with pytest.raises(InputError) as caught:
-            download.fetch_file("https://example.org/a.bin", str(tmp_path / "a.bin"))
+            download.fetch_file("https://example.org/a.bin", tmp_path / "a.bin")
         assert len(str(caught.value).splitlines()) == 1
         assert set(sent) == {"https://example.org/a.bin"}
         assert server.asked == []
@@ -262,41 +266,40 @@ def test_no_redirection_leaves_this_host_by_http(server, tmp_path, monkeypatch):
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
     with pytest.raises(InputError, match="expected https"):
-        download.fetch_file(f"{server.url}/a.bin", str(tmp_path / "a.bin"))
+        download.fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin")
 
 
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({"../evil": b"", "WT_NoStim.mat": b""}, "'../evil', expected files within the folder only"),
-        ({"/etc/evil": b"", "WT_NoStim.mat": b""}, "within the folder only"),
-        ({"a\\..\\..\\evil": b""}, "within the folder only"),
-        ({"C:/evil": b""}, "within the folder only"),
         ({"other.mat": b""}, "found only other.mat, expected WT_NoStim.mat"),
         ({"WT_NoStim.mat": b"not HDF5 at all"}, "not HDF5"),
     ],
 )
-def test_unsafe_or_wrong_archives_leave_nothing(server, tmp_path, members, words):
+def test_wrong_archives_leave_nothing(server, tmp_path, members, words):
     server.files["2395t.zip"] = zip_bytes(members)
     assert words in fail_to_download("kato2015", tmp_path / "a", server.url)
-    assert list_files(tmp_path) == []
 
 
-def test_links_in_an_archive_are_refused(tmp_path):
-    member = zipfile.ZipInfo("WT_NoStim.mat")
-    member.external_attr = 0o120777 << 16
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr(member, "/etc/hosts")
-    with pytest.raises(InputError, match="within the folder only"):
-        download.unpack_archive(str(tmp_path / "a.zip"), str(tmp_path), ["WT_NoStim.mat"])
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "C:/evil", "in/evil"])
+def test_nothing_in_an_archive_leaves_the_folder(name, tmp_path):
+    (tmp_path / "in").mkdir()
+    link = zipfile.ZipInfo("../link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "in" / "a.zip", "w") as archive:
+        archive.writestr(name, b"content")
+        archive.writestr(link, "/etc/hosts")
+        archive.writestr("../unwanted", b"")
+    download.unpack_archive(tmp_path / "in" / "a.zip", ["evil"], ["link"])
+    assert list_files(tmp_path) == ["in", "in/a.zip", "in/evil", "in/link"]
+    assert not (tmp_path / "in" / "link").is_symlink()
 
 
-def test_a_zip_bomb_is_stopped_at_the_limit(tmp_path):
+def test_a_zip_bomb_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(zip_bytes({"a": bytes(5_000_000), "b": b""}, zipfile.ZIP_DEFLATED))
-    (tmp_path / "out").mkdir()
     with pytest.raises(InputError, match="more to unpack than the limit"):
-        download.unpack_archive(str(tmp_path / "a.zip"), str(tmp_path / "out"), ["a", "b"], limit=1_000_000)
-    assert sum(path.stat().st_size for path in (tmp_path / "out").iterdir()) <= 1_000_000
+        download.unpack_archive(tmp_path / "a.zip", ["a", "b"], limit=1_000_000)
+    assert list_files(tmp_path) == ["a.zip"]
 
 
 def test_a_damaged_archive(server, tmp_path):
@@ -326,4 +329,16 @@ def test_the_program(nichols, tmp_path):
     assert failed.returncode == 2
     assert failed.stderr.startswith("error: ")
     assert len(failed.stderr.splitlines()) == 1, failed.stderr
-    assert not (tmp_path / "m").exists()
+    assert not any(path.is_file() for path in (tmp_path / "m").rglob("*"))
+
+
+def test_the_manifests_are_complete():
+    for study in download.STUDIES:
+        manifest = download.load_manifest(study)
+        assert manifest["study"] == study
+        assert all(manifest[field] for field in ("title", "home", "licence", "citation"))
+        for entry in manifest["files"]:
+            download.check_address(entry["address"])
+            assert {"file", "address", "sha256"} <= set(entry)
+    with pytest.raises(InputError, match="expected one of: kato2015, nichols2017, dag2023"):
+        download.load_manifest("container")

@@ -1,5 +1,7 @@
 """Whole recordings decoded in windows: what a model says does not depend on how its frames are cut and padded."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from small_experiments import small_dataset
 
 from wormjax.models.catalog import build_classifier
 from wormjax.models.classifiers import Decoding
-from wormjax.tasks.decode.windows import predict_stretches
+from wormjax.tasks.decode.windows import decode_runs, place_windows, predict_stretches
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -156,19 +158,18 @@ def test_chosen_stretches_are_decoded_as_they_are_among_all():
         np.testing.assert_array_equal(chosen.edges[run], every.edges[run, own])
 
 
-def test_worms_are_handed_to_the_program_and_not_compiled_into_it(monkeypatch):
-    arrays, held = small_dataset(FRAMES).arrays, []
+def test_worms_are_arguments_of_the_program_and_not_compiled_into_it():
+    arrays, module = small_dataset(FRAMES).arrays, PerFrame()
+    runs = (initialise(module, arrays), np.zeros((1, 1), np.int32))
+    inputs = (arrays, *place_windows(np.asarray(arrays.valid), 16))
+    jaxpr = jax.make_jaxpr(functools.partial(decode_runs, module, 16, False))(runs, inputs)
+    assert sum(np.size(constant) for constant in jaxpr.consts) < 100 < arrays.features.size
 
-    def jit(function):
-        def call(*arguments):
-            constants = jax.make_jaxpr(function)(*arguments).consts
-            held.append(sum(np.size(constant) for constant in constants))
-            return function(*arguments)
 
-        return call
-
-    variables = initialise(PerFrame(), arrays)
-    monkeypatch.setattr("wormjax.tasks.decode.windows.jax.jit", jit)
-    predict_stretches(PerFrame(), variables, arrays, 16)
-    assert len(held) == 1
-    assert held[0] < 100 < arrays.features.size
+def test_one_program_serves_other_parameters_and_other_chosen_stretches():
+    arrays = small_dataset(FRAMES).arrays
+    decode_runs.clear_cache()
+    for scale, stretches in ((1.0, [[0, 1]]), (2.0, [[3, 2]])):
+        variables = jax.tree.map(lambda x, scale=scale: scale * x, initialise(PerFrame(), arrays))
+        predict_stretches(PerFrame(), variables, arrays, 16, stretches=np.array(stretches))
+    assert decode_runs._cache_size() == 1

@@ -19,7 +19,8 @@ from wormjax.features.forecast_origins import Starts
 from wormjax.models.catalog import CLASSIFIERS, build_classifier
 from wormjax.models.markov_residual import Correction
 from wormjax.tasks.ahead import baselines as simple
-from wormjax.tasks.ahead.questions import Answers, find_steps, tabulate
+from wormjax.tasks.ahead.questions import Answers, ask, find_steps, tabulate
+from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.tasks.protocols import Split
 from wormjax.training.loop import train_ensemble
@@ -196,12 +197,15 @@ def build_module(name: str, config, dataset: Dataset) -> nn.Module:
 
 
 def build_answering(name: str, config, dataset: Dataset):
-    """A compiled function (members' variables, features, valid, starts, base) → answers, averaged over members."""
+    """Return a function (members' variables, features, valid, starts, base) → answers, averaged over members.
+
+    It takes any number of starts and is compiled once.
+    """
     window, states, horizons = config.train.window_frames, len(dataset.state_names), len(config.ahead.seconds)
     module = Correction(build_module(name, config, dataset), states, horizons)
 
     @jax.jit
-    def answer(variables, features, valid, stretch, frame, base):
+    def answer_chunk(variables, features, valid, starts):
         def one(inputs):
             number, last, expected = inputs
             cut = (
@@ -215,7 +219,13 @@ def build_answering(name: str, config, dataset: Dataset):
             return *(jax.nn.softmax(part).mean(axis=0) for part in logits), edges
 
         # Frames are counted with the padding in front: a window that ends before frame `frame` begins at `frame`.
-        return jax.lax.map(one, (stretch, frame, base), batch_size=STARTS_AT_ONCE)
+        return jax.vmap(one)(starts)
+
+    size = max(1, min(STARTS_AT_ONCE, len(ask(config, dataset)[0].frame)))
+
+    def answer(variables, features, valid, stretch, frame, base):
+        features, valid = jnp.asarray(features), jnp.asarray(valid)
+        return map_chunks(lambda chunk: answer_chunk(variables, features, valid, chunk), (stretch, frame, base), size)
 
     return answer
 
@@ -229,9 +239,8 @@ def answer_starts(
         np.pad(values, ((0, 0), (window, 0), *((0, 0),) * (values.ndim - 2)))
         for values in (dataset.arrays.features, dataset.arrays.valid)
     ]
-    states, onset, edges = answer(variables, *padded, starts.stretch, starts.frame, jnp.asarray(base))
-    answers = Answers(np.asarray(states, np.float64), np.asarray(onset, np.float64))
-    return answers, None if edges is None else np.asarray(edges)
+    states, onset, edges = answer(variables, *padded, starts.stretch, starts.frame, base)
+    return Answers(states.astype(np.float64), onset.astype(np.float64)), edges
 
 
 def expect_starts(config, setting, fit: dict, dataset: Dataset, starts: Starts, base: str):

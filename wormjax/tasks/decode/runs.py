@@ -4,6 +4,7 @@ Every model, deep or linear, is trained into `workdir/models/NAME/checkpoints` a
 table made right after training and one made from a restored checkpoint are one and the same.
 """
 
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.classification import score_states
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode.windows import predict_stretches
-from wormjax.tasks.groups import Group, list_seeds, model_folder, number_run, split_by_seed
+from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import AUGMENTATIONS, Objective, classification
@@ -151,19 +152,21 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
     if count != len(groups) * members:
         raise InputError(f"checkpoint of {name!r}: found {count} runs, expected {len(groups)} groups of {members}")
     tested = test_labels(config, dataset, groups)
-    parts = []
-    for seed in list_seeds(config):
-        indices = [k for k, group in enumerate(groups) if group.seed == seed]
-        chosen = np.concatenate([np.arange(k * members, (k + 1) * members) for k in indices])
+    stretches = _list_tested(groups, dataset)
+    if tested is None:
+        decoded = _decode_arrays(name, config, dataset, best, dataset.arrays, members, stretches)
+        if config.decode.state_durations:
+            return decoded._replace(probabilities=_smooth(decoded.probabilities, dataset, groups, description))
+        return decoded
+    parts = []  # Within a worm each seed tests other frames. Groups are ordered by seed.
+    for seed, indices in itertools.groupby(range(len(groups)), lambda k: groups[k].seed):
+        own = np.array([*indices])
+        chosen = (own[:, None] * members + np.arange(members)).ravel()
         variables = jax.tree.map(lambda x, chosen=chosen: x[chosen], best)
-        arrays = dataset.arrays if tested is None else _mask_arrays(dataset.arrays, tested[seed])
-        stretches = _list_tested([groups[k] for k in indices], dataset)
-        parts.append(_decode_arrays(name, config, dataset, variables, arrays, members, stretches))
+        arrays = _mask_arrays(dataset.arrays, tested[seed])
+        parts.append(_decode_arrays(name, config, dataset, variables, arrays, members, stretches[own]))
     edges = None if parts[0].edges is None else np.concatenate([part.edges for part in parts])
-    probabilities = np.concatenate([part.probabilities for part in parts])
-    if config.decode.state_durations and tested is None:
-        probabilities = _smooth(probabilities, dataset, groups, description)
-    return Decoded(probabilities, edges)
+    return Decoded(np.concatenate([part.probabilities for part in parts]), edges)
 
 
 def _list_tested(groups, dataset) -> Int[np.ndarray, "group chosen"]:

@@ -1,5 +1,6 @@
 """Decodes whole recordings with the trained runs of an ensemble."""
 
+import functools
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -40,19 +41,39 @@ def predict_stretches(
     starts, used = place_windows(np.asarray(data.valid), length)
     if stretches is None:
         stretches = np.tile(np.arange(len(starts)), (len(jax.tree.leaves(variables)[0]), 1))
+    runs = (variables, np.asarray(stretches, np.int32))
+    probabilities, edges = decode_runs(module, length, own_statistics, runs, (data, starts, used))
+    return Predictions(np.asarray(probabilities), None if edges is None else np.asarray(edges))
+
+
+# The worms are an argument: what a program closes over is compiled into it, a copy in memory and on disk. The module is
+# static, so that all calls with one module and one shape share one compiled program.
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tuple, inputs: tuple):
+    """Decode each run's chosen stretches, one after the other, as one compiled program.
+
+    Args:
+      module: the classifier.
+      length: frames of a window.
+      own_statistics: whether batch normalisation uses the statistics of what is decoded.
+      runs: (variables, indices of stretches [run, chosen]), stacked by run.
+      inputs: (worms, first frames of windows, windows in use), stacked by stretch.
+
+    Returns:
+      Probabilities [run, chosen, frame, state] and edge probabilities [run, chosen, edge, type] or None.
+    """
     apply = _apply_with_own_statistics if own_statistics else nn.Module.apply
 
-    def decode_run(variables, chosen, inputs):
+    def decode_run(run):
+        variables, chosen = run
+
         def decode(stretch):
             own = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, stretch, keepdims=False), inputs)
             return _decode(module, variables, *own, length, apply)
 
         return jax.lax.map(decode, chosen)
 
-    # The worms are an argument: what a program closes over is compiled into it, a copy in memory and on disk.
-    decode_runs = jax.jit(lambda runs, inputs: jax.lax.map(lambda run: decode_run(*run, inputs), runs))
-    probabilities, edges = decode_runs((variables, np.asarray(stretches, np.int32)), (data, starts, used))
-    return Predictions(np.asarray(probabilities), None if edges is None else np.asarray(edges))
+    return jax.lax.map(decode_run, runs)
 
 
 def place_windows(

@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from threadpoolctl import threadpool_limits
 
 from wormjax.errors import InputError
 from wormjax.features.dataset import Dataset
-from wormjax.features.forecast_origins import Starts, cut_past
-from wormjax.models.forecast_roll_outs import Held, predict
+from wormjax.features.forecast_origins import Starts, cut_past, list_starts
+from wormjax.models.forecast_roll_outs import predict
 from wormjax.models.forecasters import GRAPHS, GraphForecaster, MlpForecaster, RecurrentForecaster
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 from wormjax.scoring.forecasts import Spread
+from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.forecast import linear
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.tasks.protocols import Split
@@ -187,18 +187,23 @@ def find_operators(config, name: str, fit: dict, split: int, dataset: Dataset, s
 
 
 def build_forecaster(name: str, config, dataset: Dataset):
-    """A compiled function (variables, past, operators, held) → forecasts of all starts of `config.forecast.steps`."""
+    """Return a function (variables, past, operators) → forecasts of any number of origins, compiled once.
+
+    It forecasts `config.forecast.steps` frames, and returns host arrays: mean, logarithm of the scale, weights of the
+    modes, and edge probabilities (None for a network without a graph), each with a leading origin axis.
+    """
     module, steps = build_module(name, config, dataset), config.forecast.steps
+    origins = len(list_starts(dataset, config.forecast.first, config.forecast.every).frame)
 
     @jax.jit
-    def forecast(variables, past: Array, operators: Array, held: Held | None = None):
-        def one(inputs):
-            own_past, own_operators, own_held = jax.tree.map(lambda x: x[None], inputs)
-            result = predict(module, variables, own_past, own_operators, steps, held=own_held)
-            edges = None if result.edge_logits is None else jax.nn.softmax(result.edge_logits)[0]
-            return result.mean[0], result.log_scale[0], jax.nn.softmax(result.mode_logits)[0], edges
+    def forecast_chunk(variables, past: Array, operators: Array):
+        result = predict(module, variables, past, operators, steps)
+        edges = None if result.edge_logits is None else jax.nn.softmax(result.edge_logits)
+        return result.mean, result.log_scale, jax.nn.softmax(result.mode_logits), edges
 
-        return jax.lax.map(one, (past, operators, held), batch_size=STARTS_AT_ONCE)
+    def forecast(variables, past, operators):
+        size = max(1, min(STARTS_AT_ONCE, origins))
+        return map_chunks(lambda chunk: forecast_chunk(variables, *chunk), (past, operators), size)
 
     return forecast
 
@@ -218,9 +223,9 @@ def forecast_starts(
     past = cut_past(dataset, starts, build_shape(config).past)
     if operators is None:
         operators = find_operators(config, name, fit, split, dataset, starts)
-    mean, log_scale, weights, edges = forecast(variables, jnp.asarray(past), jnp.asarray(operators))
+    mean, log_scale, weights, edges = forecast(variables, past, operators)
     scale = base_scale(config, name, fit, split, dataset)[: config.forecast.steps] * np.exp(log_scale)
-    return Spread(np.asarray(mean), scale, np.asarray(weights)), None if edges is None else np.asarray(edges)
+    return Spread(mean, scale, weights), edges
 
 
 def forecast_baseline(name: str, config, fit: dict, split: int, dataset: Dataset, starts: Starts) -> Spread:

@@ -1,7 +1,7 @@
 """Charged particles: the second system with a known graph of Kipf, Fetaya et al. (2018, arXiv 1802.04687).
 
 The force on a receiver is strength * (product of the two charges) / distance² away from the sender, by Coulomb's law,
-summed over senders. The graph is complete; what is to be found is which pairs attract and which repel. See `particles`
+summed over senders. The graph is complete; the task is to find which pairs attract and which repel. See `particles`
 for how they start and move. Close encounters make the motion chaotic: no float32 integration would agree with another.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wormjax.simulation import particles
-from wormjax.simulation.ensembles import check_box, check_counts, check_numbers, check_probabilities, simulate_chunks
+from wormjax.simulation.ensembles import check_box, check_numbers, check_probabilities, simulate_chunks
 from wormjax.simulation.trajectories import Trajectories
 
 CHARGES = (-1.0, 1.0)
@@ -35,19 +35,19 @@ def simulate_charged(
     speed: float = 0.5,
     chunk_size: int | None = None,
 ) -> Trajectories:
-    """Simulates particles of random charge; the defaults are the reference's (its locations start twice as wide).
+    """Simulate particles of random charge; the defaults are the reference's (locations start twice as wide).
 
     Args:
       key: a JAX random key; simulation k depends on it and k alone.
       simulations, objects, frames: how many; frames are 0.1 seconds apart, the first 0.1 s after the start.
-      charges: that a particle can have.
-      probabilities: of each charge; None for all alike.
+      charges: the charges that a particle can have.
+      probabilities: of each charge; None for equal ones.
       noise: standard deviation of the observation noise, in the units of location and velocity.
       strength: of the force between two charges of one at distance one.
       box: half the side of the box; None for no box.
       location_scale: standard deviation of the first locations.
       speed: at the start, of every particle.
-      chunk_size: simulations that are computed at a time; None for what suits the device.
+      chunk_size: simulations to compute at a time; None for a number that suits the device.
 
     Returns:
       Features x, y, velocity x, velocity y. Edge types number the products of two charges from the smallest: by
@@ -56,30 +56,19 @@ def simulate_charged(
     Raises:
       InputError: an argument out of its range.
     """
-    check_counts("charged", simulations=simulations, objects=objects, frames=frames)
-    check_numbers("charged", noise=noise, strength=strength, location_scale=location_scale, speed=speed)
     check_box("charged", box)
-    chances = check_probabilities("charged", charges, probabilities)
-    simulate = functools.partial(
-        _simulate_chunk,
-        objects=objects,
-        frames=frames,
-        charges=tuple(map(float, charges)),
-        probabilities=chances,
-        noise=float(noise),
-        strength=float(strength),
-        box=box,
-        location_scale=float(location_scale),
-        speed=float(speed),
-    )
-    features, edges = simulate_chunks(simulate, key, simulations, objects, chunk_size)
+    forces = check_numbers("charged", strength=strength) | {"charges": tuple(map(float, charges))}
+    forces["probabilities"] = check_probabilities("charged", charges, probabilities)
+    motion = check_numbers("charged", noise=noise, location_scale=location_scale, speed=speed) | {"box": box}
+    counts = simulations, objects, frames, chunk_size
+    features, edges = simulate_chunks("charged", _simulate_chunk, key, *counts, **forces, **motion)
     interval = particles.TIME_STEP * particles.STEPS_PER_FRAME
     names = tuple(_name_product(product) for product in find_products(charges))
     return Trajectories("charged", features, edges, particles.FEATURE_NAMES, names, interval)
 
 
 def find_products(charges: Sequence[float]) -> tuple[float, ...]:
-    """The products that two charges can have, from the smallest: the edge types."""
+    """Return the products that two charges can have, the smallest first: the edge types."""
     return tuple(float(product) for product in np.unique(np.outer(charges, charges)))
 
 
@@ -92,7 +81,7 @@ def _name_product(product):
 def push_charges(
     location: Float[Array, "dimension object simulation"], coupling: Float[Array, "sender receiver simulation"]
 ) -> Float[Array, "dimension object simulation"]:
-    """Coulomb's force on each particle; `coupling` is strength times the product of charges, zero on the diagonal."""
+    """Return Coulomb's force on each particle; `coupling` is strength times product of charges, diagonal zero."""
     apart = location[:, None, :] - location[:, :, None]  # From sender to receiver: [dimension, sender, receiver, ...].
     square = (apart**2).sum(axis=0)
     square = jnp.where(square > 0, square, 1.0)  # A particle and itself: the coupling is zero.
@@ -100,8 +89,8 @@ def push_charges(
 
 
 @functools.partial(jax.jit, static_argnames=("objects", "frames", "charges", "box"))
-def _simulate_chunk(keys, *, objects, frames, charges, probabilities, noise, strength, box, location_scale, speed):
-    """Features and edge types of the simulations whose keys [3, simulation] these are."""
+def _simulate_chunk(keys, *, objects, frames, charges, probabilities, strength, **motion):
+    """Return features and edge types of the simulations with these keys [3, simulation]."""
     charge_keys, start_keys, noise_keys = keys
     ends = jnp.cumsum(jnp.array(probabilities))[:-1]
     shares = jax.vmap(lambda key: jax.random.uniform(key, (objects,)))(charge_keys)
@@ -110,8 +99,7 @@ def _simulate_chunk(keys, *, objects, frames, charges, probabilities, noise, str
     others = 1 - jnp.eye(objects, dtype=int)
     edges = jnp.searchsorted(jnp.array(find_products(charges)), product) * others
     coupling = jnp.moveaxis(strength * product * others, 0, -1)
-    location, velocity = particles.draw_particles(start_keys, objects, location_scale, speed)
-    states = particles.integrate_particles(
-        lambda where: push_charges(where, coupling), location, velocity, frames, box=box
+    features = particles.simulate_particles(
+        lambda where: push_charges(where, coupling), start_keys, noise_keys, objects, frames, **motion
     )
-    return particles.observe_particles(noise_keys, states, noise), edges
+    return features, edges

@@ -1,9 +1,10 @@
-"""Many simulations of one kind: their random keys and graphs, run in chunks at float64 by one compiled program.
+"""Many simulations of one system: their random keys and graphs, run in chunks at float64 by one compiled program.
 
-Inside a chunk the simulations stand on the last axis: neighbours in memory, so that a CPU's vector units work on
-several at once.
+Within a chunk the simulations are the last axis, adjacent in memory, so that a CPU's vector units process several at
+once.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -15,24 +16,34 @@ from wormjax.errors import InputError
 
 
 def simulate_chunks(
-    simulate: Callable[[Array], tuple[Array, Array]],
+    system: str,
+    simulate_chunk: Callable[..., tuple[Array, Array]],
     key: Array,
     simulations: int,
     objects: int,
+    frames: int,
     chunk_size: int | None = None,
+    **settings,
 ) -> tuple[Float[Array, "simulation frame object feature"], Int[Array, "simulation sender receiver"]]:
-    """Runs `simulate` on some simulations at a time, at float64; simulation k depends on `key` and k alone.
+    """Simulate a system in chunks at float64; simulation k depends on `key` and k alone.
 
     Args:
-      simulate: takes three keys a simulation [3, simulation]: of its graph, its start and its noise; returns features
-        and edge types, the simulations first.
+      system: its name, for messages.
+      simulate_chunk: takes three keys per simulation [3, simulation], for its graph, its start and its noise, and as
+        keywords `objects`, `frames` and `settings`; returns features and edge types, simulations as the first axis.
       key: a JAX random key.
-      simulations, objects: how many.
-      chunk_size: simulations at a time; None for what suits the device.
+      simulations, objects, frames: how many.
+      chunk_size: simulations at a time; None for a number that suits the device.
+      settings: of the system.
 
     Returns:
       Features at float32 and edge types at int32, on the device.
+
+    Raises:
+      InputError: a count that is no whole number from 1 (objects: from 2).
     """
+    check_counts(system, simulations=simulations, objects=objects, frames=frames)
+    simulate = functools.partial(simulate_chunk, objects=objects, frames=frames, **settings)
     chunk = min(simulations, chunk_size or _suit_device(objects))
     features, edges = [], []
     for start in range(0, simulations, chunk):
@@ -45,19 +56,19 @@ def simulate_chunks(
 
 
 def _suit_device(objects):
-    """Simulations at a time: on a CPU what its cache takes, on an accelerator what keeps it busy."""
+    """Return how many simulations to run at a time: those that fit a CPU's cache, or that keep an accelerator busy."""
     least, most, pairs = (32, 256, 25_600) if jax.default_backend() == "cpu" else (256, 16_384, 2**23)
     return max(least, min(most, pairs // objects**2))
 
 
 @jax.jit
 def _split_key(key, numbers):
-    """Three keys for each of the simulations of these numbers [3, simulation]."""
+    """Return three keys for each of the numbered simulations [3, simulation]."""
     return jax.vmap(lambda number: jax.random.split(jax.random.fold_in(key, number), 3), out_axes=1)(numbers)
 
 
 def enable_float64():
-    """A context in which JAX computes at float64, for this thread alone."""
+    """Return a context in which JAX computes at float64, in this thread alone."""
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
     return jax.experimental.enable_x64()  # Before JAX 0.8.
@@ -66,13 +77,13 @@ def enable_float64():
 def draw_edge_types(
     key: Array, objects: int, probabilities: Sequence[float], directed: bool
 ) -> Int[Array, "sender receiver"]:
-    """Draws each pair's edge type; one draw serves both ways unless `directed`. The diagonal is of type 0.
+    """Draw the type of each edge; both directions of a pair share one unless `directed`. The diagonal is 0.
 
     Args:
       key: a JAX random key.
       objects: how many.
       probabilities: of each type.
-      directed: whether the two ways of a pair are drawn apart.
+      directed: whether the two directions of a pair are drawn independently.
     """
     ends = jnp.cumsum(jnp.asarray(probabilities))[:-1]
     types = jnp.searchsorted(ends, jax.random.uniform(key, (objects, objects)), side="right")
@@ -82,7 +93,7 @@ def draw_edge_types(
 
 
 def check_counts(system: str, **counts: int):
-    """Raises InputError for a count that is no whole number from 1 (objects: from 2)."""
+    """Raise InputError for a count that is no whole number from 1 (objects: from 2)."""
     for field, value in counts.items():
         least = 2 if field == "objects" else 1
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
@@ -90,7 +101,7 @@ def check_counts(system: str, **counts: int):
 
 
 def check_probabilities(system: str, values: Sequence[float], probabilities: Sequence[float] | None) -> tuple:
-    """The probability of each of the values: all alike where none are given.
+    """Return the probability of each of the values: equal where none are given.
 
     Raises:
       InputError: fewer than two values, one twice, or probabilities that do not fit them.
@@ -106,14 +117,15 @@ def check_probabilities(system: str, values: Sequence[float], probabilities: Seq
     return tuple(float(p) for p in given)
 
 
-def check_numbers(system: str, **numbers: float):
-    """Raises InputError for a number that is negative or not finite."""
+def check_numbers(system: str, **numbers: float) -> dict[str, float]:
+    """Return the numbers as floats; raise InputError for one that is negative or not finite."""
     for field, value in numbers.items():
         if not np.isfinite(value) or value < 0:
             raise InputError(f"{system}, field {field!r}: found {value!r}, expected a number from 0")
+    return {field: float(value) for field, value in numbers.items()}
 
 
 def check_box(system: str, box: float | None):
-    """Raises InputError for a box whose half side is not above 0."""
+    """Raise InputError for a box whose half side is not above 0."""
     if box is not None and not 0 < box < float("inf"):
         raise InputError(f"{system}, field 'box': found {box!r}, expected a number above 0, or None for no box")

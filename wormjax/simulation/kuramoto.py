@@ -12,13 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wormjax.errors import InputError
-from wormjax.simulation.ensembles import (
-    check_counts,
-    check_numbers,
-    check_probabilities,
-    draw_edge_types,
-    simulate_chunks,
-)
+from wormjax.simulation.ensembles import check_numbers, check_probabilities, draw_edge_types, simulate_chunks
 from wormjax.simulation.trajectories import Trajectories
 
 TIME_STEP = 0.01  # Seconds.
@@ -45,45 +39,35 @@ def simulate_kuramoto(
     frequencies: tuple[float, float] = FREQUENCIES,
     chunk_size: int | None = None,
 ) -> Trajectories:
-    """Simulates phase oscillators coupled at random.
+    """Simulate phase oscillators coupled at random.
 
     Args:
       key: a JAX random key; simulation k depends on it and k alone.
       simulations, objects, frames: how many; frames are 0.1 seconds apart, the first at the start.
       strengths: of the coupling of each edge type, radians per second.
-      probabilities: of each edge type; None for all alike.
-      directed: whether the two ways of a pair are drawn apart.
+      probabilities: of each edge type; None for equal ones.
+      directed: whether the two directions of a pair are drawn independently.
       noise: standard deviation of the observation noise, in the units of the features.
       features: "scaled", the reference's four: dφ/dt and φ scaled to [-1, 1] by each oscillator's own range over a
-        run of 99 frames or more (so a frame knows of later ones; dφ/dt of an oscillator that no other drives is 0),
-        sin φ, and the intrinsic frequency scaled to [-1, 1]. "raw": dφ/dt, sin φ, cos φ, intrinsic frequency, in
-        radians and seconds, which know nothing of later frames.
+        run of 99 frames or more (so a frame depends on later ones; dφ/dt of an oscillator without input is 0), sin φ,
+        and the intrinsic frequency scaled to [-1, 1]. "raw": dφ/dt, sin φ, cos φ, intrinsic frequency, in radians and
+        seconds, which do not depend on later frames.
       frequencies: the range of the intrinsic frequencies, radians per second.
-      chunk_size: simulations that are computed at a time; None for what suits the device.
+      chunk_size: simulations to compute at a time; None for a number that suits the device.
 
     Raises:
       InputError: an argument out of its range.
     """
-    check_counts("kuramoto", simulations=simulations, objects=objects, frames=frames)
-    check_numbers("kuramoto", noise=noise)
     chances = check_probabilities("kuramoto", strengths, probabilities)
     if features not in FEATURES:
         raise InputError(f"kuramoto, field 'features': found {features!r}, expected one of {', '.join(FEATURES)}")
     low, high = frequencies
     if not low < high < math.inf:
         raise InputError(f"kuramoto, field 'frequencies': found {frequencies}, expected a lower and a higher number")
-    simulate = functools.partial(
-        _simulate_chunk,
-        objects=objects,
-        frames=frames,
-        strengths=tuple(map(float, strengths)),
-        probabilities=chances,
-        directed=bool(directed),
-        noise=float(noise),
-        features=features,
-        frequencies=(low, high),
-    )
-    values, edges = simulate_chunks(simulate, key, simulations, objects, chunk_size)
+    settings = check_numbers("kuramoto", noise=noise) | {"features": features, "frequencies": (low, high)}
+    graph = {"strengths": tuple(map(float, strengths)), "probabilities": chances, "directed": bool(directed)}
+    counts = simulations, objects, frames, chunk_size
+    values, edges = simulate_chunks("kuramoto", _simulate_chunk, key, *counts, **graph, **settings)
     names = tuple("no coupling" if strength == 0 else f"coupling {strength:g}" for strength in strengths)
     return Trajectories("kuramoto", values, edges, FEATURES[features], names, TIME_STEP * STEPS_PER_FRAME)
 
@@ -93,7 +77,7 @@ def turn_phases(
     frequency: Float[Array, "object simulation"],
     coupling: Float[Array, "sender receiver simulation"],
 ) -> Float[Array, "object simulation"]:
-    """The velocity of each phase, radians per second."""
+    """Return the velocity of each phase, radians per second."""
     sine, cosine = jnp.sin(phase), jnp.cos(phase)  # sin(s - r) = sin s cos r - cos s sin r saves N² - 2N sines.
     pulls = sine[:, None] * cosine[None, :] - cosine[:, None] * sine[None, :]
     return frequency + (coupling * pulls).sum(axis=0)
@@ -107,7 +91,7 @@ def integrate_phases(
     steps_per_frame: int = STEPS_PER_FRAME,
     time_step: float = TIME_STEP,
 ) -> Float[Array, "frame object simulation"]:
-    """The phases (radians, not wrapped) of each frame; the first is the start."""
+    """Return the phases (radians, not wrapped) of each frame; the first is the start."""
 
     def slope(where):
         return turn_phases(where, frequency, coupling)
@@ -126,13 +110,13 @@ def integrate_phases(
 
 
 def measure_order(phase: Float[Array, "... object"]) -> Float[Array, "..."]:
-    """Kuramoto's order parameter: the length of the mean of exp(iφ) over objects, 1 when all are in phase."""
+    """Return Kuramoto's order parameter: the length of the mean of exp(iφ) over objects, 1 when all are in phase."""
     return jnp.hypot(jnp.cos(phase).mean(axis=-1), jnp.sin(phase).mean(axis=-1))
 
 
 @functools.partial(jax.jit, static_argnames=("objects", "frames", "directed", "features"))
 def _simulate_chunk(keys, *, objects, frames, strengths, probabilities, directed, noise, features, frequencies):
-    """Features and edge types of the simulations whose keys [3, simulation] these are."""
+    """Return features and edge types of the simulations with these keys [3, simulation]."""
     edge_keys, start_keys, noise_keys = keys
     edges = jax.vmap(lambda key: draw_edge_types(key, objects, probabilities, directed))(edge_keys)
     coupling = jnp.moveaxis(jnp.array(strengths)[edges] * (1 - jnp.eye(objects)), 0, -1)
@@ -154,6 +138,6 @@ def _simulate_chunk(keys, *, objects, frames, strengths, probabilities, directed
 
 
 def _scale(values):
-    """Scales [frame, object, simulation] to [-1, 1] over frames; a value that never changes becomes -1."""
+    """Scale [frame, object, simulation] to [-1, 1] over frames; a constant becomes -1."""
     low, high = values.min(axis=0), values.max(axis=0)
     return 2.0 * (values - low) / jnp.where(high > low, high - low, 1.0) - 1.0

@@ -1,8 +1,8 @@
-"""Particles in a plane, in a box or free: how they start, move and are observed; the force is the system's own.
+"""Particles in a plane, in a box or free: how they start, move and are observed; each system has its own force.
 
 After the simulators of Kipf, Fetaya et al. (2018, arXiv 1802.04687): leapfrog steps of 0.001, every 100th kept, walls
 that reflect, forces clipped. One difference: the reference's first kick is a whole step, which leaves its velocities
-half a step ahead and its error of first order; here it is half a step, and velocities belong to the frame's time.
+half a step ahead and makes its error of first order; here it is half a step, so velocities are those of the frame.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,32 @@ LARGEST_FORCE = 100.0  # Of each component: 0.1 a step.
 FEATURE_NAMES = ("x", "y", "velocity x", "velocity y")
 
 
+def simulate_particles(
+    force: Callable[[Array], Array],
+    start_keys: Array,
+    noise_keys: Array,
+    objects: int,
+    frames: int,
+    box: float | None,
+    location_scale: float,
+    speed: float,
+    noise: float,
+) -> Float[Array, "simulation frame object feature"]:
+    """Draw particles, move them and return what is observed; see the functions below for the arguments."""
+    location, velocity = draw_particles(start_keys, objects, location_scale, speed)
+    return observe_particles(noise_keys, integrate_particles(force, location, velocity, frames, box=box), noise)
+
+
 def draw_particles(
     keys: Array, objects: int, location_scale: float, speed: float
 ) -> tuple[Float[Array, "dimension object simulation"], Float[Array, "dimension object simulation"]]:
-    """Draws locations (normal, with standard deviation `location_scale`) and velocities of one speed in any direction.
+    """Draw locations (normal, with standard deviation `location_scale`) and velocities of one speed in any direction.
 
     Args:
-      keys: a JAX random key a simulation.
-      objects: particles in a simulation.
+      keys: one JAX random key per simulation.
+      objects: particles per simulation.
+      location_scale: standard deviation of the locations.
+      speed: of every particle.
     """
 
     def draw(key):
@@ -44,7 +62,7 @@ def integrate_particles(
     steps_per_frame: int = STEPS_PER_FRAME,
     time_step: float = TIME_STEP,
 ) -> Float[Array, "frame feature object simulation"]:
-    """Moves particles of mass one by leapfrog steps. The first frame is `steps_per_frame` steps after the start.
+    """Move particles of mass one by leapfrog steps. The first frame is `steps_per_frame` steps after the start.
 
     Args:
       force: takes locations, returns forces, both [dimension, object, simulation].
@@ -55,7 +73,7 @@ def integrate_particles(
       time_step: seconds.
 
     Returns:
-      x, y, velocity x, velocity y, at the time of the frame.
+      x, y, velocity x, velocity y at each frame.
     """
 
     def kick(where, share):
@@ -75,7 +93,7 @@ def integrate_particles(
 
 
 def reflect(location: Array, velocity: Array, box: float | None) -> tuple[Array, Array]:
-    """Mirrors what left the box at the wall that it crossed, and turns its velocity inwards."""
+    """Mirror particles that left the box at the wall that they crossed, and turn their velocity inwards."""
     if box is None:
         return location, velocity
     over, under = location > box, location < -box
@@ -87,7 +105,7 @@ def reflect(location: Array, velocity: Array, box: float | None) -> tuple[Array,
 def observe_particles(
     keys: Array, states: Float[Array, "frame feature object simulation"], noise: float
 ) -> Float[Array, "simulation frame object feature"]:
-    """What an observer writes down: the states with independent normal noise of standard deviation `noise`."""
+    """Return the states with independent normal noise of standard deviation `noise`."""
     features = jnp.transpose(states, (3, 0, 2, 1))
     draw = jax.vmap(lambda key: jax.random.normal(key, features.shape[1:]))
     return features + noise * draw(keys)

@@ -14,7 +14,6 @@ from jaxtyping import Array, Float
 from wormjax.simulation import particles
 from wormjax.simulation.ensembles import (
     check_box,
-    check_counts,
     check_numbers,
     check_probabilities,
     draw_edge_types,
@@ -43,20 +42,20 @@ def simulate_springs(
     speed: float = 0.5,
     chunk_size: int | None = None,
 ) -> Trajectories:
-    """Simulates particles joined by springs at random; the defaults are the reference's.
+    """Simulate particles joined by springs at random; the defaults are the reference's.
 
     Args:
       key: a JAX random key; simulation k depends on it and k alone.
       simulations, objects, frames: how many; frames are 0.1 seconds apart, the first 0.1 s after the start.
       strengths: of each edge type, a multiple of the stiffness.
-      probabilities: of each edge type; None for all alike.
+      probabilities: of each edge type; None for equal ones.
       directed: whether a spring pulls its receiver only.
       noise: standard deviation of the observation noise, in the units of location and velocity.
       stiffness: Hooke's constant.
       box: half the side of the box; None for no box.
       location_scale: standard deviation of the first locations.
       speed: at the start, of every particle.
-      chunk_size: simulations that are computed at a time; None for what suits the device.
+      chunk_size: simulations to compute at a time; None for a number that suits the device.
 
     Returns:
       Features x, y, velocity x, velocity y, and the type of each edge.
@@ -64,24 +63,14 @@ def simulate_springs(
     Raises:
       InputError: an argument out of its range.
     """
-    check_counts("springs", simulations=simulations, objects=objects, frames=frames)
-    check_numbers("springs", noise=noise, stiffness=stiffness, location_scale=location_scale, speed=speed)
     check_box("springs", box)
+    check_numbers("springs", stiffness=stiffness)
+    motion = check_numbers("springs", noise=noise, location_scale=location_scale, speed=speed) | {"box": box}
     chances = check_probabilities("springs", strengths, probabilities)
-    couplings = tuple(stiffness * float(strength) for strength in strengths)
-    simulate = functools.partial(
-        _simulate_chunk,
-        objects=objects,
-        frames=frames,
-        couplings=couplings,
-        probabilities=chances,
-        directed=bool(directed),
-        noise=float(noise),
-        box=box,
-        location_scale=float(location_scale),
-        speed=float(speed),
-    )
-    features, edges = simulate_chunks(simulate, key, simulations, objects, chunk_size)
+    graph = {"probabilities": chances, "directed": bool(directed)}
+    graph["couplings"] = tuple(stiffness * float(strength) for strength in strengths)
+    counts = simulations, objects, frames, chunk_size
+    features, edges = simulate_chunks("springs", _simulate_chunk, key, *counts, **graph, **motion)
     names = tuple("no spring" if strength == 0 else f"spring {strength:g}" for strength in strengths)
     interval = particles.TIME_STEP * particles.STEPS_PER_FRAME
     return Trajectories("springs", features, edges, particles.FEATURE_NAMES, names, interval)
@@ -90,19 +79,18 @@ def simulate_springs(
 def pull_springs(
     location: Float[Array, "dimension object simulation"], coupling: Float[Array, "sender receiver simulation"]
 ) -> Float[Array, "dimension object simulation"]:
-    """Hooke's force on each particle; `coupling` is stiffness times strength."""
+    """Return Hooke's force on each particle; `coupling` is stiffness times strength."""
     apart = location[:, :, None] - location[:, None, :]  # From receiver to sender: [dimension, sender, receiver, ...].
     return (coupling * apart).sum(axis=1)
 
 
 @functools.partial(jax.jit, static_argnames=("objects", "frames", "directed", "box"))
-def _simulate_chunk(keys, *, objects, frames, couplings, probabilities, directed, noise, box, location_scale, speed):
-    """Features and edge types of the simulations whose keys [3, simulation] these are."""
+def _simulate_chunk(keys, *, objects, frames, couplings, probabilities, directed, **motion):
+    """Return features and edge types of the simulations with these keys [3, simulation]."""
     edge_keys, start_keys, noise_keys = keys
     edges = jax.vmap(lambda key: draw_edge_types(key, objects, probabilities, directed))(edge_keys)
     coupling = jnp.moveaxis(jnp.array(couplings)[edges] * (1 - jnp.eye(objects)), 0, -1)
-    location, velocity = particles.draw_particles(start_keys, objects, location_scale, speed)
-    states = particles.integrate_particles(
-        lambda where: pull_springs(where, coupling), location, velocity, frames, box=box
+    features = particles.simulate_particles(
+        lambda where: pull_springs(where, coupling), start_keys, noise_keys, objects, frames, **motion
     )
-    return particles.observe_particles(noise_keys, states, noise), edges
+    return features, edges

@@ -1,12 +1,12 @@
-"""Two neurons with two cycles: the toy that shows whether a method finds both loops when it sees one neuron alone.
+"""Two neurons with two cycles: a toy that shows whether a method finds both loops from one neuron alone.
 
 After the appendix of Brennan & Proekt (2019, eLife 8:e46814) and the authors' script: a neuron x that excites itself
 and y, and a slower y that inhibits both,
 
     x' = -x + s(8 x - 6 y - 0.34),    y' = (-y + s(16 x - 2 y - 2.5)) / 6,    s(u) = 1 / (1 + exp(-u)).
 
-Without noise it has a small and a large limit cycle round one focus, and an unstable one between the two; with noise it
-goes from one to the other every few turns. Steps of 0.01 by Euler's rule are the authors' and part of the system: they
+Without noise it has a small and a large limit cycle around one focus, and an unstable one between the two; with noise
+it switches between them every few turns. Steps of 0.01 by Euler's rule are the authors' and part of the system: they
 widen the cycles a little (x from 0.08 to 0.41 and from 0.03 to 0.84; exactly 0.10 to 0.33 and 0.04 to 0.81).
 """
 
@@ -24,7 +24,7 @@ from wormjax.simulation.ensembles import check_counts, check_numbers, enable_flo
 
 TIME_STEP = 0.01  # In units of x's time constant, as all times here.
 STEPS_PER_FRAME = 10
-FOCUS = (0.1962, 0.4400)  # Where both derivatives are 0; it repels, and every cycle goes round it.
+FOCUS = (0.1962, 0.4400)  # Where both derivatives are 0; it repels, and every cycle surrounds it.
 BETWEEN = 0.6  # The highest x on the equations' unstable cycle; with noise, few turns end near it.
 SMALL, LARGE = 0, 1
 
@@ -37,15 +37,15 @@ def simulate_two_cycles(
     start: tuple[float, float] = (0.5, 0.1),
     settling_frames: int = 1000,
 ) -> Float[Array, "frame neuron"]:
-    """Simulates the two neurons; the same arguments give the same activity.
+    """Simulate the two neurons; the same arguments give the same activity.
 
     Args:
       key: a JAX random key.
       frames: how many, 0.1 apart.
       noise: standard deviation of what each step adds to the two derivatives, as in the authors' script. It is added
         at steps of 0.01, so it would be another process at other steps.
-      start: x and y in the beginning; the default leads to the large cycle, (0.1, 0.5) to the small one.
-      settling_frames: simulated first and left out.
+      start: the first x and y; the default leads to the large cycle, (0.1, 0.5) to the small one.
+      settling_frames: frames to simulate first and discard.
 
     Returns:
       x and y in each frame, both between about 0 and 1.
@@ -65,7 +65,7 @@ def simulate_two_cycles(
 
 
 def find_drift(activity: Float[Array, "*frame neuron"]) -> Float[Array, "*frame neuron"]:
-    """The derivatives of x and y without noise."""
+    """Return the derivatives of x and y without noise."""
     x, y = activity[..., 0], activity[..., 1]
     slow = (-y + jax.nn.sigmoid(16.0 * x - 2.0 * y - 2.5)) / 6.0
     return jnp.stack([-x + jax.nn.sigmoid(8.0 * x - 6.0 * y - 0.34), slow], axis=-1)
@@ -85,10 +85,10 @@ def _integrate(key, start, noise, *, frames):
 
 
 def label_cycles(activity: Float[Array, "frame neuron"]) -> Int[np.ndarray, " frame"]:
-    """Which cycle each frame belongs to: SMALL or LARGE, UNSCORED in the first and last turn, which are not whole.
+    """Return each frame's cycle: SMALL or LARGE, or UNSCORED in the first and last turn, which are incomplete.
 
-    A turn round the focus begins below it, where x rises; it belongs to the large cycle if x passes the unstable cycle
-    between the two. Steps back across the beginning, which noise makes, begin no turn.
+    A turn around the focus begins below it, where x rises; it belongs to the large cycle if x passes the unstable cycle
+    between the two. Steps back across the beginning, which noise causes, begin no turn.
     """
     x, y = np.asarray(activity, np.float64).T
     angle = np.unwrap(np.arctan2(y - FOCUS[1], x - FOCUS[0]))

@@ -1,10 +1,10 @@
-"""Simulated worms: whole-brain recordings whose wiring is known, for the default run and for tests.
+"""Simulated worms: whole-brain recordings with known wiring, for the default run and for tests.
 
-After what Kato et al. (2015) describe: a cyclic motor command (forward, reverse, dorsal or ventral turn, forward)
-drives some neurons, a wiring that all worms share carries it to the others, and worms differ in almost all else.
+Modelled on Kato et al. (2015): a cyclic motor command (forward, reverse, dorsal or ventral turn, forward) drives some
+neurons, a wiring that all worms share carries it to the others, and worms differ in almost everything else.
 Rates follow the leaky network x' = (-x + tanh(x W + command + distractor)) / tau, calcium is a low-pass of them, and
-the trace is a saturating function of calcium with gain, offset, drift and noise of its own in each worm. No value is
-fitted to a recording, but the difficulty of decoding is set near that of real worms: see the tests.
+the trace is a saturating function of calcium with its own gain, offset, drift and noise in each worm. No value is
+fitted to a recording, but decoding is about as difficult as in real worms: see the tests.
 """
 
 import math
@@ -24,8 +24,7 @@ from wormjax.recordings.recording import UNSCORED, Recording
 STATE_NAMES = ("forward", "reverse", "dorsal turn", "ventral turn")
 FORWARD, REVERSE, DORSAL, VENTRAL = range(4)
 
-# Coupling of a neuron to the command, one number a state. A neuron that is not here hears of the command through
-# the wiring alone.
+# Coupling of a neuron to the command, one number per state. Other neurons receive the command through the wiring alone.
 COMMAND_COUPLING = {
     "AVAL": (-0.7, 1.2, -0.3, -0.3),
     "AVAR": (-0.7, 1.2, -0.3, -0.3),
@@ -43,9 +42,9 @@ AMBIGUOUS_NAMES = (("RIVL", "RIVR"), ("SMDVL", "SMDVR"), ("VA01", "DA01"), ("SAB
 
 TIME_STEP = 0.05  # Seconds; the integration step that all worms share.
 FRAME_RATES = (2.6, 3.3)  # Hz; each worm draws its own from this range.
-UNIDENTIFIED = 5  # Neurons a worm that nobody could name.
+UNIDENTIFIED = 5  # Neurons per worm without a name.
 VELOCITIES = (0.12, -0.16, 0.03, 0.03)  # mm/s, by motor state.
-# How far worms differ and how hard they are to read: standard deviations, of logarithms where marked.
+# Variability between worms and noise: standard deviations, of logarithms where marked.
 SPREAD = {
     "weights (log)": 0.1,
     "coupling (log)": 0.3,
@@ -57,16 +56,16 @@ SPREAD = {
     "noise": 0.25,  # dF/F, of a frame.
     "process": 0.25,  # Of a rate, per square root of a second.
 }
-DEAF = 0.05  # The fraction of a worm's neurons that hear next to nothing.
+WEAKLY_DRIVEN = 0.05  # Fraction of a worm's neurons that receive almost no input.
 HALF_SATURATION = 1.5  # Calcium, in units of a rate of one.
-NOT_SEEN = ("",)  # In place of candidate names, where a worm's neuron was not found at all.
+NOT_SEEN = ("",)  # Instead of candidate names, where a worm's neuron was not found.
 
 
 class SimulatedStudy(NamedTuple):
-    """Recordings and the truth behind them.
+    """Recordings and the wiring that produced them.
 
     Attributes:
-      recordings: one a worm.
+      recordings: one per worm.
       wiring: signed weight of each edge [sender, receiver] that all worms share, 0 where there is none.
       neuron_names: the neurons of the wiring's two axes.
     """
@@ -77,7 +76,7 @@ class SimulatedStudy(NamedTuple):
 
 
 class Worm(NamedTuple):
-    """What is a worm's own; the neurons are the named ones, then the unidentified ones. All arrays.
+    """One worm's parameters; the neurons are the named ones, then the unidentified ones.
 
     `weights` [sender, receiver]; `coupling` [state, neuron]; `loading` of the distractor, `bias`, `rate_time` and
     `calcium_time` (seconds), `gain`, `offset`, `noise` (dF/F) and `drift` (decaying, waving) [2, neuron].
@@ -102,19 +101,19 @@ def simulate_worms(
     neurons: Sequence[str] = KATO_NEURONS,
     wiring: Float[np.ndarray, "sender receiver"] | None = None,
 ) -> SimulatedStudy:
-    """Simulates a study of several worms that share a wiring; the same arguments give the same worms.
+    """Simulate a study of several worms that share a wiring; the same arguments give the same worms.
 
     Args:
-      seed: of everything that is drawn, a whole number from 0.
+      seed: of all random numbers, a whole number from 0.
       worms: how many.
       minutes: length of each recording.
-      neurons: names of the neurons that have a place in the wiring.
-      wiring: the weights [sender, receiver] to use; None draws them (each neuron hears about 22 % of the others).
+      neurons: names of the neurons in the wiring.
+      wiring: the weights [sender, receiver] to use; None draws them (each neuron receives from 22 % of the others).
 
     Returns:
-      The recordings (dF/F, 2.6 to 3.3 Hz, a rate a worm; state names as in `STATE_NAMES`), the wiring and its
-      neurons. Every second worm misses one neuron (not seen, or of ambiguous name); a third of them at most is ever
-      missed.
+      The recordings (dF/F, 2.6 to 3.3 Hz, one rate per worm; state names as in `STATE_NAMES`), the wiring and its
+      neurons. Every second worm lacks one neuron (not seen, or with an ambiguous name); at most a third of the neurons
+      are ever lacking.
 
     Raises:
       InputError: a number out of range, a name twice, a wiring of another shape.
@@ -144,12 +143,12 @@ def iterate_worms(
     frame_rates: tuple[float, float] = FRAME_RATES,
     all_found: bool = False,
 ) -> Iterator[Recording]:
-    """Simulates worms one after another, in the memory of one: long and wide studies, on their way into files.
+    """Simulate worms one after another, in the memory of one, to write long and wide studies to files.
 
     Args:
-      seed, worms, minutes, neurons: as in `simulate_worms`, whose worms these are, but for rounding.
-      frame_rates: hertz, the range that each worm draws its own from; at most one over `TIME_STEP`.
-      all_found: whether every worm's neurons are all seen and named; otherwise as in `simulate_worms`.
+      seed, worms, minutes, neurons: as in `simulate_worms`, which returns the same worms up to rounding.
+      frame_rates: the range in hertz that each worm draws its own from; at most one over `TIME_STEP`.
+      all_found: whether all neurons of every worm are seen and named; otherwise as in `simulate_worms`.
 
     Raises:
       InputError: a number out of range, or a name twice.
@@ -172,12 +171,12 @@ def iterate_worms(
 def draw_wiring(
     random: np.random.Generator, neurons: int, density: float = 0.22
 ) -> Float[np.ndarray, "sender receiver"]:
-    """Draws a sparse signed wiring without self edges: every neuron hears a few others, 7 in 10 edges excite.
+    """Draw a sparse signed wiring without self edges; 7 in 10 edges excite.
 
     Args:
-      random: where the numbers are drawn from.
+      random: source of random numbers.
       neurons: how many.
-      density: the fraction of ordered pairs that are edges, about.
+      density: the approximate fraction of ordered pairs that are edges.
     """
     others = neurons - 1
     middle = max(1, round(density * others))
@@ -193,7 +192,7 @@ def draw_wiring(
 def draw_command(
     random: np.random.Generator, steps: int
 ) -> tuple[Int[np.ndarray, " step"], Float[np.ndarray, " step"]]:
-    """Draws a cyclic motor command: forward, reverse, dorsal or ventral turn, and again, each for a random time.
+    """Draw a cyclic motor command: forward, reverse, dorsal or ventral turn, repeatedly, each for a random time.
 
     Returns:
       The state of each integration step, and the seconds since it began.
@@ -214,22 +213,22 @@ def draw_worm(
     wiring: Float[np.ndarray, "sender receiver"],
     coupling: Float[np.ndarray, "state neuron"],
 ) -> Worm:
-    """Draws one worm around the shared wiring and coupling; adds the unidentified neurons, which only listen."""
+    """Draw one worm around the shared wiring and coupling; unidentified neurons receive input but send none."""
     named = wiring.shape[0]
     neurons = named + UNIDENTIFIED
     normal = random.standard_normal
     weights = np.zeros((neurons, neurons))
     weights[:named, :named] = wiring * np.exp(SPREAD["weights (log)"] * normal((named, named)))
-    listens = random.random((named, UNIDENTIFIED)) < min(1.0, 3 / named)
-    weights[:named, named:] = 0.8 * listens * normal((named, UNIDENTIFIED))
+    receives = random.random((named, UNIDENTIFIED)) < min(1.0, 3 / named)
+    weights[:named, named:] = 0.8 * receives * normal((named, UNIDENTIFIED))
     own = coupling * np.exp(SPREAD["coupling (log)"] * normal(named)) + SPREAD["coupling"] * normal((4, named)) * (
         coupling != 0
     )
     coupled = np.concatenate([own, 0.3 * normal((4, UNIDENTIFIED))], axis=1)
-    heard = np.where(random.random(neurons) < DEAF, 0.15, 1.0)  # Some neurons hear next to nothing.
+    input_scale = np.where(random.random(neurons) < WEAKLY_DRIVEN, 0.15, 1.0)
     return Worm(
-        weights=weights * heard,
-        coupling=coupled * heard,
+        weights=weights * input_scale,
+        coupling=coupled * input_scale,
         loading=SPREAD["loading"] * normal(neurons),
         bias=SPREAD["bias"] * normal(neurons),
         rate_time=0.5 * np.exp(0.3 * normal(neurons)),
@@ -246,7 +245,7 @@ def _look_up_coupling(names) -> Float[np.ndarray, "state neuron"]:
 
 
 def _simulate_batch(drawn, commands, randoms) -> Float[np.ndarray, "worm step neuron"]:
-    """The fluorescence of all worms, before observation noise, at every integration step."""
+    """Return the fluorescence of all worms, before observation noise, at every integration step."""
     drives = np.stack([_drive_neurons(worm, *command) for worm, command in zip(drawn, commands, strict=True)])
     _, steps, neurons = drives.shape
     shocks = np.stack([random.standard_normal((steps, neurons + 1), np.float32) for random in randoms])
@@ -255,7 +254,7 @@ def _simulate_batch(drawn, commands, randoms) -> Float[np.ndarray, "worm step ne
 
 
 def _drive_neurons(worm, states, since):
-    """Input of each neuron [step, neuron]: the command overshoots in a reversal, ramps up in a forward run."""
+    """Return each neuron's input [step, neuron]: the command overshoots in reversals, ramps up in forward runs."""
     strength = np.where(states == REVERSE, 0.8 + 0.6 * np.exp(-since / 4.0), 1.0)
     strength = np.where(states == FORWARD, 1.0 - 0.7 * np.exp(-since / 6.0), strength)
     return worm.coupling[states] * strength[:, None] + worm.bias
@@ -264,7 +263,7 @@ def _drive_neurons(worm, states, since):
 @jax.jit
 @jax.vmap
 def _fluoresce(worm, drive, shocks):
-    """dF/F before noise [step, neuron]: calcium, saturating, by the worm's gains, with offset and bleaching's rest."""
+    """Return dF/F before noise [step, neuron]: saturated calcium with gains, offsets and residual bleaching."""
     calcium = _integrate(worm, drive, shocks[:, :-1], shocks[:, -1])
     saturated = calcium * (1.0 + HALF_SATURATION) / (calcium + HALF_SATURATION)
     time = jnp.linspace(0.0, 1.0, calcium.shape[0])[:, None]
@@ -273,7 +272,7 @@ def _fluoresce(worm, drive, shocks):
 
 
 def _integrate(worm, drive, shocks, slow_shocks, slow_time=15.0):
-    """Calcium [step, neuron] by Euler-Maruyama steps of rates, calcium and the distractor that neurons share."""
+    """Return calcium [step, neuron] by Euler-Maruyama steps of rates, calcium and the shared distractor."""
     rate_noise = SPREAD["process"] * math.sqrt(TIME_STEP)
     slow_noise = math.sqrt(2.0 * TIME_STEP / slow_time)  # A standard deviation of one at rest.
 
@@ -294,7 +293,7 @@ def _integrate(worm, drive, shocks, slow_shocks, slow_time=15.0):
 def _record_worm(
     seed, number, names, worm, states, fluorescence, random, frame_rates=FRAME_RATES, all_found=False
 ) -> Recording:
-    """Films a simulated worm: its own frame rate, observation noise, order of neurons and names that were found."""
+    """Record a simulated worm at its own frame rate, with observation noise, its own order of neurons and names."""
     frame_rate = random.uniform(*frame_rates)
     steps = len(states)
     times = np.arange(math.floor((steps - 1) * TIME_STEP * frame_rate)) / frame_rate
@@ -323,13 +322,13 @@ def _record_worm(
 
 
 def _smooth(values, seconds):
-    """A causal first-order low-pass at the integration step, at rest at the first value."""
+    """Return a causal first-order low-pass at the integration step, at rest at the first value."""
     keep = math.exp(-TIME_STEP / seconds)
     return lfilter([1.0 - keep], [1.0, -keep], values, zi=[keep * values[0]])[0]
 
 
 def _name_neurons(seed, number, names, random, all_found):
-    """The name found for each neuron or None, and its candidate names; a neuron not seen has NOT_SEEN."""
+    """Return the name of each neuron or None, and its candidate names, NOT_SEEN for a neuron that was not found."""
     found: list[str | None] = [*names, *(None,) * UNIDENTIFIED]
     candidates: list[tuple[str, ...]] = [()] * len(found)
     elusive = np.random.default_rng([seed]).permutation(len(names))[: len(names) // 3]
@@ -344,7 +343,7 @@ def _name_neurons(seed, number, names, random, all_found):
 
 
 def _score_states(states, frame_rate, random):
-    """Motor states as scored: none for the first second, nor for three seconds somewhere."""
+    """Return the states without those of the first second and of three seconds somewhere, which are not scored."""
     scored = states.astype(np.int32)
     scored[: math.ceil(frame_rate)] = UNSCORED
     start = random.integers(len(scored))

@@ -36,7 +36,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.split.block = 512
     config.split.gap = 16
     config.split.validation_fraction = 0.0
-    config.split.test_fraction = 0.0
 
     config.ahead = ml_collections.ConfigDict()
     config.ahead.seconds = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)

@@ -46,7 +46,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.split.block = 256
     config.split.gap = 16
     config.split.validation_fraction = 0.25
-    config.split.test_fraction = 0.0
 
     config.forecast = ml_collections.ConfigDict()
     config.forecast.first = 32  # Frames before the first start of a stretch.

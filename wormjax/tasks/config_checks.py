@@ -90,7 +90,6 @@ TRAINED_ON_WORMS = {
     "split.block": whole(1, LONGEST),
     "split.gap": whole(0, LONGEST),
     "split.validation_fraction": FRACTION,
-    "split.test_fraction": FRACTION,
     "train.epochs": whole(0, 1_000_000),
     "train.window_stride": whole(1, LONGEST),
     "train.batch_windows": whole(1, 65_536),
@@ -113,6 +112,7 @@ ROLLED_OUT = {
     "train.given_end": SHARE,
 }
 GENERALIZE = {
+    "split.test_fraction": FRACTION,
     "decode.whole": truth(),
     "decode.own_statistics": truth(),
     "decode.state_durations": truth(),
@@ -313,6 +313,49 @@ def _find(config, field: str):
     return True, config
 
 
+# What an exact posterior never reads: it samples no graph, and charges for the whole of it from the first update.
+SAMPLED_ONLY = {"hard": False, "free_bits": 0.0, "temperature": 0.5, "temperature_end": 0.5, "kl_warm_up": 0.0}
+BATCH_NORMALISED = ("wang_mlp", "wang_graph")
+
+
+def list_inert_fields(config, experiment: str) -> list[tuple[str, str]]:
+    """List the fields that a config sets and that have no effect in its experiment.
+
+    Returns:
+      (field, what to do) of each, for instance ("train.kl_weight", "0, or an 'edge_prior' to be near to").
+    """
+    inert = []
+    if experiment == "infer":
+        if config.train.posterior == "exact":
+            inert += [
+                (f"train.{name}", f"{value!r} with train.posterior='exact', which does not read it")
+                for name, value in SAMPLED_ONLY.items()
+                if config.train[name] != value
+            ]
+        return inert
+    if config.train.kl_weight and not len(config.train.edge_prior):
+        inert.append(("train.kl_weight", "0 without a 'train.edge_prior', which it weighs"))
+    if experiment == "generalize":
+        if config.decode.state_durations and config.protocol.name == "same_worm":
+            inert.append(("decode.state_durations", "False with protocol.name='same_worm', which does not smooth"))
+        if config.decode.own_statistics and not set(BATCH_NORMALISED) & set(config.models):
+            needed = " or ".join(BATCH_NORMALISED)
+            inert.append(("decode.own_statistics", f"False without a model that has batch normalisation ({needed})"))
+    if experiment == "forecast":
+        for name, section in config.model.items():
+            graph = section.get("graph", "static")
+            if "edge_types" in section and graph not in ("static", "dynamic"):
+                inert.append((f"model.{name}.edge_types", f"no such field with graph={graph!r}, which infers no edges"))
+    return inert
+
+
+def refuse_inert_fields(config, experiment: str) -> None:
+    """Raise InputError for the first field that is set and has no effect (`list_inert_fields`)."""
+    for field, expected in list_inert_fields(config, experiment):
+        value = _find(config, field)[1]
+        raise InputError(f"config field {field!r}: found {show_value(value)}, which has no effect; expected {expected}")
+
+
 def check_settings(config, experiment: str = "generalize") -> None:
     """Raises InputError for the first field of an experiment's config whose value cannot be used."""
     check_fields(config, experiment)
@@ -326,12 +369,14 @@ def check_settings(config, experiment: str = "generalize") -> None:
         raise InputError(
             "config field 'decode.own_statistics': found True, expected False where 'decode.whole' is False"
         )
+    refuse_inert_fields(config, experiment)
     check_placement(config.train.placement, config.train.devices, config.train.batch_windows)
 
 
 def check_inference_settings(config) -> None:
     """As `check_settings`, for a config of neural relational inference on systems."""
     check_fields(config, "infer")
+    refuse_inert_fields(config, "infer")
     if not config.train.steps:
         raise InputError("config field 'train.steps': found 0, expected 1 or more")
     steps = tuple(config.evaluate.steps)

@@ -160,16 +160,20 @@ def test_chosen_stretches_are_decoded_as_they_are_among_all():
 
 def test_worms_are_arguments_of_the_program_and_not_compiled_into_it():
     arrays, module = small_dataset(FRAMES).arrays, PerFrame()
-    runs = (initialise(module, arrays), np.zeros((1, 1), np.int32))
+    runs = (initialise(module, arrays), np.zeros((2, 1), np.int32))
     inputs = (arrays, *place_windows(np.asarray(arrays.valid), 16))
     jaxpr = jax.make_jaxpr(functools.partial(decode_runs, module, 16, False))(runs, inputs)
     assert sum(np.size(constant) for constant in jaxpr.consts) < 100 < arrays.features.size
 
 
 def test_one_program_serves_other_parameters_and_other_chosen_stretches():
-    arrays = small_dataset(FRAMES).arrays
-    decode_runs.clear_cache()
-    for scale, stretches in ((1.0, [[0, 1]]), (2.0, [[3, 2]])):
-        variables = jax.tree.map(lambda x, scale=scale: scale * x, initialise(PerFrame(), arrays))
-        predict_stretches(PerFrame(), variables, arrays, 16, stretches=np.array(stretches))
-    assert decode_runs._cache_size() == 1
+    arrays, traced = small_dataset(FRAMES).arrays, []
+
+    class Traced(PerFrame):
+        def __call__(self, features, valid, noise=None):
+            traced.append(features.shape)
+            return Decoding(features.reshape(*features.shape[:2], -1)[..., :4])
+
+    for scale, stretches in ((1.0, [[0, 1], [2, 3]]), (2.0, [[3, 2], [1, 0]])):
+        predict_stretches(Traced(), {"scale": np.full(2, scale)}, arrays, 16, stretches=np.array(stretches))
+    assert len(traced) == 1

@@ -3,18 +3,7 @@
 python -m experiments.infer --config=configs/nri_springs.py:small --workdir=runs/springs
 """
 
-from absl import flags
-
-from wormjax.command_line import define_config, run
-from wormjax.tasks.dispatch import run_experiment
-
-CONFIG = define_config("configs/nri_springs.py:small")
-WORKDIR = flags.DEFINE_string("workdir", "runs/infer", "Folder that receives checkpoints, table and figures.")
-
-
-def main(_):
-    run_experiment(CONFIG.value, WORKDIR.value)
-
+from wormjax.commands import run_command
 
 if __name__ == "__main__":
-    run(main)
+    run_command("infer")

@@ -9,26 +9,34 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROGRAM = """
-from absl import flags
-from wormjax.command_line import define_config, run
+from wormjax.command_line import run
 from wormjax.errors import InputError
 
-CONFIG = define_config("config.py")
-FAIL = flags.DEFINE_bool("fail", False, "fail")
-
-def main(_):
-    if FAIL.value:
+def main(values, config):
+    if values.fail:
         raise InputError("a.mat: field 'traces': found\\nnothing")
-    print(CONFIG.value.seed, CONFIG.value.data.path, CONFIG.value.train.learning_rate)
+    if values.compute:
+        import jax.numpy as jnp
+        print(jnp.ones(3).sum())
+    print(config.seed, config.data.path, config.train.learning_rate, config.models, values.workdir)
 
 if __name__ == "__main__":
-    run(main)
+    flags = [("bool", "fail", False, "Fail."), ("bool", "compute", False, "Use JAX.")]
+    run(main, [*flags, ("string", "workdir", "runs", "Folder.")], "A program.", "config.py")
 """
 CONFIG = """
 import ml_collections
 
+print("executed")
+
 def get_config():
-    config = ml_collections.ConfigDict({"seed": 0, "data": {"path": "here"}, "train": {"learning_rate": 0.1}})
+    config = ml_collections.ConfigDict()
+    config.seed = 0  # Of all.
+    config.data = ml_collections.ConfigDict({"path": "here"})
+    # Every model
+    # of this list.
+    config.models = ("lda",)
+    config.train = ml_collections.ConfigDict({"learning_rate": 0.1, "keep": False})
     config.train.steps = ml_collections.config_dict.placeholder(int)
     return config
 """
@@ -38,11 +46,12 @@ def get_config():
 def run_program(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "config.py").write_text(CONFIG)
-    (tmp_path / "other.py").write_text(CONFIG.replace('"seed": 0', '"seed": 7'))
+    (tmp_path / "other.py").write_text(CONFIG.replace("seed = 0", "seed = 7"))
     (tmp_path / "broken.py").write_text("import nothing_of_this_name")
 
-    def run(*arguments):
-        command, environment = [sys.executable, "program.py", *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
+    def run(*arguments, **variables):
+        command = [sys.executable, "program.py", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "HOME": "/home/me"} | variables
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
 
     return run
@@ -51,16 +60,58 @@ def run_program(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "printed"),
     [
-        ([], "0 here 0.1"),
-        (["--config.seed=3", "--config.data.path=there"], "3 there 0.1"),
-        (["--config=other.py", "--config.train.learning_rate=0.5"], "7 here 0.5"),
-        (["--config", "other.py", "--config.seed", "4"], "4 here 0.1"),
+        ([], "0 here 0.1 ('lda',) runs"),
+        (["--config.seed=3", "--config.data.path=there"], "3 there 0.1 ('lda',) runs"),
+        (["--config=other.py", "--config.train.learning_rate=0.5"], "7 here 0.5 ('lda',) runs"),
+        (["--config", "other.py", "--config.seed", "4", "--config.train.keep"], "4 here 0.1 ('lda',) runs"),
+        (["--workdir=~/x", "--config.data.path=~/y", "--noconfig.train.keep"], "0 /home/me/y 0.1 ('lda',) /home/me/x"),
+        (["--config.models=mlp,recurrent", "--config.seed=1e3"], "1000 here 0.1 ('mlp', 'recurrent') runs"),
+        (["--config.models=('mlp',)", "--config.train.steps=7"], "0 here 0.1 ('mlp',) runs"),
+        (["--config.models=mlp", "--config.train.learning_rate=1"], "0 here 1.0 ('mlp',) runs"),
     ],
 )
 def test_the_config_and_its_overrides(run_program, arguments, printed):
     done = run_program(*arguments)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == printed
+    assert done.stdout.split("\n") == ["executed", printed, ""]  # The config file is executed once.
+
+
+def test_help_lists_flags_and_fields_with_their_comments(run_program):
+    done = run_program("--help", "--config=other.py")
+    assert done.returncode == 0
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert "--workdir=runs  Folder." in lines
+    assert "seed=7  # Of all." in lines
+    assert "models=('lda',)  # Every model of this list." in lines
+    assert "train.keep=False" in lines
+
+
+def test_a_platform_without_a_device_is_one_line(run_program):
+    failed = run_program("--compute", JAX_PLATFORMS="cuda")
+    if failed.returncode == 0:
+        pytest.skip("this machine has a GPU")
+    assert failed.returncode == 2
+    assert failed.stderr.splitlines()[-1].startswith("error: JAX_PLATFORMS: found 'cuda'")
+    assert "Traceback" not in failed.stderr
+
+
+WITHOUT_POSIX = """
+import signal, sys
+import orbax.checkpoint
+sys.modules["resource"] = sys.modules["fcntl"] = None
+for name in ("SIGKILL", "SIGALRM", "SIGXCPU", "SIGXFSZ", "SIGUSR1", "SIGHUP", "set_wakeup_fd"):
+    delattr(signal, name)
+from wormjax.command_line import run
+import experiments.benchmarks.nri, experiments.benchmarks.scale, experiments.benchmarks.manifold
+sys.platform = "win32"
+run(print, [("string", "workdir", "runs", "Folder.")], "", "nri_springs:small", ["program", "--workdir=here"])
+"""
+
+
+def test_a_system_without_posix_signals_and_limits():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_POSIX], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "here" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -70,8 +121,10 @@ def test_the_config_and_its_overrides(run_program, arguments, printed):
         (["--config.sed=1"], "--config.sed: found no such config field, did you mean 'seed'?"),
         (["--config.train.lerning_rate=1"], "did you mean 'train.learning_rate'?"),
         (["--config.learning_rate=1"], "did you mean 'train.learning_rate'?"),
-        (["--config.zzz=1"], "expected one of: data, data.path, seed, train"),
-        (["--config.seed=one"], "--config.seed=one"),
+        (["--config.zzz=1"], "expected one of: data, data.path, models, seed"),
+        (["--config.seed=one"], "--config.seed=one: expected a whole number"),
+        (["--config.seed=1.5"], "--config.seed=1.5: expected a whole number"),
+        (["--config.models=('mlp'"], "expected values"),
         (["--config.train=1"], "--config.train=1"),
         (["--fial"], "Unknown command line flag 'fial'"),
         (["--config=absent.py"], "found no config that loads at 'absent.py'"),
@@ -82,7 +135,7 @@ def test_the_config_and_its_overrides(run_program, arguments, printed):
 def test_a_mistake_is_one_line_and_code_2(run_program, arguments, message):
     failed = run_program(*arguments)
     assert failed.returncode == 2
-    assert failed.stdout == ""
+    assert failed.stdout in ("", "executed\n")
     lines = failed.stderr.strip().splitlines()
     assert len(lines) == 1, failed.stderr
     assert lines[0].startswith("error: ")

@@ -1,118 +1,211 @@
-"""Running a program from the command line: a user's mistake is one line on stderr and exit code 2, no traceback.
+"""Run a program from the command line: a user's mistake is one line on stderr and exit code 2, without a traceback.
 
-    from wormjax.command_line import define_config, run
+    from wormjax.command_line import run
 
-    CONFIG = define_config("configs/generalize.py")
-
-    def main(_):
-        print(CONFIG.value.data.study)
+    def main(values, config):
+        print(values.workdir, config.data.study)
 
     if __name__ == "__main__":
-        run(main)
+        run(main, [("string", "workdir", "runs", "Folder of the results.")], __doc__, config="generalize")
 
-ml_collections reads the overrides (`--config.data.path=...`) when the flag is defined, and ends in a traceback for a
-field that the config has not. Here the flag is defined without a config, and the overrides are checked first.
+A config file is executed once. Its fields are set by --config.FIELD=VALUE.
 """
 
+import ast
+import contextlib
 import difflib
+import importlib
+import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+import tokenize
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-import jax
 import ml_collections
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import flags, logging
 
 from wormjax.errors import InputError, TrainingError
-from wormjax.training.preemption import Stopped, describe_stop, exit_code, stop_on_signals
 from wormjax.value_checks import shorten, show_value
 
 EXIT_CODE = 2
-_DEFAULTS: dict[str, str | None] = {}  # Config flag → the config file where none is given.
-_ARGUMENTS: list[str] = []  # What ml_collections reads as the command line.
+HELP = ("-h", "-help", "--help", "--helpfull")
+CONFIGS = "wormjax.configs"
+EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", tuple: "values: A,B or (A, B)"}
+Flag = tuple[str, str, Any, str]  # Type (of absl's DEFINE_*), name, default, description.
 
 
-def define_config(default: str | None = None, name: str = "config") -> flags.FlagHolder:
-    """Defines the flag `--config=FILE`, with overrides `--config.field=value`; the config is locked.
+def run(
+    main: Callable[..., Any],
+    define: Sequence[Flag] = (),
+    about: str = "",
+    config: str | None = None,
+    argv: Sequence[str] | None = None,
+) -> None:
+    """Parse the command line and call `main(values)`, or `main(values, config)` where there is a config.
+
+    An InputError and a misspelt flag or config field print `error: <message>` to stderr; the exit code is 2. A number
+    that is not finite in training and a full disk do the same with exit code 1. SIGTERM and Ctrl-C save what is being
+    trained; the exit code is then 143 or 130.
 
     Args:
-      default: the config file where the flag is not given; None: it must be.
-      name: the flag's name.
+      main: the program.
+      define: its flags.
+      about: what it does, for --help.
+      config: name or file of the default config; fields in braces are flags, such as "of_workdir:{workdir}". None for a
+        program without a config.
+      argv: the command line; sys.argv where it is None.
     """
-    _DEFAULTS[name] = default
-    description = f"the config file (default: {default}); fields are set by --{name}.field=value"
-    return config_flags.DEFINE_config_file(name, None, description, sys_argv=_ARGUMENTS)
+    argv = list(sys.argv if argv is None else argv)
+    with _one_line_errors():
+        if any(argument in HELP for argument in argv[1:]):
+            print("\n".join(describe(argv, define, about, config)))
+            return
+        arguments = parse(argv, define, config)
+        use_all_cores()
+        logging.set_verbosity(logging.WARNING)  # Orbax logs every step of a save.
+        with _stop_in_order():
+            main(*arguments)
 
 
-def run(main: Callable[[list[str]], Any]) -> None:
-    """Parses the flags and runs `main(argv)`; a mistake of the user's ends the program.
+def parse(argv: Sequence[str], define: Sequence[Flag], config: str | None = None) -> tuple:
+    """Return the values of the flags and, where `config` is not None, the config with its overrides, locked.
 
-    An InputError, a misspelt flag or config field print `error: <message>` to stderr; the exit code is 2. Training that
-    met a number that is not finite and a disk that is full do the same with exit code 1. SIGTERM and Ctrl-C save what
-    is being trained, and end the program with exit code 143 or 130.
+    Raises:
+      InputError: an unknown flag or field, or a value of the wrong type.
     """
-
-    use_all_cores()
-    stop_on_signals()
-
-    def guarded_main(argv: list[str]) -> Any:
-        logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save.
-        try:
-            return main(argv)
-        except InputError as error:
-            _exit(error)
-        except TrainingError as error:
-            _exit(error, 1)
-        except MemoryError as error:
-            _exit(f"not enough memory ({error}); what was saved before is kept", 1)
-        except OSError as error:
-            _exit(_describe_os_error(error), 1)
-
+    rest, chosen, overrides = _split_overrides(argv) if config is not None else (list(argv), None, [])
+    values = flags.FlagValues()
+    for kind, name, default, description in define:
+        getattr(flags, f"DEFINE_{kind}")(name, default, description, flag_values=values)
     try:
-        app.run(guarded_main, flags_parser=parse_flags)
-    except Stopped:
-        print(f"\n{describe_stop()}", file=sys.stderr)
-        sys.exit(exit_code())
+        positional = values(rest)[1:]
+    except flags.Error as error:
+        raise InputError(f"{shorten(' '.join(rest[1:]), 200)}: {shorten(str(error), 300)}") from None
+    if positional:
+        raise InputError(f"found the argument {show_value(positional[0])}, expected flags only (--name=value)")
+    for name in values:
+        if isinstance(values[name].value, str):
+            values[name].value = os.path.expanduser(values[name].value)
+    if config is None:
+        return (values,)
+    fields = load_config(config.format_map(values.flag_values_dict()) if chosen is None else chosen)
+    for field, text in overrides:
+        set_field(fields, field, text)
+    return values, fields.lock() or fields
 
 
-def use_all_cores() -> None:
-    """Makes each core of a CPU a device of its own, among which runs are shared out; does nothing to a GPU or TPU.
+def load_config(name: str) -> ml_collections.ConfigDict:
+    """Return the config of `FILE.py`, `FILE.py:VARIANT`, or of a config that wormjax ships: `NAME`, `NAME:VARIANT`.
 
-    Small networks leave most of a core to overhead: two cores that train a run each are twice as fast as two cores that
-    share every operation of one run. XLA_FLAGS or JAX_NUM_CPU_DEVICES, where set, decide instead.
+    Raises:
+      InputError: there is no such config, or it does not load.
     """
-    told = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not told and "JAX_NUM_CPU_DEVICES" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        jax.config.update("jax_num_cpu_devices", max(1, min(cores or 1, 16)))
-
-
-def parse_flags(argv: Sequence[str]) -> list[str]:
-    """absl's parser of flags, with a mistake in one line and exit code 2."""
+    path, variant = _split_variant(os.path.expanduser(name))
     try:
-        argv = _complete_configs(list(argv))
-        for name in _DEFAULTS:
-            _check_overrides(argv, name)
-        _ARGUMENTS[:] = argv
-        try:
-            rest = flags.FLAGS(argv)
-        except Exception as error:  # ml_collections evaluates overrides as literals of Python, which may be anything.
-            said = shorten(str(error), 300) or type(error).__name__
-            given = " ".join(
-                argument for argument in argv[1:] if argument.partition("=")[0].lstrip("-") not in _DEFAULTS
-            )
-            raise InputError(said if "--" in said or not given else f"{shorten(given, 200)}: {said}") from None
-        if len(rest) > 1:
-            raise InputError(f"found the argument {show_value(rest[1])}, expected flags only (--name=value)")
-        return rest
-    except InputError as error:
-        _exit(error)
+        config = _load_module(path).get_config(*variant)
+        list_fields(config)  # Fails for a config that contains itself.
+    except InputError:
+        raise
+    except Exception as error:  # A config file is a program of the user's: anything may happen in it.
+        reason = str(error).strip().splitlines() or [""]
+        raise InputError(
+            f"--config: {shorten(name)} does not load: {type(error).__name__}: {shorten(reason[-1])}"
+        ) from None
+    return config
+
+
+def _split_variant(name: str) -> tuple[str, list[str]]:
+    if os.path.isfile(name):
+        return name, []
+    end = name.find(".py:") + 3 if ".py:" in name else name.find(":")
+    return (name[:end], [name[end + 1 :]]) if end > 0 else (name, [])
+
+
+def _load_module(path: str):
+    if not path.endswith(".py") and path.isidentifier() and importlib.util.find_spec(f"{CONFIGS}.{path}"):
+        return importlib.import_module(f"{CONFIGS}.{path}")
+    if not os.path.isfile(path):
+        shipped = ", ".join(list_configs())
+        raise InputError(
+            f"--config: found no config that loads at {show_value(path)}, expected a file or one of: {shipped}"
+        )
+    spec = importlib.util.spec_from_file_location("config_file", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"--config: found no config that loads at {show_value(path)}, expected a file NAME.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def list_configs() -> list[str]:
+    """Return the names of the configs that wormjax ships."""
+    folder = Path(next(iter(importlib.import_module(CONFIGS).__path__)))
+    return sorted(path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "base", "of_workdir"))
+
+
+def set_field(config: ml_collections.ConfigDict, field: str, text: str) -> None:
+    """Set a field, given by its full name, to the value that `text` stands for.
+
+    Raises:
+      InputError: no such field, or a value of another type.
+    """
+    known = list_fields(config)
+    if field not in known:
+        raise InputError(f"--config.{shorten(field)}: found no such config field, {suggest_field(field[:200], known)}")
+    section, name = _find_field(config, field)
+    given = f"--config.{field}={shorten(text)}"
+    kind = section.get_type(name)
+    if issubclass(kind, ml_collections.ConfigDict):
+        raise InputError(
+            f"{given}: found a value for a section, expected one of its fields (--config.{field}.NAME=VALUE)"
+        )
+    try:
+        section[name] = parse_value(text, kind)
+    except Exception as error:  # Of Python's literals: text that nests too deeply ends in almost any error.
+        raise InputError(f"{given}: expected {EXPECTED.get(kind, error)}") from None
+
+
+def _find_field(config: ml_collections.ConfigDict, field: str) -> tuple[ml_collections.ConfigDict, str]:
+    """Return the section that a field stands in, and its name there."""
+    *sections, name = field.split(".")
+    for one in sections:
+        config = config[one]
+    return config, name
+
+
+def parse_value(text: str, kind: type) -> Any:
+    """Return the value of type `kind` that a text stands for: `1e3` is a whole number, `mlp,recurrent` a tuple.
+
+    Raises:
+      ValueError: it stands for none.
+    """
+    if kind is str:
+        return os.path.expanduser(text)
+    if kind is bool:
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    try:
+        value = ast.literal_eval(text)
+    except Exception:
+        value = text
+    if kind is float:
+        return float(value)
+    if kind is int:
+        if isinstance(value, bool) or int(value) != value:
+            raise ValueError("a whole number")
+        return int(value)
+    if kind in (tuple, list):
+        if isinstance(value, str) and set(value) & set("()[]{}'\""):
+            raise ValueError("a list")
+        if isinstance(value, str):
+            value = [word.strip() for word in value.split(",") if word.strip()]
+        return kind(value if isinstance(value, tuple | list) else [value])
+    return value
 
 
 def list_fields(config: ml_collections.ConfigDict) -> list[str]:
-    """All fields of a config with their full names: `data`, `data.path`, ..."""
+    """Return all fields of a config by their full names: `data`, `data.path`, ..."""
     fields = []
     for name, value in config.items(preserve_field_references=True):  # A required value may not be set yet.
         fields.append(name)
@@ -122,7 +215,7 @@ def list_fields(config: ml_collections.ConfigDict) -> list[str]:
 
 
 def suggest_field(field: str, known: Sequence[str]) -> str:
-    """A hint at the nearest of the known fields; a field in the wrong group is near, too."""
+    """Return a hint at the nearest known field, which may be in another section."""
     near = difflib.get_close_matches(field, known, 1, cutoff=0.6)
     if not near:
         by_last_word = {name.rpartition(".")[2]: name for name in known}
@@ -130,10 +223,122 @@ def suggest_field(field: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(known)}"
 
 
-def _describe_os_error(error: OSError) -> str:
-    """What the system refused, in one line: a disk that is full, a folder that is read-only."""
-    where = error.filename if isinstance(error.filename, str) else "the output"
-    return f"{where}: {error.strerror or error}; what was saved before is kept, and the same command goes on from there"
+def describe(argv: Sequence[str], define: Sequence[Flag], about: str, config: str | None) -> list[str]:
+    """Return the lines of --help: the flags, and the fields of the config with their defaults and comments."""
+    lines = [about.strip(), "", "Flags:"]
+    if config is not None:
+        lines.append(f"  --config={config}  Name or file of a config; names: {', '.join(list_configs())}.")
+    lines += [f"  --{name}={'' if default is None else default}  {text}" for _, name, default, text in define]
+    chosen = _split_overrides([argument for argument in argv if argument not in HELP])[1] or config
+    if config is None or "{" in chosen:
+        return lines
+    fields, comments = load_config(chosen), read_comments(_split_variant(chosen)[0])
+    lines += ["", f"Fields of {chosen}, set by --config.FIELD=VALUE:"]
+    for field in list_fields(fields):
+        section, name = _find_field(fields, field)
+        value = section[name]
+        comment = comments.get(field) or comments.get(f"*.{name}")
+        shown = f"  {field}:" if isinstance(value, ml_collections.ConfigDict) else f"  {field}={value!r}"
+        lines.append(f"{shown}  # {comment}" if comment else shown)
+    return lines
+
+
+def read_comments(config: str) -> dict[str, str]:
+    """Return field → the comments above and beside it, in a config file and the shipped configs that it imports.
+
+    Comments beside a key of a dictionary, whose section is unknown, have the field `*.KEY`.
+    """
+    path = config
+    if not os.path.isfile(config):
+        path = importlib.util.find_spec(f"{CONFIGS}.{config}").origin
+    with tokenize.open(path) as stream:
+        text = stream.read()
+    tree, beside, above = ast.parse(text), {}, {}
+    for token in tokenize.generate_tokens(iter(text.splitlines(keepends=True)).__next__):
+        if token.type == tokenize.COMMENT:
+            own_line = not token.line[: token.start[1]].strip()
+            (above if own_line else beside)[token.start[0]] = token.string.lstrip("# ")
+    comments: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == CONFIGS:
+            for name in node.names:
+                comments = read_comments(name.name) | comments
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            first, words = node.lineno - 1, [beside.get(node.lineno) or beside.get(node.end_lineno)]
+            while first in above:
+                words.insert(0, above[first])
+                first -= 1
+            root, _, field = ast.unparse(node.targets[0]).partition(".")
+            comment = " ".join(filter(None, words))
+            if field and comment:
+                comments[field if root == "config" else f"{root}.{field}"] = comment
+        elif isinstance(node, ast.Dict):
+            for key in node.keys:
+                if isinstance(key, ast.Constant) and key.lineno in beside:
+                    comments.setdefault(f"*.{key.value}", beside[key.lineno])
+    return comments
+
+
+def use_all_cores() -> None:
+    """Make each core of a CPU a device of its own, among which runs are divided. A GPU or TPU stays as it is.
+
+    Small networks leave a core mostly idle: two cores that train a run each are twice as fast as two cores that share
+    every operation of one run. XLA_FLAGS or JAX_NUM_CPU_DEVICES take precedence where set.
+    """
+    import jax
+
+    is_set = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not is_set and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        jax.config.update("jax_num_cpu_devices", max(1, min(cores or 1, 16)))
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        _exit(error)
+    except TrainingError as error:
+        _exit(error, 1)
+    except MemoryError as error:
+        _exit(f"not enough memory ({error}); what was saved before is kept", 1)
+    except OSError as error:
+        where = error.filename if isinstance(error.filename, str) else "the output"
+        kept = "what was saved before is kept, and the same command goes on from there"
+        _exit(f"{where}: {error.strerror or error}; {kept}", 1)
+    except Exception:  # JAX raises more than one type where a platform has no device.
+        platforms = os.environ.get("JAX_PLATFORMS")
+        if not platforms or _has_devices():
+            raise
+        found = f"JAX_PLATFORMS: found {platforms!r}, for which JAX has no device on this machine"
+        _exit(f"{found}; expected another value, such as cpu, or none")
+
+
+def _has_devices() -> bool:
+    import jax
+
+    try:
+        return bool(jax.devices())
+    except Exception:
+        return False
+
+
+@contextlib.contextmanager
+def _stop_in_order() -> Iterator[None]:
+    """End in good order on SIGTERM and Ctrl-C. Windows has other signals; there Python's own handlers stay."""
+    if sys.platform == "win32":
+        yield
+        return
+    from wormjax.training import preemption
+
+    preemption.stop_on_signals()
+    try:
+        yield
+    except preemption.Stopped:
+        print(f"\n{preemption.describe_stop()}", file=sys.stderr)
+        sys.exit(preemption.exit_code())
 
 
 def _exit(error: Exception | str, code: int = EXIT_CODE) -> NoReturn:
@@ -141,53 +346,23 @@ def _exit(error: Exception | str, code: int = EXIT_CODE) -> NoReturn:
     sys.exit(code)
 
 
-def find_flag(argv: Sequence[str], name: str) -> str | None:
-    """The value that a command line gives a flag, before any flag is defined; None where it does not."""
-    for position, argument in enumerate(argv[1:], 1):
-        flag, equals, value = argument.lstrip("-").partition("=")
-        if argument.startswith("-") and flag == name:
-            return value if equals else next(iter(argv[position + 1 :]), None)
-    return None
-
-
-def _complete_configs(argv: list[str]) -> list[str]:
-    """The command line with the default config files written out, before the overrides."""
-    missing = [name for name, default in _DEFAULTS.items() if default and find_flag(argv, name) is None]
-    return argv[:1] + [f"--{name}={_DEFAULTS[name]}" for name in missing] + argv[1:]
-
-
-def _check_overrides(argv: Sequence[str], name: str) -> None:
-    """Raises the error of the first override whose field the config has not."""
-    path = find_flag(argv, name)
-    if path is None:
-        raise InputError(f"--{name}: found none, expected a config file (--{name}=configs/NAME.py)")
-    known = list_fields(load_config(path, name))
-    for argument in argv[1:]:
-        flag = argument.lstrip("-").partition("=")[0]
-        field = flag.removeprefix(f"no{name}.").removeprefix(f"{name}.").partition("[")[0]
-        if not argument.startswith("-") or field == flag:
+def _split_overrides(argv: Sequence[str]) -> tuple[list[str], str | None, list[tuple[str, str]]]:
+    """Return the command line without its config, the config's name (None where not given), and field and value of
+    each override."""
+    rest, chosen, overrides = list(argv[:1]), None, []
+    waiting = list(argv[1:])
+    while waiting:
+        argument = waiting.pop(0)
+        flag, equals, text = argument.lstrip("-").partition("=")
+        is_config = (argument.startswith("-") and flag.startswith(("config.", "noconfig."))) or flag == "config"
+        if not argument.startswith("-") or not is_config:
+            rest.append(argument)
             continue
-        if field not in known:
-            raise InputError(f"--{shorten(flag)}: found no such config field, {suggest_field(field[:200], known)}")
-        if any(other.startswith(f"{field}.") for other in known):
-            found = f"found {show_value(argument.partition('=')[2])} for a section of fields"
-            raise InputError(f"{shorten(argument)}: {found}, expected one of its fields (--{flag}.FIELD=VALUE)")
-
-
-def load_config(path: str, name: str = "config") -> ml_collections.ConfigDict:
-    """The config that a file's get_config() returns, as --config=PATH gives it."""
-    try:
-        config = config_flags.config_flags.ConfigFileFlagParser(name).parse(path)
-        if isinstance(config, ml_collections.ConfigDict):
-            list_fields(config)  # One that contains itself has no end.
-    except InputError:
-        raise
-    except Exception as error:  # A config file is a program of the user's: anything may happen in it.
-        reason = str(error).strip().splitlines() or [""]
-        said = f"{type(error).__name__}: {shorten(reason[-1])}"
-        raise InputError(f"--{name}: {shorten(path)} does not load: {said}") from None
-    if not isinstance(config, ml_collections.ConfigDict):
-        raise InputError(
-            f"--{name}: found no config that loads at {show_value(path)}, expected a file with get_config()"
-        )
-    return config
+        if not equals:  # --config.seed 4, or --config.decode.whole and --noconfig.decode.whole.
+            takes_next = waiting and not waiting[0].startswith("--") and not flag.startswith("no")
+            text = waiting.pop(0) if takes_next else str(not flag.startswith("no"))
+        if flag == "config":
+            chosen = text
+        else:
+            overrides.append((flag.partition(".")[2], text))
+    return rest, chosen, overrides

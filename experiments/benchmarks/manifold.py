@@ -1,10 +1,14 @@
-"""Measures asymmetric diffusion maps and their loops on simulated worms: seconds of each part, memory, sparseness.
+"""Measure time and memory of asymmetric diffusion maps and their loops, on simulated worms of 15 neurons.
 
-What is asked of them (shared reference, section 4, Brennan & Proekt 2019): 15,000 frames within 5 minutes and 4 GB.
+    python -m experiments.benchmarks.manifold
+
+Sizes are measured in one process, the smallest first, so that the peak of memory, which never falls, belongs to the
+size beside it.
+
+Goal (Brennan & Proekt 2019): 15,000 frames within 5 minutes and 4 GB.
 """
 
-import resource
-import sys
+import os
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,8 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from experiments.benchmarks.memory import measure_peak
 from wormjax.baselines.diffusion_maps import Embedding, Neighbourhood, build_transitions, find_phase
 from wormjax.baselines.loops import Partition, find_loops, fit_loops, place_worm
+from wormjax.command_line import run
+from wormjax.errors import InputError
 from wormjax.simulation.worms import KATO_NEURONS, simulate_worms
 
 FRAMES_OF_WORM = 3000
@@ -83,12 +90,36 @@ def measure_map(
     )
 
 
-def measure_peak() -> int:
-    """The most memory that this process has held, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak  # Linux counts in kilobytes.
-
-
 def _time(function):
     start = time.perf_counter()
     return function(), time.perf_counter() - start
+
+
+FLAGS = [("list", "frames", ["3000", "7500", "15000"], "Numbers of training frames.")]
+
+
+def main(values):
+    sizes = sorted(_read_sizes(values.frames))
+    worms = [max(1, round(size / FRAMES_OF_WORM)) for size in sizes]
+    longest = max(size // number for size, number in zip(sizes, worms, strict=True))
+    *known, new_worm = simulate_stretches(max(worms) + 1, max(longest, FRAMES_OF_WORM))
+    new_worm = new_worm[:FRAMES_OF_WORM]
+    print(f"{os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}, {1e-9 * measure_peak():.2f} GB before the first")
+    print(f"{'frames':>8s}{'neighbours':>12s}{'eigenvectors':>14s}{'loops':>8s}{'whole':>8s}{'placing':>9s}", end="")
+    print(f"{'peak GB':>9s}{'stored/frame':>14s}{'of all':>9s}{'dense GB':>10s}   (seconds)")
+    for size, number in zip(sizes, worms, strict=True):
+        row = measure_map([traces[: size // number] for traces in known[:number]], new_worm)
+        print(f"{row.frames:8d}{row.neighbours:12.1f}{row.eigenvectors:14.1f}{row.loops:8.1f}{row.whole:8.1f}", end="")
+        print(f"{row.placing:9.1f}{row.peak_gigabytes:9.2f}{row.stored:14.1f}", end="")
+        print(f"{100 * row.stored / row.frames:8.2f}%{row.dense_gigabytes:10.2f}", flush=True)
+
+
+def _read_sizes(values):
+    wrong = [value for value in values if not value.isdigit() or int(value) < 1]
+    if wrong or not values:
+        raise InputError(f"flag 'frames': found {', '.join(wrong) or 'none'}, expected whole numbers from 1")
+    return [int(value) for value in values]
+
+
+if __name__ == "__main__":
+    run(main, FLAGS, __doc__)

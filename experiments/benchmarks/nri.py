@@ -1,11 +1,15 @@
-"""Measures neural relational inference: seconds an update, arithmetic against the machine's own rate, memory at peak.
+"""Measure neural relational inference: seconds per update, arithmetic against the machine's own rate, peak memory.
+
+    python -m experiments.benchmarks.nri
+
+All figures come from one process, so that their ratios hold on a noisy machine. `--quick` goes through all of it with
+models so small that the figures mean nothing.
 
 What is timed is the program that training runs (`parallel.Engine.chunk`): several whole updates under one scan, and one
 validation, here of a single simulation, which weighs nothing. The sizes are those of the reference (Kipf, Fetaya et al.
 2018), the trajectories simulated springs.
 """
 
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,8 +19,12 @@ import jax
 import numpy as np
 from jax.interpreters import partial_eval
 
+from configs import nri_springs
+from experiments.benchmarks.memory import measure_peak
+from wormjax.command_line import run
+from wormjax.errors import InputError
 from wormjax.features.systems import scale_systems, take_simulations
-from wormjax.models.layers import dense_precision
+from wormjax.models.layers import PRECISIONS, dense_precision
 from wormjax.simulation.springs import simulate_springs
 from wormjax.tasks.infer.networks import Materials, build_runs, build_training, stack_system
 from wormjax.training.objectives.nri_sampled import SystemData
@@ -199,11 +207,6 @@ def measure_memory(compiled) -> float:
     )
 
 
-def measure_process() -> float:
-    """The most bytes that this process has held in main memory so far."""
-    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def count_products(objective, recipe, runs, data) -> float:
     """Floating-point operations of the matrix products of one update of one run, its gradient included.
 
@@ -346,3 +349,58 @@ def format_number(value: float) -> str:
 
 def _unlock(config):
     return config.unlock() or config
+
+
+TABLES = ("sizes", "objects", "ensembles", "posteriors")
+FLAGS = [
+    ("integer", "steps", 3, "Updates in one timed chunk."),
+    ("integer", "repeats", 3, "Chunks timed; the fastest counts."),
+    ("list", "table", list(TABLES), "What is measured."),
+    ("list", "objects", ["5", "10", "20", "50", "100"], "Objects of the second table."),
+    ("integer", "seeds", 8, "Runs of the ensemble."),
+    ("string", "precision", "", "Of the models' products; empty: the device's own."),
+    ("bool", "quick", False, "Models of 8 channels, batches of 4, one update, up to 10 objects, 2 seeds."),
+]
+
+
+def main(values):
+    plan, objects, seeds = read_flags(values)
+    devices = jax.local_devices()
+    print(f"{devices[0].device_kind}, {len(devices)} device(s), JAX {jax.__version__}, {time.strftime('%Y-%m-%d')}\n")
+    if plan.precision:
+        rounding = measure_rounding(plan.precision)
+        print(f"Products at {plan.precision}: relative error {rounding:.1e} against float32\n")
+    tables = {
+        "sizes": measure_sizes(plan),
+        "objects": measure_objects(plan, objects),
+        "ensembles": measure_ensembles(plan, seeds),
+        "posteriors": measure_posteriors(plan),
+    }
+    for name in dict.fromkeys(values.table):
+        for row in tables[name]:
+            print(format_row(row), flush=True)
+        print()
+    print(f"The whole process held at most {measure_peak() / 1e6:,.0f} MB.")
+
+
+def read_flags(values):
+    """Return the plan, the numbers of objects and the number of seeds."""
+    if values.precision and values.precision not in PRECISIONS:
+        raise InputError(f"--precision: found {values.precision!r}, expected one of: {', '.join(PRECISIONS)}")
+    if set(values.table) - set(TABLES):
+        raise InputError(f"--table: found {','.join(values.table)!r}, expected some of: {', '.join(TABLES)}")
+    try:
+        objects = [int(value) for value in values.objects]
+    except ValueError:
+        objects = []
+    if not objects or min(objects) < 2:
+        raise InputError(f"--objects: found {','.join(values.objects)!r}, expected numbers from 2, such as 5,10,20")
+    placements = ("single", "batch") if jax.local_device_count() > 1 else ("single",)
+    plan = Plan(nri_springs.get_config, values.steps, values.repeats, placements, values.precision)
+    if not values.quick:
+        return plan, objects, values.seeds
+    return plan._replace(steps=1, repeats=1, hidden=8, batch=4), [count for count in objects if count <= 10], 2
+
+
+if __name__ == "__main__":
+    run(main, FLAGS, __doc__)

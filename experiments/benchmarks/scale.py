@@ -1,10 +1,14 @@
-"""Measures what long recordings of many worms cost: seconds and memory of reading, features, training and evaluation.
+"""Measure how time and memory grow with the length and the number of recordings, in each stage of an experiment.
+
+    python -m experiments.benchmarks.scale --cache=runs/scale
+
+The worms are simulated once, into the cache (4.5 GB for the default sizes).
 
 Simulated worms are written to containers once; each size is then gone through by a process of its own, with the
 functions that `generalize` calls. One run trains on four worms in five, an epoch of windows that do not overlap, and
 decodes the others. Memory is the most that was resident at any time of a stage, the process that reads files included.
 
-    python -m experiments.benchmarks.scale FOLDER    (the process of one size; `measure_size` starts it)
+    python -m experiments.benchmarks.scale --measure=FOLDER    (the process of one size; `measure_size` starts it)
 """
 
 import contextlib
@@ -12,7 +16,6 @@ import dataclasses
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,17 +24,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import ml_collections
 import numpy as np
 from tqdm import tqdm
 
+from configs import generalize
+from experiments.benchmarks.memory import measure_peak
+from wormjax.command_line import run
 from wormjax.errors import InputError
 from wormjax.features.neurons import choose_neurons
 from wormjax.features.studies import open_recordings
 from wormjax.recordings import container
 from wormjax.recordings.recording import Recording
 from wormjax.simulation.worms import KATO_NEURONS, TIME_STEP, iterate_worms
-from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.decode import runs
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.worms import build
@@ -132,7 +139,7 @@ def measure_size(config: ml_collections.ConfigDict, study: Path, worms: int, fra
     with tempfile.TemporaryDirectory() as folder:
         text = json.dumps(json.loads(choose_config(config, model, study).to_json_best_effort()))
         Path(folder, CONFIG_FILE).write_text(text, encoding="utf-8")
-        command = [sys.executable, "-m", "experiments.benchmarks.scale", folder]
+        command = [sys.executable, "-m", "experiments.benchmarks.scale", f"--measure={folder}"]
         ended = subprocess.run(command, capture_output=True, check=False)
         if ended.returncode:
             said = " / ".join(ended.stderr.decode(errors="replace").strip().splitlines()[-SHOWN_LINES:])
@@ -158,12 +165,12 @@ def measure_stages(config: ml_collections.ConfigDict, workdir: str | os.PathLike
     dataset, description = _time(stages, "features", make_features)
     groups = [Group(config.seed, split_worms(len(dataset.worms)))]
     (name,) = config.models
-    _time(stages, "training", lambda: decoding.train_model(name, config, dataset, groups, workdir))
+    _time(stages, "training", lambda: runs.train_model(name, config, dataset, groups, workdir))
 
     def evaluate():
         best = restore_best(model_folder(workdir, name))
-        decoded = decoding.decode_model(name, config, description, dataset, groups, best)
-        return decoding.score_model(name, config, description, dataset, groups, decoded)
+        decoded = runs.decode_model(name, config, description, dataset, groups, best)
+        return runs.score_model(name, config, description, dataset, groups, decoded)
 
     rows = _time(stages, "evaluation", evaluate)
     return stages, float(np.mean([row.value for row in rows if row.metric == "accuracy"]))
@@ -175,16 +182,28 @@ def split_worms(worms: int) -> Split:
     return Split(tuple(range(trained)), tuple(range(trained, worms)))
 
 
+try:
+    import resource
+except ImportError:  # Windows has no such module.
+    resource = None
+
+
+def _measure_children() -> tuple[float, int]:
+    """Return the processor seconds and the peak bytes of processes that have ended."""
+    if resource is None:
+        return 0.0, 0
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime, 1024 * used.ru_maxrss
+
+
 def _time(stages: dict[str, Stage], name: str, work: Callable):
     reset_peak()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before, _ = _measure_children()
     clock, processor = time.perf_counter(), time.process_time()
     result = work()
     clock, processor = time.perf_counter() - clock, time.process_time() - processor
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    children = 1024 * after.ru_maxrss if own > 0 else 0
-    stages[name] = Stage(clock, processor + own, read_peak() + children)
+    after, peak = _measure_children()
+    stages[name] = Stage(clock, processor + after - before, read_peak() + (peak if after > before else 0))
     return result
 
 
@@ -200,7 +219,7 @@ def read_peak() -> int:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return int(measure_peak())
 
 
 def format_table(series: Sequence[Measured]) -> list[str]:
@@ -225,12 +244,51 @@ def growth_per_doubling(smaller: Measured, larger: Measured) -> float:
     return (other / one) ** (1 / doublings)
 
 
-def main(folder: str) -> None:
+def measure_folder(folder: str) -> None:
     """Measures the size that `folder` has the config of."""
     config = ml_collections.ConfigDict(json.loads(Path(folder, CONFIG_FILE).read_text(encoding="utf-8")))
     stages, accuracy = measure_stages(config, os.path.join(folder, "workdir"))
     Path(folder, RESULT_FILE).write_text(json.dumps({"stages": stages, "accuracy": accuracy}), encoding="utf-8")
 
 
+FLAGS = [
+    ("string", "cache", "runs/scale", "Folder of the simulated worms."),
+    ("integer", "neurons", 300, "Neurons identified in every worm."),
+    ("list", "frames", ["2500", "5000", "10000", "20000"], "Frames of the first table, at the most worms."),
+    ("list", "worms", ["12", "25", "50", "100"], "Worms of the second table, at the most frames."),
+    ("string", "model", "temporal_convolution", "The model that is trained, a section of the config's `model`."),
+    ("string", "measure", "", "Folder of one size's config, measured in this process."),
+]
+
+
+def main(values):
+    if values.measure:
+        measure_folder(values.measure)
+        return
+    frames, worms = read_sizes("frames", values.frames), read_sizes("worms", values.worms)
+    config = generalize.get_config()
+    print(f"{jax.local_devices()[0].device_kind}, JAX {jax.__version__}, {time.strftime('%Y-%m-%d')}\n", flush=True)
+    measured = {}
+    for series in ([(worms[-1], count) for count in frames], [(count, frames[-1]) for count in worms]):
+        for size in series:
+            if size not in measured:
+                study = make_study(values.cache, *size, values.neurons)
+                measured[size] = measure_size(config, study, *size, values.model)
+        print("\n".join(format_table([measured[size] for size in series])), "\n", flush=True)
+    accuracy = measured[worms[-1], frames[-1]].accuracy
+    print(f"Accuracy on the worms held out, the largest size: {accuracy:.3f}")
+
+
+def read_sizes(flag, values) -> list[int]:
+    """Numbers in increasing order."""
+    try:
+        sizes = [int(value) for value in values]
+    except ValueError:
+        sizes = []
+    if not sizes or sizes != sorted(set(sizes)) or sizes[0] < 1:
+        raise InputError(f"--{flag}: found {','.join(values)!r}, expected numbers that increase, such as 1000,2000")
+    return sizes
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run(main, FLAGS, __doc__)

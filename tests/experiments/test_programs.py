@@ -183,5 +183,5 @@ def test_a_mistake_is_one_line_and_no_workdir(damage, fields, words, tmp_path):
 
 
 def test_evaluate_without_a_workdir_is_refused(tmp_path):
-    assert_refused(run("evaluate", f"--workdir={tmp_path / 'none'}"), "config.json", "expected a work directory")
+    assert_refused(run("evaluate", f"--workdir={tmp_path / 'none'}"), "--workdir: found no folder", "work directory")
     assert not (tmp_path / "none").exists()

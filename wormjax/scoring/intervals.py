@@ -10,7 +10,7 @@ worms, the mean made again without every row in which a worm trains or is tested
 Statistics 9:586), or Student's where that is larger. Left-out rows must leave every other worm scored: with n worms
 this holds for n - 2 or fewer training worms, and for n - 1 if the rows of n - 2 are there as well (`smaller`).
 
-Measured (experiments.benchmark_intervals; 4 to 20 simulated worms, 1000 studies of each kind): the jackknife holds the
+Measured (experiments.benchmarks.interval_coverage; 1000 studies of 4 to 20 worms each): the jackknife holds the
 truth in 0.90 to 1.00 of the studies, Student's t alone in 0.58 to 0.97. Leave-one-worm-out by itself has nothing but t:
 0.89 to 0.94 for a decoder's score, 0.93 to 0.97 for a paired difference, 0.89 to 0.92 for a forecast's skill and 0.58
 to 0.82 for an error in scaled units, in which the shared training outweighs what worms differ by. Read differences and

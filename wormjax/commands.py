@@ -1,0 +1,154 @@
+"""The commands of wormjax: `wormjax COMMAND` from anywhere, `python -m experiments.COMMAND` in a checkout.
+
+Tasks are imported when their command runs, so that --help is quick.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from wormjax import command_line
+from wormjax.command_line import Flag
+from wormjax.errors import InputError
+
+
+class Command(NamedTuple):
+    """A command: its function of the flags (and of the config, where it has one), default config, and flags."""
+
+    function: Callable[..., Any]
+    about: str
+    config: str | None
+    flags: list[Flag]
+
+
+def run_experiment(values, config):
+    """Train, score and report what the config names."""
+    from wormjax.tasks.dispatch import run_experiment
+
+    run_experiment(config, values.workdir)
+
+
+def evaluate(values, config):
+    """Print or write the rows of a work directory's models."""
+    from wormjax.scoring.rows import check_output, print_rows, write_rows
+    from wormjax.tasks.evaluate import evaluate
+
+    check_output(values.output)
+    rows = evaluate(config, values.workdir)
+    if values.output:
+        write_rows(values.output, rows)
+    else:
+        print_rows(rows)
+
+
+def ablate(values, config):
+    """Train and score every combination of the swept values."""
+    from wormjax.tasks.decode.nested_selection import CRITERION
+    from wormjax.tasks.decode.sweep import ablate, parse_sweep
+
+    ablate(config, parse_sweep(values.sweep, config), values.workdir, tuple(values.choose_by) or CRITERION)
+
+
+def download(values):
+    """Fetch a study's files; print their paths, the licence and the citation."""
+    from wormjax.recordings import download
+
+    if values.study is None:
+        raise InputError(f"--study: found none, expected one of: {', '.join(download.STUDIES)}")
+    manifest = download.load_manifest(values.study)
+    folder = values.folder or os.path.join("recordings", values.study)
+    for path in download.download_study(values.study, folder, values.base_url):
+        print(path)
+    print(f"use them with: --config.data.study={values.study} --config.data.path={folder}")
+    print(f"source:  {manifest['home']}")
+    print(f"licence: {manifest['licence']}")
+    print(f"cite:    {manifest['citation']}")
+
+
+def _workdir(folder: str, holds: str = "Folder that receives checkpoints, tables and figures.") -> Flag:
+    return ("string", "workdir", f"runs/{folder}", holds)
+
+
+COMMANDS = {
+    "generalize": Command(
+        run_experiment,
+        "Decode the motor state of held-out worms: train every model of a config, write a table and figures.",
+        "generalize",
+        [_workdir("generalize")],
+    ),
+    "forecast": Command(
+        run_experiment, "Forecast the neural activity of held-out worms.", "forecast", [_workdir("forecast")]
+    ),
+    "ahead": Command(
+        run_experiment, "Predict the motor state of held-out worms seconds ahead.", "ahead", [_workdir("ahead")]
+    ),
+    "manifold": Command(
+        run_experiment,
+        "Compare PCA, asymmetric diffusion maps and relational graphs of worms with the deep models.",
+        "manifold",
+        [_workdir("manifold")],
+    ),
+    "infer": Command(
+        run_experiment,
+        "Recover the graphs of systems from their trajectories by neural relational inference.",
+        "nri_springs:small",
+        [_workdir("infer")],
+    ),
+    "evaluate": Command(
+        evaluate,
+        "Restore the models of a work directory and score them, on its own recordings or on others.",
+        "of_workdir:{workdir}",  # The config that the work directory was made by.
+        [
+            _workdir("generalize", "Folder of a trained experiment."),
+            ("string", "output", None, "CSV file to write the rows to, instead of printing them."),
+        ],
+    ),
+    "ablate": Command(
+        ablate,
+        "Train and score every combination of config values; choose among them without the worm that is scored.",
+        "generalize",
+        [
+            _workdir("ablate"),
+            ("multi_string", "sweep", [], "FIELD=VALUE,VALUE,...; several make a grid."),
+            (
+                "list",
+                "choose_by",
+                [],
+                "Metrics whose mean chooses (default: accuracy,balanced_accuracy).",
+            ),
+        ],
+    ),
+    "download": Command(
+        download,
+        "Fetch a study's public recordings.",
+        None,
+        [
+            ("string", "study", None, "The study: kato2015, nichols2017 or dag2023."),
+            ("string", "folder", None, "Where the files go (default: recordings/STUDY)."),
+            ("string", "base_url", None, "A mirror that holds the files under their names."),
+        ],
+    ),
+}
+
+
+def run_command(name: str, argv: list[str] | None = None) -> None:
+    """Run a command with the flags of the command line."""
+    command = COMMANDS[name]
+    command_line.run(command.function, command.flags, command.about, command.config, argv)
+
+
+def main() -> None:
+    """Run `wormjax COMMAND`, the console script."""
+    names = [name for name in sys.argv[1:2] if not name.startswith("-")]
+    if names and names[0] in COMMANDS:
+        run_command(names[0], sys.argv[1:])
+        return
+    lines = ["wormjax COMMAND [--config=NAME_OR_FILE] [--config.FIELD=VALUE] [--FLAG=VALUE]", "", "Commands:"]
+    lines += [f"  {name:<11}{command.about}" for name, command in COMMANDS.items()]
+    lines += ["", "wormjax COMMAND --help lists its flags, and the fields of its config."]
+    if names or not set(sys.argv[1:2]) & set(command_line.HELP):
+        found = f"found the command {names[0]!r}" if names else "found no command"
+        print(f"error: {found}, expected one of: {', '.join(COMMANDS)} (wormjax --help)", file=sys.stderr)
+        sys.exit(command_line.EXIT_CODE)
+    print("\n".join(lines))

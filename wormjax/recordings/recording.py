@@ -226,15 +226,12 @@ def _check_motor_state(recording: Recording):
 def _check_companions(recording: Recording):
     derivatives, shape = recording.derivatives, recording.traces.shape
     if derivatives is not None:
-        if not isinstance(derivatives, np.ndarray) or derivatives.dtype.kind != "f":
-            fail(recording, "derivatives", f"found {_describe(derivatives)}, expected floating point [frame, neuron]")
-        if derivatives.shape != shape:
-            fail(recording, "derivatives", f"found shape {derivatives.shape}, expected {shape} as the traces")
-        if not np.isfinite(derivatives).all():
-            fail(recording, "derivatives", "found a value that is not finite, expected finite values")
+        if not isinstance(derivatives, np.ndarray) or derivatives.dtype.kind != "f" or derivatives.shape != shape:
+            expected = f"expected floating point {shape} as the traces"
+            fail(recording, "derivatives", f"found {_describe(derivatives)}, {expected}")
         largest = float(max(derivatives.max(), -derivatives.min()))
-        if largest > LARGEST_VALUE:
-            fail(recording, "derivatives", f"found {largest:g}, expected values within {LARGEST_VALUE:g}")
+        if not largest <= LARGEST_VALUE:  # NaN, too.
+            fail(recording, "derivatives", f"found {largest:g}, expected finite values within {LARGEST_VALUE:g}")
     for name, values in recording.behavior.items():
         if np.shape(values) != shape[:1]:
             fail(recording, f"behavior/{name}", f"found shape {np.shape(values)}, expected {shape[:1]}")

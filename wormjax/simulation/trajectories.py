@@ -223,19 +223,18 @@ def _load_features(folder, split, suffix, kind):
     if kind == "feat":
         features = _load_npy(folder / f"feat_{split}_{suffix}.npy", 4)
         return features.swapaxes(1, 2), [f"feature {k + 1}" for k in range(features.shape[3])]
-    location_path, velocity_path = (folder / f"{field}_{split}_{suffix}.npy" for field in ("loc", "vel"))
-    location, velocity = _load_npy(location_path, 4), _load_npy(velocity_path, 4)
+    paths = [folder / f"{field}_{split}_{suffix}.npy" for field in ("loc", "vel")]
+    location, velocity = (_load_npy(path, 4) for path in paths)
     if location.shape != velocity.shape:
-        raise InputError(
-            f"{velocity_path}: found shape {velocity.shape}, expected {location.shape} as in {location_path.name}"
-        )
-    for path, values in ((location_path, location), (velocity_path, velocity)):
+        expected = f"expected {location.shape} as in {paths[0].name}"
+        raise InputError(f"{paths[1]}: found shape {velocity.shape}, {expected}")
+    for path, values in zip(paths, (location, velocity), strict=True):
         _check_features(path, values.swapaxes(2, 3))
-    axes = ["x", "y", "z"][: location.shape[2]]
-    names = [*axes, *(f"velocity {axis}" for axis in axes)]
-    if len(axes) != location.shape[2]:
+    if location.shape[2] > 3:
         found = f"found {location.shape[2]} dimensions, expected at most 3"
-        raise InputError(f"{location_path}: {found}: [simulation, frame, dimension, object]")
+        raise InputError(f"{paths[0]}: {found}: [simulation, frame, dimension, object]")
+    axes = "xyz"[: location.shape[2]]
+    names = [*axes, *(f"velocity {axis}" for axis in axes)]
     return np.concatenate([location, velocity], axis=2).swapaxes(2, 3), names
 
 
@@ -273,23 +272,16 @@ def _load_npy(path, axes) -> np.ndarray:
 
 
 def _make_trajectories(
-    source,
-    features,
-    edges=None,
-    system="unnamed",
-    feature_names=None,
-    edge_types=(),
-    frame_interval=REFERENCE_INTERVAL,
+    source, features, edges=None, system="unnamed", feature_names=None, edge_types=(), frame_interval=REFERENCE_INTERVAL
 ) -> Trajectories:
     """Return the trajectories of a file's fields, checked."""
     features = _check_features(source, np.asarray(features))
     names = feature_names if feature_names is not None else [f"feature {k + 1}" for k in range(features.shape[3])]
-    for field, texts in (("system", [system]), ("feature_names", names), ("edge_types", edge_types)):
-        if not isinstance(texts, list | tuple) or not all(
-            isinstance(text, str) and text.isprintable() for text in texts
-        ):
-            found = reprlib.repr(system if field == "system" else texts)
-            _fail(source, field, f"found {found}, expected printable text")
+    for field, value in (("system", system), ("feature_names", names), ("edge_types", edge_types)):
+        texts = [value] if field == "system" else value
+        is_list = isinstance(texts, list | tuple)
+        if not is_list or not all(isinstance(text, str) and text.isprintable() for text in texts):
+            _fail(source, field, f"found {reprlib.repr(value)}, expected printable text")
     if isinstance(frame_interval, bool) or not isinstance(frame_interval, numbers.Real):
         _fail(source, "frame_interval", f"found {reprlib.repr(frame_interval)}, expected seconds")
     if edges is not None:

@@ -352,25 +352,23 @@ def _score_states(states, frame_rate, random):
 
 
 def _check_arguments(seed, worms, minutes, names):
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"simulated worms, field 'seed': found {seed!r}, expected a whole number from 0")
-    if not isinstance(worms, int | np.integer) or worms < 1:
-        raise InputError(f"simulated worms, field 'worms': found {worms!r}, expected a whole number from 1")
-    if not 0.25 <= minutes <= 600:
-        raise InputError(f"simulated worms, field 'minutes': found {minutes!r}, expected 0.25 to 600")
-    if not names or not all(isinstance(name, str) and name for name in names):
-        raise InputError(f"simulated worms, field 'neurons': found {names!r}, expected one name or more")
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise InputError(f"simulated worms, field 'neurons': found {twice[0]} twice, expected each name once")
+    checks = (
+        ("seed", seed, isinstance(seed, int | np.integer) and seed >= 0, "a whole number from 0"),
+        ("worms", worms, isinstance(worms, int | np.integer) and worms >= 1, "a whole number from 1"),
+        ("minutes", minutes, 0.25 <= minutes <= 600, "0.25 to 600"),
+        ("neurons", names, names and all(isinstance(name, str) and name for name in names), "one name or more"),
+        ("neurons", f"{', '.join(twice)} twice", not twice, "each name once"),
+    )
+    for field, value, holds, expected in checks:
+        if not holds:
+            raise InputError(f"simulated worms, field {field!r}: found {value}, expected {expected}")
 
 
 def _check_wiring(wiring, neurons):
     weights = np.asarray(wiring, np.float64)
-    if weights.shape != (neurons, neurons) or not np.isfinite(weights).all():
-        found = f"found shape {weights.shape}" if np.isfinite(weights).all() else "found a value that is not finite"
+    if weights.shape != (neurons, neurons) or not np.isfinite(weights).all() or np.diag(weights).any():
         expected = f"expected finite weights [sender, receiver] of shape {(neurons, neurons)}"
-        raise InputError(f"simulated worms, field 'wiring': {found}, {expected}")
-    if np.diag(weights).any():
-        raise InputError("simulated worms, field 'wiring': found an edge from a neuron to itself, expected none")
+        expected += " without an edge from a neuron to itself"
+        raise InputError(f"simulated worms, field 'wiring': found {weights.dtype} of shape {weights.shape}, {expected}")
     return weights

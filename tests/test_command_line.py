@@ -104,7 +104,7 @@ for name in ("SIGKILL", "SIGALRM", "SIGXCPU", "SIGXFSZ", "SIGUSR1", "SIGHUP", "s
 from wormjax.command_line import run
 import experiments.benchmarks.nri, experiments.benchmarks.scale, experiments.benchmarks.manifold
 sys.platform = "win32"
-run(print, [("string", "workdir", "runs", "Folder.")], "", "nri_springs:small", ["program", "--workdir=here"])
+run(lambda values, config: print(values.workdir), [("string", "workdir", "runs", "Folder.")], "", "nri_springs:small", ["program", "--workdir=here"])
 """
 
 

@@ -104,7 +104,8 @@ for name in ("SIGKILL", "SIGALRM", "SIGXCPU", "SIGXFSZ", "SIGUSR1", "SIGHUP", "s
 from wormjax.command_line import run
 import experiments.benchmarks.nri, experiments.benchmarks.scale, experiments.benchmarks.manifold
 sys.platform = "win32"
-run(lambda values, config: print(values.workdir), [("string", "workdir", "runs", "Folder.")], "", "nri_springs:small", ["program", "--workdir=here"])
+flags = [("string", "workdir", "runs", "Folder.")]
+run(lambda values, _: print(values.workdir), flags, "", "nri_springs:small", ["program", "--workdir=here"])
 """
 
 

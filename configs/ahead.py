@@ -1,4 +1,4 @@
-"""The motor state up to 30 s ahead, in worms never seen; on simulated worms unless told otherwise."""
+"""The motor state up to 30 s ahead, in worms never seen; on simulated worms by default."""
 
 import ml_collections
 

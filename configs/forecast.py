@@ -1,4 +1,4 @@
-"""Forecasts of neural activity on worms never seen; on simulated worms unless told otherwise."""
+"""Forecasts of neural activity on worms never seen; on simulated worms by default."""
 
 import ml_collections
 
@@ -27,7 +27,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.test_study = ""  # Of another study, for protocol.name "cross_study".
     config.data.test_path = ""
     config.data.neurons = "shared"  # Identified in all worms; or names, "AVAL,AVAR,...".
-    config.data.states = "four"  # By which errors are told apart; or "two".
+    config.data.states = "four"  # By which errors are grouped; or "two".
     config.data.inputs = ("trace",)  # Or causal_derivative, too; what sees the future is refused.
     config.data.derivative_seconds = (5.0,)
     config.data.trace_weight = 1.0

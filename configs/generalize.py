@@ -1,4 +1,4 @@
-"""The best decoders of the motor state that we know, on worms never seen; on simulated worms unless told otherwise."""
+"""The best decoders of the motor state that we know, on worms never seen; on simulated worms by default."""
 
 import ml_collections
 

@@ -1,4 +1,4 @@
-"""The field's own models of worm dynamics beside the deep ones; on simulated worms unless told otherwise."""
+"""The field's own models of worm dynamics beside the deep ones; on simulated worms by default."""
 
 import ml_collections
 from wormjax.configs import ahead, forecast, generalize

@@ -17,7 +17,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.decoder.name = "context"
     config.model.decoder.unseen = (0,)
     config.train.turn_and_mirror = False
-    config.train.segments, config.train.burn_in = 47, 2  # All frames behind the first two.
+    config.train.segments, config.train.burn_in = 47, 2  # All frames after the first two.
     config.train.offset_and_gain = 1.0  # What is predicted in others' units is right up to these.
     config.train.kl_weight, config.train.kl_weight_end = 20.0, 1.0  # A poor decoder must not be sure of a graph.
     if variant == "small":

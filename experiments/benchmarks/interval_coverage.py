@@ -41,7 +41,7 @@ class Design(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The splits of a design; where it needs them, those of one training worm fewer behind them (`smaller`)."""
+    """The splits of a design; where it needs them, those of one training worm fewer after them (`smaller`)."""
 
     trained: Bool[np.ndarray, "split worm"]
     tested: Bool[np.ndarray, "split worm"]

@@ -195,15 +195,15 @@ def measure_rounding(precision: str) -> float:
 
 
 def measure_memory(compiled) -> float:
-    """Bytes that a compiled program holds on one device: arguments, outputs and temporaries; nan where it is not told.
+    """Bytes that a compiled program holds on one device: arguments, outputs and temporaries; nan where it is not known.
 
     Donated arguments are outputs, too, and count once.
     """
-    told = compiled.memory_analysis()
-    if told is None:
+    given = compiled.memory_analysis()
+    if given is None:
         return float("nan")
     return float(
-        told.argument_size_in_bytes + told.output_size_in_bytes - told.alias_size_in_bytes + told.temp_size_in_bytes
+        given.argument_size_in_bytes + given.output_size_in_bytes - given.alias_size_in_bytes + given.temp_size_in_bytes
     )
 
 

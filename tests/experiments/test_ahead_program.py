@@ -122,7 +122,7 @@ def test_it_writes_rows_summary_and_figures(trained):
     assert all(f"| {name}* |" in summary for name in BASELINES)
     assert f"| {NETWORK} |" in summary
     assert "less the best simple baseline" in summary
-    assert summary.count("told the motor state so far") == 1
+    assert summary.count("given the motor state so far") == 1
     figures = {path.name: path.stat().st_size for path in (workdir / "figures").iterdir()}
     kinds = ("nll", "balanced_accuracy")
     assert figures.keys() == {f"skill_{kind}{known}.png" for kind in kinds for known in ("", "_known_state")}

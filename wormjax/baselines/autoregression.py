@@ -3,7 +3,7 @@
 Pooled, one set of coefficients predicts the change of every channel (neuron, feature) from the last `order` frames of
 all of them. Adapted, the coefficients are estimated again as a recording goes on, by the same penalised least squares
 over the training worms' frames and, counted `weight` times, the worm's own frames so far: recursive least squares with
-the training worms as its prior. Nothing at or behind the frame that a forecast starts from enters it.
+the training worms as its prior. Nothing at or after the frame that a forecast starts from enters it.
 
 Worms are sequences of stretches, each [frame, channel], in order of time; no product reaches across a break.
 """
@@ -104,7 +104,7 @@ def adapt_operators(
 def roll_out(
     operators: Float[np.ndarray, "#start past channel"], past: Float[np.ndarray, "start order channel"], steps: int
 ) -> Float[np.ndarray, "start step channel"]:
-    """Predicts `steps` frames behind each past, each from those predicted before it."""
+    """Predicts `steps` frames after each past, each from those predicted before it."""
     starts, order, channels = past.shape
     frames = np.concatenate([past, np.zeros((starts, steps, channels))], axis=1)
     for step in range(order, order + steps):

@@ -220,7 +220,7 @@ def find_phase(transitions: sparse.csr_array) -> tuple[Float[np.ndarray, " frame
     """The phase (radians, -pi to pi) of every frame and the period of the cycle in frames.
 
     The phase is the angle of the first right eigenvector with a complex eigenvalue: the flow turns it by the angle of
-    that eigenvalue a frame, so phase grows with time.
+    that eigenvalue per frame, so phase grows with time.
 
     Raises:
       InputError: no complex eigenvalue among the first, so nothing goes round.

@@ -38,7 +38,7 @@ class Bouts(NamedTuple):
 
     Attributes:
       state, frames: of each bout.
-      following: the state of the bout right behind it; UNSCORED where it ends in unscored frames or with the stretch.
+      following: the state of the bout right after it; UNSCORED where it ends in unscored frames or with the stretch.
     """
 
     state: Int[np.ndarray, " bout"]

@@ -164,7 +164,7 @@ def _merge_small(loop, between, sizes, smallest_share):
 
 
 def _merge_short(loop, stretch, shortest):
-    """Stays of fewer than `shortest` frames join the loop before (at a stretch's start, the one behind)."""
+    """Stays of fewer than `shortest` frames join the loop before (at a stretch's start, the one after)."""
     loop = loop.copy()
     for one in np.unique(stretch):
         frames = np.flatnonzero(stretch == one)

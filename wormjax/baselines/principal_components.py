@@ -5,8 +5,8 @@ make them; the trajectory is drawn by their integrals over time. A fit needs no 
 in time (`Recording.derivatives`, `smoothed_derivative`): this describes a recording, it forecasts nothing.
 
 Kato et al. report about 65 % of the variance in three components. Derivatives in dF/F per second, not normalised and
-smoothed over 5 s (Savitzky-Golay), give .66 of all recorded neurons. The share hangs on that choice: .58 with 3 s, .72
-with 8 s, and .27 where each neuron is z-scored, so that a noisy one counts as much as a motor command neuron.
+smoothed over 5 s (Savitzky-Golay), give 0.66 of all recorded neurons. The share depends on that choice: 0.58 with 3 s,
+0.72 with 8 s, and 0.27 where each neuron is z-scored, so that a noisy one counts as much as a motor command neuron.
 """
 
 from collections.abc import Sequence

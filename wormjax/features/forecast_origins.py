@@ -1,7 +1,7 @@
 """Where forecasts start, what they may know, and what they are held against.
 
 A forecast that starts at frame t knows the frames before t of its stretch, and predicts t, t + 1, ...: step 1 is the
-frame t itself. Starts lie `every` frames apart behind the first `first` frames of each stretch.
+frame t itself. Starts lie `every` frames apart after the first `first` frames of each stretch.
 """
 
 from typing import NamedTuple
@@ -65,7 +65,7 @@ def cut_past(dataset: Dataset, starts: Starts, frames: int) -> Float[np.ndarray,
 def cut_future(
     dataset: Dataset, starts: Starts, steps: int
 ) -> tuple[Float[np.ndarray, "start step neuron feature"], Bool[np.ndarray, "start step"]]:
-    """The frames from each start on, zeros behind the stretch's end, and which of them are there."""
+    """The frames from each start on, zeros after the stretch's end, and which of them are there."""
     where = starts.frame[:, None] + np.arange(steps)
     inside = np.minimum(where, dataset.arrays.valid.shape[1] - 1)
     there = (where == inside) & dataset.arrays.valid[starts.stretch[:, None], inside]

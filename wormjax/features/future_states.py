@@ -1,6 +1,6 @@
 """What is asked of the time to come: the motor state some seconds ahead, and when the next reversal begins.
 
-The frame that a question is asked in is the last one known, its origin; what is asked lies `h` seconds behind it. A
+The frame that a question is asked in is the last one known, its origin; what is asked lies `h` seconds after it. A
 reversal begins in a frame of reverse whose last scored frame before is of another state; the one under way does not
 count. As many intervals as there are horizons, and one more, hold the answer to when.
 """
@@ -20,7 +20,7 @@ class Targets(NamedTuple):
     """The answers at every origin.
 
     Attributes:
-      states: the motor state at each horizon; UNSCORED where it is not scored or behind the stretch's end.
+      states: the motor state at each horizon; UNSCORED where it is not scored or after the stretch's end.
       waiting: frames until the next reversal begins, at most one more than the last horizon; UNSCORED as for `onset`.
       onset: the interval in which the next reversal begins: 0 for (0, first horizon], ..., the number of horizons for
         later than the last; UNSCORED where the stretch ends before the last horizon, or where nothing at all is scored

@@ -71,7 +71,7 @@ def plot_ethogram(
 
 
 def divide_time(times: Float[np.ndarray, " frame"]) -> tuple[Float[np.ndarray, " edge"], Int[np.ndarray, " cell"]]:
-    """Divides the time axis into cells: one a frame, and one for each gap between two stretches.
+    """Divides the time axis into cells: one per frame, and one for each gap between two stretches.
 
     Returns:
       The cells' edges in seconds (one more than cells), and per cell its frame, or ABSENT in a gap.

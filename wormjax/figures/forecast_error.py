@@ -234,19 +234,19 @@ def _set_steps(axes: Axes, last: int, seconds_a_step: float | None):
         ticks = [1, *range(2, last + 1, 1 if last <= 8 else 2)] if last <= 16 else [1, *range(4, last + 1, 4)]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("steps behind the last frame given")
+    axes.set_xlabel("steps after the last frame given")
     axes.grid(axis="y", color=GREY, alpha=0.2, linewidth=0.6)
     if seconds_a_step is not None:
         top = axes.secondary_xaxis("top", functions=(lambda x: x * seconds_a_step, lambda s: s / seconds_a_step))
         shown = ticks if len(ticks) <= 8 else ticks[:: -(-len(ticks) // 8)]
         top.set_xticks([tick * seconds_a_step for tick in shown], [f"{tick * seconds_a_step:.3g}" for tick in shown])
         top.xaxis.set_minor_locator(NullLocator())
-        top.set_xlabel("time behind the last frame given (s)")
+        top.set_xlabel("time after the last frame given (s)")
         axes.spines["top"].set_visible(False)
 
 
 def _label_ends(axes: Axes, means: Mapping[str, np.ndarray], styles: Mapping[str, dict]):
-    """Writes each model's name behind its line's end, none over another."""
+    """Write each model's name beside its line's end, none over another."""
     known = {model: mean[np.isfinite(mean)] for model, mean in means.items()}
     ends = {model: values[-1] for model, values in known.items() if len(values)}
     scale = np.log if axes.get_yscale() == "log" else np.asarray

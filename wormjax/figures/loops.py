@@ -24,7 +24,7 @@ from wormjax.figures.phase_portrait import (
 )
 from wormjax.figures.style import hide_frame, make_figure, save_figure, set_title, styled
 
-TRACE_FRAMES = 3000  # More cycles than that cannot be told apart on a page.
+TRACE_FRAMES = 3000  # More cycles than that cannot be distinguished on a page.
 
 
 @styled
@@ -83,7 +83,7 @@ def share_agreement(loop: Int[np.ndarray, " frame"], true_cycle: Int[np.ndarray,
 
 
 def _match(loop: np.ndarray, true_cycle: np.ndarray) -> np.ndarray:
-    """The true cycles under the numbers of the loops they share most frames with, one to one; others come behind."""
+    """The true cycles under the numbers of the loops they share most frames with, one to one; others follow."""
     both = (loop >= 0) & (true_cycle >= 0)
     shared = np.zeros((true_cycle.max(initial=-1) + 1, loop.max(initial=-1) + 1), int)
     np.add.at(shared, (true_cycle[both], loop[both]), 1)

@@ -60,7 +60,7 @@ def plot_roll_out_error(
     steps = max(len(line.get_xdata()) for line in axes.get_lines())
     markers = _draw_published(axes, published, steps, colours)
     axes.set_yscale("log")
-    axes.set(xlim=(0.3, steps + 0.4), xlabel="steps behind the last frame given", ylabel="mean squared error")
+    axes.set(xlim=(0.3, steps + 0.4), xlabel="steps after the last frame given", ylabel="mean squared error")
     axes.set_xticks([1, *range(5, steps + 1, 5)] if steps <= 40 else [1, *range(10, steps + 1, 10)])
     axes.grid(axis="y", color=GREY, alpha=0.2, linewidth=0.6)
     _label_ends(axes, ends, colours)
@@ -124,7 +124,7 @@ def _draw_published(axes: Axes, published: Sequence[PublishedResult], last: int,
 
 
 def _label_ends(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, str]):
-    """Writes each model's name behind its line's end, in its colour, none over another."""
+    """Write each model's name beside its line's end, in its colour, none over another."""
     ends = {model: end for model, end in ends.items() if np.isfinite(end)}
     low, high = np.log(axes.get_ylim())
     heights = [(np.log(end) - low) / (high - low) for end in ends.values()]

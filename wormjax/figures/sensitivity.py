@@ -1,4 +1,4 @@
-"""How much a result hangs on a method's parameters: one panel a parameter, the others at their defaults.
+"""How much a result depends on a method's parameters: one panel per parameter, the others at their defaults.
 
 Made for asymmetric diffusion map modelling (Brennan & Proekt 2019, eLife 8:e46814), whose few parameters are set by
 hand. The worm is the unit of replication: bars are Student's t over worms (`wormjax.scoring.intervals`).

@@ -217,7 +217,7 @@ def _set_horizons(axes: Axes, horizons: np.ndarray):
 
 
 def _label_ends(axes: Axes, labels: Mapping[str, tuple[np.ndarray, str]]):
-    """Writes each model's name behind its line's last point, none over another."""
+    """Write each model's name beside its line's last point, none over another."""
     known = {model: (mean[np.isfinite(mean)], colour) for model, (mean, colour) in labels.items()}
     ends = {model: (mean[-1], colour) for model, (mean, colour) in known.items() if len(mean)}
     low, high = axes.get_ylim()

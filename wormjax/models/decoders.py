@@ -28,7 +28,7 @@ UNROLLED = 10  # The longest roll-out that is compiled without a loop.
 
 
 class TypedMessages(nn.Module):
-    """What each node hears: Σ over its edges and their types of weight[edge, type] · f_type(sender, receiver).
+    """What each node receives: Σ over its edges and their types of weight[edge, type] · f_type(sender, receiver).
 
     With `skip_first` the first type has no message: it stands for "no edge". Without, its messages begin at zero: from
     two types that are alike at first, training goes to edge types that have nothing to do with the graph. With
@@ -58,7 +58,7 @@ class TypedMessages(nn.Module):
 
 
 def _weigh_messages(messages, weights, nodes):
-    """What each node hears of the messages of each type [*batch, edge, feature]: [*batch, node, feature].
+    """What each node receives of the messages of each type [*batch, edge, feature]: [*batch, node, feature].
 
     Weights are [*batch, edge, type], or else [combination, sender, type] of the edges that arrive at any node; then
     what is heard has an axis of combinations before all others.
@@ -70,8 +70,8 @@ def _weigh_messages(messages, weights, nodes):
 
 
 class MlpDecoder(nn.Module):
-    """A node's change from its features and what it hears, in this frame alone; with `differences` a node is also seen
-    by its change from the frame before, in units of `scale` and logarithmic where it is large.
+    """A node's change from its features and what it receives, in this frame alone; with `differences` a node is seen
+    also by its change from the frame before, in units of `scale` and logarithmic where it is large.
 
     The read-out also has a linear way past its hidden layers: much of what moves keeps moving.
     """
@@ -99,7 +99,7 @@ class MlpDecoder(nn.Module):
 
     @property
     def memory(self) -> int:
-        """The true frames that a prediction hangs on."""
+        """The true frames that a prediction depends on."""
         return 2 if self.differences else 1
 
     def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
@@ -120,11 +120,11 @@ class EquivariantDecoder(nn.Module):
 
     Features are locations and then velocities, as many of each as space has dimensions. What a sender of one edge type
     does to a receiver's location and velocity is a sum of two vectors, along the line between the two and along the
-    difference of their velocities, of lengths that hang on how far apart, how differently fast and at what angle they
+    difference of their velocities, of lengths that depend on how far apart, how differently fast and at what angle they
     are: it turns, and is mirrored, with the system (after Satorras et al. 2021, arXiv 2102.09844). One edge type cannot
     stand for attraction from the left and repulsion from the right, a solution that graphs inferred with `MlpDecoder`
     get caught in. Forces that grow with the distance, as those of springs, need no hidden layer. What a node does by
-    itself may hang on where it is: there may be walls.
+    itself may depend on where it is: there may be walls.
 
     Attributes:
       hidden: size of the hidden layers.
@@ -135,7 +135,7 @@ class EquivariantDecoder(nn.Module):
     hidden: int
     scale: tuple[float, ...]
     skip_first: bool = True
-    memory = 1  # The true frames that a prediction hangs on.
+    memory = 1  # The true frames that a prediction depends on.
 
     @nn.compact
     def __call__(
@@ -169,7 +169,7 @@ class EquivariantDecoder(nn.Module):
 
 
 class RecurrentDecoder(nn.Module):
-    """A node's change from a hidden state that is updated, as in a GRU, by its features and what it hears."""
+    """A node's change from a hidden state that is updated, as in a GRU, by its features and what it receives."""
 
     hidden: int
     skip_first: bool = True
@@ -218,7 +218,7 @@ class HistoryCode(nn.Module):
 
 
 class ContextDecoder(nn.Module):
-    """A node's change from its features, their last change, a code of its history (`HistoryCode`) and what it hears.
+    """A node's change from its features, their last change, a code of its history (`HistoryCode`) and what it receives.
 
     Some features may be `unseen`: predicted, but not shown, of no frame. Where a feature is what the graph does rather
     than what the system's state is (the velocity of a Kuramoto oscillator, given the phases), it can be predicted well
@@ -235,7 +235,7 @@ class ContextDecoder(nn.Module):
     scale: tuple[float, ...]
     skip_first: bool = True
     unseen: tuple[int, ...] = ()
-    memory = 2  # The true frames that a prediction hangs on.
+    memory = 2  # The true frames that a prediction depends on.
 
     @nn.compact
     def __call__(
@@ -268,7 +268,11 @@ class ContextDecoder(nn.Module):
         return nodes, code
 
 
-MARKOV = (MlpDecoder, EquivariantDecoder, ContextDecoder)  # What they predict hangs on the last `memory` frames alone.
+MARKOV = (
+    MlpDecoder,
+    EquivariantDecoder,
+    ContextDecoder,
+)  # They predict from the last `memory` frames alone.
 
 
 class JointLstm(nn.Module):

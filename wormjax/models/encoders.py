@@ -50,8 +50,8 @@ class CnnEncoder(nn.Module):
     samples what an `MlpEncoder` must learn anew for each frame. Nodes are [node, frame, feature].
 
     A pair alone cannot tell whom a node follows when its neighbours move together. With more than one of `rounds`, what
-    is known of the edges after one round gates, frame by frame, what each node hears from all its neighbours, and the
-    next round looks at pairs in the light of what the others already explain.
+    is known of the edges after one round gates, frame by frame, what each node receives from all its neighbours, and
+    the next round looks at pairs in the light of what the others already explain.
 
     Attributes:
       hidden, edge_types: sizes.

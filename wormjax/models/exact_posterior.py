@@ -42,7 +42,7 @@ def decode_combinations(
     combinations: Float[np.ndarray, "combination sender type"],
     history: Float[Array, "*sample time node feature"] | None = None,
 ) -> Float[Array, "combination *batch node feature"]:
-    """Predictions of the frame behind the last one, as if each combination of edges arrived at every node.
+    """Predictions of the frame after the last one, as if each combination of edges arrived at every node.
 
     The decoder must be one that goes on from nothing but the frames themselves (`decoders.MARKOV`); its messages are
     computed once. For `history` see `nri.decode`.

@@ -4,8 +4,8 @@ Every forecast is a roll-out x(t+1) = x(t) + drift + correction. The drift is li
 that are handed in (wormjax.baselines.autoregression: those of the training worms, or adapted to the worm's own past);
 the correction is a network's. `GraphForecaster` is neural relational inference (Kipf, Fetaya et al. 2018) with named
 nodes: an encoder infers a graph from the past, once a window or anew in every frame (as dNRI, Graber & Schwing 2020), a
-recurrent cell a neuron hears messages on it. `RecurrentForecaster` and `MlpForecaster` see all neurons at once and know
-no graph. All share one call; wormjax.models.forecast_roll_outs rolls any of them out.
+recurrent cell per neuron receives messages on it. `RecurrentForecaster` and `MlpForecaster` see all neurons at once
+and know no graph. All share one call; wormjax.models.forecast_roll_outs rolls any of them out.
 
 With several modes a forecaster makes as many roll-outs, each with a probability: a mixture, for where the future forks.
 """
@@ -25,7 +25,7 @@ from wormjax.models.sampling import sample_edges
 
 GRAPHS = ("static", "dynamic", "full", "random", "none")
 CORRECTION = 0.3  # A read-out of one corrects a frame by so many scaled units: some of a neuron's typical changes.
-RECURRENT_INITIAL = nn.initializers.glorot_uniform()  # Not orthogonal: LAPACK in a vmapped program can hang on a CPU.
+RECURRENT_INITIAL = nn.initializers.glorot_uniform()  # Not orthogonal: LAPACK in a vmapped program can stall on a CPU.
 LARGEST_LOG_SCALE = 2.0  # A network may narrow or widen the spread it is given by a factor of e^2.
 
 
@@ -57,9 +57,9 @@ class Forecast(NamedTuple):
 
 
 class SummedMessages(nn.Module):
-    """What each node hears: Σ over types of f_type(mean over senders of weight · relu(pair)); type 0 is "no edge".
+    """What each node receives: Σ over types of f_type(mean over senders of weight · relu(pair)); type 0 is "no edge".
 
-    As `decoders.TypedMessages`, but with the second layer behind the sum, where it runs once a node and not once an
+    As `decoders.TypedMessages`, but with the second layer after the sum, where it runs once a node and not once an
     edge; and on the square of all pairs, whose weights are 0 on the diagonal: the sum fuses, no edge is ever stored.
     """
 
@@ -128,7 +128,7 @@ class GraphForecaster(nn.Module):
         return jnp.zeros((len(past), self.neurons, self.hidden))
 
     def begin(self, past: Float[Array, "window frame neuron feature"], noise: Noise | None):
-        """The context of a roll-out behind `past`, and the logits of its graph."""
+        """The context of a roll-out after `past`, and the logits of its graph."""
         kept = _draw_kept(noise, (self.neurons, self.hidden))
         if self.graph == "static":
             seen = past.swapaxes(1, 2).reshape(len(past), self.neurons, -1)

@@ -92,7 +92,7 @@ class GraphClassifier(nn.Module):
         return sample(logits, draw_keys(noise, 100), noise.temperature, self.hard)
 
     def _pass_messages(self, nodes, edges, neurons):
-        """What each neuron hears [window, frame, neuron * feature]: a linear message a type, weighed by the types.
+        """What each neuron receives [window, frame, neuron * feature]: a linear message a type, weighed by the types.
 
         Types and weights join into one matrix a window, from all senders' features to all receivers'.
         """

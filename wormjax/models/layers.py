@@ -67,7 +67,7 @@ def drop_channels(values: Float[Array, "window frame *channel"], noise: Noise | 
 
 
 def mask_frames(values: Float[Array, "window frame *channel"], valid: Bool[Array, "window frame"]):
-    """Zero where there is no frame, so that padding cannot speak."""
+    """Zero where there is no frame, so that padding has no influence."""
     return values * valid.reshape(*valid.shape, *(1,) * (values.ndim - 2))
 
 

@@ -1,4 +1,4 @@
-"""A classifier asked of the time behind its window, and what a chain of states expects of it, joined.
+"""A classifier asked of the time after its window, and what a chain of states expects of it, joined.
 
 The chain's log-probabilities, weighed question by question, are added to the classifier's own outputs: what the network
 learns is what the chain does not know. How much the chain counts at each horizon is learnt along with it.

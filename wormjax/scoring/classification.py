@@ -32,7 +32,7 @@ def score_states(
       balanced_accuracy: recall per state, averaged over the states that occur in `states`.
       auroc: area under the ROC curve. Two states: of state 0 ("reverse") against state 1. More: each state that
         occurs against the rest, averaged. Left out where fewer than two states occur.
-      nll: negative log-likelihood, nats a frame, probabilities clipped at 1e-7.
+      nll: negative log-likelihood, nats per frame, probabilities clipped at 1e-7.
       calibration_error: expected calibration error of the top probability, 15 bins of equal width.
       macro_f1: F1 per state, averaged over the states that occur or are predicted.
 
@@ -76,7 +76,7 @@ def measure_auroc(probabilities: Float[np.ndarray, "frame state"], states: Int[n
 
 
 def measure_nll(probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"]) -> float:
-    """Mean negative log-likelihood of the scored states, nats a frame; probabilities clipped at 1e-7."""
+    """Mean negative log-likelihood of the scored states, nats per frame; probabilities clipped at 1e-7."""
     likelihood = probabilities[np.arange(len(states)), states]
     return float(-np.log(np.clip(likelihood, SMALLEST_PROBABILITY, 1.0)).mean())
 

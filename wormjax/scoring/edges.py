@@ -1,6 +1,6 @@
 """Metrics of inferred edges: how well the edge types that a model gives match those of a known graph.
 
-A model that is not told the types numbers them as it likes, so edge accuracy is that of the best matching of inferred
+A model that is not given the types numbers them as it likes, so edge accuracy is that of the best matching of inferred
 to true types (Kipf, Fetaya et al. 2018, arXiv 1802.04687). The matching is found on validation simulations
 (`match_types`) and applied to test simulations (`relabel_types`), so that the test chooses nothing. A method that gives
 one number an edge, such as a correlation, is cut into types by thresholds found on validation (`choose_threshold`).
@@ -98,7 +98,7 @@ def score_edges(
       balanced_accuracy: recall per type, averaged over the types that occur.
       auroc: area under the ROC curve. Two types: of type 1 (an edge) against type 0. More: each type that occurs
         against the rest, averaged. Left out where fewer than two types occur.
-      nll: negative log-likelihood, nats an edge, probabilities clipped at 1e-7.
+      nll: negative log-likelihood, nats per edge, probabilities clipped at 1e-7.
       calibration_error: expected calibration error of the top probability, 15 bins of equal width.
 
     Raises:

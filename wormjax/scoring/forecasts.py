@@ -38,7 +38,7 @@ def score_forecast(
     """Scores of one worm's forecasts at each of `steps` (from 1), over the starts whose frame of that step is there.
 
     mse, mae: of the mixture's mean, in scaled units; r2: 1 - MSE / that of persistence (`last`, the last frames known);
-    nll: negative log-likelihood, nats a value; crps: continuous ranked probability score; coverage90: share of values
+    nll: negative log-likelihood, nats per value; crps: continuous ranked probability score; coverage90: share of values
     within the 90 % band; of several modes also mode_share (`measure_mode_share`). A step that no start reaches is left
     out.
     """
@@ -94,7 +94,7 @@ def score_parts(
 
 
 def measure_nll(mean, scale, weights, true) -> float:
-    """Negative log-likelihood of values under their mixtures, nats a value; modes on the second axis."""
+    """Negative log-likelihood of values under their mixtures, nats per value; modes on the second axis."""
     log_density = -0.5 * ((true[:, None] - mean) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2.0 * np.pi)
     with np.errstate(divide="ignore"):
         log_density = log_density + np.log(weights)

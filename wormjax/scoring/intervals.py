@@ -50,7 +50,7 @@ class Scores(NamedTuple):
 
 
 def interval_over_worms(values: Float[np.ndarray, " worm"], level: float = 0.95) -> Interval:
-    """The mean of one value a worm, with Student's t interval.
+    """The mean of one value per worm, with Student's t interval.
 
     Raises:
       ValueError: there is no worm.

@@ -22,7 +22,7 @@ METRIC_TITLES = {
     "balanced_accuracy": "Balanced accuracy",
     "auroc": "AUROC",
     "macro_f1": "Macro F1",
-    "nll": "Negative log-likelihood (nats a frame)",
+    "nll": "Negative log-likelihood (nats per frame)",
     "calibration_error": "Expected calibration error",
 }
 

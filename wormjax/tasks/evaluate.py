@@ -42,8 +42,8 @@ def evaluate(config, workdir: str | os.PathLike) -> list[Row]:
 def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
     """The rows of all of a workdir's models, on the worms of `config.data` that each run has not been trained on.
 
-    A worm is told from a training worm by its name; with the recordings of the training these are the rows that
-    training wrote. Other recordings must hold all neurons that the models were trained on.
+    A worm is distinguished from a training worm by its name; with the recordings of the training these are the rows
+    that training wrote. Other recordings must hold all neurons that the models were trained on.
 
     Raises:
       InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.

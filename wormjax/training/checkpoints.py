@@ -143,7 +143,7 @@ def _restore_numpy(manager, step):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Orbax and its threads log pages about what they also raise; what they have left behind complains. Not here."""
+    """Orbax and its threads log pages about what they also raise; what they have left complains. Not here."""
     logger, hook = logging.getLogger("absl"), sys.unraisablehook
     level = logger.level
     with warnings.catch_warnings():

@@ -101,7 +101,7 @@ def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, write_curv
 
 
 def _make_keeper(engine, manager: ocp.CheckpointManager, checkpoint_seconds: float) -> Callable[[Any, int, bool], bool]:
-    """What is asked behind each chunk, (placed state, step, whether all is done) → whether training ends there.
+    """What is asked after each chunk, (placed state, step, whether all is done) → whether training ends there.
 
     It saves a chunk where it is time to, and keeps a long one for a sudden end; it raises Stopped where the process was
     asked to end.

@@ -17,7 +17,7 @@ AUTOMATIC = "auto"  # The address, number and place of the processes as Slurm, O
 
 
 def start_processes(config) -> None:
-    """Joins the processes that a config's section `distributed` speaks of; does nothing without one.
+    """Joins the processes that a config's section `distributed` describes; does nothing without one.
 
     Args:
       config: `distributed.coordinator_address` ("" for a single process, "auto", or HOST:PORT of the first process),

@@ -1,7 +1,7 @@
 """SIGTERM and Ctrl-C: training saves and ends, everything else just ends; the same command then goes on.
 
 A machine that is to be taken away sends SIGTERM and soon after SIGKILL. Training ends at the next chunk of updates and
-saves it. Where a chunk takes longer than `GRACE_SECONDS`, Python is deep in a compiled program and hears nothing: a
+saves it. Where a chunk takes longer than `GRACE_SECONDS`, Python is deep in a compiled program and receives nothing: a
 thread then saves the last chunk that was whole and ends the process.
 """
 
@@ -30,9 +30,9 @@ class Stopped(BaseException):
 
 def stop_on_signals() -> None:
     """From now on `SIGNALS` end the process in good order; to be called once, in the main thread of a program."""
-    wake_up, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    wake_up, given = os.pipe()
+    os.set_blocking(given, False)
+    signal.set_wakeup_fd(given, warn_on_full_buffer=False)
     for number in SIGNALS:
         signal.signal(number, _note)
     threading.Thread(target=_watch, args=(wake_up,), daemon=True).start()

@@ -32,7 +32,7 @@ PER_RUN = (
 
 
 class Runs(NamedTuple):
-    """Arrays with a leading run axis; windows are (stretch, first frame), padded behind the counts."""
+    """Arrays with a leading run axis; windows are (stretch, first frame), padded after the counts."""
 
     seed: Int[Array, "run 2"]  # The seed, and a number that tells apart the runs of one seed.
     training_windows: Int[Array, "run window 2"]

@@ -45,16 +45,16 @@ def collected(rows):
 
 @pytest.fixture(scope="module")
 def table(collected):
-    return next(one for one in collected if one.train_count == 2 and not one.told)
+    return next(one for one in collected if one.train_count == 2 and not one.given)
 
 
 def test_a_table_holds_one_number_of_training_worms_and_one_state_of_knowledge(collected, table):
-    assert [(one.train_count, one.told) for one in collected] == [(1, False), (2, False), (2, True)]
+    assert [(one.train_count, one.given) for one in collected] == [(1, False), (2, False), (2, True)]
     assert table.rows.keys() == {"frequencies", "persistence", "network", "diffusion_map"}
     assert collected[2].rows.keys() == {"persistence_known_state", "network_known_state"}
     assert len(table.rows["network"]["nll@1s"]) == 3
     assert len({tables.describe_table(one) for one in collected}) == 3
-    assert "told the motor state" in tables.describe_table(collected[2])
+    assert "given the motor state" in tables.describe_table(collected[2])
     assert "1 worm," in tables.describe_table(collected[0])
 
 

@@ -171,7 +171,7 @@ class Brute:
 
 
 def roll_out(features, edges):
-    """A Gaussian's nats a value of all frames behind the first, from that one on; squares [simulation, step, ...]."""
+    """A Gaussian's nats per value of all frames behind the first, from that one on; squares [simulation, step, ...]."""
     given = np.broadcast_to(np.arange(FRAMES - 1) < 1, (len(features), FRAMES - 1))
     inputs = (jnp.asarray(values, jnp.float32) for values in (features[:, :-1], edges))
     predicted = model.decode(make_nri(), draw_params(), *inputs, jnp.asarray(given))

@@ -1,7 +1,8 @@
 """Baselines of the motor state to come: frequencies, persistence, chains of states, regression, diffusion maps.
 
 All see a worm's neurons up to the start and decode its present state from them, but for those whose names end in
-`_known_state`, which are told the motor state scored in every frame so far. (Who scored it may have seen later frames.)
+`_known_state`, which are given the motor state scored in every frame so far. (Whoever scored it may have seen later
+frames.)
 What they need to know is learnt from the training worms, what they must choose on each training worm in turn, fitted to
 the others; a lone training worm stands in as its two halves.
 """
@@ -23,7 +24,7 @@ from wormjax.tasks.ahead.questions import SMALLEST_PROBABILITY, Answers
 
 FREQUENCIES, PERSISTENCE, MARKOV, DWELL = "frequencies", "persistence", "markov_chain", "dwell_chain"
 REGRESSION, DIFFUSION = "logistic_regression", "diffusion_map"
-KNOWN = "_known_state"  # The end of a baseline's name that is told the motor states so far.
+KNOWN = "_known_state"  # The end of a baseline's name that is given the motor states so far.
 CHAINS = (PERSISTENCE, MARKOV, DWELL)
 SIMPLE = (FREQUENCIES, *CHAINS, *(name + KNOWN for name in CHAINS))  # Fitted together, in one folder.
 BASELINES = (*SIMPLE, REGRESSION, DIFFUSION)
@@ -158,7 +159,7 @@ def answer_baseline(
       name: of BASELINES.
       setting: see `Setting`.
       fit: what `fit_simple`, `fit_regression` or `fit_diffusion_map` kept; of `fit_simple` with the part "frequencies".
-      stretch: of a worm; its states are read by those alone that are told them.
+      stretch: of a worm; its states are read by those alone that are given them.
       origins: the last frames known.
       model: for the diffusion map, as `unpack_diffusion_map` gives it.
     """
@@ -169,17 +170,17 @@ def answer_baseline(
     frequencies = fit[FREQUENCIES]
     if name == FREQUENCIES:
         return _repeat(setting, frequencies, len(origins))
-    own, told = fit[name], name.endswith(KNOWN)
+    own, given = fit[name], name.endswith(KNOWN)
     if name.removesuffix(KNOWN) == PERSISTENCE:
         frequency = frequencies["frequency"]
-        if told:
+        if given:
             belief = _one_hot_so_far(stretch.states, frequency)
         else:
             belief = decode(setting, LinearClassifier(own["weights"], own["bias"]), stretch)
         states = _persist(belief[origins], own["stay"], frequency)
         return _repeat(setting, frequencies, len(origins))._replace(states=states)
     chain = dwell_times.DwellChain(own["leave"], own["follow"], own["frequency"])
-    if told:
+    if given:
         likelihood = dwell_times.likelihood_of_scored(stretch.states, setting.states)
     else:
         decoded = decode(setting, LinearClassifier(own["weights"], own["bias"]), stretch)

@@ -233,7 +233,7 @@ def build_answering(name: str, config, dataset: Dataset):
 def answer_starts(
     answer, config, dataset: Dataset, starts: Starts, variables, base: Float[np.ndarray, "start answer"]
 ) -> tuple[Answers, Float[np.ndarray, "start edge type"] | None]:
-    """One group's answers (`build_answering`) at `starts`; no frame at or behind a start enters them."""
+    """One group's answers (`build_answering`) at `starts`; no frame at or after a start enters them."""
     window = config.train.window_frames
     padded = [
         np.pad(values, ((0, 0), (window, 0), *((0, 0),) * (values.ndim - 2)))

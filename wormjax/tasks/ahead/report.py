@@ -1,4 +1,4 @@
-"""What an `ahead` experiment leaves behind: results.csv, summary.md and figures."""
+"""What an `ahead` experiment writes: results.csv, summary.md and figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ def write_report(config, materials, rows: list[Row], outputs, workdir: Path):
 
 
 def knows_state(config, model: str) -> bool:
-    """Whether a model or baseline is told the motor state so far."""
+    """Whether a model or baseline is given the motor state so far."""
     base = config.model[model].base if model in config.models else model
     return base.endswith(simple.KNOWN)
 
@@ -49,7 +49,7 @@ def draw_skill(config, tables: Sequence[ahead_tables.Table], folder: Path):
             values = ahead_tables.collect_by_worm(table, kind, seconds)
             if not values:
                 continue
-            path = folder / f"skill_{kind}{simple.KNOWN if table.told else ''}.png"
+            path = folder / f"skill_{kind}{simple.KNOWN if table.given else ''}.png"
             lower = ahead_tables.LOWER_IS_BETTER[kind]
             title = ahead_tables.describe_table(table)
             candidates = tuple(name for name in simple.SIMPLE if name in values)

@@ -1,6 +1,6 @@
 """Tables of the motor state to come, from rows: scores by horizon, and how far ahead a model beats simple baselines.
 
-Those that are told the motor state so far know more than those that see neurons alone, and have tables of their own.
+Those that are given the motor state so far know more than those that see neurons alone, and have tables of their own.
 The best simple baseline is chosen at each horizon in view of the test worms, which favours the baseline.
 """
 
@@ -41,15 +41,15 @@ class Table(NamedTuple):
 
     setting: Setting
     train_count: int
-    told: bool
+    given: bool
     rows: dict[str, dict[str, list[Row]]]
 
 
-def collect_tables(rows: Iterable[Row], told: Callable[[str], bool]) -> list[Table]:
-    """Groups rows by setting, number of training worms, and whether a model is told the motor state so far."""
+def collect_tables(rows: Iterable[Row], given: Callable[[str], bool]) -> list[Table]:
+    """Groups rows by setting, number of training worms, and whether a model is given the motor state so far."""
     groups: dict[tuple, dict[str, dict[str, list[Row]]]] = {}
     for row in rows:
-        key = (Setting(row.study, row.test_study, row.unseen), len(row.train_worms), told(row.model))
+        key = (Setting(row.study, row.test_study, row.unseen), len(row.train_worms), given(row.model))
         groups.setdefault(key, {}).setdefault(row.model, {}).setdefault(row.metric, []).append(row)
     return [Table(*key, by_model) for key, by_model in sorted(groups.items(), key=lambda item: item[0][:3])]
 
@@ -129,7 +129,7 @@ def write_summary(
 
 def describe_table(table: Table) -> str:
     """A table in words."""
-    knows = "told the motor state so far" if table.told else "from neurons alone"
+    knows = "given the motor state so far" if table.given else "from neurons alone"
     worms = f"trained on {table.train_count} worm{'s' if table.train_count != 1 else ''}"
     return f"{describe_setting(table.setting)}, {worms}, {knows}"
 

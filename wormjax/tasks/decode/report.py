@@ -1,4 +1,4 @@
-"""What an experiment leaves behind: results.csv, summary.md and figures, all computed from rows and probabilities."""
+"""What an experiment writes: results.csv, summary.md and figures, all computed from rows and probabilities."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -61,7 +61,7 @@ def ablate(
 
     Values of `TRACED` fields (learning rate, dropout, ...) are numbers inside one compiled program and share it with
     the seeds and splits on its run axis; any other field (sizes, counts) needs a program for each value. Rows name
-    the combination in brackets behind the model.
+    the combination in brackets after the model.
 
     The best of these rows is no fair score: it would be chosen by the held-out worms themselves. Under the protocol
     "subsets", three worms or more are enough to choose fairly (`selection`): the rows of "MODEL (nested choice)" score

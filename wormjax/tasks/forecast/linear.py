@@ -107,7 +107,7 @@ def adapt_to_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> Floa
 
 
 def adapt_around_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> Float[np.ndarray, "start past channel"]:
-    """As `adapt_to_starts`, from the worm's frames before and behind each forecast: what knowing the worm is worth.
+    """As `adapt_to_starts`, from the worm's frames before and after each forecast: what knowing the worm is worth.
 
     No frame that is forecast, none whose past holds one, and none within `order` frames before the start enters.
     """
@@ -236,7 +236,7 @@ def _list_parts(config, train: Worms) -> Worms:
 
 
 def _list_part_starts(config, stretches, steps):
-    """(stretch, frame, past, future) of the starts of one (part of a) worm; no number behind a stretch's end."""
+    """(stretch, frame, past, future) of the starts of one (part of a) worm; no number after a stretch's end."""
     past_frames = max(*config.linear.orders, config.linear.adaptation.order)
     first, every = max(config.forecast.first, past_frames), config.forecast.every
     rows = [(k, frame) for k, values in enumerate(stretches) for frame in range(first, len(values), every)]
@@ -288,7 +288,7 @@ def _choose(errors: dict, unit):
 
 
 def _scale(squares):
-    """The spread; steps behind the end of every stretch take the last known one's."""
+    """The spread; steps after the end of every stretch take the last known one's."""
     known = np.flatnonzero((squares > 0).any(axis=1))
     last = known[-1] if len(known) else 0
     squares = np.concatenate(

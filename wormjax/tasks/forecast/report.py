@@ -1,4 +1,4 @@
-"""What a `forecast` experiment leaves behind: results.csv, summary.md and figures."""
+"""What a `forecast` experiment writes: results.csv, summary.md and figures."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -38,7 +38,7 @@ METRIC_TITLES = {
     "mse": "Mean squared error",
     "mae": "Mean absolute error",
     "r2": "R² against persistence (1 - MSE / persistence's)",
-    "nll": "Negative log-likelihood (nats a value)",
+    "nll": "Negative log-likelihood (nats per value)",
     "crps": "Continuous ranked probability score",
     "coverage90": "Coverage of the 90 % band (share of true values within)",
     "mode_share": "Share of a mixture's variance between its modes",

@@ -58,7 +58,7 @@ def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike
 def score_baselines(
     config, workdir, test: Trajectories, study: str, split_groups: Callable[[int], list[np.ndarray]]
 ) -> list[Row]:
-    """The rows of all baselines; none hangs on a seed."""
+    """The rows of all baselines; none depends on a seed."""
     features, true, history = np.asarray(test.features), stack_system(test).edges, config.data.frames
     rows = []
     for name in config.baselines:
@@ -79,7 +79,7 @@ def score_baselines(
 
 
 def predict(name: str, config, fitted, features) -> Float[np.ndarray, "simulation step object feature"] | None:
-    """The frames behind the history as a predictor sees them; None of a relation, or where there is no such frame."""
+    """The frames after the history as a predictor sees them; None of a relation, or where there is no such frame."""
     history = config.data.frames
     steps = min(max(config.evaluate.steps), features.shape[1] - history)
     if name not in PREDICTORS or steps < 1:

@@ -42,7 +42,7 @@ from wormjax.training.step import Recipe, build_recipe
 
 # With no graph to find, squared errors are all that a decoder has to get right: no outlier is to be spared.
 TOLD = {"train.task": "true_graph", "train.degrees_of_freedom": 0.0}
-# Model → what it changes in the config. The bounds are told the graph; the LSTM has none.
+# Model → what it changes in the config. The bounds are given the graph; the LSTM has none.
 VARIANTS: dict[str, dict[str, Any]] = {
     "nri": {},
     "nri_supervised": {"train.task": "supervised", "model.decoder.name": "none"},
@@ -63,7 +63,7 @@ class Materials(NamedTuple):
 
 
 class Inference(NamedTuple):
-    """One model's output for every run: edge probabilities, and frames predicted behind the history of test systems.
+    """One model's output for every run: edge probabilities, and frames predicted after the history of test systems.
 
     Either is None where the model does not give it.
     """
@@ -134,7 +134,7 @@ def check_models(config):
     if 0 < config.train.decoded_frames < frames:
         field, decoded = "train.decoded_frames", config.train.decoded_frames
     if config.train.burn_in + config.train.roll_out > decoded:
-        found = f"found {config.train.roll_out} behind a train.burn_in of {config.train.burn_in} frames"
+        found = f"found {config.train.roll_out} after a train.burn_in of {config.train.burn_in} frames"
         expected = f"expected no more than {field}, {decoded}, together"
         raise InputError(f"config field 'train.roll_out': {found}, {expected}")
 
@@ -174,9 +174,9 @@ def check_systems(config, materials: Materials):
     if max(config.model.decoder.unseen, default=0) >= features:
         found, expected = tuple(config.model.decoder.unseen), f"expected numbers of features, below {features}"
         raise InputError(f"config field 'model.decoder.unseen': found {found}, {expected}")
-    told = [name for name in config.models if name in BOUNDS]
-    if materials.systems.train.edges is None and told:
-        found = f"found {told[0]!r}, which is told the graph, and {materials.systems.train.source} without 'edges'"
+    given = [name for name in config.models if name in BOUNDS]
+    if materials.systems.train.edges is None and given:
+        found = f"found {given[0]!r}, which is given the graph, and {materials.systems.train.source} without 'edges'"
         raise InputError(f"config field 'models': {found}, expected models that are not")
 
 
@@ -263,7 +263,7 @@ def train_model(name: str, config, materials: Materials, workdir, stop_after_chu
 def run_model(
     name: str, config, edge_types: int, scaling: Scaling, variables: Mapping[str, Any], valid: Trajectories, test
 ) -> dict[str, Inference]:
-    """Infers the graphs of validation and test systems, and predicts the test systems' frames behind `data.frames`.
+    """Infers the graphs of validation and test systems, and predicts the test systems' frames after `data.frames`.
 
     Edges are inferred from the first `data.frames` frames alone; a recurrent decoder is burnt in on the same.
 
@@ -336,13 +336,13 @@ def predict_frames(
         run_params, run_edges = run
 
         def predict(sample: tuple[Array, Array, Array]):
-            behind, edges, before = sample
+            after, edges, before = sample
             correct = None
             if freedom:
                 shown = model.decode(nri, run_params, before, edges, jnp.ones(history, bool), before)
                 shown, true = shown[nri.decoder.memory - 1 : -1], before[nri.decoder.memory :]
                 correct = estimate_units(shown - true, shown, jnp.asarray(nri.change_scale), freedom).remove
-            inputs = behind, edges, jnp.asarray(given), before, correct
+            inputs = after, edges, jnp.asarray(given), before, correct
             return model.decode(nri, run_params, *inputs)[history - first - 1 :]
 
         return jax.lax.map(predict, (frames, run_edges, seen), batch_size=AT_ONCE)
@@ -356,7 +356,7 @@ def measure_errors(
     history: int,
     steps: tuple[int, ...],
 ) -> dict[str, float]:
-    """Mean squared error of the frames so many steps behind the history, `mse@1`, ..., in scaled units."""
+    """Mean squared error of the frames so many steps after the history, `mse@1`, ..., in scaled units."""
     errors = {}
     for step in steps:
         if step <= predicted.shape[1]:

@@ -1,4 +1,4 @@
-"""What an `infer` experiment leaves behind: results.csv, summary.md and figures."""
+"""What an `infer` experiment writes: results.csv, summary.md and figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -24,15 +24,15 @@ METRIC_TITLES = {
     "edge_accuracy": "Edge accuracy",
     "auroc": "AUROC",
     "balanced_accuracy": "Balanced accuracy",
-    "nll": "NLL (nats an edge)",
+    "nll": "NLL (nats per edge)",
     "calibration_error": "Calibration error",
 }
 ERROR = "mse@"  # Begins the names of errors of prediction; the number of steps follows.
 
 EXPLANATION = (
     "Entries: mean over seeds and test systems ± s.d. over seeds (where there are several) [95 % interval over groups "
-    "of test systems: seeds averaged first, then Student's t]. MSE @ k: mean squared error of the frame k steps behind "
-    "the last one given, in the scaled features. ‡ bounds, which are told the graph; *italics* baselines; † others' "
+    "of test systems: seeds averaged first, then Student's t]. MSE @ k: mean squared error of the frame k steps after "
+    "the last one given, in the scaled features. ‡ bounds, which are given the graph; *italics* baselines; † others' "
     "published numbers, whose test systems are not those scored here."
 )
 
@@ -114,14 +114,14 @@ def write_systems_summary(
 
 
 def print_systems_summary(rows: Iterable[Row]) -> None:
-    """Prints mean ± s.d. over seeds of how edges and frames are told; no line is wider than 100 columns."""
+    """Prints mean ± s.d. over seeds of how edges and frames are predicted; no line is wider than 100 columns."""
     print("\n".join(format_systems_summary(rows)))
 
 
 def format_systems_summary(rows: Iterable[Row]) -> list[str]:
     """The lines that `print_systems_summary` prints."""
     entries = summarise_systems(rows)
-    lines = ["Mean over seeds and test systems ± s.d. over seeds; ‡ told the graph, * baseline"]
+    lines = ["Mean over seeds and test systems ± s.d. over seeds; ‡ given the graph, * baseline"]
     for system in _unique((entry.study, entry.test_study) for entry in entries):
         same = [entry for entry in entries if (entry.study, entry.test_study) == system]
         metrics = sorted(_unique(entry.metric for entry in same), key=_rank_metric)

@@ -1,4 +1,4 @@
-"""What a `manifold` experiment leaves behind: results.csv, summary.md and figures."""
+"""What a `manifold` experiment writes: results.csv, summary.md and figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,7 +117,7 @@ def tabulate_relations(findings: Findings) -> list[str]:
     """
     similarity = compare_scores(_list_scores(findings))
     lines = [
-        "| graph | edges with p ≤ .05 | between worms | correlation of two worms' graphs | 95 % of shuffled neurons |",
+        "| graph | edges with p ≤ 0.05 | between worms | correlation of two worms' graphs | 95 % of shuffled neurons |",
         "|" + " --- |" * 5,
     ]
     for number, name in enumerate(similarity.methods):

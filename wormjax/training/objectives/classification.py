@@ -112,7 +112,7 @@ def classification(
     `sizes` are the numbers of neurons and features, `module` one of the classifiers of wormjax.models.
 
     Validation is by the plain negative log-likelihood a frame, so that it compares across hyperparameters. With an
-    `edge_prior` (probability per edge type) the inferred graph pays `kl_weight` times its divergence, nats an edge.
+    `edge_prior` (probability per edge type) the inferred graph pays `kl_weight` times its divergence, nats per edge.
     """
 
     def initialise(run):

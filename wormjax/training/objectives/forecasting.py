@@ -55,7 +55,7 @@ class ForecastData(NamedTuple):
 
 
 class ForecastRuns(NamedTuple):
-    """Arrays with a leading run axis; windows are (stretch, first frame), padded behind the counts.
+    """Arrays with a leading run axis; windows are (stretch, first frame), padded after the counts.
 
     `operator_index` is the entry of each stretch's operators for this run's training worms; `base_scale` the spread
     (s.d.) that the drift alone has on worms it was not learnt from; `step_scale` the mean squared error of persistence.
@@ -106,7 +106,8 @@ def forecasting(
       module: the forecaster.
       shape: see `Shape`.
       sizes: numbers of neurons and features.
-      edge_prior: probability of each edge type; with it, the graph pays `kl_weight` times its divergence, nats an edge.
+      edge_prior: probability of each edge type; with it, the graph costs `kl_weight` times its divergence, nats per
+        edge.
       scheduled: scheduled sampling: each step goes on from the true frame with a probability that goes from `given` to
         `given_end` over the first `given_until` of training.
     """
@@ -127,7 +128,7 @@ def forecasting(
         return predict(module, variables, past, operators, shape.roll_out, noise, shown, given=given), future
 
     def measure(forecast, future, run):
-        """Per window: squared error in units of persistence's, and negative log-likelihood, nats a value."""
+        """Per window: squared error in units of persistence's, and negative log-likelihood, nats per value."""
         error = ((average_modes(forecast) - future) ** 2).mean(axis=(2, 3))
         scale = run.base_scale[: shape.roll_out]
         return (error / run.step_scale[: shape.roll_out]).mean(axis=1), trajectory_nll(forecast, future, scale), error
@@ -176,7 +177,7 @@ def trajectory_nll(
     future: Float[Array, "window step neuron feature"],
     base_scale: Float[Array, "step neuron feature"],
 ) -> Float[Array, " window"]:
-    """Negative log-likelihood of whole trajectories, nats a value; one mode's mean gets no gradient from it."""
+    """Negative log-likelihood of whole trajectories, nats per value; one mode's mean gets no gradient from it."""
     modes = forecast.mean.shape[1]
     mean = jax.lax.stop_gradient(forecast.mean) if modes == 1 else forecast.mean
     log_scale = jnp.log(base_scale) + forecast.log_scale

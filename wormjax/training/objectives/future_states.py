@@ -43,7 +43,7 @@ class AheadData(NamedTuple):
 
 
 class AheadRuns(NamedTuple):
-    """Arrays with a leading run axis; windows are (stretch, first frame), padded behind the counts.
+    """Arrays with a leading run axis; windows are (stretch, first frame), padded after the counts.
 
     `base_index` is the entry of each stretch's base for this run's training worms.
     """
@@ -85,7 +85,8 @@ def ahead(
       window_frames: frames that an answer is given from.
       batch_windows: windows an update.
       augmentations: see `augment_features`.
-      edge_prior: probability of each edge type; with it, the graph pays `kl_weight` times its divergence, nats an edge.
+      edge_prior: probability of each edge type; with it, the graph costs `kl_weight` times its divergence, nats per
+        edge.
     """
 
     corrected = Correction(module, states, horizons)

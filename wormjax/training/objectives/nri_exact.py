@@ -41,7 +41,7 @@ AT_ONCE = 16  # Simulations that are validated at a time.
 def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objective:
     """The objective of an encoder and a decoder on simulations of so many frames and objects.
 
-    The loss, nats a value, is minus the log marginal likelihood of the frames behind `bound.segments` pieces of each
+    The loss, nats per value, is minus the log marginal likelihood of the frames after `bound.segments` pieces of each
     simulation, none drawn twice, plus the cross-entropy of the encoder's edges under the posterior that those pieces
     give. The likelihood is that of `elbo`; `kl_weight` to `kl_weight_end` is the price of a nat of posterior. What has
     to do with sampling has no part in it: temperatures, `hard`, `free_bits`, `kl_warm_up`. All frames are given.
@@ -80,7 +80,7 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
         return find_variance(squared_error, bound.variance, bound.variance_floor, scale)[0]
 
     def roll_out(params, statistics, cut, edges, given, features):
-        """Squared errors, and nats a value of each simulation by a Gaussian of the errors' own variance."""
+        """Squared errors, and nats per value of each simulation by a Gaussian of the errors' own variance."""
         squares = squared_errors(nri, params, cut, edges, given, features)[:, :, -bound.roll_out :]
         variance = find_variance(statistics["roll_out_error"], bound.variance, bound.variance_floor, scale)
         return squares, bound.roll_out_weight * surprise(squares, variance[:, None], 0.0).mean(axis=(1, 2, 3, 4))
@@ -219,7 +219,7 @@ def price_posterior(hyper, progress) -> Float[Array, ""]:
 
 
 class _Pieces:
-    """Cuts simulations into pieces of the frames given and the one predicted behind them."""
+    """Cuts simulations into pieces of the frames given and the one predicted after them."""
 
     def __init__(self, bound: Bound, frames: int):
         self.length = bound.burn_in + 1

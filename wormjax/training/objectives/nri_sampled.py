@@ -82,7 +82,7 @@ class Bound(NamedTuple):
       segments: pieces of each simulation that the decoder goes over.
       decoded_frames: first frames of a simulation that pieces are cut from; 0 for all.
       burn_in: true frames that a segment begins with; at least one.
-      roll_out: frames behind the burn-in, which are predicted; each is given to the prediction of the next with a
+      roll_out: frames after the burn-in, which are predicted; each is given to the prediction of the next with a
         probability that goes from `given` to `given_end`.
       hard: whether sampled edge types are one-hot (straight-through).
       variance: of the likelihood; 0 estimates it.
@@ -114,7 +114,7 @@ class Bound(NamedTuple):
 def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> Objective:
     """The objective of one model on simulations of so many frames and objects; see `Bound`.
 
-    Validation scores are in the same units as the loss: nats a value, at the variance of the training.
+    Validation scores are in the same units as the loss: nats per value, at the variance of the training.
     """
     if bound.task == "supervised":
         return _supervised(nri, bound, frames, objects)
@@ -133,7 +133,7 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         return {"params": model.initialise(nri, key, frames, objects), "batch_stats": {"squared_error": errors}}
 
     def choose_graph(params, batch, hyper, keys, progress):
-        """Edges to decode on, and what their inference costs, nats a simulation."""
+        """Edges to decode on, and what their inference costs, nats per simulation."""
         if bound.task == "true_graph" or nri.encoder is None:
             return jax.nn.one_hot(batch.edges, nri.edge_types), jnp.zeros(len(batch.edges))
         logits = model.encode(nri, params, batch.features)
@@ -262,7 +262,7 @@ def squared_errors(
     given: Bool[Array, "simulation segment step"],
     history: Float[Array, "simulation frame object feature"],
 ) -> Float[Array, "simulation segment step object feature"]:
-    """Of every frame behind the first of each piece, as `model.decode` makes them of the frames that are given."""
+    """Of every frame after the first of each piece, as `model.decode` makes them of the frames that are given."""
     edges = jnp.broadcast_to(edges[:, None], (*pieces.shape[:2], *edges.shape[1:]))
     predicted = model.decode(nri, params, pieces[:, :, :-1], edges, given, history)
     return (predicted - pieces[:, :, 1:]) ** 2

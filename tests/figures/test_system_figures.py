@@ -11,7 +11,7 @@ from wormjax.figures.inferred_graphs import colour_type, count_right_edges, find
 from wormjax.figures.roll_out_error import spread_labels
 from wormjax.figures.style import BLUE, GREEN, VERMILLION
 from wormjax.graphs import matrix_to_edges
-from wormjax.scoring.published_systems import find_published_systems
+from wormjax.scoring.published import find_published_systems
 
 POSITIONS = np.array([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
 

@@ -26,8 +26,7 @@ from wormjax.figures.style import (
     set_title,
     styled,
 )
-from wormjax.scoring.published import PublishedResult
-from wormjax.scoring.published_systems import LSTM, NRI, STATIC
+from wormjax.scoring.published import LSTM, NRI, STATIC, PublishedResult
 
 COLOURS = {"nri": VERMILLION, "nri_true_graph": BLACK, "lstm": BLUE, "var": GREEN, "static": GREY}
 SPARE_COLOURS = (PURPLE, SKY, ORANGE)

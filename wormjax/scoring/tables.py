@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wormjax.atomic_write import open_place
 from wormjax.scoring.classification import LOWER_IS_BETTER
 from wormjax.scoring.intervals import Interval, difference_over_worms, interval_over_rows
+from wormjax.scoring.markdown import escape, fit_name, join_cells, mark_model, start_table, unique, write_markdown
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
 
@@ -138,18 +138,15 @@ def write_summary(
     """
     entries = summarise(rows, baseline_models)
     parts = ["# Results", "", EXPLANATION]
-    for setting in _unique(entry.setting for entry in entries):
+    for setting in unique(entry.setting for entry in entries):
         parts += ["", f"## {describe_setting(setting)}"]
         members = [entry for entry in entries if entry.setting == setting]
-        for metric in _unique(entry.metric for entry in members):
+        for metric in unique(entry.metric for entry in members):
             same = [entry for entry in members if entry.metric == metric]
             others = [p for p in published if setting == (p.study, p.test_study, True) and p.metric == metric]
             parts += ["", f"### {METRIC_TITLES.get(metric, metric)}", "", *_tabulate(same, others)]
             parts += _tabulate_differences(same)
-    if config_text is not None:
-        parts += ["", "## Config", "", "```", config_text.rstrip(), "```"]
-    with open_place(path) as beside:
-        beside.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    write_markdown(path, parts, config_text)
 
 
 def print_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> None:
@@ -161,7 +158,7 @@ def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -
     """The lines that `print_summary` prints."""
     entries = summarise(rows, baseline_models)
     lines = []
-    for setting in _unique(entry.setting for entry in entries):
+    for setting in unique(entry.setting for entry in entries):
         for metric in ("accuracy", "balanced_accuracy", "auroc"):
             same = [entry for entry in entries if entry.setting == setting and entry.metric == metric]
             counts = sorted({entry.train_count for entry in same})
@@ -187,8 +184,8 @@ def _find_best(metric: str, baselines: dict[str, list[Row]]) -> str | None:
 
 
 def _order(entries: list[Entry]) -> list[Entry]:
-    metrics = _unique([*METRIC_TITLES, *(entry.metric for entry in entries)])
-    settings, models = (_unique(getattr(entry, field) for entry in entries) for field in ("setting", "model"))
+    metrics = unique([*METRIC_TITLES, *(entry.metric for entry in entries)])
+    settings, models = (unique(getattr(entry, field) for entry in entries) for field in ("setting", "model"))
     return sorted(
         entries,
         key=lambda entry: (
@@ -204,16 +201,16 @@ def _order(entries: list[Entry]) -> list[Entry]:
 def _tabulate(entries: list[Entry], published: Sequence[PublishedResult]) -> list[str]:
     counts = sorted({entry.train_count for entry in entries} | {result.train_count for result in published})
     lines = _start_table("model", counts)
-    for model in _unique(entry.model for entry in entries):
+    for model in unique(entry.model for entry in entries):
         cells = {entry.train_count: entry for entry in entries if entry.model == model}
-        name = _mark(model, next(iter(cells.values())).baseline)
-        lines.append(_join([name, *(_format_entry(cells.get(count)) for count in counts)]))
-    for source, model in _unique((result.source, result.model) for result in published):
+        name = mark_model(model, next(iter(cells.values())).baseline)
+        lines.append(join_cells([name, *(_format_entry(cells.get(count)) for count in counts)]))
+    for source, model in unique((result.source, result.model) for result in published):
         found = {r.train_count: r for r in published if (r.source, r.model) == (source, model)}
         texts = [
             _format_spread(found[count].mean, found[count].sd) + " †" if count in found else "" for count in counts
         ]
-        lines.append(_join([f"{_escape(model)} † ({_escape(source)})", *texts]))
+        lines.append(join_cells([f"{escape(model)} † ({escape(source)})", *texts]))
     return lines
 
 
@@ -225,28 +222,16 @@ def _tabulate_differences(entries: list[Entry]) -> list[str]:
     best = {entry.train_count: entry.best_baseline for entry in compared}
     lines = ["", "Difference to the best baseline of each column, paired by training set and test worm:", ""]
     lines += _start_table("model - best baseline", counts)
-    lines.append(_join(["*best baseline*", *(_mark(best[count], True) for count in counts)]))
-    for model in _unique(entry.model for entry in compared):
+    lines.append(join_cells(["*best baseline*", *(mark_model(best[count], True) for count in counts)]))
+    for model in unique(entry.model for entry in compared):
         cells = {entry.train_count: entry.difference for entry in compared if entry.model == model}
-        lines.append(_join([_escape(model), *(_format_difference(cells.get(count)) for count in counts)]))
+        lines.append(join_cells([escape(model), *(_format_difference(cells.get(count)) for count in counts)]))
     return lines
 
 
 def _start_table(corner: str, counts: Sequence[int]) -> list[str]:
     titles = [f"{count} training worm{'' if count == 1 else 's'}" for count in counts]
-    return [_join([corner, *titles]), _join(["---"] * (len(counts) + 1))]
-
-
-def _join(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _escape(name: str) -> str:
-    return name.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_")
-
-
-def _mark(model: str, baseline: bool) -> str:
-    return f"*{_escape(model)}*" if baseline else _escape(model)
+    return start_table([corner, *titles])
 
 
 def _format_entry(entry: Entry | None) -> str:
@@ -270,15 +255,10 @@ def _format_spread(mean: float, sd: float | None) -> str:
 def _format_block(title: str, entries: list[Entry], counts: Sequence[int]) -> list[str]:
     head = "training worms".ljust(NAME_WIDTH) + "".join(str(count).rjust(ENTRY_WIDTH) for count in counts)
     lines = [title[:100], head]
-    for model in _unique(entry.model for entry in entries):
+    for model in unique(entry.model for entry in entries):
         cells = {entry.train_count: entry for entry in entries if entry.model == model}
         texts = [_format_spread(cells[c].mean, cells[c].sd) if c in cells else "" for c in counts]
         baseline = next(iter(cells.values())).baseline
         name = f"* {model}" if baseline else model
-        name = name if len(name) < NAME_WIDTH else name[: NAME_WIDTH - 2] + "…"
-        lines.append(name.ljust(NAME_WIDTH) + "".join(text.rjust(ENTRY_WIDTH) for text in texts))
+        lines.append(fit_name(name, NAME_WIDTH) + "".join(text.rjust(ENTRY_WIDTH) for text in texts))
     return lines
-
-
-def _unique(items: Iterable) -> list:
-    return list(dict.fromkeys(items))

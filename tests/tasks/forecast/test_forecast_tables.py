@@ -5,10 +5,16 @@ import pytest
 
 from wormjax.errors import InputError
 from wormjax.scoring.intervals import interval_over_worms
-from wormjax.scoring.published_forecasts import find_published_forecasts
+from wormjax.scoring.published import find_published_forecasts
 from wormjax.scoring.rows import Row
-from wormjax.tasks.forecast.summary import format_forecast_summary, print_forecast_summary, write_forecast_summary
-from wormjax.tasks.forecast.tables import find_best_var, parse_metric, relative_difference
+from wormjax.tasks.forecast.tables import (
+    find_best_var,
+    format_forecast_summary,
+    parse_metric,
+    print_forecast_summary,
+    relative_difference,
+    write_forecast_summary,
+)
 
 WORMS = ("a", "b", "c")
 BASELINES = ("persistence", "mean", "var_1", "var_8", "var_adapted")

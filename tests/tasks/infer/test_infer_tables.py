@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wormjax.scoring.intervals import interval_over_worms
-from wormjax.scoring.published_systems import find_published_systems
+from wormjax.scoring.published import find_published_systems
 from wormjax.scoring.rows import Row
 from wormjax.tasks.infer.tables import (
     format_systems_summary,

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wormjax.atomic_write import open_place
 from wormjax.scoring.intervals import Interval, average_by_worm, difference_over_worms, interval_over_worms
+from wormjax.scoring.markdown import join_cells, start_table, write_markdown
 from wormjax.scoring.rows import Row
 from wormjax.scoring.tables import Setting, describe_setting
 
@@ -122,9 +122,7 @@ def write_summary(
                 for rival in rivals:
                     parts += tabulate_against(table, kind, seconds, rival, baselines)
         parts += ["", "### The next reversal", "", *tabulate_reversal(table, baselines)]
-    parts += ["", "## Config", "", "```", config_text.rstrip(), "```"]
-    with open_place(path) as beside:
-        beside.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    write_markdown(path, parts, config_text)
 
 
 def describe_table(table: Table) -> str:
@@ -137,13 +135,13 @@ def describe_table(table: Table) -> str:
 def tabulate_horizons(table: Table, kind: str, seconds, baselines, lower: bool) -> list[str]:
     """Mean by model and horizon, as the lines of a Markdown table."""
     metrics = [name_metric(kind, one) for one in seconds]
-    lines = _start(["model", *(f"{one:g} s" for one in seconds)])
+    lines = start_table(["model", *(f"{one:g} s" for one in seconds)])
     return lines + _list_means(table, dict.fromkeys(metrics, lower), baselines)
 
 
 def tabulate_reversal(table: Table, baselines) -> list[str]:
     """What is known of the next reversal, as the lines of a Markdown table."""
-    lines = _start(["model", *(TITLES[metric] for metric in REVERSAL)])
+    lines = start_table(["model", *(TITLES[metric] for metric in REVERSAL)])
     return lines + _list_means(table, REVERSAL, baselines)
 
 
@@ -153,13 +151,13 @@ def tabulate_differences(table: Table, kind: str, seconds, simple, lower: bool) 
     if not any(best):
         return []
     heads = [f"{one:g} s: {name or 'none'}" for one, name in zip(seconds, best, strict=True)]
-    lines = ["", *_start(["less the best simple baseline", *heads, "better up to"])]
+    lines = ["", *start_table(["less the best simple baseline", *heads, "better up to"])]
     for model in table.rows:
         if model in simple:
             continue
         differences = [compare(table, model, name_metric(kind, one), b) for one, b in zip(seconds, best, strict=True)]
         reach = " (".join(f"{one:g} s" if one else "none" for one in find_reach(differences, seconds, lower)) + ")"
-        lines.append(_join([model, *map(format_difference, differences), reach]))
+        lines.append(join_cells([model, *map(format_difference, differences), reach]))
     return lines
 
 
@@ -168,10 +166,10 @@ def tabulate_against(table: Table, kind: str, seconds, rival: str, baselines) ->
     models = [model for model in table.rows if model not in baselines]
     if rival not in table.rows or not models:
         return []
-    lines = ["", *_start([f"less {rival}", *(f"{one:g} s" for one in seconds)])]
+    lines = ["", *start_table([f"less {rival}", *(f"{one:g} s" for one in seconds)])]
     for model in models:
         cells = [compare(table, model, name_metric(kind, one), rival) for one in seconds]
-        lines.append(_join([model, *map(format_difference, cells)]))
+        lines.append(join_cells([model, *map(format_difference, cells)]))
     return lines
 
 
@@ -219,18 +217,10 @@ def _list_means(table, metrics: dict[str, bool], baselines) -> list[str]:
             f"**{cell}**" if cell and value == top else cell
             for cell, value, top in zip(cells, values, best, strict=True)
         ]
-        lines.append(_join([model + ("*" if model in baselines else ""), *cells]))
+        lines.append(join_cells([model + ("*" if model in baselines else ""), *cells]))
     return lines
 
 
 def interval_over_all(rows: Sequence[Row] | None) -> float | None:
     """The mean over worms of some rows."""
     return interval_over_worms(np.array(list(average_by_worm(rows).values()))).mean if rows else None
-
-
-def _start(titles: Sequence[str]) -> list[str]:
-    return [_join(titles), _join(["---"] * len(titles))]
-
-
-def _join(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

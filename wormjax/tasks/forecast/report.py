@@ -10,11 +10,10 @@ from jaxtyping import Float
 from wormjax import figures
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import list_starts
-from wormjax.scoring.published_forecasts import find_published_forecasts
+from wormjax.scoring.published import find_published_forecasts
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.forecast.graphs import average_by_state, correlate_pairs, measure_followers, present_edges
-from wormjax.tasks.forecast.summary import parse_metric, print_forecast_summary, write_forecast_summary
-from wormjax.tasks.forecast.tables import RIDGE_VAR
+from wormjax.tasks.forecast.tables import RIDGE_VAR, parse_metric, print_forecast_summary, write_forecast_summary
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.protocols import Split
 

@@ -8,8 +8,7 @@ from jaxtyping import Float
 
 from wormjax import figures
 from wormjax.scoring.edges import confusion
-from wormjax.scoring.published import PublishedResult
-from wormjax.scoring.published_systems import find_published_systems
+from wormjax.scoring.published import PublishedResult, find_published_systems
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.networks import Inference, stack_system

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wormjax.atomic_write import open_place
 from wormjax.scoring.intervals import Interval, average_by_worm, interval_over_worms
+from wormjax.scoring.markdown import escape, fit_name, join_cells, start_table, unique, write_markdown
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
 
@@ -70,9 +70,9 @@ def summarise_systems(rows: Iterable[Row]) -> list[SystemEntry]:
     members: dict[tuple[str, str, str, str], list[Row]] = defaultdict(list)
     for row in rows:
         members[row.study, row.test_study, row.model, row.metric].append(row)
-    systems = _unique(key[:2] for key in members)
-    models = sorted(_unique(key[2] for key in members), key=rank_model)
-    metrics = sorted(_unique(key[3] for key in members), key=_rank_metric)
+    systems = unique(key[:2] for key in members)
+    models = sorted(unique(key[2] for key in members), key=rank_model)
+    metrics = sorted(unique(key[3] for key in members), key=_rank_metric)
     keys = sorted(members, key=lambda key: (systems.index(key[:2]), models.index(key[2]), metrics.index(key[3])))
     return [_make_entry(*key, members[key]) for key in keys]
 
@@ -101,16 +101,13 @@ def write_systems_summary(
     """
     entries = summarise_systems(rows)
     parts = ["# Results", "", EXPLANATION]
-    for system in _unique((entry.study, entry.test_study) for entry in entries):
+    for system in unique((entry.study, entry.test_study) for entry in entries):
         same = [entry for entry in entries if (entry.study, entry.test_study) == system]
         others = [result for result in published if (result.study, result.test_study) == system]
         counts = f"{_count(same, lambda e: e.interval.worms, 'group')} of test systems"
         parts += ["", f"## {_name_system(*system)}", ""]
         parts += [f"{_count(same, lambda e: e.seeds, 'seed')}, {counts}.", "", *_tabulate(same, others)]
-    if config_text is not None:
-        parts += ["", "## Config", "", "```", config_text.rstrip(), "```"]
-    with open_place(path) as beside:
-        beside.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    write_markdown(path, parts, config_text)
 
 
 def print_systems_summary(rows: Iterable[Row]) -> None:
@@ -122,9 +119,9 @@ def format_systems_summary(rows: Iterable[Row]) -> list[str]:
     """The lines that `print_systems_summary` prints."""
     entries = summarise_systems(rows)
     lines = ["Mean over seeds and test systems ± s.d. over seeds; ‡ given the graph, * baseline"]
-    for system in _unique((entry.study, entry.test_study) for entry in entries):
+    for system in unique((entry.study, entry.test_study) for entry in entries):
         same = [entry for entry in entries if (entry.study, entry.test_study) == system]
-        metrics = sorted(_unique(entry.metric for entry in same), key=_rank_metric)
+        metrics = sorted(unique(entry.metric for entry in same), key=_rank_metric)
         edges = [metric for metric in metrics if metric in CONSOLE_METRICS]
         errors = [metric for metric in metrics if metric.startswith(ERROR)]
         for title, chosen in (("edges", edges), ("error of prediction", errors)):
@@ -168,22 +165,21 @@ def _count(entries: list[SystemEntry], number, noun: str) -> str:
 
 
 def _tabulate(entries: list[SystemEntry], published: Sequence[PublishedResult]) -> list[str]:
-    metrics = sorted(_unique(entry.metric for entry in entries), key=_rank_metric)
-    lines = [_join(["model", *(_escape(_title_metric(metric)) for metric in metrics)])]
-    lines.append(_join(["---"] * (len(metrics) + 1)))
-    for model in _unique(entry.model for entry in entries):
+    metrics = sorted(unique(entry.metric for entry in entries), key=_rank_metric)
+    lines = start_table(["model", *(escape(_title_metric(metric)) for metric in metrics)])
+    for model in unique(entry.model for entry in entries):
         cells = {entry.metric: entry for entry in entries if entry.model == model}
-        lines.append(_join([_mark(model), *(_format_entry(cells.get(metric)) for metric in metrics)]))
+        lines.append(join_cells([_mark(model), *(_format_entry(cells.get(metric)) for metric in metrics)]))
     published = [result for result in published if result.metric in metrics]
-    for source, model in _unique((result.source, result.model) for result in published):
+    for source, model in unique((result.source, result.model) for result in published):
         found = {result.metric: result.mean for result in published if (result.source, result.model) == (source, model)}
         texts = [f"{_format_number(metric, found[metric])} †" if metric in found else "" for metric in metrics]
-        lines.append(_join([f"{_escape(model)} † ({_escape(source)})", *texts]))
+        lines.append(join_cells([f"{escape(model)} † ({escape(source)})", *texts]))
     return lines
 
 
 def _mark(model: str) -> str:
-    return (_escape(model), f"{_escape(model)} ‡", _escape(model), *[f"*{_escape(model)}*"] * 2)[rank_model(model)]
+    return (escape(model), f"{escape(model)} ‡", escape(model), *[f"*{escape(model)}*"] * 2)[rank_model(model)]
 
 
 def _format_entry(entry: SystemEntry | None) -> str:
@@ -210,22 +206,9 @@ def _format_number(metric: str, value: float) -> str:
 
 def _format_block(entries: list[SystemEntry], metrics: Sequence[str]) -> list[str]:
     lines = ["".ljust(NAME_WIDTH) + "".join(_title_metric(metric).rjust(ENTRY_WIDTH) for metric in metrics)]
-    for model in _unique(entry.model for entry in entries if entry.metric in metrics):
+    for model in unique(entry.model for entry in entries if entry.metric in metrics):
         cells = {entry.metric: entry for entry in entries if entry.model == model}
         texts = [_format_spread(cells[metric]) if metric in cells else "" for metric in metrics]
         name = ("", "‡ ", "", "* ", "* ")[rank_model(model)] + model
-        name = name if len(name) < NAME_WIDTH else name[: NAME_WIDTH - 2] + "…"
-        lines.append(name.ljust(NAME_WIDTH) + "".join(text.rjust(ENTRY_WIDTH) for text in texts))
+        lines.append(fit_name(name, NAME_WIDTH) + "".join(text.rjust(ENTRY_WIDTH) for text in texts))
     return lines
-
-
-def _join(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _escape(name: str) -> str:
-    return name.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_")
-
-
-def _unique(items: Iterable) -> list:
-    return list(dict.fromkeys(items))

@@ -1,0 +1,45 @@
+"""Pieces of a summary: lines of Markdown tables, columns of a console, and the file they are written to."""
+
+import os
+from collections.abc import Iterable, Sequence
+
+from wormjax.atomic_write import open_place
+
+
+def write_markdown(path: str | os.PathLike, lines: Iterable[str], config_text: str | None = None) -> None:
+    """Write lines as a Markdown file, whole or not at all; the config that made the rows stands at the end."""
+    lines = [*lines]
+    if config_text is not None:
+        lines += ["", "## Config", "", "```", config_text.rstrip(), "```"]
+    with open_place(path) as beside:
+        beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def start_table(titles: Sequence[str]) -> list[str]:
+    """Return the two lines that open a table."""
+    return [join_cells(titles), join_cells(["---"] * len(titles))]
+
+
+def join_cells(cells: Iterable[str]) -> str:
+    """Return one line of a table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def escape(name: str) -> str:
+    """Return a name that Markdown shows as it is."""
+    return name.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_")
+
+
+def mark_model(model: str, baseline: bool) -> str:
+    """Return a model's name for a table, in italics for a baseline."""
+    return f"*{escape(model)}*" if baseline else escape(model)
+
+
+def fit_name(name: str, width: int) -> str:
+    """Return a name that is padded or cut to the width of a console's column."""
+    return (name if len(name) < width else name[: width - 2] + "…").ljust(width)
+
+
+def unique(items: Iterable) -> list:
+    """Return items without repetitions, in the order in which they first occur."""
+    return list(dict.fromkeys(items))

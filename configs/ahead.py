@@ -112,7 +112,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.members = 3  # Networks whose probabilities are averaged, each with its own initial parameters.
     config.train.placement = "runs"
     config.train.devices = 0
-    config.train.runs_at_once = 1
+    config.train.runs_at_once = 0
     config.train.checkpoint_seconds = 60.0
 
     config.distributed = ml_collections.ConfigDict()  # Several processes that share out the runs, as jax.distributed.

@@ -85,7 +85,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.members = 1  # Networks whose probabilities are averaged, each with its own initial parameters.
     config.train.placement = "runs"  # Over all devices: "runs" shares the runs out, "batch" each batch; or "single".
     config.train.devices = 0  # 0 takes all.
-    config.train.runs_at_once = 1  # Runs that a device vmaps at a time: 1 suits a CPU's core; 0 takes all, for a GPU.
+    config.train.runs_at_once = 0  # Runs that a device vmaps at a time; 0 chooses: 1 on a CPU, all on a GPU or TPU.
     config.train.checkpoint_seconds = 60.0
 
     config.distributed = ml_collections.ConfigDict()  # Several processes that share out the runs, as jax.distributed.

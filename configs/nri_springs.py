@@ -102,7 +102,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.offset_and_gain = 0.0
     config.train.placement = "batch"  # Over all devices: "batch" shares out each batch, "runs" the seeds; or "single".
     config.train.devices = 0
-    config.train.runs_at_once = 1
+    config.train.runs_at_once = 0
     config.train.checkpoint_seconds = 60.0
 
     config.evaluate = ml_collections.ConfigDict()

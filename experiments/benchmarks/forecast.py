@@ -61,7 +61,7 @@ def measure_updates(name: str, config, subject: Subject, runs: int, repeats: int
     training = networks.build_training(name, config, subject.dataset, [subject.split], groups, subject.fit)
     engine = training.engine
     placed, data = engine.place_runs(training.runs), engine.place_data(training.data)
-    state = [engine.place_state(jax.device_get(engine.initialise(training.runs)))]
+    state = [engine.place_runs(jax.device_get(engine.initialise(training.runs)))]
 
     def chunk():
         state[0], metrics = engine.chunk(state[0], data, placed)

@@ -143,7 +143,7 @@ def measure_updates(config, materials: Materials, plan: Plan) -> Measured:
     objective, recipe, engine = build_training(config, materials, runs)
     products = count_products(objective, recipe, runs, materials.data)
     placed, data = engine.place_runs(runs), engine.place_data(materials.data)
-    state = engine.place_state(jax.device_get(engine.initialise(runs)))
+    state = engine.place_runs(jax.device_get(engine.initialise(runs)))
     start = time.perf_counter()
     chunk = engine.chunk.lower(state, data, placed).compile()
     compile_seconds = time.perf_counter() - start
@@ -303,7 +303,7 @@ def measure_ensembles(plan: Plan, seeds: int) -> Iterator[Sequence[Any]]:
     config = choose_configs(plan)["nri_springs:small"]
     materials = prepare_springs(config)
     ways = {"one run": (1, "single", 1), f"{seeds} runs in turn": (seeds, "single", 1)}
-    ways |= {f"{seeds} runs vmapped": (seeds, "single", 0)}
+    ways |= {f"{seeds} runs vmapped": (seeds, "single", seeds)}
     if jax.local_device_count() > 1:
         ways |= {f"{seeds} runs shared out, each device one at a time": (seeds, "runs", 1)}
     alone = None

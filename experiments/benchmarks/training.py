@@ -51,7 +51,7 @@ def measure_training(name: str, config, runs: int, repeats: int) -> Measured:
     stacked = build_group_runs(config, dataset, groups)
     objective, recipe, engine = build_training(name, config, dataset, stacked)
     placed, data = engine.place_runs(stacked), engine.place_data(dataset.arrays)
-    state = engine.place_state(jax.device_get(engine.initialise(stacked)))
+    state = engine.place_runs(jax.device_get(engine.initialise(stacked)))
     operations = count_operations(objective, recipe, stacked, dataset.arrays)
     chunk = engine.chunk.lower(state, data, placed).compile()
     seconds = []
@@ -100,13 +100,13 @@ def main(values):
     for name in ("wang_graph", "wang_mlp"):
         alone = measure_training(name, config, 1, values.repeats)
         print(format_row(f"{name}, alone", alone))
-        for at_once in (0, 4, 1):
+        for at_once in (values.runs, 4, 1):
             config.train.runs_at_once = at_once
-            label = f"{name}, {values.runs} runs, {at_once or 'all'} at a time"
+            label = f"{name}, {values.runs} runs, {at_once} at a time"
             ensemble = measure_training(name, config, values.runs, values.repeats)
             print(format_row(label, ensemble))
             print(f"{'':34s}{ensemble.seconds / alone.seconds:14.2f} of the time alone")
-        config.train.runs_at_once = 0
+        config.train.runs_at_once = 0  # The default, for the next model alone.
 
 
 def format_row(label: str, measured: Measured) -> str:

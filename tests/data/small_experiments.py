@@ -29,7 +29,7 @@ SMALL = {
     "train.window_stride": 1,
     "train.batch_windows": 8,
     "train.members": 1,
-    "train.runs_at_once": 0,
+    "train.runs_at_once": 1_000,
     "train.placement": "single",
     "train.checkpoint_seconds": 0.0,
 }

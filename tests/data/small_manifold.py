@@ -10,7 +10,7 @@ TRAIN = {
     "window_frames": 16,
     "batch_windows": 4,
     "members": 1,
-    "runs_at_once": 0,
+    "runs_at_once": 1_000,
     "placement": "single",
     "checkpoint_seconds": 0.0,
 }

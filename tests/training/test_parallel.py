@@ -133,6 +133,15 @@ def test_a_checkpoint_of_one_device_gives_the_rows_of_four(both):
     np.testing.assert_allclose(list(values.values()), expected, rtol=ROWS_OF_ANOTHER_TRAINING)
 
 
+@pytest.mark.parametrize("case", ["runs", "batch"])
+def test_pmap_trains_as_shard_map_does(case, both):
+    _, four, _ = both(case)
+    expected = program.train_case(case, four / case, placement="single")
+    found = program.train_case(case, four / f"{case} by pmap", placement="single")
+    np.testing.assert_array_equal(found.step, 6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), found, expected)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -4,6 +4,7 @@ python train_on_devices.py FOLDER CASE ... trains each case into FOLDER/CASE, or
 RESUMED only when a line has come from standard input.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -32,6 +33,7 @@ from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.protocols import list_splits
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.nri_sampled import SystemData
+from wormjax.training.parallel import build_engine
 from wormjax.training.workdir import describe_dataset
 
 DATASET = small_dataset()
@@ -95,6 +97,7 @@ SYSTEM_CASES = {
 # What compiles in seconds; the other cases are of networks in place of `Together`, or of placements once more.
 QUICK = ("runs", "same seed", "batch")
 RESUMED = "batch"  # What four devices go on with after one.
+BY_PMAP = ("runs", "batch")  # Cases that four devices train by pmap too.
 SCORED = ("runs", "same seed", "batch")  # Cases whose rows four devices are asked for too.
 
 
@@ -105,6 +108,13 @@ def configure(case, placement):
     config = small_config(train__steps=6, train__steps_per_chunk=3, train__placement=placement, **fields)
     splits = list_splits("subsets", 3)
     return name, config, list_groups(config, splits[:count])
+
+
+def train_by_pmap(case, folder):
+    """Train one case by an engine of `jax.pmap`."""
+    by_pmap = functools.partial(build_engine, pmap=True)
+    with mock.patch("wormjax.tasks.decode.runs.build_engine", by_pmap):
+        train_case(case, folder)
 
 
 def train_case(case, folder, placement=None, stop=None):
@@ -144,6 +154,8 @@ def main(folder, *cases):
     rows = {}
     for case in cases:
         path = os.path.join(folder, case)
+        if case in BY_PMAP:
+            train_by_pmap(case, f"{path} by pmap")
         if case == RESUMED:
             sys.stdin.readline()
         train_case(case, path)

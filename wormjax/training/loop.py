@@ -86,7 +86,7 @@ def train_ensemble(
 def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, write_curves, keep, name) -> TrainState:
     """Trains chunk by chunk of the bar, telling and keeping what comes of each; the state at the end, on the host."""
     failed_step, placed_runs = state.failed_step, engine.place_runs(runs)
-    placed, placed_data = engine.place_state(state), engine.place_data(data)
+    placed, placed_data = engine.place_runs(state), engine.place_data(data)
     jax.block_until_ready((placed, placed_data))
     for chunk in bar:
         step = (chunk + 1) * recipe.steps_per_chunk

@@ -1,14 +1,13 @@
-"""Where an ensemble runs: one device, or several by pmap over the runs or over each batch; one process, or several.
+"""Devices that an ensemble trains on: one, or several that share the runs or each batch (`shard_map` or `pmap`).
 
-All that the project knows of pmap is in this file. Whatever the placement, states go in and come out as one stack with
-a leading run axis on the host, so that a checkpoint does not know how many devices wrote it.
+Whatever the placement, states go in and come out as host arrays with a leading run axis, so a checkpoint does not
+depend on the devices that wrote it.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -22,17 +21,19 @@ DEVICE_AXIS = "device"
 
 
 class Engine(NamedTuple):
-    """The compiled program of an ensemble, and what moves its arrays on and off the devices.
+    """The compiled program of an ensemble, and the functions that move its arrays.
 
-    place_data, place_runs, place_state: host arrays (state and runs stacked by run) → devices.
-    initialise: host runs → state stacked by run, still to be placed. chunk: placed (state, data, runs) → placed (state,
-    metrics); the old state's buffers are donated. collect: placed state or metrics → host arrays stacked by run.
+    Attributes:
+      initialise: runs → states before the first step, both stacked by run.
+      place_runs: host arrays stacked by run (runs or states) → devices.
+      place_data: host arrays that all runs share → devices.
+      chunk: placed (states, data, runs) → placed (states, metrics). The buffers of the old states are donated.
+      collect: placed states or metrics → host arrays stacked by run.
     """
 
-    place_data: Callable[[Any], Any]
-    place_runs: Callable[[Any], Any]
-    place_state: Callable[[Any], Any]
     initialise: Callable[[Any], Any]
+    place_runs: Callable[[Any], Any]
+    place_data: Callable[[Any], Any]
     chunk: Callable[[Any, Any, Any], tuple[Any, Any]]
     collect: Callable[[Any], Any]
 
@@ -45,42 +46,74 @@ def build_engine(
     devices: int = 0,
     batch: int = 0,
     runs_at_once: int = 0,
+    pmap: bool = False,
 ) -> Engine:
-    """The engine for `runs` runs.
+    """Return the engine of an ensemble.
+
+    Where several processes train, each trains its share of the runs on its own devices.
 
     Args:
-      objective, recipe: what is trained, and how.
-      runs: the number of runs.
-      placement: "single", "runs" (each device trains its share of the runs) or "batch" (each device computes its share
-        of every batch; the model must have been built with `axis_name="device"` if it normalises over the batch).
-      devices: how many of this host's devices; 0 takes all, or for "batch" as many as divide the batch.
-      batch: windows a batch, for the check that "batch" divides it.
-      runs_at_once: runs that are vmapped at a time, the others in turn within the same program; 0 vmaps all. One or
-        a few at a time keep a CPU's caches warm; a GPU wants all.
-
-    Of several processes each has the engine of its share of the runs, whatever devices it has itself.
+      objective: what is trained.
+      recipe: how it is trained.
+      runs: number of runs.
+      placement: "single" (one device), "runs" (each device trains its share of the runs) or "batch" (each device
+        computes its share of every batch; a model that normalises over the batch needs `axis_name="device"`).
+      devices: number of this host's devices; 0 takes all, or for "batch" as many as divide the batch.
+      batch: windows per batch, to check that the devices divide it.
+      runs_at_once: runs that a device trains at a time, vmapped; the others follow in the same program. 0 chooses by
+        backend: 1 on a CPU, whose caches stay warm; all on a GPU or TPU.
+      pmap: compile with `jax.pmap` in place of `jax.shard_map`. The states are the same.
 
     Raises:
-      InputError: an unknown placement, more devices than there are, or a batch that does not divide.
+      InputError: an unknown placement, more devices than there are, or devices that do not divide the batch.
     """
     count = check_placement(placement, devices, batch)
-    if placement == "batch":
-        return _batch_engine(objective, recipe, count, runs_at_once)
-    share = multihost.share_of_runs(runs)
-    engine = _own_engine(objective, recipe, len(share), placement, count, runs_at_once)
-    return engine if jax.process_count() == 1 else _share_engine(engine, share, runs)
+    by_batch = placement == "batch"
+    own = np.arange(runs) if by_batch else multihost.share_of_runs(runs)
+    if not by_batch:
+        # A device without a run of its own would train a copy and slow the others.
+        count = min(count, len(own)) if placement == "runs" else 1
+    mesh = Mesh(np.array(jax.local_devices()[:count]), (DEVICE_AXIS,))
+    shared = PartitionSpec()
+    by_run = shared if by_batch else PartitionSpec(DEVICE_AXIS)
 
+    def chunk(state, data, run):
+        shard = Shard(jax.lax.axis_index(DEVICE_AXIS), count, DEVICE_AXIS) if by_batch else Shard()
+        return train_chunk(objective, recipe, state, data, run, shard)
 
-def _own_engine(objective, recipe, runs, placement, count, runs_at_once) -> Engine:
-    """The engine of the runs that this process trains."""
-    count = min(count, runs)  # A device without a run of its own would only train a copy, and slow the others.
-    if placement == "runs" and count > 1:
-        return _runs_engine(objective, recipe, runs, count, runs_at_once)
-    return _single_engine(objective, recipe, runs_at_once)
+    def initialise(stacked):
+        return jax.vmap(lambda run: initialise_state(objective, recipe, run))(stacked)
+
+    program = _over_runs(chunk, runs_at_once or (1 if jax.default_backend() == "cpu" else runs))
+    if pmap:
+        compiled = _compile_pmap(program, mesh, by_run)
+    else:
+        if by_batch or count > 1:
+            program = _shard(program, mesh, (by_run, shared, by_run), (by_run, by_run))
+        compiled = jax.jit(program, donate_argnums=0)
+    if by_batch:  # A model that normalises over the axis needs one to be initialised.
+        initialise = _shard(initialise, Mesh(mesh.devices[:1], (DEVICE_AXIS,)), (shared,), shared)
+    # Every device gets as many runs; the last run fills the places left over.
+    padded = own if by_batch else own[np.minimum(np.arange(-(-len(own) // count) * count), len(own) - 1)]
+
+    def place(tree, spec):
+        return jax.block_until_ready(jax.device_put(tree, NamedSharding(mesh, spec)))
+
+    def collect(tree):
+        host = jax.tree.map(lambda x: x[: len(own)], jax.device_get(tree))
+        return host if jax.process_count() == 1 else jax.tree.map(lambda x: x[:runs], multihost.gather(host))
+
+    return Engine(
+        initialise=jax.jit(initialise),
+        place_runs=lambda tree: place(jax.tree.map(lambda x: np.asarray(x)[padded], tree), by_run),
+        place_data=lambda tree: place(tree, shared),
+        chunk=compiled,
+        collect=collect,
+    )
 
 
 def check_placement(placement: str, devices: int = 0, batch: int = 0, batch_field: str = "batch_windows") -> int:
-    """The number of devices that a placement takes; arguments and errors as of `build_engine`."""
+    """Return the number of devices that a placement takes; arguments and errors as of `build_engine`."""
     if placement not in PLACEMENTS:
         expected = f"expected one of {', '.join(PLACEMENTS)}"
         raise InputError(f"config field 'train.placement': found {placement!r}, {expected}")
@@ -101,123 +134,39 @@ def check_placement(placement: str, devices: int = 0, batch: int = 0, batch_fiel
 
 
 def _over_runs(chunk, runs_at_once):
-    """A chunk of one run → a chunk of a stack of runs that share the data."""
-    if not runs_at_once:
-        return jax.vmap(chunk, in_axes=(0, None, 0))
+    """Turn a chunk of one run into a chunk of a stack of runs that share the data."""
 
     def mapped(states, data, runs):
-        size = min(runs_at_once, len(runs.seed))
+        count = len(runs.seed)
+        if 1 < count <= runs_at_once:
+            return jax.vmap(chunk, in_axes=(0, None, 0))(states, data, runs)
+        size = min(runs_at_once, count)
         size = None if size == 1 else size
         return jax.lax.map(lambda pair: chunk(pair[0], data, pair[1]), (states, runs), batch_size=size)
 
     return mapped
 
 
-def _share_engine(engine: Engine, share: np.ndarray, runs: int) -> Engine:
-    """An engine of this process's share of the runs → one of all runs; every process must call it alike."""
+def _shard(function, mesh, in_specs, out_specs):
+    return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
-    def take(tree):
-        return jax.tree.map(lambda x: np.asarray(x)[share], tree)
 
-    def collect(tree):
-        return jax.tree.map(lambda x: x[:runs], multihost.gather(engine.collect(tree)))
-
-    return engine._replace(
-        place_runs=lambda tree: engine.place_runs(take(tree)),
-        place_state=lambda tree: engine.place_state(take(tree)),
-        collect=collect,
+def _compile_pmap(program, mesh, by_run):
+    """Compile a program of runs with `jax.pmap`, which takes and returns arrays [device, run, ...]."""
+    count, axis = mesh.size, 0 if len(by_run) else None
+    mapped = jax.pmap(
+        lambda states, data, runs, _: program(states, data, runs),
+        axis_name=DEVICE_AXIS,
+        in_axes=(axis, None, axis, 0),  # At least one argument must be mapped.
+        out_axes=axis,
+        devices=list(mesh.devices),
+        donate_argnums=0,
     )
 
+    def fold(tree):
+        return jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), tree) if len(by_run) else tree
 
-def _single_engine(objective, recipe, runs_at_once) -> Engine:
-    device = jax.local_devices()[0]
+    def unfold(tree):
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree) if len(by_run) else tree
 
-    def chunk(state, data, run):
-        return train_chunk(objective, recipe, state, data, run)
-
-    return Engine(
-        place_data=lambda tree: jax.device_put(tree, device),
-        place_runs=lambda tree: jax.device_put(tree, device),
-        place_state=lambda tree: jax.device_put(tree, device),
-        initialise=_initialiser(objective, recipe),
-        chunk=jax.jit(_over_runs(chunk, runs_at_once), donate_argnums=0),
-        collect=jax.device_get,
-    )
-
-
-def _runs_engine(objective, recipe, runs, count, runs_at_once) -> Engine:
-    """Each device trains runs // count of the runs, rounded up; the last run fills the places left over."""
-    share = -(-runs // count)
-    chosen = np.minimum(np.arange(share * count), runs - 1).reshape(count, share)
-
-    def place(tree):
-        return _spread(jax.tree.map(lambda x: np.asarray(x)[chosen], tree), count)
-
-    def collect(tree):
-        joined = jax.tree.map(lambda x: x.reshape(share * count, *x.shape[2:]), jax.device_get(tree))
-        return jax.tree.map(lambda x: x[:runs], joined)
-
-    def chunk(state, data, run):
-        return train_chunk(objective, recipe, state, data, run)
-
-    return Engine(
-        place_data=lambda tree: _replicate(tree, count),
-        place_runs=place,
-        place_state=place,
-        initialise=_initialiser(objective, recipe),
-        # Without the name of the axis the program is compiled anew in the second chunk.
-        chunk=jax.pmap(
-            _over_runs(chunk, runs_at_once), axis_name=DEVICE_AXIS, devices=_devices(count), donate_argnums=0
-        ),
-        collect=collect,
-    )
-
-
-def _batch_engine(objective, recipe, count, runs_at_once) -> Engine:
-    """Every device holds every run and computes its part of each batch; sums of gradients keep the states equal."""
-
-    def chunk(state, data, run):
-        shard = Shard(jax.lax.axis_index(DEVICE_AXIS), count, DEVICE_AXIS)
-        return train_chunk(objective, recipe, state, data, run, shard)
-
-    def collect(tree):
-        return jax.tree.map(lambda x: np.asarray(x[0]), tree)
-
-    return Engine(
-        place_data=lambda tree: _replicate(tree, count),
-        place_runs=lambda tree: _replicate(tree, count),
-        place_state=lambda tree: _replicate(tree, count),
-        initialise=_initialiser(objective, recipe, DEVICE_AXIS),
-        chunk=jax.pmap(
-            _over_runs(chunk, runs_at_once), axis_name=DEVICE_AXIS, devices=_devices(count), donate_argnums=0
-        ),
-        collect=collect,
-    )
-
-
-def _initialiser(objective, recipe, axis_name=None):
-    """Runs → their states before the first step, made on one device wherever they will live."""
-    initialise = jax.vmap(lambda run: initialise_state(objective, recipe, run))
-    if axis_name is None:
-        return jax.jit(initialise)
-    on_axis = jax.pmap(initialise, axis_name=axis_name, devices=_devices(1))  # For a model that normalises over it.
-
-    def initialise_on_axis(runs):
-        states = on_axis(jax.tree.map(lambda x: jnp.asarray(x)[None], runs))
-        return jax.tree.map(lambda x: x[0], states)
-
-    return initialise_on_axis
-
-
-def _devices(count):
-    return jax.local_devices()[:count]
-
-
-def _replicate(tree, count):
-    return _spread(jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (count, *np.shape(x))), tree), count)
-
-
-def _spread(tree, count):
-    """Host arrays [device, ...] → each part on its device, there before this returns."""
-    sharding = NamedSharding(Mesh(np.array(_devices(count)), (DEVICE_AXIS,)), PartitionSpec(DEVICE_AXIS))
-    return jax.block_until_ready(jax.tree.map(lambda x: jax.device_put(x, sharding), tree))
+    return lambda states, data, runs: unfold(mapped(fold(states), data, fold(runs), np.arange(count)))

@@ -144,7 +144,7 @@ def test_an_ensemble_is_measured(asked, monkeypatch):
     rows = assert_table(list(benchmark.measure_ensembles(PLAN, 3)), labels)
     assert [row["of one run alone"] for row in rows] == [1, 2, 3, 4]
     assert [config.seeds for config, _ in asked] == [1, 3, 3, 3]
-    assert [config.train.runs_at_once for config, _ in asked] == [1, 1, 0, 1]
+    assert [config.train.runs_at_once for config, _ in asked] == [1, 1, 3, 1]
     assert [config.train.placement for config, _ in asked] == ["single", "single", "single", "runs"]
 
 

@@ -12,7 +12,6 @@ from wormjax.figures import (
     plot_confusions,
     plot_ethogram,
     plot_graph,
-    plot_learning_curves,
     plot_transfer,
 )
 from wormjax.figures.confusions import shorten_count
@@ -224,14 +223,3 @@ def test_transfer_figure_counts_agreement_between_studies(tmp_path):
     assert len(plot_transfer(level, derivative, neurons, tmp_path / "t.png").axes) == 2
     with pytest.raises(ValueError, match="expected the same two"):
         plot_transfer({"kato2015": level["kato2015"]}, derivative, neurons, tmp_path / "t.png")
-
-
-def test_learning_curves_draw_the_median_run(tmp_path):
-    values = np.array([[3.0, 1.0], [2.0, 0.5], [9.0, 0.1]])
-    curves = {"loss": {"training": values, "validation": values + 1}, "accuracy": {"training": values / 10}}
-    figure = plot_learning_curves(curves, np.array([0, 100]), tmp_path / "l.png", best_steps=np.array([100, 0, 100]))
-    assert_readable(tmp_path / "l.png")
-    loss, accuracy = figure.axes
-    assert find_line(loss, "training").get_ydata() == pytest.approx([3.0, 0.5])
-    assert find_line(accuracy, "training").get_ydata() == pytest.approx([0.3, 0.05])
-    assert find_line(loss, "best, by validation").get_xdata().tolist() == [100, 0, 100]

@@ -1,5 +1,6 @@
 """Figures: one file a figure, one style for all. Each takes arrays or rows, writes a PNG and returns the Figure."""
 
+import wormjax.figures.backend  # noqa: F401 - before anything imports matplotlib.
 from wormjax.figures.accuracy import plot_accuracy_by_worms
 from wormjax.figures.confusions import plot_confusions
 from wormjax.figures.ethogram import plot_ethogram
@@ -11,7 +12,6 @@ from wormjax.figures.graph_comparison import plot_graph_similarity, plot_relatio
 from wormjax.figures.graph_stability import plot_graph_stability
 from wormjax.figures.graphs_by_state import plot_graphs_by_state
 from wormjax.figures.inferred_graphs import plot_inferred_graphs
-from wormjax.figures.learning_curves import plot_learning_curves
 from wormjax.figures.loops import plot_toy_loops
 from wormjax.figures.manifolds import plot_manifolds, plot_phase_plots, plot_variance
 from wormjax.figures.phase_portrait import plot_phase_portrait
@@ -34,7 +34,6 @@ __all__ = [
     "plot_graph_stability",
     "plot_graphs_by_state",
     "plot_inferred_graphs",
-    "plot_learning_curves",
     "plot_manifolds",
     "plot_phase_plots",
     "plot_phase_portrait",

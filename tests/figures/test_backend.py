@@ -1,0 +1,23 @@
+"""Figures are drawn whatever backend the environment names."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys
+from wormjax import figures
+figures.plot_confusions({"mlp": [[9, 1], [0, 5]]}, ("reverse", "forward"), sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "module://no_such.backend", ""])
+def test_the_backend_of_a_notebook_does_not_break_programs(tmp_path, backend):
+    path = tmp_path / "figure.png"
+    environment = os.environ | {"MPLBACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", PROGRAM, str(path)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -164,7 +164,7 @@ KERNELS = {
     "training.objectives.forecasting.trajectory_nll": Kernel(2e-6, 2e-6, "numpy", TRAINING),
     "training.objectives.forecasting.average_modes": Kernel(2e-6, 2e-6, "numpy", TRAINING),
     "training.objectives.forecasting.forecasting": Kernel(2e-5, 1e-4, "float64", TRAINING),
-    "training.likelihoods.surprise": Kernel(5e-6, 5e-6, "numpy", TRAINING),
+    "training.likelihoods.negative_log_likelihood": Kernel(5e-6, 5e-6, "numpy", TRAINING),
     "training.likelihoods.take_out_units": Kernel(2e-6, 1e-5, "numpy", TRAINING),
     "training.likelihoods.estimate_units": Kernel(2e-6, None, "numpy", TRAINING),
     "training.likelihoods.Units": Kernel(2e-6, None, "numpy", TRAINING),

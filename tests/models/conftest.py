@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wormjax.models.catalog import build_classifier
-from wormjax.models.layers import Noise
+from wormjax.models.layers import TrainingRngs
 
 STATES, NEURONS, FEATURES = 3, 4, 2
 SMALL = {
@@ -89,10 +89,10 @@ def random_windows():
 
 @pytest.fixture(name="noise")
 def noise_of():
-    """A function: (seed, windows, dropout, temperature) → Noise with a key a window."""
+    """A function: (seed, windows, dropout, temperature) → TrainingRngs with a key a window."""
 
     def make(seed=0, windows=3, dropout=0.4, temperature=0.7):
         keys = jax.random.split(jax.random.key(seed), windows)
-        return Noise(keys, jnp.float32(dropout), jnp.float32(temperature))
+        return TrainingRngs(keys, jnp.float32(dropout), jnp.float32(temperature))
 
     return make

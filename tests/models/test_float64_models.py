@@ -30,7 +30,7 @@ from wormjax.models.decoders import (
 )
 from wormjax.models.encoders import CnnEncoder, Mlp, MlpEncoder
 from wormjax.models.forecasters import SummedMessages
-from wormjax.models.layers import Noise
+from wormjax.models.layers import TrainingRngs
 from wormjax.models.sampling import kl_divergence, sample_edges
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -93,11 +93,11 @@ def _():
 
 @case("models.layers.drop_channels")
 def _():
-    noise = Noise(jax.random.split(jax.random.key(1), 3), np.float32(0.25), np.float32(1.0))
-    draws = [jax.random.bernoulli(jax.random.fold_in(key, 5), 0.75, (1, 4)) for key in noise.keys]
+    training_rngs = TrainingRngs(jax.random.split(jax.random.key(1), 3), np.float32(0.25), np.float32(1.0))
+    draws = [jax.random.bernoulli(jax.random.fold_in(key, 5), 0.75, (1, 4)) for key in training_rngs.keys]
     kept = np.stack(draws)
     assert 0 < kept.sum() < kept.size
-    return lambda v: layers.drop_channels(v, noise, 5), draw(3, FRAMES, 4), lambda v: v * kept / 0.75
+    return lambda v: layers.drop_channels(v, training_rngs, 5), draw(3, FRAMES, 4), lambda v: v * kept / 0.75
 
 
 @case("models.layers.mask_frames")

@@ -21,7 +21,7 @@ from wormjax.models.classifiers import TemporalReadOut, flatten_neurons
 from wormjax.models.forecast_roll_outs import initialise, predict
 from wormjax.models.forecasters import GraphForecaster, MlpForecaster, RecurrentForecaster
 from wormjax.models.graph_classifier import NeuronEmbedding
-from wormjax.models.layers import Noise
+from wormjax.models.layers import TrainingRngs
 from wormjax.models.markov_residual import Correction
 from wormjax.models.wang2021 import BatchNormMlp
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
@@ -80,8 +80,8 @@ def draw_variables(make, seed=7):
     return jax.tree_util.tree_map_with_path(one, jax.eval_shape(make))
 
 
-def make_noise(windows):
-    return Noise(jax.random.split(jax.random.key(1), windows), np.float32(0.25), np.float32(0.5))
+def make_training_rngs(windows):
+    return TrainingRngs(jax.random.split(jax.random.key(1), windows), np.float32(0.25), np.float32(0.5))
 
 
 def build_decoding(name, size):
@@ -91,11 +91,11 @@ def build_decoding(name, size):
     features = draw(size.windows, size.frames, size.neurons, FEATURES)
     valid = np.arange(size.frames) < np.linspace(size.frames, size.frames // 2, size.windows)[:, None]
     variables = draw_variables(lambda: module.init(jax.random.key(0), features, valid))
-    noise = make_noise(size.windows)
+    training_rngs = make_training_rngs(size.windows)
 
     def decode(trained, valid):
         own = {"params": trained[0], **{k: v for k, v in variables.items() if k != "params"}}
-        return module.apply(own, trained[1], valid, noise, mutable=["batch_stats"])
+        return module.apply(own, trained[1], valid, training_rngs, mutable=["batch_stats"])
 
     return decode, (variables["params"], features), valid
 

@@ -10,13 +10,13 @@ import pytest
 
 from wormjax import graphs
 from wormjax.baselines import autoregression
-from wormjax.models.forecast_roll_outs import Given, Held, InputNoise, initialise, predict
+from wormjax.models.forecast_roll_outs import Clamp, InputNoise, TeacherForcing, initialise, predict
 from wormjax.models.forecasters import (
     Forecast,
     GraphForecaster,
     MlpForecaster,
     RecurrentForecaster,
-    Sight,
+    StepInput,
     SummedMessages,
 )
 from wormjax.models.layers import elu
@@ -37,7 +37,7 @@ FORECASTERS = {
     "mlp": MlpForecaster(NEURONS, FEATURES, hidden=5),
 }
 ORDERS = ([1, 0, 2, 3], [3, 2, 0, 1])
-NOBODY = Held(np.zeros((WINDOWS, NEURONS), bool), np.zeros((WINDOWS, NEURONS, FEATURES), np.float32))
+NOBODY = Clamp(np.zeros((WINDOWS, NEURONS), bool), np.zeros((WINDOWS, NEURONS, FEATURES), np.float32))
 
 
 def draw(*shape, seed=0, scale=1.0):
@@ -56,10 +56,10 @@ NO_DRIFT = np.zeros_like(draw_operators())
 
 
 def show_once(module):
-    """What a module of this file is initialised with: a burn-in and one frame's sight."""
+    """What a module of this file is initialised with: a burn-in and one step input."""
     recent, drift = np.zeros((1, ORDER, NEURONS, FEATURES)), np.zeros((1, NEURONS, FEATURES))
     mode = np.zeros((1, module.modes if module.modes > 1 else 0))
-    return np.zeros((1, BURN_IN, NEURONS, FEATURES)), Sight(recent, drift, mode)
+    return np.zeros((1, BURN_IN, NEURONS, FEATURES)), StepInput(recent, drift, mode)
 
 
 @pytest.fixture(scope="module", name="forecaster")
@@ -72,7 +72,7 @@ def forecaster_of(draw_variables, compile_quickly):
 
         @compile_quickly
         def forecast(variables, past, operators, held):
-            return predict(module, variables, past, operators, STEPS, held=held)
+            return predict(module, variables, past, operators, STEPS, clamp=held)
 
         def on_host(variables, past, operators, held=NOBODY) -> Forecast:
             return jax.device_get(forecast(variables, past, operators, held))
@@ -186,7 +186,8 @@ def test_a_roll_out_that_is_given_the_true_frames_goes_on_from_them(forecaster, 
 
     @compile_quickly
     def follow(future):
-        return predict(module, variables, past, operators, STEPS, given=Given(future, shown)).mean[:, 0]
+        forcing = TeacherForcing(future, shown)
+        return predict(module, variables, past, operators, STEPS, teacher_forcing=forcing).mean[:, 0]
 
     free, found = forecast(variables, past, operators).mean[:, 0], np.asarray(follow(future))
     assert_close(found[[0, 2]], free[[0, 2]])
@@ -200,7 +201,8 @@ def test_without_a_correction_a_given_frame_is_followed_by_the_drift_from_it(com
     module, past, operators = FORECASTERS["mlp"], draw_past(), draw_operators()
     future, shown = draw(WINDOWS, STEPS, NEURONS, FEATURES, seed=4), np.ones((WINDOWS, STEPS), bool)
     silent = jax.tree.map(jnp.zeros_like, draw_variables(module, *show_once(module)))
-    found = compile_quickly(lambda: predict(module, silent, past, operators, STEPS, given=Given(future, shown)).mean)()
+    forcing = TeacherForcing(future, shown)
+    found = compile_quickly(lambda: predict(module, silent, past, operators, STEPS, teacher_forcing=forcing).mean)()
     frames = np.concatenate([past, future], axis=1)
     for step in range(STEPS):
         assert_close(found[:, 0, step], roll_out_drift(frames[:, : PAST + step], operators)[:, 0])
@@ -253,7 +255,7 @@ def test_with_one_mode_there_is_nothing_to_weigh(forecaster):
 def hold(neuron, value):
     """One neuron held at one value in all windows."""
     neurons = np.broadcast_to(np.arange(NEURONS) == neuron, (WINDOWS, NEURONS))
-    return Held(neurons, np.full((WINDOWS, NEURONS, FEATURES), value, np.float32))
+    return Clamp(neurons, np.full((WINDOWS, NEURONS, FEATURES), value, np.float32))
 
 
 @pytest.mark.parametrize("name", ["static", "dynamic", "full", "random", "recurrent", "none"])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wormjax.models.forecast_roll_outs import Given, initialise, predict
+from wormjax.models.forecast_roll_outs import TeacherForcing, initialise, predict
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -52,7 +52,8 @@ def test_a_step_goes_on_from_the_true_frame_where_it_is_shown_and_else_from_its_
     module, variables = build(kind)
     past, future = draw(1, 2), draw(2, STEPS)
     shown = jnp.array([[True, False, True], [False, False, False]])
-    forecast = predict(module, variables, past, NO_DRIFT, STEPS, given=Given(future, shown)).mean[:, 0]
+    forcing = TeacherForcing(future, shown)
+    forecast = predict(module, variables, past, NO_DRIFT, STEPS, teacher_forcing=forcing).mean[:, 0]
     free = predict(module, variables, past, NO_DRIFT, STEPS).mean[:, 0]
     np.testing.assert_allclose(forecast[1], free[1], rtol=1e-6)
     np.testing.assert_allclose(forecast[0, 0], free[0, 0], rtol=1e-6)

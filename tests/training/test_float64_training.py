@@ -187,7 +187,7 @@ def test_the_mean_of_modes_is_that_of_numpy():
 
 
 @pytest.mark.parametrize("degrees", [0.0, 2.0, 4.5])
-def test_the_surprise_of_an_error_is_that_of_scipy(degrees):
+def test_the_negative_log_likelihood_of_an_error_is_that_of_scipy(degrees):
     """Of errors up to 1,000 scales."""
     errors = draw(200, 2) * np.float32([0.1, 3.0])
     errors[0] = 100.0, 3_000.0
@@ -199,8 +199,8 @@ def test_the_surprise_of_an_error_is_that_of_scipy(degrees):
 
     trained = errors**2 + np.float32(1e-3), np.float32([0.01, 9.0])
     check_kernel(
-        "training.likelihoods.surprise",
-        lambda trained: likelihoods.surprise(*trained, degrees),
+        "training.likelihoods.negative_log_likelihood",
+        lambda trained: likelihoods.negative_log_likelihood(*trained, degrees),
         trained,
         reference=reference,
     )

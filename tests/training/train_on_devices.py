@@ -52,13 +52,14 @@ class Together(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, features, valid, noise=None):
+    def __call__(self, features, valid, training_rngs=None):
         values = elu(nn.Dense(self.hidden)(flatten_neurons(features)))
-        values = drop_channels(FrameNorm(self.axis_name)(values, valid, noise is not None), noise, 0)
+        values = drop_channels(FrameNorm(self.axis_name)(values, valid, training_rngs is not None), training_rngs, 0)
         logits = nn.Dense(EDGES * self.edge_types)(values.mean(axis=1)).reshape(len(values), EDGES, self.edge_types)
         edges = jax.nn.softmax(logits)
-        if noise is not None:
-            edges = jax.vmap(lambda x, key: sample_edges(x, key, noise.temperature))(logits, draw_keys(noise, 100))
+        if training_rngs is not None:
+            keys = draw_keys(training_rngs, 100)
+            edges = jax.vmap(lambda x, key: sample_edges(x, key, training_rngs.temperature))(logits, keys)
         heard = jnp.broadcast_to(edges[:, None, :, 1], (*values.shape[:2], EDGES))
         return Decoding(nn.Dense(self.states)(jnp.concatenate([values, heard], axis=-1)), logits)
 

@@ -1,8 +1,8 @@
-"""Classifiers of the motor state per frame that know nothing of relations between neurons.
+"""Classifiers of the motor state per frame that model no relations between neurons.
 
-All classifiers of the project share one call: features [window, frame, neuron, feature], valid frames [window, frame],
-and `noise` (None when evaluating) go in, a `Decoding` comes out. Context reaches to both sides of a frame: decoding the
-present from a recording is not forecasting.
+All classifiers share one signature: they take features [window, frame, neuron, feature], valid frames [window, frame]
+and `training_rngs` (None for evaluation), and return a `Decoding`. They see frames on both sides of the one they
+classify: decoding the present from a recording is not forecasting.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from wormjax.errors import InputError
-from wormjax.models.layers import Noise, TemporalConvolution, drop_channels, elu, mask_frames, stack_frames
+from wormjax.models.layers import TemporalConvolution, TrainingRngs, drop_channels, elu, mask_frames, stack_frames
 
 CELLS = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
 
@@ -39,13 +39,13 @@ class TemporalReadOut(nn.Module):
     dilations: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, values: Float[Array, "window frame channel"], valid: Bool[Array, "window frame"], noise):
-        values = elu(nn.Dense(self.channels)(drop_channels(values, noise, 0)))
+    def __call__(self, values: Float[Array, "window frame channel"], valid: Bool[Array, "window frame"], training_rngs):
+        values = elu(nn.Dense(self.channels)(drop_channels(values, training_rngs, 0)))
         for layer, dilation in enumerate(self.dilations):
             values = mask_frames(values, valid)
-            update = TemporalConvolution(self.channels, self.kernel, dilation)(drop_channels(values, noise, layer + 1))
-            values = values + elu(update)
-        return nn.Dense(self.states)(drop_channels(values, noise, len(self.dilations) + 1))
+            dropped = drop_channels(values, training_rngs, layer + 1)
+            values = values + elu(TemporalConvolution(self.channels, self.kernel, dilation)(dropped))
+        return nn.Dense(self.states)(drop_channels(values, training_rngs, len(self.dilations) + 1))
 
 
 class TemporalConvolutionClassifier(nn.Module):
@@ -61,10 +61,10 @@ class TemporalConvolutionClassifier(nn.Module):
         self,
         features: Float[Array, "window frame neuron feature"],
         valid: Bool[Array, "window frame"],
-        noise: Noise | None = None,
+        training_rngs: TrainingRngs | None = None,
     ) -> Decoding:
-        values = flatten_neurons(features)
-        return Decoding(TemporalReadOut(self.states, self.channels, self.kernel, self.dilations)(values, valid, noise))
+        read_out = TemporalReadOut(self.states, self.channels, self.kernel, self.dilations)
+        return Decoding(read_out(flatten_neurons(features), valid, training_rngs))
 
 
 class MlpClassifier(nn.Module):
@@ -79,12 +79,12 @@ class MlpClassifier(nn.Module):
         self,
         features: Float[Array, "window frame neuron feature"],
         valid: Bool[Array, "window frame"],
-        noise: Noise | None = None,
+        training_rngs: TrainingRngs | None = None,
     ) -> Decoding:
         values = stack_frames(mask_frames(flatten_neurons(features), valid), self.offsets)
         for layer in range(2):
-            values = elu(nn.Dense(self.hidden)(drop_channels(values, noise, layer)))
-        return Decoding(nn.Dense(self.states)(drop_channels(values, noise, 2)))
+            values = elu(nn.Dense(self.hidden)(drop_channels(values, training_rngs, layer)))
+        return Decoding(nn.Dense(self.states)(drop_channels(values, training_rngs, 2)))
 
 
 class RecurrentClassifier(nn.Module):
@@ -105,12 +105,12 @@ class RecurrentClassifier(nn.Module):
         self,
         features: Float[Array, "window frame neuron feature"],
         valid: Bool[Array, "window frame"],
-        noise: Noise | None = None,
+        training_rngs: TrainingRngs | None = None,
     ) -> Decoding:
-        values = elu(nn.Dense(self.hidden)(drop_channels(flatten_neurons(features), noise, 0)))
+        values = elu(nn.Dense(self.hidden)(drop_channels(flatten_neurons(features), training_rngs, 0)))
         forward = self._run("forward", values, valid)
         backward = self._run("backward", values[:, ::-1], valid[:, ::-1])[:, ::-1]
-        values = drop_channels(jnp.concatenate([forward, backward], axis=-1), noise, 1)
+        values = drop_channels(jnp.concatenate([forward, backward], axis=-1), training_rngs, 1)
         return Decoding(nn.Dense(self.states)(values))
 
     def _run(self, name, values, valid):

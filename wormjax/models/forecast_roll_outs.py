@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from wormjax.models.forecasters import Forecast, Sight
-from wormjax.models.layers import Noise, draw_keys
+from wormjax.models.forecasters import Forecast, StepInput
+from wormjax.models.layers import TrainingRngs, draw_keys
 
 
 class InputNoise(NamedTuple):
@@ -27,14 +27,14 @@ class InputNoise(NamedTuple):
     neuron_dropout: Float[Array, ""]
 
 
-class Held(NamedTuple):
+class Clamp(NamedTuple):
     """Neurons that are held at values all through a roll-out, whatever the forecast says: an intervention."""
 
     neurons: Bool[Array, "window neuron"]
     values: Float[Array, "window neuron feature"]
 
 
-class Given(NamedTuple):
+class TeacherForcing(NamedTuple):
     """True frames that a roll-out goes on from in place of its own, where they are shown."""
 
     frames: Float[Array, "window step neuron feature"]
@@ -47,10 +47,10 @@ def predict(
     past: Float[Array, "window frame neuron feature"],
     operators: Float[Array, "window past channel"],
     steps: int,
-    noise: Noise | None = None,
-    shown: InputNoise | None = None,
-    held: Held | None = None,
-    given: Given | None = None,
+    training_rngs: TrainingRngs | None = None,
+    input_noise: InputNoise | None = None,
+    clamp: Clamp | None = None,
+    teacher_forcing: TeacherForcing | None = None,
 ) -> Forecast:
     """Rolls a forecaster out from the end of `past`.
 
@@ -61,27 +61,27 @@ def predict(
         network in. The encoder sees the latter.
       operators: coefficients of the drift, a row a lag, neuron and feature (oldest frame first), and one for a 1.
       steps: how many frames to predict.
-      noise, shown: for training.
-      held: neurons that are set by hand.
-      given: true frames to go on from (scheduled sampling).
+      training_rngs, input_noise: for training.
+      clamp: neurons that are held at values.
+      teacher_forcing: true frames to go on from (scheduled sampling).
     """
     windows, frames, neurons, features = past.shape
     order = (operators.shape[1] - 1) // (neurons * features)
     modes = getattr(module, "modes", 1)
-    context, edge_logits = module.apply(variables, past[:, order:], noise, method="begin")
-    disturb = _draw_disturbance(past, noise, shown)
+    context, edge_logits = module.apply(variables, past[:, order:], training_rngs, method="begin")
+    disturb = _draw_disturbance(past, training_rngs, input_noise)
 
     def look(recent, step, mode):
         drift = (jnp.einsum("wp,wpc->wc", recent.reshape(windows, -1), operators[:, :-1]) + operators[:, -1]).reshape(
             windows, neurons, features
         )
-        return drift, disturb(Sight(recent, drift, mode), step)
+        return drift, disturb(StepInput(recent, drift, mode), step)
 
     def burn_in(state, inputs):
         carry, recent = state
         frame, step = inputs
-        _, sight = look(recent, step, mode=jnp.zeros((windows, modes if modes > 1 else 0)))
-        carry, *_ = module.apply(variables, carry, context, sight, noise, method="advance")
+        _, step_input = look(recent, step, mode=jnp.zeros((windows, modes if modes > 1 else 0)))
+        carry, *_ = module.apply(variables, carry, context, step_input, training_rngs, method="advance")
         return (carry, jnp.concatenate([recent[:, 1:], frame[:, None]], axis=1)), None
 
     start = module.apply(variables, past, method="start"), past[:, :order]
@@ -92,17 +92,17 @@ def predict(
     def roll(mode):
         def step(state, inputs):
             (carry, recent), (number, true) = state, inputs
-            drift, sight = look(recent, number, mode)
+            drift, step_input = look(recent, number, mode)
             carry, correction, log_scale, logits = module.apply(
-                variables, carry, context, sight, noise, method="advance"
+                variables, carry, context, step_input, training_rngs, method="advance"
             )
             nodes = recent[:, -1] + drift + correction
-            if held is not None:
-                nodes = jnp.where(held.neurons[..., None], held.values, nodes)
+            if clamp is not None:
+                nodes = jnp.where(clamp.neurons[..., None], clamp.values, nodes)
             following = nodes if true is None else jnp.where(true.shown[:, None, None], true.frames, nodes)
             return (carry, jnp.concatenate([recent[:, 1:], following[:, None]], axis=1)), (nodes, log_scale, logits)
 
-        true = jax.tree.map(lambda x: x.swapaxes(0, 1), given)
+        true = jax.tree.map(lambda x: x.swapaxes(0, 1), teacher_forcing)
         _, outputs = jax.lax.scan(step, (carry, recent), (frames - order + jnp.arange(steps), true))
         return outputs
 
@@ -119,24 +119,24 @@ def initialise(module: nn.Module, key, burn_in: int, order: int, neurons: int, f
     """Parameters of a forecaster: {"params": ...}."""
     frames = jnp.zeros((1, burn_in, neurons, features))
     mode = jnp.zeros((1, module.modes if module.modes > 1 else 0))
-    sight = Sight(jnp.zeros((1, order, neurons, features)), frames[:, 0], mode)
-    return module.init(key, frames, sight)
+    step_input = StepInput(jnp.zeros((1, order, neurons, features)), frames[:, 0], mode)
+    return module.init(key, frames, step_input)
 
 
-def _draw_disturbance(past, noise, shown):
+def _draw_disturbance(past, training_rngs, input_noise):
     """A function of what is shown, and of the step: as it is, or as `InputNoise` changes it."""
-    if noise is None or shown is None:
-        return lambda sight, step: sight
+    if training_rngs is None or input_noise is None:
+        return lambda step_input, step: step_input
     shape = past.shape[2:]
-    keys = draw_keys(noise, 200)
-    offset = shown.offset * jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), shape))(keys)
+    keys = draw_keys(training_rngs, 200)
+    offset = input_noise.offset * jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), shape))(keys)
     heard = jax.vmap(
-        lambda key: jax.random.bernoulli(jax.random.fold_in(key, 1), 1.0 - shown.neuron_dropout, shape[:1])
+        lambda key: jax.random.bernoulli(jax.random.fold_in(key, 1), 1.0 - input_noise.neuron_dropout, shape[:1])
     )(keys)
 
-    def disturb(sight, step):
+    def disturb(step_input, step):
         added = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 2 + step), shape))(keys)
-        recent = sight.recent + (offset + shown.noise * added)[:, None]
-        return Sight(recent * heard[:, None, :, None], sight.drift * heard[..., None], sight.mode)
+        recent = step_input.recent + (offset + input_noise.noise * added)[:, None]
+        return StepInput(recent * heard[:, None, :, None], step_input.drift * heard[..., None], step_input.mode)
 
     return disturb

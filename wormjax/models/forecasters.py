@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from wormjax import graphs
 from wormjax.models.encoders import MlpEncoder
-from wormjax.models.layers import Noise, draw_keys, elu
+from wormjax.models.layers import TrainingRngs, draw_keys, elu
 from wormjax.models.sampling import sample_edges
 
 GRAPHS = ("static", "dynamic", "full", "random", "none")
@@ -36,7 +36,7 @@ class Context(NamedTuple):
     kept: Float[Array, "window ..."] | None
 
 
-class Sight(NamedTuple):
+class StepInput(NamedTuple):
     """What a network is shown in one frame: the last frames, the drift, the mode (one-hot; no columns for one)."""
 
     recent: Float[Array, "window order neuron feature"]
@@ -117,33 +117,34 @@ class GraphForecaster(nn.Module):
         if self.modes > 1:
             self.mode_read_out = _read_out(self.modes)
 
-    def __call__(self, past, sight: Sight, noise=None):
+    def __call__(self, past, step_input: StepInput, training_rngs=None):
         """Runs everything once, to initialise parameters."""
-        context, _ = self.begin(past, noise)
-        carry, *_ = self.advance(self.start(past), context, sight, noise)
+        context, _ = self.begin(past, training_rngs)
+        carry, *_ = self.advance(self.start(past), context, step_input, training_rngs)
         return self.weigh_modes(carry)
 
     def start(self, past):
         """The cells' state before the burn-in."""
         return jnp.zeros((len(past), self.neurons, self.hidden))
 
-    def begin(self, past: Float[Array, "window frame neuron feature"], noise: Noise | None):
+    def begin(self, past: Float[Array, "window frame neuron feature"], training_rngs: TrainingRngs | None):
         """The context of a roll-out after `past`, and the logits of its graph."""
-        kept = _draw_kept(noise, (self.neurons, self.hidden))
+        kept = _draw_kept(training_rngs, (self.neurons, self.hidden))
         if self.graph == "static":
             seen = past.swapaxes(1, 2).reshape(len(past), self.neurons, -1)
             logits = self._infer(seen)
-            return Context(self._sample(logits, noise), kept), logits
+            return Context(self._sample(logits, training_rngs), kept), logits
         edges = self._fixed_edges(len(past)) if self.graph in ("full", "random") else None
         return Context(edges, kept), None
 
-    def advance(self, carry, context: Context, sight: Sight, noise: Noise | None):
+    def advance(self, carry, context: Context, step_input: StepInput, training_rngs: TrainingRngs | None):
         """One frame: (state) → (state, correction, log_scale, logits of this frame's graph or None)."""
-        nodes = jnp.concatenate([_show(sight), self._spread(sight.mode), self._spread_embedding(sight)], axis=-1)
+        embedding = self._spread_embedding(step_input)
+        nodes = jnp.concatenate([_show(step_input), self._spread(step_input.mode), embedding], axis=-1)
         logits, edges = None, context.edges
         if self.graph == "dynamic":
             logits = self._infer(jnp.concatenate([nodes, carry], axis=-1))
-            edges = self._sample(logits, noise)
+            edges = self._sample(logits, training_rngs)
         heard = [nodes]
         if self.graph != "none":
             heard.append(self.messages(jnp.concatenate([nodes, carry], axis=-1), edges))
@@ -164,11 +165,11 @@ class GraphForecaster(nn.Module):
         )
         return self.encoder(jax.vmap(graphs.complete_graph)(nodes))
 
-    def _sample(self, logits, noise):
-        if noise is None:
+    def _sample(self, logits, training_rngs):
+        if training_rngs is None:
             return jax.nn.softmax(logits)
-        return jax.vmap(lambda x, key: sample_edges(x, key, noise.temperature, self.hard))(
-            logits, draw_keys(noise, 100)
+        return jax.vmap(lambda x, key: sample_edges(x, key, training_rngs.temperature, self.hard))(
+            logits, draw_keys(training_rngs, 100)
         )
 
     def _fixed_edges(self, windows):
@@ -181,8 +182,8 @@ class GraphForecaster(nn.Module):
     def _spread(self, mode):
         return jnp.broadcast_to(mode[:, None], (len(mode), self.neurons, mode.shape[-1]))
 
-    def _spread_embedding(self, sight):
-        return jnp.broadcast_to(self.neuron_embedding, (len(sight.drift), self.neurons, self.embedding))
+    def _spread_embedding(self, step_input):
+        return jnp.broadcast_to(self.neuron_embedding, (len(step_input.drift), self.neurons, self.embedding))
 
 
 class RecurrentForecaster(nn.Module):
@@ -201,28 +202,28 @@ class RecurrentForecaster(nn.Module):
         if self.modes > 1:
             self.mode_read_out = _read_out(self.modes)
 
-    def __call__(self, past, sight: Sight, noise=None):
+    def __call__(self, past, step_input: StepInput, training_rngs=None):
         """Runs everything once, to initialise parameters."""
-        context, _ = self.begin(past, noise)
-        carry, *_ = self.advance(self.start(past), context, sight, noise)
+        context, _ = self.begin(past, training_rngs)
+        carry, *_ = self.advance(self.start(past), context, step_input, training_rngs)
         return self.weigh_modes(carry)
 
     def start(self, past):
         """The state before the burn-in."""
         return jnp.zeros((len(past), self.hidden))
 
-    def begin(self, past, noise):
+    def begin(self, past, training_rngs):
         """See `GraphForecaster.begin`; there is no graph."""
-        return Context(None, _draw_kept(noise, (self.hidden,))), None
+        return Context(None, _draw_kept(training_rngs, (self.hidden,))), None
 
-    def advance(self, carry, context: Context, sight: Sight, noise):
+    def advance(self, carry, context: Context, step_input: StepInput, training_rngs):
         """See `GraphForecaster.advance`."""
-        shown = _show(sight)
-        shown = jnp.concatenate([shown.reshape(len(shown), -1), sight.mode], axis=-1)
+        shown = _show(step_input)
+        shown = jnp.concatenate([shown.reshape(len(shown), -1), step_input.mode], axis=-1)
         carry, values = self.cell(carry, jnp.tanh(self.embed(shown)))
         values = values if context.kept is None else values * context.kept
         outputs = self.read_out(elu(self.before_read_out(values)))
-        correction, log_scale = jnp.split(outputs.reshape(*sight.drift.shape[:2], -1), 2, axis=-1)
+        correction, log_scale = jnp.split(outputs.reshape(*step_input.drift.shape[:2], -1), 2, axis=-1)
         return carry, CORRECTION * correction, _bound(log_scale), None
 
     def weigh_modes(self, carry):
@@ -244,26 +245,28 @@ class MlpForecaster(nn.Module):
         if self.modes > 1:
             self.mode_read_out = _read_out(self.modes)
 
-    def __call__(self, past, sight: Sight, noise=None):
+    def __call__(self, past, step_input: StepInput, training_rngs=None):
         """Runs everything once, to initialise parameters."""
-        context, _ = self.begin(past, noise)
-        carry, *_ = self.advance(self.start(past), context, sight, noise)
+        context, _ = self.begin(past, training_rngs)
+        carry, *_ = self.advance(self.start(past), context, step_input, training_rngs)
         return self.weigh_modes(carry)
 
     def start(self, past):
         """What is carried: the last hidden layer, for the weights of the modes."""
         return jnp.zeros((len(past), self.hidden))
 
-    def begin(self, past, noise):
+    def begin(self, past, training_rngs):
         """See `GraphForecaster.begin`; there is no graph."""
-        return Context(None, _draw_kept(noise, (self.hidden,))), None
+        return Context(None, _draw_kept(training_rngs, (self.hidden,))), None
 
-    def advance(self, carry, context: Context, sight: Sight, noise):
+    def advance(self, carry, context: Context, step_input: StepInput, training_rngs):
         """See `GraphForecaster.advance`."""
-        shown = jnp.concatenate([sight.recent.reshape(len(sight.drift), -1), _show(sight).reshape(len(carry), -1)], -1)
-        values = elu(self.layers[0](jnp.concatenate([shown, sight.mode], axis=-1)))
+        shown = jnp.concatenate(
+            [step_input.recent.reshape(len(step_input.drift), -1), _show(step_input).reshape(len(carry), -1)], -1
+        )
+        values = elu(self.layers[0](jnp.concatenate([shown, step_input.mode], axis=-1)))
         values = elu(self.layers[1](values if context.kept is None else values * context.kept))
-        outputs = self.read_out(values).reshape(*sight.drift.shape[:2], -1)
+        outputs = self.read_out(values).reshape(*step_input.drift.shape[:2], -1)
         correction, log_scale = jnp.split(outputs, 2, axis=-1)
         return values, CORRECTION * correction, _bound(log_scale), None
 
@@ -272,20 +275,20 @@ class MlpForecaster(nn.Module):
         return self.mode_read_out(carry) if self.modes > 1 else jnp.zeros((len(carry), 1))
 
 
-def _show(sight: Sight):
+def _show(step_input: StepInput):
     """What a neuron is seen by: its level, its last change, and where the drift would take it."""
-    last = sight.recent[:, -1]
-    before = sight.recent[:, -2] if sight.recent.shape[1] > 1 else last
-    return jnp.concatenate([last, 4.0 * (last - before), 4.0 * sight.drift], axis=-1)
+    last = step_input.recent[:, -1]
+    before = step_input.recent[:, -2] if step_input.recent.shape[1] > 1 else last
+    return jnp.concatenate([last, 4.0 * (last - before), 4.0 * step_input.drift], axis=-1)
 
 
-def _draw_kept(noise: Noise | None, shape):
+def _draw_kept(training_rngs: TrainingRngs | None, shape):
     """Dropout of hidden units for a whole roll-out; None where nothing is dropped."""
-    if noise is None:
+    if training_rngs is None:
         return None
-    kept = 1.0 - noise.dropout
+    kept = 1.0 - training_rngs.dropout
     draw = jax.vmap(lambda key: jax.random.bernoulli(key, kept, shape))
-    return draw(draw_keys(noise, 300)) / kept
+    return draw(draw_keys(training_rngs, 300)) / kept
 
 
 def _read_out(size: int) -> nn.Dense:

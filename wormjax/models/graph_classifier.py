@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 from wormjax import graphs
 from wormjax.models.classifiers import Decoding, TemporalReadOut, flatten_neurons
 from wormjax.models.encoders import MlpEncoder
-from wormjax.models.layers import Noise, draw_keys, elu, mask_frames, stack_frames
+from wormjax.models.layers import TrainingRngs, draw_keys, elu, mask_frames, stack_frames
 from wormjax.models.sampling import sample_edges
 
 
@@ -61,7 +61,7 @@ class GraphClassifier(nn.Module):
         self,
         features: Float[Array, "window frame neuron feature"],
         valid: Bool[Array, "window frame"],
-        noise: Noise | None = None,
+        training_rngs: TrainingRngs | None = None,
     ) -> Decoding:
         neurons = features.shape[2]
         features = mask_frames(features, valid)
@@ -72,8 +72,9 @@ class GraphClassifier(nn.Module):
         edge_logits = None
         if self.messages:
             edge_logits = self._infer_edges(nodes, valid, neurons)
-            values.append(self.branch_scale * self._pass_messages(nodes, self._sample(edge_logits, noise), neurons))
-        return Decoding(read_out(jnp.concatenate(values, axis=-1), valid, noise), edge_logits)
+            edges = self._sample(edge_logits, training_rngs)
+            values.append(self.branch_scale * self._pass_messages(nodes, edges, neurons))
+        return Decoding(read_out(jnp.concatenate(values, axis=-1), valid, training_rngs), edge_logits)
 
     def _infer_edges(self, nodes, valid, neurons) -> Float[Array, "window edge type"]:
         """One graph a window, from the mean and spread of each node's course over the valid frames."""
@@ -85,11 +86,11 @@ class GraphClassifier(nn.Module):
         graph = jax.vmap(graphs.complete_graph)(jnp.concatenate(summary, axis=-1))
         return encoder(self.edge_hidden, self.edge_types, name="encoder")(graph)
 
-    def _sample(self, logits, noise):
-        if noise is None:
+    def _sample(self, logits, training_rngs):
+        if training_rngs is None:
             return jax.nn.softmax(logits)
         sample = jax.vmap(sample_edges, in_axes=(0, 0, None, None))
-        return sample(logits, draw_keys(noise, 100), noise.temperature, self.hard)
+        return sample(logits, draw_keys(training_rngs, 100), training_rngs.temperature, self.hard)
 
     def _pass_messages(self, nodes, edges, neurons):
         """What each neuron receives [window, frame, neuron * feature]: a linear message a type, weighed by the types.

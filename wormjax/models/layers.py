@@ -16,7 +16,7 @@ from wormjax.errors import InputError
 PRECISIONS = ("", "float32", "bfloat16")
 
 
-class Noise(NamedTuple):
+class TrainingRngs(NamedTuple):
     """What makes a training pass random; None stands for evaluation.
 
     Each window has a key of its own, so that a batch split over devices draws what the whole batch would draw. The
@@ -51,18 +51,18 @@ def _elu_backward(output, gradient):
 elu.defvjp(_elu_forward, _elu_backward)
 
 
-def draw_keys(noise: Noise, salt: int) -> PRNGKeyArray:
+def draw_keys(training_rngs: TrainingRngs, salt: int) -> PRNGKeyArray:
     """Fresh keys [window] for one use; every use in a model has its own `salt`."""
-    return jax.vmap(lambda key: jax.random.fold_in(key, salt))(noise.keys)
+    return jax.vmap(lambda key: jax.random.fold_in(key, salt))(training_rngs.keys)
 
 
-def drop_channels(values: Float[Array, "window frame *channel"], noise: Noise | None, salt: int):
+def drop_channels(values: Float[Array, "window frame *channel"], training_rngs: TrainingRngs | None, salt: int):
     """Dropout of whole channels for all of a window's frames (Tompson et al. 2015): neighbours cannot fill them in."""
-    if noise is None:
+    if training_rngs is None:
         return values
-    kept = 1.0 - noise.dropout
+    kept = 1.0 - training_rngs.dropout
     shape = (1, *values.shape[2:])
-    mask = jax.vmap(lambda key: jax.random.bernoulli(key, kept, shape))(draw_keys(noise, salt))
+    mask = jax.vmap(lambda key: jax.random.bernoulli(key, kept, shape))(draw_keys(training_rngs, salt))
     return values * mask / kept
 
 

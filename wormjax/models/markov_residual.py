@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from wormjax.models.classifiers import Decoding
-from wormjax.models.layers import Noise
+from wormjax.models.layers import TrainingRngs
 
 
 class Correction(nn.Module):
@@ -25,10 +25,10 @@ class Correction(nn.Module):
         features: Float[Array, "window frame neuron feature"],
         valid: Bool[Array, "window frame"],
         base: Float[Array, "window answer"],
-        noise: Noise | None = None,
+        training_rngs: TrainingRngs | None = None,
     ) -> Decoding:
         """Logits [window, answer] of all answers beside each other; the graph of each window where one is inferred."""
-        decoding = self.classifier(features, valid, noise)
+        decoding = self.classifier(features, valid, training_rngs)
         weights = self.param("base_weight", nn.initializers.ones, (self.horizons + 1,))
         sizes = jnp.array([self.states] * self.horizons + [self.horizons + 1])
         spread = jnp.repeat(weights, sizes, total_repeat_length=base.shape[-1])

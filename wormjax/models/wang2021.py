@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float
 
 from wormjax import graphs
 from wormjax.models.classifiers import Decoding
-from wormjax.models.layers import Noise, elu
+from wormjax.models.layers import TrainingRngs, elu
 
 
 class BatchNormMlp(nn.Module):
@@ -65,9 +65,9 @@ class WangMlp(nn.Module):
         self,
         features: Float[Array, "window frame neuron feature"],
         valid: Bool[Array, "window frame"],
-        noise: Noise | None = None,
+        training_rngs: TrainingRngs | None = None,
     ) -> Decoding:
-        training = noise is not None
+        training = training_rngs is not None
         nodes = BatchNormMlp(self.hidden, self.hidden, self.axis_name)(features, valid, training)
         values = nodes.reshape(*nodes.shape[:2], -1)
         values = BatchNormMlp(self.hidden, self.hidden, self.axis_name)(values, valid, training)
@@ -184,9 +184,9 @@ class WangGraph(nn.Module):
         self,
         features: Float[Array, "window frame neuron feature"],
         valid: Bool[Array, "window frame"],
-        noise: Noise | None = None,
+        training_rngs: TrainingRngs | None = None,
     ) -> Decoding:
-        training = noise is not None
+        training = training_rngs is not None
         nodes = BatchNormMlp(self.hidden, self.hidden, self.axis_name)(features, valid, training)
         frames, count = valid.reshape(-1).astype(nodes.dtype), nodes.shape[2]
         network = PairNetwork(*NodeProducts(self.hidden, name="edge_pair")(nodes), *self._second_layer("Dense_0"))

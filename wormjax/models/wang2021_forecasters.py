@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from wormjax import graphs
 from wormjax.models.encoders import Mlp
-from wormjax.models.forecasters import Context, Sight
+from wormjax.models.forecasters import Context, StepInput
 from wormjax.models.layers import PairDense, elu
 
 
@@ -35,26 +35,26 @@ class WangGraphForecaster(nn.Module):
         self.before_read_out = nn.Dense(self.hidden)
         self.read_out = nn.Dense(self.neurons * self.features)
 
-    def __call__(self, past, sight: Sight, noise=None):
+    def __call__(self, past, step_input: StepInput, training_rngs=None):
         """Runs everything once, to initialise parameters."""
-        return self.advance(self.start(past), None, sight, noise)[1]
+        return self.advance(self.start(past), None, step_input, training_rngs)[1]
 
     def start(self, past):
         """Nothing is remembered."""
         return jnp.zeros((len(past), 0))
 
-    def begin(self, past, noise):
+    def begin(self, past, training_rngs):
         """See `forecasters.GraphForecaster.begin`."""
         return Context(None, None), None
 
-    def advance(self, carry, context, sight: Sight, noise):
+    def advance(self, carry, context, step_input: StepInput, training_rngs):
         """See `forecasters.GraphForecaster.advance`; in training, too, edges weigh by their probability."""
-        nodes = self.embed(sight.recent[:, -1])
+        nodes = self.embed(step_input.recent[:, -1])
         logits = self.edge_read_out(elu(self.after_pair(elu(self.pair(nodes)))))
         messages = elu(self.after_message(elu(self.message(nodes)))) * jax.nn.softmax(logits)[..., 1:]
         heard = graphs.sum_messages(messages, self.neurons) / max(self.neurons - 1, 1)
         joined = jnp.concatenate([nodes, heard], axis=-1).reshape(len(nodes), -1)
-        change = jnp.tanh(self.read_out(elu(self.before_read_out(joined)))).reshape(sight.drift.shape)
+        change = jnp.tanh(self.read_out(elu(self.before_read_out(joined)))).reshape(step_input.drift.shape)
         return carry, change, jnp.zeros_like(change), logits
 
     def weigh_modes(self, carry):
@@ -75,22 +75,22 @@ class WangMlpForecaster(nn.Module):
         self.before_read_out = nn.Dense(self.hidden)
         self.read_out = nn.Dense(self.neurons * self.features)
 
-    def __call__(self, past, sight: Sight, noise=None):
+    def __call__(self, past, step_input: StepInput, training_rngs=None):
         """Runs everything once, to initialise parameters."""
-        return self.advance(self.start(past), None, sight, noise)[1]
+        return self.advance(self.start(past), None, step_input, training_rngs)[1]
 
     def start(self, past):
         """Nothing is remembered."""
         return jnp.zeros((len(past), 0))
 
-    def begin(self, past, noise):
+    def begin(self, past, training_rngs):
         """See `forecasters.GraphForecaster.begin`."""
         return Context(None, None), None
 
-    def advance(self, carry, context, sight: Sight, noise):
+    def advance(self, carry, context, step_input: StepInput, training_rngs):
         """See `forecasters.GraphForecaster.advance`."""
-        joined = self.embed(sight.recent[:, -1]).reshape(len(sight.drift), -1)
-        change = jnp.tanh(self.read_out(elu(self.before_read_out(joined)))).reshape(sight.drift.shape)
+        joined = self.embed(step_input.recent[:, -1]).reshape(len(step_input.drift), -1)
+        change = jnp.tanh(self.read_out(elu(self.before_read_out(joined)))).reshape(step_input.drift.shape)
         return carry, change, jnp.zeros_like(change), None
 
     def weigh_modes(self, carry):

@@ -9,10 +9,10 @@ from jaxtyping import Array, Float
 MEMORY = 0.98  # Of the running mean of squared errors.
 
 
-def surprise(
+def negative_log_likelihood(
     squares: Float[Array, "*batch feature"], variance: Float[Array, "*batch feature"], degrees: float
 ) -> Float[Array, "*batch feature"]:
-    """Nats a value: minus the log density of a Gaussian or (degrees above 0) a Student's t distribution."""
+    """Return the negative log-likelihood per value, in nats: Gaussian, or Student's t with `degrees` above 0."""
     if degrees:
         gammas = gammaln((degrees + 1.0) / 2.0) - gammaln(degrees / 2.0)
         nats = 0.5 * (degrees + 1.0) * jnp.log1p(squares / (degrees * variance)) - gammas
@@ -81,7 +81,7 @@ def estimate_units(
     return Units(offset, freedom * along / (1.0 + freedom * power) / scale, centre)
 
 
-def weigh_squares(squares, variance, degrees: float):
+def student_t_weights(squares, variance, degrees: float):
     """What each squared error counts for in the estimate of the scale: 1 for a Gaussian, less for outliers of a t.
 
     As expectation maximisation weighs it (Lange, Little & Taylor 1989).

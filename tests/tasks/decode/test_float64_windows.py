@@ -17,7 +17,7 @@ class Sure(nn.Module):
     """Logits of up to about 80 from a frame and its place in the window, so that windows differ; a graph a window."""
 
     @nn.compact
-    def __call__(self, features, valid, noise=None):
+    def __call__(self, features, valid, training_rngs=None):
         logits = nn.Dense(3)(features.reshape(*features.shape[:2], -1)) * 20.0
         return Decoding(logits - logits[:, :1], nn.Dense(6)(features.mean(axis=(1, 2))).reshape(-1, 3, 2))
 

@@ -30,7 +30,7 @@ class PerFrame(nn.Module):
     """A model without context."""
 
     @nn.compact
-    def __call__(self, features, valid, noise=None):
+    def __call__(self, features, valid, training_rngs=None):
         return Decoding(nn.Dense(4)(features.reshape(*features.shape[:2], -1)))
 
 
@@ -38,7 +38,7 @@ class Graph(nn.Module):
     """A model that infers a graph of two edges from the first frame of a window."""
 
     @nn.compact
-    def __call__(self, features, valid, noise=None):
+    def __call__(self, features, valid, training_rngs=None):
         values = features.reshape(*features.shape[:2], -1)
         return Decoding(nn.Dense(4)(values), nn.Dense(4)(values[:, 0]).reshape(-1, 2, 2))
 
@@ -47,7 +47,7 @@ class Position(nn.Module):
     """A model that is sure of state 1 on the frame that begins a window, and of state 0 elsewhere."""
 
     @nn.compact
-    def __call__(self, features, valid, noise=None):
+    def __call__(self, features, valid, training_rngs=None):
         self.param("unused", nn.initializers.zeros, (1,))
         first = (jnp.arange(features.shape[1]) == 0)[None, :, None]
         logits = jnp.where(first, jnp.array([-50.0, 50.0]), jnp.array([50.0, -50.0]))
@@ -126,10 +126,10 @@ class Normalised(nn.Module):
     """A model whose features are batch normalised first, by the statistics of valid frames."""
 
     @nn.compact
-    def __call__(self, features, valid, noise=None):
+    def __call__(self, features, valid, training_rngs=None):
         values = features.reshape(*features.shape[:2], -1)
         mask = jnp.broadcast_to(valid[..., None], values.shape)
-        return Decoding(nn.Dense(4)(nn.BatchNorm(use_running_average=noise is None)(values, mask=mask)))
+        return Decoding(nn.Dense(4)(nn.BatchNorm(use_running_average=training_rngs is None)(values, mask=mask)))
 
 
 def test_by_its_own_statistics_a_worm_of_other_gains_and_offsets_is_decoded_alike():
@@ -170,7 +170,7 @@ def test_one_program_serves_other_parameters_and_other_chosen_stretches():
     arrays, traced = small_dataset(FRAMES).arrays, []
 
     class Traced(PerFrame):
-        def __call__(self, features, valid, noise=None):
+        def __call__(self, features, valid, training_rngs=None):
             traced.append(features.shape)
             return Decoding(features.reshape(*features.shape[:2], -1)[..., :4])
 

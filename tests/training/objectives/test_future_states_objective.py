@@ -58,8 +58,8 @@ class Guess(nn.Module):
     """As little as infers a graph and drops channels: compiled in a second, where a real one takes five."""
 
     @nn.compact
-    def __call__(self, features, valid, noise=None):
-        values = drop_channels(flatten_neurons(features), noise, 0)
+    def __call__(self, features, valid, training_rngs=None):
+        values = drop_channels(flatten_neurons(features), training_rngs, 0)
         edges = nn.Dense(6 * 2)(values.mean(axis=1)).reshape(len(values), 6, 2)
         return Decoding(nn.Dense(HORIZONS * STATES + HORIZONS + 1)(values), edges)
 

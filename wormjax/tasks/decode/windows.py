@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from wormjax.features.dataset import WormArrays
-from wormjax.models.layers import Noise
+from wormjax.models.layers import TrainingRngs
 
 
 class Predictions(NamedTuple):
@@ -94,8 +94,8 @@ def place_windows(
 
 def _apply_with_own_statistics(module, variables, features, valid, _):
     """A training pass in which nothing is random: batch normalisation takes the batch's own statistics."""
-    noise = Noise(jax.random.split(jax.random.key(0), len(features)), jnp.float32(0.0), jnp.float32(1.0))
-    return module.apply(variables, features, valid, noise, mutable=["batch_stats"])[0]
+    training_rngs = TrainingRngs(jax.random.split(jax.random.key(0), len(features)), jnp.float32(0.0), jnp.float32(1.0))
+    return module.apply(variables, features, valid, training_rngs, mutable=["batch_stats"])[0]
 
 
 def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, length: int, apply):

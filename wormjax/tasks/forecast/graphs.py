@@ -16,7 +16,7 @@ from jaxtyping import Float
 from wormjax import graphs
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past
-from wormjax.models.forecast_roll_outs import Held, predict
+from wormjax.models.forecast_roll_outs import Clamp, predict
 from wormjax.tasks.forecast import networks as forecasting
 
 SHUFFLES = 20  # Of the neurons, for each pair of graphs.
@@ -103,7 +103,7 @@ def measure_followers(
 
         def mean_at(lift):
             values = past[:, -1].at[..., 0].add(lift)
-            result = predict(module, variables, past, operators, step, held=Held(held, values))
+            result = predict(module, variables, past, operators, step, clamp=Clamp(held, values))
             weights = jax.nn.softmax(result.mode_logits)[:, :, None]
             return (weights * result.mean[:, :, -1, :, 0]).sum(axis=1)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from wormjax.features.dataset import WormArrays
-from wormjax.models.layers import Noise
+from wormjax.models.layers import TrainingRngs
 from wormjax.models.sampling import kl_divergence
 from wormjax.recordings.recording import UNSCORED
 from wormjax.training.runs import Runs
@@ -127,12 +127,12 @@ def classification(
         windows = jax.lax.dynamic_slice_in_dim(windows, shard.index * part, part)
         keys = jax.lax.dynamic_slice_in_dim(keys, shard.index * part, part)
         batch = cut_windows(data, windows, window_frames)
-        noise = Noise(
+        training_rngs = TrainingRngs(
             jax.vmap(lambda k: jax.random.fold_in(k, 0))(keys), run.hyper["dropout"], run.hyper["temperature"]
         )
         augment_keys = jax.vmap(lambda k: jax.random.fold_in(k, 1))(keys)
         features = augment_features(batch.features, augment_keys, run.hyper, augmentations)
-        decoding, updates = module.apply(variables, features, batch.valid, noise, mutable=["batch_stats"])
+        decoding, updates = module.apply(variables, features, batch.valid, training_rngs, mutable=["batch_stats"])
         weights = _frame_weights(batch.states, run)
         total = shard.total(weights.sum())
         log_likelihood = _log_likelihood(decoding.logits, batch.states, run.hyper["label_smoothing"])

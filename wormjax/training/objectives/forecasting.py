@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from wormjax.features.dataset import WormArrays
-from wormjax.models.forecast_roll_outs import Given, InputNoise, initialise, predict
+from wormjax.models.forecast_roll_outs import InputNoise, TeacherForcing, initialise, predict
 from wormjax.models.forecasters import Forecast
-from wormjax.models.layers import Noise, draw_keys
+from wormjax.models.layers import TrainingRngs, draw_keys
 from wormjax.models.sampling import kl_divergence
 from wormjax.training.objectives.classification import (
     INITIAL,
@@ -116,16 +116,17 @@ def forecasting(
         key = jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
         return initialise(module, key, shape.burn_in, shape.order, *sizes)
 
-    def run_windows(variables, data, run, windows, noise, shown, chance=None):
+    def run_windows(variables, data, run, windows, training_rngs, shown, chance=None):
         frames = cut_windows(data.worms, windows, shape.frames).features
         blocks = (windows[:, 1] + shape.past) // shape.block
         operators = data.operators[run.operator_index[windows[:, 0]], blocks]
         past, future = frames[:, : shape.past], frames[:, shape.past :]
-        given = None
+        teacher_forcing = None
         if chance is not None:
             draw = jax.vmap(lambda key: jax.random.bernoulli(key, chance, (shape.roll_out,)))
-            given = Given(future, draw(draw_keys(noise, 400)))
-        return predict(module, variables, past, operators, shape.roll_out, noise, shown, given=given), future
+            teacher_forcing = TeacherForcing(future, draw(draw_keys(training_rngs, 400)))
+        inputs = module, variables, past, operators, shape.roll_out, training_rngs, shown
+        return predict(*inputs, teacher_forcing=teacher_forcing), future
 
     def measure(forecast, future, run):
         """Per window: squared error in units of persistence's, and negative log-likelihood, nats per value."""
@@ -140,13 +141,13 @@ def forecasting(
         part = shape.batch // shard.count
         windows = jax.lax.dynamic_slice_in_dim(windows, shard.index * part, part)
         keys = jax.lax.dynamic_slice_in_dim(keys, shard.index * part, part)
-        noise = Noise(keys, run.hyper["dropout"], run.hyper["temperature"])
+        training_rngs = TrainingRngs(keys, run.hyper["dropout"], run.hyper["temperature"])
         shown = InputNoise(run.hyper["offset"], run.hyper["noise"], run.hyper["neuron_dropout"])
         chance = None
         if scheduled:
             share = jnp.minimum(progress / run.hyper["given_until"], 1.0)
             chance = run.hyper["given"] + (run.hyper["given_end"] - run.hyper["given"]) * share
-        forecast, future = run_windows(variables, data, run, windows, noise, shown, chance)
+        forecast, future = run_windows(variables, data, run, windows, training_rngs, shown, chance)
         relative, nll, error = measure(forecast, future, run)
         value = relative.sum() + run.hyper["spread_weight"] * nll.sum()
         if forecast.edge_logits is not None and edge_prior is not None:

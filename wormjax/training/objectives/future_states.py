@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from wormjax.features.dataset import WormArrays
-from wormjax.models.layers import Noise
+from wormjax.models.layers import TrainingRngs
 from wormjax.models.markov_residual import Correction
 from wormjax.models.sampling import kl_divergence
 from wormjax.recordings.recording import UNSCORED
@@ -96,11 +96,11 @@ def ahead(
         base = jnp.zeros((1, horizons * states + horizons + 1))
         return corrected.init(jax.random.fold_in(run_key(run), jnp.uint32(INITIAL)), *window, base)
 
-    def answer(variables, data, run, windows, features, valid, noise):
+    def answer(variables, data, run, windows, features, valid, training_rngs):
         """Log-probabilities of the answers, and which were true."""
         stretch, origin = windows[:, 0], windows[:, 1] + window_frames - 1
         base = data.base[run.base_index[stretch], origin]
-        decoding = corrected.apply(variables, features, valid, base, noise)
+        decoding = corrected.apply(variables, features, valid, base, training_rngs)
         parts = split_answers(decoding.logits, states, horizons)
         log_states, log_onset = (jax.nn.log_softmax(part) for part in parts)
         true = data.states[stretch, origin], data.onset[stretch, origin]
@@ -122,12 +122,13 @@ def ahead(
         windows = jax.lax.dynamic_slice_in_dim(windows, shard.index * part, part)
         keys = jax.lax.dynamic_slice_in_dim(keys, shard.index * part, part)
         batch = cut_windows(data.worms, windows, window_frames)
-        noise = Noise(
+        training_rngs = TrainingRngs(
             jax.vmap(lambda k: jax.random.fold_in(k, 0))(keys), run.hyper["dropout"], run.hyper["temperature"]
         )
         augment_keys = jax.vmap(lambda k: jax.random.fold_in(k, 1))(keys)
         features = augment_features(batch.features, augment_keys, run.hyper, augmentations)
-        (log_states, log_onset), true, edge_logits = answer(variables, data, run, windows, features, batch.valid, noise)
+        outputs = answer(variables, data, run, windows, features, batch.valid, training_rngs)
+        (log_states, log_onset), true, edge_logits = outputs
         by_horizon, onset = count(log_states, true[0], shard), count(log_onset, true[1], shard)
         value = (by_horizon.sum() + onset) / (horizons + 1)
         metrics = {"loss": value, "first_nll": by_horizon[0], "last_nll": by_horizon[-1], "onset_nll": onset}

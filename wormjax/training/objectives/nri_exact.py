@@ -22,7 +22,13 @@ from wormjax.models.exact_posterior import (
     weigh_combinations,
 )
 from wormjax.models.nri import Nri
-from wormjax.training.likelihoods import MEMORY, find_variance, surprise, take_out_units, weigh_squares
+from wormjax.training.likelihoods import (
+    MEMORY,
+    find_variance,
+    negative_log_likelihood,
+    student_t_weights,
+    take_out_units,
+)
 from wormjax.training.objectives.classification import INITIAL, Objective, run_key
 from wormjax.training.objectives.nri_sampled import (
     Bound,
@@ -83,7 +89,8 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
         """Squared errors, and nats per value of each simulation by a Gaussian of the errors' own variance."""
         squares = squared_errors(nri, params, cut, edges, given, features)[:, :, -bound.roll_out :]
         variance = find_variance(statistics["roll_out_error"], bound.variance, bound.variance_floor, scale)
-        return squares, bound.roll_out_weight * surprise(squares, variance[:, None], 0.0).mean(axis=(1, 2, 3, 4))
+        nats = negative_log_likelihood(squares, variance[:, None], 0.0).mean(axis=(1, 2, 3, 4))
+        return squares, bound.roll_out_weight * nats
 
     def draw_roll_outs(features, key, chance):
         """Pieces of a simulation, and which of their frames are given."""
@@ -107,7 +114,7 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
         values = cut.shape[1] * objects * len(scale)
         value = ((cross_entropy - evidence.sum(axis=1)) / values).sum() / bound.batch
         weight = posterior[:, :, None, :, None]
-        weighed = weight * white * weigh_squares(white, find(old), bound.degrees_of_freedom)
+        weighed = weight * white * student_t_weights(white, find(old), bound.degrees_of_freedom)
         errors = shard.total(weighed.sum(axis=0).mean(axis=(0, 1, 2)) / shard.count)
         new = {"squared_error": MEMORY * old + (1.0 - MEMORY) * errors}
         metrics = {
@@ -210,7 +217,7 @@ def measure_combinations(
         scale = jnp.asarray(nri.change_scale)
         errors, cost = take_out_units(errors, predicted, scale, bound.offset_and_gain)
         white = errors**2
-    return squares, white, -surprise(white, variance, bound.degrees_of_freedom).sum(axis=(2, 4)) - cost
+    return squares, white, -negative_log_likelihood(white, variance, bound.degrees_of_freedom).sum(axis=(2, 4)) - cost
 
 
 def price_posterior(hyper, progress) -> Float[Array, ""]:

@@ -27,7 +27,7 @@ from wormjax.features.symmetries import Symmetries, turn_and_mirror
 from wormjax.models import nri as model
 from wormjax.models.nri import Nri
 from wormjax.models.sampling import sample_edges
-from wormjax.training.likelihoods import MEMORY, find_variance, surprise, weigh_squares
+from wormjax.training.likelihoods import MEMORY, find_variance, negative_log_likelihood, student_t_weights
 from wormjax.training.objectives.classification import INITIAL, Objective, run_key
 
 TASKS = ("unsupervised", "supervised", "true_graph")
@@ -153,10 +153,10 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         given = given | (jnp.arange(length) < bound.burn_in)
         squares = squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
         old = variables["batch_stats"]["squared_error"]
-        weighed = squares * weigh_squares(squares, find(old)[:, None], bound.degrees_of_freedom)
+        weighed = squares * student_t_weights(squares, find(old)[:, None], bound.degrees_of_freedom)
         errors = shard.total(weighed.mean(axis=(0, 1, 3)) / shard.count)
         new = jax.lax.stop_gradient(MEMORY * old + (1.0 - MEMORY) * errors)
-        nll = surprise(squares, find(new)[:, None], bound.degrees_of_freedom).mean(axis=(1, 2, 3, 4))
+        nll = negative_log_likelihood(squares, find(new)[:, None], bound.degrees_of_freedom).mean(axis=(1, 2, 3, 4))
         value = (nll + cost / values).sum() / bound.batch
         metrics = {"loss": value, "mse": squares.mean() / shard.count, "kl": cost.sum() / bound.batch}
         return value, ({"squared_error": new}, metrics)
@@ -176,7 +176,7 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         given = jnp.broadcast_to(jnp.arange(length) < bound.burn_in, (*pieces.shape[:2], length))
         squares = squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
         variance = find(variables["batch_stats"]["squared_error"])[:, None]
-        nll = surprise(squares, variance, bound.degrees_of_freedom).mean(axis=(1, 2, 3, 4))
+        nll = negative_log_likelihood(squares, variance, bound.degrees_of_freedom).mean(axis=(1, 2, 3, 4))
         score = (nll + cost / values).mean()
         return score, {"negative_elbo": score, "mse": squares.mean(), **accuracy}
 

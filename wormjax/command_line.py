@@ -64,6 +64,7 @@ def run(
             return
         arguments = parse(argv, define, config)
         use_all_cores()
+        use_float32()
         logging.set_verbosity(logging.WARNING)  # Orbax logs every step of a save.
         with _stop_in_order():
             main(*arguments)
@@ -278,6 +279,18 @@ def read_comments(config: str) -> dict[str, str]:
                 if isinstance(key, ast.Constant) and key.lineno in beside:
                     comments.setdefault(f"*.{key.value}", beside[key.lineno])
     return comments
+
+
+def use_float32() -> None:
+    """Switch JAX_ENABLE_X64 off for this program, and say so: models train in float32, and rows depend on it.
+
+    Simulators that need float64 ask for it themselves.
+    """
+    import jax
+
+    if jax.config.read("jax_enable_x64"):
+        print("note: JAX_ENABLE_X64 is switched off: programs of wormjax train in float32", file=sys.stderr)
+        jax.config.update("jax_enable_x64", False)
 
 
 def use_all_cores() -> None:

@@ -169,7 +169,7 @@ import resource, sys
 import numpy as np
 from wormjax.errors import InputError
 from wormjax.training.checkpoints import _restore_numpy, open_checkpoints, restore_latest, save_state
-from wormjax.training.tensorboard import open_curves
+from wormjax.training.curves import append_curves
 with open_checkpoints(sys.argv[1]) as manager:
     save_state(manager, 1, {"best": np.arange(4.0)})
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # As a disk that is full.
@@ -178,9 +178,8 @@ with open_checkpoints(sys.argv[1]) as manager:
     except InputError as error:
         print(error)
     try:
-        with open_curves(sys.argv[1] + "/curves") as write_curves:
-            for step in range(9999):
-                write_curves({"loss": 1.0}, step)
+        for step in range(9999):
+            append_curves(sys.argv[1] + "/curves.csv", step, {"loss": 1.0})
     except OSError as error:
         print(error.strerror)
 with open_checkpoints(sys.argv[1]) as manager:

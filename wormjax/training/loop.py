@@ -1,6 +1,5 @@
 """Trains an ensemble chunk by chunk: progress, curves, checkpoints, stopping, and going on where it stopped."""
 
-import contextlib
 import functools
 import os
 import sys
@@ -16,11 +15,12 @@ from tqdm import tqdm
 from wormjax.errors import TrainingError
 from wormjax.training import multihost
 from wormjax.training.checkpoints import open_checkpoints, restore_state, save_state
+from wormjax.training.curves import append_curves, cut_curves
 from wormjax.training.parallel import Engine
 from wormjax.training.preemption import Stopped, keep_last_chunk, saving, stop_requested, stopping_at_chunks
 from wormjax.training.step import FAILED_STEP, Recipe, TrainState, is_sound
-from wormjax.training.tensorboard import open_curves
 
+CURVES_FILE = "curves.csv"
 LONG_CHUNK = 1.0  # Seconds; a chunk that takes longer may not end in time when the process must.
 
 
@@ -45,7 +45,7 @@ def train_ensemble(
       recipe: the recipe that the engine was built with.
       data: what the objective reads; stays on the device.
       runs: the runs, stacked.
-      directory: of this model; receives `checkpoints/` and `tensorboard/`.
+      directory: of this model; receives `checkpoints/` and `curves.csv`.
       name: for the progress bar.
       checkpoint_seconds: the least time between two checkpoints; the end is always saved.
       stop_after_chunks: stop early after so many chunks, saved, as if interrupted there.
@@ -76,14 +76,17 @@ def train_ensemble(
                 unit="chunk",
                 disable=not multihost.is_first(),
             )
-            with stopping_at_chunks(), bar, _open_curves(directory, step) as write_curves:
-                state = _train_chunks(engine, recipe, data, runs, state, bar, write_curves, keep, name)
+            curves = os.path.join(directory, CURVES_FILE)
+            if multihost.is_first():
+                cut_curves(curves, step)
+            with stopping_at_chunks(), bar:
+                state = _train_chunks(engine, recipe, data, runs, state, bar, curves, keep, name)
         if last == chunks or not np.any(is_sound(state.failed_step)):
             _refuse_failed(state, runs, manager, name)
         return state
 
 
-def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, write_curves, keep, name) -> TrainState:
+def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, curves, keep, name) -> TrainState:
     """Trains chunk by chunk of the bar, telling and keeping what comes of each; the state at the end, on the host."""
     failed_step, placed_runs = state.failed_step, engine.place_runs(runs)
     placed, placed_data = engine.place_runs(state), engine.place_data(data)
@@ -94,7 +97,7 @@ def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, write_curv
         metrics = engine.collect(metrics)
         before, failed_step = failed_step, metrics.pop(FAILED_STEP)
         _tell_failed(before, failed_step, runs, name)
-        _report(metrics, failed_step, runs, step, write_curves, bar)
+        _report(metrics, failed_step, runs, step, curves, bar)
         if keep(placed, step, chunk + 1 == bar.iterable.stop or not np.any(is_sound(failed_step))):
             break
     return engine.collect(placed)
@@ -125,13 +128,6 @@ def _make_keeper(engine, manager: ocp.CheckpointManager, checkpoint_seconds: flo
     return keep
 
 
-def _open_curves(directory, first: int):
-    """The curves of a model's folder, from a step on; of several processes the first alone draws them."""
-    if multihost.is_first():
-        return open_curves(os.path.join(directory, "tensorboard"), first)
-    return contextlib.nullcontext(lambda points, step: None)
-
-
 def _save(manager: ocp.CheckpointManager, step: int, state: TrainState):
     """Saves a state, in the first process only."""
     if multihost.is_first():
@@ -145,7 +141,7 @@ def _copy(tree):
     return jax.tree.map(np.array, tree)
 
 
-def _report(metrics, failed_step, runs, step, write_curves, bar):
+def _report(metrics, failed_step, runs, step, curves, bar):
     """Median and extremes over sound runs to the curves, the median validation to the progress bar."""
     sound = is_sound(failed_step)
     if not np.any(runs.validation_count):  # The whole of each worm trains: there is nothing to report.
@@ -157,7 +153,8 @@ def _report(metrics, failed_step, runs, step, write_curves, bar):
         points[name] = np.median(values[sound])
         points[f"lowest of runs/{name}"] = np.min(values[sound])
         points[f"highest of runs/{name}"] = np.max(values[sound])
-    write_curves(points, step)
+    if multihost.is_first():
+        append_curves(curves, step, points)
     shown = [name for name in metrics if "validation" in name] or list(metrics)
     bar.set_postfix({name: f"{points[name]:.3g}" for name in shown})
 

@@ -154,6 +154,8 @@ def _quiet() -> Iterator[None]:
             yield
         except BaseException:
             gc.collect()
+            # A thread of the failed save may end later still, and log that nobody waits for it.
+            logging.getLogger("concurrent.futures").setLevel(logging.CRITICAL + 1)
             raise
         finally:
             logger.setLevel(level)

@@ -96,6 +96,13 @@ def test_a_platform_without_a_device_is_one_line(run_program):
     assert "Traceback" not in failed.stderr
 
 
+@pytest.mark.parametrize(("variables", "folder"), [({}, "wormjax"), ({"JAX_COMPILATION_CACHE_DIR": "mine"}, "mine")])
+def test_compiled_programs_are_kept_in_the_users_cache_folder(run_program, tmp_path, variables, folder):
+    always = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "XDG_CACHE_HOME": str(tmp_path)}
+    assert run_program("--compute", **always, **variables).returncode == 0
+    assert any(path.is_file() for path in (tmp_path / folder).rglob("*-cache"))
+
+
 WITHOUT_POSIX = """
 import signal, sys
 import orbax.checkpoint

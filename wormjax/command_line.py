@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import ml_collections
+import pooch
 from absl import flags, logging
 
 from wormjax.errors import InputError, TrainingError
@@ -65,6 +66,7 @@ def run(
         arguments = parse(argv, define, config)
         use_all_cores()
         use_float32()
+        keep_compiled_programs()
         logging.set_verbosity(logging.WARNING)  # Orbax logs every step of a save.
         with _stop_in_order():
             main(*arguments)
@@ -305,6 +307,17 @@ def use_all_cores() -> None:
     if not is_set and "JAX_NUM_CPU_DEVICES" not in os.environ:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         jax.config.update("jax_num_cpu_devices", max(1, min(cores or 1, 16)))
+
+
+def keep_compiled_programs() -> None:
+    """Keep compiled programs in the user's cache folder, so that a later run of the same shapes need not compile.
+
+    JAX_COMPILATION_CACHE_DIR names another folder; JAX_ENABLE_COMPILATION_CACHE=0 keeps none.
+    """
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(pooch.os_cache("wormjax") / "compiled"))
 
 
 @contextlib.contextmanager

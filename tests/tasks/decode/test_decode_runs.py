@@ -111,6 +111,17 @@ def test_in_same_worm_only_test_frames_are_scored(same_worm):
     ]
 
 
+def test_a_lone_training_worm_that_was_never_scored_is_refused(same_worm):
+    arrays = DATASET.arrays._replace(states=np.where(DATASET.stretch_worm[:, None] == 1, UNSCORED, STATES))
+    dataset = replace_arrays(DATASET, arrays)
+    for config in (small_config(), same_worm):
+        groups = make_groups(config)
+        with pytest.raises(InputError, match=f"{DATASET.worms[1]} as training worms, of which no frame has a scored"):
+            build_group_runs(config, dataset, groups)
+        others = [group for group in groups if group.split.train != (1,)]
+        build_group_runs(config, dataset, others)
+
+
 def test_a_held_out_worm_leaves_no_trace_in_a_baseline(tmp_path):
     config = small_config()
     groups = make_groups(config)

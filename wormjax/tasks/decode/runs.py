@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from wormjax.baselines.hidden_markov import smooth_probabilities, transition_matrix
 from wormjax.baselines.linear import LINEAR_BASELINES, LinearClassifier, fit_linear, predict_linear, stack_context
@@ -75,7 +75,7 @@ def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group],
             # On whole worms the seed would only move the split that the penalty is chosen on: one fit serves all.
             key = (group.split.train, group.seed if same_worm else 0)
             if key not in fitted:
-                used = np.isin(labels[group.seed], (TRAINING, VALIDATION)) if same_worm else dataset.arrays.valid
+                used = _find_used(config, dataset, labels[group.seed])
                 validation = labels[group.seed] == VALIDATION
                 frames = _stack_scored(dataset, group.split.train, used, validation, offsets)
                 fitted[key] = fit_linear(
@@ -121,15 +121,23 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
     """The runs of all groups, `train.members` a group beside each other.
 
     Raises:
-      InputError: a group without a single training or validation window.
+      InputError: a group without a single training or validation window, or without a scored frame to train on.
     """
-    members = config.train.members
+    members, labels = config.train.members, split_by_seed(config, dataset)
+    for group in groups:
+        own = np.isin(dataset.stretch_worm, group.split.train)
+        states = dataset.arrays.states[own][_find_used(config, dataset, labels[group.seed])[own]]
+        if (states == UNSCORED).all():
+            worms = ", ".join(dataset.worms[worm] for worm in group.split.train)
+            found = f"found {worms} as training worms, of which no frame has a scored motor state to train on"
+            expected = "expected more training worms (protocol.train_counts), or recordings without these"
+            raise InputError(f"config field 'data.path': {found}; {expected}")
     return build_runs(
         dataset,
         train_worms=[group.split.train for group in groups for _ in range(members)],
         seeds=[group.seed for group in groups for _ in range(members)],
         members=[number_run(dataset, group.split, member) for group in groups for member in range(members)],
-        labels=split_by_seed(config, dataset),
+        labels=labels,
         train=config.train,
     )
 
@@ -232,6 +240,11 @@ def _sizes(config, name) -> dict:
 def _build_module(name, config, dataset, parallel=False):
     axis_name = DEVICE_AXIS if parallel else None
     return build_classifier(name, len(dataset.state_names), _sizes(config, name), axis_name)
+
+
+def _find_used(config, dataset, labels) -> Bool[np.ndarray, "stretch frame"]:
+    """Return the frames that may train: all of a worm, but under "same_worm" those not kept for a test."""
+    return np.isin(labels, (TRAINING, VALIDATION)) if config.protocol.name == "same_worm" else dataset.arrays.valid
 
 
 def _stack_scored(dataset, worms, used, validation, offsets):

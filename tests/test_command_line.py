@@ -8,9 +8,11 @@ import sys
 import jax
 import pytest
 
+from wormjax import command_line
+
 ROOT = pathlib.Path(__file__).parents[1]
 PROGRAM = """
-from wormjax.command_line import use_float32, run
+from wormjax.command_line import run
 from wormjax.errors import InputError
 
 def main(values, config):
@@ -154,10 +156,10 @@ def test_a_mistake_is_one_line_and_code_2(run_program, arguments, message):
 def test_x64_is_switched_off_and_it_is_said(capsys):
     jax.config.update("jax_enable_x64", True)
     try:
-        use_float32()
+        command_line.use_float32()
         assert not jax.config.read("jax_enable_x64")
         assert capsys.readouterr().err.startswith("note: JAX_ENABLE_X64 is switched off")
-        use_float32()
+        command_line.use_float32()
         assert capsys.readouterr().err == ""
     finally:
         jax.config.update("jax_enable_x64", False)

@@ -215,13 +215,11 @@ WHOLE = "whole numbers and keys only, which have no rounding"
 
 # Kernels without a reference of their own, and why.
 EXCEPTIONS = {
-    "tasks.ahead.networks.answer_starts": MAPPED + "models.markov_residual.Correction",
     "tasks.ahead.networks.build_answering": MAPPED + "models.markov_residual.Correction",
     "tasks.ahead.networks.build_module": NETWORK,
     "tasks.forecast.graphs.measure_followers": MAPPED + "models.forecast_roll_outs.predict",
     "tasks.forecast.networks.build_forecaster": MAPPED + "models.forecast_roll_outs.predict",
     "tasks.forecast.networks.build_module": NETWORK,
-    "tasks.forecast.networks.forecast_starts": MAPPED + "models.forecast_roll_outs.predict",
     "tasks.infer.networks.infer_edges": MAPPED + "models.nri.encode",
     "tasks.infer.networks.predict_frames": MAPPED + "models.nri.decode",
     "tasks.manifold.report.draw_toy": MAPPED + "simulation.two_cycles.simulate_two_cycles",
@@ -237,6 +235,8 @@ EXCEPTIONS = {
     "models.wang2021.DenseParameters": NETWORK,
     "models.nri.start_decoder": MAPPED + "models.decoders.HistoryCode",
     "simulation.two_cycles.label_cycles": "numpy at float64 throughout",
+    "simulation.particles.simulate_particles": MAPPED + "simulation.springs and simulation.charged",
+    "tasks.decode.windows.decode_runs": MAPPED + "tasks.decode.windows.predict_stretches",
     "simulation.worms.iterate_worms": MAPPED + "simulation.worms.simulate_worms, a worm at a time",
     "training.objectives.nri_sampled.squared_errors": MAPPED + "models.nri.decode",
     "training.objectives.nri_exact.infer_posterior": MAPPED + "measure_combinations and models.exact_posterior",

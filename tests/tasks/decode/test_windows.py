@@ -175,5 +175,5 @@ def test_one_program_serves_other_parameters_and_other_chosen_stretches():
             return Decoding(features.reshape(*features.shape[:2], -1)[..., :4])
 
     for scale, stretches in ((1.0, [[0, 1], [2, 3]]), (2.0, [[3, 2], [1, 0]])):
-        predict_stretches(Traced(), {"scale": np.full(2, scale)}, arrays, 16, stretches=np.array(stretches))
+        predict_stretches(Traced(), {"params": {"scale": np.full(2, scale)}}, arrays, 16, stretches=np.array(stretches))
     assert len(traced) == 1

@@ -223,12 +223,11 @@ def test_across_studies_and_by_calibration_minutes(folder, unreported, tmp_path,
     assert evaluate(read_config(tmp_path / "run"), tmp_path / "run") == rows
 
 
-def test_the_graph_of_a_network_is_drawn_and_of_no_other(tmp_path):
+def test_the_graph_of_a_network_is_drawn_and_of_no_other():
     dataset, config = small_dataset(), small_config(models=("mlp", "graph"))
     edges = np.random.default_rng(0).dirichlet((1, 1), (5, 6))
     outputs = [Output(name, 0, None, None, None, edges if name == "graph" else None) for name in ("mlp", "graph")]
-    ahead_report.draw_graphs(config, dataset, outputs, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["graph_graph.png"]
+    assert [name for name, _ in ahead_report.plot_graphs(config, dataset, outputs)] == ["graph_graph"]
 
 
 MISTAKES = {

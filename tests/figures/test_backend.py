@@ -9,7 +9,8 @@ import pytest
 PROGRAM = """
 import sys
 from wormjax import figures
-figures.plot_confusions({"mlp": [[9, 1], [0, 5]]}, ("reverse", "forward"), sys.argv[1])
+figure = figures.plot_confusions({"mlp": [[9, 1], [0, 5]]}, ("reverse", "forward"))
+figures.save_figure(figure, sys.argv[1])
 """
 
 

@@ -1,4 +1,4 @@
-"""Figures: one file a figure, one style for all. Each takes arrays or rows, writes a PNG and returns the Figure."""
+"""Figures: one file per figure, one style for all. Each takes arrays or rows and returns a Figure for `save_figure`."""
 
 import wormjax.figures.backend  # noqa: F401 - before anything imports matplotlib.
 from wormjax.figures.accuracy import plot_accuracy_by_worms
@@ -19,6 +19,7 @@ from wormjax.figures.phase_transitions import plot_phase_transitions
 from wormjax.figures.roll_out_error import plot_roll_out_error
 from wormjax.figures.sensitivity import plot_sensitivity
 from wormjax.figures.skill_by_horizon import plot_skill_by_horizon
+from wormjax.figures.style import save_figure
 from wormjax.figures.trajectories import plot_signals, plot_trajectories
 from wormjax.figures.transfer import plot_transfer
 
@@ -47,4 +48,5 @@ __all__ = [
     "plot_trajectories",
     "plot_transfer",
     "plot_variance",
+    "save_figure",
 ]

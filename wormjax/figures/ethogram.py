@@ -1,29 +1,15 @@
 """The ethogram of one worm: its motor states over time, as scored and as decoded, with the model's probabilities."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from wormjax.figures.style import (
-    BLACK,
-    LIGHT_GREY,
-    colour_states,
-    hide_frame,
-    make_figure,
-    save_figure,
-    set_title,
-    styled,
-)
+from wormjax.figures.motor_states import colour_states, divide_time, draw_strip, fill_cells, list_states
+from wormjax.figures.style import BLACK, hide_frame, make_figure, set_title, styled
 from wormjax.recordings.recording import UNSCORED
-
-ABSENT = -2  # A stretch of time without a frame; UNSCORED is -1.
-GAP = 3.0  # Frames further apart than this many median steps belong to two stretches.
 
 
 @styled
@@ -33,11 +19,10 @@ def plot_ethogram(
     probabilities: Float[np.ndarray, "frame state"],
     state_names: Sequence[str],
     title: str,
-    path: str | os.PathLike,
     traces: Float[np.ndarray, "frame neuron"] | None = None,
-    neuron_names: Sequence[str] | None = None,
+    neuron_names: Sequence[str] = (),
 ) -> Figure:
-    """Draws the true states over the decoded ones, the frames decoded wrongly, and the probabilities beneath.
+    """Plot the true states over the decoded ones, the frames decoded wrongly, and the probabilities below.
 
     Args:
       times: seconds.
@@ -45,87 +30,59 @@ def plot_ethogram(
       probabilities: the model's probability of each state.
       state_names: names of the columns of `probabilities`.
       title: for instance model, worm and accuracy.
-      path: the PNG to write.
       traces: z-scored activity, drawn as a heat map on top; None: no heat map.
       neuron_names: names of the columns of `traces`.
     """
     edges, cells = divide_time(np.asarray(times, float))
-    colours = colour_states(state_names)
-    neurons = 0 if traces is None else np.shape(traces)[1]
-    heights = ([max(0.9, 0.13 * neurons)] if neurons else []) + [0.24, 0.24, 0.14, 0.95]
+    predicted = probabilities.argmax(axis=1)
+    heights = ([] if traces is None else [max(0.9, 0.13 * len(neuron_names))]) + [0.24, 0.24, 0.14, 0.95]
     figure = make_figure(7.2, sum(heights) + 1.15)
     panels = list(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
-    if neurons:
-        _draw_traces(figure, panels.pop(0), edges, _fill(traces, cells, np.nan), neuron_names)
-    states, predicted = np.asarray(states), np.asarray(probabilities).argmax(axis=1)
-    wrong = (predicted != states) & (states != UNSCORED)
-    _draw_strip(panels[0], edges, _fill(states, cells, ABSENT), colours, "true")
-    _draw_strip(panels[1], edges, _fill(predicted, cells, ABSENT), colours, "decoded")
-    _mark_wrong(panels[2], np.asarray(times, float)[wrong])
-    _draw_probabilities(panels[3], edges, _fill(probabilities, cells, np.nan), colours)
-    handles = [Patch(color=colour, label=name) for colour, name in zip(colours, state_names, strict=True)]
-    handles += [Patch(color=LIGHT_GREY, label="not scored")] if (states == UNSCORED).any() else []
+    if traces is not None:
+        heat = draw_heat_map(panels.pop(0), edges, fill_cells(traces, cells, np.nan), neuron_names)
+        figure.colorbar(heat.collections[0], ax=heat, label="activity (z)", extend="both", pad=0.01, aspect=12)
+    draw_strip(panels[0], edges, cells, states, state_names, "true")
+    draw_strip(panels[1], edges, cells, predicted, state_names, "decoded")
+    mark_times(panels[2], times[(predicted != states) & (states != UNSCORED)], "wrong")
+    draw_probabilities(panels[3], edges, fill_cells(probabilities, cells, np.nan), state_names)
+    handles = list_states(states, state_names)
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.0)
     set_title(figure, title)
-    return save_figure(figure, path)
+    return figure
 
 
-def divide_time(times: Float[np.ndarray, " frame"]) -> tuple[Float[np.ndarray, " edge"], Int[np.ndarray, " cell"]]:
-    """Divides the time axis into cells: one per frame, and one for each gap between two stretches.
-
-    Returns:
-      The cells' edges in seconds (one more than cells), and per cell its frame, or ABSENT in a gap.
-    """
-    step = float(np.median(np.diff(times)))
-    edges, cells = [times[0]], []
-    for frame, time in enumerate(times):
-        following = times[frame + 1] if frame + 1 < len(times) else time + step
-        gap = following - time > GAP * step
-        edges.append(time + step if gap else following)
-        cells.append(frame)
-        if gap:
-            edges.append(following)
-            cells.append(ABSENT)
-    return np.array(edges), np.array(cells)
-
-
-def _fill(values: np.ndarray, cells: np.ndarray, absent: float) -> np.ndarray:
-    filled = np.asarray(values)[cells]  # A gap takes the last frame's values, until the next line.
-    filled[cells == ABSENT] = absent
-    return filled
-
-
-def _draw_traces(figure: Figure, axes: Axes, edges: np.ndarray, traces: np.ndarray, names: Sequence[str] | None):
-    rows = np.arange(traces.shape[1] + 1) - 0.5
-    image = axes.pcolormesh(edges, rows, traces.T, cmap="RdBu_r", vmin=-2.5, vmax=2.5, rasterized=True)
-    axes.set_yticks(range(traces.shape[1]), names if names is not None else [str(k) for k in range(traces.shape[1])])
+def draw_heat_map(
+    axes: Axes, edges: Float[np.ndarray, " edge"], traces: Float[np.ndarray, "cell neuron"], names: Sequence[str]
+) -> Axes:
+    """Draw z-scored traces as a heat map over time, a row per neuron."""
+    rows = np.arange(len(names) + 1) - 0.5
+    axes.pcolormesh(edges, rows, traces.T, cmap="RdBu_r", vmin=-2.5, vmax=2.5, rasterized=True)
+    axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", labelsize=7)
     axes.invert_yaxis()
     hide_frame(axes)
-    figure.colorbar(image, ax=axes, label="activity (z)", extend="both", pad=0.01, aspect=12)
+    return axes
 
 
-def _draw_strip(axes: Axes, edges: np.ndarray, states: np.ndarray, colours: Sequence[str], label: str):
-    colour_map = ListedColormap(["white", LIGHT_GREY, *colours])  # ABSENT, UNSCORED, 0, 1, ...
-    top = len(colours) - 0.5
-    axes.pcolormesh(edges, [0, 1], states[None], cmap=colour_map, vmin=ABSENT - 0.5, vmax=top, rasterized=True)
+def mark_times(axes: Axes, times: Float[np.ndarray, " mark"], label: str) -> Axes:
+    """Draw a thin line at each time; it is at least a dot wide, so that one frame in thousands is seen."""
+    axes.vlines(times, 0, 1, color=BLACK, linewidth=0.5)
+    axes.set_ylim(0, 1)
     axes.set_yticks([0.5], [label])
     hide_frame(axes)
+    return axes
 
 
-def _mark_wrong(axes: Axes, times: np.ndarray):
-    axes.vlines(times, 0, 1, color=BLACK, linewidth=0.5)  # A line has a width: one frame in thousands is seen.
-    axes.set_ylim(0, 1)
-    axes.set_yticks([0.5], ["wrong"])
-    hide_frame(axes)
-
-
-def _draw_probabilities(axes: Axes, edges: np.ndarray, probabilities: np.ndarray, colours: Sequence[str]):
+def draw_probabilities(
+    axes: Axes,
+    edges: Float[np.ndarray, " edge"],
+    probabilities: Float[np.ndarray, "cell state"],
+    state_names: Sequence[str],
+) -> Axes:
+    """Draw the probabilities of the states over time, stacked."""
     tops = np.cumsum(probabilities, axis=1)
-    for state in reversed(range(len(colours))):
-        axes.stairs(tops[:, state], edges, baseline=0, fill=True, color=colours[state], linewidth=0)
-    axes.set_ylim(0, 1)
-    axes.set_yticks([0, 0.5, 1])
+    for top, colour in reversed([*zip(tops.T, colour_states(state_names), strict=True)]):
+        axes.stairs(top, edges, baseline=0, fill=True, color=colour, linewidth=0)
+    axes.set(ylim=(0, 1), yticks=(0, 0.5, 1), xlim=(edges[0], edges[-1]), xlabel="time (s)")
     axes.set_ylabel("probability", fontsize=8)
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_xlabel("time (s)")
+    return axes

@@ -1,9 +1,8 @@
 """How stable the inferred graph is: correlation of edge probabilities across windows, seeds and worms, against chance.
 
-Chance is the same correlation with the neurons of one graph shuffled: names that do not matter give as much.
+Chance is the same correlation with the neurons of one graph shuffled.
 """
 
-import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,22 +11,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from wormjax.figures.style import BLUE, GREY, make_figure, save_figure, set_title, styled
+from wormjax.figures.graph_comparison import format_correlation
+from wormjax.figures.style import BLUE, GREY, make_figure, set_title, styled
 
 KINDS = (("as inferred", BLUE, -0.21), ("neurons shuffled", GREY, 0.21))  # Label, colour, place beside the name.
 HALF_WIDTH = 0.17
 FEW = 12  # Below it a density would say more than is known.
 MOST_DOTS = 300
 
+Correlations = Mapping[str, Float[np.ndarray, " pair"]]
+
 
 @styled
 def plot_graph_stability(
-    correlations: Mapping[str, Float[np.ndarray, " pair"]],
-    nulls: Mapping[str, Float[np.ndarray, " pair"]],
-    path: str | os.PathLike,
-    title: str = "Stability of the inferred graph",
+    correlations: Correlations, nulls: Correlations, title: str = "Stability of the inferred graph"
 ) -> Figure:
-    """Draws the correlations and their null beside each other: dots, density, median.
+    """Plot the correlations and their null side by side: dots, density, median.
 
     The number above is the median (the line), n the number of pairs, of which a few hundred have a dot; the density
     is drawn where there are enough pairs.
@@ -35,21 +34,15 @@ def plot_graph_stability(
     Args:
       correlations: across what ("windows", "seeds", "worms") → the correlation of edge probabilities of each pair.
       nulls: the same names → correlations with the neurons of one of the pair shuffled.
-      path: the PNG to write.
       title: the figure's title.
-
-    Raises:
-      ValueError: the two have not the same names.
     """
-    if set(correlations) != set(nulls) or not correlations:
-        raise ValueError(f"found correlations of {[*correlations]} and nulls of {[*nulls]}, expected the same names")
     figure = make_figure(max(1.45 * len(correlations) + 1.0, 3.4), 3.7)
     axes = figure.subplots()
     for centre, name in enumerate(correlations):
         for values, (label, colour, shift) in zip((correlations[name], nulls[name]), KINDS, strict=True):
-            _draw_kind(axes, np.asarray(values, float), centre + shift, colour, f"{name}, {label}")
+            draw_values(axes, values[np.isfinite(values)], centre + shift, colour, f"{name}, {label}")
     axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
-    drawn = np.concatenate([[0.0], *(np.ravel(v) for v in (*correlations.values(), *nulls.values()))])
+    drawn = np.concatenate([[0.0], *correlations.values(), *nulls.values()])
     low, high = np.nanmin(drawn), max(np.nanmax(drawn), 0.1)
     axes.set_ylim(low - 0.17 * (high - low), high + 0.1 * (high - low))  # Counts at the foot, medians on top.
     axes.set_xticks(range(len(correlations)), [f"across {name}" for name in correlations])
@@ -58,25 +51,25 @@ def plot_graph_stability(
     handles = [Patch(color=colour, alpha=0.6, label=label) for label, colour, _ in KINDS]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.0)
     set_title(figure, title)
-    return save_figure(figure, path)
+    return figure
 
 
-def _draw_kind(axes: Axes, values: np.ndarray, place: float, colour: str, label: str):
-    values = values[np.isfinite(values)]
+def draw_values(axes: Axes, values: Float[np.ndarray, " pair"], place: float, colour: str, label: str) -> Axes:
+    """Draw values at one place across: dots, the density if there are enough, the median and the count."""
     foot = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom", "fontsize": 7}
     axes.text(place, 0.015, f"n = {len(values)}", color=colour, **foot)
     if not len(values):
-        return
+        return axes
     if len(values) >= FEW and np.ptp(values) > 0:
         (body,) = axes.violinplot([values], [place], widths=2 * HALF_WIDTH, showextrema=False)["bodies"]
         body.set(facecolor=colour, edgecolor="none", alpha=0.3)
     # Evenly spread over the sorted values: the same dots each time, and the shape is kept.
     dots = np.sort(values)[np.linspace(0, len(values) - 1, min(len(values), MOST_DOTS)).round().astype(int)]
     jitter = np.random.default_rng(0).uniform(-0.4, 0.4, len(dots)) * HALF_WIDTH
-    size = 4 if len(values) < FEW else 2
-    dot = {"color": colour, "markersize": size, "alpha": 0.6, "markeredgewidth": 0}
+    dot = {"color": colour, "markersize": 4 if len(values) < FEW else 2, "alpha": 0.6, "markeredgewidth": 0}
     axes.plot(place + jitter, dots, "o", label=label, **dot)
     median = float(np.median(values))
     axes.hlines(median, place - HALF_WIDTH, place + HALF_WIDTH, color=colour, linewidth=2, label=f"{label}, median")
     text = {"textcoords": "offset points", "color": colour, "fontsize": 7.5, "ha": "center", "va": "bottom"}
-    axes.annotate(f"{round(median, 2) + 0.0:.2f}", (place, values.max()), xytext=(0, 3), **text)  # No minus zero.
+    axes.annotate(format_correlation(median), (place, values.max()), xytext=(0, 3), **text)
+    return axes

@@ -3,7 +3,6 @@
 A type that means no edge is not drawn. Where both ways of a pair agree they are one line; otherwise each is an arrow.
 """
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,16 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
+from wormjax.figures.graph import ARROW
 from wormjax.figures.style import (
     BLACK,
     BLUE,
     GREEN,
-    LIGHT_GREY,
     PURPLE,
     SKY,
     VERMILLION,
+    frame_points,
     make_figure,
-    save_figure,
     set_title,
     styled,
 )
@@ -41,11 +40,10 @@ def plot_inferred_graphs(
     probabilities: Float[np.ndarray, "simulation edge type"],
     positions: Float[np.ndarray, "simulation object 2"] | None,
     type_names: Sequence[str],
-    path: str | os.PathLike,
     title: str = "Graphs of test systems",
     shown: int = 4,
 ) -> Figure:
-    """Draws the first systems' true graphs above and the inferred ones below.
+    """Plot the first systems' true graphs above and the inferred ones below.
 
     An inferred edge is as wide and as dark as the probability that it is there (of its type, where all types are
     couplings).
@@ -54,50 +52,44 @@ def plot_inferred_graphs(
       true: the type of each edge, -1 where it is not known; a matrix, or edges in the order of `wormjax.graphs`.
       probabilities: of each type, matched to the true ones.
       positions: of the objects, for instance their first locations; None: on a circle.
-      type_names: one a type; a first type called "none" or "no ..." means no edge.
-      path: the PNG to write.
+      type_names: one per type; a first type called "none" or "no ..." means no edge.
       title: the figure's title.
       shown: how many systems to draw.
     """
     probabilities = np.asarray(probabilities, float)[:shown]
     objects = round(0.5 + np.sqrt(0.25 + probabilities.shape[1]))
-    true = np.asarray(true)[:shown]
-    true = true if true.ndim == 3 else edges_to_matrix(true, objects)
+    true = true[:shown] if true.ndim == 3 else edges_to_matrix(true[:shown], objects)
     inferred = np.moveaxis(edges_to_matrix(np.moveaxis(probabilities, 2, 1), objects), 1, 3)
-    places = np.asarray(positions, float)[:shown] if positions is not None else [_place_on_circle(objects)] * len(true)
+    places = [_place_on_circle(objects)] * len(true) if positions is None else positions[:shown]
     blank = find_blank(type_names)
     figure = make_figure(max(1.75 * len(true), 3.4) + 0.2, 4.4, layout="compressed")
     panels = figure.subplots(2, len(true), squeeze=False)
     for column, (types, chances, points) in enumerate(zip(true, inferred, places, strict=True)):
         known = types != UNSCORED
         certain = np.eye(max(len(type_names), types.max() + 1))[types] * known[..., None]
-        _draw_graph(panels[0, column], types, certain, types, points, blank)
-        _draw_graph(panels[1, column], chances.argmax(axis=-1), chances, types, points, blank)
-        panels[0, column].set_title(f"system {column + 1}")
-        panels[1, column].set_title(_count_right(chances.argmax(axis=-1), types))
+        draw_graph(panels[0, column], types, certain, types, points, blank).set_title(f"system {column + 1}")
+        decided = chances.argmax(axis=-1)
+        right, known = count_right_edges(decided, types)
+        title_below = f"{right} of {known} edges right" if known else "true graph not known"
+        draw_graph(panels[1, column], decided, chances, types, points, blank).set_title(title_below)
     panels[0, 0].set_ylabel("true graph")
     panels[1, 0].set_ylabel("inferred graph")
     _add_legend(figure, type_names, blank)
     set_title(figure, title)
-    return save_figure(figure, path)
+    return figure
 
 
 def find_blank(type_names: Sequence[str]) -> int | None:
-    """The type that means no edge: one called "none" or "no ..."; None where every type is a coupling."""
+    """Return the type that means no edge: one called "none" or "no ..."; None where every type is a coupling."""
     return next((k for k, name in enumerate(type_names) if name.split(" ")[0].lower() in ("no", "none")), None)
 
 
 def count_right_edges(
     decided: Int[np.ndarray, "sender receiver"], true: Int[np.ndarray, "sender receiver"]
 ) -> tuple[int, int]:
-    """How many directed edges have their true type, and how many have a known one."""
+    """Return how many directed edges have their true type, and how many have a known one."""
     known = (true != UNSCORED) & ~np.eye(len(true), dtype=bool)
     return int((decided == true)[known].sum()), int(known.sum())
-
-
-def _count_right(decided, true):
-    right, known = count_right_edges(decided, true)
-    return f"{right} of {known} edges right" if known else "true graph not known"
 
 
 def _place_on_circle(objects: int) -> np.ndarray:
@@ -105,7 +97,24 @@ def _place_on_circle(objects: int) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _draw_graph(axes: Axes, decided, chances, true, points, blank):
+def draw_graph(
+    axes: Axes,
+    decided: Int[np.ndarray, "sender receiver"],
+    chances: Float[np.ndarray, "sender receiver type"],
+    true: Int[np.ndarray, "sender receiver"],
+    points: Float[np.ndarray, "object 2"],
+    blank: int | None,
+) -> Axes:
+    """Draw one graph: a line where both ways of a pair agree, else an arrow each; wrong edges in vermillion.
+
+    Args:
+      axes: to draw into.
+      decided: the type of each edge.
+      chances: the probability of each type.
+      true: the true type, -1 where it is not known.
+      points: places of the objects.
+      blank: the type that is not drawn, or None.
+    """
     thinning = min(1.0, (5 / len(points)) ** 0.5)
     for first, second in zip(*np.triu_indices(len(points), 1), strict=True):
         both = [(first, second), (second, first)]
@@ -122,7 +131,8 @@ def _draw_graph(axes: Axes, decided, chances, true, points, blank):
     for number, point in enumerate(points if numbered else ()):
         place = {"ha": "center", "va": "center_baseline", "fontsize": 6.5, "zorder": 4}
         axes.text(*point, str(number + 1), color="white", **place)
-    _frame(axes, points)
+    frame_points(axes, points, 1.25)
+    return axes
 
 
 def _choose_style(decided: int, chances: np.ndarray, true: int, blank: int | None, thinning: float) -> dict | None:
@@ -142,7 +152,7 @@ def _choose_style(decided: int, chances: np.ndarray, true: int, blank: int | Non
 
 
 def colour_type(edge_type: int, blank: int | None) -> str:
-    """The colour of a type that is drawn."""
+    """Return the colour of a type that is drawn."""
     place = edge_type - (blank is not None and edge_type > blank)
     return TYPE_COLOURS[place % len(TYPE_COLOURS)]
 
@@ -153,25 +163,7 @@ def _draw_edge(axes: Axes, start, stop, style: dict | None, directed: bool):
     if not directed:
         axes.plot([start[0], stop[0]], [start[1], stop[1]], solid_capstyle="round", **style)
         return
-    arrow = FancyArrowPatch(
-        start,
-        stop,
-        connectionstyle="arc3,rad=0.14",  # Bent, so that an edge and its reverse are both seen.
-        arrowstyle="-|>,head_length=4,head_width=2",
-        shrinkA=5,
-        shrinkB=5,
-        **style,
-    )
-    axes.add_patch(arrow)
-
-
-def _frame(axes: Axes, points):
-    """A square around all objects, with room for the dots."""
-    centre = (points.max(axis=0) + points.min(axis=0)) / 2
-    half = max(np.ptp(points, axis=0).max(), 1e-6) * 0.5 * 1.25
-    axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half), aspect="equal")
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set(visible=True, color=LIGHT_GREY)
+    axes.add_patch(FancyArrowPatch(start, stop, **ARROW, **style))
 
 
 def _add_legend(figure: Figure, type_names, blank):

@@ -4,8 +4,6 @@ After Brennan & Proekt (2019, eLife 8:e46814): a network of two sigmoid neurons 
 asymmetric diffusion map modelling sees the first neuron only, and must find both cycles as loops.
 """
 
-import os
-
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
@@ -22,7 +20,7 @@ from wormjax.figures.phase_portrait import (
     link_frames,
     list_loops,
 )
-from wormjax.figures.style import hide_frame, make_figure, save_figure, set_title, styled
+from wormjax.figures.style import hide_frame, make_figure, set_title, styled
 
 TRACE_FRAMES = 3000  # More cycles than that cannot be distinguished on a page.
 
@@ -35,11 +33,10 @@ def plot_toy_loops(
     loop: Int[np.ndarray, " frame"],
     phase: Float[np.ndarray, " frame"],
     true_cycle: Int[np.ndarray, " frame"] | None,
-    path: str | os.PathLike,
     frame_interval: float | None = None,
     title: str = "Two limit cycles, found from one neuron",
 ) -> Figure:
-    """Draws the delay embedding and the true system by the loops found, the true system by phase, and the seen trace.
+    """Plot the delay embedding and the true system by the loops found, the true system by phase, and the seen trace.
 
     Args:
       first: the activity of the neuron that was seen.
@@ -49,17 +46,9 @@ def plot_toy_loops(
       phase: the phase that was found, radians; NaN where there is none.
       true_cycle: the limit cycle that each frame is on, or -1 where none can be said; None: not known. It adds a strip
         and the share of frames on which the two agree, loops and cycles matched one to one as well as can be.
-      path: the PNG to write.
       frame_interval: time from one frame to the next, in units of the first neuron's time constant; None: frames.
       title: the figure's title.
-
-    Raises:
-      ValueError: the arrays differ in frames, or the embedding has fewer than two coordinates.
     """
-    first, second, places = np.asarray(first, float), np.asarray(second, float), np.asarray(places, float)
-    loop, phase = np.asarray(loop), np.asarray(phase, float)
-    true_cycle = None if true_cycle is None else np.asarray(true_cycle)
-    _check(first, second, places, loop, phase, true_cycle)
     loops, true_places = colour_loops(loop), np.stack([first, second], axis=1)
     figure = make_figure(7.4, 4.3 if true_cycle is None else 4.7)
     ratios = [1, 0.42, 0.07] + ([] if true_cycle is None else [0.07])
@@ -73,17 +62,17 @@ def plot_toy_loops(
     figure.legend(handles=list_loops(loop), loc="outside lower center", ncols=6, handlelength=1.0)
     agreement = "" if true_cycle is None else f" (the true one on {share_agreement(loop, true_cycle):.1%} of frames)"
     set_title(figure, f"{title}{agreement}")
-    return save_figure(figure, path)
+    return figure
 
 
 def share_agreement(loop: Int[np.ndarray, " frame"], true_cycle: Int[np.ndarray, " frame"]) -> float:
-    """The share of frames on which loop and cycle are the same, once matched; of frames that have both; NaN if none."""
+    """Return the share of the frames that have both on which loop and cycle agree, once matched; NaN if none."""
     both = (loop >= 0) & (true_cycle >= 0)
     return float((loop == _match(loop, true_cycle))[both].mean()) if both.any() else float("nan")
 
 
 def _match(loop: np.ndarray, true_cycle: np.ndarray) -> np.ndarray:
-    """The true cycles under the numbers of the loops they share most frames with, one to one; others follow."""
+    """Return the true cycles under the numbers of the loops they share most frames with, one to one; others follow."""
     both = (loop >= 0) & (true_cycle >= 0)
     shared = np.zeros((true_cycle.max(initial=-1) + 1, loop.max(initial=-1) + 1), int)
     np.add.at(shared, (true_cycle[both], loop[both]), 1)
@@ -93,15 +82,6 @@ def _match(loop: np.ndarray, true_cycle: np.ndarray) -> np.ndarray:
     return np.where(true_cycle >= 0, np.append(names, -1)[true_cycle], -1)
 
 
-def _check(first, second, places, loop, phase, true_cycle):
-    others = [second, loop, phase] + ([] if true_cycle is None else [true_cycle])
-    if places.ndim != 2 or places.shape[1] < 2 or {len(array) for array in (*others, places)} != {len(first)}:
-        shapes = [array.shape for array in (first, places, *others)]
-        raise ValueError(
-            f"found shapes {shapes}, expected [frame] and an embedding [frame, 2 or more], the same frames"
-        )
-
-
 def _draw_portrait(axes: Axes, places: np.ndarray, colours: np.ndarray, title: str, unit: str):
     draw_trajectory(axes, places, colours, link_frames(places), linewidth=0.6)
     axes.set(xticks=[], yticks=[], xlabel=f"{unit} 1", ylabel=f"{unit} 2")
@@ -109,7 +89,7 @@ def _draw_portrait(axes: Axes, places: np.ndarray, colours: np.ndarray, title: s
 
 
 def _draw_time(figure: Figure, grid: GridSpec, first, loop, true_cycle, frame_interval: float | None):
-    """Draws the trace over the strip of the loops found, and of the true cycles where they are known."""
+    """Draw the trace over the strip of the loops found, and of the true cycles where they are known."""
     trace = figure.add_subplot(grid[1, :])
     _draw_trace(trace, first, colour_loops(loop), frame_interval)
     strips = {"found": loop} | ({} if true_cycle is None else {"true": _match(loop, true_cycle)})

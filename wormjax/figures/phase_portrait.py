@@ -4,19 +4,19 @@ After Brennan & Proekt (2019, eLife 8:e46814): a worm's activity runs around loo
 goes with its motor state. The arrows are the mean flow, from one frame to the next.
 """
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap, to_rgba, to_rgba_array
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Patch
 
-from wormjax.figures.style import BLACK, LIGHT_GREY, colour_states, make_figure, save_figure, set_title, styled
+from wormjax.figures.motor_states import colour_frames, colour_states, list_states
+from wormjax.figures.style import BLACK, LIGHT_GREY, make_figure, set_title, styled
 
 # Hues all round in even steps, light at green and dark at red: still in order for a reader who cannot tell those two.
 PHASE_HUES = ("#AE4349", "#C27508", "#ADAE34", "#5CCB89", "#00BAC4", "#2289D0", "#6855B0", "#8B397C")
@@ -37,12 +37,11 @@ def plot_phase_portrait(
     loop: Int[np.ndarray, " frame"],
     states: Int[np.ndarray, " frame"],
     state_names: Sequence[str],
-    path: str | os.PathLike,
     title: str = "",
     breaks: Sequence[int] = (),
     frame_interval: float | None = None,
 ) -> Figure:
-    """Draws a trajectory by phase, loop and motor state, a column each, and its phase over time under them.
+    """Plot a trajectory by phase, loop and motor state, a column each, and its phase over time under them.
 
     The upper row has coordinates 1 and 2, the next 1 and 3. The strip shows the first four minutes (or 700 frames),
     its background is the motor state, its colour the loop.
@@ -53,32 +52,26 @@ def plot_phase_portrait(
       loop: the loop of each frame, or -1 (grey).
       states: the motor state of each frame, or -1 where none was scored (grey).
       state_names: what the numbers in `states` mean.
-      path: the PNG to write.
       title: the figure's title.
       breaks: the frames at which a new stretch begins (another recording, frames left out): no line leads to them.
       frame_interval: seconds from one frame to the next; None: the strip counts frames.
-
-    Raises:
-      ValueError: the arrays differ in frames, or there are not three coordinates.
     """
-    places, phase, loop, states = (np.asarray(array) for array in (places, phase, loop, states))
-    _check(places, phase, loop, states)
     linked = link_frames(places, breaks)
-    colours = colour_phase(phase), colour_loops(loop), _colour_frames(states, colour_states(state_names))
+    colours = colour_phase(phase), colour_loops(loop), colour_frames(states, colour_states(state_names))
     figure = make_figure(7.4, 6.5)
     grid = figure.add_gridspec(3, 3, height_ratios=(1, 1, 0.42))
     for row, second in enumerate((1, 2)):
         _draw_row(figure, grid, row, places[:, [0, second]], colours, linked, f"coordinate {second + 1}")
     draw_phase_wheel(figure.axes[0], find_corner(figure.axes[0], places[:, :2]))
-    _draw_strip(figure.add_subplot(grid[2, :]), phase, colours[1], colours[2], breaks, frame_interval)
+    draw_phase_strip(figure.add_subplot(grid[2, :]), phase, colours[1], colours[2], breaks, frame_interval)
     handles = list_loops(loop) + list_states(states, state_names)
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), handlelength=1.0)
     set_title(figure, title)
-    return save_figure(figure, path)
+    return figure
 
 
 def link_frames(places: Float[np.ndarray, "frame coordinate"], breaks: Sequence[int] = ()) -> Bool[np.ndarray, " step"]:
-    """Whether a line leads from each frame to the next: both have a place, and no new stretch begins between them."""
+    """Return whether a line leads from each frame to the next: both have a place, and no stretch begins between."""
     known = np.isfinite(places).all(axis=1)
     linked = known[:-1] & known[1:]
     starts = np.asarray(breaks, int)
@@ -87,7 +80,7 @@ def link_frames(places: Float[np.ndarray, "frame coordinate"], breaks: Sequence[
 
 
 def colour_phase(phase: Float[np.ndarray, " frame"]) -> Float[np.ndarray, "frame 4"]:
-    """A colour (red, green, blue, alpha) for each phase in radians; light grey where it is NaN."""
+    """Return a colour (red, green, blue, alpha) for each phase in radians; light grey where it is NaN."""
     known = np.isfinite(phase)
     colours = PHASE_MAP(np.where(known, np.mod(phase, TURN), 0) / TURN)
     colours[~known] = to_rgba(LIGHT_GREY)
@@ -95,23 +88,16 @@ def colour_phase(phase: Float[np.ndarray, " frame"]) -> Float[np.ndarray, "frame
 
 
 def colour_loops(loop: Int[np.ndarray, " frame"]) -> Float[np.ndarray, "frame 4"]:
-    """A colour for each frame's loop, the same for the same number in every panel; light grey where it is negative."""
-    return _colour_frames(np.where(loop < 0, -1, loop % len(LOOP_COLOURS)), LOOP_COLOURS)
+    """Return a colour for each frame's loop, the same for the same number in every panel; light grey for -1."""
+    return colour_frames(np.where(loop < 0, -1, loop % len(LOOP_COLOURS)), LOOP_COLOURS)
 
 
 def list_loops(loop: Int[np.ndarray, " frame"]) -> list[Patch]:
-    """What a legend needs of the loops; they are counted from 1, "no loop" among them if there is such a frame."""
+    """Return the legend's entries of the loops, counted from 1; "no loop" among them if there is such a frame."""
     numbers = np.unique(loop[loop >= 0])
     colours = colour_loops(numbers)
     handles = [Patch(color=colour, label=f"loop {n + 1}") for n, colour in zip(numbers, colours, strict=True)]
     return handles + ([Patch(color=LIGHT_GREY, label="no loop")] if (loop < 0).any() else [])
-
-
-def list_states(states: Int[np.ndarray, " frame"], state_names: Sequence[str]) -> list[Patch]:
-    """What a legend needs of the motor states, "not scored" among them if there is such a frame."""
-    names = zip(colour_states(state_names), state_names, strict=True)
-    handles = [Patch(color=colour, label=name) for colour, name in names]
-    return handles + ([Patch(color=LIGHT_GREY, label="not scored")] if (states < 0).any() else [])
 
 
 def draw_trajectory(
@@ -121,7 +107,7 @@ def draw_trajectory(
     linked: Bool[np.ndarray, " step"],
     linewidth: float = 0.7,
 ) -> LineCollection:
-    """Draws the steps of a trajectory in the colours of the frames they lead from, in a random but fixed order.
+    """Draw the steps of a trajectory in the colours of the frames they lead from, in a random but fixed order.
 
     In the order of time the last frames would hide the first.
     """
@@ -137,7 +123,7 @@ def draw_trajectory(
 def average_flow(
     places: Float[np.ndarray, "frame 2"], linked: Bool[np.ndarray, " step"], cells: int = CELLS
 ) -> tuple[Float[np.ndarray, "arrow 2"], Float[np.ndarray, "arrow 2"]]:
-    """The mean step from one frame to the next in each cell of a square grid that enough frames visit.
+    """Return the mean step from one frame to the next in each cell of a square grid that enough frames visit.
 
     Returns:
       The mean place of the frames in each such cell, and their mean step.
@@ -158,7 +144,7 @@ def average_flow(
 def find_corner(
     axes: Axes, places: Float[np.ndarray, "frame 2"], size: float = 0.23
 ) -> tuple[float, float, float, float]:
-    """The corner of the panel where the fewest frames are: left, low, width, height in shares of the panel."""
+    """Return the corner of the panel where the fewest frames are: left, low, width, height in shares of the panel."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     inner = (places - [left, low]) / [right - left, high - low]
     corners = [(x, y) for y in (0.99 - size, 0.02) for x in (0.99 - size, 0.02)]
@@ -167,7 +153,7 @@ def find_corner(
 
 
 def draw_phase_wheel(axes: Axes, box: tuple[float, float, float, float]) -> Axes:
-    """Draws what colour is what phase, as a wheel in a box (left, low, width, height in shares of the panel)."""
+    """Draw the colours of the phases as a wheel in a box (left, low, width, height in shares of the panel)."""
     wheel = axes.inset_axes(box, projection="polar")
     edges = np.linspace(0, TURN, 97)
     wheel.pcolormesh(
@@ -180,24 +166,13 @@ def draw_phase_wheel(axes: Axes, box: tuple[float, float, float, float]) -> Axes
     return wheel
 
 
-def _check(places: np.ndarray, *others: np.ndarray):
-    shapes = [array.shape for array in (places, *others)]
-    if shapes != [(len(places), 3)] + [(len(places),)] * len(others):
-        raise ValueError(f"found shapes {shapes}, expected [frame, 3] and three times [frame] of the same frames")
-
-
-def _colour_frames(numbers: np.ndarray, colours: Sequence[str]) -> np.ndarray:
-    """The colour of each number; light grey for -1, which takes the table's last."""
-    return to_rgba_array([*colours, LIGHT_GREY])[np.maximum(numbers, -1)]
-
-
 def _draw_row(figure: Figure, grid: GridSpec, row: int, places: np.ndarray, colours, linked: np.ndarray, label: str):
     first = None
     for column, (name, frames) in enumerate(zip(("phase", "loop", "motor state"), colours, strict=True)):
         axes = figure.add_subplot(grid[row, column], sharex=first, sharey=first)
         first = first or axes
         draw_trajectory(axes, places, frames, linked)
-        _draw_flow(axes, places, linked)
+        draw_flow(axes, places, linked)
         axes.set(xticks=[], yticks=[])
         axes.margins(0.08)
         if row == 0:
@@ -208,10 +183,11 @@ def _draw_row(figure: Figure, grid: GridSpec, row: int, places: np.ndarray, colo
             axes.set_xlabel("coordinate 1")
 
 
-def _draw_flow(axes: Axes, places: np.ndarray, linked: np.ndarray):
+def draw_flow(axes: Axes, places: Float[np.ndarray, "frame 2"], linked: Bool[np.ndarray, " step"]) -> Axes:
+    """Draw the mean flow as arrows, each at most as long as a cell of the grid."""
     start, step = average_flow(places, linked)
     if len(start) < 2:
-        return
+        return axes
     cell = np.maximum(np.ptp(start, axis=0), 1e-12) / CELLS
     lengths = np.hypot(*(step / cell).T)
     # A few fast cells must not shrink all others to dots: an arrow is at most a cell long.
@@ -220,9 +196,18 @@ def _draw_flow(axes: Axes, places: np.ndarray, linked: np.ndarray):
     clear = lengths > SHORTEST_ARROW * longest
     style = {"color": BLACK, "alpha": 0.6, "width": 0.0055, "headwidth": 4, "headlength": 4.5, "headaxislength": 4}
     axes.quiver(*start[clear].T, *arrows[clear].T, angles="xy", scale_units="xy", scale=1, zorder=3, **style)
+    return axes
 
 
-def _draw_strip(axes: Axes, phase, loop_colours, state_colours, breaks: Sequence[int], frame_interval: float | None):
+def draw_phase_strip(
+    axes: Axes,
+    phase: Float[np.ndarray, " frame"],
+    loop_colours: Float[np.ndarray, "frame 4"],
+    state_colours: Float[np.ndarray, "frame 4"],
+    breaks: Sequence[int],
+    frame_interval: float | None,
+) -> Axes:
+    """Draw the phase over time in the colour of the loop, over the motor state's."""
     interval = frame_interval or 1.0
     shown = min(len(phase), int(STRIP_SECONDS / interval) if frame_interval else STRIP_FRAMES)
     edges = (np.arange(shown + 1) - 0.5) * interval
@@ -233,3 +218,4 @@ def _draw_strip(axes: Axes, phase, loop_colours, state_colours, breaks: Sequence
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, TURN), ylabel="phase")
     axes.set_yticks(TURN_TICKS, TURN_NAMES)
     axes.set_xlabel("time (s)" if frame_interval else "frame")
+    return axes

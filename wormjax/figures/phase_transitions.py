@@ -4,26 +4,17 @@ After Brennan & Proekt (2019, eLife 8:e46814): a worm that runs around loops has
 diagonal, always on the same side, and leaves a loop for another in few phases.
 """
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm, to_rgba_array
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
-from wormjax.figures.phase_portrait import TURN, colour_loops, colour_phase, draw_phase_wheel, list_loops, list_states
-from wormjax.figures.style import (
-    GREY,
-    LIGHT_GREY,
-    colour_states,
-    hide_frame,
-    make_figure,
-    save_figure,
-    set_title,
-    styled,
-)
+from wormjax.figures.motor_states import colour_frames, colour_states, list_states
+from wormjax.figures.phase_portrait import TURN, colour_loops, colour_phase, draw_phase_wheel, list_loops
+from wormjax.figures.style import GREY, LIGHT_GREY, hide_frame, make_figure, set_title, styled
 
 SHADES = LinearSegmentedColormap.from_list("shades", ("#FFFFFF", "#C6D3E6", "#6E8FBF", "#2F4B8C", "#10183F"))
 SHADES = SHADES.with_extremes(bad=LIGHT_GREY)
@@ -38,10 +29,9 @@ def plot_phase_transitions(
     phase: Float[np.ndarray, " bin"],
     state_shares: Float[np.ndarray, "bin state"],
     state_names: Sequence[str],
-    path: str | os.PathLike,
     title: str = "",
 ) -> Figure:
-    """Draws the matrix, from top to bottom "from" and from left to right "to", with strips for loop, phase and state.
+    """Plot the matrix, from top to bottom "from" and from left to right "to", with strips for loop, phase and state.
 
     Colours follow the square root of the probability: staying in a bin would hide all else.
 
@@ -51,59 +41,49 @@ def plot_phase_transitions(
       phase: the middle of each bin, radians.
       state_shares: the share of each motor state among a bin's frames; a bin of zeros or NaN is grey.
       state_names: what the columns of `state_shares` are.
-      path: the PNG to write.
       title: the figure's title.
-
-    Raises:
-      ValueError: the arrays differ in bins or states.
     """
-    transitions, state_shares = np.asarray(transitions, float), np.asarray(state_shares, float)
-    bins = len(transitions)
-    shapes = [np.shape(array) for array in (transitions, loop, phase, state_shares)]
-    if shapes != [(bins, bins), (bins,), (bins,), (bins, len(state_names))]:
-        raise ValueError(f"found shapes {shapes}, expected [bin, bin], [bin], [bin] and [bin, {len(state_names)}]")
     order = sort_bins(loop, phase)
-    loop, phase, states = np.asarray(loop)[order], np.asarray(phase, float)[order], find_states(state_shares)[order]
+    loop, phase, states = loop[order], phase[order], find_states(state_shares)[order]
     figure = make_figure(5.6, 5.3, layout="compressed")
-    axes = figure.subplots()
-    image = _draw_matrix(axes, transitions[np.ix_(order, order)], loop)
-    state_colours = to_rgba_array([*colour_states(state_names), LIGHT_GREY])[states]
+    axes = draw_transitions(figure.subplots(), transitions[np.ix_(order, order)], loop)
+    state_colours = colour_frames(states, colour_states(state_names))
     for place, colours in enumerate((state_colours, colour_phase(phase), colour_loops(loop))):
         _draw_strips(axes, colours, place, ("state", "phase", "loop")[place])
-    _set_bar(figure, axes, image)
+    _set_bar(figure, axes, axes.images[0])
     draw_phase_wheel(axes, WHEEL_BOX)
     handles = list_loops(loop) + list_states(states, state_names)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, handlelength=1.0)
     set_title(figure, title)
-    return save_figure(figure, path)
+    return figure
 
 
 def sort_bins(loop: Int[np.ndarray, " bin"], phase: Float[np.ndarray, " bin"]) -> Int[np.ndarray, " bin"]:
-    """The order of the bins by loop, then by phase from 0 to 2π."""
+    """Return the order of the bins by loop, then by phase from 0 to 2π."""
     return np.lexsort((np.mod(phase, TURN), loop))
 
 
 def find_states(state_shares: Float[np.ndarray, "bin state"]) -> Int[np.ndarray, " bin"]:
-    """The most likely motor state of each bin; -1 where no frame was scored."""
-    shares = np.nan_to_num(np.asarray(state_shares, float))
+    """Return the most likely motor state of each bin; -1 where no frame was scored."""
+    shares = np.nan_to_num(state_shares)
     return np.where(shares.sum(axis=1) > 0, shares.argmax(axis=1), -1)
 
 
-def _draw_matrix(axes: Axes, transitions: np.ndarray, loop: np.ndarray):
-    """Draws the matrix, and a line where one loop ends and the next begins."""
+def draw_transitions(axes: Axes, transitions: Float[np.ndarray, "bin bin"], loop: Int[np.ndarray, " bin"]) -> Axes:
+    """Draw the matrix, and a line where one loop ends and the next begins."""
     known = transitions[np.isfinite(transitions)]
     norm = PowerNorm(0.5, vmin=0, vmax=max(known.max(initial=0), 1e-12))
-    image = axes.imshow(transitions, cmap=SHADES, norm=norm)
+    axes.imshow(transitions, cmap=SHADES, norm=norm)
     for edge in np.flatnonzero(np.diff(loop)) + 0.5:
         axes.axhline(edge, color=GREY, linewidth=0.7)
         axes.axvline(edge, color=GREY, linewidth=0.7)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color=GREY)
-    return image
+    return axes
 
 
 def _draw_strips(axes: Axes, colours: np.ndarray, place: int, name: str):
-    """Draws one strip left of the matrix and one above, the farther out the higher its place."""
+    """Draw one strip left of the matrix and one above, the farther out the higher its place."""
     away = STRIP_GAP + place * (STRIP_WIDTH + STRIP_GAP)
     left = axes.inset_axes((-away - STRIP_WIDTH, 0, STRIP_WIDTH, 1), sharey=axes, label=f"{name}, from")
     top = axes.inset_axes((0, 1 + away, 1, STRIP_WIDTH), sharex=axes, label=f"{name}, to")

@@ -1,9 +1,8 @@
-"""Trajectories of test systems: what a model was given, what then came, and what it predicted.
+"""Trajectories of test systems: what a model was given, what followed, and what it predicted.
 
 `plot_trajectories` is for objects that move in a plane, `plot_signals` for a feature over time.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,19 +13,18 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from wormjax.figures.lines import MODEL_COLOURS
 from wormjax.figures.style import (
     BLACK,
     BLUE,
     GREEN,
     GREY,
-    LIGHT_GREY,
-    MODEL_COLOURS,
     ORANGE,
     PURPLE,
     SKY,
     VERMILLION,
+    frame_points,
     make_figure,
-    save_figure,
     set_title,
     styled,
 )
@@ -41,39 +39,35 @@ def plot_trajectories(
     history: Float[np.ndarray, "simulation frame object 2"],
     true: Float[np.ndarray, "simulation step object 2"],
     predicted: Mapping[str, Float[np.ndarray, "simulation step object 2"]],
-    path: str | os.PathLike,
     title: str = "Trajectories of test systems",
     shown: int = 4,
 ) -> Figure:
-    """Draws the first systems, a column each, under each model, a row each; a colour an object.
+    """Plot the first systems, a column each, under each model, a row each; one colour per object.
 
     Args:
       history: the locations that the models were given.
-      true: those that then came.
+      true: those that followed.
       predicted: model → those that it predicted.
-      path: the PNG to write.
       title: the figure's title.
       shown: how many systems to draw.
     """
-    history, true = np.asarray(history)[:shown], np.asarray(true)[:shown]
+    history, true = history[:shown], true[:shown]
     figure = make_figure(max(1.75 * len(true), 3.4) + 0.2, 1.75 * len(predicted) + 0.95, layout="compressed")
     panels = figure.subplots(len(predicted), len(true), squeeze=False)
     for row, (model, values) in enumerate(predicted.items()):
-        for column, guess in enumerate(np.asarray(values)[:shown]):
-            _draw_system(panels[row, column], history[column], true[column], guess)
+        for column, guess in enumerate(values[:shown]):
+            draw_paths(panels[row, column], history[column], true[column], guess)
             if row == 0:
                 panels[row, column].set_title(f"system {column + 1}")
         panels[row, 0].set_ylabel(model)
     handles = [
         Line2D([], [], color=GREY, linewidth=1, label=f"given ({history.shape[1]} frames)"),
         Line2D([], [], color=BLUE, label=f"true ({true.shape[1]} frames)", **TRUE_STYLE),
-        Line2D(
-            [], [], color=BLUE, linewidth=1.2, linestyle=MODEL_DASHES[0], marker="x", markersize=4.5, label="predicted"
-        ),
+        Line2D([], [], color=BLUE, linewidth=1.2, linestyle=MODEL_DASHES[0], marker="x", label="predicted"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2.6)
     set_title(figure, title)
-    return save_figure(figure, path)
+    return figure
 
 
 @styled
@@ -81,33 +75,31 @@ def plot_signals(
     history: Float[np.ndarray, "simulation frame object"],
     true: Float[np.ndarray, "simulation step object"],
     predicted: Mapping[str, Float[np.ndarray, "simulation step object"]],
-    path: str | os.PathLike,
     feature_name: str,
     frame_interval: float,
     title: str = "Test systems",
     shown: int = 2,
 ) -> Figure:
-    """Draws one feature over time: the first systems, a column each, their objects, a row each; a colour a model.
+    """Plot one feature over time: the first systems, a column each, their objects, a row each; one colour per model.
 
     Args:
       history: the feature in the frames that the models were given.
-      true: in those that then came.
+      true: in those that followed.
       predicted: model → as it predicted them.
-      path: the PNG to write.
       feature_name: for instance "sin φ".
       frame_interval: seconds from one frame to the next.
       title: the figure's title.
       shown: how many systems to draw.
     """
-    history, true = np.asarray(history)[:shown], np.asarray(true)[:shown]
+    history, true = history[:shown], true[:shown]
     systems, objects = len(true), true.shape[2]
     figure = make_figure(3.6 * systems + 0.4, 0.62 * objects + 1.35)
     panels = figure.subplots(objects, systems, squeeze=False, sharex=True, sharey=True)
     for column in range(systems):
-        guesses = {model: np.asarray(values)[column] for model, values in predicted.items()}
+        guesses = {model: values[column] for model, values in predicted.items()}
         for k in range(objects):
             one = {model: values[:, k] for model, values in guesses.items()}
-            _draw_signal(panels[k, column], history[column, :, k], true[column, :, k], one, frame_interval)
+            draw_signal(panels[k, column], history[column, :, k], true[column, :, k], one, frame_interval)
             panels[k, column].set_ylabel(str(k + 1) if column == 0 else "", rotation=0, va="center", labelpad=10)
         panels[0, column].set_title(f"system {column + 1}")
         panels[-1, column].set_xlabel("time from the last frame given (s)")
@@ -118,40 +110,46 @@ def plot_signals(
     handles = _list_signal_handles(predicted)
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * systems))
     set_title(figure, title)
-    return save_figure(figure, path)
+    return figure
 
 
-def _draw_system(axes: Axes, history, true, guess):
+def draw_paths(
+    axes: Axes,
+    history: Float[np.ndarray, "frame object 2"],
+    true: Float[np.ndarray, "step object 2"],
+    guess: Float[np.ndarray, "step object 2"],
+) -> Axes:
+    """Draw one system in the plane: what was given, what followed as bands, and the prediction as dashes."""
     for k in range(true.shape[1]):
         colour = OBJECT_COLOURS[k % len(OBJECT_COLOURS)]
         future = np.concatenate([history[-1:, k], true[:, k]])
-        said = np.concatenate([history[-1:, k], guess[:, k]])
+        predicted = np.concatenate([history[-1:, k], guess[:, k]])
         axes.add_collection(_fade(history[:, k]))
         axes.plot(*future.T, color=colour, zorder=2, **TRUE_STYLE)
-        axes.plot(*said.T, color=colour, linewidth=1.2, linestyle=MODEL_DASHES[0], zorder=3)
-        axes.plot(*said[-1], "x", color=colour, markersize=4.5, markeredgewidth=1.2, zorder=4)
+        axes.plot(*predicted.T, color=colour, linewidth=1.2, linestyle=MODEL_DASHES[0], zorder=3)
+        axes.plot(*predicted[-1], "x", color=colour, markersize=4.5, markeredgewidth=1.2, zorder=4)
         axes.plot(*history[-1, k], "o", color=colour, markersize=4, markeredgecolor="white", zorder=4)
-    _frame(axes, np.concatenate([history, true]).reshape(-1, 2))
+    # A prediction that runs away leaves the panel and does not shrink the true paths.
+    frame_points(axes, np.concatenate([history, true]).reshape(-1, 2), 1.12)
+    return axes
 
 
 def _fade(line: np.ndarray) -> LineCollection:
-    """The line through the frames, faint where it begins."""
+    """Return the line through the frames, faint where it begins."""
     segments = np.stack([line[:-1], line[1:]], axis=1)
     colours = np.tile(to_rgba(GREY), (len(segments), 1))
     colours[:, 3] = np.linspace(0.1, 1.0, len(segments))
     return LineCollection(segments, colors=colours, linewidths=1.0, zorder=1)
 
 
-def _frame(axes: Axes, points):
-    """A square around all true places, so that a prediction that runs away does not shrink them."""
-    centre = (points.max(axis=0) + points.min(axis=0)) / 2
-    half = max(np.ptp(points, axis=0).max(), 1e-6) * 0.5 * 1.12
-    axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half), aspect="equal")
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set(visible=True, color=LIGHT_GREY)
-
-
-def _draw_signal(axes: Axes, history, true, predicted, interval):
+def draw_signal(
+    axes: Axes,
+    history: Float[np.ndarray, " frame"],
+    true: Float[np.ndarray, " step"],
+    predicted: Mapping[str, Float[np.ndarray, " step"]],
+    interval: float,
+) -> Axes:
+    """Draw one signal over time (`interval` seconds per frame): given, true, and as each model predicted it."""
     past = (np.arange(len(history)) - len(history) + 1) * interval
     future = np.arange(len(true) + 1) * interval
     axes.plot(past, history, color=GREY, linewidth=1)
@@ -160,6 +158,7 @@ def _draw_signal(axes: Axes, history, true, predicted, interval):
         axes.plot(future, np.concatenate([history[-1:], values]), **_choose_line(number))
     axes.axvline(0, color=GREY, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
     axes.locator_params(axis="y", nbins=3)
+    return axes
 
 
 def _choose_line(number: int) -> dict:

@@ -4,7 +4,6 @@ Above, per neuron the AUROC of its level (z-scored trace) and of its derivative;
 agree on the side of chance. Below, one neuron's level and derivative by motor state and study.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from wormjax.figures.style import BLACK, GREEN, GREY, LIGHT_GREY, colour_states, make_figure, save_figure, styled
+from wormjax.figures.motor_states import colour_states
+from wormjax.figures.style import BLACK, GREEN, GREY, LIGHT_GREY, make_figure, styled
 
 STUDY_COLOURS, STUDY_MARKERS = (BLACK, GREEN), ("o", "s")
 
@@ -39,42 +39,38 @@ def plot_transfer(
     level_auroc: Mapping[str, Float[np.ndarray, "worm neuron"]],
     derivative_auroc: Mapping[str, Float[np.ndarray, "worm neuron"]],
     neuron_names: Sequence[str],
-    path: str | os.PathLike,
     example: Example | None = None,
     derivative_label: str = "derivative (z)",
 ) -> Figure:
-    """Draws per shared neuron the AUROC (reverse against forward) of level and derivative in two studies.
+    """Plot per shared neuron the AUROC (reverse against forward) of level and derivative in two studies.
 
     Args:
       level_auroc: study → AUROC of each worm's z-scored trace; two studies; NaN where it is not defined.
       derivative_auroc: the same of its derivative.
       neuron_names: the shared neurons.
-      path: the PNG to write.
       example: one neuron whose values are shown by state and study; None: no lower panels.
       derivative_label: axis label of the example's derivative.
-
-    Raises:
-      ValueError: there are not two studies.
     """
-    if len(level_auroc) != 2 or set(level_auroc) != set(derivative_auroc):
-        raise ValueError(f"found studies {[*level_auroc]} and {[*derivative_auroc]}, expected the same two")
     height = 0.27 * len(neuron_names) + 1.3
     figure = make_figure(7.2, height + (2.4 if example else 0))
     panels = figure.subplots(2 if example else 1, 2, squeeze=False, height_ratios=[height, 2.3] if example else None)
-    _draw_neurons(panels[0, 0], level_auroc, neuron_names, "level (z-scored trace)")
-    _draw_neurons(panels[0, 1], derivative_auroc, neuron_names, "derivative")
+    draw_neurons(panels[0, 0], level_auroc, neuron_names, "level (z-scored trace)")
+    draw_neurons(panels[0, 1], derivative_auroc, neuron_names, "derivative")
     panels[0, 1].tick_params(labelleft=False)
     handles = _make_study_handles(level_auroc)
     if example:
-        _draw_distributions(panels[1, 0], example.levels, f"{example.neuron}: level (z)")
-        _draw_distributions(panels[1, 1], example.derivatives, f"{example.neuron}: {derivative_label}")
+        draw_distributions(panels[1, 0], example.levels, f"{example.neuron}: level (z)")
+        draw_distributions(panels[1, 1], example.derivatives, f"{example.neuron}: {derivative_label}")
         states = list(next(iter(example.levels.values())))
         handles += [Patch(color=c, alpha=0.7, label=s) for s, c in zip(states, colour_states(states), strict=True)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    return save_figure(figure, path)
+    return figure
 
 
-def _draw_neurons(axes: Axes, auroc: Mapping[str, np.ndarray], names: Sequence[str], title: str):
+def draw_neurons(
+    axes: Axes, auroc: Mapping[str, Float[np.ndarray, "worm neuron"]], names: Sequence[str], title: str
+) -> Axes:
+    """Draw each neuron's AUROC in two studies: worms as small dots, their means as large ones."""
     rows = np.arange(len(names))
     means = [np.nanmean(np.asarray(values, float), axis=0) for values in auroc.values()]
     axes.hlines(rows, means[0], means[1], color=GREY, linewidth=1, zorder=1)
@@ -90,9 +86,11 @@ def _draw_neurons(axes: Axes, auroc: Mapping[str, np.ndarray], names: Sequence[s
     agree = int(np.sum((means[0] > 0.5) == (means[1] > 0.5)))
     gap = float(np.mean(np.abs(means[0] - means[1])))
     axes.set_title(f"{title}\nsame side of chance: {agree} of {len(names)}; mean distance {gap:.2f}", fontsize=8)
+    return axes
 
 
-def _draw_distributions(axes: Axes, values: Mapping[str, Mapping[str, np.ndarray]], label: str):
+def draw_distributions(axes: Axes, values: Mapping[str, Mapping[str, Float[np.ndarray, " frame"]]], label: str) -> Axes:
+    """Draw the distribution of each state's values, a row per study; a dotted line is the median."""
     states = list(next(iter(values.values())))
     every = np.concatenate([np.asarray(frames) for by_state in values.values() for frames in by_state.values()])
     low, high = np.nanpercentile(every, [0.5, 99.5])  # A few wild frames would flatten the rest.
@@ -112,6 +110,7 @@ def _draw_distributions(axes: Axes, values: Mapping[str, Mapping[str, np.ndarray
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set(xlabel=label, xlim=(low, high), ylim=(-0.05, len(values)))
+    return axes
 
 
 def _make_study_handles(studies: Mapping[str, np.ndarray]) -> list[Line2D]:

@@ -35,7 +35,7 @@ def drawn(monkeypatch):
 
 def test_confusions_are_of_unseen_worms_after_training_on_the_most(drawn):
     probabilities = np.stack([RIGHT if len(group.split.train) == 2 else np.roll(RIGHT, 1, -1) for group in GROUPS])
-    report.draw_confusions(CONFIG, MATERIALS, GROUPS, {"mlp": Decoded(probabilities, None)}, "path")
+    report.plot_confusions(CONFIG, MATERIALS, GROUPS, {"mlp": Decoded(probabilities, None)})
     matrix = drawn["plot_confusions"][0][0]["mlp"]
     counts = np.bincount(STATES[STATES != UNSCORED], minlength=4)  # Each worm is left out by one pair of the others.
     np.testing.assert_array_equal(matrix, np.diag(counts))
@@ -47,7 +47,7 @@ def test_the_graph_is_the_mean_over_worms_of_runs_that_had_not_seen_them(drawn):
         for stretch, worm in enumerate(DATASET.stretch_worm):
             edges[index, stretch, :, 1] = 0.2 * worm + 0.1 if worm in group.split.test else 0.9
     edges[..., 0] = 1.0 - edges[..., 1]
-    report.draw_graph("nri_graph", DATASET, GROUPS, Decoded(None, edges), "path")
+    report.plot_graph("nri_graph", DATASET, GROUPS, Decoded(None, edges))
     arguments, named = drawn["plot_graph"]
     off_diagonal = ~np.eye(4, dtype=bool)
     np.testing.assert_allclose(arguments[0][off_diagonal], 0.3)
@@ -56,7 +56,7 @@ def test_the_graph_is_the_mean_over_worms_of_runs_that_had_not_seen_them(drawn):
 
 def test_the_ethogram_is_of_a_worm_that_its_group_had_not_seen(drawn):
     probabilities = np.stack([RIGHT] * len(GROUPS))
-    report.draw_ethogram("mlp", CONFIG, MATERIALS, GROUPS, Decoded(probabilities, None), "path")
+    report.plot_ethogram("mlp", CONFIG, MATERIALS, GROUPS, Decoded(probabilities, None))
     arguments, _ = drawn["plot_ethogram"]
     text = " ".join(argument for argument in arguments if isinstance(argument, str))
     assert "trained on 2 other worms" in text

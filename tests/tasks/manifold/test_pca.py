@@ -84,7 +84,7 @@ def found_mean(found, name):
     return f"{np.mean(found[0].places[name]):.3f}"
 
 
-def test_one_worm_alone(tmp_path):
+def test_one_worm_alone():
     config, worm = small_config(), make_worm(0)
     found, trajectories = components.describe_components(config, [worm])
     assert set(found.places) == {ALL, SHARED, POOLED}
@@ -92,9 +92,8 @@ def test_one_worm_alone(tmp_path):
     lines = components.tabulate_components(found)
     assert len(lines) == 5
     assert not any("±" in line for line in lines)
-    components.draw_components(config, [worm], found, trajectories, tmp_path)
-    drawn = {path.name for path in tmp_path.iterdir()}
-    assert drawn == {"components_variance.png", "manifolds.png", "phase_plots.png"}
+    drawn = [name for name, _ in components.plot_components(config, [worm], found, trajectories)]
+    assert drawn == ["components_variance", "manifolds", "phase_plots"]
 
 
 def test_worms_are_read_with_their_own_rate_and_only_the_neurons_asked_for():

@@ -25,6 +25,7 @@ from wormjax.tasks.decode.nested_selection import (
     write_scores,
 )
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
+from wormjax.tasks.report_files import save_figures
 from wormjax.tasks.worms import describe_materials, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.runs import PER_RUN, Runs
@@ -140,9 +141,8 @@ def _check_variant(config, dataset, groups):
 def _report(rows, config, workdir):
     write_rows(workdir / "results.csv", rows)
     write_summary(workdir / "summary.md", rows, (), str(config))
-    (workdir / "figures").mkdir(exist_ok=True)
-    if any(row.unseen for row in rows):
-        figures.plot_accuracy_by_worms(rows, workdir / "figures" / "ablation.png")
+    unseen = any(row.unseen for row in rows)
+    save_figures(workdir, [("ablation", figures.plot_accuracy_by_worms(rows))] if unseen else [])
     print_summary(rows)
 
 

@@ -1,4 +1,4 @@
-"""What a `forecast` experiment writes: results.csv, summary.md and figures."""
+"""The report of a `forecast` experiment: results.csv, summary.md and figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
 from wormjax import figures
 from wormjax.features.dataset import Dataset
@@ -16,6 +17,8 @@ from wormjax.tasks.forecast.graphs import average_by_state, correlate_pairs, mea
 from wormjax.tasks.forecast.tables import RIDGE_VAR, parse_metric, print_forecast_summary, write_forecast_summary
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.protocols import Split
+from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
+from wormjax.tasks.worms import Materials
 
 TWINS = {  # Model → models of its size that know no graph; the first is itself without messages.
     "nri_graph": ("node_wise", "recurrent", "mlp"),
@@ -24,40 +27,34 @@ TWINS = {  # Model → models of its size that know no graph; the first is itsel
     "wang_graph": ("wang_mlp",),
 }
 DRAWN_STEPS = 16
-DRAWN_MODELS = (
-    "nri_graph",
-    "node_wise",
-    "recurrent",
-    "mlp",
-    "nri_pooled",
-    "nri_alone",
-)  # In the figure of errors, of many.
+DRAWN_MODELS = ("nri_graph", "node_wise", "recurrent", "mlp", "nri_pooled", "nri_alone")  # Of many, in errors.
 DRAWN_SECONDS = 150.0
 DRAWN_NEURONS = ("AVAL", "RIML", "RID", "RMED", "VB02")  # Where they are there; else the first five.
 FOLLOWED_STEP = 8
 QUANTILE = 1.645  # Of a Gaussian, for the 90 % band.
 
 
-def write_report(config, materials, splits, groups, fit, rows: list[Row], outputs, workdir: Path):
-    """Writes rows, summary and figures into the workdir of an experiment, and prints the summary.
+def write_report(config, worms: Materials, splits, groups, fit, rows: list[Row], outputs, workdir: Path) -> None:
+    """Write rows, summary and figures into the workdir of an experiment, and print the summary.
 
-    `outputs` are those of `forecast.run_models`; only the first seed's last split need have its spread.
+    `outputs` are those of `networks.run_models`; only the first seed's last split need have its spread.
     """
+    dataset = worms.test_dataset
+    published = find_published_forecasts(worms.dataset.study, dataset.study, config.data.scaling)
     write_rows(workdir / "results.csv", rows)
-    dataset = materials.test_dataset
-    published = find_published_forecasts(materials.dataset.study, dataset.study, config.data.scaling)
     write_forecast_summary(workdir / "summary.md", rows, config.baselines, str(config), published, TWINS)
-    folder = workdir / "figures"
-    folder.mkdir(exist_ok=True)
-    draw_errors(config, dataset, rows, published, folder)
-    draw_traces(config, dataset, groups, outputs, folder)
-    draw_graphs(config, dataset, splits, groups, fit, outputs, workdir, folder)
+    save_figures(workdir, plot_errors(config, dataset, rows, published))
+    save_figures(workdir, plot_traces(config, dataset, groups, outputs))
+    save_figures(workdir, plot_graphs(config, dataset, groups, outputs))
+    if config.models and config.forecast.steps >= FOLLOWED_STEP:
+        followers = plot_followers(config.models[0], config, dataset, splits, groups, fit, workdir)
+        save_figures(workdir, [(f"followers_{config.models[0]}", followers)])
     print_forecast_summary(rows, config.baselines)
-    print(f"\nRows: {workdir / 'results.csv'}\nSummary: {workdir / 'summary.md'}\nFigures: {folder}")
+    print_places(workdir)
 
 
-def draw_errors(config, dataset: Dataset, rows: Sequence[Row], published, folder: Path):
-    """Error by step after training on the most worms; the reference is the best ridge VAR at the last step drawn."""
+def plot_errors(config, dataset: Dataset, rows: Sequence[Row], published) -> NamedFigures:
+    """Yield the error by step after training on the most worms, beside the best ridge VAR at the last step drawn."""
     errors = collect_errors(rows, "mse")
     if not errors:  # No step is scored that would be drawn.
         return
@@ -68,16 +65,16 @@ def draw_errors(config, dataset: Dataset, rows: Sequence[Row], published, folder
     best = min(last, key=last.get) if last else None
     # Of the ridge VARs the best alone is drawn; all of them are in the table.
     errors = {name: errors[name] for name in shown if name not in vars_ or name == best}
-    path, seconds = folder / "forecast_error.png", 1.0 / dataset.frame_rate
-    figures.plot_forecast_error(errors, path, config.baselines, best, (), "mse", seconds)
+    seconds = 1.0 / dataset.frame_rate
+    yield "forecast_error", figures.plot_forecast_error(errors, config.baselines, best, (), "mse", seconds)
     if published:
         errors = {name: values for name, values in collect_errors(rows, "mae").items() if name in errors}
-        path = folder / "forecast_error_published.png"
-        figures.plot_forecast_error(errors, path, config.baselines, best, published, "mae", seconds)
+        figure = figures.plot_forecast_error(errors, config.baselines, best, published, "mae", seconds)
+        yield "forecast_error_published", figure
 
 
 def collect_errors(rows: Sequence[Row], kind: str) -> dict[str, Float[np.ndarray, "worm step"]]:
-    """Model → each worm's error at steps 1 to `DRAWN_STEPS`, after training on the most worms; NaN if not scored."""
+    """Return each model's errors at steps 1 to `DRAWN_STEPS`, after training on the most worms; NaN if not scored."""
     most = max(len(row.train_worms) for row in rows)
     worms = sorted({row.test_worm for row in rows})
     values: dict[tuple, list[float]] = {}
@@ -94,8 +91,8 @@ def collect_errors(rows: Sequence[Row], kind: str) -> dict[str, Float[np.ndarray
     }
 
 
-def draw_traces(config, dataset: Dataset, groups: Sequence[Group], outputs, folder: Path):
-    """Forecasts of some neurons over their true traces, each model's, of the first worm of the last split."""
+def plot_traces(config, dataset: Dataset, groups: Sequence[Group], outputs) -> NamedFigures:
+    """Yield forecasts of some neurons over their true traces, each model's, of the first worm of the last split."""
     names = [name for name in DRAWN_NEURONS if name in dataset.neuron_names] or list(dataset.neuron_names[:5])
     neurons = [dataset.neuron_names.index(name) for name in names]
     for output in outputs:
@@ -120,20 +117,20 @@ def draw_traces(config, dataset: Dataset, groups: Sequence[Group], outputs, fold
             (int(output.starts.frame[s] - first), center[s, : 2 * DRAWN_STEPS, neurons, 0].T, low[k], high[k])
             for k, s in enumerate(shown)
         ]
-        figures.plot_forecast_traces(
+        figure = figures.plot_forecast_traces(
             dataset.times[stretch][span],
             dataset.arrays.features[stretch][span][:, neurons, 0],
             forecasts,
             names,
-            folder / f"traces_{output.model}.png",
             dataset.arrays.states[stretch][span],
             dataset.state_names,
             f"{output.model}: {dataset.worms[worm]}, not seen in training; 90 % bands",
         )
+        yield f"traces_{output.model}", figure
 
 
 def find_band(spread, starts: Sequence[int], neurons: Sequence[int]):
-    """Ends of the 90 % band [start, step, neuron] of some neurons' first feature; a mixture's by matched moments."""
+    """Return both ends of the 90 % band [start, step, neuron] of the first feature; a mixture's by matched moments."""
     weights = spread.weights[starts][:, :, None, None]
     mean = spread.mean[starts][:, :, : 2 * DRAWN_STEPS, neurons, 0]
     scale = spread.scale[starts][:, :, : 2 * DRAWN_STEPS, neurons, 0]
@@ -142,8 +139,8 @@ def find_band(spread, starts: Sequence[int], neurons: Sequence[int]):
     return center - reach, center + reach
 
 
-def draw_graphs(config, dataset: Dataset, splits: Sequence[Split], groups, fit, outputs, workdir, folder: Path):
-    """Graph by motor state and its stability, of models that infer one; who follows whom, of the first model."""
+def plot_graphs(config, dataset: Dataset, groups, outputs) -> NamedFigures:
+    """Yield the graph by motor state and its stability, of models that infer one."""
     neurons = len(dataset.neuron_names)
     for name in config.models:
         own = [output for output in outputs if output.model == name and output.edges is not None]
@@ -153,17 +150,15 @@ def draw_graphs(config, dataset: Dataset, splits: Sequence[Split], groups, fit, 
         states = np.concatenate([output.starts.state for output in own])
         means = average_by_state(matrices, states, dataset.state_names)
         title = f"{name}: inferred graph by motor state before the forecast, worms that the run had not seen"
-        figures.plot_graphs_by_state(means, dataset.neuron_names, folder / f"graphs_by_state_{name}.png", title)
+        yield f"graphs_by_state_{name}", figures.plot_graphs_by_state(means, dataset.neuron_names, title)
         found, nulls = correlate_pairs(own, groups, neurons)
         if found:
             title = f"{name}: correlation of edge probabilities, against shuffled neurons"
-            figures.plot_graph_stability(found, nulls, folder / f"graph_stability_{name}.png", title)
-    if config.models and config.forecast.steps >= FOLLOWED_STEP:
-        draw_followers(config.models[0], config, dataset, splits, groups, fit, workdir, folder)
+            yield f"graph_stability_{name}", figures.plot_graph_stability(found, nulls, title)
 
 
-def draw_followers(name, config, dataset: Dataset, splits, groups, fit, workdir, folder: Path):
-    """The perturbation study, on the first test worm of the first seed's last split."""
+def plot_followers(name, config, dataset: Dataset, splits: Sequence[Split], groups, fit, workdir: Path) -> Figure:
+    """Plot the perturbation study, on the first test worm of the first seed's last split."""
     number = len(splits) - 1
     worm = groups[number].split.test[0]
     starts = list_starts(dataset, config.forecast.first, config.forecast.every)
@@ -172,4 +167,4 @@ def draw_followers(name, config, dataset: Dataset, splits, groups, fit, workdir,
     responses = measure_followers(name, config, fit, number, variables, dataset, starts, FOLLOWED_STEP)
     title = f"{name}: what follows when one neuron is held one s.d. higher, {dataset.worms[worm]}"
     seconds = FOLLOWED_STEP / dataset.frame_rate
-    figures.plot_followers(responses, dataset.neuron_names, folder / f"followers_{name}.png", seconds, title)
+    return figures.plot_followers(responses, dataset.neuron_names, seconds, title)

@@ -1,10 +1,11 @@
-"""What an `infer` experiment writes: results.csv, summary.md and figures."""
+"""The report of an `infer` experiment: results.csv, summary.md and figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
 from wormjax import figures
 from wormjax.scoring.edges import confusion
@@ -13,6 +14,7 @@ from wormjax.scoring.rows import Row, write_rows
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.networks import Inference, stack_system
 from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summary
+from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
 
 LOCATION = ("x", "y")
 DRAWN = 4  # Test systems in a figure.
@@ -27,8 +29,8 @@ def write_report(
     test: Trajectories,
     study: str,
     workdir: Path,
-):
-    """Writes rows, summary and figures into the workdir of an experiment, and prints the summary.
+) -> None:
+    """Write rows, summary and figures into the workdir of an experiment, and print the summary.
 
     Args:
       config: of the experiment.
@@ -39,61 +41,57 @@ def write_report(
       study: what rows call them.
       workdir: where to.
     """
-    write_rows(workdir / "results.csv", rows)
     published = find_published(config, test, study)
+    write_rows(workdir / "results.csv", rows)
     write_systems_summary(workdir / "summary.md", rows, str(config), published)
-    folder = workdir / "figures"
-    folder.mkdir(exist_ok=True)
-    draw_figures(config, outputs, errors, test, published, folder)
+    save_figures(workdir, plot_figures(config, outputs, errors, test, published))
     print_systems_summary(rows)
-    print(f"\nRows: {workdir / 'results.csv'}\nSummary: {workdir / 'summary.md'}\nFigures: {folder}")
+    print_places(workdir)
 
 
 def find_published(config, test: Trajectories, study: str) -> Sequence[PublishedResult]:
-    """Published numbers, where these systems are of the published kind: the reference's simulation as it is."""
+    """Return the published numbers, where these systems are of the published kind: the reference's simulation."""
     simulation = config.data.simulation
     if simulation.get("noise", 0.0) or simulation.get("directed", False) or config.data.frames != 49:
         return ()
     return find_published_systems(study, len(test.edge_types))
 
 
-def draw_figures(config, outputs, errors, test: Trajectories, published, folder: Path):
-    """All figures that the models and the systems have the material for; of the first seed where one is drawn."""
+def plot_figures(config, outputs, errors, test: Trajectories, published) -> NamedFigures:
+    """Yield all figures that the models and the systems have the data for; of the first seed where one is drawn."""
     true, history = stack_system(test).edges, config.data.frames
     inferred = {name: output.test_edges for name, output in outputs.items() if output.test_edges is not None}
     predicted = {name: output.predicted for name, output in outputs.items() if output.predicted is not None}
     if test.edges is not None and inferred:
         counts = {name: sum(confusion(run, true) for run in edges) for name, edges in inferred.items()}
-        figures.plot_confusions(counts, test.edge_types, folder / "confusions.png", "type", "edge", "inferred")
+        yield "confusions", figures.plot_confusions(counts, test.edge_types, "type", "edge", "inferred")
     if test.edges is not None and "nri" in inferred:
         positions = _select(test.features, test.feature_names, LOCATION)
         positions = None if positions is None else positions[:DRAWN, 0]
-        path, edges = folder / "graphs.png", inferred["nri"][0]
-        figures.plot_inferred_graphs(true[:DRAWN], edges[:DRAWN], positions, test.edge_types, path)
+        edges = inferred["nri"][0]
+        yield "graphs", figures.plot_inferred_graphs(true[:DRAWN], edges[:DRAWN], positions, test.edge_types)
     if predicted:
         features = np.asarray(test.features)
         by_step = {name: _average_errors(values, features, history) for name, values in predicted.items()}
-        figures.plot_roll_out_error(by_step | dict(errors), folder / "roll_out_error.png", published)
-        draw_trajectories(test, predicted, history, folder / "trajectories.png")
+        yield "roll_out_error", figures.plot_roll_out_error(by_step | dict(errors), published)
+        if any(name in predicted for name in DRAWN_MODELS):
+            yield "trajectories", plot_trajectories(test, predicted, history)
 
 
-def draw_trajectories(test: Trajectories, predicted: Mapping[str, np.ndarray], history: int, path: Path):
-    """Predictions over what some test systems did: in the plane, or else the second feature over time."""
+def plot_trajectories(test: Trajectories, predicted: Mapping[str, np.ndarray], history: int) -> Figure:
+    """Plot predictions over what some test systems did: in the plane, or else the second feature over time."""
     shown = {name: predicted[name][0, :DRAWN] for name in DRAWN_MODELS if name in predicted}
-    if not shown:
-        return
     steps = next(iter(shown.values())).shape[1]
     features = np.asarray(test.features[:DRAWN])
     past, future = features[:, :history], features[:, history : history + steps]
     if _select(features, test.feature_names, LOCATION) is not None:
         planes = {name: _select(values, test.feature_names, LOCATION) for name, values in shown.items()}
         parts = (_select(part, test.feature_names, LOCATION) for part in (past, future))
-        figures.plot_trajectories(*parts, planes, path)
-    else:
-        number = min(1, features.shape[-1] - 1)
-        signals = {name: values[..., number] for name, values in shown.items()}
-        name, interval = test.feature_names[number], test.frame_interval
-        figures.plot_signals(past[..., number], future[..., number], signals, path, name, interval)
+        return figures.plot_trajectories(*parts, planes)
+    number = min(1, features.shape[-1] - 1)
+    signals = {name: values[..., number] for name, values in shown.items()}
+    name, interval = test.feature_names[number], test.frame_interval
+    return figures.plot_signals(past[..., number], future[..., number], signals, name, interval)
 
 
 def _average_errors(predicted, features, history) -> Float[np.ndarray, "run step"]:
@@ -102,7 +100,7 @@ def _average_errors(predicted, features, history) -> Float[np.ndarray, "run step
 
 
 def _select(features, names, wanted):
-    """The wanted features in their order; None where one is not there."""
+    """Return the wanted features in their order; None where one is not there."""
     if any(name not in names for name in wanted):
         return None
     return np.asarray(features)[..., [names.index(name) for name in wanted]]

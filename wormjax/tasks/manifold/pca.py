@@ -1,7 +1,6 @@
 """The principal components of a study's worms: what they carry, what they tell, and what pooling worms does to them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from wormjax.features.derivatives import smoothed_derivative
 from wormjax.features.neurons import align_neurons
 from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
 from wormjax.recordings.recording import UNSCORED, Recording
+from wormjax.tasks.report_files import NamedFigures
 
 COMPONENTS = 3
 ALL, SHARED, POOLED = "all recorded neurons", "shared neurons", "shared neurons, pooled worms"
@@ -87,10 +87,10 @@ def describe_components(config, worms: Sequence[Worm]) -> tuple[Components, dict
     return Components(tuple(worm.name for worm in worms), shares, places, slopes), trajectories
 
 
-def draw_components(config, worms: Sequence[Worm], found: Components, trajectories, folder: Path):
-    """Variance by number of components; trajectories and phase plots of each worm, and of all pooled."""
+def plot_components(config, worms: Sequence[Worm], found: Components, trajectories) -> NamedFigures:
+    """Yield variance by number of components; trajectories and phase plots of each worm, and of all pooled."""
     shares = {name: found.shares[name] for name in (ALL, SHARED, POOLED)}
-    figures.plot_variance(shares, folder / "components_variance.png")
+    yield "components_variance", figures.plot_variance(shares)
     names = STATE_SETS[config.data.states]
     drawn = range(min(DRAWN_WORMS, len(worms)))
     courses = {worms[k].name: trajectories[ALL][k].course for k in drawn}
@@ -103,8 +103,8 @@ def draw_components(config, worms: Sequence[Worm], found: Components, trajectori
         states[every] = np.concatenate([part for worm in worms for part in (worm.states, [UNSCORED])])
         captions[every] = f"state read from other worms at {np.mean(found.places[OTHERS]):.2f}"
     title = f"{config.data.study}: trajectories along the principal components of the derivatives"
-    figures.plot_manifolds(courses, states, names, folder / "manifolds.png", captions, title)
-    figures.plot_phase_plots(courses, states, names, folder / "phase_plots.png")
+    yield "manifolds", figures.plot_manifolds(courses, states, names, captions, title)
+    yield "phase_plots", figures.plot_phase_plots(courses, states, names)
 
 
 def tabulate_components(found: Components) -> list[str]:

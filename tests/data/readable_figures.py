@@ -1,0 +1,17 @@
+"""Figures as files: of a size that can be read, not blank."""
+
+from matplotlib.image import imread
+
+from wormjax.figures.style import save_figure
+
+
+def assert_readable(figure, folder):
+    """Save a figure into an empty folder; it is a PNG of 200 dots per inch, two to 16 inches wide, and all there is."""
+    path = folder / "figure.png"
+    save_figure(figure, path)
+    assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    pixels = imread(path)[..., :3]
+    assert 400 <= pixels.shape[1] <= 3200
+    assert 300 <= pixels.shape[0] <= 2400
+    assert pixels.std() > 0.01
+    assert list(folder.iterdir()) == [path]

@@ -1,0 +1,89 @@
+"""Matrices [sender, receiver] of named neurons, in an order in which related neurons lie side by side."""
+
+import re
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+from wormjax.figures.style import LIGHT_GREY, hide_frame
+
+
+def find_class(name: str) -> str:
+    """Return the class of a neuron: its name without side, quadrant or number.
+
+    AVAL → AVA, RMED → RME, VB01 → VB; pharyngeal neurons too (I1L → I1, MCL → MC).
+    """
+    pharyngeal = re.fullmatch(r"([IM]\d|MC)[LR]", name)
+    return pharyngeal[1] if pharyngeal else re.sub(r"\d+$", "", name)[:3]
+
+
+def order_by_class(names: Sequence[str]) -> list[int]:
+    """Return the order of neurons by class, then name."""
+    return sorted(range(len(names)), key=lambda k: (find_class(names[k]), names[k]))
+
+
+def cluster_neurons(similarity: Float[np.ndarray, "neuron neuron"]) -> list[int]:
+    """Return the order of neurons by hierarchical clustering (average linkage), so that groups are seen as blocks.
+
+    Args:
+      similarity: 1 for neurons that are the same; of a matrix that is not symmetric, its mean with its transpose.
+    """
+    if len(similarity) < 3:
+        return list(range(len(similarity)))
+    distance = 1.0 - (np.asarray(similarity, float) + np.transpose(similarity)) / 2
+    np.fill_diagonal(distance, 0.0)
+    tree = linkage(squareform(np.maximum(distance, 0.0), checks=False), method="average", optimal_ordering=True)
+    return leaves_list(tree).tolist()
+
+
+def arrange_matrix(
+    matrix: Float[np.ndarray, "sender receiver"], order: Sequence[int]
+) -> Float[np.ndarray, "sender receiver"]:
+    """Return a copy of a matrix with its rows and columns in another order, and no diagonal (NaN)."""
+    arranged = np.array(matrix, float)[np.ix_(order, order)]
+    np.fill_diagonal(arranged, np.nan)
+    return arranged
+
+
+def mark_strongest(values: Float[np.ndarray, "sender receiver"], count: int) -> Bool[np.ndarray, "sender receiver"]:
+    """Mark the `count` largest values of a matrix, NaN left out; of equal ones the first."""
+    ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), axis=None, kind="stable")
+    marked = np.zeros(values.size, bool)
+    marked[ranked[:count]] = True
+    return marked.reshape(values.shape)
+
+
+def draw_matrix(
+    axes: Axes,
+    matrix: Float[np.ndarray, "sender receiver"],
+    names: Sequence[str],
+    low: float | None = None,
+    high: float | None = None,
+    colours: str = "cividis",
+) -> Axes:
+    """Draw a matrix with the names of its neurons; grey where it is NaN. The image is `axes.images[0]`."""
+    colour_map = matplotlib.colormaps[colours].with_extremes(bad=LIGHT_GREY)
+    axes.imshow(matrix, cmap=colour_map, vmin=low, vmax=high)
+    size = 7 if len(names) <= 20 else 5.5
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.set(xlabel="receiver", ylabel="sender")
+    hide_frame(axes)
+    return axes
+
+
+def draw_differences(
+    axes: Axes, matrix: Float[np.ndarray, "sender receiver"], names: Sequence[str], largest: float
+) -> Axes:
+    """Draw a matrix of signed values: red above zero, blue below, white at zero, grey where there is none."""
+    return draw_matrix(axes, matrix, names, -largest, largest, "RdBu_r")
+
+
+def find_largest(values: Float[np.ndarray, "..."]) -> float:
+    """Return the largest absolute value, for a scale around zero; at least 0.01, below which no colour is full."""
+    return float(np.max(np.abs(values[np.isfinite(values)]), initial=0.01))

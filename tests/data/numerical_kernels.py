@@ -222,7 +222,7 @@ EXCEPTIONS = {
     "tasks.forecast.networks.build_module": NETWORK,
     "tasks.infer.networks.infer_edges": MAPPED + "models.nri.encode",
     "tasks.infer.networks.predict_frames": MAPPED + "models.nri.decode",
-    "tasks.manifold.report.draw_toy": MAPPED + "simulation.two_cycles.simulate_two_cycles",
+    "tasks.manifold.report.plot_toy": MAPPED + "simulation.two_cycles.simulate_two_cycles",
     "features.systems.open_systems": MAPPED + "the simulators",
     "graphs.complete_graph": WHOLE,
     "graphs.receive_plainly": "jraph's own indices: the truth that graphs.receive is tested against",

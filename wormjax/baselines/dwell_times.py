@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from wormjax.baselines.hidden_markov import filter_forward
 from wormjax.recordings.recording import UNSCORED
 
 AGE_BINS = (1, 2, 4, 7, 11, 16, 23, 32, 45, 64, 90, 128, 181)  # Frames; the chance of leaving is constant within.
@@ -127,22 +128,16 @@ def filter_states(
       chain: how states follow each other.
       likelihood: of each frame's observation under each state, up to a factor a frame.
     """
-    count, ages = chain.leave.shape
-    belief = np.zeros((len(likelihood), count, ages))
-    now = np.zeros((count, ages))
-    now[:] = chain.frequency[:, None] / ages  # Nothing is known of the age in the first frame.
-    for frame, weights in enumerate(likelihood):
-        if frame:
-            left = now * chain.leave
-            stays = now - left
-            now = np.zeros_like(now)
-            now[:, 1:] = stays[:, :-1]
-            now[:, -1] += stays[:, -1]
-            now[:, 0] = left.sum(axis=1) @ chain.follow
-        now = now * weights[:, None]
-        now /= now.sum()
-        belief[frame] = now
-    return belief
+    start = np.repeat(chain.frequency[:, None] / chain.leave.shape[1], chain.leave.shape[1], axis=1)  # Any age.
+
+    def advance(now):
+        left = now * chain.leave
+        stays = now - left
+        older = np.concatenate([left.sum(axis=1, keepdims=True).T @ chain.follow, stays.T[:-1]]).T
+        older[:, -1] += stays[:, -1]
+        return older
+
+    return filter_forward(start, likelihood[..., None], advance, axes=(-2, -1))
 
 
 def likelihood_of_decoded(

@@ -26,6 +26,23 @@ def transition_matrix(counts: Int[np.ndarray, "*batch state state"]) -> Float[np
     return smoothed / smoothed.sum(axis=-1, keepdims=True)
 
 
+def filter_forward(start, likelihood, advance, axes=-1) -> Float[np.ndarray, "frame *batch state"]:
+    """Return the probability of each state given the frames so far, normalised (the forward algorithm).
+
+    Args:
+      start: of each state before the first frame.
+      likelihood: [frame, *batch, state], up to a factor per frame.
+      advance: states of one frame → states of the next, as the chain predicts them.
+      axes: over which the states of one chain sum to one.
+    """
+    state, forward = start, []
+    for frame, weights in enumerate(likelihood):
+        state = (advance(state) if frame else state) * weights
+        state /= state.sum(axis=axes, keepdims=True)
+        forward.append(state)
+    return np.stack(forward)
+
+
 def smooth_probabilities(
     probabilities: Float[np.ndarray, "*batch frame state"],
     valid: Bool[np.ndarray, "*batch frame"],
@@ -37,16 +54,11 @@ def smooth_probabilities(
     on its transitions alone. These are per frame, so the frame rate must be that of the training worms.
     """
     likelihood = np.where(valid[..., None], np.maximum(probabilities, 1e-12), 1.0).astype(np.float64)
-    frames = likelihood.shape[-2]
-    forward, backward = np.empty_like(likelihood), np.empty_like(likelihood)
-    state = np.ones(likelihood.shape[:-2] + likelihood.shape[-1:])
-    for frame in range(frames):
-        predicted = (state[..., None, :] @ transitions)[..., 0, :] if frame else state
-        state = predicted * likelihood[..., frame, :]
-        state /= state.sum(axis=-1, keepdims=True)
-        forward[..., frame, :] = state
-    state = np.ones_like(state)
-    for frame in reversed(range(frames)):
+    start = np.ones(likelihood.shape[:-2] + likelihood.shape[-1:])
+    by_frame = np.moveaxis(likelihood, -2, 0)
+    forward = filter_forward(start, by_frame, lambda state: (state[..., None, :] @ transitions)[..., 0, :])
+    forward, backward, state = np.moveaxis(forward, 0, -2), np.empty_like(likelihood), start
+    for frame in reversed(range(len(by_frame))):
         backward[..., frame, :] = state
         state = (transitions @ (state * likelihood[..., frame, :])[..., None])[..., 0]
         state /= state.sum(axis=-1, keepdims=True)

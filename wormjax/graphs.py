@@ -6,7 +6,6 @@ is not r to node r. In that order a gather or scatter is a broadcast, a slice an
 """
 
 import jax.numpy as jnp
-import jraph
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 from jraph import GraphsTuple
@@ -64,21 +63,6 @@ def edges_to_square(edges: Float[Array, "*batch edge"], nodes: int) -> Float[Arr
     rows = jnp.pad(edges.reshape(*batch, nodes - 1, nodes), [(0, 0)] * (len(batch) + 1) + [(0, 1)])
     flat = jnp.pad(rows.reshape(*batch, -1), [(0, 0)] * len(batch) + [(1, 0)])
     return flat.reshape(*batch, nodes, nodes)
-
-
-def send_plainly(graph: GraphsTuple) -> Shaped[Array, "edge feature"]:
-    """`send` by jraph's indices: the truth that the fast path is tested against."""
-    return graph.nodes[graph.senders]
-
-
-def receive_plainly(graph: GraphsTuple) -> Shaped[Array, "edge feature"]:
-    """`receive` by jraph's indices."""
-    return graph.nodes[graph.receivers]
-
-
-def sum_messages_plainly(graph: GraphsTuple) -> Float[Array, "node feature"]:
-    """`sum_messages` by jraph.segment_sum."""
-    return jraph.segment_sum(graph.edges, graph.receivers, graph.nodes.shape[0])
 
 
 def edges_to_matrix(

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import jraph
+import jraph_graphs
 import numpy as np
 import pytest
 
@@ -215,7 +216,7 @@ def test_messages_equal_those_along_jraphs_indices(messages, skip_first, relativ
     params, hear = messages(skip_first, relative)
     nodes, edges = draw(NODES, FEATURES), draw_edges()
     graph = graphs.complete_graph(jnp.asarray(nodes))
-    sent, received = graphs.send_plainly(graph), graphs.receive_plainly(graph)
+    sent, received = jraph_graphs.send(graph), jraph_graphs.receive(graph)
     if relative:
         layer, seen = params["RelativeDense_0"]["Dense_0"], sent - received
         pairs = jnp.concatenate([seen, jnp.arcsinh(seen / jnp.array(SCALE))], axis=-1) @ layer["kernel"] + layer["bias"]

@@ -5,11 +5,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import jraph
+import jraph_graphs
 import numpy as np
 import pytest
 
 from wormjax import graphs
-from wormjax.baselines import autoregression
+from wormjax.baselines import vector_autoregression
 from wormjax.models.forecast_roll_outs import Clamp, InputNoise, TeacherForcing, initialise, predict
 from wormjax.models.forecasters import (
     Forecast,
@@ -85,7 +86,7 @@ def forecaster_of(draw_variables, compile_quickly):
 def roll_out_drift(past, operators):
     """The linear roll-out of the baselines, which the networks correct."""
     flat = past[:, -ORDER:].reshape(WINDOWS, ORDER, CHANNELS).astype(np.float64)
-    return autoregression.roll_out(operators, flat, STEPS).reshape(WINDOWS, STEPS, NEURONS, FEATURES)
+    return vector_autoregression.roll_out(operators, flat, STEPS).reshape(WINDOWS, STEPS, NEURONS, FEATURES)
 
 
 def relabel_edges(edges, order):
@@ -332,8 +333,8 @@ def test_summed_messages_equal_those_along_jraphs_indices(draw_variables, compil
     edges = np.random.default_rng(0).dirichlet(np.ones(types), EDGES).astype(np.float32)
     variables = draw_variables(module, nodes[None], edges[None])
     params, graph = variables["params"], graphs.complete_graph(jnp.asarray(nodes))
-    sent = graphs.send_plainly(graph) @ params["sender"]["kernel"] + params["sender"]["bias"]
-    pairs, total = jax.nn.relu(sent + graphs.receive_plainly(graph) @ params["receiver"]["kernel"]), 0.0
+    sent = jraph_graphs.send(graph) @ params["sender"]["kernel"] + params["sender"]["bias"]
+    pairs, total = jax.nn.relu(sent + jraph_graphs.receive(graph) @ params["receiver"]["kernel"]), 0.0
     for kind in range(1, types):
         own = pairs[:, (kind - 1) * hidden : kind * hidden] * edges[:, kind, None]
         heard = jraph.segment_sum(own, graph.receivers, NEURONS) / (NEURONS - 1)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import jraph_graphs
 import numpy as np
 import pytest
 
@@ -22,8 +23,8 @@ def apply_plainly(variables, features, valid):
 
     def edge_network(pair, second, nodes):
         graph = graphs.complete_graph(nodes)
-        sent = graphs.send_plainly(graph) @ params[pair]["sender"]["kernel"] + params[pair]["sender"]["bias"]
-        received = graphs.receive_plainly(graph) @ params[pair]["receiver"]["kernel"]
+        sent = jraph_graphs.send(graph) @ params[pair]["sender"]["kernel"] + params[pair]["sender"]["bias"]
+        received = jraph_graphs.receive(graph) @ params[pair]["receiver"]["kernel"]
         return jax.nn.elu(jax.nn.elu(sent + received) @ params[second]["kernel"] + params[second]["bias"])
 
     def of_frames(function, *arrays):
@@ -35,7 +36,7 @@ def apply_plainly(variables, features, valid):
     edge_logits = mean @ params["edge_type"]["kernel"] + params["edge_type"]["bias"]
     messages = of_frames(lambda n: edge_network("message_pair", "Dense_1", n), nodes)
     messages = messages * jax.nn.softmax(edge_logits)[:, 1:2]
-    arrived = of_frames(lambda n, m: graphs.sum_messages_plainly(graphs.complete_graph(n, m)), nodes, messages)
+    arrived = of_frames(lambda n, m: jraph_graphs.sum_messages(graphs.complete_graph(n, m)), nodes, messages)
     values = jnp.concatenate([nodes, arrived], axis=-1).reshape(*nodes.shape[:2], -1)
     values = node_network("BatchNormMlp_1", values)
     return values @ params["Dense_2"]["kernel"] + params["Dense_2"]["bias"], edge_logits

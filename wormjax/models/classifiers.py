@@ -17,6 +17,9 @@ from wormjax.models.layers import TemporalConvolution, TrainingRngs, drop_channe
 
 CELLS = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
 
+Features = Float[Array, "window frame neuron feature"]
+Valid = Bool[Array, "window frame"]
+
 
 class Decoding(NamedTuple):
     """What a classifier says of its windows; `edge_logits` is None where no graph is inferred."""
@@ -57,12 +60,7 @@ class TemporalConvolutionClassifier(nn.Module):
     dilations: tuple[int, ...] = (1, 2, 4)
 
     @nn.compact
-    def __call__(
-        self,
-        features: Float[Array, "window frame neuron feature"],
-        valid: Bool[Array, "window frame"],
-        training_rngs: TrainingRngs | None = None,
-    ) -> Decoding:
+    def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:
         read_out = TemporalReadOut(self.states, self.channels, self.kernel, self.dilations)
         return Decoding(read_out(flatten_neurons(features), valid, training_rngs))
 
@@ -75,12 +73,7 @@ class MlpClassifier(nn.Module):
     offsets: tuple[int, ...] = (-8, -4, 0, 4, 8)
 
     @nn.compact
-    def __call__(
-        self,
-        features: Float[Array, "window frame neuron feature"],
-        valid: Bool[Array, "window frame"],
-        training_rngs: TrainingRngs | None = None,
-    ) -> Decoding:
+    def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:
         values = stack_frames(mask_frames(flatten_neurons(features), valid), self.offsets)
         for layer in range(2):
             values = elu(nn.Dense(self.hidden)(drop_channels(values, training_rngs, layer)))
@@ -101,12 +94,7 @@ class RecurrentClassifier(nn.Module):
             raise InputError(f"config field 'model.recurrent.cell': found {self.cell!r}, {expected}")
 
     @nn.compact
-    def __call__(
-        self,
-        features: Float[Array, "window frame neuron feature"],
-        valid: Bool[Array, "window frame"],
-        training_rngs: TrainingRngs | None = None,
-    ) -> Decoding:
+    def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:
         values = elu(nn.Dense(self.hidden)(drop_channels(flatten_neurons(features), training_rngs, 0)))
         forward = self._run("forward", values, valid)
         backward = self._run("backward", values[:, ::-1], valid[:, ::-1])[:, ::-1]

@@ -1,11 +1,11 @@
 """Forecasters of neural activity: the past of all neurons in, their next frames out, with a predictive spread.
 
-Every forecast is a roll-out x(t+1) = x(t) + drift + correction. The drift is linear in the last frames, by coefficients
-that are handed in (wormjax.baselines.autoregression: those of the training worms, or adapted to the worm's own past);
-the correction is a network's. `GraphForecaster` is neural relational inference (Kipf, Fetaya et al. 2018) with named
-nodes: an encoder infers a graph from the past, once a window or anew in every frame (as dNRI, Graber & Schwing 2020), a
-recurrent cell per neuron receives messages on it. `RecurrentForecaster` and `MlpForecaster` see all neurons at once
-and know no graph. All share one call; wormjax.models.forecast_roll_outs rolls any of them out.
+Every forecast is a roll-out x(t+1) = x(t) + drift + correction. The drift is linear in the last frames. Its
+coefficients are an argument (wormjax.baselines.vector_autoregression: those of the training worms, or adapted to the
+worm's own past); a network gives the correction. `GraphForecaster` is neural relational inference (Kipf, Fetaya et al.
+2018) with named nodes: an encoder infers a graph from the past, once per window or anew in every frame (as dNRI, Graber
+& Schwing 2020), and one recurrent cell per neuron receives messages on it. `RecurrentForecaster` and `MlpForecaster`
+see all neurons at once and use no graph. All share one signature; wormjax.models.forecast_roll_outs rolls them out.
 
 With several modes a forecaster makes as many roll-outs, each with a probability: a mixture, for where the future forks.
 """
@@ -80,6 +80,28 @@ class SummedMessages(nn.Module):
         return elu(total)
 
 
+def run_once(module, past, step_input: StepInput, training_rngs: TrainingRngs | None = None):
+    """Run every method of a forecaster once, to initialise its parameters."""
+    context, _ = module.begin(past, training_rngs)
+    carry, *_ = module.advance(module.start(past), context, step_input, training_rngs)
+    return module.weigh_modes(carry)
+
+
+def _start_at_zero(module, past):
+    """Return the state before the burn-in of a forecaster with one hidden layer for all neurons."""
+    return jnp.zeros((len(past), module.hidden))
+
+
+def _begin_without_graph(module, past, training_rngs: TrainingRngs | None):
+    """Return the context of a roll-out without a graph, as `GraphForecaster.begin` does with one."""
+    return Context(None, _draw_kept(training_rngs, (module.hidden,))), None
+
+
+def _weigh_modes(module, carry):
+    """Return the logits of the modes, from the state after the burn-in."""
+    return module.mode_read_out(carry) if module.modes > 1 else jnp.zeros((len(carry), 1))
+
+
 class GraphForecaster(nn.Module):
     """A recurrent cell a neuron, all cells alike but for each neuron's embedding, with messages on a graph.
 
@@ -117,11 +139,7 @@ class GraphForecaster(nn.Module):
         if self.modes > 1:
             self.mode_read_out = _read_out(self.modes)
 
-    def __call__(self, past, step_input: StepInput, training_rngs=None):
-        """Runs everything once, to initialise parameters."""
-        context, _ = self.begin(past, training_rngs)
-        carry, *_ = self.advance(self.start(past), context, step_input, training_rngs)
-        return self.weigh_modes(carry)
+    __call__ = run_once
 
     def start(self, past):
         """The cells' state before the burn-in."""
@@ -202,19 +220,7 @@ class RecurrentForecaster(nn.Module):
         if self.modes > 1:
             self.mode_read_out = _read_out(self.modes)
 
-    def __call__(self, past, step_input: StepInput, training_rngs=None):
-        """Runs everything once, to initialise parameters."""
-        context, _ = self.begin(past, training_rngs)
-        carry, *_ = self.advance(self.start(past), context, step_input, training_rngs)
-        return self.weigh_modes(carry)
-
-    def start(self, past):
-        """The state before the burn-in."""
-        return jnp.zeros((len(past), self.hidden))
-
-    def begin(self, past, training_rngs):
-        """See `GraphForecaster.begin`; there is no graph."""
-        return Context(None, _draw_kept(training_rngs, (self.hidden,))), None
+    __call__, start, begin, weigh_modes = run_once, _start_at_zero, _begin_without_graph, _weigh_modes
 
     def advance(self, carry, context: Context, step_input: StepInput, training_rngs):
         """See `GraphForecaster.advance`."""
@@ -225,10 +231,6 @@ class RecurrentForecaster(nn.Module):
         outputs = self.read_out(elu(self.before_read_out(values)))
         correction, log_scale = jnp.split(outputs.reshape(*step_input.drift.shape[:2], -1), 2, axis=-1)
         return carry, CORRECTION * correction, _bound(log_scale), None
-
-    def weigh_modes(self, carry):
-        """Logits of the modes, from the state after the burn-in."""
-        return self.mode_read_out(carry) if self.modes > 1 else jnp.zeros((len(carry), 1))
 
 
 class MlpForecaster(nn.Module):
@@ -245,19 +247,7 @@ class MlpForecaster(nn.Module):
         if self.modes > 1:
             self.mode_read_out = _read_out(self.modes)
 
-    def __call__(self, past, step_input: StepInput, training_rngs=None):
-        """Runs everything once, to initialise parameters."""
-        context, _ = self.begin(past, training_rngs)
-        carry, *_ = self.advance(self.start(past), context, step_input, training_rngs)
-        return self.weigh_modes(carry)
-
-    def start(self, past):
-        """What is carried: the last hidden layer, for the weights of the modes."""
-        return jnp.zeros((len(past), self.hidden))
-
-    def begin(self, past, training_rngs):
-        """See `GraphForecaster.begin`; there is no graph."""
-        return Context(None, _draw_kept(training_rngs, (self.hidden,))), None
+    __call__, start, begin, weigh_modes = run_once, _start_at_zero, _begin_without_graph, _weigh_modes
 
     def advance(self, carry, context: Context, step_input: StepInput, training_rngs):
         """See `GraphForecaster.advance`."""
@@ -269,10 +259,6 @@ class MlpForecaster(nn.Module):
         outputs = self.read_out(values).reshape(*step_input.drift.shape[:2], -1)
         correction, log_scale = jnp.split(outputs, 2, axis=-1)
         return values, CORRECTION * correction, _bound(log_scale), None
-
-    def weigh_modes(self, carry):
-        """Logits of the modes, from the last hidden layer."""
-        return self.mode_read_out(carry) if self.modes > 1 else jnp.zeros((len(carry), 1))
 
 
 def _show(step_input: StepInput):

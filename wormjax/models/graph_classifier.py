@@ -9,10 +9,10 @@ messages (`messages=False`) the same network is its own structure-agnostic twin.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from wormjax import graphs
-from wormjax.models.classifiers import Decoding, TemporalReadOut, flatten_neurons
+from wormjax.models.classifiers import Decoding, Features, TemporalReadOut, Valid, flatten_neurons
 from wormjax.models.encoders import MlpEncoder
 from wormjax.models.layers import TrainingRngs, draw_keys, elu, mask_frames, stack_frames
 from wormjax.models.sampling import sample_edges
@@ -57,12 +57,7 @@ class GraphClassifier(nn.Module):
     branch_scale: float = 0.3
 
     @nn.compact
-    def __call__(
-        self,
-        features: Float[Array, "window frame neuron feature"],
-        valid: Bool[Array, "window frame"],
-        training_rngs: TrainingRngs | None = None,
-    ) -> Decoding:
+    def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:
         neurons = features.shape[2]
         features = mask_frames(features, valid)
         nodes = mask_frames(NeuronEmbedding(self.node_hidden, self.embedding_kernel)(features), valid)

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from wormjax import graphs
-from wormjax.models.classifiers import Decoding
+from wormjax.models.classifiers import Decoding, Features, Valid
 from wormjax.models.layers import TrainingRngs, elu
 
 
@@ -61,12 +61,7 @@ class WangMlp(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(
-        self,
-        features: Float[Array, "window frame neuron feature"],
-        valid: Bool[Array, "window frame"],
-        training_rngs: TrainingRngs | None = None,
-    ) -> Decoding:
+    def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:
         training = training_rngs is not None
         nodes = BatchNormMlp(self.hidden, self.hidden, self.axis_name)(features, valid, training)
         values = nodes.reshape(*nodes.shape[:2], -1)
@@ -180,12 +175,7 @@ class WangGraph(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(
-        self,
-        features: Float[Array, "window frame neuron feature"],
-        valid: Bool[Array, "window frame"],
-        training_rngs: TrainingRngs | None = None,
-    ) -> Decoding:
+    def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:
         training = training_rngs is not None
         nodes = BatchNormMlp(self.hidden, self.hidden, self.axis_name)(features, valid, training)
         frames, count = valid.reshape(-1).astype(nodes.dtype), nodes.shape[2]

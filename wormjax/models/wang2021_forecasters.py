@@ -14,8 +14,23 @@ import jax.numpy as jnp
 
 from wormjax import graphs
 from wormjax.models.encoders import Mlp
-from wormjax.models.forecasters import Context, StepInput
+from wormjax.models.forecasters import Context, StepInput, run_once
 from wormjax.models.layers import PairDense, elu
+
+
+def _start_empty(module, past):
+    """Return an empty state: the paper's networks have no memory."""
+    return jnp.zeros((len(past), 0))
+
+
+def _begin_empty(module, past, training_rngs):
+    """Return an empty context, in the form of `forecasters.GraphForecaster.begin`."""
+    return Context(None, None), None
+
+
+def _weigh_one_mode(module, carry):
+    """Return the logits of one mode."""
+    return jnp.zeros((len(carry), 1))
 
 
 class WangGraphForecaster(nn.Module):
@@ -35,17 +50,7 @@ class WangGraphForecaster(nn.Module):
         self.before_read_out = nn.Dense(self.hidden)
         self.read_out = nn.Dense(self.neurons * self.features)
 
-    def __call__(self, past, step_input: StepInput, training_rngs=None):
-        """Runs everything once, to initialise parameters."""
-        return self.advance(self.start(past), None, step_input, training_rngs)[1]
-
-    def start(self, past):
-        """Nothing is remembered."""
-        return jnp.zeros((len(past), 0))
-
-    def begin(self, past, training_rngs):
-        """See `forecasters.GraphForecaster.begin`."""
-        return Context(None, None), None
+    __call__, start, begin, weigh_modes = run_once, _start_empty, _begin_empty, _weigh_one_mode
 
     def advance(self, carry, context, step_input: StepInput, training_rngs):
         """See `forecasters.GraphForecaster.advance`; in training, too, edges weigh by their probability."""
@@ -56,10 +61,6 @@ class WangGraphForecaster(nn.Module):
         joined = jnp.concatenate([nodes, heard], axis=-1).reshape(len(nodes), -1)
         change = jnp.tanh(self.read_out(elu(self.before_read_out(joined)))).reshape(step_input.drift.shape)
         return carry, change, jnp.zeros_like(change), logits
-
-    def weigh_modes(self, carry):
-        """One mode."""
-        return jnp.zeros((len(carry), 1))
 
 
 class WangMlpForecaster(nn.Module):
@@ -75,24 +76,10 @@ class WangMlpForecaster(nn.Module):
         self.before_read_out = nn.Dense(self.hidden)
         self.read_out = nn.Dense(self.neurons * self.features)
 
-    def __call__(self, past, step_input: StepInput, training_rngs=None):
-        """Runs everything once, to initialise parameters."""
-        return self.advance(self.start(past), None, step_input, training_rngs)[1]
-
-    def start(self, past):
-        """Nothing is remembered."""
-        return jnp.zeros((len(past), 0))
-
-    def begin(self, past, training_rngs):
-        """See `forecasters.GraphForecaster.begin`."""
-        return Context(None, None), None
+    __call__, start, begin, weigh_modes = run_once, _start_empty, _begin_empty, _weigh_one_mode
 
     def advance(self, carry, context, step_input: StepInput, training_rngs):
         """See `forecasters.GraphForecaster.advance`."""
         joined = self.embed(step_input.recent[:, -1]).reshape(len(step_input.drift), -1)
         change = jnp.tanh(self.read_out(elu(self.before_read_out(joined)))).reshape(step_input.drift.shape)
         return carry, change, jnp.zeros_like(change), None
-
-    def weigh_modes(self, carry):
-        """One mode."""
-        return jnp.zeros((len(carry), 1))

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from experiments.benchmarks import interval_coverage as coverage
 from experiments.benchmarks.interval_coverage import JACKKNIFE, STUDENT, Design, measure_design, measure_systems
-from wormjax.baselines import autoregression
+from wormjax.baselines import vector_autoregression
 from wormjax.scoring.intervals import (
     Scores,
     difference_over_worms,
@@ -155,11 +155,12 @@ def test_forecasts_of_all_studies_at_once_are_those_of_the_baseline():
     worms = coverage.simulate_autoregressive(2, 3, np.random.default_rng(5))
     for study, split in itertools.product(range(2), np.flatnonzero(~plan.smaller)):
         train, (test,) = np.flatnonzero(plan.trained[split]), np.flatnonzero(plan.tested[split])
-        operators = autoregression.solve_products(
-            autoregression.sum_products([worms[study, worm] for worm in train], 1), 1e-9
+        operators = vector_autoregression.solve_products(
+            vector_autoregression.sum_products([worms[study, worm] for worm in train], 1), 1e-9
         )
         values = worms[study, test]
-        predicted = autoregression.roll_out(operators[None], values[: -coverage.AHEAD, None], coverage.AHEAD)[:, -1]
+        past = values[: -coverage.AHEAD, None]
+        predicted = vector_autoregression.roll_out(operators[None], past, coverage.AHEAD)[:, -1]
         error = ((predicted - values[coverage.AHEAD :]) ** 2).mean()
         assert found["forecast MSE"][study, split, test] == pytest.approx(error, rel=2e-3)
         static = ((values[coverage.AHEAD :] - values[: -coverage.AHEAD]) ** 2).mean()

@@ -19,7 +19,7 @@ from small_autoregressions import (
 )
 from small_experiments import replace_arrays
 
-from wormjax.baselines import autoregression as var
+from wormjax.baselines import vector_autoregression as var
 from wormjax.errors import InputError
 from wormjax.features.forecast_origins import cut_future, cut_past, list_starts
 from wormjax.scoring.forecasts import Spread, score_forecast

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from wormjax.baselines import autoregression as var
+from wormjax.baselines import vector_autoregression as var
 from wormjax.errors import InputError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past

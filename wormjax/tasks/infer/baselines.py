@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wormjax.baselines import relations
-from wormjax.baselines.predictors import Autoregression, choose_var, predict_static, roll_out_var
+from wormjax.baselines.vector_autoregression import choose_var, predict_static, roll_out_var
 from wormjax.errors import InputError
 from wormjax.features.systems import Systems
 from wormjax.scoring.edges import Threshold, choose_threshold, score_ranked_edges
@@ -47,7 +47,7 @@ def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike
         if name == "var":
             train, valid = (np.asarray(part.features)[:FITTING_SIMULATIONS] for part in (systems.train, systems.valid))
             steps = min(max(config.evaluate.steps), config.data.frames // 2)
-            fitted = choose_var(train, valid, steps)[0]._asdict()
+            fitted = {"operators": choose_var(train, valid, steps)[0]}
         elif name in RELATIONS and systems.valid.edges is not None:
             scores = RELATIONS[name](np.asarray(systems.valid.features))
             threshold = choose_threshold(scores, stack_system(systems.valid).edges, len(systems.valid.edge_types))
@@ -86,7 +86,7 @@ def predict(name: str, config, fitted, features) -> Float[np.ndarray, "simulatio
         return None
     if name == "static":
         return predict_static(features[:, :history], steps)
-    return roll_out_var(Autoregression(**fitted), features[:, :history], steps)
+    return roll_out_var(fitted["operators"], features[:, :history], steps)
 
 
 def measure_baselines(config, workdir, test: Trajectories) -> dict[str, Float[np.ndarray, " step"]]:

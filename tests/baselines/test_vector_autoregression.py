@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wormjax.baselines import autoregression as var
+from wormjax.baselines import vector_autoregression as var
 
 ORDER, CHANNELS, BLOCK = 2, 2, 16
 RIDGE, WEIGHT = 0.05, 7.0

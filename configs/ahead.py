@@ -1,6 +1,7 @@
 """The motor state up to 30 s ahead, in worms never seen; on simulated worms by default."""
 
 import ml_collections
+from wormjax.configs import base
 
 CONVOLUTION = {"kind": "temporal_convolution", "channels": 32, "dilations": (1, 2, 4, 8, 16)}
 GRAPH = {"kind": "nri_graph", "channels": 32, "dilations": (1, 2, 4, 8, 16), "messages": True, "branch_scale": 0.3}
@@ -8,29 +9,10 @@ GRAPH = {"kind": "nri_graph", "channels": 32, "dilations": (1, 2, 4, 8, 16), "me
 
 def get_config() -> ml_collections.ConfigDict:
     """The config of `python -m experiments.ahead --config=configs/ahead.py`."""
-    config = ml_collections.ConfigDict()
-    config.experiment = "ahead"
-    config.seed = 0  # The first of `seeds` seeds.
-    config.seeds = 1
-
-    config.data = ml_collections.ConfigDict()
-    config.data.study = "simulated"  # Or kato2015, nichols2017, dag2023, container.
-    config.data.path = ""  # File or folder as downloaded.
-    config.data.test_study = ""  # Of another study, for protocol.name "cross_study".
-    config.data.test_path = ""
-    config.data.neurons = "shared"  # Identified in all worms; or names, "AVAL,AVAR,...".
-    config.data.states = "four"  # Or "two".
-    config.data.inputs = ("trace", "causal_derivative")  # What sees the future is refused.
-    config.data.derivative_seconds = (5.0,)
-    config.data.trace_weight = 1.0
-    config.data.scaling = "zscore"  # By the whole recording, as in published work; or calibration.
-    config.data.calibration_seconds = 180.0
-    config.data.frame_rate = 3.0  # Hertz; one for all worms, so that a second is as many frames in each.
-    config.data.simulation = ml_collections.ConfigDict({"seed": 0, "worms": 3, "minutes": 10.0})
-
-    config.protocol = ml_collections.ConfigDict()
-    config.protocol.name = "leave_one_worm_out"  # Or subsets, cross_study.
-    config.protocol.train_counts = ()  # Numbers of training worms; () takes all.
+    config = base.experiment("ahead")
+    # One frame rate, so that a second is as many frames in each worm. Inputs that see the future are refused.
+    config.data = base.inputs("trace", "causal_derivative", frame_rate=3.0)
+    config.protocol = base.protocol("leave_one_worm_out")
 
     config.split = ml_collections.ConfigDict()  # Of the training worms' frames.
     config.split.block = 512
@@ -87,36 +69,5 @@ def get_config() -> ml_collections.ConfigDict:
     # Any name → models or baselines whose probabilities are averaged; without one of them there is no pool.
     config.pools = ml_collections.ConfigDict({"graph_and_chain": ("nri_graph", "dwell_chain")})
 
-    config.train = ml_collections.ConfigDict()
-    config.train.steps = 500
-    config.train.epochs = 0
-    config.train.steps_per_chunk = 100
-    config.train.window_frames = 96
-    config.train.window_stride = 1
-    config.train.batch_windows = 32
-    config.train.learning_rate = 3e-3
-    config.train.weight_decay = 3e-2
-    config.train.schedule = "cosine"
-    config.train.patience = 10
-    config.train.clip_norm = 1.0
-    config.train.average_decay = 0.99
-    config.train.keep_best = False
-    config.train.dropout = 0.3
-    config.train.gain = 0.2
-    config.train.offset = 0.3
-    config.train.noise = 0.0
-    config.train.neuron_dropout = 0.1
-    config.train.temperature = 0.5
-    config.train.kl_weight = 0.0
-    config.train.edge_prior = ()
-    config.train.members = 3  # Networks whose probabilities are averaged, each with its own initial parameters.
-    config.train.placement = "runs"
-    config.train.devices = 0
-    config.train.runs_at_once = 0
-    config.train.checkpoint_seconds = 60.0
-
-    config.distributed = ml_collections.ConfigDict()  # Several processes that share out the runs, as jax.distributed.
-    config.distributed.coordinator_address = ""  # HOST:PORT of the first process; "auto" asks Slurm, MPI or the TPU.
-    config.distributed.num_processes = 1
-    config.distributed.process_id = 0
+    config.train = base.classification(steps=500, window_frames=96, weight_decay=3e-2, dropout=0.3, members=3)
     return config

@@ -1,6 +1,7 @@
 """Forecasts of neural activity on worms never seen; on simulated worms by default."""
 
 import ml_collections
+from wormjax.configs import base
 
 GRAPH = {
     "kind": "graph",
@@ -16,31 +17,9 @@ RECURRENT = {"kind": "recurrent", "drift": "adapted", "hidden": 32, "modes": 1}
 
 def get_config() -> ml_collections.ConfigDict:
     """The config of `python -m experiments.forecast --config=configs/forecast.py`."""
-    config = ml_collections.ConfigDict()
-    config.experiment = "forecast"
-    config.seed = 0  # The first of `seeds` seeds.
-    config.seeds = 1
-
-    config.data = ml_collections.ConfigDict()
-    config.data.study = "simulated"  # Or kato2015, nichols2017, dag2023, container.
-    config.data.path = ""  # File or folder as downloaded.
-    config.data.test_study = ""  # Of another study, for protocol.name "cross_study".
-    config.data.test_path = ""
-    config.data.neurons = "shared"  # Identified in all worms; or names, "AVAL,AVAR,...".
-    config.data.states = "four"  # By which errors are grouped; or "two".
-    config.data.inputs = ("trace",)  # Or causal_derivative, too; what sees the future is refused.
-    config.data.derivative_seconds = (5.0,)
-    config.data.trace_weight = 1.0
-    config.data.scaling = (
-        "zscore"  # By the whole recording, as in published work; or calibration, by the first minutes.
-    )
-    config.data.calibration_seconds = 180.0
-    config.data.frame_rate = 0.0  # Hertz; 0 keeps each worm's own frames.
-    config.data.simulation = ml_collections.ConfigDict({"seed": 0, "worms": 3, "minutes": 10.0})
-
-    config.protocol = ml_collections.ConfigDict()
-    config.protocol.name = "subsets"  # Or leave_one_worm_out, cross_study.
-    config.protocol.train_counts = ()  # Numbers of training worms; () takes all.
+    config = base.experiment("forecast")
+    config.data = base.inputs("trace")  # Or causal_derivative, too; what sees the future is refused.
+    config.protocol = base.protocol("subsets")
 
     config.split = ml_collections.ConfigDict()  # Of the training worms' frames.
     config.split.block = 256
@@ -78,39 +57,18 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.recurrent_pooled = ml_collections.ConfigDict({**RECURRENT, "drift": "pooled"})
     config.model.mlp = ml_collections.ConfigDict({**RECURRENT, "kind": "mlp"})
 
-    config.train = ml_collections.ConfigDict()
-    config.train.steps = 300
-    config.train.epochs = 0
-    config.train.steps_per_chunk = 50
-    config.train.burn_in = 16
-    config.train.roll_out = 16
-    config.train.window_stride = 1
-    config.train.batch_windows = 32
-    config.train.learning_rate = 2e-3
-    config.train.weight_decay = 1e-1
-    config.train.schedule = "cosine"
-    config.train.patience = 10
-    config.train.clip_norm = 1.0
+    config.train = base.training_on_worms(steps=300, steps_per_chunk=50, learning_rate=2e-3, weight_decay=1e-1)
     config.train.average_decay = 0.98
     config.train.keep_best = True
     config.train.dropout = 0.2
-    config.train.offset = 0.4  # Disturbances of what a network is shown, in units of scaled features.
+    config.train.offset = 0.4
     config.train.noise = 0.2
-    config.train.neuron_dropout = 0.0
+    config.train.burn_in = 16
+    config.train.roll_out = 16
     config.train.spread_weight = 0.05  # Of the likelihood beside the roll-out's error.
     config.train.given = 0.0  # Probability that a step goes on from the true frame: it goes to given_end
     config.train.given_end = 0.0
     config.train.given_until = 1.0  # over this share of the updates (scheduled sampling).
-    config.train.temperature = 0.5
     config.train.kl_weight = 0.01
     config.train.edge_prior = (0.8, 0.2)
-    config.train.placement = "runs"
-    config.train.devices = 0
-    config.train.runs_at_once = 0
-    config.train.checkpoint_seconds = 60.0
-
-    config.distributed = ml_collections.ConfigDict()  # Several processes that share out the runs, as jax.distributed.
-    config.distributed.coordinator_address = ""  # HOST:PORT of the first process; "auto" asks Slurm, MPI or the TPU.
-    config.distributed.num_processes = 1
-    config.distributed.process_id = 0
     return config

@@ -1,31 +1,16 @@
 """The field's own models of worm dynamics beside the deep ones; on simulated worms by default."""
 
 import ml_collections
-from wormjax.configs import ahead, forecast, generalize
+from wormjax.configs import ahead, base, forecast, generalize
 
 SHARED = ("seed", "seeds", "protocol", "distributed")  # Said once, for all three tasks.
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The config of `python -m experiments.manifold --config=configs/manifold.py`."""
-    config = ml_collections.ConfigDict()
-    config.experiment = "manifold"
-    config.seed = 0
-    config.seeds = 1
-
-    config.data = ml_collections.ConfigDict()
-    config.data.study = "simulated"  # Or kato2015, nichols2017, dag2023, container.
-    config.data.path = ""  # File or folder as downloaded.
-    config.data.neurons = "shared"  # Identified in all worms; or names, "AVAL,AVAR,...".
-    config.data.states = "four"
-    config.data.scaling = "zscore"
-    config.data.calibration_seconds = 180.0
-    config.data.frame_rate = 3.0  # Hertz, so that all tasks are scored on the same frames.
-    config.data.simulation = ml_collections.ConfigDict({"seed": 0, "worms": 3, "minutes": 10.0})
-
-    config.protocol = ml_collections.ConfigDict()
-    config.protocol.name = "leave_one_worm_out"  # Or subsets.
-    config.protocol.train_counts = ()
+    config = base.experiment("manifold")
+    config.data = base.recordings(frame_rate=3.0)  # So that all tasks are scored on the same frames.
+    config.protocol = base.protocol("leave_one_worm_out")  # Or subsets.
 
     config.components = ml_collections.ConfigDict()  # PCA of the derivatives (Kato et al. 2015).
     config.components.derivative_seconds = 5.0
@@ -64,9 +49,4 @@ def get_config() -> ml_collections.ConfigDict:
     config.tasks.forecast.models = ("nri_graph",)
     config.tasks.forecast.baselines = ("persistence", "mean", "var_8", "var_adapted")
     config.tasks.forecast.linear.orders = (8,)
-
-    config.distributed = ml_collections.ConfigDict()  # Several processes that share out the runs, as jax.distributed.
-    config.distributed.coordinator_address = ""  # HOST:PORT of the first process; "auto" asks Slurm, MPI or the TPU.
-    config.distributed.num_processes = 1
-    config.distributed.process_id = 0
     return config

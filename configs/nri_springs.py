@@ -1,6 +1,7 @@
 """Neural relational inference on particles joined by springs; `:small` is what a laptop trains in half an hour."""
 
 import ml_collections
+from wormjax.configs import base
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
@@ -11,10 +12,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     if variant not in ("full", "small"):
         raise ValueError(f"found the variant {variant!r}, expected full or small")
     small = variant == "small"
-    config = ml_collections.ConfigDict()
-    config.experiment = "infer"
-    config.seed = 0  # The first of `seeds` seeds.
-    config.seeds = 1
+    config = base.experiment("infer")
 
     config.data = ml_collections.ConfigDict()
     config.data.system = "springs"  # Or charged, kuramoto.
@@ -61,12 +59,11 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.models = ("nri", "nri_supervised", "nri_true_graph", "lstm")
     config.baselines = ("static", "var", "correlation", "partial_correlation", "granger")
 
-    config.train = ml_collections.ConfigDict()
+    config.train = base.training(steps=10_000 if small else 100_000, learning_rate=3e-3 if small else 5e-4)
     config.train.task = "unsupervised"
     # Of the graph: over all graphs, by the decoder, so that neither it nor the encoder waits for the other. Or else
     # "sampled" from the encoder (nri_springs_sampled.py), where objects are many or the decoder has a memory.
     config.train.posterior = "exact"
-    config.train.steps = 10_000 if small else 100_000
     config.train.baseline_steps = 1_500 if small else 20_000  # Of the bounds and the LSTM.
     config.train.steps_per_chunk = 250 if small else 500
     config.train.batch_simulations = 64 if small else 128
@@ -79,14 +76,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.roll_out_weight = 0.0  # Beside an exact posterior, which goes one frame ahead by itself.
     config.train.given = 1.0  # Probability that the next prediction goes on from a true frame, not a predicted one.
     config.train.given_end = 0.0
-    config.train.learning_rate = 3e-3 if small else 5e-4
-    config.train.weight_decay = 0.0
-    config.train.schedule = "cosine"
-    config.train.patience = 10
-    config.train.clip_norm = 1.0  # Largest norm of the gradient; with an exact posterior, of each part's by itself.
-    config.train.average_decay = 0.0
     config.train.keep_best = True
-    config.train.temperature = 0.5
     config.train.temperature_end = 0.5
     config.train.hard = False  # One-hot edge types with the gradient of relaxed ones.
     config.train.prior = ()  # Probability of each edge type; () for uniform.
@@ -101,15 +91,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # where all are measured in the same units. With an exact posterior alone.
     config.train.offset_and_gain = 0.0
     config.train.placement = "batch"  # Over all devices: "batch" shares out each batch, "runs" the seeds; or "single".
-    config.train.devices = 0
-    config.train.runs_at_once = 0
-    config.train.checkpoint_seconds = 60.0
 
     config.evaluate = ml_collections.ConfigDict()
     config.evaluate.steps = (1, 10, 20)  # Whose mean squared errors are reported.
-
-    config.distributed = ml_collections.ConfigDict()  # Several processes that share out the runs, as jax.distributed.
-    config.distributed.coordinator_address = ""  # HOST:PORT of the first process; "auto" asks Slurm, MPI or the TPU.
-    config.distributed.num_processes = 1
-    config.distributed.process_id = 0
     return config

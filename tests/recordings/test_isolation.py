@@ -1,5 +1,6 @@
 """Files are read in a process of their own: one that hangs, crashes or fills the process ends in one line here."""
 
+import io
 import os
 import pathlib
 import subprocess
@@ -92,6 +93,15 @@ def test_an_error_names_the_file_whose_reading_ends(fault, words, tmp_path, monk
     assert message.startswith(f"{tmp_path / 'in' / 'bad.h5'}: ")
     os.remove(tmp_path / "in" / "bad.h5")
     assert [worm.worm for worm in open_study("container", tmp_path / "in")] == ["a", "c"]
+
+
+def test_a_file_that_is_opened_after_unreadable_output_is_not_blamed():
+    """The worker may open the next file before it is ended."""
+    sent = [b'{"opening": "a"}', b'{"fields": {}, "arrays": []}', b'{"opening": "bad"}', b"\xff{[", b'{"opening": "c"}']
+    results, opened = [], []
+    assert isolation._receive_results(io.BytesIO(b"\n".join(sent)), results, opened) == {}
+    assert results == [{}]
+    assert opened == ["a", "bad"]
 
 
 def test_recordings_arrive_as_the_reader_returns_them(tmp_path):

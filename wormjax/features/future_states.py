@@ -1,6 +1,6 @@
-"""What is asked of the time to come: the motor state some seconds ahead, and when the next reversal begins.
+"""Targets in the future: the motor state some seconds ahead, and when the next reversal begins.
 
-The frame that a question is asked in is the last one known, its origin; what is asked lies `h` seconds after it. A
+The origin of a question is the last known frame; the target lies `h` seconds after it. A
 reversal begins in a frame of reverse whose last scored frame before is of another state; the one under way does not
 count. As many intervals as there are horizons, and one more, hold the answer to when.
 """

@@ -108,8 +108,8 @@ class GraphForecaster(nn.Module):
     Attributes:
       neurons, features, modes: sizes of what it is shown.
       hidden: of the cells; message_hidden, encoder_hidden, embedding, edge_types: other sizes.
-      graph: "static" infers one a window, "dynamic" one a frame; "full" has all edges, "random" half of them, the same
-        ones always; "none" is the node-wise twin.
+      graph: "static" infers one per window, "dynamic" one per frame; "full" has all edges, "random" half of them,
+        always the same ones; "none" is the node-wise twin.
       hard: whether sampled edge types are one-hot (straight-through).
     """
 

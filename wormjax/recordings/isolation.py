@@ -3,7 +3,8 @@
 A damaged heap of variable-length strings sends the HDF5 library into an endless loop or ends the process, and a small
 file may unpack to many times the memory. The worker, `python -m wormjax.recordings.isolation`, limits its own processor
 time and memory where the system can (not on Windows); a limit on the clock holds everywhere. It sends one line of JSON
-per result, followed by the bytes of its arrays. Nothing is pickled, and JAX is not imported.
+per file that it opens and per result, which the bytes of its arrays follow: what it was reading when it ended is known
+from the order. Nothing is pickled, and JAX is not imported.
 """
 
 import contextlib
@@ -62,8 +63,9 @@ def call_isolated(function: Callable[..., Iterable[dict]], path: str | os.PathLi
         timer = threading.Timer(deadline - time.monotonic(), worker.kill)
         timer.start()
         results: list[dict[str, Any]] = []
+        opened: list[str] = []
         try:
-            end = _receive_results(worker.stdout, results)
+            end = _receive_results(worker.stdout, results, opened)
         finally:
             timer.cancel()
             worker.kill()
@@ -75,7 +77,6 @@ def call_isolated(function: Callable[..., Iterable[dict]], path: str | os.PathLi
         raise RecordingError(end["error"])
     if "done" in end:
         return results
-    opened = [line.removeprefix("opening ") for line in lines if line.startswith("opening ")]
     if not opened:
         said = lines[-1] if lines else "no output"
         raise RecordingError(f"data.path: the process that reads the files did not start ({said})")
@@ -94,11 +95,14 @@ def _measure_size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _receive_results(stream: BinaryIO, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Append the results that a worker sends; return its last message, or {} where it ended without one."""
+def _receive_results(stream: BinaryIO, results: list[dict[str, Any]], opened: list[str]) -> dict[str, Any]:
+    """Append the results and the opened files that a worker sends; return its last message, {} where it sent none."""
     with contextlib.suppress(ValueError):  # A line that is not JSON: the worker was cut off.
         while line := stream.readline():
             message = json.loads(line)
+            if "opening" in message:
+                opened.append(message["opening"])
+                continue
             if "fields" not in message:
                 return message
             for name, dtype, shape in message["arrays"]:
@@ -117,6 +121,20 @@ def _send_result(stream: BinaryIO, fields: dict[str, Any]) -> None:
         stream.write(array.reshape(-1).view(np.uint8))
 
 
+class _OpenedFiles(logging.Handler):
+    """Sends the files that the readers open, each at once: the process may end while it reads one."""
+
+    def __init__(self, stream: BinaryIO):
+        super().__init__(logging.DEBUG)
+        self.stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message.startswith("opening "):
+            self.stream.write(json.dumps({"opening": message.removeprefix("opening ")}).encode() + b"\n")
+            self.stream.flush()
+
+
 def _limit_process(seconds: float, memory: float) -> None:
     """Limit this process's processor time from now on (seconds) and its address space (bytes); dump no core."""
     try:
@@ -133,8 +151,9 @@ def main(module: str, name: str, arguments: list, seconds: float, memory: float)
     """Call a function and send its results to standard output; other output goes to standard error."""
     stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("wormjax").setLevel(logging.DEBUG)  # The files that are opened.
+    logger = logging.getLogger("wormjax")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(_OpenedFiles(stream))
     function = getattr(importlib.import_module(module), name)
     _limit_process(seconds, memory)
     try:

@@ -104,7 +104,7 @@ def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, curves, ke
 
 
 def _make_keeper(engine, manager: ocp.CheckpointManager, checkpoint_seconds: float) -> Callable[[Any, int, bool], bool]:
-    """What is asked after each chunk, (placed state, step, whether all is done) → whether training ends there.
+    """Return a function that runs after each chunk: (placed state, step, whether all is done) → whether training ends.
 
     It saves a chunk where it is time to, and keeps a long one for a sudden end; it raises Stopped where the process was
     asked to end.

@@ -34,7 +34,7 @@ from wormjax.training import multihost
 from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
 from wormjax.training.workdir import claim_workdir
 
-# What may be another than it was in training: whose recordings, and what is asked of them.
+# What may be another than it was in training: whose recordings, and the questions about them.
 OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "ahead.every")
 SIMPLE = ahead_models.RESERVED
 

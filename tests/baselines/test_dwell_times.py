@@ -124,12 +124,15 @@ def test_onset_is_the_mass_that_has_entered_the_target(chain, target):
     assert onset[0, target].max() == 0.0  # The bout under way does not count.
 
 
-def test_filter_is_the_forward_algorithm_on_the_expanded_chain(chain):
+@pytest.mark.parametrize("ages", [1, 2, 3])
+def test_filter_is_the_forward_algorithm_on_the_expanded_chain(ages):
+    """With one age, the ordinary Markov chain, a state that stays and one that is entered have the same age."""
+    chain = DwellChain(LEAVE[:, :ages], FOLLOW, FREQUENCY)
     likelihood = np.random.default_rng(1).random((12, 3))
     belief = filter_states(chain, likelihood)
-    matrix, now = expand(chain), np.repeat(FREQUENCY / 3, 3)
+    matrix, now = expand(chain), np.repeat(FREQUENCY / ages, ages)
     for frame, weights in enumerate(likelihood):
-        now = (now @ matrix if frame else now) * np.repeat(weights, 3)
+        now = (now @ matrix if frame else now) * np.repeat(weights, ages)
         now /= now.sum()
         np.testing.assert_allclose(belief[frame].ravel(), now, atol=1e-12)
 

@@ -1,4 +1,4 @@
-"""The one kind of error that a user can mend: wrong input. Programs print it in one line and exit with code 2."""
+"""The errors that programs print in one line, without a traceback."""
 
 
 class InputError(ValueError):
@@ -7,6 +7,14 @@ class InputError(ValueError):
     def __init__(self, message: str):
         line = " ".join(str(message).split())
         super().__init__("".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line))
+
+
+class ConfigError(InputError):
+    """A config field whose value cannot be used: its full name, and what was found and expected."""
+
+    def __init__(self, field: str, problem: str):
+        super().__init__(f"config field '{field}': {problem}")
+        self.field, self.problem = field, problem
 
 
 class TrainingError(RuntimeError):

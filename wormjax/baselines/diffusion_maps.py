@@ -20,7 +20,7 @@ from scipy import sparse
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse.linalg import ArpackError, eigs
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError, InputError
 
 BLOCK = 512  # Frames whose distances to all others are held at a time.
 SMALLEST_NOISE = 0.05  # Of a dimension's median noise (of its s.d., where that is 0): no distance is infinite.
@@ -111,7 +111,7 @@ def check_frames(frames: int, neighbourhood: Neighbourhood, field: str = "diffus
     needed = (neighbourhood.neighbours + 1) * 2 * neighbourhood.apart_frames
     if frames < needed:
         found = f"found {neighbourhood.neighbours} with {frames} frames"
-        raise InputError(f"config field {field!r}: {found}, expected {needed} frames or more")
+        raise ConfigError(field, f"{found}, expected {needed} frames or more")
 
 
 def build_transitions(places: Places, neighbourhood: Neighbourhood) -> sparse.csr_array:

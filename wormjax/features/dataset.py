@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features import derivatives, resampling
 from wormjax.features.neurons import align_neurons
 from wormjax.features.scaling import SCALINGS, scale_features
@@ -143,11 +143,11 @@ def build_dataset(
 def _check_request(recordings, inputs, scaling, state_set):
     unknown = [name for name in inputs if name not in INPUTS]
     if unknown or not inputs:
-        raise InputError(f"config field 'data.inputs': found {unknown or 'none'}, expected some of {', '.join(INPUTS)}")
+        raise ConfigError("data.inputs", f"found {unknown or 'none'}, expected some of {', '.join(INPUTS)}")
     if scaling not in SCALINGS:
-        raise InputError(f"config field 'data.scaling': found {scaling!r}, expected one of {', '.join(SCALINGS)}")
+        raise ConfigError("data.scaling", f"found {scaling!r}, expected one of {', '.join(SCALINGS)}")
     if state_set not in STATE_SETS:
-        raise InputError(f"config field 'data.states': found {state_set!r}, expected one of {', '.join(STATE_SETS)}")
+        raise ConfigError("data.states", f"found {state_set!r}, expected one of {', '.join(STATE_SETS)}")
     counts = Counter(recording.worm for recording in recordings)
     twice = [recording for recording in recordings if counts[recording.worm] > 1]
     if twice:
@@ -157,11 +157,9 @@ def _check_request(recordings, inputs, scaling, state_set):
 def _check_times(inputs, derivative_seconds, frame_rate):
     if set(inputs) & set(TIMED_INPUTS) and not (len(derivative_seconds) and min(derivative_seconds) > 0):
         found = ", ".join(f"{seconds:g}" for seconds in derivative_seconds) or "none"
-        raise InputError(f"config field 'data.derivative_seconds': found {found}, expected seconds above 0")
+        raise ConfigError("data.derivative_seconds", f"found {found}, expected seconds above 0")
     if not 0 <= frame_rate < np.inf:
-        raise InputError(
-            f"config field 'data.frame_rate': found {frame_rate:g}, expected hertz, or 0 for each worm's own"
-        )
+        raise ConfigError("data.frame_rate", f"found {frame_rate:g}, expected hertz, or 0 for each worm's own")
 
 
 def _feature_names(inputs, derivative_seconds) -> tuple[str, ...]:

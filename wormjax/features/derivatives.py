@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import savgol_filter
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 
 # Inputs that look ahead in time. Whoever predicts the future refuses them (see refuse_future).
 SEES_THE_FUTURE = ("smoothed_derivative", "source_derivative")
@@ -45,4 +45,4 @@ def refuse_future(inputs: tuple[str, ...]):
     leaking = [name for name in inputs if name in SEES_THE_FUTURE]
     if leaking:
         found = f"found {', '.join(leaking)}, which see the future"
-        raise InputError(f"config field 'data.inputs': {found}, expected 'trace' or 'causal_derivative' to forecast")
+        raise ConfigError("data.inputs", f"{found}, expected 'trace' or 'causal_derivative' to forecast")

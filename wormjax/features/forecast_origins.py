@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 
 
@@ -48,7 +48,7 @@ def list_starts(dataset: Dataset, first: int, every: int, field: str = "forecast
     stretch, frame = np.concatenate(stretches).astype(np.int32), np.concatenate(frames).astype(np.int32)
     if not len(frame):
         longest = int(dataset.scored.sum(axis=1).max())
-        raise InputError(f"config field {field!r}: found {first}, expected less than {longest}, the frames to score")
+        raise ConfigError(field, f"found {first}, expected less than {longest}, the frames to score")
     return Starts(stretch, frame, dataset.stretch_worm[stretch], dataset.arrays.states[stretch, frame - 1])
 
 
@@ -56,9 +56,7 @@ def cut_past(dataset: Dataset, starts: Starts, frames: int) -> Float[np.ndarray,
     """The last `frames` frames before each start."""
     where = starts.frame[:, None] + np.arange(-frames, 0)
     if (where < 0).any():
-        raise InputError(
-            f"config field 'forecast.first': found {starts.frame.min()}, expected {frames} or more, the past"
-        )
+        raise ConfigError("forecast.first", f"found {starts.frame.min()}, expected {frames} or more, the past")
     return dataset.arrays.features[starts.stretch[:, None], where]
 
 

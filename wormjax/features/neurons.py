@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError, InputError
 from wormjax.recordings.recording import Recording, fail
 
 
@@ -32,7 +32,7 @@ def choose_neurons(recordings: Sequence[Recording], neurons: str | Sequence[str]
         return shared_neurons(recordings)
     names = tuple(name.strip() for name in (neurons.split(",") if isinstance(neurons, str) else neurons))
     if not names or len(set(names)) != len(names) or not all(names):
-        raise InputError(f"config field 'data.neurons': found {names}, expected 'shared' or names, each once")
+        raise ConfigError("data.neurons", f"found {names}, expected 'shared' or names, each once")
     for recording in recordings:
         _check_identified(recording, names)
     return names

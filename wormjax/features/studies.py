@@ -2,7 +2,7 @@
 
 import os
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.recordings.catalog import open_study
 from wormjax.recordings.recording import Recording
 from wormjax.simulation.worms import simulate_worms
@@ -28,5 +28,5 @@ def open_recordings(study: str, path: str, simulation) -> tuple[Recording, ...]:
         path = os.path.join(os.environ[DATA_DIR_VARIABLE], study)
     if not path:
         expected = f"expected the file or folder of {study} (or {DATA_DIR_VARIABLE} set to the folder above it)"
-        raise InputError(f"config field 'data.path': found none, {expected}")
+        raise ConfigError("data.path", f"found none, {expected}")
     return open_study(study, path)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 
 AXES = "xyz"
 
@@ -38,14 +38,14 @@ def list_box_symmetries(
     Raises:
       InputError: other features, or axes that are scaled apart.
     """
-    field = "config field 'train.turn_and_mirror'"
+    field = "train.turn_and_mirror"
     kinds = [name.rpartition(" ") for name in names]
     axes = sorted({axis for _, _, axis in kinds})
     places = {(kind, axis): place for place, (kind, _, axis) in enumerate(kinds)}
     whole = set(itertools.product({"", *(kind for kind, _, _ in kinds)}, axes))
     if len(places) != len(names) or set(places) != whole or not set(axes) <= set(AXES):
         found = f"found True with the features {', '.join(names)}"
-        raise InputError(f"{field}: {found}, expected locations and velocities, or False")
+        raise ConfigError(field, f"{found}, expected locations and velocities, or False")
     middle, half = (np.asarray(high) + low) / 2, (np.asarray(high) - low) / 2
     order, sign = [], []
     for swapped in itertools.permutations(range(len(axes))):
@@ -56,7 +56,7 @@ def list_box_symmetries(
     order, sign = np.array(order), np.array(sign)
     if not (np.allclose(middle[order], middle) and np.allclose(half[order], half)):
         found = f"found True with features scaled from {np.round(low, 3).tolist()} to {np.round(high, 3).tolist()}"
-        raise InputError(f"{field}: {found}, expected axes that are scaled alike, or False")
+        raise ConfigError(field, f"{found}, expected axes that are scaled alike, or False")
     offset = (sign * middle[order] - middle) / half
     return Symmetries(order, sign.astype(np.float32), offset.astype(np.float32))
 

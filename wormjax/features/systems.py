@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError, InputError
 from wormjax.simulation.charged import simulate_charged
 from wormjax.simulation.kuramoto import simulate_kuramoto
 from wormjax.simulation.springs import simulate_springs
@@ -57,7 +57,7 @@ def open_systems(data, cache: str | os.PathLike) -> dict[str, Trajectories]:
         return _read_path(Path(data.path), data.suffix or None)
     if data.system not in SIMULATORS:
         expected = f"expected one of {', '.join(SIMULATORS)}"
-        raise InputError(f"config field 'data.system': found {data.system!r}, {expected}")
+        raise ConfigError("data.system", f"found {data.system!r}, {expected}")
     return {split: _simulate(data, split, number, cache) for number, split in enumerate(SPLITS)}
 
 
@@ -82,7 +82,7 @@ def _simulate(data, split, number, cache):
     try:
         return cache_trajectories(cache, f"{data.system}{data.objects}-{split}", settings, make)
     except TypeError as error:
-        raise InputError(f"config field 'data.simulation': {error}") from None
+        raise ConfigError("data.simulation", f"{error}") from None
 
 
 def _to_plain(value):
@@ -97,7 +97,7 @@ def _read_path(path: Path, suffix) -> dict[str, Trajectories]:
             raise InputError(f"{path}: found no {missing[0]} split, expected {', '.join(SPLITS)}")
         return splits
     if not path.exists():
-        raise InputError(f"config field 'data.path': found no such file or folder {str(path)!r}")
+        raise ConfigError("data.path", f"found no such file or folder {str(path)!r}")
     whole = read_trajectories(path)
     count = len(whole.features)
     ends = np.cumsum([0, *(int(share * count) for share in SHARES[:-1]), count])[[0, 1, 2, -1]]
@@ -120,7 +120,7 @@ def scale_systems(splits: Mapping[str, Trajectories], frames: int, scaling: str 
       InputError: an unknown scaling, or splits of fewer frames.
     """
     if scaling not in SCALINGS:
-        raise InputError(f"config field 'data.scaling': found {scaling!r}, expected one of {', '.join(SCALINGS)}")
+        raise ConfigError("data.scaling", f"found {scaling!r}, expected one of {', '.join(SCALINGS)}")
     for split, trajectories in splits.items():
         if trajectories.features.shape[1] < frames:
             found = f"found {trajectories.features.shape[1]} frames in the {split} split"

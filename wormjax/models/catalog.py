@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.models.classifiers import MlpClassifier, RecurrentClassifier, TemporalConvolutionClassifier
 from wormjax.models.graph_classifier import GraphClassifier
 from wormjax.models.wang2021 import WangGraph, WangMlp
@@ -26,16 +26,16 @@ def build_classifier(name: str, states: int, sizes: dict, axis_name: str | None 
       InputError: no such model, or a size that the model does not have.
     """
     if name not in CLASSIFIERS:
-        raise InputError(f"config field 'models': found {name!r}, expected one of {', '.join(CLASSIFIERS)}")
+        raise ConfigError("models", f"found {name!r}, expected one of {', '.join(CLASSIFIERS)}")
     kind = CLASSIFIERS[name]
     fields = set(kind.__dataclass_fields__) - {"parent", "name", "states", "axis_name"}
     unknown = sorted(set(sizes) - fields)
     if unknown:
         expected = f"expected some of {', '.join(sorted(fields))}"
-        raise InputError(f"config field 'model.{name}': found {', '.join(unknown)}, {expected}")
+        raise ConfigError(f"model.{name}", f"found {', '.join(unknown)}, {expected}")
     for key, value in sizes.items():
         if (isinstance(value, int) and not isinstance(value, bool) and value < 1) or value in ((), []):
-            raise InputError(f"config field 'model.{name}.{key}': found {value!r}, expected at least one")
+            raise ConfigError(f"model.{name}.{key}", f"found {value!r}, expected at least one")
     joined = {"axis_name": axis_name} if "axis_name" in kind.__dataclass_fields__ else {}
     sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}
     return kind(states=states, **sizes, **joined)

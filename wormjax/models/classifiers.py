@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.models.layers import TemporalConvolution, TrainingRngs, drop_channels, elu, mask_frames, stack_frames
 
 CELLS = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
@@ -91,7 +91,7 @@ class RecurrentClassifier(nn.Module):
         super().__post_init__()
         if self.cell not in CELLS:
             expected = f"expected one of {', '.join(CELLS)}"
-            raise InputError(f"config field 'model.recurrent.cell': found {self.cell!r}, {expected}")
+            raise ConfigError("model.recurrent.cell", f"found {self.cell!r}, {expected}")
 
     @nn.compact
     def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:

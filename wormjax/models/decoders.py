@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from wormjax import graphs
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.models.encoders import Mlp
 from wormjax.models.layers import PairDense, RelativeDense, elu
 
@@ -112,7 +112,7 @@ def check_vectors(features: int) -> None:
     if features % 2:
         found = f"found 'equivariant' with {features} features"
         expected = "expected an even number: locations, then velocities"
-        raise InputError(f"config field 'model.decoder.name': {found}, {expected}")
+        raise ConfigError("model.decoder.name", f"{found}, {expected}")
 
 
 class EquivariantDecoder(nn.Module):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.models.layers import dense_precision
 from wormjax.models.nri import Nri, start_decoder
 
@@ -31,7 +31,7 @@ def list_combinations(senders: int, types: int) -> Float[np.ndarray, "combinatio
     count = types**senders
     if count > LARGEST:
         found = f"found 'exact' with {senders + 1} objects and {types} edge types, {count:,} combinations of edges"
-        raise InputError(f"config field 'train.posterior': {found}, expected {LARGEST:,} at most, or 'sampled'")
+        raise ConfigError("train.posterior", f"{found}, expected {LARGEST:,} at most, or 'sampled'")
     return np.eye(types, dtype=np.float32)[np.array([*itertools.product(range(types), repeat=senders)])]
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from wormjax import graphs
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 
 # Of matrix products: the device's own; float32 throughout; operands rounded to bfloat16, their sums float32.
 PRECISIONS = ("", "float32", "bfloat16")
@@ -163,7 +163,7 @@ def check_precision(precision: str) -> None:
     """Raises InputError for a precision that is none of PRECISIONS."""
     if precision not in PRECISIONS:
         expected = f"expected one of {', '.join(map(repr, PRECISIONS))}"
-        raise InputError(f"config field 'model.precision': found {precision!r}, {expected}")
+        raise ConfigError("model.precision", f"found {precision!r}, {expected}")
 
 
 @jax.custom_vjp

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from wormjax import graphs
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.models.decoders import (
     ContextDecoder,
     EquivariantDecoder,
@@ -80,7 +80,7 @@ def _build_encoder(encoder, edge_types, scale):
         )
     if encoder.name == "none":
         return None
-    raise InputError(f"config field 'model.encoder.name': found {encoder.name!r}, expected one of {_list(ENCODERS)}")
+    raise ConfigError("model.encoder.name", f"found {encoder.name!r}, expected one of {_list(ENCODERS)}")
 
 
 def _build_decoder(decoder, skip_first, scale, precision):
@@ -97,7 +97,7 @@ def _build_decoder(decoder, skip_first, scale, precision):
         return JointLstm(decoder.hidden, dense_cell=precision == "bfloat16")
     if decoder.name == "none":
         return None
-    raise InputError(f"config field 'model.decoder.name': found {decoder.name!r}, expected one of {_list(DECODERS)}")
+    raise ConfigError("model.decoder.name", f"found {decoder.name!r}, expected one of {_list(DECODERS)}")
 
 
 def _list(names) -> str:

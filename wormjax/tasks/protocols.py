@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 
 PROTOCOLS = ("subsets", "leave_one_worm_out", "same_worm", "cross_study")
 LARGEST_COUNT = 100_000  # The subsets of 100 worms are 1.3e30.
@@ -34,17 +34,17 @@ def list_splits(protocol: str, worms: int, test_worms: int = 0, train_counts: Se
       InputError: an unknown protocol, or one that these worms leave without a split, or with too many to be trained.
     """
     if protocol not in PROTOCOLS:
-        raise InputError(f"config field 'protocol.name': found {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
+        raise ConfigError("protocol.name", f"found {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
     sizes = [size for size in _train_sizes(protocol, worms) if not train_counts or size in train_counts]
     count = sum(math.comb(worms, size) for size in sizes)
     if count > LARGEST_COUNT:
         found = f"found {list(train_counts) or 'none'}, which makes {min(count, 10**300):.3g} splits of {worms} worms"
-        raise InputError(f"config field 'protocol.train_counts': {found}, expected at most {LARGEST_COUNT:,} splits")
+        raise ConfigError("protocol.train_counts", f"{found}, expected at most {LARGEST_COUNT:,} splits")
     subsets = (subset for size in sizes for subset in combinations(range(worms), size))
     kept = [Split(subset, _choose_test(protocol, subset, worms, test_worms)) for subset in subsets]
     if not kept:
         wanted = f" with {list(train_counts)} training worms" if train_counts else ""
-        raise InputError(f"config field 'protocol.name': found no split of {worms} worms for {protocol!r}{wanted}")
+        raise ConfigError("protocol.name", f"found no split of {worms} worms for {protocol!r}{wanted}")
     return kept
 
 

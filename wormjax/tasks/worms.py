@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset, build_dataset
 from wormjax.features.neurons import choose_neurons
 from wormjax.features.studies import SIMULATED, open_recordings
@@ -91,7 +91,7 @@ def prepare_evaluation(
     """
     fixed = [f for f in find_differences(read_config(workdir), config) if not f.startswith(tuple(open_fields))]
     if fixed:
-        raise InputError(f"config field {fixed[0]!r}: found another value than in {workdir}, expected that of training")
+        raise ConfigError(fixed[0], f"found another value than in {workdir}, expected that of training")
     description = read_description(workdir)
     tests = len(description.get("test", description)["worms"])
     counts = config.protocol.train_counts
@@ -103,14 +103,14 @@ def prepare_evaluation(
 def check_new_worms(test_splits: Sequence[Split]):
     """Raises InputError where no split has a worm to test."""
     if not any(split.test for split in test_splits):
-        raise InputError("config field 'data.path': found no worm that is not a training worm of every run")
+        raise ConfigError("data.path", "found no worm that is not a training worm of every run")
 
 
 def open_test_recordings(config) -> tuple[Recording, ...]:
     """The other study's worms; a simulated one has a seed of its own, so that its worms are others."""
     simulation = config.data.simulation
     if not config.data.test_study:
-        raise InputError("config field 'data.test_study': found none, expected a study for protocol 'cross_study'")
+        raise ConfigError("data.test_study", "found none, expected a study for protocol 'cross_study'")
     if config.data.test_study == SIMULATED:
         simulation = simulation.copy_and_resolve_references()
         simulation.seed += 1
@@ -140,14 +140,14 @@ def _refuse_shared_worms(recordings, test_recordings):
     for recording in test_recordings:
         if (recording.study, recording.worm) in known:
             found = f"found the worm {recording.worm!r} of {recording.study!r}, which also trains"
-            raise InputError(f"config field 'data.test_path': {found}, expected worms of another study")
+            raise ConfigError("data.test_path", f"{found}, expected worms of another study")
 
 
 def _check_rates(config, recordings, test_recordings):
     rates = [recording.frame_rate for recording in (*recordings, *test_recordings)]
     if not config.data.frame_rate and max(rates) > 1.25 * min(rates):
         found = f"found 0 (none) with worms recorded at {min(rates):.2f} to {max(rates):.2f} Hz"
-        raise InputError(f"config field 'data.frame_rate': {found}, expected a common rate, such as {min(rates):.2f}")
+        raise ConfigError("data.frame_rate", f"{found}, expected a common rate, such as {min(rates):.2f}")
 
 
 def describe_materials(materials: Materials) -> dict:

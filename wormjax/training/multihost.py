@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 
 AUTOMATIC = "auto"  # The address, number and place of the processes as Slurm, Open MPI or a TPU pod tells them.
 
@@ -35,14 +35,13 @@ def start_processes(config) -> None:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal():
             expected = f"expected HOST:PORT, {AUTOMATIC!r}, or '' for one process"
-            raise InputError(f"config field 'distributed.coordinator_address': found {address!r}, {expected}")
+            raise ConfigError("distributed.coordinator_address", f"found {address!r}, {expected}")
         count, number = section.num_processes, section.process_id
         if count < 1:
-            raise InputError(f"config field 'distributed.num_processes': found {count}, expected 1 or more")
+            raise ConfigError("distributed.num_processes", f"found {count}, expected 1 or more")
         if not 0 <= number < count:
-            raise InputError(
-                f"config field 'distributed.process_id': found {number}, expected 0 to {count - 1} "
-                "(below distributed.num_processes)"
+            raise ConfigError(
+                "distributed.process_id", f"found {number}, expected 0 to {count - 1} (below distributed.num_processes)"
             )
         where = {"coordinator_address": address, "num_processes": count, "process_id": number}
     # Its own handler of SIGTERM would take the place of ours.
@@ -51,9 +50,10 @@ def start_processes(config) -> None:
         jax.distributed.initialize(**where)
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"config field 'distributed.coordinator_address': the processes at {address!r} could not be joined "
-            f"({reason[-1]}), expected {section.num_processes} of them, all begun within five minutes"
+        raise ConfigError(
+            "distributed.coordinator_address",
+            f"the processes at {address!r} could not be joined "
+            f"({reason[-1]}), expected {section.num_processes} of them, all begun within five minutes",
         ) from None
 
 

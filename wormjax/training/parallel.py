@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.training import multihost
 from wormjax.training.objectives.classification import Objective, Shard
 from wormjax.training.step import Recipe, initialise_state, train_chunk
@@ -116,20 +116,18 @@ def check_placement(placement: str, devices: int = 0, batch: int = 0, batch_fiel
     """Return the number of devices that a placement takes; arguments and errors as of `build_engine`."""
     if placement not in PLACEMENTS:
         expected = f"expected one of {', '.join(PLACEMENTS)}"
-        raise InputError(f"config field 'train.placement': found {placement!r}, {expected}")
+        raise ConfigError("train.placement", f"found {placement!r}, {expected}")
     there = jax.local_device_count()
     if devices > there:
-        raise InputError(
-            f"config field 'train.devices': found {devices}, expected at most {there}, which this host has"
-        )
+        raise ConfigError("train.devices", f"found {devices}, expected at most {there}, which this host has")
     if placement == "batch" and jax.process_count() > 1:
         expected = "expected 'runs' or 'single' where several processes train (distributed.num_processes)"
-        raise InputError(f"config field 'train.placement': found 'batch', {expected}")
+        raise ConfigError("train.placement", f"found 'batch', {expected}")
     count = devices or there
     if placement == "batch" and not devices:  # As many as share the batch evenly.
         count = max(number for number in range(1, there + 1) if batch % number == 0)
     if placement == "batch" and batch % count:
-        raise InputError(f"config field 'train.{batch_field}': found {batch}, expected a multiple of {count} devices")
+        raise ConfigError(f"train.{batch_field}", f"found {batch}, expected a multiple of {count} devices")
     return count
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.splits import TRAINING, VALIDATION, split_frames, window_starts
 from wormjax.recordings.recording import UNSCORED
@@ -125,9 +125,10 @@ def _check_windows(dataset, worms, splits, length, expected, field):
         if not len(splits[split]):
             frames = {dataset.worms[w]: int(dataset.arrays.valid[dataset.stretches_of(w)].sum()) for w in worms}
             found = ", ".join(f"{worm} of {count} frames" for worm, count in frames.items())
-            raise InputError(
-                f"config field {field!r}: found {length}, which leaves no {name} window in {found}; "
-                "expected one that fits into 'split.block' and the recordings"
+            raise ConfigError(
+                field,
+                f"found {length}, which leaves no {name} window in {found}; "
+                "expected one that fits into 'split.block' and the recordings",
             )
 
 

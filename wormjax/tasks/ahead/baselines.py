@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from wormjax.baselines import dwell_times, loops
 from wormjax.baselines.diffusion_maps import Embedding, Neighbourhood
 from wormjax.baselines.linear import LinearClassifier, fit_linear, predict_linear, stack_context
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.future_states import Targets, tabulate_targets
 from wormjax.recordings.recording import UNSCORED
@@ -213,7 +213,7 @@ def check_baselines(names: Sequence[str]):
     """Raises InputError for a baseline that does not exist."""
     for name in names:
         if name not in BASELINES:
-            raise InputError(f"config field 'baselines': found {name!r}, expected some of {', '.join(BASELINES)}")
+            raise ConfigError("baselines", f"found {name!r}, expected some of {', '.join(BASELINES)}")
 
 
 def _stack(setting, stretch):

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from wormjax.baselines.diffusion_maps import Embedding, Neighbourhood, check_frames
 from wormjax.baselines.loops import LoopModel, Partition
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.derivatives import refuse_future
 from wormjax.features.forecast_origins import Starts
@@ -114,7 +114,7 @@ def check_config(config):
     ahead_models.check_models(config)
     check_pools(config)
     if not (*config.models, *config.baselines):
-        raise InputError("config field 'models': found none, and no baselines either, expected at least one")
+        raise ConfigError("models", "found none, and no baselines either, expected at least one")
 
 
 def check_diffusion_map(config, dataset: Dataset, splits: Sequence[Split]):
@@ -223,11 +223,11 @@ def check_pools(config):
     known = (*config.model, *simple.BASELINES)
     for name, members in config.get("pools", {}).items():
         if name in known:
-            raise InputError(f"config field 'pools.{name}': found a model's name, expected another")
+            raise ConfigError(f"pools.{name}", "found a model's name, expected another")
         unknown = [member for member in members if member not in known]
         if unknown or len(members) < 2:
             found = f"found {unknown[0]!r}" if unknown else f"found {tuple(members)}"
-            raise InputError(f"config field 'pools.{name}': {found}, expected two or more of {', '.join(known)}")
+            raise ConfigError(f"pools.{name}", f"{found}, expected two or more of {', '.join(known)}")
 
 
 def answer_baseline(name: str, setting, fits: dict, split: str, dataset: Dataset, starts: Starts) -> Answers:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts
 from wormjax.models.catalog import CLASSIFIERS, build_classifier
@@ -51,19 +51,19 @@ def check_models(config):
     for name in config.models:
         if name in (*simple.BASELINES, RESERVED):
             expected = "expected a name that is no baseline's"
-            raise InputError(f"config field 'models': found {name!r}, {expected} and not {RESERVED!r}")
+            raise ConfigError("models", f"found {name!r}, {expected} and not {RESERVED!r}")
         if name not in config.model:
             known = ", ".join(config.model)
-            raise InputError(f"config field 'models': found {name!r}, expected some of {known} (sections of 'model')")
+            raise ConfigError("models", f"found {name!r}, expected some of {known} (sections of 'model')")
         section = config.model[name]
         for field, choices in (("kind", tuple(CLASSIFIERS)), ("base", BASES)):
             found = section.get(field)
             if found not in choices:
                 expected = f"expected one of {', '.join(choices)}"
-                raise InputError(f"config field 'model.{name}.{field}': found {found!r}, {expected}")
+                raise ConfigError(f"model.{name}.{field}", f"found {found!r}, {expected}")
         if section.kind.startswith("wang_"):
             expected = "expected a network without batch normalisation"
-            raise InputError(f"config field 'model.{name}.kind': found {section.kind!r}, {expected}")
+            raise ConfigError(f"model.{name}.kind", f"found {section.kind!r}, {expected}")
         try:
             module = build_classifier(section.kind, 2, _sizes(config, name))
         except InputError as error:  # It knows the kind, not what the config calls the section.
@@ -71,7 +71,7 @@ def check_models(config):
         prior, types = tuple(config.train.edge_prior), getattr(module, "edge_types", 0)
         if prior and types and (len(prior) != types or min(prior) <= 0):
             expected = f"expected a probability above 0 of each of the {types} edge types of {name}"
-            raise InputError(f"config field 'train.edge_prior': found {prior}, {expected}")
+            raise ConfigError("train.edge_prior", f"found {prior}, {expected}")
 
 
 def count_answers(config, dataset: Dataset) -> int:

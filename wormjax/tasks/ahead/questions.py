@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.metrics import recall_score, roc_auc_score
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, list_starts
 from wormjax.features.future_states import Targets, count_steps, tabulate_targets
@@ -53,7 +53,7 @@ def find_steps(config, dataset: Dataset) -> tuple[int, ...]:
     steps = count_steps(config.ahead.seconds, dataset.frame_rate)
     if len(set(steps)) < len(steps):
         found = f"found {tuple(config.ahead.seconds)}, of which some are the same frame at {dataset.frame_rate:.2f} Hz"
-        raise InputError(f"config field 'ahead.seconds': {found}, expected each a frame of its own")
+        raise ConfigError("ahead.seconds", f"{found}, expected each a frame of its own")
     return steps
 
 
@@ -75,7 +75,7 @@ def ask(config, dataset: Dataset) -> tuple[Starts, Truth]:
     if not (truth.states[:, -1] != UNSCORED).any():
         longest = dataset.arrays.valid.sum(axis=1).max() / dataset.frame_rate
         found = f"found {config.ahead.seconds[-1]:g} s, with stretches of {longest:.0f} s at most"
-        raise InputError(f"config field 'ahead.seconds': {found}, expected less")
+        raise ConfigError("ahead.seconds", f"{found}, expected less")
     return starts, truth
 
 

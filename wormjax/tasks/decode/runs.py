@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from wormjax.baselines.hidden_markov import smooth_probabilities, transition_matrix
 from wormjax.baselines.linear import LINEAR_BASELINES, LinearClassifier, fit_linear, predict_linear, stack_context
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset, WormArrays
 from wormjax.features.splits import TEST, TRAINING, VALIDATION
 from wormjax.models.catalog import build_classifier
@@ -51,15 +51,15 @@ def check_models(config):
     for name in config.baselines:
         if name not in LINEAR_BASELINES:
             expected = f"expected some of {', '.join(LINEAR_BASELINES)}"
-            raise InputError(f"config field 'baselines': found {name!r}, {expected}")
+            raise ConfigError("baselines", f"found {name!r}, {expected}")
     prior = tuple(config.train.edge_prior)
     for name in config.models:
         types = getattr(build_classifier(name, 2, _sizes(config, name)), "edge_types", 0)
         if prior and types and len(prior) != types:
             expected = f"expected the probability of each of the {types} edge types of {name}, or none"
-            raise InputError(f"config field 'train.edge_prior': found {prior}, {expected}")
+            raise ConfigError("train.edge_prior", f"found {prior}, {expected}")
     if not (*config.models, *config.baselines):
-        raise InputError("config field 'models': found none, and no baselines either, expected at least one")
+        raise ConfigError("models", "found none, and no baselines either, expected at least one")
 
 
 def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir):
@@ -131,7 +131,7 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
             worms = ", ".join(dataset.worms[worm] for worm in group.split.train)
             found = f"found {worms} as training worms, of which no frame has a scored motor state to train on"
             expected = "expected more training worms (protocol.train_counts), or recordings without these"
-            raise InputError(f"config field 'data.path': {found}; {expected}")
+            raise ConfigError("data.path", f"{found}; {expected}")
     return build_runs(
         dataset,
         train_worms=[group.split.train for group in groups for _ in range(members)],

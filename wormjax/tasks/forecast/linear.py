@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from wormjax.baselines import vector_autoregression as var
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past
 from wormjax.tasks.protocols import Split
@@ -36,7 +36,7 @@ def list_baselines(config) -> list[str]:
     known = [PERSISTENCE, MEAN, *(f"var_{order}" for order in config.linear.orders), ADAPTED, KNOWN_WORM]
     unknown = [name for name in config.baselines if name not in known]
     if unknown:
-        raise InputError(f"config field 'baselines': found {unknown[0]!r}, expected some of {', '.join(known)}")
+        raise ConfigError("baselines", f"found {unknown[0]!r}, expected some of {', '.join(known)}")
     return list(config.baselines)
 
 
@@ -243,7 +243,7 @@ def _list_part_starts(config, stretches, steps):
     if not rows:
         longest = max(map(len, stretches))
         found = f"found {first}, with training stretches (or halves of one) of {longest} frames"
-        raise InputError(f"config field 'forecast.first': {found}, expected less")
+        raise ConfigError("forecast.first", f"{found}, expected less")
     padded = [np.concatenate([values, np.full((steps, values.shape[1]), np.nan)]) for values in stretches]
     past = np.stack([stretches[k][frame - past_frames : frame] for k, frame in rows])
     future = np.stack([padded[k][frame : frame + steps] for k, frame in rows])

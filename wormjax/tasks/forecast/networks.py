@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from threadpoolctl import threadpool_limits
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past, list_starts
 from wormjax.models.forecast_roll_outs import predict
@@ -66,16 +66,14 @@ def check_models(config):
     for name in config.models:
         if name not in config.model:
             known = ", ".join(config.model)
-            raise InputError(f"config field 'models': found {name!r}, expected some of {known} (sections of 'model')")
+            raise ConfigError("models", f"found {name!r}, expected some of {known} (sections of 'model')")
         _check_sizes(name, config.model[name], tuple(config.train.edge_prior))
     if not (*config.models, *config.baselines):
-        raise InputError("config field 'models': found none, and no baselines either, expected at least one")
+        raise ConfigError("models", "found none, and no baselines either, expected at least one")
     shape, first = build_shape(config), config.forecast.first
     longest = max(shape.past, *config.linear.orders)
     if first < longest:
-        raise InputError(
-            f"config field 'forecast.first': found {first}, expected {longest} or more, the past of a start"
-        )
+        raise ConfigError("forecast.first", f"found {first}, expected {longest} or more, the past of a start")
 
 
 def check_training(config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group]):
@@ -242,21 +240,21 @@ def _check_sizes(name: str, sizes, edge_prior: tuple[float, ...]):
         value = sizes.get(field, choices[0] if field == "graph" else None)
         if value not in choices:
             found = f"found {value!r}" if field in sizes else "found none"
-            raise InputError(f"config field 'model.{name}.{field}': {found}, expected one of {', '.join(choices)}")
+            raise ConfigError(f"model.{name}.{field}", f"{found}, expected one of {', '.join(choices)}")
     known = set(KINDS[sizes.kind].__dataclass_fields__) - set(GIVEN) | {"kind", "drift"}
     unknown = sorted(set(sizes) - known)
     if unknown:
         found = f"found {', '.join(unknown)}"
-        raise InputError(f"config field 'model.{name}': {found}, expected some of {', '.join(sorted(known))}")
+        raise ConfigError(f"model.{name}", f"{found}, expected some of {', '.join(sorted(known))}")
     for field, value in sizes.items():
         least = 2 if field == "edge_types" else 1
         if type(value) is int and value < least:
-            raise InputError(f"config field 'model.{name}.{field}': found {value}, expected {least} or more")
+            raise ConfigError(f"model.{name}.{field}", f"found {value}, expected {least} or more")
     types = sizes.get("edge_types", GraphForecaster.edge_types)
     inferred = sizes.kind == "graph" and sizes.get("graph", GraphForecaster.graph) in ("static", "dynamic")
     if inferred and edge_prior and (len(edge_prior) != types or min(edge_prior) <= 0):
         expected = f"expected a probability above 0 of each of the {types} edge types of {name}"
-        raise InputError(f"config field 'train.edge_prior': found {edge_prior}, {expected}")
+        raise ConfigError("train.edge_prior", f"found {edge_prior}, {expected}")
 
 
 def _tabulate_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:

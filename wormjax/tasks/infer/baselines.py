@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from wormjax.baselines import relations
 from wormjax.baselines.vector_autoregression import choose_var, predict_static, roll_out_var
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.systems import Systems
 from wormjax.scoring.edges import Threshold, choose_threshold, score_ranked_edges
 from wormjax.scoring.rows import Row
@@ -35,7 +35,7 @@ def check_baselines(names: Sequence[str]):
     known = (*PREDICTORS, *RELATIONS)
     for name in names:
         if name not in known:
-            raise InputError(f"config field 'baselines': found {name!r}, expected some of {', '.join(known)}")
+            raise ConfigError("baselines", f"found {name!r}, expected some of {', '.join(known)}")
 
 
 def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike):

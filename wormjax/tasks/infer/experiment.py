@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pooch
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError, InputError
 from wormjax.features.systems import Scaling, open_systems, scale_trajectories
 from wormjax.scoring.edges import match_types, relabel_types, score_edges
 from wormjax.scoring.rows import Row
@@ -72,7 +72,7 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     """
     fixed = [field for field in find_differences(read_config(workdir), config) if not field.startswith(OPEN_FIELDS)]
     if fixed:
-        raise InputError(f"config field {fixed[0]!r}: found another value than in {workdir}, expected that of training")
+        raise ConfigError(fixed[0], f"found another value than in {workdir}, expected that of training")
     description = read_description(workdir)
     scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
     splits = open_systems(config.data, find_cache(config))

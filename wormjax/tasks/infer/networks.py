@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wormjax import graphs
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.symmetries import list_box_symmetries
 from wormjax.features.systems import Scaling, Systems, open_systems, scale_systems
 from wormjax.models import nri as model
@@ -114,47 +114,47 @@ def check_models(config):
     """Raises InputError for a model that does not exist, or a size that it does not have."""
     for name in config.models:
         if name not in VARIANTS:
-            raise InputError(f"config field 'models': found {name!r}, expected some of {', '.join(VARIANTS)}")
+            raise ConfigError("models", f"found {name!r}, expected some of {', '.join(VARIANTS)}")
         build_model(vary_config(name, config), 2, np.ones(1))
     encoder, frames = config.model.encoder, config.data.frames
     convolved = (frames - encoder.differences - encoder.kernels[0]) // encoder.stride + 1
     if encoder.name == "cnn" and convolved // encoder.pooling < encoder.kernels[1]:
         found = f"found {tuple(encoder.kernels)} with a stride of {encoder.stride} and a pooling of {encoder.pooling}"
         expected = f"expected kernels that fit into data.frames, {frames}"
-        raise InputError(f"config field 'model.encoder.kernels': {found}, {expected}")
+        raise ConfigError("model.encoder.kernels", f"{found}, {expected}")
     if "nri" in config.models and is_exact(config):
         _check_exact(config)
     for name in EXACT_ONLY:
         if config.train[name] and config.train.posterior == "sampled":
             found = f"found {config.train[name]} with a train.posterior of 'sampled'"
-            raise InputError(f"config field 'train.{name}': {found}, expected 0")
+            raise ConfigError(f"train.{name}", f"{found}, expected 0")
     if config.model.edge_types == 1:
-        raise InputError("config field 'model.edge_types': found 1, expected two types or more, or 0 for the systems'")
+        raise ConfigError("model.edge_types", "found 1, expected two types or more, or 0 for the systems'")
     field, decoded = "data.frames", frames
     if 0 < config.train.decoded_frames < frames:
         field, decoded = "train.decoded_frames", config.train.decoded_frames
     if config.train.burn_in + config.train.roll_out > decoded:
         found = f"found {config.train.roll_out} after a train.burn_in of {config.train.burn_in} frames"
         expected = f"expected no more than {field}, {decoded}, together"
-        raise InputError(f"config field 'train.roll_out': {found}, {expected}")
+        raise ConfigError("train.roll_out", f"{found}, {expected}")
 
 
 def _check_exact(config):
     """Raises InputError where a config asks for the exact posterior under a decoder that has none."""
     if config.train.roll_out != 1 and not config.train.roll_out_weight:
         found = f"found {config.train.roll_out} with a train.posterior of 'exact' and a train.roll_out_weight of 0"
-        raise InputError(f"config field 'train.roll_out': {found}, expected 1")
+        raise ConfigError("train.roll_out", f"{found}, expected 1")
     if config.model.encoder.name == "none":
         found = "found 'none' with a train.posterior of 'exact'"
-        raise InputError(f"config field 'model.encoder.name': {found}, expected one that infers a graph")
+        raise ConfigError("model.encoder.name", f"{found}, expected one that infers a graph")
     for name in ("degrees_of_freedom", "roll_out_weight"):
         if config.train.offset_and_gain and config.train[name]:
             found = f"found {config.train.offset_and_gain} with train.{name} {config.train[name]}"
-            raise InputError(f"config field 'train.offset_and_gain': {found}, expected 0 for one of the two")
+            raise ConfigError("train.offset_and_gain", f"{found}, expected 0 for one of the two")
     decoder = build_model(config, 2, np.ones(2)).decoder
     if not isinstance(decoder, MARKOV):
         found = f"found {config.model.decoder.name!r} with a train.posterior of 'exact'"
-        raise InputError(f"config field 'model.decoder.name': {found}, expected one that sees frames alone")
+        raise ConfigError("model.decoder.name", f"{found}, expected one that sees frames alone")
 
 
 def check_systems(config, materials: Materials):
@@ -162,7 +162,7 @@ def check_systems(config, materials: Materials):
     prior, types = tuple(config.train.prior), materials.edge_types
     if prior and (len(prior) != types or min(prior) <= 0 or abs(sum(prior) - 1.0) > 1e-6):
         expected = f"expected {types} probabilities above 0 that sum to 1, or none"
-        raise InputError(f"config field 'train.prior': found {prior}, {expected}")
+        raise ConfigError("train.prior", f"found {prior}, {expected}")
     _, _, objects, features = np.shape(materials.systems.train.features)
     if "nri" in config.models and is_exact(config):
         list_combinations(objects - 1, types)
@@ -173,11 +173,11 @@ def check_systems(config, materials: Materials):
         list_box_symmetries(materials.systems.train.feature_names, scaling.low, scaling.high)
     if max(config.model.decoder.unseen, default=0) >= features:
         found, expected = tuple(config.model.decoder.unseen), f"expected numbers of features, below {features}"
-        raise InputError(f"config field 'model.decoder.unseen': found {found}, {expected}")
+        raise ConfigError("model.decoder.unseen", f"found {found}, {expected}")
     given = [name for name in config.models if name in BOUNDS]
     if materials.systems.train.edges is None and given:
         found = f"found {given[0]!r}, which is given the graph, and {materials.systems.train.source} without 'edges'"
-        raise InputError(f"config field 'models': {found}, expected models that are not")
+        raise ConfigError("models", f"{found}, expected models that are not")
 
 
 def vary_config(name: str, config):

@@ -5,7 +5,6 @@ folder of its own, and puts the asymmetric diffusion map (Brennan & Proekt 2019)
 """
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from tqdm import tqdm
 
 from wormjax.baselines.diffusion_maps import Neighbourhood, check_frames
 from wormjax.baselines.loops import LoopModel
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import list_starts
 from wormjax.features.studies import open_recordings
@@ -121,15 +120,15 @@ def check_tasks(config, tasks):
         ahead.check_config(tasks["ahead"])
     if DIFFUSION not in tasks["ahead"].baselines:
         expected = f"expected {DIFFUSION!r} among them"
-        raise InputError(f"config field 'tasks.ahead.baselines': found {tuple(tasks['ahead'].baselines)}, {expected}")
+        raise ConfigError("tasks.ahead.baselines", f"found {tuple(tasks['ahead'].baselines)}, {expected}")
     for name, found in (("forecast", tuple(tasks["forecast"].data.inputs)), ("ahead", tasks["ahead"].data.inputs[:1])):
         if tuple(found) != ("trace",):
             expected = "expected trace alone" if name == "forecast" else "expected trace as the first"
-            raise InputError(f"config field 'tasks.{name}.data.inputs': found {tuple(found)}, {expected}")
+            raise ConfigError(f"tasks.{name}.data.inputs", f"found {tuple(found)}, {expected}")
     weights = [tasks[name].data.trace_weight for name in ("forecast", "ahead")]
     if weights[0] != weights[1]:  # One diffusion map is made of both tasks' traces.
         expected = f"expected that of tasks.ahead, {weights[1]:g}"
-        raise InputError(f"config field 'tasks.forecast.data.trace_weight': found {weights[0]:g}, {expected}")
+        raise ConfigError("tasks.forecast.data.trace_weight", f"found {weights[0]:g}, {expected}")
     check_sensitivity(config, tasks["ahead"])
     near = Neighbourhood(config.toy.neighbours, tasks["ahead"].diffusion_map.apart_frames)
     check_frames(config.toy.frames, near, "toy.neighbours")
@@ -155,17 +154,14 @@ def check_materials(tasks, materials):
 
 @contextmanager
 def name_task(name: str) -> Iterator[None]:
-    """An InputError from within names the field of this experiment's config, not of the task's."""
-
-    def rename(found):
-        field = found.group(1)
-        shared = field.partition(".")[0] in SHARED_FIELDS and field.partition(".")[2] not in OWN_FIELDS
-        return f"config field {field if shared else f'tasks.{name}.{field}'!r}"
-
+    """Let a ConfigError from within name the field of this experiment's config, not of the task's."""
     try:
         yield
-    except InputError as error:
-        raise InputError(re.sub(r"config field '([^']+)'", rename, str(error))) from None
+    except ConfigError as error:
+        section, _, rest = error.field.partition(".")
+        if section in SHARED_FIELDS and rest not in OWN_FIELDS:
+            raise
+        raise ConfigError(f"tasks.{name}.{error.field}", error.problem) from None
 
 
 def score_diffusion_map(

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from wormjax.baselines import loops
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset
 from wormjax.scoring.classification import score_states
 from wormjax.tasks.ahead import baselines as simple
@@ -43,12 +43,12 @@ def check_sensitivity(config, task) -> None:
     for name in config.sensitivity.parameters:
         if name not in task.diffusion_map:
             expected = f"expected some of {', '.join(task.diffusion_map)}"
-            raise InputError(f"config field 'sensitivity.parameters': found {name!r}, {expected}")
+            raise ConfigError("sensitivity.parameters", f"found {name!r}, {expected}")
         for value in config.sensitivity.parameters[name]:
             _check_value(task, name, value)
     if config.sensitivity.seconds not in tuple(task.ahead.seconds):
         expected = f"expected one of tasks.ahead.ahead.seconds, {tuple(task.ahead.seconds)}"
-        raise InputError(f"config field 'sensitivity.seconds': found {config.sensitivity.seconds:g}, {expected}")
+        raise ConfigError("sensitivity.seconds", f"found {config.sensitivity.seconds:g}, {expected}")
 
 
 def measure_sensitivity(config, task, dataset: Dataset, splits: Sequence[Split]) -> dict[str, list[Tried]]:
@@ -119,8 +119,8 @@ def _check_value(task, name, value):
     field, kind = f"sensitivity.parameters.{name}", type(task.diffusion_map[name])
     if not isinstance(value, int | float) or not np.isfinite(value) or kind(value) != value:
         expected = "whole numbers" if kind is int else "numbers"
-        raise InputError(f"config field {field!r}: found {value!r}, expected {expected}")
+        raise ConfigError(field, f"found {value!r}, expected {expected}")
     try:
         check_ahead_settings(_change(task, name, value))
-    except InputError as error:
-        raise InputError(str(error).replace(f"'diffusion_map.{name}'", repr(field))) from None
+    except ConfigError as error:
+        raise ConfigError(field if error.field == f"diffusion_map.{name}" else error.field, error.problem) from None

@@ -10,7 +10,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError, InputError
 
 LARGEST_WHOLE = 1_000_000_000  # Fits in 32 bits, as steps and seeds must.
 LARGEST_NUMBER = 1e9  # Whose square float32 still holds.
@@ -121,6 +121,14 @@ def check_value(place: str, value: Any, kind: Kind) -> None:
     expected = kind.find_fault(value)
     if expected:
         raise InputError(f"{place}: found {show_value(value)}, expected {expected}")
+
+
+def check_field(field: str, value: Any, kind: Kind) -> None:
+    """Raise ConfigError where the value of a config field is not of the kind."""
+    try:
+        check_value(field, value, kind)
+    except InputError as error:
+        raise ConfigError(field, str(error).removeprefix(f"{field}: ")) from None
 
 
 def check_fields(place: str, fields: Mapping[str, Any], kinds: Mapping[str, Kind]) -> None:

@@ -11,7 +11,7 @@ import ml_collections
 
 from wormjax.baselines.principal_components import DERIVATIVE_SCALINGS
 from wormjax.baselines.relational_graphs import RELATIONS
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError
 from wormjax.features import systems
 from wormjax.features.dataset import INPUTS
 from wormjax.features.scaling import SCALINGS
@@ -22,7 +22,8 @@ from wormjax.tasks.protocols import PROTOCOLS
 from wormjax.training.objectives.nri_sampled import POSTERIORS, TASKS
 from wormjax.training.parallel import PLACEMENTS, check_placement
 from wormjax.training.step import SCHEDULES
-from wormjax.value_checks import Kind, check_value, number, optional, several, show_value, text, truth, whole
+from wormjax.value_checks import Kind, number, optional, several, show_value, text, truth, whole
+from wormjax.value_checks import check_field as check_value
 
 WIDEST, LONGEST, MOST_SEEDS = 16_384, 1_000_000, 1_000  # Channels of a layer; frames of a window; runs.
 # Products of fields that fill a memory together, and the most that they may be.
@@ -267,7 +268,7 @@ def check_fields(config, experiment: str) -> None:
     for field, kind in FIELDS[experiment].items():
         found, value = _find(config, field)
         if found or not field.endswith(OPTIONAL):
-            check_value(f"config field {field!r}", value, kind)
+            check_value(field, value, kind)
     if experiment == "infer":
         _check_members(config.data.simulation, "data.simulation", SIMULATION)
     elif experiment == "manifold":
@@ -282,23 +283,23 @@ def check_fields(config, experiment: str) -> None:
         if len(values) == len(fields) and math.prod(values) > most:
             others = " and ".join(dict.fromkeys(f"{field} {_find(config, field)[1]:,}" for field in fields[1:]))
             found = f"found {values[0]:,} with {others}"
-            raise InputError(f"config field {fields[0]!r}: {found}, expected a product of at most {most:,}")
+            raise ConfigError(fields[0], f"{found}, expected a product of at most {most:,}")
 
 
 def _check_models(config, prefix=""):
     """The sections of `model` and the lists of `pools`, whose names are the user's."""
     for name, section in config.model.items():
-        check_value(f"config field '{prefix}model.{name}'", section, SECTION)
+        check_value(f"{prefix}model.{name}", section, SECTION)
         _check_members(section, f"{prefix}model.{name}", MODEL_SIZES)
     if "pools" in config:
-        check_value(f"config field '{prefix}pools'", config.pools, SECTION)
+        check_value(f"{prefix}pools", config.pools, SECTION)
         _check_members(config.pools, f"{prefix}pools", dict.fromkeys(config.pools, NAMES))
 
 
 def _check_members(section, prefix, kinds):
     for name, value in section.items():
         if name in kinds:
-            check_value(f"config field '{prefix}.{name}'", value, kinds[name])
+            check_value(f"{prefix}.{name}", value, kinds[name])
 
 
 def _find(config, field: str):
@@ -306,7 +307,7 @@ def _find(config, field: str):
     names = field.split(".")
     for depth, name in enumerate(names):
         if depth:
-            check_value(f"config field {'.'.join(names[:depth])!r}", config, SECTION)
+            check_value(".".join(names[:depth]), config, SECTION)
         if name not in config:
             return False, None
         config = config[name]
@@ -353,22 +354,20 @@ def refuse_inert_fields(config, experiment: str) -> None:
     """Raise InputError for the first field that is set and has no effect (`list_inert_fields`)."""
     for field, expected in list_inert_fields(config, experiment):
         value = _find(config, field)[1]
-        raise InputError(f"config field {field!r}: found {show_value(value)}, which has no effect; expected {expected}")
+        raise ConfigError(field, f"found {show_value(value)}, which has no effect; expected {expected}")
 
 
 def check_settings(config, experiment: str = "generalize") -> None:
     """Raises InputError for the first field of an experiment's config whose value cannot be used."""
     check_fields(config, experiment)
     if not config.train.steps and not config.train.get("epochs", 0):
-        raise InputError("config field 'train.steps': found 0, expected 1 or more where 'train.epochs' is 0")
+        raise ConfigError("train.steps", "found 0, expected 1 or more where 'train.epochs' is 0")
     for field, needs in (("keep_best", config.train.keep_best), ("schedule", config.train.schedule == "plateau")):
         if needs and not config.split.validation_fraction:
             found = f"found {config.train[field]!r} with a split.validation_fraction of 0"
-            raise InputError(f"config field 'train.{field}': {found}, expected frames to validate on")
+            raise ConfigError(f"train.{field}", f"{found}, expected frames to validate on")
     if "decode" in config and config.decode.get("own_statistics", False) and not config.decode.whole:
-        raise InputError(
-            "config field 'decode.own_statistics': found True, expected False where 'decode.whole' is False"
-        )
+        raise ConfigError("decode.own_statistics", "found True, expected False where 'decode.whole' is False")
     refuse_inert_fields(config, experiment)
     check_placement(config.train.placement, config.train.devices, config.train.batch_windows)
 
@@ -378,10 +377,10 @@ def check_inference_settings(config) -> None:
     check_fields(config, "infer")
     refuse_inert_fields(config, "infer")
     if not config.train.steps:
-        raise InputError("config field 'train.steps': found 0, expected 1 or more")
+        raise ConfigError("train.steps", "found 0, expected 1 or more")
     steps = tuple(config.evaluate.steps)
     if not steps or min(steps) < 1:
-        raise InputError(f"config field 'evaluate.steps': found {show_value(steps)}, expected numbers of steps from 1")
+        raise ConfigError("evaluate.steps", f"found {show_value(steps)}, expected numbers of steps from 1")
     check_placement(config.train.placement, config.train.devices, config.train.batch_simulations, "batch_simulations")
 
 
@@ -390,16 +389,14 @@ def check_forecast_settings(config) -> None:
     check_settings(config, "forecast")
     if config.train.roll_out > config.forecast.steps:
         found = f"found {config.train.roll_out}"
-        raise InputError(
-            f"config field 'train.roll_out': {found}, expected at most forecast.steps, {config.forecast.steps}"
-        )
+        raise ConfigError("train.roll_out", f"{found}, expected at most forecast.steps, {config.forecast.steps}")
     if config.protocol.name == "same_worm":
         expected = "expected subsets, leave_one_worm_out or cross_study for forecasts"
-        raise InputError(f"config field 'protocol.name': found 'same_worm', {expected}")
+        raise ConfigError("protocol.name", f"found 'same_worm', {expected}")
     steps, scored = config.forecast.steps, tuple(config.forecast.scored)
     if not scored or max(scored) > steps:
         found = f"found {show_value(scored)}"
-        raise InputError(f"config field 'forecast.scored': {found}, expected numbers from 1 to forecast.steps, {steps}")
+        raise ConfigError("forecast.scored", f"{found}, expected numbers from 1 to forecast.steps, {steps}")
     linear, adaptation = config.linear, config.linear.adaptation
     for field, values in (
         ("linear.orders", linear.orders),
@@ -408,7 +405,7 @@ def check_forecast_settings(config) -> None:
         ("linear.adaptation.weights", adaptation.weights),
     ):
         if not len(values):
-            raise InputError(f"config field {field!r}: found (), expected numbers above 0")
+            raise ConfigError(field, "found (), expected numbers above 0")
 
 
 def check_ahead_settings(config) -> None:
@@ -416,20 +413,20 @@ def check_ahead_settings(config) -> None:
     check_settings(config, "ahead")
     if config.protocol.name == "same_worm":
         expected = "expected subsets, leave_one_worm_out or cross_study for states ahead"
-        raise InputError(f"config field 'protocol.name': found 'same_worm', {expected}")
+        raise ConfigError("protocol.name", f"found 'same_worm', {expected}")
     seconds = tuple(config.ahead.seconds)
     if not seconds or any(b <= a for a, b in itertools.pairwise(seconds)):
         found = f"found {show_value(seconds)}"
-        raise InputError(f"config field 'ahead.seconds': {found}, expected increasing seconds above 0")
+        raise ConfigError("ahead.seconds", f"{found}, expected increasing seconds above 0")
     offsets = tuple(config.linear.offsets)
     if not offsets or max(offsets) > 0:
         found = f"found {show_value(offsets)}"
-        raise InputError(f"config field 'linear.offsets': {found}, expected frames from 0 backwards")
+        raise ConfigError("linear.offsets", f"{found}, expected frames from 0 backwards")
     if not len(config.linear.frame_weights):
-        raise InputError("config field 'linear.frame_weights': found (), expected numbers above 0")
+        raise ConfigError("linear.frame_weights", "found (), expected numbers above 0")
     if not config.linear.inverse_penalty > 0:
         found = f"found {config.linear.inverse_penalty}"
-        raise InputError(f"config field 'linear.inverse_penalty': {found}, expected more than 0")
+        raise ConfigError("linear.inverse_penalty", f"{found}, expected more than 0")
 
 
 def check_manifold_settings(config) -> None:
@@ -437,4 +434,4 @@ def check_manifold_settings(config) -> None:
     check_fields(config, "manifold")
     if config.protocol.name not in ("leave_one_worm_out", "subsets"):
         expected = "expected leave_one_worm_out or subsets"
-        raise InputError(f"config field 'protocol.name': found {config.protocol.name!r}, {expected}")
+        raise ConfigError("protocol.name", f"found {config.protocol.name!r}, {expected}")

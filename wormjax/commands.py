@@ -32,7 +32,7 @@ def run_experiment(values, config):
 def evaluate(values, config):
     """Print or write the rows of a work directory's models."""
     from wormjax.scoring.rows import check_output, print_rows, write_rows
-    from wormjax.tasks.evaluate import evaluate
+    from wormjax.tasks.dispatch import evaluate
 
     check_output(values.output)
     rows = evaluate(config, values.workdir)

@@ -19,8 +19,7 @@ from wormjax.tasks.ahead import report as ahead_report
 from wormjax.tasks.ahead.baselines import BASELINES
 from wormjax.tasks.ahead.experiment import Output, evaluate_ahead, predict_ahead, read_setting
 from wormjax.tasks.ahead.questions import Answers, Truth
-from wormjax.tasks.dispatch import run_experiment
-from wormjax.tasks.evaluate import evaluate
+from wormjax.tasks.dispatch import evaluate, run_experiment
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.worms import prepare_materials
 from wormjax.training.workdir import read_config
@@ -251,7 +250,7 @@ MISTAKES = {
     "baseline": ({"baselines": ("dwell",)}, "'baselines'", "'dwell'"),
     "seconds": ({"ahead__seconds": (2.0, 1.0)}, "'ahead.seconds'", "increasing"),
     "seconds twice": ({"ahead__seconds": (1.0, 1.0)}, "'ahead.seconds'", "increasing"),
-    "no seconds": ({"ahead__seconds": ()}, "'ahead.seconds'", "increasing"),
+    "no seconds": ({"ahead__seconds": ()}, "'ahead.seconds'", "a list of 1 to"),
     "now": ({"ahead__seconds": (0.0, 1.0)}, "'ahead.seconds'", "more than 0"),
     "late": ({"ahead__first": 5000}, "'ahead.first'", "expected less"),
     "far": ({"ahead__seconds": (1.0, 3000.0)}, "'ahead.seconds'", "expected less"),

@@ -13,7 +13,7 @@ from wormjax.features.dataset import build_dataset
 from wormjax.features.forecast_origins import list_starts
 from wormjax.models.forecast_roll_outs import initialise
 from wormjax.scoring.rows import Row
-from wormjax.tasks.evaluate import evaluate
+from wormjax.tasks.dispatch import evaluate
 from wormjax.tasks.forecast import linear as linear_forecasts
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.forecast.experiment import forecast
@@ -177,7 +177,7 @@ MISTAKES = {
     "late": ({"forecast__first": 5000}, "'forecast.first'", "expected less"),
     "late for a half": ({"forecast__first": 300}, "'forecast.first'", "expected less"),
     "scored": ({"forecast__scored": (1, 9)}, "'forecast.scored'", "forecast.steps, 8"),
-    "scored none": ({"forecast__scored": ()}, "'forecast.scored'", "forecast.steps, 8"),
+    "scored none": ({"forecast__scored": ()}, "'forecast.scored'", "a list of 1 to"),
     "baseline": ({"baselines": ("var_3",)}, "'baselines'", "'var_3'"),
     "roll-out": ({"train__roll_out": 9}, "'train.roll_out'", "forecast.steps, 8"),
     "burn-in": ({"train__burn_in": 60, "forecast__first": 64}, "train.burn_in + train.roll_out'", "'split.block'"),

@@ -13,7 +13,7 @@ from wormjax.scoring.rows import Row, read_rows
 from wormjax.tasks.ahead import report as ahead_report
 from wormjax.tasks.decode import report
 from wormjax.tasks.decode import runs as decoding
-from wormjax.tasks.evaluate import evaluate
+from wormjax.tasks.dispatch import evaluate
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.forecast import report as forecast_report
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
@@ -223,10 +223,10 @@ def test_the_table_of_states_to_come_leaves_out_who_is_told_the_state(trained, m
         ({"components__gap_seconds": -1.0}, r"'components\.gap_seconds': found -1\.0"),
         ({"components__gap_seconds": 100.0}, r"separation of states: .*gap 281"),
         ({"components__scaling": "minmax"}, r"'components\.scaling': found 'minmax', expected one of none, z"),
-        ({"relations__methods": ("corelation",)}, r"'relations\.methods': .*'corelation'.*some of correlation"),
-        ({"relations__methods": ()}, r"'relations\.methods': found \(\), expected some of"),
+        ({"relations__methods": ("corelation",)}, r"'relations\.methods': .*'corelation'.*one of correlation"),
+        ({"relations__methods": ()}, r"'relations\.methods': found \(\), expected a list"),
         ({"relations__methods": ("granger", "granger")}, r"'relations\.methods': .*expected each name once"),
-        ({"relations__shifts": 0}, r"'relations\.shifts': found 0, expected 1 or more"),
+        ({"relations__shifts": 0}, r"'relations\.shifts': found 0, expected a whole number, 1 or more"),
         ({"relations__lag": 0}, r"'relations\.lag': found 0"),
         ({"relations__order": 0}, r"'relations\.order': found 0"),
         ({"toy__frames": 0}, r"'toy\.frames': found 0"),

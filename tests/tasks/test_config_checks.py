@@ -9,20 +9,7 @@ from small_experiments import small_config
 from configs import ahead, forecast, generalize, manifold, nri_springs
 from wormjax.command_line import list_fields
 from wormjax.errors import InputError
-from wormjax.tasks.config_checks import (
-    FIELDS,
-    check_ahead_settings,
-    check_forecast_settings,
-    check_inference_settings,
-    check_settings,
-)
-
-CHECKS = {
-    "generalize": check_settings,
-    "forecast": check_forecast_settings,
-    "ahead": check_ahead_settings,
-    "infer": check_inference_settings,
-}
+from wormjax.tasks.config_checks import DEFAULTS, KINDS, check_settings
 
 
 def test_the_configs_of_the_project_and_of_the_tests_hold():
@@ -34,23 +21,23 @@ def test_the_configs_of_the_project_and_of_the_tests_hold():
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
-        ("seeds", 0, "1 or more"),
-        ("seed", -1, "0 or more"),
-        ("split.block", 0, "1 or more"),
-        ("split.gap", -1, "0 or more"),
+        ("seeds", 0, "a whole number, 1 or more and at most 1,000"),
+        ("seed", -1, "a whole number, 0 or more and at most 1,000,000,000"),
+        ("split.block", 0, "1 or more and at most 1,000,000"),
+        ("split.gap", -1, "0 or more and at most 1,000,000"),
         ("split.test_fraction", 1.0, "0 or more and less than 1"),
         ("train.steps", 0, "1 or more where 'train.epochs' is 0"),
         ("train.steps_per_chunk", 0, "1 or more"),
-        ("train.window_frames", -5, "1 or more"),
-        ("train.members", 0, "1 or more"),
-        ("train.learning_rate", 0.0, "more than 0"),
+        ("train.window_frames", -5, "1 or more and at most 1,000,000"),
+        ("train.members", 0, "1 or more and at most 1,000"),
+        ("train.learning_rate", 0.0, "a number, more than 0 and at most 1000"),
         ("train.learning_rate", float("nan"), "more than 0"),
         ("train.dropout", 1.0, "0 or more and less than 1"),
         ("train.average_decay", 1.0, "0 or more and less than 1"),
         ("train.schedule", "cosin", "one of constant, cosine, plateau"),
         ("train.placement", "rows", "one of single, runs, batch"),
         ("train.devices", 99, "at most"),
-        ("models", ("mlp", "mlp"), "each name once"),
+        ("data.states", "five", "one of four, two"),
     ],
 )
 def test_a_value_that_cannot_be_names_field_and_expectation(field, value, expected):
@@ -91,13 +78,12 @@ def test_a_value_that_cannot_be_names_field_and_expectation(field, value, expect
 )
 def test_a_field_without_effect_is_refused(module, fields, message):
     config = module.get_config().unlock()
-    check = CHECKS[config.get("experiment", "generalize")]
-    check(config)
+    check_settings(config)
     for field, value in fields.items():
         section, _, name = field.rpartition(".")
         functools.reduce(lambda part, key: part[key], section.split("."), config)[name] = value
     with pytest.raises(InputError, match=re.escape(message)):
-        check(config)
+        check_settings(config)
 
 
 @pytest.mark.parametrize(
@@ -116,17 +102,29 @@ def test_only_decoding_keeps_test_frames_within_a_worm(module):
     assert "test_fraction" not in module.get_config().split
 
 
-# Sections whose members have names of the user's, and what says which experiment a config is of.
-NOT_OF_THE_TABLE = re.compile(
-    r"(tasks\.\w+\.)?((model|pools)\.|experiment$)|data\.simulation\.|sensitivity\.parameters\."
-)
+def test_a_name_that_stands_twice_in_a_list_is_refused():
+    with pytest.raises(InputError, match="config field 'models': found 'mlp' twice, expected each name once"):
+        check_settings(small_config(models=("mlp", "mlp")))
 
 
 @pytest.mark.parametrize("module", [generalize, nri_springs, forecast, ahead, manifold])
-def test_every_field_of_a_config_has_its_type_and_range_and_no_other_has(module):
-    config = module.get_config()
-    known = set(list_fields(config))
-    ruled = set(FIELDS[config.get("experiment", "generalize")])
-    assert ruled <= known
-    sections = {field for field in known if any(other.startswith(f"{field}.") for other in known)}
-    assert not {field for field in known - ruled - sections if not NOT_OF_THE_TABLE.match(field)}
+def test_a_field_that_is_missing_is_named(module):
+    for field in ("seed", "train.steps" if module is not manifold else "tasks.decode.train.steps"):
+        config = module.get_config()
+        *sections, name = field.split(".")
+        del functools.reduce(lambda part, key: part[key], sections, config)[name]
+        with pytest.raises(InputError, match=f"config field '{field}': found None, expected a whole number"):
+            check_settings(config)
+
+
+# Names of fields that a user may give to a model or a simulator and that no shipped config has.
+OF_USERS = set(
+    """node_hidden edge_hidden embedding_kernel kernel dilations offsets hard edge_types charges probabilities stiffness
+    strength location_scale speed frequencies directed features box chunk_size""".split()
+)
+
+
+def test_every_entry_of_the_table_is_of_a_field():
+    names = [f"{name}.{field}" for name, config in DEFAULTS.items() for field in list_fields(config)]
+    unused = {end for end in KINDS if not any(name.endswith(f".{end}") or name == end for name in names)}
+    assert unused <= OF_USERS

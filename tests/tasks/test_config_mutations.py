@@ -20,7 +20,7 @@ from wormjax.command_line import list_fields, parse
 from wormjax.errors import InputError, TrainingError
 from wormjax.scoring.rows import Row, read_rows, write_rows
 from wormjax.tasks.dispatch import check_experiment, run_experiment
-from wormjax.training.workdir import read_description
+from wormjax.training.workdir import read_description, write_description
 
 CONFIGS = {"generalize": generalize, "forecast": forecast, "ahead": ahead, "manifold": manifold, "infer": nri_springs}
 SECONDS = 5.0
@@ -116,16 +116,16 @@ def test_every_value_in_every_field(name):
 @pytest.mark.parametrize(
     ("field", "value", "found", "expected"),
     [
-        ("train.steps", "many", "'many' (a string)", "a whole number, 0 or more"),
-        ("seeds", True, "True", "a whole number, 1 or more"),
-        ("train.batch_windows", 10**9, "1000000000", "at most 65,536"),
-        ("train.dropout", float("nan"), "nan", "0 or more and less than 1"),
-        ("train.noise", float("inf"), "inf", "at most 1e+09"),
-        ("models", "mlp", "'mlp' (a string)", "a list, each a string"),
-        ("models", ("mlp", 3), "('mlp', 3)", "a list, each a string (number 2 is 3)"),
-        ("models", tuple(map(str, range(10**6))), "1,000,000 values, the first '0'", "a list of at most 1,000"),
-        ("data.path", "a\0b", r"'a\x00b'", "a string of printable characters on one line"),
-        ("model.mlp.hidden", 10**9, "1000000000", "at most 16,384"),
+        ("train.steps", "many", "'many'", "a whole number, 0 or more and at most 1,000,000,000"),
+        ("seeds", True, "True", "a whole number, 1 or more and at most 1,000"),
+        ("train.batch_windows", 10**9, "1000000000", "a whole number, 1 or more and at most 65,536"),
+        ("train.dropout", float("nan"), "nan", "a number, 0 or more and less than 1"),
+        ("train.noise", float("inf"), "inf", "a number, 0 or more and at most 1e+09"),
+        ("models", "mlp", "'mlp'", "a list of 0 to 1,000, each a string"),
+        ("models", ("mlp", 3), "3 at place 2", "a string of at most 4,096 printable characters on one line"),
+        ("models", tuple(map(str, range(10**6))), "1,000,000 values, the first '0'", "a list of 0 to 1,000"),
+        ("data.path", "a\0b", r"'a\x00b'", "a string of at most 4,096 printable characters on one line"),
+        ("model.mlp.hidden", 10**9, "1000000000", "a whole number, 1 or more and at most 16,384"),
         ("train", 5, "5", "a section of fields"),
     ],
 )
@@ -197,7 +197,7 @@ def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     config = generalize.get_config()
     (folder / "config.json").write_text(config.to_json_best_effort())
-    (folder / "data.json").write_text(json.dumps(DATASET))
+    write_description(folder / "data.json", DATASET)
     return folder
 
 
@@ -225,24 +225,25 @@ def test_a_config_file_of_any_bytes(workdir):
 @pytest.mark.parametrize("content", [DATASET, DATASET | {"test": DATASET}, SYSTEMS])
 def test_a_description_of_any_fields_or_bytes(workdir, content):
     path, passed = workdir / "data.json", 0
-    path.write_text(json.dumps(content))
+    write_description(path, content)
     assert read_description(workdir) == content
     whole = path.read_bytes()
+    content = json.loads(whole)
     for number in range(400):
         if number % 2:
             path.write_bytes(damage_bytes(whole, number))
         else:
             path.write_text(damage_json(copy.deepcopy(content), number), encoding="utf-8")
         passed += expect_one_line(read_description, str(path), workdir)
-    assert passed < 200
+    assert passed < 40  # Where the value is another and the meaning the same.
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train.steps": "many"}, "config field 'train.steps': found 'many' (a string), expected a whole number"),
+        ({"train.steps": "many"}, "config field 'train.steps': found 'many', expected a whole number"),
         ({"train.window_frames": None}, "config field 'train.window_frames': found None, expected a whole number"),
-        ({"models": "mlp"}, "config field 'models': found 'mlp' (a string), expected a list"),
+        ({"models": "mlp"}, "config field 'models': found 'mlp', expected a list"),
         ({"data": 3}, "config field 'data': found 3, expected a section of fields"),
     ],
 )

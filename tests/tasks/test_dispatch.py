@@ -9,7 +9,7 @@ from wormjax.errors import InputError
 from wormjax.recordings import container
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode import runs as decoding
-from wormjax.tasks.evaluate import evaluate
+from wormjax.tasks.dispatch import evaluate
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.worms import describe_materials, prepare_materials
 from wormjax.training.workdir import claim_workdir, read_config

@@ -42,7 +42,7 @@ def claimed(tmp_path):
 def test_what_is_claimed_reads_back(claimed):
     assert find_differences(read_config(claimed), small_config()) == []
     assert read_description(claimed) == DESCRIPTION
-    assert sorted(path.name for path in claimed.iterdir()) == ["config.json", "data.json"]
+    assert sorted(path.name for path in claimed.iterdir()) == [".lock", "config.json", "data.json"]
 
 
 def test_the_same_experiment_may_go_on_with_other_devices_and_from_another_path(claimed):
@@ -139,9 +139,9 @@ def test_a_second_process_is_refused_by_name_and_let_in_when_the_first_was_kille
     finally:
         holder.kill()
         holder.wait()
-    assert (claimed / ".lock").exists()  # Left behind, and in nobody's way.
+    assert (claimed / ".holder").exists()  # Left there, and in nobody's way.
     claim(claimed, small_config(), DESCRIPTION)
-    assert not (claimed / ".lock").exists()
+    assert not (claimed / ".holder").exists()
 
 
 def test_a_workdir_is_held_while_it_is_worked_in_and_let_go_of_on_an_error(claimed):

@@ -1,16 +1,19 @@
-"""What every field of a config must be, checked before anything is opened or computed: one line that names the field.
+"""Check every field of a config before anything is opened or computed: one line names the field.
 
-The limits are generous. They refuse what no machine holds, such as a hidden layer of 10⁹, not what yours does not; the
-memory of a GPU or a CPU is the user's to know.
+The shipped configs say which fields there are, and by their defaults of which type; `KINDS` has the narrower ranges.
+Limits are generous. They refuse what no machine holds, such as a hidden layer of 10⁹, not what yours does not.
 """
 
 import itertools
 import math
+from collections.abc import Iterator
+from typing import Any
 
-import ml_collections
+from ml_collections import ConfigDict
 
 from wormjax.baselines.principal_components import DERIVATIVE_SCALINGS
 from wormjax.baselines.relational_graphs import RELATIONS
+from wormjax.configs import ahead, forecast, generalize, manifold, nri_springs
 from wormjax.errors import ConfigError
 from wormjax.features import systems
 from wormjax.features.dataset import INPUTS
@@ -22,10 +25,97 @@ from wormjax.tasks.protocols import PROTOCOLS
 from wormjax.training.objectives.nri_sampled import POSTERIORS, TASKS
 from wormjax.training.parallel import PLACEMENTS, check_placement
 from wormjax.training.step import SCHEDULES
-from wormjax.value_checks import Kind, number, optional, several, show_value, text, truth, whole
-from wormjax.value_checks import check_field as check_value
+from wormjax.value_checks import (
+    LARGEST_NUMBER,
+    Kind,
+    check_value,
+    number,
+    optional,
+    several,
+    show_value,
+    text,
+    truth,
+    whole,
+)
 
-WIDEST, LONGEST, MOST_SEEDS = 16_384, 1_000_000, 1_000  # Channels of a layer; frames of a window; runs.
+DEFAULTS = {
+    "generalize": generalize.get_config(),
+    "forecast": forecast.get_config(),
+    "ahead": ahead.get_config(),
+    "manifold": manifold.get_config(),
+    "infer": nri_springs.get_config(),
+}
+OPTIONAL = ("distributed", "epochs", "own_statistics", "pools")  # Where a config lacks one, the code has a default.
+# Sections whose members have names of the user's, by experiment and field.
+FREE = (
+    *(f"{task}.{section}" for task in ("generalize", "forecast", "ahead") for section in ("model", "pools")),
+    *(f"tasks.{task}.{section}" for task in ("decode", "forecast", "ahead") for section in ("model", "pools")),
+    "infer.data.simulation",
+    "sensitivity.parameters",
+)
+MAY_BE_EMPTY = ("models", "baselines", "derivative_seconds", "edge_prior")
+SECTION = Kind("a section of fields", lambda value: isinstance(value, ConfigDict))
+ANY_NUMBER = number(-LARGEST_NUMBER)
+
+# Kind → the fields that it is of, by the last words of their names: of a list its items', unless the kind is a list.
+# All others have the kind of their default: whole numbers and numbers from 0 on, strings, true and false.
+_KINDS = (
+    (whole(1), "steps_per_chunk patience evaluate.steps"),
+    (whole(1, 100), "rounds edge_types"),
+    (whole(0, 100), "infer.model.edge_types"),
+    (whole(0, 1_000), "unseen"),
+    (whole(1, 1_000), "seeds members order orders code kernel embedding_kernel embedding modes"),
+    (whole(2, 1_000), "objects"),
+    (whole(1, 10_000), "worms train_counts forecast.steps scored delays delay_frames segments"),
+    (several(whole(1, 10_000), most=100), "dilations"),
+    (several(whole(1, 10_000), 2, 2), "kernels"),
+    (several(whole(-10_000, 10_000)), "offsets"),
+    (whole(1, 16_384), "hidden channels node_hidden edge_hidden message_hidden encoder_hidden lstm_hidden"),
+    (whole(1, 65_536), "batch_windows batch_simulations"),
+    (whole(1, 100_000), "num_processes neighbours phase_bins attempts cells lag"),
+    (whole(0, 1_000_000), "gap epochs decoded_frames"),
+    (whole(1, 1_000_000), "block window_stride window_frames burn_in roll_out first every stride pooling shifts"),
+    (whole(1, 1_000_000), "apart_frames noise_frames shortest_frames toy.frames"),
+    (whole(2, 1_000_000), "data.frames test_frames"),
+    (whole(1, 10_000_000), "train valid test"),
+    (optional(whole(1, 10_000_000)), "chunk_size"),
+    (number(above=0), "temperature temperature_end trace_weight ridges weights frame_weights resolution kl_weight_end"),
+    (optional(number(above=0)), "box"),
+    (number(above=0, high=1), "edge_prior given_until"),
+    (number(above=0, high=1_000), "learning_rate"),
+    (number(above=0, high=10_000), "minutes derivative_seconds"),
+    (number(above=0, high=100_000), "ahead.seconds sensitivity.seconds"),
+    (number(0, 1), "given given_end prior kl_warm_up"),
+    (number(0, below=1), "test_fraction validation_fraction average_decay dropout neuron_dropout label_smoothing"),
+    (number(0, below=1), "smallest_share"),
+    (number(0, 1_000), "frame_rate"),
+    (number(0, 10_000), "smoothing_frames"),
+    (number(0, 1_000_000), "gap_seconds density_frames"),
+    (ANY_NUMBER, "branch_scale"),
+    (several(ANY_NUMBER, most=100), "strengths charges probabilities"),
+    (several(ANY_NUMBER, 2, 2), "frequencies"),
+    (number(), "stiffness strength location_scale speed"),
+    (truth(), "messages skip_first hard directed"),
+    (text(), "kind drift graph base cell features"),
+    (text(longest=100_000), "neurons"),
+    (text(STATE_SETS), "states"),
+    (text(SCALINGS), "data.scaling"),
+    (text(systems.SCALINGS), "infer.data.scaling"),
+    (text(DERIVATIVE_SCALINGS), "components.scaling"),
+    (text(PROTOCOLS), "protocol.name"),
+    (text(INPUTS), "inputs"),
+    (text(RELATIONS), "methods"),
+    (text(SCHEDULES), "schedule"),
+    (text(PLACEMENTS), "placement"),
+    (text(PRECISIONS), "precision"),
+    (text(ENCODERS), "encoder.name"),
+    (text(DECODERS), "decoder.name"),
+    (text(TASKS), "train.task"),
+    (text(POSTERIORS), "posterior"),
+)
+KINDS = {end: kind for kind, ends in _KINDS for end in ends.split()}
+BY_TYPE = {bool: truth(), int: whole(), float: number(), str: text()}
+
 # Products of fields that fill a memory together, and the most that they may be.
 PRODUCTS = {
     ("data.simulation.worms", "data.simulation.minutes"): 100_000,  # Ten thousand worms of ten minutes.
@@ -36,402 +126,149 @@ PRODUCTS = {
     ("data.simulations.test", "data.objects", "data.test_frames"): 1 << 31,
     ("train.batch_simulations", "data.objects", "data.objects", "data.frames"): 1 << 31,
 }
-
-NAMES, POSITIVE, FROM_ZERO, SHARE = several(text(), once=True), number(above=0), number(0), number(0, 1)
-FRACTION, SIZE = number(0, below=1), whole(1, WIDEST)
-SECTION = Kind("a section of fields", lambda value: isinstance(value, ml_collections.ConfigDict), lambda value: None)
-
-RUNS = {
-    "seed": whole(0, 2_000_000_000),
-    "seeds": whole(1, MOST_SEEDS),
-    "distributed.coordinator_address": text(),
-    "distributed.num_processes": whole(1, 100_000),
-    "distributed.process_id": whole(0, 100_000),
-}
-GENERAL = {
-    **RUNS,
-    "models": NAMES,
-    "baselines": NAMES,
-    "train.steps": whole(),
-    "train.steps_per_chunk": whole(1),
-    "train.learning_rate": number(above=0, high=1_000),
-    "train.weight_decay": FROM_ZERO,
-    "train.schedule": text(SCHEDULES),
-    "train.patience": whole(1),
-    "train.clip_norm": FROM_ZERO,
-    "train.average_decay": FRACTION,
-    "train.keep_best": truth(),
-    "train.temperature": POSITIVE,
-    "train.kl_weight": FROM_ZERO,
-    "train.placement": text(PLACEMENTS),
-    "train.devices": whole(0, 10_000),
-    "train.runs_at_once": whole(0, 100_000),
-    "train.checkpoint_seconds": FROM_ZERO,
-}
-WORMS = {
-    "data.study": text(),
-    "data.path": text(),
-    "data.neurons": text(longest=100_000),
-    "data.states": text(STATE_SETS),
-    "data.scaling": text(SCALINGS),
-    "data.calibration_seconds": FROM_ZERO,
-    "data.frame_rate": number(0, 1_000),
-    "data.simulation.seed": whole(0, 2_000_000_000),
-    "data.simulation.worms": whole(1, 10_000),
-    "data.simulation.minutes": number(above=0, high=10_000),
-    "protocol.name": text(PROTOCOLS),
-    "protocol.train_counts": several(whole(1, 10_000)),
-}
-TRAINED_ON_WORMS = {
-    "data.test_study": text(),
-    "data.test_path": text(),
-    "data.inputs": several(text(INPUTS), least=1, once=True),
-    "data.derivative_seconds": several(number(above=0, high=10_000)),
-    "data.trace_weight": POSITIVE,
-    "split.block": whole(1, LONGEST),
-    "split.gap": whole(0, LONGEST),
-    "split.validation_fraction": FRACTION,
-    "train.epochs": whole(0, 1_000_000),
-    "train.window_stride": whole(1, LONGEST),
-    "train.batch_windows": whole(1, 65_536),
-    "train.dropout": FRACTION,
-    "train.offset": FROM_ZERO,
-    "train.noise": FROM_ZERO,
-    "train.neuron_dropout": FRACTION,
-    "train.edge_prior": several(number(above=0, high=1)),
-}
-CLASSIFIED = {
-    "linear.inverse_penalty": FROM_ZERO,
-    "train.window_frames": whole(1, LONGEST),
-    "train.gain": FROM_ZERO,
-    "train.members": whole(1, 1_000),
-}
-ROLLED_OUT = {
-    "train.burn_in": whole(1, LONGEST),
-    "train.roll_out": whole(1, LONGEST),
-    "train.given": SHARE,
-    "train.given_end": SHARE,
-}
-GENERALIZE = {
-    "split.test_fraction": FRACTION,
-    "decode.whole": truth(),
-    "decode.own_statistics": truth(),
-    "decode.state_durations": truth(),
-    "linear.balanced": truth(),
-    "train.label_smoothing": FRACTION,
-    "train.class_balance": FROM_ZERO,
-}
-FORECAST = {
-    "forecast.first": whole(1, LONGEST),
-    "forecast.every": whole(1, LONGEST),
-    "forecast.steps": whole(1, 10_000),
-    "forecast.scored": several(whole(1, 10_000), most=10_000),
-    "linear.orders": several(whole(1, 1_000)),
-    "linear.ridges": several(POSITIVE),
-    "linear.adaptation.order": whole(1, 1_000),
-    "linear.adaptation.weights": several(POSITIVE),
-    "linear.adaptation.ridges": several(POSITIVE),
-    "linear.adaptation.block": whole(1, LONGEST),
-    "train.spread_weight": FROM_ZERO,
-    "train.given_until": POSITIVE,
-}
-AHEAD = {
-    "ahead.seconds": several(number(above=0, high=100_000)),
-    "ahead.first": whole(1, LONGEST),
-    "ahead.every": whole(1, LONGEST),
-    "linear.offsets": several(whole(-10_000, 10_000), once=True),
-    "linear.frame_weights": several(POSITIVE),
-    "diffusion_map.delays": whole(1, 10_000),
-    "diffusion_map.delay_frames": whole(1, 10_000),
-    "diffusion_map.smoothing_frames": number(0, 10_000),
-    "diffusion_map.neighbours": whole(1, 100_000),
-    "diffusion_map.apart_frames": whole(1, LONGEST),
-    "diffusion_map.noise_frames": whole(1, LONGEST),
-    "diffusion_map.density_frames": number(0, LONGEST),
-    "diffusion_map.phase_bins": whole(1, 100_000),
-    "diffusion_map.resolution": POSITIVE,
-    "diffusion_map.attempts": whole(1, 100_000),
-    "diffusion_map.cells": whole(1, 100_000),
-    "diffusion_map.smallest_share": FRACTION,
-    "diffusion_map.shortest_frames": whole(1, LONGEST),
-}
-MANIFOLD = {
-    **RUNS,
-    **WORMS,
-    "components.derivative_seconds": number(above=0, high=10_000),
-    "components.scaling": text(DERIVATIVE_SCALINGS),
-    "components.gap_seconds": number(0, 100_000),
-    "relations.methods": several(text(RELATIONS), least=1, once=True),
-    "relations.shifts": whole(1, 1_000_000),
-    "relations.lag": whole(1, 100_000),
-    "relations.order": whole(1, 1_000),
-    "toy.frames": whole(1, LONGEST),
-    "toy.neighbours": whole(1, 100_000),
-    "toy.delays": whole(1, 10_000),
-    "toy.delay_frames": whole(1, 10_000),
-    "sensitivity.seconds": POSITIVE,
-    "sensitivity.parameters": SECTION,
-}
-INFER = {
-    "data.system": text(),
-    "data.path": text(),
-    "data.suffix": text(),
-    "data.cache": text(),
-    "data.seed": whole(0, 2_000_000_000),
-    "data.objects": whole(2, 1_000),
-    "data.frames": whole(2, LONGEST),
-    "data.test_frames": whole(2, LONGEST),
-    "data.simulations.train": whole(1, 10_000_000),
-    "data.simulations.valid": whole(1, 10_000_000),
-    "data.simulations.test": whole(1, 10_000_000),
-    "data.simulation": SECTION,
-    "data.scaling": text(systems.SCALINGS),
-    "model.edge_types": whole(0, 100),
-    "model.skip_first": truth(),
-    "model.precision": text(PRECISIONS),
-    "model.encoder.name": text(ENCODERS),
-    "model.encoder.hidden": SIZE,
-    "model.encoder.differences": truth(),
-    "model.encoder.relative": truth(),
-    "model.encoder.kernels": several(whole(1, 10_000), least=2, most=2),
-    "model.encoder.stride": whole(1, LONGEST),
-    "model.encoder.pooling": whole(1, LONGEST),
-    "model.encoder.rounds": whole(1, 100),
-    "model.decoder.name": text(DECODERS),
-    "model.decoder.hidden": SIZE,
-    "model.decoder.relative": truth(),
-    "model.decoder.differences": truth(),
-    "model.decoder.code": whole(1, 1_000),
-    "model.decoder.unseen": several(whole(0, 1_000)),
-    "model.lstm_hidden": SIZE,
-    "train.task": text(TASKS),
-    "train.posterior": text(POSTERIORS),
-    "train.baseline_steps": whole(),
-    "train.batch_simulations": whole(1, 65_536),
-    "train.segments": whole(1, 10_000),
-    "train.decoded_frames": whole(0, LONGEST),
-    "train.temperature_end": POSITIVE,
-    "train.hard": truth(),
-    "train.prior": several(SHARE),
-    "train.kl_weight_end": POSITIVE,
-    "train.kl_warm_up": SHARE,
-    "train.free_bits": FROM_ZERO,
-    "train.variance": FROM_ZERO,
-    "train.variance_floor": FROM_ZERO,
-    "train.degrees_of_freedom": FROM_ZERO,
-    "train.offset_and_gain": FROM_ZERO,
-    "train.roll_out_weight": FROM_ZERO,
-    "train.turn_and_mirror": truth(),
-    "evaluate.steps": several(whole(0, LONGEST)),
-}
-# Experiment → its fields. Where a config lacks one of OPTIONAL, the code has a default.
-FIELDS: dict[str, dict[str, Kind]] = {
-    "generalize": {**GENERAL, **WORMS, **TRAINED_ON_WORMS, **CLASSIFIED, "model": SECTION, **GENERALIZE},
-    "forecast": {**GENERAL, **WORMS, **TRAINED_ON_WORMS, **ROLLED_OUT, "model": SECTION, **FORECAST},
-    "ahead": {**GENERAL, **WORMS, **TRAINED_ON_WORMS, **CLASSIFIED, "model": SECTION, **AHEAD},
-    "infer": {**GENERAL, **ROLLED_OUT, **INFER},
-}
-TASK_EXPERIMENTS = {"decode": "generalize", "forecast": "forecast", "ahead": "ahead"}  # Of a manifold config.
-SAID_ONCE = frozenset(MANIFOLD) | {"data.test_study", "data.test_path"}  # For all tasks of a manifold config.
-FIELDS["manifold"] = MANIFOLD | {
-    f"tasks.{task}.{field}": kind
-    for task, experiment in TASK_EXPERIMENTS.items()
-    for field, kind in FIELDS[experiment].items()
-    if field not in SAID_ONCE
-}
-OPTIONAL = ("train.epochs", "decode.own_statistics", *(field for field in RUNS if field.startswith("distributed.")))
-
-# Sections whose members have names of the user's: what a field of this name is in any of them.
-MODEL_SIZES = {
-    **dict.fromkeys(("hidden", "channels", "node_hidden", "edge_hidden", "message_hidden", "encoder_hidden"), SIZE),
-    **dict.fromkeys(("kernel", "embedding_kernel", "embedding", "modes"), whole(1, 1_000)),
-    "edge_types": whole(1, 100),
-    "dilations": several(whole(1, 10_000), most=100),
-    "offsets": several(whole(-10_000, 10_000), most=1_000),
-    **dict.fromkeys(("messages", "skip_first", "hard"), truth()),
-    "branch_scale": number(),
-    **dict.fromkeys(("kind", "drift", "graph", "base", "cell"), text()),
-}
-SIMULATION = {
-    **dict.fromkeys(("strengths", "charges", "probabilities"), several(number(), most=100)),
-    **dict.fromkeys(("noise", "stiffness", "strength", "location_scale", "speed"), FROM_ZERO),
-    "frequencies": several(number(), least=2, most=2),
-    "directed": truth(),
-    "features": text(),
-    "box": optional(POSITIVE),
-    "chunk_size": optional(whole(1, 10_000_000)),
-}
-
-
-def check_fields(config, experiment: str) -> None:
-    """Raises InputError for the first field of an experiment's config that is missing, or not of its type and range."""
-    for field, kind in FIELDS[experiment].items():
-        found, value = _find(config, field)
-        if found or not field.endswith(OPTIONAL):
-            check_value(field, value, kind)
-    if experiment == "infer":
-        _check_members(config.data.simulation, "data.simulation", SIMULATION)
-    elif experiment == "manifold":
-        parameters = config.sensitivity.parameters
-        _check_members(parameters, "sensitivity.parameters", dict.fromkeys(parameters, several(number())))
-        for task in TASK_EXPERIMENTS:
-            _check_models(config.tasks[task], f"tasks.{task}.")
-    else:
-        _check_models(config)
-    for fields, most in PRODUCTS.items():
-        values = [value for found, value in (_find(config, field) for field in fields) if found]
-        if len(values) == len(fields) and math.prod(values) > most:
-            others = " and ".join(dict.fromkeys(f"{field} {_find(config, field)[1]:,}" for field in fields[1:]))
-            found = f"found {values[0]:,} with {others}"
-            raise ConfigError(fields[0], f"{found}, expected a product of at most {most:,}")
-
-
-def _check_models(config, prefix=""):
-    """The sections of `model` and the lists of `pools`, whose names are the user's."""
-    for name, section in config.model.items():
-        check_value(f"{prefix}model.{name}", section, SECTION)
-        _check_members(section, f"{prefix}model.{name}", MODEL_SIZES)
-    if "pools" in config:
-        check_value(f"{prefix}pools", config.pools, SECTION)
-        _check_members(config.pools, f"{prefix}pools", dict.fromkeys(config.pools, NAMES))
-
-
-def _check_members(section, prefix, kinds):
-    for name, value in section.items():
-        if name in kinds:
-            check_value(f"{prefix}.{name}", value, kinds[name])
-
-
-def _find(config, field: str):
-    """Whether a config has a field, and its value; InputError where a section on the way to it is none."""
-    names = field.split(".")
-    for depth, name in enumerate(names):
-        if depth:
-            check_value(".".join(names[:depth]), config, SECTION)
-        if name not in config:
-            return False, None
-        config = config[name]
-    return True, config
-
-
 # What an exact posterior never reads: it samples no graph, and charges for the whole of it from the first update.
 SAMPLED_ONLY = {"hard": False, "free_bits": 0.0, "temperature": 0.5, "temperature_end": 0.5, "kl_warm_up": 0.0}
 BATCH_NORMALISED = ("wang_mlp", "wang_graph")
 
 
-def list_inert_fields(config, experiment: str) -> list[tuple[str, str]]:
-    """List the fields that a config sets and that have no effect in its experiment.
+def check_settings(config) -> None:
+    """Raise ConfigError for the first field of a config that is missing, not of its kind, or does not fit the others.
 
-    Returns:
-      (field, what to do) of each, for instance ("train.kl_weight", "0, or an 'edge_prior' to be near to").
+    The tasks of a manifold config are checked by themselves; here, only their fields.
     """
-    inert = []
+    experiment = find_experiment(config)
+    check_fields(config)
+    for field, problem in _list_faults(config, experiment):
+        raise ConfigError(field, f"found {show_value(_get(config, field))}{problem}")
+    if experiment != "manifold":
+        batch = "batch_simulations" if experiment == "infer" else "batch_windows"
+        check_placement(config.train.placement, config.train.devices, config.train[batch], batch)
+
+
+def find_experiment(config) -> str:
+    """Return the name of a config's experiment; ConfigError where there is no such experiment."""
+    name = config.get("experiment", "generalize")
+    check_value("experiment", name, text(DEFAULTS))
+    return name
+
+
+def check_fields(config) -> None:
+    """Raise ConfigError for the first field that is missing or not of its kind, or sizes too large together."""
+    experiment = find_experiment(config)
+    _check_section(config, DEFAULTS[experiment], "", experiment)
+    for fields, most in PRODUCTS.items():
+        values = [_get(config, field) for field in fields]
+        if None not in values and math.prod(values) > most:
+            others = " and ".join(dict.fromkeys(f"{f} {v:,}" for f, v in zip(fields[1:], values[1:], strict=True)))
+            raise ConfigError(fields[0], f"found {values[0]:,} with {others}, expected a product of at most {most:,}")
+
+
+def _check_section(section, defaults, prefix: str, experiment: str, free: bool = False):
+    """Check the fields that a section has by default, or, where names are the user's, those that it has."""
+    for name in section if free else defaults:
+        field = prefix + name
+        if name not in section and name in OPTIONAL:
+            continue
+        kind = _find_kind(f"{experiment}.{field}", defaults.get(name))
+        value = section.get(name)
+        if kind is not None:
+            check_value(field, value, kind)
+        if isinstance(value, ConfigDict):
+            inner = defaults[name] if isinstance(defaults.get(name), ConfigDict) else ConfigDict()
+            _check_section(value, inner, f"{field}.", experiment, free or f"{experiment}.{field}".endswith(FREE))
+
+
+def _find_kind(field: str, default: Any) -> Kind | None:
+    """Return the kind of a field, `experiment.section.name`; None where neither it nor a default is known."""
+    names = field.split(".")
+    if (names[-2] == "model" and names[0] != "infer") or isinstance(default, ConfigDict):
+        return SECTION
+    if names[-2] == "pools":
+        return several(text())
+    if names[-2] == "parameters":
+        return several(ANY_NUMBER)
+    ends = (".".join(names[start:]) for start in range(len(names)))
+    kind = next((KINDS[end] for end in ends if end in KINDS), None)
+    if not isinstance(default, tuple) or (kind and kind.item):
+        return kind or BY_TYPE.get(type(default))
+    item = kind or BY_TYPE[type(default[0]) if default else str]
+    return several(item, 1 if default and names[-1] not in MAY_BE_EMPTY else 0)
+
+
+def _get(config, field: str):
+    """Return the value of a field; None where there is none."""
+    for name in field.split("."):
+        if not isinstance(config, ConfigDict) or name not in config:
+            return None
+        config = config[name]
+    return config
+
+
+def _list_faults(config, experiment: str) -> Iterator[tuple[str, str]]:
+    """Yield each field that does not fit the others or has no effect, and what follows its value in the message."""
+    if experiment == "manifold":
+        if config.protocol.name not in ("leave_one_worm_out", "subsets"):
+            yield "protocol.name", ", expected leave_one_worm_out or subsets"
+        return
+    train = config.train
+    if not train.steps and not train.get("epochs", 0):
+        yield "train.steps", ", expected 1 or more" + (" where 'train.epochs' is 0" if "epochs" in train else "")
     if experiment == "infer":
-        if config.train.posterior == "exact":
-            inert += [
-                (f"train.{name}", f"{value!r} with train.posterior='exact', which does not read it")
-                for name, value in SAMPLED_ONLY.items()
-                if config.train[name] != value
-            ]
-        return inert
-    if config.train.kl_weight and not len(config.train.edge_prior):
-        inert.append(("train.kl_weight", "0 without a 'train.edge_prior', which it weighs"))
-    if experiment == "generalize":
-        if config.decode.state_durations and config.protocol.name == "same_worm":
-            inert.append(("decode.state_durations", "False with protocol.name='same_worm', which does not smooth"))
-        if config.decode.own_statistics and not set(BATCH_NORMALISED) & set(config.models):
-            needed = " or ".join(BATCH_NORMALISED)
-            inert.append(("decode.own_statistics", f"False without a model that has batch normalisation ({needed})"))
-    if experiment == "forecast":
-        for name, section in config.model.items():
-            graph = section.get("graph", "static")
-            if "edge_types" in section and graph not in ("static", "dynamic"):
-                inert.append((f"model.{name}.edge_types", f"no such field with graph={graph!r}, which infers no edges"))
-    return inert
-
-
-def refuse_inert_fields(config, experiment: str) -> None:
-    """Raise InputError for the first field that is set and has no effect (`list_inert_fields`)."""
-    for field, expected in list_inert_fields(config, experiment):
-        value = _find(config, field)[1]
-        raise ConfigError(field, f"found {show_value(value)}, which has no effect; expected {expected}")
-
-
-def check_settings(config, experiment: str = "generalize") -> None:
-    """Raises InputError for the first field of an experiment's config whose value cannot be used."""
-    check_fields(config, experiment)
-    if not config.train.steps and not config.train.get("epochs", 0):
-        raise ConfigError("train.steps", "found 0, expected 1 or more where 'train.epochs' is 0")
-    for field, needs in (("keep_best", config.train.keep_best), ("schedule", config.train.schedule == "plateau")):
+        yield from _list_inference_faults(train)
+        return
+    for field, needs in (("keep_best", train.keep_best), ("schedule", train.schedule == "plateau")):
         if needs and not config.split.validation_fraction:
-            found = f"found {config.train[field]!r} with a split.validation_fraction of 0"
-            raise ConfigError(f"train.{field}", f"{found}, expected frames to validate on")
-    if "decode" in config and config.decode.get("own_statistics", False) and not config.decode.whole:
-        raise ConfigError("decode.own_statistics", "found True, expected False where 'decode.whole' is False")
-    refuse_inert_fields(config, experiment)
-    check_placement(config.train.placement, config.train.devices, config.train.batch_windows)
+            yield f"train.{field}", " with a split.validation_fraction of 0, expected frames to validate on"
+    if train.kl_weight and not len(train.edge_prior):
+        yield "train.kl_weight", _no_effect("0 without a 'train.edge_prior', which it weighs")
+    if experiment == "generalize":
+        yield from _list_decoding_faults(config)
+    elif config.protocol.name == "same_worm":
+        yield "protocol.name", f", expected subsets, leave_one_worm_out or cross_study for {experiment}"
+    if experiment == "forecast":
+        yield from _list_forecast_faults(config)
+    if experiment == "ahead":
+        yield from _list_ahead_faults(config)
 
 
-def check_inference_settings(config) -> None:
-    """As `check_settings`, for a config of neural relational inference on systems."""
-    check_fields(config, "infer")
-    refuse_inert_fields(config, "infer")
-    if not config.train.steps:
-        raise ConfigError("train.steps", "found 0, expected 1 or more")
-    steps = tuple(config.evaluate.steps)
-    if not steps or min(steps) < 1:
-        raise ConfigError("evaluate.steps", f"found {show_value(steps)}, expected numbers of steps from 1")
-    check_placement(config.train.placement, config.train.devices, config.train.batch_simulations, "batch_simulations")
+def _list_inference_faults(train) -> Iterator[tuple[str, str]]:
+    for name, value in SAMPLED_ONLY.items():
+        if train.posterior == "exact" and train[name] != value:
+            yield f"train.{name}", _no_effect(f"{value!r} with train.posterior='exact', which does not read it")
 
 
-def check_forecast_settings(config) -> None:
-    """As `check_settings`, for a config of forecasts."""
-    check_settings(config, "forecast")
-    if config.train.roll_out > config.forecast.steps:
-        found = f"found {config.train.roll_out}"
-        raise ConfigError("train.roll_out", f"{found}, expected at most forecast.steps, {config.forecast.steps}")
-    if config.protocol.name == "same_worm":
-        expected = "expected subsets, leave_one_worm_out or cross_study for forecasts"
-        raise ConfigError("protocol.name", f"found 'same_worm', {expected}")
-    steps, scored = config.forecast.steps, tuple(config.forecast.scored)
-    if not scored or max(scored) > steps:
-        found = f"found {show_value(scored)}"
-        raise ConfigError("forecast.scored", f"{found}, expected numbers from 1 to forecast.steps, {steps}")
-    linear, adaptation = config.linear, config.linear.adaptation
-    for field, values in (
-        ("linear.orders", linear.orders),
-        ("linear.ridges", linear.ridges),
-        ("linear.adaptation.ridges", adaptation.ridges),
-        ("linear.adaptation.weights", adaptation.weights),
-    ):
-        if not len(values):
-            raise ConfigError(field, "found (), expected numbers above 0")
+def _list_decoding_faults(config) -> Iterator[tuple[str, str]]:
+    decode, own = config.decode, config.decode.get("own_statistics", False)
+    if own and not decode.whole:
+        yield "decode.own_statistics", ", expected False where 'decode.whole' is False"
+    if decode.state_durations and config.protocol.name == "same_worm":
+        yield "decode.state_durations", _no_effect("False with protocol.name='same_worm', which does not smooth")
+    if own and not set(BATCH_NORMALISED) & set(config.models):
+        needed = f"False without a model that has batch normalisation ({' or '.join(BATCH_NORMALISED)})"
+        yield "decode.own_statistics", _no_effect(needed)
 
 
-def check_ahead_settings(config) -> None:
-    """As `check_settings`, for a config of the motor state ahead."""
-    check_settings(config, "ahead")
-    if config.protocol.name == "same_worm":
-        expected = "expected subsets, leave_one_worm_out or cross_study for states ahead"
-        raise ConfigError("protocol.name", f"found 'same_worm', {expected}")
-    seconds = tuple(config.ahead.seconds)
-    if not seconds or any(b <= a for a, b in itertools.pairwise(seconds)):
-        found = f"found {show_value(seconds)}"
-        raise ConfigError("ahead.seconds", f"{found}, expected increasing seconds above 0")
-    offsets = tuple(config.linear.offsets)
-    if not offsets or max(offsets) > 0:
-        found = f"found {show_value(offsets)}"
-        raise ConfigError("linear.offsets", f"{found}, expected frames from 0 backwards")
-    if not len(config.linear.frame_weights):
-        raise ConfigError("linear.frame_weights", "found (), expected numbers above 0")
+def _list_forecast_faults(config) -> Iterator[tuple[str, str]]:
+    steps = config.forecast.steps
+    if config.train.roll_out > steps:
+        yield "train.roll_out", f", expected at most forecast.steps, {steps}"
+    if max(config.forecast.scored) > steps:
+        yield "forecast.scored", f", expected numbers from 1 to forecast.steps, {steps}"
+    for name, section in config.model.items():
+        graph = section.get("graph", "static")
+        if "edge_types" in section and graph not in ("static", "dynamic"):
+            needed = f"no such field with graph={graph!r}, which infers no edges"
+            yield f"model.{name}.edge_types", _no_effect(needed)
+
+
+def _list_ahead_faults(config) -> Iterator[tuple[str, str]]:
+    if any(later <= sooner for sooner, later in itertools.pairwise(config.ahead.seconds)):
+        yield "ahead.seconds", ", expected increasing seconds above 0"
+    if max(config.linear.offsets, default=1) > 0:
+        yield "linear.offsets", ", expected frames from 0 backwards"
     if not config.linear.inverse_penalty > 0:
-        found = f"found {config.linear.inverse_penalty}"
-        raise ConfigError("linear.inverse_penalty", f"{found}, expected more than 0")
+        yield "linear.inverse_penalty", ", expected more than 0"
 
 
-def check_manifold_settings(config) -> None:
-    """Raises InputError for the first of a manifold config's own fields whose value cannot be used; tasks are apart."""
-    check_fields(config, "manifold")
-    if config.protocol.name not in ("leave_one_worm_out", "subsets"):
-        expected = "expected leave_one_worm_out or subsets"
-        raise ConfigError("protocol.name", f"found {config.protocol.name!r}, {expected}")
+def _no_effect(expected: str) -> str:
+    return f", which has no effect; expected {expected}"

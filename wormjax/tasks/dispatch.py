@@ -1,67 +1,74 @@
 """Which experiment a config is of: any of the programs runs any config, so that a mixed-up pair is no mistake."""
 
 import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import ml_collections
 
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError, InputError
+from wormjax.scoring.rows import Row
 from wormjax.tasks.ahead import experiment as ahead
-from wormjax.tasks.config_checks import check_fields
+from wormjax.tasks.config_checks import check_fields, find_experiment
 from wormjax.tasks.decode import experiment as generalize
 from wormjax.tasks.forecast import experiment as forecast
 from wormjax.tasks.infer import experiment as infer
 from wormjax.tasks.manifold import experiment as manifold
 from wormjax.training.multihost import start_processes
 from wormjax.training.workdir import CONFIG_FILE, read_config
-from wormjax.value_checks import check_value, text
+
+
+class Experiment(NamedTuple):
+    """Functions of a config: run it in a workdir, check it before anything is opened, score a trained workdir again."""
+
+    run: Callable[[Any, str | os.PathLike], Any]
+    check: Callable[[Any], Any]
+    evaluate: Callable[[Any, str | os.PathLike], list[Row]]
+
 
 EXPERIMENTS = {
-    "generalize": generalize.generalize,
-    "forecast": forecast.forecast,
-    "ahead": ahead.predict_ahead,
-    "manifold": manifold.explore_manifold,
-    "infer": infer.infer,
-}
-CHECKS = {
-    "generalize": generalize.check_config,
-    "forecast": forecast.check_config,
-    "ahead": ahead.check_config,
-    "manifold": manifold.prepare_tasks,
-    "infer": infer.check_config,
+    "generalize": Experiment(generalize.generalize, generalize.check_config, generalize.evaluate_decoding),
+    "forecast": Experiment(forecast.forecast, forecast.check_config, forecast.evaluate_forecast),
+    "ahead": Experiment(ahead.predict_ahead, ahead.check_config, ahead.evaluate_ahead),
+    "manifold": Experiment(manifold.explore_manifold, manifold.prepare_tasks, manifold.refuse_evaluation),
+    "infer": Experiment(infer.infer, infer.check_config, infer.evaluate_inference),
 }
 
 
 def run_experiment(config, workdir: str | os.PathLike) -> None:
-    """Runs the experiment that `config.experiment` names; a config without that field is of `generalize`.
+    """Run the experiment that `config.experiment` names; a config without that field is of `generalize`.
 
     Raises:
       InputError: there is no such experiment, or what it raises.
     """
-    name = find_experiment(config)
+    experiment = EXPERIMENTS[find_experiment(config)]
     start_processes(config)
-    EXPERIMENTS[name](config, workdir)
+    experiment.run(config, workdir)
 
 
 def check_experiment(config) -> None:
-    """All that is checked of a config before files are opened or anything is computed; raises InputError."""
-    CHECKS[find_experiment(config)](config)
+    """Check all that can be checked of a config before files are opened; raise ConfigError."""
+    EXPERIMENTS[find_experiment(config)].check(config)
+
+
+def evaluate(config, workdir: str | os.PathLike) -> list[Row]:
+    """Return the rows of all of a workdir's models, on its own recordings or others, on whatever device there is.
+
+    Raises:
+      InputError: a workdir of `experiments.manifold`, whose tasks have their own; or what evaluation raises.
+    """
+    check_fields(config)
+    return EXPERIMENTS[find_experiment(config)].evaluate(config, workdir)
 
 
 def read_experiment(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
-    """The config that a work directory was made by; InputError where one of its fields is missing or of another type.
+    """Return the config that a work directory was made by; InputError where a field is missing or of another type.
 
     Unlike `check_experiment`, it does not ask for the devices that training had.
     """
     config = read_config(workdir)
     try:
-        check_fields(config, find_experiment(config))
-    except InputError as error:
+        check_fields(config)
+    except ConfigError as error:
         raise InputError(f"{os.path.join(workdir, CONFIG_FILE)}: {error}") from None
     return config
-
-
-def find_experiment(config) -> str:
-    """The name of a config's experiment; InputError where there is no such experiment."""
-    name = config.get("experiment", "generalize")
-    check_value("config field 'experiment'", name, text(EXPERIMENTS))
-    return name

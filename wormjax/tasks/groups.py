@@ -12,6 +12,7 @@ from wormjax.errors import InputError
 from wormjax.features.dataset import Dataset
 from wormjax.tasks.protocols import Split
 from wormjax.training.checkpoints import open_checkpoints, restore_latest
+from wormjax.training.fitted import restore_fitted
 from wormjax.training.runs import split_stretches
 
 
@@ -54,11 +55,14 @@ def number_run(dataset: Dataset, split: Split, member: int) -> int:
 
 
 def restore_best(folder: str | os.PathLike):
-    """The kept parameters of a model's runs, stacked by run, as nested dictionaries of host arrays.
+    """Return the kept parameters of a model's runs, stacked by run, or what a baseline was fitted to.
 
     Raises:
       InputError: no checkpoint, or a damaged one.
     """
+    fitted = restore_fitted(folder)
+    if fitted is not None:
+        return fitted
     path = os.path.join(folder, "checkpoints")
     if not os.path.isdir(path):
         raise InputError(f"{path}: found no such folder, expected the checkpoints of a trained model")

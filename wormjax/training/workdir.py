@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 import ml_collections
 import numpy as np
 
@@ -17,16 +18,10 @@ from wormjax.atomic_write import open_place
 from wormjax.baselines.hidden_markov import count_transitions
 from wormjax.errors import InputError
 from wormjax.features.dataset import Dataset
-from wormjax.json_files import read_json
 from wormjax.training import multihost
-from wormjax.value_checks import check_fields, check_value, number, several, show_value, text, whole
 
-try:
-    import fcntl
-except ImportError:  # Not on this system; two processes on one workdir are then the user's to avoid.
-    fcntl = None
-
-CONFIG_FILE, DATA_FILE, LOCK_FILE = "config.json", "data.json", ".lock"
+CONFIG_FILE, DATA_FILE, LOCK_FILE, HOLDER_FILE = "config.json", "data.json", ".lock", ".holder"
+CHECKSUM = "sha256"
 # Ends of fields. Where the files lie may differ from machine to machine; that they are the same is known by their
 # fingerprint.
 MAY_DIFFER = (
@@ -41,36 +36,12 @@ MAY_DIFFER = (
     "train.runs_at_once",
 )
 
-WORKDIR = "a work directory of a training run"
-NAMES = several(text(), most=100_000)
-DATASET_FIELDS = {
-    "study": text(),
-    "worms": several(text(), 1, 100_000),
-    "neurons": several(text(), 1, 100_000),
-    "features": several(text(), 1),
-    "states": several(text(), 2, 100),
-    "frame_rate": number(above=0),
-    "fingerprint": text(),
-    "transition_counts": several(several(several(whole(0))), 1, 100_000),
-}
-SYSTEM_FIELDS = {
-    "system": text(),
-    "objects": whole(2),
-    "features": several(text(), 1),
-    "edge_types": NAMES,
-    "edge_type_count": whole(1, 100),
-    "low": several(number(high=1e30), 1),
-    "high": several(number(high=1e30), 1),
-    "change_scale": several(number(above=0, high=1e30), 1),
-    "fingerprint": text(),
-}
-
 
 @contextlib.contextmanager
 def claim_workdir(
     workdir: str | os.PathLike, config: ml_collections.ConfigDict, description: Mapping[str, Any]
 ) -> Iterator[None]:
-    """Makes `workdir` this experiment's, or finds that it already is; for as long as the block runs, no other's.
+    """Make `workdir` this experiment's, or find that it already is; for as long as the block runs, no other's.
 
     Of several processes that train together the first claims it for all.
 
@@ -91,7 +62,7 @@ def claim_workdir(
             path.mkdir(parents=True, exist_ok=True)
             held.enter_context(_lock(path))
             _check_claim(path, new_config, description)  # Another may have claimed it in between.
-            _write_json(path / DATA_FILE, description)
+            write_description(path / DATA_FILE, description)
             _write_json(path / CONFIG_FILE, new_config)
         except OSError as error:
             reason = f"{path}: {error.strerror}"
@@ -102,14 +73,14 @@ def claim_workdir(
 
 
 def _check_claim(path: Path, new_config: dict[str, Any], description: Mapping[str, Any]):
-    """Raises InputError where a folder is not this experiment's, and not a new one either."""
+    """Raise InputError where a folder is not this experiment's, and not a new one either."""
     whole = os.path.abspath(path)
     if glob.escape(whole) != whole:  # Orbax reads it as a pattern, finds nothing, and leaves half a checkpoint.
         raise InputError(f"--workdir: found {whole!r}, expected a path without any of * ? [")
     if (path / CONFIG_FILE).exists():
-        _refuse_difference(path / CONFIG_FILE, _flatten(read_json(path / CONFIG_FILE)), _flatten(new_config))
+        _refuse_difference(path / CONFIG_FILE, _flatten(_read_json(path / CONFIG_FILE)), _flatten(new_config))
         if (path / DATA_FILE).exists():
-            _refuse_difference(path / DATA_FILE, read_json(path / DATA_FILE), json.loads(json.dumps(description)))
+            _refuse_difference(path / DATA_FILE, read_description(path), json.loads(json.dumps(description)))
     else:
         there = [name for name in ("results.csv", "summary.md", "models", "figures") if (path / name).exists()]
         if there:
@@ -119,55 +90,37 @@ def _check_claim(path: Path, new_config: dict[str, Any], description: Mapping[st
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Holds a folder against other processes. The system lets go of it when a process ends, however that is."""
-    if fcntl is None:
-        yield
-        return
-    lock = path / LOCK_FILE
-    while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 200).decode(errors="replace") or "another process"
-            os.close(handle)
-            raise InputError(
-                f"{path}: found {holder} at work in it, expected a folder of our own: wait for it, or choose "
-                "another --workdir"
-            ) from None
-        try:
-            if os.fstat(handle).st_ino == os.stat(lock).st_ino:
-                break
-        except FileNotFoundError:  # Its holder has just let go of it.
-            pass
-        os.close(handle)
+    """Hold a folder against other processes. The system lets go of it when a process ends, however that is."""
+    lock, holder = filelock.FileLock(path / LOCK_FILE), path / HOLDER_FILE
     try:
-        os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        name = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        expected = "expected a folder of our own: wait for it, or choose another --workdir"
+        raise InputError(f"{path}: found {name} at work in it, {expected}") from None
+    try:
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
-        lock.unlink(missing_ok=True)
-        os.close(handle)
+        holder.unlink(missing_ok=True)
+        lock.release()
 
 
 def find_differences(one: ml_collections.ConfigDict, other: ml_collections.ConfigDict) -> list[str]:
-    """The fields, by their full names, in which two configs differ."""
+    """Return the fields, by their full names, in which two configs differ."""
     first, second = (_flatten(json.loads(config.to_json_best_effort())) for config in (one, other))
     return sorted(field for field in set(first) | set(second) if first.get(field) != second.get(field))
 
 
 def read_config(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
-    """The config that a work directory was made by.
+    """Return the config that a work directory was made by.
 
     Raises:
       InputError: there is no such file, or it holds no config; whether its fields can be used is for an experiment's
         checks to say.
     """
     path = Path(workdir) / CONFIG_FILE
-    content = read_json(path, of=WORKDIR)
-    for field in _flatten(content):
-        if not all(name and name.isprintable() for name in field.split(".")):
-            raise InputError(f"{path}: field {show_value(field)}: found no name that a field can have")
+    content = _read_json(path)
     try:
         return ml_collections.ConfigDict(content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -175,26 +128,25 @@ def read_config(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
 
 
 def read_description(workdir: str | os.PathLike) -> dict[str, Any]:
-    """What was said of the data that a work directory was made from (`describe_dataset`, or of systems).
+    """Return what was said of the data that a work directory was made from (`describe_dataset`, or of systems).
 
     Raises:
-      InputError: there is no such file, or a field is missing or of another form.
+      InputError: there is no such file, or it is not as training wrote it.
     """
     path = Path(workdir) / DATA_FILE
-    content = read_json(path, of=WORKDIR)
-    if "system" in content:
-        _check_systems(str(path), content)
-    else:
-        _check_dataset(str(path), content)
-        if "test" in content:
-            if not isinstance(content["test"], dict):
-                raise InputError(f"{path}: field 'test': found {show_value(content['test'])}, expected a section")
-            _check_dataset(f"{path}, section 'test'", content["test"])
+    content = _read_json(path)
+    if content.pop(CHECKSUM, None) != _digest(content):
+        raise InputError(f"{path}: found a file that was changed after training wrote it, expected it as it was")
     return content
 
 
+def write_description(path: Path, description: Mapping[str, Any]) -> None:
+    """Write what is said of the data, with a checksum of it."""
+    _write_json(path, {**description, CHECKSUM: _digest(description)})
+
+
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:
-    """The names on a dataset's axes, how often its states followed each other, and a fingerprint of it all."""
+    """Return the names on a dataset's axes, how often its states followed each other, and a fingerprint of it all."""
     digest = hashlib.sha256()
     for array in dataset.arrays:
         digest.update(np.ascontiguousarray(array).data)  # As it lies in memory, without a copy.
@@ -225,24 +177,30 @@ def _shorten(value) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _check_dataset(place: str, content: Mapping[str, Any]):
-    """Raises InputError for the first field of a described dataset that has not the form of `describe_dataset`."""
-    check_fields(place, content, DATASET_FIELDS)
-    states, worms = len(content["states"]), len(content["worms"])
-    counts, row = content["transition_counts"], several(whole(0), states, states)
-    check_value(f"{place}: field 'transition_counts'", counts, several(several(row, states, states), worms, worms))
+def _read_json(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file that anyone may have touched."""
+    expected = "expected what training wrote"
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: found no regular file, {expected}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except FileNotFoundError:
+        raise InputError(f"{path}: found no such file, expected a work directory of a training run") from None
+    except OSError as error:
+        raise InputError(f"{path}: found a file that cannot be read ({error.strerror}), {expected}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: found a file that is not JSON ({error}), {expected}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: found {type(content).__name__}, expected a JSON object")
+    return content
 
 
-def _check_systems(place: str, content: Mapping[str, Any]):
-    """As `_check_dataset`, of what is said of systems."""
-    check_fields(place, content, SYSTEM_FIELDS)
-    for field in ("low", "high", "change_scale"):
-        features = len(content["features"])
-        if len(content[field]) != features:
-            found = f"found {len(content[field])} numbers"
-            raise InputError(f"{place}: field {field!r}: {found}, expected {features}, one a feature")
-    if any(high <= low for low, high in zip(content["low"], content["high"], strict=True)):
-        raise InputError(f"{place}: field 'high': found {show_value(content['high'])}, expected each above 'low'")
+def _refuse_constant(name: str):
+    raise ValueError(f"it has {name} for a number")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _flatten(tree, prefix="") -> dict[str, Any]:

@@ -147,7 +147,7 @@ def test_a_choice_needs_a_worm_to_test_beside_the_one_held_out(protocol, worms, 
     ("sweep", "message"),
     [
         ({"data.scaling": ("zscore", "none")}, "'data.scaling', expected fields of 'train', 'model' or 'split'"),
-        ({"train.steps_per_chunk": (2, 0)}, "'train.steps_per_chunk': found 0, expected 1 or more"),
+        ({"train.steps_per_chunk": (2, 0)}, "'train.steps_per_chunk': found 0, expected a whole number, 1 or more"),
         ({"train.window_frames": (16, 200)}, "'train.window_frames': found 200, which leaves no"),
     ],
 )

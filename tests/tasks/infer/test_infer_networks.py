@@ -13,7 +13,7 @@ from wormjax.errors import InputError
 from wormjax.models import nri as model
 from wormjax.scoring.rows import read_rows
 from wormjax.simulation.trajectories import write_trajectories
-from wormjax.tasks.evaluate import evaluate
+from wormjax.tasks.dispatch import evaluate
 from wormjax.tasks.groups import model_folder, restore_best
 from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.experiment import infer, match_outputs, score_outputs
@@ -348,16 +348,16 @@ def test_test_systems_of_no_more_frames_have_edge_metrics_and_no_error(tmp_path)
         ({"baselines": ("granger", "gc")}, r"'baselines': found 'gc', expected some of static"),
         ({"model__encoder__name": "gnn"}, r"'model\.encoder\.name': found 'gnn'"),
         ({"train__roll_out": 12}, r"'train\.roll_out': found .* expected .* data\.frames, 12"),
-        ({"train__roll_out": 0}, r"'train\.roll_out': found 0, expected 1 or more"),
+        ({"train__roll_out": 0}, r"'train\.roll_out': found 0, expected a whole number, 1 or more"),
         ({"train__prior": (0.5, 0.3, 0.2)}, r"'train\.prior': found \(0\.5, 0\.3, 0\.2\), expected 2 probabilities"),
         ({"train__prior": (0.9, 0.3)}, r"'train\.prior': found \(0\.9, 0\.3\), expected 2 probabilities"),
         ({"train__prior": (1.0, 0.0)}, r"'train\.prior': found \(1\.0, 0\.0\), expected 2 probabilities"),
         ({"train__task": "guess"}, r"'train\.task': found 'guess', expected one of unsupervised"),
         ({"train__schedule": "cosin"}, r"'train\.schedule': found 'cosin'"),
         ({"train__steps": 0}, r"'train\.steps': found 0, expected 1 or more"),
-        ({"train__kl_weight_end": 0.0}, r"'train\.kl_weight_end': found 0\.0, expected more than 0"),
-        ({"train__given": 1.5}, r"'train\.given': found 1\.5, expected from 0 to 1"),
-        ({"evaluate__steps": (0, 1)}, r"'evaluate\.steps': found \(0, 1\), expected numbers of steps from 1"),
+        ({"train__kl_weight_end": 0.0}, r"'train\.kl_weight_end': found 0\.0, expected a number, more than 0"),
+        ({"train__given": 1.5}, r"'train\.given': found 1\.5, expected a number, 0 or more and at most 1"),
+        ({"evaluate__steps": (0, 1)}, r"'evaluate\.steps': found 0 at place 1, expected a whole number, 1 or more"),
         ({"train__placement": "everywhere"}, r"'train\.placement': found 'everywhere'"),
         ({"data__scaling": "minmax"}, r"'data\.scaling': found 'minmax'"),
         ({"data__frames": 13}, r"found 12 frames in the train split, expected 13 \(data\.frames\)"),

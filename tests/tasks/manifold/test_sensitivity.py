@@ -120,10 +120,10 @@ def test_splits_of_fewer_training_worms_are_left_out(dataset):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"delays": (4, 0)}, r"'sensitivity\.parameters\.delays': found 0, expected 1 or more"),
+        ({"delays": (4, 0)}, r"'sensitivity\.parameters\.delays': found 0, expected a whole number, 1 or more"),
         ({"delays": (1.5,)}, r"'sensitivity\.parameters\.delays': found 1\.5, expected whole numbers"),
         ({"delays": (float("nan"),)}, r"'sensitivity\.parameters\.delays': found nan, expected whole numbers"),
-        ({"resolution": (0.0,)}, r"'sensitivity\.parameters\.resolution': found 0\.0, expected more than 0"),
+        ({"resolution": (0.0,)}, r"'sensitivity\.parameters\.resolution': found 0\.0, expected a number, more than 0"),
         ({"resolution": ("high",)}, r"'sensitivity\.parameters\.resolution': found 'high', expected numbers"),
         ({"seconds": 3.0}, r"'sensitivity\.seconds': found 3, expected one of tasks\.ahead\.ahead\.seconds"),
         ({"colour": (1,)}, r"'sensitivity\.parameters': found 'colour', expected some of .*delays"),

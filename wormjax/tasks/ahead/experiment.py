@@ -26,12 +26,12 @@ from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead import networks as ahead_models
 from wormjax.tasks.ahead.questions import REVERSE, Answers, Truth, ask, find_steps, score_answers
 from wormjax.tasks.ahead.report import write_report
-from wormjax.tasks.config_checks import check_ahead_settings
+from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.worms import check_new_worms, describe_materials, prepare_evaluation, prepare_materials
 from wormjax.training import multihost
-from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
+from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.workdir import claim_workdir
 
 # What may be another than it was in training: whose recordings, and the questions about them.
@@ -108,7 +108,7 @@ def evaluate_ahead(config, workdir: str | os.PathLike) -> list[Row]:
 
 def check_config(config):
     """Raises InputError for what a config of states ahead must not hold."""
-    check_ahead_settings(config)
+    check_settings(config)
     refuse_future(tuple(config.data.inputs))
     simple.check_baselines(config.baselines)
     ahead_models.check_models(config)
@@ -159,15 +159,14 @@ def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) ->
     }
     fits = {}
     for name in list_folders(config):
-        with open_checkpoints(os.path.join(model_folder(workdir, name), "checkpoints")) as manager:
-            _, restored = restore_latest(manager) or (0, None)
-            if restored is None:
-                bar = tqdm(splits, desc=name, unit="split")
-                with threadpool_limits(None if name == simple.DIFFUSION else 1):
-                    best = [fit[name](setting, [worms[worm] for worm in split.train]) for split in bar]
-                restored = {"best": {f"split_{number}": one for number, one in enumerate(best)}}
-                save_state(manager, 0, restored)
-            fits[name] = restored["best"]
+        folder = model_folder(workdir, name)
+        fits[name] = restore_fitted(folder)
+        if fits[name] is None:
+            bar = tqdm(splits, desc=name, unit="split")
+            with threadpool_limits(None if name == simple.DIFFUSION else 1):
+                best = [fit[name](setting, [worms[worm] for worm in split.train]) for split in bar]
+            fits[name] = {f"split_{number}": one for number, one in enumerate(best)}
+            save_fitted(folder, fits[name])
     return fits
 
 

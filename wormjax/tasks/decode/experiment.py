@@ -3,13 +3,18 @@
 import os
 from pathlib import Path
 
+from wormjax.errors import InputError
+from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.report import write_report
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
-from wormjax.tasks.worms import describe_materials, prepare_materials
+from wormjax.tasks.worms import check_new_worms, describe_materials, prepare_evaluation, prepare_materials
 from wormjax.training import multihost
-from wormjax.training.workdir import claim_workdir
+from wormjax.training.workdir import claim_workdir, describe_dataset
+
+# What may be another than it was in training: whose recordings, and how probabilities are read.
+OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "decode")
 
 
 def generalize(config, workdir: str | os.PathLike) -> None:
@@ -45,6 +50,29 @@ def generalize(config, workdir: str | os.PathLike) -> None:
             for name in (*config.models, *config.baselines)
         }
         write_report(config, materials, groups, decoded, Path(workdir))
+
+
+def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
+    """Return the rows of all of a workdir's models, on the worms of `config.data` that each run was not trained on.
+
+    A worm is distinguished from a training worm by its name; with the recordings of the training these are the rows
+    that training wrote. Other recordings must hold all neurons that the models were trained on.
+
+    Raises:
+      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
+    """
+    description, splits, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
+    if config.protocol.name == "same_worm":
+        if describe_dataset(dataset)["fingerprint"] != description["fingerprint"]:
+            raise InputError(f"{workdir}: found a same_worm experiment, expected its own recordings to evaluate it on")
+        test_splits = splits
+    check_new_worms(test_splits)
+    tested, rows = list_groups(config, test_splits), []
+    for name in (*config.models, *config.baselines):
+        best = restore_best(model_folder(workdir, name))
+        decoded = decoding.decode_model(name, config, description, dataset, tested, best)
+        rows += decoding.score_model(name, config, description, dataset, tested, decoded)
+    return rows
 
 
 def check_config(config):

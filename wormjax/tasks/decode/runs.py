@@ -5,7 +5,6 @@ table made right after training and one made from a restored checkpoint are one 
 """
 
 import itertools
-import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from wormjax.scoring.classification import score_states
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode.windows import predict_stretches
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
-from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
+from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import AUGMENTATIONS, Objective, classification
 from wormjax.training.parallel import DEVICE_AXIS, Engine, build_engine
@@ -65,25 +64,24 @@ def check_models(config):
 def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir):
     """Fits one linear baseline for every group, on all scored frames that are not kept for a test."""
     kind, offsets = LINEAR_BASELINES[name]
-    with open_checkpoints(os.path.join(model_folder(workdir, name), "checkpoints")) as manager:
-        if restore_latest(manager) is not None:
-            return
-        labels = split_by_seed(config, dataset)
-        same_worm = config.protocol.name == "same_worm"
-        fitted: dict[tuple, LinearClassifier] = {}
-        for group in groups:
-            # On whole worms the seed would only move the split that the penalty is chosen on: one fit serves all.
-            key = (group.split.train, group.seed if same_worm else 0)
-            if key not in fitted:
-                used = _find_used(config, dataset, labels[group.seed])
-                validation = labels[group.seed] == VALIDATION
-                frames = _stack_scored(dataset, group.split.train, used, validation, offsets)
-                fitted[key] = fit_linear(
-                    *frames, len(dataset.state_names), kind, config.linear.inverse_penalty, config.linear.balanced
-                )
-        chosen = [fitted[group.split.train, group.seed if same_worm else 0] for group in groups]
-        stacked = LinearClassifier(*(np.stack(parts) for parts in zip(*chosen, strict=True)))
-        save_state(manager, 0, {"best": stacked._asdict()})
+    if restore_fitted(model_folder(workdir, name)) is not None:
+        return
+    labels = split_by_seed(config, dataset)
+    same_worm = config.protocol.name == "same_worm"
+    fitted: dict[tuple, LinearClassifier] = {}
+    for group in groups:
+        # On whole worms the seed would only move the split that the penalty is chosen on: one fit serves all.
+        key = (group.split.train, group.seed if same_worm else 0)
+        if key not in fitted:
+            used = _find_used(config, dataset, labels[group.seed])
+            validation = labels[group.seed] == VALIDATION
+            frames = _stack_scored(dataset, group.split.train, used, validation, offsets)
+            fitted[key] = fit_linear(
+                *frames, len(dataset.state_names), kind, config.linear.inverse_penalty, config.linear.balanced
+            )
+    chosen = [fitted[group.split.train, group.seed if same_worm else 0] for group in groups]
+    stacked = LinearClassifier(*(np.stack(parts) for parts in zip(*chosen, strict=True)))
+    save_fitted(model_folder(workdir, name), stacked._asdict())
 
 
 def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir, stop_after_chunks=None):

@@ -15,7 +15,7 @@ from wormjax.features.derivatives import refuse_future
 from wormjax.features.forecast_origins import Starts, cut_future, cut_past, list_starts
 from wormjax.scoring.forecasts import Spread, score_forecast, score_parts
 from wormjax.scoring.rows import Row
-from wormjax.tasks.config_checks import check_forecast_settings
+from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.forecast.report import write_report
 from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
@@ -89,7 +89,7 @@ def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:
 
 def check_config(config):
     """Raises InputError for what a config of forecasts must not hold."""
-    check_forecast_settings(config)
+    check_settings(config)
     refuse_future(tuple(config.data.inputs))
     forecasting.check_models(config)
 

@@ -4,7 +4,6 @@ Every model is trained into `workdir/models/NAME/checkpoints` and always run fro
 after training and one made from a restored checkpoint are one and the same.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.forecast import linear
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.tasks.protocols import Split
-from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
+from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.forecasting import (
     PER_RUN,
@@ -98,14 +97,13 @@ def build_module(name: str, config, dataset: Dataset) -> nn.Module:
 
 def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict:
     """What the baselines learn of every split's training worms: fitted once, then restored."""
-    with open_checkpoints(os.path.join(model_folder(workdir, LINEAR), "checkpoints")) as manager:
-        _, restored = restore_latest(manager) or (0, None)
-        if restored is not None:
-            return restored["best"]
+    folder = model_folder(workdir, LINEAR)
+    fit = restore_fitted(folder)
+    if fit is None:
         with threadpool_limits(1):  # Small systems of equations: more threads wait for each other.
             fit = linear.fit_linear(config, linear.gather_worms(dataset), splits)
-        save_state(manager, 0, {"best": fit})
-        return fit
+        save_fitted(folder, fit)
+    return fit
 
 
 def train_model(

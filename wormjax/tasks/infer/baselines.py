@@ -1,6 +1,6 @@
 """The baselines of an `infer` config: predictors without a graph, and graphs without a model.
 
-Each is fitted on training and validation systems, kept as a checkpoint in `workdir/models/NAME`, and scored from there.
+Each is fitted on training and validation systems, kept in `workdir/models/NAME`, and scored from there.
 """
 
 import os
@@ -18,7 +18,7 @@ from wormjax.scoring.rows import Row
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.groups import model_folder, restore_best
 from wormjax.tasks.infer.networks import measure_errors, stack_system
-from wormjax.training.checkpoints import open_checkpoints, restore_latest, save_state
+from wormjax.training.fitted import restore_fitted, save_fitted
 
 RELATIONS = {
     "correlation": relations.correlate,
@@ -40,19 +40,18 @@ def check_baselines(names: Sequence[str]):
 
 def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike):
     """Fits one baseline, unless that is done: a relation's thresholds on validation systems, the autoregression."""
-    with open_checkpoints(os.path.join(model_folder(workdir, name), "checkpoints")) as manager:
-        if restore_latest(manager) is not None:
-            return
-        fitted = {"nothing": np.zeros(1)}
-        if name == "var":
-            train, valid = (np.asarray(part.features)[:FITTING_SIMULATIONS] for part in (systems.train, systems.valid))
-            steps = min(max(config.evaluate.steps), config.data.frames // 2)
-            fitted = {"operators": choose_var(train, valid, steps)[0]}
-        elif name in RELATIONS and systems.valid.edges is not None:
-            scores = RELATIONS[name](np.asarray(systems.valid.features))
-            threshold = choose_threshold(scores, stack_system(systems.valid).edges, len(systems.valid.edge_types))
-            fitted = {"boundaries": np.asarray(threshold.boundaries), "rising": np.asarray(threshold.rising)}
-        save_state(manager, 0, {"best": fitted})
+    if restore_fitted(model_folder(workdir, name)) is not None:
+        return
+    fitted = {}
+    if name == "var":
+        train, valid = (np.asarray(part.features)[:FITTING_SIMULATIONS] for part in (systems.train, systems.valid))
+        steps = min(max(config.evaluate.steps), config.data.frames // 2)
+        fitted = {"operators": choose_var(train, valid, steps)[0]}
+    elif name in RELATIONS and systems.valid.edges is not None:
+        scores = RELATIONS[name](np.asarray(systems.valid.features))
+        threshold = choose_threshold(scores, stack_system(systems.valid).edges, len(systems.valid.edge_types))
+        fitted = {"boundaries": np.asarray(threshold.boundaries), "rising": np.asarray(threshold.rising)}
+    save_fitted(model_folder(workdir, name), fitted)
 
 
 def score_baselines(

@@ -11,7 +11,7 @@ from wormjax.features.systems import Scaling, open_systems, scale_trajectories
 from wormjax.scoring.edges import match_types, relabel_types, score_edges
 from wormjax.scoring.rows import Row
 from wormjax.simulation.trajectories import Trajectories
-from wormjax.tasks.config_checks import check_inference_settings
+from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.groups import list_seeds, model_folder, restore_best
 from wormjax.tasks.infer import baselines as relating
 from wormjax.tasks.infer import networks as inference
@@ -56,7 +56,7 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
 
 def check_config(config):
     """Raises InputError for what a config of inference must not hold."""
-    check_inference_settings(config)
+    check_settings(config)
     inference.check_models(config)
     relating.check_baselines(config.baselines)
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from wormjax.baselines.diffusion_maps import Neighbourhood, check_frames
 from wormjax.baselines.loops import LoopModel
-from wormjax.errors import ConfigError
+from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import list_starts
 from wormjax.features.studies import open_recordings
@@ -23,7 +23,7 @@ from wormjax.tasks.ahead import baselines as ahead_baselines
 from wormjax.tasks.ahead import experiment as ahead
 from wormjax.tasks.ahead import networks as ahead_models
 from wormjax.tasks.ahead.questions import ask
-from wormjax.tasks.config_checks import check_manifold_settings, check_settings
+from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.experiment import generalize
 from wormjax.tasks.forecast import experiment as forecast
@@ -89,9 +89,15 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
         return rows
 
 
+def refuse_evaluation(config, workdir: str | os.PathLike) -> list[Row]:
+    """Raise InputError that names the workdirs of the tasks, which can be evaluated."""
+    folders = ", ".join(os.path.join(workdir, task) for task in TASKS)
+    raise InputError(f"--workdir: found {workdir} of experiments.manifold, expected one of its tasks: {folders}")
+
+
 def prepare_tasks(config) -> dict:
     """Task → its config, all of them checked; InputError as `check_tasks`."""
-    check_manifold_settings(config)
+    check_settings(config)
     tasks = {name: build_task(config, name) for name in TASKS}
     check_tasks(config, tasks)
     return tasks

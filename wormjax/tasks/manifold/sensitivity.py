@@ -18,7 +18,7 @@ from wormjax.scoring.classification import score_states
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead.experiment import read_setting
 from wormjax.tasks.ahead.questions import ask
-from wormjax.tasks.config_checks import check_ahead_settings
+from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.protocols import Split
 
 
@@ -121,6 +121,6 @@ def _check_value(task, name, value):
         expected = "whole numbers" if kind is int else "numbers"
         raise ConfigError(field, f"found {value!r}, expected {expected}")
     try:
-        check_ahead_settings(_change(task, name, value))
+        check_settings(_change(task, name, value))
     except ConfigError as error:
         raise ConfigError(field if error.field == f"diffusion_map.{name}" else error.field, error.problem) from None

@@ -36,6 +36,17 @@ def test_help_of_a_command_lists_fields_anywhere(tmp_path):
     assert "data.path=''  # File or folder as downloaded." in done.stdout
 
 
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise on Windows")
+def test_a_reader_that_has_enough_is_no_error(tmp_path):
+    reader, output = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", "from wormjax.commands import main; main()", "generalize", "--help"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=output, stderr=subprocess.PIPE, text=True)
+    os.close(output)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 @pytest.mark.parametrize("arguments", [[], ["generalise"]])
 def test_a_command_that_is_none_is_one_line(arguments, tmp_path):
     failed = run_wormjax(*arguments, cwd=tmp_path)

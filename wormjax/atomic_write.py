@@ -10,7 +10,7 @@ from wormjax.errors import InputError
 
 @contextlib.contextmanager
 def open_place(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a path beside `path` to write to; moves it to `path` on success, removes it on any failure.
+    """Yield a path beside `path` to write to; moves it to `path` on success, removes it on any failure.
 
     Raises:
       InputError: the folder of `path` does not exist, or `path` is a folder.

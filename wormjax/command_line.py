@@ -61,7 +61,7 @@ def run(
     argv = list(sys.argv if argv is None else argv)
     with _one_line_errors():
         if any(argument in HELP for argument in argv[1:]):
-            print("\n".join(describe(argv, define, about, config)))
+            print("\n".join(describe(argv, define, about, config)), flush=True)
             return
         arguments = parse(argv, define, config)
         use_all_cores()
@@ -330,6 +330,9 @@ def _one_line_errors() -> Iterator[None]:
         _exit(error, 1)
     except MemoryError as error:
         _exit(f"not enough memory ({error}); what was saved before is kept", 1)
+    except BrokenPipeError:  # The reader of the output, such as `head`, has all that it wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + 13)  # As of a process that SIGPIPE has ended.
     except OSError as error:
         where = error.filename if isinstance(error.filename, str) else "the output"
         kept = "what was saved before is kept, and the same command goes on from there"

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import numpy as np
-from jax.interpreters import partial_eval
 
 from configs import nri_springs
 from experiments.benchmarks.memory import measure_peak
@@ -225,24 +224,42 @@ def count_traced(traced) -> float:
     Raises:
       NotImplementedError: products in a loop of unknown length, or convolutions.
     """
-    needed, _ = partial_eval.dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
-    return float(_count_jaxpr(needed))
+    jaxpr = traced.jaxpr
+    return float(_count_needed(jaxpr, [True] * len(jaxpr.outvars))[0])
 
 
-def _count_jaxpr(jaxpr) -> int:
-    total = 0
-    for equation in jaxpr.eqns:
-        name, parameters = equation.primitive.name, equation.params
-        inner = sum(_count_jaxpr(part) for part in _list_jaxprs(parameters))
-        if name == "dot_general":
-            total += _count_product(equation)
-        elif name == "scan":
-            total += parameters["length"] * inner
-        elif (inner and name in ("while", "cond")) or name.startswith("conv_general"):
-            raise NotImplementedError(f"the operations of {name!r} cannot be counted")
-        else:
-            total += inner
-    return total
+def _count_needed(jaxpr, needed: Sequence[bool]) -> tuple[int, list[bool]]:
+    """Return the operations that the needed outputs of a program take, and which of its inputs they read."""
+    total, live = 0, {id(var) for var, need in zip(jaxpr.outvars, needed, strict=True) if need}
+    for equation in reversed(jaxpr.eqns):
+        outputs = [id(var) in live for var in equation.outvars]
+        if any(outputs):
+            count, inputs = _count_equation(equation, outputs)
+            total += count
+            live |= {id(var) for var, need in zip(equation.invars, inputs, strict=True) if need}
+    return total, [id(var) in live for var in jaxpr.invars]
+
+
+def _count_equation(equation, needed: list[bool]) -> tuple[int, list[bool]]:
+    """Return the operations of one equation for its needed outputs, and which of its inputs they read."""
+    name, parameters, everything = equation.primitive.name, equation.params, [True] * len(equation.invars)
+    if name == "dot_general":
+        return _count_product(equation), everything
+    parts = _list_jaxprs(parameters)
+    if name == "scan":
+        first, carried = parameters["num_consts"], parameters["num_carry"]
+        while True:  # What a round reads of the state, the round before has to make.
+            count, inputs = _count_needed(parts[0], needed)
+            wider = [n or (k < carried and inputs[first + k]) for k, n in enumerate(needed)]
+            if wider == needed:
+                return parameters["length"] * count, inputs
+            needed = wider
+    if len(parts) == 1 and len(parts[0].invars) == len(everything) and name not in ("while", "cond"):
+        return _count_needed(parts[0], needed)
+    inner = sum(_count_needed(part, [True] * len(part.outvars))[0] for part in parts)
+    if (inner and name in ("while", "cond")) or name.startswith("conv_general"):
+        raise NotImplementedError(f"the operations of {name!r} cannot be counted")
+    return inner, everything
 
 
 def _count_product(equation) -> int:

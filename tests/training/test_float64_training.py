@@ -504,19 +504,22 @@ def test_the_loss_of_a_forecaster_is_that_at_float64():
     shape = forecasting.Shape(order=2, burn_in=3, roll_out=3, block=8, batch=3)
     module = GraphForecaster(4, 2, modes=2, hidden=3, message_hidden=2, encoder_hidden=3, embedding=2)
     objective = forecasting.forecasting(module, shape, (4, 2), (0.7, 0.3), scheduled=True)
-    hyper = dict.fromkeys(forecasting.PER_RUN, np.float32(0.25))
+    hyper = dict.fromkeys(PER_RUN, np.float32(0.25))
     windows = list_windows()
-    run = forecasting.ForecastRuns(
+    run = Runs(
         np.array([3, 0], np.int32),
         windows,
         np.int32(20),
         windows[:3],
         np.int32(3),
-        np.arange(2, dtype=np.int32),
-        0.5 + abs(draw(3, 4, 2)),
-        np.float32([0.5, 1.0, 1.5]),
+        None,
         np.int32(9),
         hyper,
+        {
+            "operators": np.arange(2, dtype=np.int32),
+            "base_scale": 0.5 + abs(draw(3, 4, 2)),
+            "step_scale": np.float32([0.5, 1.0, 1.5]),
+        },
     )
     data = forecasting.ForecastData(draw_worms(), draw(2, 5, 17, 8, scale=0.1))
 
@@ -535,15 +538,16 @@ def test_the_loss_of_the_state_ahead_is_that_at_float64():
     random, worms, windows = np.random.default_rng(6), draw_worms(), list_windows()
     true = random.integers(-1, 3, (2, 40, 2)).astype(np.int32), random.integers(-1, 3, (2, 40)).astype(np.int32)
     data = states_ahead.AheadData(worms, *true, log_softmax(draw(2, 40, 9), axis=-1).astype(np.float32))
-    run = states_ahead.AheadRuns(
+    run = Runs(
         np.array([3, 0], np.int32),
         windows,
         np.int32(20),
         windows[:3],
         np.int32(3),
-        np.arange(2, dtype=np.int32),
+        None,
         np.int32(9),
         make_run().hyper,
+        {"base": np.arange(2, dtype=np.int32)},
     )
 
     def measure(params, data, own):

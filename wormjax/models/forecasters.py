@@ -125,6 +125,7 @@ class GraphForecaster(nn.Module):
     hard: bool = False
 
     def setup(self):
+        """Make the embedding of the neurons, the encoder of edges and the layers of messages and nodes."""
         self.neuron_embedding = self.param(
             "neuron_embedding", nn.initializers.normal(0.5), (self.neurons, self.embedding)
         )
@@ -213,6 +214,7 @@ class RecurrentForecaster(nn.Module):
     hidden: int = 32
 
     def setup(self):
+        """Make the recurrent cell and the layers before and after it."""
         self.embed = nn.Dense(self.hidden)
         self.cell = nn.GRUCell(self.hidden, recurrent_kernel_init=RECURRENT_INITIAL)
         self.before_read_out = nn.Dense(self.hidden)
@@ -242,6 +244,7 @@ class MlpForecaster(nn.Module):
     hidden: int = 32
 
     def setup(self):
+        """Make the hidden layers and the read-outs."""
         self.layers = [nn.Dense(self.hidden) for _ in range(2)]
         self.read_out = _read_out(2 * self.features * self.neurons)
         if self.modes > 1:

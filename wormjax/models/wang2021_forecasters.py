@@ -43,6 +43,7 @@ class WangGraphForecaster(nn.Module):
     graph: str = "dynamic"  # What it infers.
 
     def setup(self):
+        """Make the layers of nodes, pairs and messages."""
         self.embed = Mlp(self.hidden)
         self.pair, self.message = PairDense(self.hidden), PairDense(self.hidden)
         self.after_pair, self.after_message = nn.Dense(self.hidden), nn.Dense(self.hidden)
@@ -72,6 +73,7 @@ class WangMlpForecaster(nn.Module):
     hidden: int = 256
 
     def setup(self):
+        """Make the layers of nodes."""
         self.embed = Mlp(self.hidden)
         self.before_read_out = nn.Dense(self.hidden)
         self.read_out = nn.Dense(self.neurons * self.features)

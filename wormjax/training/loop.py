@@ -1,4 +1,4 @@
-"""Trains an ensemble chunk by chunk: progress, curves, checkpoints, stopping, and going on where it stopped."""
+"""Train an ensemble chunk by chunk: progress, curves, checkpoints, stopping, and going on where it stopped."""
 
 import functools
 import os
@@ -34,7 +34,7 @@ def train_ensemble(
     checkpoint_seconds: float = 60.0,
     stop_after_chunks: int | None = None,
 ) -> TrainState:
-    """Trains all runs to their last step and returns their states, stacked by run, on the host.
+    """Train all runs to their last step and returns their states, stacked by run, on the host.
 
     A directory that holds a checkpoint is gone on with, and ends bit for bit where it would have ended: every step's
     randomness comes from the run and the step alone. Of several processes each trains its share of the runs, and the
@@ -87,7 +87,7 @@ def train_ensemble(
 
 
 def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, curves, keep, name) -> TrainState:
-    """Trains chunk by chunk of the bar, telling and keeping what comes of each; the state at the end, on the host."""
+    """Train chunk by chunk of the bar, report and keep what comes of each; return the state at the end, on the host."""
     failed_step, placed_runs = state.failed_step, engine.place_runs(runs)
     placed, placed_data = engine.place_runs(state), engine.place_data(data)
     jax.block_until_ready((placed, placed_data))
@@ -129,7 +129,7 @@ def _make_keeper(engine, manager: ocp.CheckpointManager, checkpoint_seconds: flo
 
 
 def _save(manager: ocp.CheckpointManager, step: int, state: TrainState):
-    """Saves a state, in the first process only."""
+    """Save a state, in the first process only."""
     if multihost.is_first():
         with saving():
             save_state(manager, step, state)
@@ -137,12 +137,12 @@ def _save(manager: ocp.CheckpointManager, step: int, state: TrainState):
 
 
 def _copy(tree):
-    """Copies that stay what they are when the devices go on in the same memory."""
+    """Return copies that stay what they are when the devices go on in the same memory."""
     return jax.tree.map(np.array, tree)
 
 
 def _report(metrics, failed_step, runs, step, curves, bar):
-    """Median and extremes over sound runs to the curves, the median validation to the progress bar."""
+    """Write median and extremes over sound runs to the curves, and the median validation to the progress bar."""
     sound = is_sound(failed_step)
     if not np.any(runs.validation_count):  # The whole of each worm trains: there is nothing to report.
         metrics = {name: values for name, values in metrics.items() if "validation" not in name}
@@ -165,14 +165,14 @@ def _describe_failed(run, failed_step, runs) -> str:
 
 
 def _tell_failed(before, failed_step, runs, name):
-    """Says which runs have just met a number that is not finite; the others go on."""
+    """Print which runs have just met a number that is not finite; the others go on."""
     for run in np.flatnonzero(is_sound(before) & ~is_sound(failed_step)):
         if multihost.is_first():
             tqdm.write(f"warning: {name}: {_describe_failed(run, failed_step, runs)}; it stands still", file=sys.stderr)
 
 
 def _refuse_failed(state: TrainState, runs, manager, name):
-    """Raises TrainingError where a run of a state that is saved has failed."""
+    """Raise TrainingError where a run of a state that is saved has failed."""
     failed = np.flatnonzero(~is_sound(state.failed_step))
     if not len(failed):
         return

@@ -17,7 +17,7 @@ AUTOMATIC = "auto"  # The address, number and place of the processes as Slurm, O
 
 
 def start_processes(config) -> None:
-    """Joins the processes that a config's section `distributed` describes; does nothing without one.
+    """Join the processes that a config's section `distributed` describes; does nothing without one.
 
     Args:
       config: `distributed.coordinator_address` ("" for a single process, "auto", or HOST:PORT of the first process),
@@ -58,12 +58,12 @@ def start_processes(config) -> None:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes: the first, or the only one."""
+    """Return whether this process is the one that writes: the first, or the only one."""
     return jax.process_index() == 0
 
 
 def wait_for_all(name: str) -> None:
-    """Returns when every process has come to the same place."""
+    """Return when every process has come to the same place."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
@@ -72,7 +72,7 @@ def wait_for_all(name: str) -> None:
 
 @contextmanager
 def first_goes_ahead(name: str) -> Iterator[None]:
-    """The block runs in the first process, and only then in the others, which then find what it has written."""
+    """Run the block in the first process, and only then in the others, which then find what it has written."""
     if not is_first():
         wait_for_all(name)
     yield
@@ -81,7 +81,7 @@ def first_goes_ahead(name: str) -> Iterator[None]:
 
 
 def agree(stop: bool, *others: bool) -> tuple[bool, ...]:
-    """What all processes hold to: to stop as soon as one is asked to; of all else what the first says."""
+    """Return what all processes do: stop as soon as one is asked to; of all else what the first says."""
     if jax.process_count() == 1:
         return stop, *others
     said = gather(np.array([stop, *others], np.int32)[None])
@@ -89,13 +89,13 @@ def agree(stop: bool, *others: bool) -> tuple[bool, ...]:
 
 
 def gather(tree: Any) -> Any:
-    """Host arrays with a leading axis, of one shape in every process → those of all processes, joined in order."""
+    """Join host arrays with a leading axis, of one shape in every process, in the order of the processes."""
     from jax.experimental import multihost_utils
 
     return jax.tree.map(np.asarray, multihost_utils.process_allgather(tree, tiled=True))
 
 
 def share_of_runs(runs: int) -> np.ndarray:
-    """The runs of this process; every process has as many, so the last run fills the places left over."""
+    """Return the runs of this process; every process has as many, so the last run fills the places left over."""
     share = -(-runs // jax.process_count())
     return np.minimum(np.arange(share) + jax.process_index() * share, runs - 1)

@@ -6,6 +6,7 @@ thread then saves the last chunk that was whole and ends the process.
 """
 
 import contextlib
+import dataclasses
 import os
 import signal
 import sys
@@ -18,10 +19,25 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS = 5.0
 EXIT_CODES = {number: 128 + number for number in SIGNALS}  # As of a process that the signal itself has ended.
 
-_received: list[int] = []  # Signals so far.
-_training = threading.Event()  # Set while a loop looks at `stop_requested` by itself.
-_saving = threading.RLock()
-_last_chunk: list[Callable[[], None]] = []  # Saves the last whole chunk, where that is not on the disk yet.
+
+@dataclasses.dataclass
+class _Stop:
+    """Where this process stands: signals are of a process, and so is this.
+
+    Attributes:
+      received: the first signal.
+      in_training: whether a loop looks at `stop_requested` by itself.
+      save: saves the last whole chunk, where that is not on the disk yet.
+      saving: held while a checkpoint is written.
+    """
+
+    received: int | None = None
+    in_training: bool = False
+    save: Callable[[], None] | None = None
+    saving: threading.RLock = dataclasses.field(default_factory=threading.RLock)
+
+
+_stop = _Stop()
 
 
 class Stopped(BaseException):
@@ -29,7 +45,7 @@ class Stopped(BaseException):
 
 
 def stop_on_signals() -> None:
-    """From now on `SIGNALS` end the process in good order; to be called once, in the main thread of a program."""
+    """End the process in good order on `SIGNALS` from now on; to be called once, in the main thread of a program."""
     wake_up, given = os.pipe()
     os.set_blocking(given, False)
     signal.set_wakeup_fd(given, warn_on_full_buffer=False)
@@ -39,63 +55,62 @@ def stop_on_signals() -> None:
 
 
 def stop_requested() -> bool:
-    """Whether the process has been asked to end."""
-    return bool(_received)
+    """Return whether the process has been asked to end."""
+    return _stop.received is not None
 
 
 def describe_stop() -> str:
-    """What has ended the process, and how to go on: one line."""
-    name = signal.Signals(_received[0]).name if _received else "another process, which was asked to end"
+    """Return what has ended the process, and how to go on: one line."""
+    name = signal.Signals(_stop.received).name if _stop.received else "another process, which was asked to end"
     return f"stopped by {name}; nothing that was saved is lost: the same command goes on from there"
 
 
 def exit_code() -> int:
-    """The process's exit code after a stop; of SIGTERM where another process received it."""
-    return EXIT_CODES[_received[0] if _received else signal.SIGTERM]
+    """Return the process's exit code after a stop; of SIGTERM where another process received it."""
+    return EXIT_CODES[_stop.received or signal.SIGTERM]
 
 
 @contextlib.contextmanager
 def stopping_at_chunks() -> Iterator[None]:
-    """Within it a signal raises nothing: the loop asks `stop_requested` after each chunk, and saves."""
-    _training.set()
+    """Let a signal raise nothing: the loop within asks `stop_requested` after each chunk, and saves."""
+    _stop.in_training = True
     try:
         yield
     finally:
-        _training.clear()
+        _stop.in_training = False
         keep_last_chunk(None)
 
 
 def keep_last_chunk(save: Callable[[], None] | None) -> None:
-    """What saves the last whole chunk, in case that the process must end before the next is one; None: nothing new."""
-    with _saving:
-        _last_chunk[:] = [] if save is None else [save]
+    """Keep what saves the last whole chunk, in case that the process must end before the next; None: nothing new."""
+    with _stop.saving:
+        _stop.save = save
 
 
 @contextlib.contextmanager
 def saving() -> Iterator[None]:
-    """While a checkpoint is written within it, the process is not ended."""
-    with _saving:
+    """Keep the process from being ended while a checkpoint is written within."""
+    with _stop.saving:
         yield
 
 
 def _note(number: int, frame: FrameType | None) -> None:
-    """The handler, which Python calls in the main thread between two of its steps."""
-    again = bool(_received)
-    _received.append(number)
-    if again or not _training.is_set():
+    """Note a signal; Python calls this handler in the main thread between two of its steps."""
+    again = stop_requested()
+    _stop.received = _stop.received or number
+    if again or not _stop.in_training:
         raise Stopped
 
 
 def _watch(wake_up: int) -> None:
-    """Waits for a signal's byte, which comes even where the main thread is within a compiled program."""
+    """Wait for a signal's byte, which comes even where the main thread is within a compiled program."""
     while (number := os.read(wake_up, 1)[0]) not in SIGNALS:
         pass
     time.sleep(GRACE_SECONDS)
-    with _saving:  # The main thread may be saving already: then it ends by itself, soon after.
-        if not _received:
-            _received.append(number)
-        if _last_chunk:
-            _last_chunk.pop()()
+    with _stop.saving:  # The main thread may be saving already: then it ends by itself, soon after.
+        _stop.received = _stop.received or number
+        if _stop.save is not None:
+            _stop.save()
     sys.stderr.write(f"\n{describe_stop()}\n")
     sys.stderr.flush()
     os._exit(exit_code())

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
@@ -28,11 +28,18 @@ PER_RUN = (
     "neuron_dropout",
     "temperature",
     "kl_weight",
+    "spread_weight",
+    "given",
+    "given_end",
+    "given_until",
 )
 
 
 class Runs(NamedTuple):
-    """Arrays with a leading run axis; windows are (stretch, first frame), padded after the counts."""
+    """Arrays with a leading run axis; windows are (stretch, first frame), padded after the counts.
+
+    `own` holds what an objective reads besides; see its own documentation.
+    """
 
     seed: Int[Array, "run 2"]  # The seed, and a number that tells apart the runs of one seed.
     training_windows: Int[Array, "run window 2"]
@@ -42,12 +49,13 @@ class Runs(NamedTuple):
     class_weights: Float[Array, "run state"]
     steps: Int[Array, " run"]
     hyper: dict[str, Float[Array, " run"]]
+    own: dict[str, Shaped[Array, "run ..."]] | None = None
 
 
 def split_stretches(
     dataset: Dataset, block: int, gap: int, validation_fraction: float, test_fraction: float, seed: int
 ) -> Int[np.ndarray, "stretch frame"]:
-    """Labels every frame of every stretch TRAINING, VALIDATION, TEST or GAP; padding is GAP.
+    """Label every frame of every stretch TRAINING, VALIDATION, TEST or GAP; padding is GAP.
 
     The split of a worm depends on the seed and the worm alone, not on the worms that it is trained with.
     """
@@ -62,7 +70,7 @@ def split_stretches(
 def tabulate_windows(
     labels: Int[np.ndarray, "stretch frame"], split: int, length: int, stride: int
 ) -> list[Int[np.ndarray, "window 2"]]:
-    """Per stretch the windows (stretch, first frame) that lie in one split."""
+    """Return per stretch the windows (stretch, first frame) that lie in one split."""
     tables = []
     for stretch, row in enumerate(labels):
         starts = window_starts(row, split, length, stride)
@@ -79,7 +87,7 @@ def build_runs(
     train,
     length_field: str = "train.window_frames",
 ) -> Runs:
-    """One run per entry of `train_worms`, `seeds` and `members`, which are of one length.
+    """Return one run per entry of `train_worms`, `seeds` and `members`, which are of one length.
 
     Args:
       dataset: the worms.
@@ -133,14 +141,14 @@ def _check_windows(dataset, worms, splits, length, expected, field):
 
 
 def _steps(train, training_count):
-    """Updates of each run: `train.steps`, or `train.epochs` passes over its own windows."""
+    """Return the updates of each run: `train.steps`, or `train.epochs` passes over its own windows."""
     if not train.get("epochs", 0):
         return np.full(len(training_count), train.steps, np.int32)
     return (train.epochs * np.ceil(training_count / train.batch_windows)).astype(np.int32)
 
 
 def _class_weights(dataset, labels, stretches):
-    """Inverse frequency of each state among the run's training frames, 0 where it does not occur, mean 1 a frame."""
+    """Return each state's inverse frequency among the run's training frames: 0 where it is absent, mean 1 per frame."""
     states = dataset.arrays.states[stretches]
     scored = states[(labels[stretches] == TRAINING) & (states != UNSCORED)]
     counts = np.bincount(scored, minlength=len(dataset.state_names))

@@ -13,12 +13,14 @@ from typing import Any
 import filelock
 import ml_collections
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 from wormjax.atomic_write import open_place
 from wormjax.baselines.hidden_markov import count_transitions
 from wormjax.errors import InputError
 from wormjax.features.dataset import Dataset
 from wormjax.training import multihost
+from wormjax.value_checks import shorten
 
 CONFIG_FILE, DATA_FILE, LOCK_FILE, HOLDER_FILE = "config.json", "data.json", ".lock", ".holder"
 CHECKSUM = "sha256"
@@ -168,13 +170,9 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
 def _refuse_difference(path, old, new):
     for field in sorted(set(old) | set(new)):
         if not field.endswith(MAY_DIFFER) and old.get(field) != new.get(field):
-            found = f"found {_shorten(old.get(field))}, expected {_shorten(new.get(field))}"
+            found, expected = (shorten(json.dumps(fields.get(field))) for fields in (old, new))
+            found = f"found {found}, expected {expected}"
             raise InputError(f"{path}: field {field!r}: {found}; choose another --workdir for another experiment")
-
-
-def _shorten(value) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -203,14 +201,8 @@ def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _flatten(tree, prefix="") -> dict[str, Any]:
-    flat = {}
-    for name, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+def _flatten(tree) -> dict[str, Any]:
+    return flatten_dict(tree, keep_empty_nodes=True, sep=".")
 
 
 def _write_json(path: Path, content):

@@ -180,7 +180,7 @@ def test_the_loss_is_its_errors_in_units_of_persistence_plus_the_likelihood():
     windows = run.validation_windows[:count]
     frames = np.stack([features[k, first : first + shape.frames] for k, first in windows])
     blocks = (windows[:, 1] + shape.past) // shape.block
-    operators = data.operators[run.operator_index[windows[:, 0]], blocks]
+    operators = data.operators[run.own["operators"][windows[:, 0]], blocks]
     past, future = frames[:, : shape.past], frames[:, shape.past :]
 
     @compile_quickly
@@ -193,7 +193,7 @@ def test_the_loss_is_its_errors_in_units_of_persistence_plus_the_likelihood():
     errors = ((forecast.mean[:, 0] - future) ** 2).mean(axis=(0, 2, 3))
     own = features[0, DATASET.arrays.valid[0]]  # Of the first run's only training worm.
     persistence = [((own[step:] - own[:-step]) ** 2).mean() for step in range(1, shape.roll_out + 1)]
-    nll = np.mean(compile_quickly(trajectory_nll)(forecast, future, run.base_scale[: shape.roll_out]))
+    nll = np.mean(compile_quickly(trajectory_nll)(forecast, future, run.own["base_scale"][: shape.roll_out]))
     assert count > 1
     assert metrics["mse"] == pytest.approx(float(errors.mean()), rel=1e-3)
     assert metrics["relative_error"] == pytest.approx(float((errors / persistence).mean()), rel=1e-3)

@@ -87,7 +87,7 @@ def answer_plainly(variables, data, run, windows, module):
     losses = np.full((len(windows), HORIZONS + 1), np.nan)
     for number, (stretch, first) in enumerate(windows):
         last = first + WINDOW - 1
-        base = data.base[run.base_index[stretch], last]
+        base = data.base[run.own["base"][stretch], last]
         true = [*targets.states[stretch, last], targets.onset[stretch, last]]
         for question, one in enumerate(true):
             size = STATES if question < HORIZONS else HORIZONS + 1
@@ -101,7 +101,7 @@ def answer_plainly(variables, data, run, windows, module):
 def test_the_loss_is_that_of_the_questions_at_each_windows_last_frame(small):
     loss, _, run, data, variables = small
     module = ahead_models.build_module("mlp", CONFIG, DATASET)
-    assert (run.base_index[1:] != np.arange(1, 4)).all()  # The entry of a stretch is not its number.
+    assert (run.own["base"][1:] != np.arange(1, 4)).all()  # The entry of a stretch is not its number.
     for number in range(3):  # The last windows of a stretch have no answer at the later horizons.
         key = jax.random.key(number)
         table = run.training_windows[: run.training_count][-12 if number == 2 else 0 :]

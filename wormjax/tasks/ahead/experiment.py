@@ -51,7 +51,7 @@ class Output(NamedTuple):
 
 
 def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
-    """Trains every model on every split and seed of a config, asks it of the worms left out, and reports.
+    """Train every model on every split and seed of a config, asks it of the worms left out, and reports.
 
     Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
     trained again; what it had begun is gone on with.
@@ -88,7 +88,7 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def evaluate_ahead(config, workdir: str | os.PathLike) -> list[Row]:
-    """The rows of a workdir's models on the worms of `config.data` that each run has not been trained on.
+    """Return the rows of a workdir's models on the worms of `config.data` that each run has not been trained on.
 
     Raises:
       InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
@@ -107,7 +107,7 @@ def evaluate_ahead(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def check_config(config):
-    """Raises InputError for what a config of states ahead must not hold."""
+    """Raise InputError for what a config of states ahead must not hold."""
     check_settings(config)
     refuse_future(tuple(config.data.inputs))
     simple.check_baselines(config.baselines)
@@ -118,7 +118,7 @@ def check_config(config):
 
 
 def check_diffusion_map(config, dataset: Dataset, splits: Sequence[Split]):
-    """Raises InputError where a split's training worms have too few frames for a diffusion map."""
+    """Raise InputError where a split's training worms have too few frames for a diffusion map."""
     if simple.DIFFUSION not in config.baselines:
         return
     neighbourhood = read_setting(config, dataset).neighbourhood
@@ -218,7 +218,7 @@ def pool_outputs(config, splits: Sequence[Split], groups: Sequence[Group], outpu
 
 
 def check_pools(config):
-    """Raises InputError for a pool that is named like a model, or of members that do not exist."""
+    """Raise InputError for a pool that is named like a model, or of members that do not exist."""
     known = (*config.model, *simple.BASELINES)
     for name, members in config.get("pools", {}).items():
         if name in known:
@@ -253,7 +253,7 @@ def restore_loops(config, dataset: Dataset, fits: dict, split: int) -> LoopModel
 
 
 def score_output(config, names, dataset: Dataset, splits, groups, fits: dict, output: Output) -> list[Row]:
-    """The rows of one model's answers on one group's test worms; `names` are the training study's and its worms'."""
+    """Return the rows of one model's answers on one group's test worms; `names` are of the training study and worms."""
     group, (study, worms) = groups[output.group], names
     frequency = fits[SIMPLE][f"split_{output.group % len(splits)}"][simple.FREQUENCIES]["frequency"]
     trained, rows = tuple(worms[worm] for worm in group.split.train), []

@@ -25,7 +25,7 @@ from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.tasks.protocols import Split
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import AUGMENTATIONS
-from wormjax.training.objectives.future_states import AheadData, AheadRuns, ahead, split_answers
+from wormjax.training.objectives.future_states import AheadData, ahead, split_answers
 from wormjax.training.parallel import Engine, build_engine
 from wormjax.training.runs import Runs, build_runs
 from wormjax.training.step import Recipe, build_recipe
@@ -42,7 +42,7 @@ class Training(NamedTuple):
 
     recipe: Recipe
     engine: Engine
-    runs: AheadRuns
+    runs: Runs
     data: AheadData
 
 
@@ -140,8 +140,7 @@ def build_training(name: str, config, setting, dataset: Dataset, splits: Sequenc
     bases, index = tabulate_bases(config, setting, dataset, splits, config.model[name].base)
     runs = tabulate_runs(config, dataset, groups)
     of_run = np.repeat([splits.index(group.split) for group in groups], train.members)
-    shared = {field: getattr(runs, field) for field in AheadRuns._fields if field != "base_index"}
-    runs = AheadRuns(base_index=index[of_run], **shared)
+    runs = runs._replace(own={"base": index[of_run]})
     objective = ahead(
         build_module(name, config, dataset),
         sizes=dataset.arrays.features.shape[2:],

@@ -18,7 +18,7 @@ OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "
 
 
 def generalize(config, workdir: str | os.PathLike) -> None:
-    """Trains every model on every split and seed of a config, decodes the worms left out, and reports.
+    """Train every model on every split and seed of a config, decodes the worms left out, and reports.
 
     Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
     trained again; what it had begun is gone on with.
@@ -76,6 +76,6 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def check_config(config):
-    """Raises InputError for what a config of decoding must not hold."""
+    """Raise InputError for what a config of decoding must not hold."""
     check_settings(config)
     decoding.check_models(config)

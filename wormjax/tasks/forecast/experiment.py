@@ -39,7 +39,7 @@ class Output(NamedTuple):
 
 
 def forecast(config, workdir: str | os.PathLike) -> list[Row]:
-    """Trains every model on every split and seed of a config, forecasts the worms left out, and reports.
+    """Train every model on every split and seed of a config, forecasts the worms left out, and reports.
 
     Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
     trained again; what it had begun is gone on with.
@@ -70,7 +70,7 @@ def forecast(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:
-    """The rows of a workdir's models on the worms of `config.data` that each run has not been trained on.
+    """Return the rows of a workdir's models on the worms of `config.data` that each run has not been trained on.
 
     Raises:
       InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
@@ -88,7 +88,7 @@ def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def check_config(config):
-    """Raises InputError for what a config of forecasts must not hold."""
+    """Raise InputError for what a config of forecasts must not hold."""
     check_settings(config)
     refuse_future(tuple(config.data.inputs))
     forecasting.check_models(config)
@@ -124,7 +124,7 @@ def run_models(
 
 
 def score_output(config, names, dataset: Dataset, groups: Sequence[Group], output: Output) -> list[Row]:
-    """The rows of one model's forecasts of one group's test worms; `names` are the training study's and its worms'."""
+    """Return the rows of one model's forecasts of a group's test worms; `names` are of the training study and worms."""
     group, (study, worms) = groups[output.group], names
     future, there = cut_future(dataset, output.starts, config.forecast.steps)
     last = cut_past(dataset, output.starts, 1)[:, 0]

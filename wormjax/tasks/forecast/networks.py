@@ -27,9 +27,7 @@ from wormjax.tasks.protocols import Split
 from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.forecasting import (
-    PER_RUN,
     ForecastData,
-    ForecastRuns,
     Shape,
     forecasting,
 )
@@ -55,7 +53,7 @@ class Training(NamedTuple):
 
     recipe: Recipe
     engine: Engine
-    runs: ForecastRuns
+    runs: Runs
     data: ForecastData
 
 
@@ -135,9 +133,9 @@ def build_training(name: str, config, dataset: Dataset, splits, groups: Sequence
 
 def build_forecast_runs(
     name: str, config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fit: dict
-) -> tuple[ForecastRuns, ForecastData]:
+) -> tuple[Runs, ForecastData]:
     """One run a group, and what all of them read."""
-    shape, train, runs = build_shape(config), config.train, _tabulate_runs(config, dataset, groups)
+    shape, runs = build_shape(config), _tabulate_runs(config, dataset, groups)
     drift = config.model[name].drift
     worms = linear.gather_worms(dataset)
     with threadpool_limits(1):
@@ -145,19 +143,8 @@ def build_forecast_runs(
     of_group = np.array([splits.index(group.split) for group in groups])
     scale = np.stack([base_scale(config, name, fit, split, dataset) for split in range(len(splits))])
     step_scale = np.stack([_persistence_error(worms, split, shape.roll_out) for split in splits])
-    forecast_runs = ForecastRuns(
-        seed=runs.seed,
-        training_windows=runs.training_windows,
-        training_count=runs.training_count,
-        validation_windows=runs.validation_windows,
-        validation_count=runs.validation_count,
-        operator_index=index[of_group],
-        base_scale=scale[of_group],
-        step_scale=step_scale[of_group],
-        steps=runs.steps,
-        hyper={field: np.full(len(groups), train[field], np.float32) for field in PER_RUN},
-    )
-    return forecast_runs, ForecastData(dataset.arrays, operators)
+    own = {"operators": index[of_group], "base_scale": scale[of_group], "step_scale": step_scale[of_group]}
+    return runs._replace(own=own), ForecastData(dataset.arrays, operators)
 
 
 def base_scale(config, name: str, fit: dict, split: int, dataset: Dataset) -> Float[np.ndarray, "step neuron feature"]:

@@ -25,7 +25,7 @@ OPEN_FIELDS = ("data.path", "data.suffix", "data.cache", "data.simulations", "ev
 
 
 def infer(config, workdir: str | os.PathLike) -> list[Row]:
-    """Trains every model on the systems of a config, infers the test systems' graphs, predicts their frames, reports.
+    """Train every model on the systems of a config, infers the test systems' graphs, predicts their frames, reports.
 
     Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
     trained again; what it had begun is gone on with.
@@ -55,14 +55,14 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def check_config(config):
-    """Raises InputError for what a config of inference must not hold."""
+    """Raise InputError for what a config of inference must not hold."""
     check_settings(config)
     inference.check_models(config)
     relating.check_baselines(config.baselines)
 
 
 def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
-    """The rows of a workdir's models on the test systems of `config.data`: its own, or others of the same kind.
+    """Return the rows of a workdir's models on the test systems of `config.data`: its own, or others of the same kind.
 
     Other systems are scaled as those of the training were. The names of the edge types are matched on the training's
     own validation systems, or those of the other files.
@@ -123,7 +123,7 @@ def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[st
 
 
 def score_outputs(config, outputs: dict[str, Inference], test: Trajectories) -> list[Row]:
-    """The rows of all models (`match_outputs`), a group of test systems at a time."""
+    """Return the rows of all models (`match_outputs`), a group of test systems at a time."""
     true, features, history = inference.stack_system(test).edges, np.asarray(test.features), config.data.frames
     study, rows = name_study(test), []
     for name, output in outputs.items():

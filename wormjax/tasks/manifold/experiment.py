@@ -46,7 +46,7 @@ SHARED_FIELDS = ("data", "protocol", "seed", "seeds")  # Said once for all tasks
 
 
 def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
-    """Runs all of it and reports: rows of every task, tables and figures.
+    """Run all of it and report: rows of every task, tables and figures.
 
     What an earlier call has trained or fitted is not done again; what it had begun is gone on with.
 
@@ -116,7 +116,7 @@ def build_task(config, name: str):
 
 
 def check_tasks(config, tasks):
-    """Raises InputError for what the tasks cannot run with, before any is begun."""
+    """Raise InputError for what the tasks cannot run with, before any is begun."""
     with name_task("decode"):
         check_settings(tasks["decode"])
         decoding.check_models(tasks["decode"])
@@ -141,7 +141,7 @@ def check_tasks(config, tasks):
 
 
 def check_materials(tasks, materials):
-    """Raises InputError for worms that one of the tasks cannot be run on, before another is begun."""
+    """Raise InputError for worms that one of the tasks cannot be run on, before another is begun."""
     dataset, splits = materials["ahead"].dataset, list(materials["ahead"].splits)
     groups = {name: list_groups(task, splits) for name, task in tasks.items()}
     with name_task("decode"):
@@ -173,7 +173,7 @@ def name_task(name: str) -> Iterator[None]:
 def score_diffusion_map(
     tasks, materials, splits: Sequence[Split], models: Sequence[LoopModel], fits: dict
 ) -> list[Row]:
-    """The rows of the (loop, phase) model as a decoder and as a forecaster, of every split."""
+    """Return the rows of the (loop, phase) model as a decoder and as a forecaster, of every split."""
     rows = []
     decode, predict = (materials[name].test_dataset for name in ("decode", "forecast"))
     task = tasks["forecast"]

@@ -30,7 +30,7 @@ class Shard(NamedTuple):
     axis_name: str | None = None
 
     def total(self, value):
-        """The sum over the devices that share the batch."""
+        """Return the sum over the devices that share the batch."""
         return value if self.axis_name is None else jax.lax.psum(value, self.axis_name)
 
 
@@ -49,19 +49,33 @@ class Objective(NamedTuple):
 
 
 def run_key(run: Runs) -> PRNGKeyArray:
-    """The key that all of a run's randomness grows from."""
+    """Return the key that all of a run's randomness grows from."""
     return jax.random.fold_in(jax.random.key(run.seed[0]), run.seed[1])
+
+
+def initial_key(run: Runs) -> PRNGKeyArray:
+    """Return the key of a run's initial parameters."""
+    return jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
 
 
 def draw_windows(
     windows: Int[Array, "window 2"], count: Int[Array, ""], key: PRNGKeyArray, batch: int
 ) -> Int[Array, "batch 2"]:
-    """Draws windows uniformly, with replacement, from the first `count` of a run's table."""
+    """Draw windows uniformly, with replacement, from the first `count` of a run's table."""
     return windows[jax.random.randint(key, (batch,), 0, count)]
 
 
+def draw_share(run: Runs, key: PRNGKeyArray, batch: int, shard: Shard) -> tuple[Int[Array, "part 2"], PRNGKeyArray]:
+    """Draw a batch of a run's training windows, a key each; return this shard's part of both."""
+    window_key, noise_key = jax.random.split(key)
+    windows = draw_windows(run.training_windows, run.training_count, window_key, batch)
+    keys = jax.vmap(lambda number: jax.random.fold_in(noise_key, number))(jnp.arange(batch))
+    part = batch // shard.count
+    return tuple(jax.lax.dynamic_slice_in_dim(values, shard.index * part, part) for values in (windows, keys))
+
+
 def cut_windows(data: WormArrays, windows: Int[Array, "window 2"], length: int) -> WormArrays:
-    """The features [window, frame, neuron, feature], states and valid frames of windows (stretch, first frame)."""
+    """Return features [window, frame, neuron, feature], states and valid frames of windows (stretch, first frame)."""
 
     def cut(values, window):
         start = (window[0], window[1], *(0,) * (values.ndim - 2))
@@ -76,7 +90,7 @@ def augment_features(
     hyper: dict[str, Array],
     kinds: Collection[str] = AUGMENTATIONS,
 ) -> Float[Array, "window frame neuron feature"]:
-    """Makes each window look as if it came from another worm: gains, offsets, noise, and neurons not seen.
+    """Make each window look as if it came from another worm: gains, offsets, noise, and neurons not seen.
 
     `gain`: s.d. of the logarithm of each neuron's gain; `offset`: s.d. of each feature's offset; `noise`: s.d. of the
     noise added to each value; `neuron_dropout`: probability that a neuron is silent. All in units of scaled features.
@@ -99,6 +113,23 @@ def augment_features(
     return jax.vmap(augment)(keys, features)
 
 
+def disturb_windows(
+    features: Float[Array, "window frame neuron feature"], keys: PRNGKeyArray, hyper: dict[str, Array], kinds
+) -> tuple[Float[Array, "window frame neuron feature"], TrainingRngs]:
+    """Return windows as a network is shown them in training, and the rngs of the pass; see `augment_features`."""
+    rng_keys, augment_keys = (jax.vmap(lambda key, n=n: jax.random.fold_in(key, n))(keys) for n in range(2))
+    rngs = TrainingRngs(rng_keys, hyper["dropout"], hyper["temperature"])
+    return augment_features(features, augment_keys, hyper, kinds), rngs
+
+
+def charge_edges(edge_logits, edge_prior, hyper, batch: int) -> Float[Array, ""] | float:
+    """Return what a batch's inferred graphs cost: `kl_weight` times their divergence from a prior, nats per edge."""
+    if edge_logits is None or edge_prior is None:
+        return 0.0
+    divergence = kl_divergence(edge_logits, jnp.asarray(edge_prior)) / edge_logits.shape[-2]
+    return hyper["kl_weight"] * divergence.sum() / batch
+
+
 def classification(
     module: nn.Module,
     sizes: tuple[int, int],
@@ -107,7 +138,9 @@ def classification(
     augmentations: Collection[str] = AUGMENTATIONS,
     edge_prior: tuple[float, ...] | None = None,
 ) -> Objective:
-    """Cross-entropy of the motor state per frame; label smoothing, class balance, augmentation by hyperparameters.
+    """Return the objective of the cross-entropy of the motor state per frame.
+
+    Label smoothing, class balance and augmentation are hyperparameters.
 
     `sizes` are the numbers of neurons and features, `module` one of the classifiers of wormjax.models.
 
@@ -117,29 +150,18 @@ def classification(
 
     def initialise(run):
         window = jnp.zeros((1, window_frames, *sizes)), jnp.ones((1, window_frames), bool)
-        return module.init(jax.random.fold_in(run_key(run), jnp.uint32(INITIAL)), *window)
+        return module.init(initial_key(run), *window)
 
     def loss(variables, data, run, progress, key, shard):
-        window_key, noise_key = jax.random.split(key)
-        windows = draw_windows(run.training_windows, run.training_count, window_key, batch_windows)
-        keys = jax.vmap(lambda k: jax.random.fold_in(noise_key, k))(jnp.arange(batch_windows))
-        part = batch_windows // shard.count
-        windows = jax.lax.dynamic_slice_in_dim(windows, shard.index * part, part)
-        keys = jax.lax.dynamic_slice_in_dim(keys, shard.index * part, part)
+        windows, keys = draw_share(run, key, batch_windows, shard)
         batch = cut_windows(data, windows, window_frames)
-        training_rngs = TrainingRngs(
-            jax.vmap(lambda k: jax.random.fold_in(k, 0))(keys), run.hyper["dropout"], run.hyper["temperature"]
-        )
-        augment_keys = jax.vmap(lambda k: jax.random.fold_in(k, 1))(keys)
-        features = augment_features(batch.features, augment_keys, run.hyper, augmentations)
+        features, training_rngs = disturb_windows(batch.features, keys, run.hyper, augmentations)
         decoding, updates = module.apply(variables, features, batch.valid, training_rngs, mutable=["batch_stats"])
         weights = _frame_weights(batch.states, run)
         total = shard.total(weights.sum())
         log_likelihood = _log_likelihood(decoding.logits, batch.states, run.hyper["label_smoothing"])
         value = -(weights * log_likelihood).sum() / jnp.maximum(total, 1e-6)
-        if decoding.edge_logits is not None and edge_prior is not None:
-            divergence = kl_divergence(decoding.edge_logits, jnp.asarray(edge_prior)) / decoding.edge_logits.shape[-2]
-            value += run.hyper["kl_weight"] * divergence.sum() / batch_windows
+        value += charge_edges(decoding.edge_logits, edge_prior, run.hyper, batch_windows)
         correct = ((decoding.logits.argmax(-1) == batch.states) * (weights > 0)).sum()
         frames = jnp.maximum(shard.total((weights > 0).sum()), 1)
         return value, (updates.get("batch_stats", {}), {"loss": value, "accuracy": correct / frames})
@@ -159,7 +181,7 @@ def classification(
 
 
 def _frame_weights(states, run):
-    """Weight of each frame in the loss: 0 where unscored, else (inverse class frequency) ** class_balance."""
+    """Return each frame's weight in the loss: 0 where unscored, else (inverse class frequency) ** class_balance."""
     balanced = jnp.maximum(run.class_weights, 1e-6) ** run.hyper["class_balance"]
     return jnp.where(states == UNSCORED, 0.0, balanced[jnp.maximum(states, 0)])
 

@@ -11,36 +11,14 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from wormjax.features.dataset import WormArrays
 from wormjax.models.forecast_roll_outs import InputNoise, TeacherForcing, initialise, predict
 from wormjax.models.forecasters import Forecast
 from wormjax.models.layers import TrainingRngs, draw_keys
 from wormjax.models.sampling import kl_divergence
-from wormjax.training.objectives.classification import (
-    INITIAL,
-    Objective,
-    cut_windows,
-    draw_windows,
-    run_key,
-)
-
-# Numbers that may differ from run to run within one compiled program.
-PER_RUN = (
-    "learning_rate",
-    "weight_decay",
-    "dropout",
-    "temperature",
-    "offset",
-    "noise",
-    "neuron_dropout",
-    "spread_weight",
-    "kl_weight",
-    "given",
-    "given_end",
-    "given_until",
-)
+from wormjax.training.objectives.classification import Objective, cut_windows, draw_share, initial_key
 
 
 class ForecastData(NamedTuple):
@@ -48,29 +26,14 @@ class ForecastData(NamedTuple):
 
     `operators` are the coefficients of the linear drift: an entry a stretch and a set of worms that it was learnt from,
     a block of frames each.
+
+    Of a run, `runs.own` holds "operators" [run, stretch], the entry of each stretch's operators for its training worms;
+    "base_scale" [run, step, neuron, feature], the spread (s.d.) that the drift alone has on worms it was not learnt
+    from; and "step_scale" [run, step], the mean squared error of persistence.
     """
 
     worms: WormArrays
     operators: Float[Array, "entry block past channel"]
-
-
-class ForecastRuns(NamedTuple):
-    """Arrays with a leading run axis; windows are (stretch, first frame), padded after the counts.
-
-    `operator_index` is the entry of each stretch's operators for this run's training worms; `base_scale` the spread
-    (s.d.) that the drift alone has on worms it was not learnt from; `step_scale` the mean squared error of persistence.
-    """
-
-    seed: Int[Array, "run 2"]
-    training_windows: Int[Array, "run window 2"]
-    training_count: Int[Array, " run"]
-    validation_windows: Int[Array, "run window 2"]
-    validation_count: Int[Array, " run"]
-    operator_index: Int[Array, "run stretch"]
-    base_scale: Float[Array, "run step neuron feature"]
-    step_scale: Float[Array, "run step"]
-    steps: Int[Array, " run"]
-    hyper: dict[str, Float[Array, " run"]]
 
 
 class Shape(NamedTuple):
@@ -84,12 +47,12 @@ class Shape(NamedTuple):
 
     @property
     def past(self) -> int:
-        """Frames before a start that a forecast needs."""
+        """Return the frames before a start that a forecast needs."""
         return self.order + self.burn_in
 
     @property
     def frames(self) -> int:
-        """Frames of a training window."""
+        """Return the frames of a training window."""
         return self.past + self.roll_out
 
 
@@ -100,7 +63,7 @@ def forecasting(
     edge_prior: Sequence[float] | None = None,
     scheduled: bool = False,
 ) -> Objective:
-    """The objective of a forecaster of wormjax.models on windows of `shape.frames` frames.
+    """Return the objective of a forecaster of wormjax.models on windows of `shape.frames` frames.
 
     Args:
       module: the forecaster.
@@ -113,13 +76,12 @@ def forecasting(
     """
 
     def start(run):
-        key = jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
-        return initialise(module, key, shape.burn_in, shape.order, *sizes)
+        return initialise(module, initial_key(run), shape.burn_in, shape.order, *sizes)
 
     def run_windows(variables, data, run, windows, training_rngs, shown, chance=None):
         frames = cut_windows(data.worms, windows, shape.frames).features
         blocks = (windows[:, 1] + shape.past) // shape.block
-        operators = data.operators[run.operator_index[windows[:, 0]], blocks]
+        operators = data.operators[run.own["operators"][windows[:, 0]], blocks]
         past, future = frames[:, : shape.past], frames[:, shape.past :]
         teacher_forcing = None
         if chance is not None:
@@ -131,16 +93,11 @@ def forecasting(
     def measure(forecast, future, run):
         """Per window: squared error in units of persistence's, and negative log-likelihood, nats per value."""
         error = ((average_modes(forecast) - future) ** 2).mean(axis=(2, 3))
-        scale = run.base_scale[: shape.roll_out]
-        return (error / run.step_scale[: shape.roll_out]).mean(axis=1), trajectory_nll(forecast, future, scale), error
+        relative = (error / run.own["step_scale"][: shape.roll_out]).mean(axis=1)
+        return relative, trajectory_nll(forecast, future, run.own["base_scale"][: shape.roll_out]), error
 
     def loss(variables, data, run, progress, key, shard):
-        window_key, noise_key = jax.random.split(key)
-        windows = draw_windows(run.training_windows, run.training_count, window_key, shape.batch)
-        keys = jax.vmap(lambda number: jax.random.fold_in(noise_key, number))(jnp.arange(shape.batch))
-        part = shape.batch // shard.count
-        windows = jax.lax.dynamic_slice_in_dim(windows, shard.index * part, part)
-        keys = jax.lax.dynamic_slice_in_dim(keys, shard.index * part, part)
+        windows, keys = draw_share(run, key, shape.batch, shard)
         training_rngs = TrainingRngs(keys, run.hyper["dropout"], run.hyper["temperature"])
         shown = InputNoise(run.hyper["offset"], run.hyper["noise"], run.hyper["neuron_dropout"])
         chance = None
@@ -168,7 +125,7 @@ def forecasting(
 
 
 def average_modes(forecast: Forecast) -> Float[Array, "window step neuron feature"]:
-    """The mean of the mixture."""
+    """Return the mean of the mixture."""
     weights = jax.nn.softmax(forecast.mode_logits)
     return (weights[:, :, None, None, None] * forecast.mean).sum(axis=1)
 
@@ -178,7 +135,7 @@ def trajectory_nll(
     future: Float[Array, "window step neuron feature"],
     base_scale: Float[Array, "step neuron feature"],
 ) -> Float[Array, " window"]:
-    """Negative log-likelihood of whole trajectories, nats per value; one mode's mean gets no gradient from it."""
+    """Return the negative log-likelihood of whole trajectories, nats per value; one mode's mean gets no gradient."""
     modes = forecast.mean.shape[1]
     mean = jax.lax.stop_gradient(forecast.mean) if modes == 1 else forecast.mean
     log_scale = jnp.log(base_scale) + forecast.log_scale

@@ -29,7 +29,7 @@ from wormjax.training.likelihoods import (
     student_t_weights,
     take_out_units,
 )
-from wormjax.training.objectives.classification import INITIAL, Objective, run_key
+from wormjax.training.objectives.classification import Objective, initial_key
 from wormjax.training.objectives.nri_sampled import (
     Bound,
     anneal,
@@ -45,7 +45,7 @@ AT_ONCE = 16  # Simulations that are validated at a time.
 
 
 def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objective:
-    """The objective of an encoder and a decoder on simulations of so many frames and objects.
+    """Return the objective of an encoder and a decoder on simulations of so many frames and objects.
 
     The loss, nats per value, is minus the log marginal likelihood of the frames after `bound.segments` pieces of each
     simulation, none drawn twice, plus the cross-entropy of the encoder's edges under the posterior that those pieces
@@ -65,66 +65,58 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
     Raises:
       InputError: more combinations of edges than can be tried.
     """
-    pieces = _Pieces(bound, frames)
-    combinations = list_combinations(objects - 1, nri.edge_types)
-    prior = find_prior(nri, bound)
-    scale = np.asarray(nri.change_scale, np.float32) ** 2
-    rolls, length = bound.roll_out_weight > 0, bound.burn_in + bound.roll_out - 1
-    decoded = slice(None, bound.decoded_frames or None)
+    parts = _ExactEvidence(nri, bound, frames, objects)
+    return Objective(parts.initialise, parts.loss, parts.validate)
 
-    def initialise(run):
-        key = jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
-        statistics = {"squared_error": scale[None]}
-        if rolls:
-            statistics["roll_out_error"] = jnp.broadcast_to(scale, (bound.roll_out, len(scale)))
-        return {"params": model.initialise(nri, key, frames, objects), "batch_stats": statistics}
 
-    def measure(params, cut, variance, features):
-        return measure_combinations(nri, bound, params, cut, combinations, variance, features)
+class _ExactEvidence:
+    """The functions of the objective of `exact_evidence`, and what they share."""
 
-    def find(squared_error):
-        return find_variance(squared_error, bound.variance, bound.variance_floor, scale)[0]
+    def __init__(self, nri: Nri, bound: Bound, frames: int, objects: int):
+        self.nri, self.bound, self.frames, self.objects = nri, bound, frames, objects
+        self.pieces = _Pieces(bound, frames)
+        self.combinations = list_combinations(objects - 1, nri.edge_types)
+        self.prior = find_prior(nri, bound)
+        self.scale = np.asarray(nri.change_scale, np.float32) ** 2
+        self.rolls, self.length = bound.roll_out_weight > 0, bound.burn_in + bound.roll_out - 1
+        self.decoded = slice(None, bound.decoded_frames or None)
 
-    def roll_out(params, statistics, cut, edges, given, features):
-        """Squared errors, and nats per value of each simulation by a Gaussian of the errors' own variance."""
-        squares = squared_errors(nri, params, cut, edges, given, features)[:, :, -bound.roll_out :]
-        variance = find_variance(statistics["roll_out_error"], bound.variance, bound.variance_floor, scale)
-        nats = negative_log_likelihood(squares, variance[:, None], 0.0).mean(axis=(1, 2, 3, 4))
-        return squares, bound.roll_out_weight * nats
+    def initialise(self, run):
+        """Return the variables of a run."""
+        statistics = {"squared_error": self.scale[None]}
+        if self.rolls:
+            statistics["roll_out_error"] = jnp.broadcast_to(self.scale, (self.bound.roll_out, len(self.scale)))
+        params = model.initialise(self.nri, initial_key(run), self.frames, self.objects)
+        return {"params": params, "batch_stats": statistics}
 
-    def draw_roll_outs(features, key, chance):
-        """Pieces of a simulation, and which of their frames are given."""
-        count = max(pieces.count // bound.roll_out, 1)
-        cut = cut_segments(features[decoded], jax.random.fold_in(key, 1), count, length + 1)
-        given = jax.random.bernoulli(jax.random.fold_in(key, 2), chance, (count, length))
-        return cut, given | (jnp.arange(length) < bound.burn_in)
-
-    def loss(variables, data, run, progress, key, shard):
+    def loss(self, variables, data, run, progress, key, shard):
+        """Return the loss of a shard's part of a batch, the running means of squared errors, and metrics."""
+        bound = self.bound
         batch, keys = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
-        cut = jax.vmap(pieces.draw)(batch.features, keys)
+        cut = jax.vmap(self.pieces.draw)(batch.features, keys)
         params, statistics = variables["params"], variables["batch_stats"]
         old = statistics["squared_error"]
-        squares, white, log_likelihood = measure(params, cut, find(old), batch.features)
+        squares, white, log_likelihood = self._measure(params, cut, self._find(old), batch.features)
         price = price_posterior(run.hyper, progress)
-        evidence, posterior = weigh_combinations(log_likelihood, combinations, prior, price)
+        evidence, posterior = weigh_combinations(log_likelihood, self.combinations, self.prior, price)
         posterior = jax.lax.stop_gradient(posterior)
-        log_edges = jax.nn.log_softmax(model.encode(nri, params, batch.features))
-        edges = marginalise_edges(posterior, combinations)
+        log_edges = jax.nn.log_softmax(model.encode(self.nri, params, batch.features))
+        edges = marginalise_edges(posterior, self.combinations)
         cross_entropy = -(edges * log_edges).sum(axis=(1, 2))
-        values = cut.shape[1] * objects * len(scale)
+        values = cut.shape[1] * self.objects * len(self.scale)
         value = ((cross_entropy - evidence.sum(axis=1)) / values).sum() / bound.batch
         weight = posterior[:, :, None, :, None]
-        weighed = weight * white * student_t_weights(white, find(old), bound.degrees_of_freedom)
+        weighed = weight * white * student_t_weights(white, self._find(old), bound.degrees_of_freedom)
         errors = shard.total(weighed.sum(axis=0).mean(axis=(0, 1, 2)) / shard.count)
         new = {"squared_error": MEMORY * old + (1.0 - MEMORY) * errors}
         metrics = {
             "mse": (weight * squares).sum(axis=0).mean() / shard.count,
             "cross_entropy": cross_entropy.sum() / bound.batch,
         }
-        if rolls:
+        if self.rolls:
             chance = anneal(run.hyper["given"], run.hyper["given_end"], progress)
-            rolled, given = jax.vmap(draw_roll_outs, in_axes=(0, 0, None))(batch.features, keys, chance)
-            squares, nats = roll_out(params, statistics, rolled, edges, given, batch.features)
+            rolled, given = jax.vmap(self._draw_roll_outs, in_axes=(0, 0, None))(batch.features, keys, chance)
+            squares, nats = self._roll_out(params, statistics, rolled, edges, given, batch.features)
             value += progress**2 * nats.sum() / bound.batch
             errors = shard.total(squares.mean(axis=(0, 1, 3)) / shard.count)
             new["roll_out_error"] = MEMORY * statistics["roll_out_error"] + (1.0 - MEMORY) * errors
@@ -132,37 +124,59 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
         metrics["loss"] = value
         return value, (jax.lax.stop_gradient(new), metrics)
 
-    def validate(variables, data, run):
-        params, variance = variables["params"], find(variables["batch_stats"]["squared_error"])
-        price = price_posterior(run.hyper, 1.0)
-
-        def score(simulation):
-            features, _ = simulation
-            squares, _, log_likelihood = measure(params, pieces.all(features)[None], variance, features[None])
-            evidence, posterior = weigh_combinations(log_likelihood, combinations, prior, price)
-            log_edges = jax.nn.log_softmax(model.encode(nri, params, features[None]))[0]
-            edges = marginalise_edges(posterior, combinations)[0]
-            cross_entropy = -(edges * log_edges).sum()
-            mse = (posterior[:, :, None, :, None] * squares).sum(axis=0).mean()
-            value = (cross_entropy - evidence.sum()) / squares[0].size
-            found = {"mse": mse, "cross_entropy": cross_entropy}
-            if rolls:
-                cut = tile_segments(features[None, decoded], length + 1)
-                given = jnp.broadcast_to(jnp.arange(length) < bound.burn_in, (1, cut.shape[1], length))
-                inputs = params, variables["batch_stats"], cut, edges[None], given, features[None]
-                squares, nats = roll_out(*inputs)
-                value += nats[0]
-                found["roll_out_mse"] = squares.mean()
-            return {"loss": value, **found}, log_edges.argmax(axis=-1), edges.argmax(axis=-1)
-
-        batch = data.validation
-        measured, inferred, found = jax.lax.map(score, (batch.features, batch.edges), batch_size=AT_ONCE)
+    def validate(self, variables, data, run):
+        """Return the mean loss over validation simulations at the last price, and metrics."""
+        variance = self._find(variables["batch_stats"]["squared_error"])
+        price, batch = price_posterior(run.hyper, 1.0), data.validation
+        measured, inferred, found = jax.lax.map(
+            lambda features: self._score(variables, variance, price, features), batch.features, batch_size=AT_ONCE
+        )
         metrics = {name: values.mean() for name, values in measured.items()}
-        metrics["edge_accuracy"] = best_accuracy(inferred, batch.edges, nri.edge_types)
-        metrics["posterior_edge_accuracy"] = best_accuracy(found, batch.edges, nri.edge_types)
+        metrics["edge_accuracy"] = best_accuracy(inferred, batch.edges, self.nri.edge_types)
+        metrics["posterior_edge_accuracy"] = best_accuracy(found, batch.edges, self.nri.edge_types)
         return metrics["loss"], metrics
 
-    return Objective(initialise, loss, validate)
+    def _score(self, variables, variance, price, features):
+        """Return one simulation's loss and metrics, and the likeliest edges by the encoder and by the posterior."""
+        params, bound = variables["params"], self.bound
+        cut = self.pieces.all(features)[None]
+        squares, _, log_likelihood = self._measure(params, cut, variance, features[None])
+        evidence, posterior = weigh_combinations(log_likelihood, self.combinations, self.prior, price)
+        log_edges = jax.nn.log_softmax(model.encode(self.nri, params, features[None]))[0]
+        edges = marginalise_edges(posterior, self.combinations)[0]
+        cross_entropy = -(edges * log_edges).sum()
+        mse = (posterior[:, :, None, :, None] * squares).sum(axis=0).mean()
+        value = (cross_entropy - evidence.sum()) / squares[0].size
+        found = {"mse": mse, "cross_entropy": cross_entropy}
+        if self.rolls:
+            cut = tile_segments(features[None, self.decoded], self.length + 1)
+            given = jnp.broadcast_to(jnp.arange(self.length) < bound.burn_in, (1, cut.shape[1], self.length))
+            inputs = params, variables["batch_stats"], cut, edges[None], given, features[None]
+            squares, nats = self._roll_out(*inputs)
+            value += nats[0]
+            found["roll_out_mse"] = squares.mean()
+        return {"loss": value, **found}, log_edges.argmax(axis=-1), edges.argmax(axis=-1)
+
+    def _measure(self, params, cut, variance, features):
+        return measure_combinations(self.nri, self.bound, params, cut, self.combinations, variance, features)
+
+    def _find(self, squared_error):
+        return find_variance(squared_error, self.bound.variance, self.bound.variance_floor, self.scale)[0]
+
+    def _roll_out(self, params, statistics, cut, edges, given, features):
+        """Return squared errors, and nats per value of each simulation by a Gaussian of the errors' own variance."""
+        bound = self.bound
+        squares = squared_errors(self.nri, params, cut, edges, given, features)[:, :, -bound.roll_out :]
+        variance = find_variance(statistics["roll_out_error"], bound.variance, bound.variance_floor, self.scale)
+        nats = negative_log_likelihood(squares, variance[:, None], 0.0).mean(axis=(1, 2, 3, 4))
+        return squares, bound.roll_out_weight * nats
+
+    def _draw_roll_outs(self, features, key, chance):
+        """Return pieces of a simulation, and which of their frames are given."""
+        count = max(self.pieces.count // self.bound.roll_out, 1)
+        cut = cut_segments(features[self.decoded], jax.random.fold_in(key, 1), count, self.length + 1)
+        given = jax.random.bernoulli(jax.random.fold_in(key, 2), chance, (count, self.length))
+        return cut, given | (jnp.arange(self.length) < self.bound.burn_in)
 
 
 def infer_posterior(
@@ -172,7 +186,7 @@ def infer_posterior(
     variables: Mapping[str, Any],
     features: Float[np.ndarray, "simulation frame object feature"],
 ) -> Float[np.ndarray, "run simulation edge type"]:
-    """The posterior of every edge's type under each run's decoder (stacked variables), without its encoder."""
+    """Return the posterior of every edge's type under each run's decoder (stacked variables), without its encoder."""
     pieces = _Pieces(bound, features.shape[1])
     combinations = list_combinations(features.shape[2] - 1, nri.edge_types)
     prior = find_prior(nri, bound)
@@ -208,8 +222,11 @@ def measure_combinations(
     Float[Array, "combination simulation segment object feature"],
     Float[Array, "combination simulation object"],
 ]:
-    """Under every combination: squared errors of the last frame of every piece, the same less what each object's own
-    offset and gain explain, and log likelihoods of all pieces together."""
+    """Return squared errors and likelihoods under every combination.
+
+    These are squared errors of the last frame of every piece, the same less what each object's own offset and gain
+    explain, and log likelihoods of all pieces together.
+    """
     predicted = decode_combinations(nri, params, pieces[:, :, :-1], combinations, history)
     errors, cost = predicted - pieces[:, :, -1], 0.0
     squares = white = errors**2
@@ -221,7 +238,7 @@ def measure_combinations(
 
 
 def price_posterior(hyper, progress) -> Float[Array, ""]:
-    """What a nat of posterior costs so far: from `kl_weight` to `kl_weight_end` by a constant factor a step."""
+    """Return what a nat of posterior costs so far: from `kl_weight` to `kl_weight_end` by a constant factor a step."""
     return hyper["kl_weight"] ** (1.0 - progress) * hyper["kl_weight_end"] ** progress
 
 
@@ -234,13 +251,13 @@ class _Pieces:
         self.count = min(bound.segments, self.total)
 
     def draw(self, features: Float[Array, "frame object feature"], key: PRNGKeyArray):
-        """`segments` pieces that begin at different frames: [segment, frame, object, feature]."""
+        """Return `segments` pieces that begin at different frames: [segment, frame, object, feature]."""
         if self.count == self.total:
             return self.all(features)
         return self._cut(features, jax.random.permutation(key, self.total)[: self.count])
 
     def all(self, features: Float[Array, "frame object feature"]):
-        """Every piece."""
+        """Return every piece."""
         return self._cut(features, jnp.arange(self.total))
 
     def _cut(self, features, starts: Int[Array, " segment"]):

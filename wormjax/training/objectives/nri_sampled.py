@@ -28,7 +28,7 @@ from wormjax.models import nri as model
 from wormjax.models.nri import Nri
 from wormjax.models.sampling import sample_edges
 from wormjax.training.likelihoods import MEMORY, find_variance, negative_log_likelihood, student_t_weights
-from wormjax.training.objectives.classification import INITIAL, Objective, run_key
+from wormjax.training.objectives.classification import Objective, initial_key
 
 TASKS = ("unsupervised", "supervised", "true_graph")
 TURN = 3  # Of a simulation's keys, that which turns it.
@@ -112,7 +112,7 @@ class Bound(NamedTuple):
 
 
 def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> Objective:
-    """The objective of one model on simulations of so many frames and objects; see `Bound`.
+    """Return the objective of one model on simulations of so many frames and objects; see `Bound`.
 
     Validation scores are in the same units as the loss: nats per value, at the variance of the training.
     """
@@ -128,9 +128,9 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         return find_variance(squared_error, bound.variance, bound.variance_floor, scale)
 
     def initialise(run):
-        key = jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
         errors = jnp.broadcast_to(scale, (bound.roll_out, len(scale)))
-        return {"params": model.initialise(nri, key, frames, objects), "batch_stats": {"squared_error": errors}}
+        params = model.initialise(nri, initial_key(run), frames, objects)
+        return {"params": params, "batch_stats": {"squared_error": errors}}
 
     def choose_graph(params, batch, hyper, keys, progress):
         """Edges to decode on, and what their inference costs, nats per simulation."""
@@ -184,14 +184,13 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
 
 
 def find_prior(nri: Nri, bound: Bound) -> Float[np.ndarray, " type"]:
-    """The probability of each edge type before anything is seen."""
+    """Return the probability of each edge type before anything is seen."""
     return np.asarray(bound.prior or (1.0 / nri.edge_types,) * nri.edge_types, np.float32)
 
 
 def _supervised(nri, bound, frames, objects) -> Objective:
     def initialise(run):
-        key = jax.random.fold_in(run_key(run), jnp.uint32(INITIAL))
-        return {"params": model.initialise(nri._replace(decoder=None), key, frames, objects)}
+        return {"params": model.initialise(nri._replace(decoder=None), initial_key(run), frames, objects)}
 
     def cross_entropy(params, batch):
         log_probabilities = jax.nn.log_softmax(model.encode(nri, params, batch.features))
@@ -213,7 +212,7 @@ def _supervised(nri, bound, frames, objects) -> Objective:
 def draw_batch(
     arrays: SystemArrays, batch: int, key: PRNGKeyArray, shard, symmetries: Symmetries | None = None
 ) -> tuple[SystemArrays, PRNGKeyArray]:
-    """This shard's part of a uniformly drawn batch of simulations, each after one of the symmetries; a key each."""
+    """Draw this shard's part of a batch of simulations, each after one of the symmetries, and a key each."""
     draw_key, noise_key = jax.random.split(key)
     part = batch // shard.count
     chosen = jax.random.randint(draw_key, (batch,), 0, len(arrays.features))
@@ -230,7 +229,7 @@ def draw_batch(
 def cut_segments(
     features: Float[Array, "frame object feature"], key: PRNGKeyArray, count: int, length: int
 ) -> Float[Array, "segment frame object feature"]:
-    """`count` pieces of a simulation, each of `length` frames, beginning anywhere."""
+    """Cut `count` pieces of a simulation, each of `length` frames, beginning anywhere."""
     starts = jax.random.randint(key, (count,), 0, features.shape[0] - length + 1)
     return jax.vmap(lambda start: jax.lax.dynamic_slice_in_dim(features, start, length))(starts)
 
@@ -238,13 +237,13 @@ def cut_segments(
 def tile_segments(
     features: Float[Array, "simulation frame object feature"], length: int
 ) -> Float[Array, "simulation segment frame object feature"]:
-    """Pieces of `length` frames that follow each other, the last frame of one being the first of the next."""
+    """Cut pieces of `length` frames that follow each other, the last frame of one being the first of the next."""
     count = (features.shape[1] - 1) // (length - 1)
     return jnp.stack([features[:, k * (length - 1) : k * (length - 1) + length] for k in range(count)], axis=1)
 
 
 def best_accuracy(inferred: Int[Array, "*batch"], true: Int[Array, "*batch"], types: int) -> Float[Array, ""]:
-    """Edge accuracy under the best renaming of the inferred types: for the eye, not for choosing."""
+    """Return the edge accuracy under the best renaming of the inferred types: for the eye, not for choosing."""
     known = (true >= 0).astype(jnp.float32)
     matrix = jnp.zeros((types, types)).at[inferred, jnp.clip(true, 0, types - 1)].add(known) / jnp.maximum(
         known.sum(), 1.0
@@ -262,14 +261,14 @@ def squared_errors(
     given: Bool[Array, "simulation segment step"],
     history: Float[Array, "simulation frame object feature"],
 ) -> Float[Array, "simulation segment step object feature"]:
-    """Of every frame after the first of each piece, as `model.decode` makes them of the frames that are given."""
+    """Return squared errors of every frame after the first of each piece, by `model.decode`."""
     edges = jnp.broadcast_to(edges[:, None], (*pieces.shape[:2], *edges.shape[1:]))
     predicted = model.decode(nri, params, pieces[:, :, :-1], edges, given, history)
     return (predicted - pieces[:, :, 1:]) ** 2
 
 
 def _charge_edges(logits, prior, hyper, progress) -> Float[Array, " simulation"]:
-    """KL(q || prior) of each simulation's edges in nats, above `free_bits` an edge, times its weight so far."""
+    """Return KL(q || prior) of each simulation's edges in nats, above `free_bits` an edge, times its weight so far."""
     log_probabilities = jax.nn.log_softmax(logits)
     divergence = (jnp.exp(log_probabilities) * (log_probabilities - jnp.log(prior))).sum(axis=-1)
     warm_up = hyper["kl_warm_up"]
@@ -280,12 +279,12 @@ def _charge_edges(logits, prior, hyper, progress) -> Float[Array, " simulation"]
 
 
 def anneal(start, end, progress):
-    """From `start` to `end`, in a line."""
+    """Go from `start` to `end`, in a line."""
     return start + (end - start) * progress
 
 
 def stack_runs(seeds: Sequence[int], train, validation_count: int) -> SystemRuns:
-    """One run a seed, with the hyperparameters of a config's `train` section."""
+    """Stack one run per seed, with the hyperparameters of a config's `train` section."""
     count = len(seeds)
     return SystemRuns(
         seed=np.stack([np.asarray(seeds), np.zeros(count)], axis=1).astype(np.int32),

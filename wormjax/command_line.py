@@ -17,6 +17,7 @@ import difflib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,8 @@ from wormjax.value_checks import shorten, show_value
 EXIT_CODE = 2
 HELP = ("-h", "-help", "--help", "--helpfull")
 CONFIGS = "wormjax.configs"
+IMPORTED = re.compile(f"from {re.escape(CONFIGS)} import (.+)")
+ASSIGNED, KEY = re.compile(r"\s*(\w+)\.([\w.]+) = "), re.compile(r'\s*"(\w+)": ')  # Lines of a config file.
 EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", tuple: "values: A,B or (A, B)"}
 Flag = tuple[str, str, Any, str]  # Type (of absl's DEFINE_*), name, default, description.
 
@@ -251,35 +254,23 @@ def read_comments(config: str) -> dict[str, str]:
 
     Comments beside a key of a dictionary, whose section is unknown, have the field `*.KEY`.
     """
-    path = config
-    if not os.path.isfile(config):
-        path = importlib.util.find_spec(f"{CONFIGS}.{config}").origin
+    path = config if os.path.isfile(config) else importlib.util.find_spec(f"{CONFIGS}.{config}").origin
     with tokenize.open(path) as stream:
-        text = stream.read()
-    tree, beside, above = ast.parse(text), {}, {}
-    for token in tokenize.generate_tokens(iter(text.splitlines(keepends=True)).__next__):
-        if token.type == tokenize.COMMENT:
-            own_line = not token.line[: token.start[1]].strip()
-            (above if own_line else beside)[token.start[0]] = token.string.lstrip("# ")
-    comments: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == CONFIGS:
-            for name in node.names:
-                comments = read_comments(name.name) | comments
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign):
-            first, words = node.lineno - 1, [beside.get(node.lineno) or beside.get(node.end_lineno)]
-            while first in above:
-                words.insert(0, above[first])
-                first -= 1
-            root, _, field = ast.unparse(node.targets[0]).partition(".")
-            comment = " ".join(filter(None, words))
-            if field and comment:
-                comments[field if root == "config" else f"{root}.{field}"] = comment
-        elif isinstance(node, ast.Dict):
-            for key in node.keys:
-                if isinstance(key, ast.Constant) and key.lineno in beside:
-                    comments.setdefault(f"*.{key.value}", beside[key.lineno])
+        lines = stream.read().splitlines()
+    comments, above = {}, []
+    for line in lines:
+        if line.lstrip().startswith("# "):
+            above.append(line.strip()[2:])
+            continue
+        code, _, beside = line.partition("  # ")
+        words, above = " ".join(filter(None, (*above, beside))), []
+        if imported := IMPORTED.match(code):
+            for name in imported[1].split(", "):
+                comments |= read_comments(name)
+        elif words and (assigned := ASSIGNED.match(code)):
+            comments[assigned[2] if assigned[1] == "config" else f"{assigned[1]}.{assigned[2]}"] = words
+        elif beside and (key := KEY.match(code)):
+            comments.setdefault(f"*.{key[1]}", beside)
     return comments
 
 

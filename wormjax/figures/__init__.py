@@ -1,6 +1,7 @@
 """Figures: one file per figure, one style for all. Each takes arrays or rows and returns a Figure for `save_figure`."""
 
-import wormjax.figures.backend  # noqa: F401 - before anything imports matplotlib.
+# ruff: noqa: F401
+import wormjax.figures.backend  # Before anything imports matplotlib.
 from wormjax.figures.accuracy import plot_accuracy_by_worms
 from wormjax.figures.confusions import plot_confusions
 from wormjax.figures.ethogram import plot_ethogram
@@ -22,31 +23,3 @@ from wormjax.figures.skill_by_horizon import plot_skill_by_horizon
 from wormjax.figures.style import save_figure
 from wormjax.figures.trajectories import plot_signals, plot_trajectories
 from wormjax.figures.transfer import plot_transfer
-
-__all__ = [
-    "plot_accuracy_by_worms",
-    "plot_confusions",
-    "plot_ethogram",
-    "plot_followers",
-    "plot_forecast_error",
-    "plot_forecast_traces",
-    "plot_graph",
-    "plot_graph_similarity",
-    "plot_graph_stability",
-    "plot_graphs_by_state",
-    "plot_inferred_graphs",
-    "plot_manifolds",
-    "plot_phase_plots",
-    "plot_phase_portrait",
-    "plot_phase_transitions",
-    "plot_relations",
-    "plot_roll_out_error",
-    "plot_sensitivity",
-    "plot_signals",
-    "plot_skill_by_horizon",
-    "plot_toy_loops",
-    "plot_trajectories",
-    "plot_transfer",
-    "plot_variance",
-    "save_figure",
-]

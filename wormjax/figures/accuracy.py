@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wormjax.figures.lines import PUBLISHED_COLOURS, choose_styles, rule_lines
-from wormjax.figures.style import make_figure, set_title, styled
+from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.published import PAPER, PublishedResult
 from wormjax.scoring.rows import Row
 from wormjax.scoring.tables import METRIC_TITLES, Entry, summarise
@@ -41,8 +41,7 @@ def plot_accuracy_by_worms(
     figure.legend(lines.values(), lines.keys(), loc="outside right center", handlelength=3.2)
     study, test_study, _ = entries[0].setting
     where = study if study == test_study else f"{study} → {test_study}"
-    set_title(figure, f"Motor state decoded in unseen worms ({where})")
-    return figure
+    return finish_figure(figure, f"Motor state decoded in unseen worms ({where})")
 
 
 def draw_accuracy(axes: Axes, entries: Sequence[Entry], published: Sequence[PublishedResult] = ()) -> Axes:

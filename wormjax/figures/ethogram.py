@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wormjax.figures.motor_states import colour_states, divide_time, draw_strip, fill_cells, list_states
-from wormjax.figures.style import BLACK, hide_frame, make_figure, set_title, styled
+from wormjax.figures.style import BLACK, finish_figure, hide_frame, make_figure, styled
 from wormjax.recordings.recording import UNSCORED
 
 
@@ -46,9 +46,7 @@ def plot_ethogram(
     mark_times(panels[2], times[(predicted != states) & (states != UNSCORED)], "wrong")
     draw_probabilities(panels[3], edges, fill_cells(probabilities, cells, np.nan), state_names)
     handles = list_states(states, state_names)
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.0)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title, handles, handlelength=1.0)
 
 
 def draw_heat_map(

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from wormjax.figures.matrices import arrange_matrix, draw_differences, find_largest, order_by_class
-from wormjax.figures.style import make_figure, set_title, styled
+from wormjax.figures.style import finish_figure, make_figure, styled
 
 
 @styled
@@ -33,5 +33,4 @@ def plot_followers(
     axes.set(xlabel="follower", ylabel="neuron set one s.d. higher")
     label = f"change of the follower after {seconds:.3g} s (s.d.)"
     figure.colorbar(axes.images[0], ax=axes, shrink=0.75, pad=0.02, label=label)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title)

@@ -22,7 +22,7 @@ from wormjax.figures.lines import (
     label_ends,
     rule_lines,
 )
-from wormjax.figures.style import make_figure, set_title, styled
+from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.published import PublishedResult
 
 METRIC_LABELS = {"mse": "mean squared error", "mae": "mean absolute error"}
@@ -67,11 +67,8 @@ def plot_forecast_error(
         draw_ratios(panels[1], errors, styles, reference)
     for axes in panels:
         _set_steps(axes, last, seconds_per_step)
-    if points:
-        markers = panels[0].get_lines()[-len(points) :]
-        figure.legend(handles=markers, loc="outside lower center", ncols=min(len(markers), 2 * columns))
-    set_title(figure, title)
-    return figure
+    markers = panels[0].get_lines()[-len(points) :] if points else ()
+    return finish_figure(figure, title, markers, ncols=min(len(markers), 2 * columns))
 
 
 def compare_by_worm(

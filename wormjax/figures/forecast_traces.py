@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from wormjax.figures.motor_states import divide_time, draw_strip, fill_cells, list_states
-from wormjax.figures.style import BLACK, make_figure, set_title, styled
+from wormjax.figures.style import BLACK, finish_figure, make_figure, styled
 
 FORECAST_COLOURS = ("#B35900", "#5D3A9B")  # In turn, so that a forecast is seen to end; no motor state has them.
 FORECAST_STYLE = {"linewidth": 1.3, "marker": "o", "markersize": 3.2, "markeredgewidth": 0, "markevery": [0]}
@@ -63,9 +63,7 @@ def plot_forecast_traces(
         axes.tick_params(axis="x", length=3 if axes is panels[-1] else 0)
     panels[-1].set(xlim=(edges[0], edges[-1]), xlabel="time (s)")
     figure.supylabel(unit, fontsize=9)
-    figure.legend(handles=_list_handles(), loc="outside lower center", ncols=4)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title, _list_handles(), ncols=4)
 
 
 def draw_forecasts(
@@ -88,7 +86,7 @@ def draw_forecasts(
 
 
 def _find_limits(traces: np.ndarray, forecasts: Sequence[Forecast]) -> tuple[float, float]:
-    """One scale for all rows: the traces and the forecasts' means; a band that runs away may leave."""
+    """Return one scale for all rows: the traces and the forecasts' means; a band that runs away may leave."""
     every = np.concatenate([traces.ravel(), *(np.ravel(forecast[1]) for forecast in forecasts)])
     low, high = np.nanmin(every), np.nanmax(every)
     margin = max(0.08 * (high - low), 1e-6)

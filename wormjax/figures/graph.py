@@ -62,8 +62,9 @@ def plot_graph(
 
 def draw_circle(axes: Axes, matrix: Float[np.ndarray, "sender receiver"], names: Sequence[str], top_edges: int) -> Axes:
     """Draw the neurons on a circle, with their strongest edges as arrows, the stronger the wider and darker."""
-    angles = _place_on_circle(names)
-    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    classes = [find_class(name) for name in names]
+    # A wider step between two classes; the first step closes the circle.
+    angles, points = place_on_circle([1.0 if classes[k] == classes[k - 1] else 1.6 for k in range(len(names))])
     senders, receivers = np.nonzero(mark_strongest(matrix, top_edges))
     values = matrix[senders, receivers]
     weights = (values - values.min()) / max(np.ptp(values), 1e-12)
@@ -81,8 +82,7 @@ def draw_circle(axes: Axes, matrix: Float[np.ndarray, "sender receiver"], names:
     return axes
 
 
-def _place_on_circle(names: Sequence[str]) -> np.ndarray:
-    """Angles of the neurons, clockwise from the top, with a wider step between two classes."""
-    classes = [find_class(name) for name in names]
-    steps = [1.0 if classes[k] == classes[k - 1] else 1.6 for k in range(len(names))]  # The first closes the circle.
-    return np.pi / 2 - 2 * np.pi * np.cumsum([0.0, *steps[1:]]) / sum(steps)
+def place_on_circle(steps: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the angles and places of points, clockwise from the top; each step leads to its point from the last."""
+    angles = np.pi / 2 - 2 * np.pi * np.cumsum([0.0, *steps[1:]]) / sum(steps)
+    return angles, np.stack([np.cos(angles), np.sin(angles)], axis=1)

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from wormjax.figures.matrices import arrange_matrix, cluster_neurons, draw_matrix
-from wormjax.figures.style import BLUE, GREY, LIGHT_GREY, hide_frame, make_figure, set_title, styled
+from wormjax.figures.style import BLUE, GREY, LIGHT_GREY, finish_figure, hide_frame, make_figure, styled
 from wormjax.graphs import edges_to_matrix
 from wormjax.scoring.graph_similarity import GraphSimilarity
 
@@ -54,9 +54,8 @@ def plot_relations(
     panels = figure.subplots(rows, len(graphs), squeeze=False)
     for column, (name, matrix) in enumerate(present.items()):
         top, low = panels[0, column], panels[-1, column]
-        draw_matrix(top, arrange_matrix(matrix, order), names, 0.0, 1.0).set_title(
-            spell_method(name), fontweight="bold"
-        )
+        draw_matrix(top, arrange_matrix(matrix, order), names, 0.0, 1.0)
+        top.set_title(spell_method(name), fontweight="bold")
         if name in scores:
             shown = arrange_matrix(edges_to_matrix(np.mean(scores[name], axis=0), count), order)
             draw_matrix(low, shown, names, 0.0, max(float(np.nanpercentile(shown, FULL_COLOUR)), 1e-12))
@@ -70,8 +69,7 @@ def plot_relations(
             axes.tick_params(labelleft=False)
             axes.set_ylabel("")
     figure.colorbar(top.images[0], ax=panels[0], label="edge probability", shrink=0.8, pad=0.02, aspect=15)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title)
 
 
 @styled
@@ -101,8 +99,7 @@ def plot_graph_similarity(
         Patch(color=LIGHT_GREY, label="mean over pairs, neurons shuffled (95 %)"),
     ]
     figure.legend(handles=handles, loc="outside lower right", ncols=3, handlelength=1.2)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title)
 
 
 def spell_method(name: str) -> str:
@@ -122,9 +119,8 @@ def draw_between_methods(axes: Axes, similarity: GraphSimilarity) -> Axes:
         style = {"fontweight": "bold" if clear else "normal", "color": "white" if abs(value) > 0.6 else "black"}
         axes.text(other, one, format_correlation(value), ha="center", va="center", **style)
     hide_frame(axes)
-    names = [spell_method(name) for name in similarity.methods]
-    axes.set_xticks(range(count), names, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(count), names)
+    _name_methods(axes, similarity)
+    axes.set_yticks(range(count), map(spell_method, similarity.methods))
     return axes
 
 
@@ -147,10 +143,14 @@ def draw_between_worms(axes: Axes, similarity: GraphSimilarity) -> Axes:
     low, high = np.nanmin(drawn), np.nanmax(drawn)
     axes.set(xlim=(-0.6, len(similarity.methods) - 0.4))
     axes.set_ylim(low - 0.05 * (high - low), high + 0.12 * (high - low))
-    names = [spell_method(name) for name in similarity.methods]
-    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
+    _name_methods(axes, similarity)
     axes.tick_params(axis="x", length=0)
     return axes
+
+
+def _name_methods(axes: Axes, similarity: GraphSimilarity):
+    names = [spell_method(name) for name in similarity.methods]
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
 
 
 def format_correlation(value: float) -> str:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from wormjax.figures.graph_comparison import format_correlation
-from wormjax.figures.style import BLUE, GREY, make_figure, set_title, styled
+from wormjax.figures.style import BLUE, GREY, finish_figure, make_figure, styled
 
 KINDS = (("as inferred", BLUE, -0.21), ("neurons shuffled", GREY, 0.21))  # Label, colour, place beside the name.
 HALF_WIDTH = 0.17
@@ -49,9 +49,7 @@ def plot_graph_stability(
     axes.tick_params(axis="x", length=0)
     axes.set(xlim=(-0.5, len(correlations) - 0.5), ylabel="correlation of edge probabilities")
     handles = [Patch(color=colour, alpha=0.6, label=label) for label, colour, _ in KINDS]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.0)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title, handles, handlelength=1.0)
 
 
 def draw_values(axes: Axes, values: Float[np.ndarray, " pair"], place: float, colour: str, label: str) -> Axes:

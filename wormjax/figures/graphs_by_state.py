@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from wormjax.figures.matrices import arrange_matrix, draw_differences, draw_matrix, find_largest, order_by_class
 from wormjax.figures.motor_states import colour_states
-from wormjax.figures.style import make_figure, set_title, styled
+from wormjax.figures.style import finish_figure, make_figure, styled
 
 
 @styled
@@ -55,5 +55,4 @@ def plot_graphs_by_state(
     bar = {"ax": grid, "shrink": 0.8, "aspect": 30}
     figure.colorbar(panels[-1].images[0], label="difference from the mean", **bar)
     figure.colorbar(panels[0].images[0], label="edge probability (mean over states)", **bar)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title)

@@ -12,23 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
-from wormjax.figures.graph import ARROW
-from wormjax.figures.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    frame_points,
-    make_figure,
-    set_title,
-    styled,
-)
+from wormjax.figures import style
+from wormjax.figures.graph import ARROW, place_on_circle
+from wormjax.figures.style import finish_figure, frame_points, make_figure, styled
 from wormjax.graphs import edges_to_matrix
 from wormjax.recordings.recording import UNSCORED
 
-TYPE_COLOURS = (BLUE, GREEN, PURPLE, SKY, BLACK)  # Vermillion is kept for what is wrong.
+TYPE_COLOURS = (style.BLUE, style.GREEN, style.PURPLE, style.SKY, style.BLACK)  # Vermillion is kept for what is wrong.
 NUMBERED = 20  # With more objects, dots are small and bear no number.
 MISSED = {"linewidth": 1.3, "linestyle": (0, (1.2, 1.2))}
 LEAST_PROBABILITY = 0.05  # Below it an edge would not be seen.
@@ -60,7 +50,7 @@ def plot_inferred_graphs(
     objects = round(0.5 + np.sqrt(0.25 + probabilities.shape[1]))
     true = true[:shown] if true.ndim == 3 else edges_to_matrix(true[:shown], objects)
     inferred = np.moveaxis(edges_to_matrix(np.moveaxis(probabilities, 2, 1), objects), 1, 3)
-    places = [_place_on_circle(objects)] * len(true) if positions is None else positions[:shown]
+    places = [place_on_circle(np.ones(objects))[1]] * len(true) if positions is None else positions[:shown]
     blank = find_blank(type_names)
     figure = make_figure(max(1.75 * len(true), 3.4) + 0.2, 4.4, layout="compressed")
     panels = figure.subplots(2, len(true), squeeze=False)
@@ -75,8 +65,7 @@ def plot_inferred_graphs(
     panels[0, 0].set_ylabel("true graph")
     panels[1, 0].set_ylabel("inferred graph")
     _add_legend(figure, type_names, blank)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title)
 
 
 def find_blank(type_names: Sequence[str]) -> int | None:
@@ -90,11 +79,6 @@ def count_right_edges(
     """Return how many directed edges have their true type, and how many have a known one."""
     known = (true != UNSCORED) & ~np.eye(len(true), dtype=bool)
     return int((decided == true)[known].sum()), int(known.sum())
-
-
-def _place_on_circle(objects: int) -> np.ndarray:
-    angles = np.pi / 2 - 2 * np.pi * np.arange(objects) / objects
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def draw_graph(
@@ -120,14 +104,14 @@ def draw_graph(
         both = [(first, second), (second, first)]
         if decided[both[0]] == decided[both[1]] and true[both[0]] == true[both[1]]:
             mean = (chances[both[0]] + chances[both[1]]) / 2
-            style = _choose_style(decided[both[0]], mean, true[both[0]], blank, thinning)
-            _draw_edge(axes, points[first], points[second], style, directed=False)
-        else:
-            for edge in both:
-                style = _choose_style(decided[edge], chances[edge], true[edge], blank, thinning)
-                _draw_edge(axes, points[edge[0]], points[edge[1]], style, directed=True)
+            if look := _choose_look(decided[both[0]], mean, true[both[0]], blank, thinning):
+                axes.plot(*points[[first, second]].T, solid_capstyle="round", **look)
+            continue
+        for edge in both:
+            if look := _choose_look(decided[edge], chances[edge], true[edge], blank, thinning):
+                axes.add_patch(FancyArrowPatch(*points[list(edge)], **ARROW, **look))
     numbered = len(points) <= NUMBERED
-    axes.plot(*points.T, "o", color=BLACK, markersize=10 if numbered else 4, markeredgecolor="white", zorder=3)
+    axes.plot(*points.T, "o", color=style.BLACK, markersize=10 if numbered else 4, markeredgecolor="white", zorder=3)
     for number, point in enumerate(points if numbered else ()):
         place = {"ha": "center", "va": "center_baseline", "fontsize": 6.5, "zorder": 4}
         axes.text(*point, str(number + 1), color="white", **place)
@@ -135,18 +119,18 @@ def draw_graph(
     return axes
 
 
-def _choose_style(decided: int, chances: np.ndarray, true: int, blank: int | None, thinning: float) -> dict | None:
-    """Colour and strength of an edge, or None where there is nothing to draw."""
+def _choose_look(decided: int, chances: np.ndarray, true: int, blank: int | None, thinning: float) -> dict | None:
+    """Return colour and strength of an edge, or None where there is nothing to draw."""
     wrong = true not in (decided, UNSCORED)
     if wrong and decided == blank:
-        return {"color": VERMILLION, "zorder": 2} | MISSED
+        return {"color": style.VERMILLION, "zorder": 2} | MISSED
     chance = min(chances[decided] if blank is None else chances.sum() - chances[blank], 1.0)  # But for rounding.
     if chance < LEAST_PROBABILITY:
         return None
     kinds = chances.copy()
     if blank is not None:
         kinds[blank] = -1.0  # The colour is that of the likeliest coupling, however unlikely an edge is.
-    colour = VERMILLION if wrong else colour_type(int(kinds.argmax()), blank)
+    colour = style.VERMILLION if wrong else colour_type(int(kinds.argmax()), blank)
     width = thinning * (0.2 + 1.6 * chance)
     return {"color": colour, "linewidth": width, "alpha": chance, "linestyle": "-", "zorder": 1 + wrong}
 
@@ -157,22 +141,13 @@ def colour_type(edge_type: int, blank: int | None) -> str:
     return TYPE_COLOURS[place % len(TYPE_COLOURS)]
 
 
-def _draw_edge(axes: Axes, start, stop, style: dict | None, directed: bool):
-    if style is None:
-        return
-    if not directed:
-        axes.plot([start[0], stop[0]], [start[1], stop[1]], solid_capstyle="round", **style)
-        return
-    axes.add_patch(FancyArrowPatch(start, stop, **ARROW, **style))
-
-
 def _add_legend(figure: Figure, type_names, blank):
     drawn = [k for k in range(len(type_names)) if k != blank]
     handles = [Line2D([], [], color=colour_type(k, blank), linewidth=1.8, label=type_names[k]) for k in drawn]
     wrong = "inferred, wrong" if blank is None else "inferred, but not true"
-    handles.append(Line2D([], [], color=VERMILLION, linewidth=1.8, label=wrong))
+    handles.append(Line2D([], [], color=style.VERMILLION, linewidth=1.8, label=wrong))
     if blank is not None:
-        handles.append(Line2D([], [], color=VERMILLION, label="true, but missed", **MISSED))
+        handles.append(Line2D([], [], color=style.VERMILLION, label="true, but missed", **MISSED))
     title = "a line: two edges, one each way; an arrow: one edge; width: probability"
     columns = min(len(handles), 1 + 2 * len(figure.axes) // 4)  # As many as fit the width.
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=title, title_fontsize=8)

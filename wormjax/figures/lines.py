@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from wormjax.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
+from wormjax.figures.style import GREY, MODEL_COLOURS
 from wormjax.scoring.intervals import interval_over_worms
 from wormjax.scoring.published import PublishedResult
 
-MODEL_COLOURS = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY, BLACK)
 MODEL_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 BASELINE_GREYS = ("#4D4D4D", "#7F7F7F", "#5F5F5F")  # Paler ones cannot be read as a label.
 BASELINE_DASHES = ((0, (4, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))

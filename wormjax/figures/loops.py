@@ -20,7 +20,7 @@ from wormjax.figures.phase_portrait import (
     link_frames,
     list_loops,
 )
-from wormjax.figures.style import hide_frame, make_figure, set_title, styled
+from wormjax.figures.style import finish_figure, hide_frame, make_figure, styled
 
 TRACE_FRAMES = 3000  # More cycles than that cannot be distinguished on a page.
 
@@ -61,8 +61,7 @@ def plot_toy_loops(
     _draw_time(figure, grid, first, loop, true_cycle, frame_interval)
     figure.legend(handles=list_loops(loop), loc="outside lower center", ncols=6, handlelength=1.0)
     agreement = "" if true_cycle is None else f" (the true one on {share_agreement(loop, true_cycle):.1%} of frames)"
-    set_title(figure, f"{title}{agreement}")
-    return figure
+    return finish_figure(figure, f"{title}{agreement}")
 
 
 def share_agreement(loop: Int[np.ndarray, " frame"], true_cycle: Int[np.ndarray, " frame"]) -> float:

@@ -16,9 +16,9 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
-from wormjax.figures.lines import MODEL_COLOURS, MODEL_MARKERS
+from wormjax.figures.lines import MODEL_MARKERS
 from wormjax.figures.motor_states import colour_states, list_states
-from wormjax.figures.style import BLACK, LIGHT_GREY, make_figure, set_title, styled
+from wormjax.figures.style import BLACK, LIGHT_GREY, MODEL_COLOURS, finish_figure, make_figure, styled
 from wormjax.recordings.recording import UNSCORED
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
@@ -72,8 +72,7 @@ def plot_manifolds(
     handles = list_states(np.concatenate([*states.values()]), state_names)
     columns = len(handles) if width > 0.95 * len(handles) else 3
     figure.legend(handles=handles, loc="lower center", ncols=columns, handlelength=1.0)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title)
 
 
 @styled
@@ -94,19 +93,10 @@ def plot_phase_plots(
         for axes, pair in zip(row, pairs, strict=True):
             draw_course(axes, course[:, pair], states[worm], state_names)
             axes.set(xticks=[], yticks=[], xlabel=f"component {pair[0] + 1}", ylabel=f"component {pair[1] + 1}")
-        row[0].annotate(
-            textwrap.fill(worm, 20),
-            (-0.22, 0.5),
-            xycoords="axes fraction",
-            rotation=90,
-            ha="right",
-            va="center",
-            fontweight="bold",
-        )
+        place = {"transform": row[0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
+        row[0].text(-0.22, 0.5, textwrap.fill(worm, 20), fontweight="bold", **place)
     handles = list_states(np.concatenate([*states.values()]), state_names)
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.0)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title, handles, handlelength=1.0)
 
 
 @styled
@@ -136,8 +126,7 @@ def plot_variance(
     axes.set(xlabel="components", ylabel="cumulative share of variance", ylim=(0, 1.02))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower right")
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title)
 
 
 def draw_cube(

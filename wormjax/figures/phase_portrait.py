@@ -16,7 +16,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Patch
 
 from wormjax.figures.motor_states import colour_frames, colour_states, list_states
-from wormjax.figures.style import BLACK, LIGHT_GREY, make_figure, set_title, styled
+from wormjax.figures.style import BLACK, LIGHT_GREY, finish_figure, make_figure, styled
 
 # Hues all round in even steps, light at green and dark at red: still in order for a reader who cannot tell those two.
 PHASE_HUES = ("#AE4349", "#C27508", "#ADAE34", "#5CCB89", "#00BAC4", "#2289D0", "#6855B0", "#8B397C")
@@ -65,9 +65,7 @@ def plot_phase_portrait(
     draw_phase_wheel(figure.axes[0], find_corner(figure.axes[0], places[:, :2]))
     draw_phase_strip(figure.add_subplot(grid[2, :]), phase, colours[1], colours[2], breaks, frame_interval)
     handles = list_loops(loop) + list_states(states, state_names)
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), handlelength=1.0)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title, handles, ncols=min(len(handles), 8), handlelength=1.0)
 
 
 def link_frames(places: Float[np.ndarray, "frame coordinate"], breaks: Sequence[int] = ()) -> Bool[np.ndarray, " step"]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from wormjax.figures.motor_states import colour_frames, colour_states, list_states
 from wormjax.figures.phase_portrait import TURN, colour_loops, colour_phase, draw_phase_wheel, list_loops
-from wormjax.figures.style import GREY, LIGHT_GREY, hide_frame, make_figure, set_title, styled
+from wormjax.figures.style import GREY, LIGHT_GREY, finish_figure, hide_frame, make_figure, styled
 
 SHADES = LinearSegmentedColormap.from_list("shades", ("#FFFFFF", "#C6D3E6", "#6E8FBF", "#2F4B8C", "#10183F"))
 SHADES = SHADES.with_extremes(bad=LIGHT_GREY)
@@ -53,9 +53,7 @@ def plot_phase_transitions(
     _set_bar(figure, axes, axes.images[0])
     draw_phase_wheel(axes, WHEEL_BOX)
     handles = list_loops(loop) + list_states(states, state_names)
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, handlelength=1.0)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title, handles, ncols=4, handlelength=1.0)
 
 
 def sort_bins(loop: Int[np.ndarray, " bin"], phase: Float[np.ndarray, " bin"]) -> Int[np.ndarray, " bin"]:

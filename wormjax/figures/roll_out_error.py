@@ -10,24 +10,19 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from wormjax.figures import style
 from wormjax.figures.lines import collect_steps, draw_open_markers, find_last, label_ends, rule_lines
-from wormjax.figures.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    make_figure,
-    set_title,
-    styled,
-)
+from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.published import LSTM, NRI, STATIC, PublishedResult
 
-COLOURS = {"nri": VERMILLION, "nri_true_graph": BLACK, "lstm": BLUE, "var": GREEN, "static": GREY}
-SPARE_COLOURS = (PURPLE, SKY, ORANGE)
+COLOURS = {
+    "nri": style.VERMILLION,
+    "nri_true_graph": style.BLACK,
+    "lstm": style.BLUE,
+    "var": style.GREEN,
+    "static": style.GREY,
+}
+SPARE_COLOURS = (style.PURPLE, style.SKY, style.ORANGE)
 THIN = ("nri_true_graph", "lstm", "var", "static")  # Bounds and baselines, dashed.
 PUBLISHED_AS = {NRI: "nri", LSTM: "lstm", STATIC: "static"}  # Their model → ours, whose colour it has.
 
@@ -47,8 +42,7 @@ def plot_roll_out_error(
     """
     figure = make_figure(6.0, 3.7)
     draw_roll_out_error(figure.subplots(), errors, published)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title)
 
 
 def draw_roll_out_error(axes: Axes, errors: Mapping[str, np.ndarray], published: Sequence[PublishedResult]) -> Axes:
@@ -72,7 +66,9 @@ def draw_roll_out_error(axes: Axes, errors: Mapping[str, np.ndarray], published:
     markers = []
     for number, ((_, model), points) in enumerate(collect_steps(published, "mse", last).items()):
         ours = PUBLISHED_AS.get(model)
-        markers.append(draw_open_markers(axes, points, model, colours.get(ours, COLOURS.get(ours, BLACK)), number))
+        markers.append(
+            draw_open_markers(axes, points, model, colours.get(ours, COLOURS.get(ours, style.BLACK)), number)
+        )
     axes.set_yscale("log")
     axes.set(xlim=(0.3, last + 0.4), xlabel="steps after the last frame given", ylabel="mean squared error")
     axes.set_xticks([1, *range(5, last + 1, 5)] if last <= 40 else [1, *range(10, last + 1, 10)])

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from wormjax.figures.lines import draw_mean, rule_lines
-from wormjax.figures.style import BLUE, GREY, LIGHT_GREY, VERMILLION, make_figure, set_title, styled
+from wormjax.figures.style import BLUE, GREY, LIGHT_GREY, VERMILLION, finish_figure, make_figure, styled
 
 PANELS_PER_ROW = 4
 WORM_STYLE = {"color": "#B5B5B5", "marker": ".", "markersize": 3, "linewidth": 0.8}
@@ -59,9 +59,7 @@ def plot_sensitivity(
     styles = {mean: MEAN_STYLE, "one worm": WORM_STYLE, "default": DEFAULT_STYLE}
     styles |= {} if reference is None else {reference[0]: REFERENCE_STYLE}
     handles = [Line2D([], [], label=name, **style) for name, style in styles.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) if columns > 2 else 2)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title, handles, ncols=len(handles) if columns > 2 else 2)
 
 
 def draw_parameter(

@@ -21,7 +21,7 @@ from wormjax.figures.lines import (
     label_ends,
     rule_lines,
 )
-from wormjax.figures.style import BLACK, make_figure, set_title, styled
+from wormjax.figures.style import BLACK, finish_figure, make_figure, styled
 
 EDGE = 1.22  # From the outer horizons to the panel's sides: room for what is drawn beside them.
 DODGE = 0.28  # All models of one horizon lie within this share of the shortest gap, to either side.
@@ -73,8 +73,7 @@ def plot_skill_by_horizon(
         draw_scores(panels[1], gains, horizons, styles, baselines, zero="best simple baseline")
         panels[1].set_ylabel(f"gain in {label}, up is better")
         panels[1].set_title("difference by worm: " + count_worms(gains.values(), "bars"), fontweight="bold")
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title)
 
 
 def choose_best(simple: Scores, lower_is_better: bool) -> list[str | None]:
@@ -140,7 +139,7 @@ def draw_scores(
 
 
 def _dodge(horizons: np.ndarray, models: Collection[str]) -> dict[str, np.ndarray]:
-    """Where each model's points lie on the logarithmic axis: side by side, so that bars do not hide bars."""
+    """Return where each model's points lie on the logarithmic axis: side by side, so that bars do not hide bars."""
     gap = np.log(horizons[1:] / horizons[:-1]).min() if len(horizons) > 1 else 1.0
     shifts = min(DODGE, 0.05 * len(models)) * np.linspace(-1, 1, len(models)) if len(models) > 1 else [0.0]
     return {model: horizons * np.exp(shift * gap) for model, shift in zip(models, shifts, strict=True)}

@@ -6,10 +6,12 @@ Colours are those of Okabe and Ito (2008), Color Universal Design. Every `plot_.
 
 import os
 import textwrap
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,6 +20,8 @@ from wormjax.atomic_write import open_place
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, YELLOW, BLACK = "#E69F00", "#56B4E9", "#F0E442", "#000000"
 GREY, LIGHT_GREY = "#7A7A7A", "#DDDDDD"
+OBJECT_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+MODEL_COLOURS = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY, BLACK)
 
 STYLE = {
     "font.family": "sans-serif",
@@ -50,6 +54,14 @@ def make_figure(width: float, height: float, layout: str = "constrained") -> Fig
 def set_title(figure: Figure, title: str) -> None:
     """Write the figure's title, in lines that fit its width (the names of recordings are long)."""
     figure.suptitle(textwrap.fill(title, int(13 * figure.get_figwidth()), break_on_hyphens=False), fontsize=10)
+
+
+def finish_figure(figure: Figure, title: str, handles: Sequence[Artist] = (), **legend) -> Figure:
+    """Write the figure's title, and its legend below the panels where there are handles; return the figure."""
+    if handles:
+        figure.legend(handles=handles, **{"loc": "outside lower center", "ncols": len(handles), **legend})
+    set_title(figure, title)
+    return figure
 
 
 @styled

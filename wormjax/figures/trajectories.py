@@ -13,23 +13,18 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from wormjax.figures.lines import MODEL_COLOURS
 from wormjax.figures.style import (
     BLACK,
     BLUE,
-    GREEN,
     GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
+    MODEL_COLOURS,
+    OBJECT_COLOURS,
+    finish_figure,
     frame_points,
     make_figure,
-    set_title,
     styled,
 )
 
-OBJECT_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 TRUE_STYLE = {"linewidth": 3.2, "alpha": 0.35, "solid_capstyle": "round"}  # A band, on which a prediction is seen.
 MODEL_DASHES = ((0, (3, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
@@ -65,9 +60,7 @@ def plot_trajectories(
         Line2D([], [], color=BLUE, label=f"true ({true.shape[1]} frames)", **TRUE_STYLE),
         Line2D([], [], color=BLUE, linewidth=1.2, linestyle=MODEL_DASHES[0], marker="x", label="predicted"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2.6)
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title, handles, ncols=3, handlelength=2.6)
 
 
 @styled
@@ -108,9 +101,7 @@ def plot_signals(
     panels[0, 0].set_ylim(seen.min() - margin, seen.max() + margin)  # A prediction that runs away may leave.
     figure.supylabel(f"{feature_name}, by object", fontsize=9)
     handles = _list_signal_handles(predicted)
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * systems))
-    set_title(figure, title)
-    return figure
+    return finish_figure(figure, title, handles, ncols=min(len(handles), 3 * systems))
 
 
 def draw_paths(

@@ -57,7 +57,8 @@ def plot_transfer(
     draw_neurons(panels[0, 0], level_auroc, neuron_names, "level (z-scored trace)")
     draw_neurons(panels[0, 1], derivative_auroc, neuron_names, "derivative")
     panels[0, 1].tick_params(labelleft=False)
-    handles = _make_study_handles(level_auroc)
+    looks = zip(level_auroc, STUDY_COLOURS, STUDY_MARKERS, strict=True)
+    handles = [Line2D([], [], color=c, marker=m, linestyle="none", label=study) for study, c, m in looks]
     if example:
         draw_distributions(panels[1, 0], example.levels, f"{example.neuron}: level (z)")
         draw_distributions(panels[1, 1], example.derivatives, f"{example.neuron}: {derivative_label}")
@@ -111,10 +112,3 @@ def draw_distributions(axes: Axes, values: Mapping[str, Mapping[str, Float[np.nd
     axes.spines["left"].set_visible(False)
     axes.set(xlabel=label, xlim=(low, high), ylim=(-0.05, len(values)))
     return axes
-
-
-def _make_study_handles(studies: Mapping[str, np.ndarray]) -> list[Line2D]:
-    return [
-        Line2D([], [], color=STUDY_COLOURS[k], marker=STUDY_MARKERS[k], linestyle="none", label=study)
-        for k, study in enumerate(studies)
-    ]

@@ -24,7 +24,7 @@ class Group(NamedTuple):
 
 
 def list_groups(config, splits: Sequence[Split]) -> list[Group]:
-    """All groups of an experiment, seeds outermost."""
+    """Return all groups of an experiment, seeds outermost."""
     return [Group(seed, split) for seed in list_seeds(config) for split in splits]
 
 
@@ -44,12 +44,12 @@ def split_by_seed(config, dataset: Dataset) -> dict[int, Int[np.ndarray, "stretc
 
 
 def model_folder(workdir: str | os.PathLike, name: str) -> str:
-    """The folder of one model's checkpoints and curves."""
+    """Return the folder of one model's checkpoints and curves."""
     return os.path.join(workdir, "models", name)
 
 
 def number_run(dataset: Dataset, split: Split, member: int) -> int:
-    """A number for the randomness of a run, from its training worms' names: whatever other runs there are."""
+    """Return a number for the randomness of a run, from its training worms' names: whatever other runs there are."""
     names = "+".join(sorted(dataset.worms[worm] for worm in split.train))
     return zlib.crc32(f"{names}/{member}".encode()) & 0x7FFFFFFF
 

@@ -73,7 +73,7 @@ def estimate_units(
     scale: Float[Array, " feature"],
     freedom: float,
 ) -> Units:
-    """The posterior mean of the offset and the gain of `take_out_units`, which has the same arguments."""
+    """Return the posterior mean of the offset and the gain of `take_out_units`, which has the same arguments."""
     frames, centre = errors.shape[-3], predicted.mean(axis=-3)
     basis = (predicted - centre[..., None, :, :]) / scale
     along, power = (basis * errors).sum(axis=-3), (basis**2).sum(axis=-3)

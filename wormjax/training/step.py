@@ -57,7 +57,7 @@ class Recipe(NamedTuple):
 
 
 def build_recipe(train) -> Recipe:
-    """The recipe of a config's `train` section."""
+    """Return the recipe of a config's `train` section."""
     return Recipe(
         steps_per_chunk=train.steps_per_chunk,
         schedule=train.schedule,
@@ -82,7 +82,7 @@ def _clip(norm, parts):
 
 
 def initialise_state(objective: Objective, recipe: Recipe, run) -> TrainState:
-    """The state of one run before its first step."""
+    """Return the state of one run before its first step."""
     variables = objective.initialise(run)
     return TrainState(
         step=jnp.int32(0),
@@ -99,7 +99,7 @@ def initialise_state(objective: Objective, recipe: Recipe, run) -> TrainState:
 
 
 def train_step(objective: Objective, recipe: Recipe, state: TrainState, data, run, shard: Shard = Shard()):  # noqa: B008
-    """One update of one run: (state, data, run) → (state, metrics). A run that has done its steps stands still."""
+    """Take one update of one run: (state, data, run) → (state, metrics). A run that has done its steps stands still."""
     key = jax.random.fold_in(run_key(run), state.step)
     progress = state.step / jnp.maximum(run.steps, 1)
     params = state.variables["params"]
@@ -146,7 +146,7 @@ def train_chunk(objective: Objective, recipe: Recipe, state: TrainState, data, r
 
 
 def is_sound(failed_step: Int[Array, "..."]) -> Bool[Array, "..."]:
-    """Whether a run has met finite numbers only, by its state's `failed_step`."""
+    """Return whether a run has met finite numbers only, by its state's `failed_step`."""
     return failed_step == SOUND
 
 

@@ -127,7 +127,7 @@ def check_diffusion_map(config, dataset: Dataset, splits: Sequence[Split]):
 
 
 def read_setting(config, dataset: Dataset) -> simple.Setting:
-    """What the baselines take from a config and a dataset."""
+    """Return what the baselines take from a config and a dataset."""
     section = config.diffusion_map
     fields = {kind: {name: section[name] for name in kind._fields} for kind in (Embedding, Neighbourhood, Partition)}
     return simple.Setting(
@@ -145,7 +145,7 @@ def read_setting(config, dataset: Dataset) -> simple.Setting:
 
 
 def list_folders(config) -> list[str]:
-    """The folders of what the baselines learn; frequencies and chains always, since networks may need them."""
+    """Return the folders of what the baselines learn; frequencies and chains always, since networks may need them."""
     return [SIMPLE, *(name for name in (simple.REGRESSION, simple.DIFFUSION) if name in config.baselines)]
 
 
@@ -173,7 +173,7 @@ def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) ->
 def run_models(
     config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fits: dict, workdir
 ) -> Iterator[Output]:
-    """Every model's and baseline's answers, a group at a time; baselines, which have no seed, once a split."""
+    """Yield every model's and baseline's answers, a group at a time; baselines, which have no seed, once a split."""
     starts, truth = ask(config, dataset)
     setting = read_setting(config, dataset)
     jobs = [(name, k) for name in config.models for k in range(len(groups))]
@@ -230,7 +230,7 @@ def check_pools(config):
 
 
 def answer_baseline(name: str, setting, fits: dict, split: str, dataset: Dataset, starts: Starts) -> Answers:
-    """One baseline's answers at starts of worms that the split does not train on."""
+    """Return one baseline's answers at starts of worms that the split does not train on."""
     folder = name if name in fits else SIMPLE
     fit = fits[folder][split]
     model = simple.unpack_diffusion_map(setting, fit) if name == simple.DIFFUSION else None
@@ -248,7 +248,7 @@ def answer_baseline(name: str, setting, fits: dict, split: str, dataset: Dataset
 
 
 def restore_loops(config, dataset: Dataset, fits: dict, split: int) -> LoopModel:
-    """The (loop, phase) model of one split's training worms."""
+    """Return the (loop, phase) model of one split's training worms."""
     return simple.unpack_diffusion_map(read_setting(config, dataset), fits[simple.DIFFUSION][f"split_{split}"])
 
 

@@ -97,7 +97,7 @@ def check_config(config):
 def run_models(
     config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fit: dict, workdir
 ) -> Iterator[Output]:
-    """Every model's and baseline's forecasts, a group at a time; baselines, which have no seed, once a split."""
+    """Yield every model's and baseline's forecasts, a group at a time; baselines, which have no seed, once a split."""
     starts = list_starts(dataset, config.forecast.first, config.forecast.every)
     tested = [np.isin(starts.worm, group.split.test) for group in groups]
     jobs = [(name, k) for name in config.models for k in range(len(groups))]

@@ -31,7 +31,7 @@ FITTING_SIMULATIONS = 5_000  # More change nothing in a few hundred coefficients
 
 
 def check_baselines(names: Sequence[str]):
-    """Raises InputError for a baseline that does not exist."""
+    """Raise InputError for a baseline that does not exist."""
     known = (*PREDICTORS, *RELATIONS)
     for name in names:
         if name not in known:
@@ -39,7 +39,7 @@ def check_baselines(names: Sequence[str]):
 
 
 def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike):
-    """Fits one baseline, unless that is done: a relation's thresholds on validation systems, the autoregression."""
+    """Fit one baseline, unless that is done: a relation's thresholds on validation systems, the autoregression."""
     if restore_fitted(model_folder(workdir, name)) is not None:
         return
     fitted = {}
@@ -57,7 +57,7 @@ def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike
 def score_baselines(
     config, workdir, test: Trajectories, study: str, split_groups: Callable[[int], list[np.ndarray]]
 ) -> list[Row]:
-    """The rows of all baselines; none depends on a seed."""
+    """Return the rows of all baselines; none depends on a seed."""
     features, true, history = np.asarray(test.features), stack_system(test).edges, config.data.frames
     rows = []
     for name in config.baselines:

@@ -85,22 +85,22 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def find_cache(config) -> Path:
-    """The folder that keeps simulations."""
+    """Return the folder that keeps simulations."""
     return Path(config.data.cache) if config.data.cache else Path(pooch.os_cache("wormjax")) / "simulations"
 
 
 def name_study(trajectories: Trajectories) -> str:
-    """What rows call a kind of system: its name and the number of its objects."""
+    """Return what rows call a kind of system: its name and the number of its objects."""
     return f"{trajectories.system}{trajectories.features.shape[2]}"
 
 
 def split_groups(count: int) -> list[np.ndarray]:
-    """The test simulations of each group, in their order."""
+    """Return the test simulations of each group, in their order."""
     return [group for group in np.array_split(np.arange(count), TEST_GROUPS) if len(group)]
 
 
 def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test) -> dict[str, Inference]:
-    """Every model's output, from its checkpoint."""
+    """Return every model's output, from its checkpoint."""
     outputs: dict[str, Inference] = {}
     for name in config.models:
         variables = restore_best(model_folder(workdir, name))
@@ -109,7 +109,7 @@ def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test) 
 
 
 def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[str, Inference]:
-    """The outputs with inferred types named after true ones, as suits each run's validation systems best."""
+    """Return the outputs with inferred types named after true ones, as suits each run's validation systems best."""
     if valid.edges is None:  # Types without names cannot be scored.
         return {name: output._replace(test_edges=None) for name, output in outputs.items()}
     known, matched = inference.stack_system(valid).edges, {}

@@ -37,7 +37,7 @@ def recordings(draw, worm="w"):
         study=draw(TEXT),
         worm=worm,
         traces=traces,
-        times=np.cumsum(draw(arrays.arrays(np.float64, frames, elements=st.floats(0.01, 5)))),
+        times=np.cumsum(draw(arrays.arrays(np.float64, frames, elements=st.floats(0.1, 5)))),
         neuron_names=tuple(
             draw(
                 st.lists(st.none() | TEXT, min_size=neurons, max_size=neurons, unique_by=lambda name: name or object())

@@ -103,7 +103,6 @@ def test_states_not_a_number_are_not_scored(path):
         ({"replace": {"times": -np.arange(40.0)}}, ["'timVectorSeconds'", "-1 s after", "increase"]),
         ({"replace": {"traces": np.full((40, 6), np.nan)}}, ["'traces'", "nan", "WT_NoStim_worm_0"]),
         ({"replace": {"traces": np.ones((40, 6))}}, ["'traces'", "constant 1", "neuron 1 (AVAL)"]),
-        ({"replace": {"traces": np.ones((40, 6), np.int64)}}, ["'traces'", "int64", "floating point"]),
         ({"replace": {"dataset": "same"}}, ["worm 'same' twice"]),
         ({"names": [["AVAL"], ["AVAL"]]}, ["'IDs'", "AVAL twice"]),
         ({"names": [["VB1"], ["VB01"]]}, ["'IDs'", "VB01 twice"]),

@@ -1,5 +1,7 @@
 """Recording refuses what cannot be used, in one line that names source, worm and field."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -37,12 +39,20 @@ def test_a_valid_recording():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"traces": with_value(np.nan)}, ["'traces'", "nan at frame 4", "neuron 1 (AVAL)"]),
-        ({"traces": with_value(np.inf, neuron=1)}, ["'traces'", "inf", "neuron 2"]),
-        ({"traces": abs(make().traces) * [1, 0, 1]}, ["'traces'", "constant 0", "neuron 2"]),
-        ({"traces": np.zeros((10, 3), int)}, ["'traces'", "int64", "floating point"]),
+        ({"traces": np.full((10, 3), np.nan)}, ["'traces'", "nan at frame 0", "neuron 1 (AVAL)"]),
+        ({"traces": np.ones((10, 3))}, ["'traces'", "constant 1", "neuron 1", "3 such neurons"]),
+        ({"traces": with_value(1e20)}, ["'traces'", "1e+20 in neuron 1 (AVAL)"]),
+        ({"traces": None}, ["'traces'", "found none"]),
+        ({"traces": [["a"] * 3] * 10}, ["'traces'", "expected numbers"]),
+        ({"traces": np.ones((10, 3), complex)}, ["'traces'", "complex128", "expected numbers"]),
+        ({"times": None}, ["'times'", "no frame_rate"]),
+        ({"times": np.arange(10) * 371.0}, ["'times'", "371 s apart", "milliseconds", "times 0.001"]),
+        ({"times": np.arange(10) / 180}, ["'times'", "minutes", "times 60"]),
+        ({"times": None, "frame_rate": -1.0}, ["'frame_rate'", "-1.0"]),
+        ({"motor_state": ["fwd"] * 10}, ["'motor_state'", "'fwd' at frame 0", "forward, reverse"]),
+        ({"motor_state": np.full(10, 0.5)}, ["'motor_state'", "state number 0.5"]),
         ({"times": np.array([0, 1, 2, 1.5, 4, 5, 6, 7, 8, 9])}, ["'times'", "1.5 s after 2 s at frame 3"]),
-        ({"times": np.arange(9.0)}, ["'times'", "expected 10 seconds"]),
+        ({"times": np.arange(9.0)}, ["'times'", "float64 of shape (9,)", "expected 10 seconds"]),
         ({"neuron_names": ("AVAL", None, "AVAL")}, ["'neuron_names'", "AVAL twice (neurons 1 and 3)"]),
         ({"neuron_names": ("AVAL",)}, ["'neuron_names'", "found 1 names, expected 3"]),
         ({"motor_state": np.full(10, 7)}, ["'motor_state'", "state number 7 at frame 0", "0 forward, 1 reverse"]),
@@ -75,3 +85,144 @@ def test_motor_states_of_all_studies_share_the_common_names():
 def test_an_unknown_state_name_is_refused():
     with pytest.raises(RecordingError, match="'state_names': found 'hop'"):
         map_motor_states(make(state_names=("hop", "reverse")), "two")
+
+
+def test_the_least_that_must_be_given():
+    recording = Recording(traces=[[0, 1], [1, 3], [2, 2]], frame_rate=4)
+    assert (recording.study, recording.worm, recording.neuron_names) == ("mine", "worm", (None, None))
+    assert recording.traces.dtype == np.float64
+    assert recording.times.tolist() == [0.0, 0.25, 0.5]
+    assert recording.frame_rate == 4.0
+    assert not recording.notes
+    assert dataclasses.replace(recording, worm="other", times=recording.times * 2).frame_rate == 2.0
+    with pytest.raises(FieldError, match=r"'study'.*give fields by name"):
+        Recording(np.zeros((10, 3)), np.arange(10.0))
+
+
+@pytest.mark.parametrize("dtype", ["int16", "bool", "uint8", "float16", "float32", ">f4", "longdouble", object])
+def test_traces_of_any_real_type(dtype):
+    traces = (np.arange(30).reshape(10, 3) % 7 > 2).astype(dtype)
+    recording = make(traces=traces)
+    assert recording.traces.dtype == (np.float32 if dtype in ("float16", "float32", ">f4") else np.float64)
+    np.testing.assert_array_equal(recording.traces, traces.astype(float))
+
+
+def test_rows_are_vectors_and_transposed_traces_are_turned(caplog):
+    plain = make(derivatives=make().traces)
+    turned = make(
+        traces=plain.traces.T,
+        derivatives=plain.derivatives.T,
+        times=plain.times[None],
+        motor_state=plain.motor_state[:, None],
+    )
+    for field in ("traces", "derivatives", "times", "motor_state"):
+        np.testing.assert_array_equal(getattr(turned, field), getattr(plain, field))
+    assert caplog.text.count("[neuron, frame]") == 1
+    assert turned.notes[0] in repr(turned)
+
+
+def test_missing_samples_and_dead_neurons_are_noted(caplog):
+    traces = make().traces.copy()
+    traces[3, 0], traces[4, 0], traces[:, 1] = np.nan, np.inf, 7.0
+    recording = make(traces=traces, derivatives=traces, ambiguous_names=((), ("X", "Y"), ()))
+    assert recording.neuron_names == ("AVAL", "RID")
+    assert recording.ambiguous_names == ((), ())
+    assert recording.derivatives.shape == (10, 2)
+    assert np.isnan(recording.traces[3:5, 0]).all()
+    assert np.isfinite(recording.traces).sum() == 18
+    assert "2 samples of 1 neurons are missing" in caplog.text
+    assert "1 neurons that never vary are dropped: neuron 2" in caplog.text
+    before = len(caplog.records)
+    assert dataclasses.replace(recording, worm="again").notes == recording.notes
+    assert len(caplog.records) == before
+
+
+def test_an_outlier_is_noted():
+    traces = np.random.default_rng(0).normal(size=(200, 3))
+    times, states = np.arange(200) / 2.0, None
+    assert not make(traces=traces, times=times, motor_state=states).notes
+    traces[7, 2] = 1e6
+    assert "neuron 3 (RID)" in make(traces=traces, times=times, motor_state=states).notes[0]
+
+
+def test_repeated_times_are_dropped_or_spread():
+    times = np.arange(40) / 2.0
+    times[6] = times[5]
+    fields = {"traces": np.random.default_rng(0).normal(size=(40, 3)), "motor_state": None}
+    recording = make(**fields, times=times, stretches=((0, 10), (10, 40)), behavior={"velocity": np.arange(40)})
+    assert len(recording.times) == len(recording.traces) == 39
+    assert recording.behavior["velocity"].tolist() == [k for k in range(40) if k != 6]
+    assert recording.stretches == ((0, 9), (9, 39))
+    assert "1 frames with the time" in recording.notes[0]
+    rounded = make(**fields, times=np.floor(np.arange(40) / 4))
+    np.testing.assert_allclose(rounded.times, np.arange(40) / 4)
+    assert rounded.frame_rate == 4.0
+
+
+def test_a_pause_ends_a_stretch():
+    times = np.arange(40) / 2.0
+    times[25:] += 60
+    fields = {"traces": np.random.default_rng(0).normal(size=(40, 3)), "motor_state": None}
+    recording = make(**fields, times=times)
+    assert recording.stretches == ((0, 25), (25, 40))
+    assert "1 pauses (the longest of 60.5 s)" in recording.notes[0]
+    assert make(**fields, times=times, stretches=((0, 25), (25, 40))).notes == ()
+    times[25:] += -60 + 2.0  # Four frames.
+    assert make(**fields, times=times).stretches == ((0, 40),)
+
+
+@pytest.mark.parametrize(
+    ("states", "names", "numbers", "expected"),
+    [
+        ([True, False], (), [1, 0], ("False", "True")),
+        ([0.0, np.nan], ("a",), [0, -1], ("a",)),
+        ([1, 0], (), [1, 0], ("state 0", "state 1")),
+        (["rev", "fwd"], (), [1, 0], ("fwd", "rev")),
+        (["rev", None], ("rev", "fwd"), [0, -1], ("rev", "fwd")),
+        (np.array([b"rev", b""]), (), [0, -1], ("rev",)),
+        ([1, None], ("a", "b"), [1, -1], ("a", "b")),
+    ],
+)
+def test_states_of_any_kind(states, names, numbers, expected):
+    recording = make(motor_state=np.repeat(np.array(states), 5), state_names=names)
+    assert recording.motor_state[::5].tolist() == numbers
+    assert recording.state_names == expected
+
+
+def test_doubtful_names_are_ambiguous():
+    recording = make(neuron_names=["AVAL?", np.nan, "---"])
+    assert recording.neuron_names == (None, None, None)
+    assert recording.ambiguous_names[0] == ("AVAL",)
+
+
+def test_the_fingerprint_is_that_of_traces_and_times():
+    recording = make()
+    same = make(worm="other", study="t", neuron_names=(), motor_state=None, traces=recording.traces.astype("f4"))
+    assert same.fingerprint == recording.fingerprint
+    assert make(times=recording.times + 100.0).fingerprint == recording.fingerprint
+    assert make(traces=with_value(0.5)).fingerprint != recording.fingerprint
+    assert make(times=recording.times * 2).fingerprint != recording.fingerprint
+
+
+def test_a_table_and_back():
+    recording = make(behavior={"velocity": np.arange(10.0)})
+    table = recording.to_pandas()
+    assert list(table) == ["time", "AVAL", "neuron_2", "RID", "velocity", "state"]
+    assert table["state"].isna().tolist() == (recording.motor_state < 0).tolist()
+    back = Recording.from_dataframe(table, states="state", behavior=["velocity"], worm="w")
+    np.testing.assert_array_equal(back.traces, recording.traces)
+    np.testing.assert_array_equal(back.motor_state, recording.motor_state)
+    assert back.identified["RID"] == 2
+    indexed = Recording.from_dataframe(table.set_index("time")[["AVAL", "RID"]])
+    np.testing.assert_array_equal(indexed.times, recording.times)
+    assert Recording.from_dataframe(table[["AVAL", "RID"]], frame_rate=4.0).frame_rate == 4.0
+    with pytest.raises(FieldError, match="'stat': found no such column, expected one of time, AVAL"):
+        Recording.from_dataframe(table, states="stat")
+
+
+def test_the_representation_tells_what_there_is():
+    text = repr(make())
+    assert (
+        text == "Recording(worm 'w' of 's': 3 neurons, 2 named; 10 frames, 0.1 min at 2.00 Hz; "
+        "states forward 40%, reverse 50%)"
+    )

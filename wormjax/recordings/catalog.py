@@ -10,7 +10,7 @@ import numpy as np
 
 from wormjax.errors import InputError
 from wormjax.recordings import container, dag2023, isolation, kato2015, nichols2017
-from wormjax.recordings.recording import Recording, expect_distinct_worms
+from wormjax.recordings.recording import Recording, expect_distinct_worms, log_notes
 
 READERS: dict[str, types.ModuleType] = {
     "kato2015": kato2015,
@@ -56,8 +56,11 @@ def _make_recording(fields: dict[str, Any]) -> Recording:
     """Return the recording of fields in which tuples have become lists."""
     behavior = {name.removeprefix("behavior/"): fields[name] for name in fields if name.startswith("behavior/")}
     plain = {name: value for name, value in fields.items() if not name.startswith("behavior/")}
-    for name in ("neuron_names", "state_names"):
+    for name in ("neuron_names", "state_names", "notes"):
         plain[name] = tuple(plain[name])
     for name in ("ambiguous_names", "stretches"):
         plain[name] = tuple(map(tuple, plain[name]))
-    return Recording(**plain, behavior=behavior)
+    recording = Recording(**plain, behavior=behavior)
+    if plain["notes"]:  # They were made in the process that read the file.
+        log_notes(recording, plain["notes"])
+    return recording

@@ -102,6 +102,13 @@ def test_only_decoding_keeps_test_frames_within_a_worm(module):
     assert "test_fraction" not in module.get_config().split
 
 
+def test_a_config_without_models_and_baselines_is_refused():
+    with pytest.raises(
+        InputError, match=r"config field 'models': found \(\) and no baselines either, expected at least"
+    ):
+        check_settings(small_config(models=(), baselines=()))
+
+
 def test_a_name_that_stands_twice_in_a_list_is_refused():
     with pytest.raises(InputError, match="config field 'models': found 'mlp' twice, expected each name once"):
         check_settings(small_config(models=("mlp", "mlp")))

@@ -216,6 +216,8 @@ def _list_faults(config, experiment: str) -> Iterator[tuple[str, str]]:
     if experiment == "infer":
         yield from _list_inference_faults(train)
         return
+    if not (*config.models, *config.baselines):
+        yield "models", " and no baselines either, expected at least one"
     for field, needs in (("keep_best", train.keep_best), ("schedule", train.schedule == "plateau")):
         if needs and not config.split.validation_fraction:
             yield f"train.{field}", " with a split.validation_fraction of 0, expected frames to validate on"

@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from wormjax.errors import InputError
 from wormjax.features.dataset import Dataset
+from wormjax.scoring.rows import Row
 from wormjax.tasks.protocols import Split
 from wormjax.training.checkpoints import open_checkpoints, restore_latest
 from wormjax.training.fitted import restore_fitted
@@ -52,6 +53,28 @@ def number_run(dataset: Dataset, split: Split, member: int) -> int:
     """Return a number for the randomness of a run, from its training worms' names: whatever other runs there are."""
     names = "+".join(sorted(dataset.worms[worm] for worm in split.train))
     return zlib.crc32(f"{names}/{member}".encode()) & 0x7FFFFFFF
+
+
+def score_worms(
+    model: str, names, dataset: Dataset, group: Group, worm_of: Int[np.ndarray, " start"], score: Callable
+) -> list[Row]:
+    """Return a model's rows on one group's test worms that have a start.
+
+    Args:
+      model: its name.
+      names: the training study, and the names of its worms.
+      dataset: the test worms.
+      group: the seed and the split.
+      worm_of: the worm of each start.
+      score: which starts are of one worm → metric → value.
+    """
+    study, worms = names
+    trained, rows = tuple(worms[worm] for worm in group.split.train), []
+    for worm in group.split.test:
+        if (own := worm_of == worm).any():
+            place = (model, study, trained, dataset.study, dataset.worms[worm], group.seed)
+            rows += [Row(*place, metric, value) for metric, value in score(own).items()]
+    return rows
 
 
 def restore_best(folder: str | os.PathLike):

@@ -10,7 +10,16 @@ from wormjax.features.neurons import choose_neurons
 from wormjax.features.studies import SIMULATED, open_recordings
 from wormjax.recordings.recording import Recording
 from wormjax.tasks.protocols import Split, list_splits
-from wormjax.training.workdir import describe_dataset, find_differences, read_config, read_description
+from wormjax.training.workdir import describe_dataset, read_description, refuse_changes
+
+# Fields of a config that name recordings.
+RECORDINGS = (
+    "data.path",
+    "data.study",
+    "data.test_path",
+    "data.test_study",
+    "data.simulation",
+)  # Fields that name them.
 
 
 class Materials(NamedTuple):
@@ -89,21 +98,15 @@ def prepare_evaluation(
     Raises:
       InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
     """
-    fixed = [f for f in find_differences(read_config(workdir), config) if not f.startswith(tuple(open_fields))]
-    if fixed:
-        raise ConfigError(fixed[0], f"found another value than in {workdir}, expected that of training")
+    refuse_changes(config, workdir, open_fields)
     description = read_description(workdir)
     tests = len(description.get("test", description)["worms"])
     counts = config.protocol.train_counts
     splits = list_splits(config.protocol.name, len(description["worms"]), tests, counts)
     dataset, test_splits = prepare_new_worms(config, description, splits)
-    return description, splits, dataset, list(test_splits)
-
-
-def check_new_worms(test_splits: Sequence[Split]):
-    """Raises InputError where no split has a worm to test."""
-    if not any(split.test for split in test_splits):
+    if config.protocol.name != "same_worm" and not any(split.test for split in test_splits):
         raise ConfigError("data.path", "found no worm that is not a training worm of every run")
+    return description, splits, dataset, list(test_splits)
 
 
 def open_test_recordings(config) -> tuple[Recording, ...]:

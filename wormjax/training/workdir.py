@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from flax.traverse_util import flatten_dict
 
 from wormjax.atomic_write import open_place
 from wormjax.baselines.hidden_markov import count_transitions
-from wormjax.errors import InputError
+from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset
 from wormjax.training import multihost
 from wormjax.value_checks import shorten
@@ -112,6 +112,13 @@ def find_differences(one: ml_collections.ConfigDict, other: ml_collections.Confi
     """Return the fields, by their full names, in which two configs differ."""
     first, second = (_flatten(json.loads(config.to_json_best_effort())) for config in (one, other))
     return sorted(field for field in set(first) | set(second) if first.get(field) != second.get(field))
+
+
+def refuse_changes(config: ml_collections.ConfigDict, workdir: str | os.PathLike, open_fields: Sequence[str]) -> None:
+    """Raise ConfigError for a field that differs from training's and does not begin with one of `open_fields`."""
+    for field in find_differences(read_config(workdir), config):
+        if not field.startswith(tuple(open_fields)):
+            raise ConfigError(field, f"found another value than in {workdir}, expected that of training")
 
 
 def read_config(workdir: str | os.PathLike) -> ml_collections.ConfigDict:

@@ -27,15 +27,15 @@ from wormjax.tasks.ahead import networks as ahead_models
 from wormjax.tasks.ahead.questions import REVERSE, Answers, Truth, ask, find_steps, score_answers
 from wormjax.tasks.ahead.report import write_report
 from wormjax.tasks.config_checks import check_settings
-from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
+from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best, score_worms
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.worms import check_new_worms, describe_materials, prepare_evaluation, prepare_materials
+from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.workdir import claim_workdir
 
 # What may be another than it was in training: whose recordings, and the questions about them.
-OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "ahead.every")
+OPEN_FIELDS = (*RECORDINGS, "ahead.every")
 SIMPLE = ahead_models.RESERVED
 
 
@@ -95,7 +95,6 @@ def evaluate_ahead(config, workdir: str | os.PathLike) -> list[Row]:
     """
     description, _, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
     check_config(config)
-    check_new_worms(test_splits)
     groups = list_groups(config, test_splits)
     fits = {name: restore_best(model_folder(workdir, name)) for name in list_folders(config)}
     names = description["study"], description["worms"]
@@ -113,8 +112,6 @@ def check_config(config):
     simple.check_baselines(config.baselines)
     ahead_models.check_models(config)
     check_pools(config)
-    if not (*config.models, *config.baselines):
-        raise ConfigError("models", "found none, and no baselines either, expected at least one")
 
 
 def check_diffusion_map(config, dataset: Dataset, splits: Sequence[Split]):
@@ -254,15 +251,10 @@ def restore_loops(config, dataset: Dataset, fits: dict, split: int) -> LoopModel
 
 def score_output(config, names, dataset: Dataset, splits, groups, fits: dict, output: Output) -> list[Row]:
     """Return the rows of one model's answers on one group's test worms; `names` are of the training study and worms."""
-    group, (study, worms) = groups[output.group], names
     frequency = fits[SIMPLE][f"split_{output.group % len(splits)}"][simple.FREQUENCIES]["frequency"]
-    trained, rows = tuple(worms[worm] for worm in group.split.train), []
-    for worm in group.split.test:
-        own = output.starts.worm == worm
-        if not own.any():
-            continue
+
+    def score(own):
         answers, truth = output.answers.of(own), output.truth.of(own)
-        scores = score_answers(answers, truth, tuple(config.ahead.seconds), dataset.frame_rate, frequency)
-        place = (output.model, study, trained, dataset.study, dataset.worms[worm], group.seed)
-        rows += [Row(*place, metric, value) for metric, value in scores.items()]
-    return rows
+        return score_answers(answers, truth, tuple(config.ahead.seconds), dataset.frame_rate, frequency)
+
+    return score_worms(output.model, names, dataset, groups[output.group], output.starts.worm, score)

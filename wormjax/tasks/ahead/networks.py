@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from wormjax.errors import ConfigError, InputError
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts
 from wormjax.models.catalog import CLASSIFIERS, build_classifier
@@ -66,8 +66,9 @@ def check_models(config):
             raise ConfigError(f"model.{name}.kind", f"found {section.kind!r}, {expected}")
         try:
             module = build_classifier(section.kind, 2, _sizes(config, name))
-        except InputError as error:  # It knows the kind, not what the config calls the section.
-            raise InputError(str(error).replace(f"'model.{section.kind}", f"'model.{name}")) from None
+        except ConfigError as error:  # It knows the kind, not what the config calls the section.
+            field = error.field.replace(f"model.{section.kind}", f"model.{name}")
+            raise ConfigError(field, error.problem) from None
         prior, types = tuple(config.train.edge_prior), getattr(module, "edge_types", 0)
         if prior and types and (len(prior) != types or min(prior) <= 0):
             expected = f"expected a probability above 0 of each of the {types} edge types of {name}"

@@ -9,12 +9,12 @@ from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.report import write_report
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
-from wormjax.tasks.worms import check_new_worms, describe_materials, prepare_evaluation, prepare_materials
+from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
 # What may be another than it was in training: whose recordings, and how probabilities are read.
-OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "decode")
+OPEN_FIELDS = (*RECORDINGS, "decode")
 
 
 def generalize(config, workdir: str | os.PathLike) -> None:
@@ -66,7 +66,6 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
         if describe_dataset(dataset)["fingerprint"] != description["fingerprint"]:
             raise InputError(f"{workdir}: found a same_worm experiment, expected its own recordings to evaluate it on")
         test_splits = splits
-    check_new_worms(test_splits)
     tested, rows = list_groups(config, test_splits), []
     for name in (*config.models, *config.baselines):
         best = restore_best(model_folder(workdir, name))

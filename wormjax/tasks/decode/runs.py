@@ -57,8 +57,6 @@ def check_models(config):
         if prior and types and len(prior) != types:
             expected = f"expected the probability of each of the {types} edge types of {name}, or none"
             raise ConfigError("train.edge_prior", f"found {prior}, {expected}")
-    if not (*config.models, *config.baselines):
-        raise ConfigError("models", "found none, and no baselines either, expected at least one")
 
 
 def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir):

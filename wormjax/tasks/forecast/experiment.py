@@ -18,14 +18,14 @@ from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.forecast.report import write_report
-from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
+from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best, score_worms
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.worms import check_new_worms, describe_materials, prepare_evaluation, prepare_materials
+from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.workdir import claim_workdir
 
 # What may be another than it was in training: whose recordings, and what is forecast of them.
-OPEN_FIELDS = ("data.path", "data.study", "data.test_path", "data.test_study", "data.simulation", "forecast.every")
+OPEN_FIELDS = (*RECORDINGS, "forecast.every")
 
 
 class Output(NamedTuple):
@@ -77,7 +77,6 @@ def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:
     """
     description, _, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
     check_config(config)
-    check_new_worms(test_splits)
     groups = list_groups(config, test_splits)
     fit = restore_best(model_folder(workdir, forecasting.LINEAR))
     names = description["study"], description["worms"]
@@ -125,18 +124,13 @@ def run_models(
 
 def score_output(config, names, dataset: Dataset, groups: Sequence[Group], output: Output) -> list[Row]:
     """Return the rows of one model's forecasts of a group's test worms; `names` are of the training study and worms."""
-    group, (study, worms) = groups[output.group], names
     future, there = cut_future(dataset, output.starts, config.forecast.steps)
     last = cut_past(dataset, output.starts, 1)[:, 0]
     parts, center = {"neurons": dataset.neuron_names, "states": dataset.state_names}, output.spread.center
-    trained, rows = tuple(worms[worm] for worm in group.split.train), []
-    for worm in group.split.test:
-        own = output.starts.worm == worm
-        if not own.any():
-            continue
+
+    def score(own):
         spread = Spread(*(values[own] for values in output.spread))
         scores = score_forecast(spread, last[own], future[own], there[own], config.forecast.scored)
-        scores |= score_parts(center[own], future[own], there[own], output.starts.state[own], parts)
-        place = (output.model, study, trained, dataset.study, dataset.worms[worm], group.seed)
-        rows += [Row(*place, metric, value) for metric, value in scores.items()]
-    return rows
+        return scores | score_parts(center[own], future[own], there[own], output.starts.state[own], parts)
+
+    return score_worms(output.model, names, dataset, groups[output.group], output.starts.worm, score)

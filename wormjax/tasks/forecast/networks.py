@@ -65,8 +65,6 @@ def check_models(config):
             known = ", ".join(config.model)
             raise ConfigError("models", f"found {name!r}, expected some of {known} (sections of 'model')")
         _check_sizes(name, config.model[name], tuple(config.train.edge_prior))
-    if not (*config.models, *config.baselines):
-        raise ConfigError("models", "found none, and no baselines either, expected at least one")
     shape, first = build_shape(config), config.forecast.first
     longest = max(shape.past, *config.linear.orders)
     if first < longest:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pooch
 
-from wormjax.errors import ConfigError, InputError
+from wormjax.errors import InputError
 from wormjax.features.systems import Scaling, open_systems, scale_trajectories
 from wormjax.scoring.edges import match_types, relabel_types, score_edges
 from wormjax.scoring.rows import Row
@@ -18,7 +18,7 @@ from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.networks import Inference
 from wormjax.tasks.infer.report import write_report
 from wormjax.training import multihost
-from wormjax.training.workdir import claim_workdir, find_differences, read_config, read_description
+from wormjax.training.workdir import claim_workdir, read_description, refuse_changes
 
 TEST_GROUPS = 10  # Groups of test systems: each has rows of its own, so that intervals come from rows.
 OPEN_FIELDS = ("data.path", "data.suffix", "data.cache", "data.simulations", "evaluate")
@@ -70,9 +70,7 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     Raises:
       InputError: no trained workdir, a config that differs where training fixed it, or files that do not fit.
     """
-    fixed = [field for field in find_differences(read_config(workdir), config) if not field.startswith(OPEN_FIELDS)]
-    if fixed:
-        raise ConfigError(fixed[0], f"found another value than in {workdir}, expected that of training")
+    refuse_changes(config, workdir, OPEN_FIELDS)
     description = read_description(workdir)
     scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
     splits = open_systems(config.data, find_cache(config))

@@ -24,8 +24,10 @@ def recordings(**fields) -> ConfigDict:
     data.study = "simulated"  # Or kato2015, nichols2017, dag2023, container.
     data.path = ""  # File or folder as downloaded.
     data.neurons = "shared"  # Identified in all worms; or names, "AVAL,AVAR,...".
-    data.states = "four"  # reverse, forward, dorsal turn, ventral turn; or "two": reverse, forward.
-    data.scaling = "zscore"  # By the whole recording, as in published work; or minmax, none, calibration.
+    data.states = "four"  # reverse, forward, dorsal turn, ventral turn; or "two": reverse, forward; or "own" names.
+    data.state_map = ""  # Other names for the file's states: "REV=reverse, pause=forward".
+    data.missing = "interpolate"  # Missing samples in gaps of up to 3 s, longer ones are masked; or "mask" all.
+    data.scaling = "zscore"  # By the whole recording, as in published work; or minmax, none, calibration, robust.
     data.calibration_seconds = 180.0  # The first minutes, by which "calibration" scales and which are not scored.
     data.frame_rate = 0.0  # Hertz, one for all worms; 0 keeps each worm's own frames.
     data.simulation = ConfigDict({"seed": 0, "worms": 3, "minutes": 10.0})

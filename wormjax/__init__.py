@@ -1,5 +1,24 @@
-"""wormjax: models of C. elegans whole-brain activity that hold for worms never seen."""
+"""wormjax: models of C. elegans whole-brain activity that hold for worms never seen.
 
+    import wormjax
+
+    worms = wormjax.load("kato2015", "WT_NoStim.mat")     # Or wormjax.simulate_worms(4), or wormjax.Recording(...).
+    decoder = wormjax.Decoder(model="nri_graph").fit(worms[:3], seed=0)
+    probabilities = decoder.predict_proba(worms[3])       # [frame, state]; columns are decoder.state_names_.
+    wormjax.plot.ethogram(worms[3], probabilities)
+    decoder.save("decoder"); decoder = wormjax.load_model("decoder")
+    forecast = wormjax.Forecaster().fit(worms[:3]).forecast(worms[3], origin=600.0, steps=16)
+
+Public names:
+    load, Recording, simulate_worms     recordings of worms: from files, from arrays, simulated
+    Decoder                             motor state per frame of a worm that nobody has annotated
+    Forecaster                          the activity of its neurons in the seconds to come
+    load_model                          a saved estimator, or a work directory of the programs
+    plot                                pictures
+    InputError                          the error of input that cannot be used; its message says how to mend it
+"""
+
+import importlib
 import pathlib
 
 __version__ = "0.1.0"
@@ -7,3 +26,27 @@ __version__ = "0.1.0"
 # A wheel holds configs/ and third_party/ inside wormjax; in a checkout they stand beside it.
 if not pathlib.Path(__path__[0], "configs").is_dir():
     __path__.append(str(pathlib.Path(__path__[0]).parent))
+
+# Public name → the module that holds it. They are imported when first used, so that `wormjax --help` is quick.
+_PUBLIC = {
+    "load": "wormjax.instrument.worms",
+    "simulate_worms": "wormjax.instrument.worms",
+    "Recording": "wormjax.recordings.recording",
+    "Decoder": "wormjax.instrument.decoder",
+    "Forecaster": "wormjax.instrument.forecaster",
+    "load_model": "wormjax.instrument.loading",
+    "InputError": "wormjax.errors",
+}
+__all__ = [*_PUBLIC, "plot"]
+
+
+def __getattr__(name: str):
+    if name == "plot":
+        return importlib.import_module("wormjax.plot")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'wormjax' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

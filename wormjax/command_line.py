@@ -20,6 +20,7 @@ import os
 import re
 import sys
 import tokenize
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,7 +29,7 @@ import ml_collections
 import pooch
 from absl import flags, logging
 
-from wormjax.errors import InputError, TrainingError
+from wormjax.errors import InputError, RecordingWarning, TrainingError
 from wormjax.value_checks import shorten, show_value
 
 EXIT_CODE = 2
@@ -70,6 +71,7 @@ def run(
         use_all_cores()
         use_float32()
         keep_compiled_programs()
+        warnings.formatwarning = _format_warning
         logging.set_verbosity(logging.WARNING)  # Orbax logs every step of a save.
         with _stop_in_order():
             main(*arguments)
@@ -309,6 +311,11 @@ def keep_compiled_programs() -> None:
 
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(pooch.os_cache("wormjax") / "compiled"))
+
+
+def _format_warning(message: Warning, category: type[Warning], *place, format_warning=warnings.formatwarning) -> str:
+    """Return a warning about data as one line, without the line of code that gives it."""
+    return f"note: {message}\n" if issubclass(category, RecordingWarning) else format_warning(message, category, *place)
 
 
 @contextlib.contextmanager

@@ -14,12 +14,16 @@ from wormjax.errors import InputError
 
 
 class Command(NamedTuple):
-    """A command: its function of the flags (and of the config, where it has one), default config, and flags."""
+    """A command: its function of the flags (and of the config, where it has one), default config, and flags.
+
+    `bare` is the flag that an argument without a flag sets.
+    """
 
     function: Callable[..., Any]
     about: str
     config: str | None
     flags: list[Flag]
+    bare: str | None = None
 
 
 def run_experiment(values, config):
@@ -66,9 +70,43 @@ def download(values):
     print(f"cite:    {manifest['citation']}")
 
 
+def predict(values):
+    """Write what trained models say of recordings that nobody needs to have annotated."""
+    from wormjax import load, load_model
+    from wormjax.instrument.predicting import predict
+
+    if not values.model or not values.data or not values.output:
+        missing = [name for name in ("model", "data", "output") if not values[name].value]
+        raise InputError(f"--{missing[0]}: found none, expected --model=FOLDER --data=FILE_OR_FOLDER --output=FOLDER")
+    models = [load_model(path, values.name) for path in values.model]
+    worms = load(values.reader, values.data)
+    print("\n".join([*map(repr, models), *map(repr, worms)]))
+    scores = predict(models, worms, values.output, values.steps)
+    if len(scores):
+        print(scores[scores.metric == "accuracy"][["model", "test_worm", "metric", "value"]].to_string(index=False))
+    print(f"\nSummary: {os.path.join(values.output, 'summary.md')}")
+
+
+def inspect(values):
+    """Print what a file of recordings holds, and which trained models it fits."""
+    from pathlib import Path
+
+    from wormjax import load
+    from wormjax.instrument.inspecting import describe_recordings, fit_models
+
+    if not values.data:
+        raise InputError("inspect: found no file, expected one: wormjax inspect FILE")
+    worms = load(values.reader, values.data)
+    models = fit_models(worms, Path(values.models))
+    print("\n".join(describe_recordings(worms)))
+    print(f"\ntrained models in {values.models}:", *(models or ["  none"]), sep="\n")
+
+
 def _workdir(folder: str, holds: str = "Folder that receives checkpoints, tables and figures.") -> Flag:
     return ("string", "workdir", f"runs/{folder}", holds)
 
+
+READER: Flag = ("string", "reader", "auto", "Format of the recordings; auto finds it by the file.")
 
 COMMANDS = {
     "generalize": Command(
@@ -104,6 +142,30 @@ COMMANDS = {
             ("string", "output", None, "CSV file to write the rows to, instead of printing them."),
         ],
     ),
+    "predict": Command(
+        predict,
+        "Decode, forecast and infer the graph of recordings with trained models; no annotation is needed.",
+        None,
+        [
+            ("list", "model", [], "Folders of trained models: work directories, or saved from Python."),
+            ("string", "data", None, "File or folder of recordings."),
+            ("string", "output", None, "Folder that receives tables, arrays and figures."),
+            READER,
+            ("string", "name", None, "Which model of a work directory (default: its first)."),
+            ("integer", "steps", 16, "Frames per forecast."),
+        ],
+    ),
+    "inspect": Command(
+        inspect,
+        "Say what a file of recordings holds: worms, rate, neurons, states, what is odd, which models it fits.",
+        None,
+        [
+            ("string", "data", None, "File or folder of recordings; wormjax inspect FILE says the same."),
+            READER,
+            ("string", "models", "runs", "Folder to look for trained models in."),
+        ],
+        bare="data",
+    ),
     "ablate": Command(
         ablate,
         "Train and score every combination of config values; choose among them without the worm that is scored.",
@@ -134,7 +196,9 @@ COMMANDS = {
 
 def run_command(name: str, argv: list[str] | None = None) -> None:
     """Run a command with the flags of the command line."""
-    command = COMMANDS[name]
+    command, argv = COMMANDS[name], list(sys.argv if argv is None else argv)
+    if command.bare and len(argv) > 1 and not argv[1].startswith("-"):
+        argv[1] = f"--{command.bare}={argv[1]}"
     command_line.run(command.function, command.flags, command.about, command.config, argv)
 
 

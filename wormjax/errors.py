@@ -19,3 +19,7 @@ class ConfigError(InputError):
 
 class TrainingError(RuntimeError):
     """Training met a number that is not finite. Programs print it in one line and exit with code 1."""
+
+
+class RecordingWarning(UserWarning):
+    """Data that are imperfect, and what was done about it. Programs print it as a note, once."""

@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.features.dataset import build_dataset
 from wormjax.features.derivatives import causal_derivative, smoothed_derivative
 from wormjax.features.scaling import SCALINGS, scale_features
-from wormjax.recordings.motor_states import FOUR_STATES, TWO_STATES
+from wormjax.recordings.motor_states import FOUR_STATES, STATE_SETS, TWO_STATES
 from wormjax.recordings.recording import UNSCORED
 
 NEURONS = ("RID", "AVAL")
@@ -173,21 +173,15 @@ def test_without_a_common_rate_each_worm_keeps_its_own_frames(make_recording):
         np.testing.assert_array_equal(row, worm.times)
 
 
-def test_two_worms_of_one_name_are_refused(make_recording):
-    with pytest.raises(InputError, match=r"^w1\.mat: worm 'w1', field 'worm': found the name 'w1' for two worms"):
-        build_dataset([make_recording("w1"), make_recording("w2"), make_recording("w1", seed=1)], NEURONS)
-
-
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"inputs": ("trace", "speed")}, ["'data.inputs'", "speed", "causal_derivative"]),
         ({"inputs": ()}, ["'data.inputs'", "found none"]),
-        ({"scaling": "robust"}, ["'data.scaling'", "'robust'", "minmax"]),
+        ({"scaling": "rank"}, ["'data.scaling'", "'rank'", "minmax", "robust"]),
         ({"state_set": "three"}, ["'data.states'", "'three'", "four"]),
         ({"inputs": ("source_derivative",)}, ["w1.mat", "'derivatives'", "found none", "data.inputs"]),
         ({"inputs": ("causal_derivative",), "derivative_seconds": ()}, ["'data.derivative_seconds'", "found none"]),
-        ({"neuron_names": ("AVAL", "AVAR")}, ["w1.mat", "'neuron_names'", "AVAR"]),
         ({"derivative_seconds": (5.0, 0.0)}, ["'data.derivative_seconds'", "found 5, 0"]),
         ({"frame_rate": -1.0}, ["'data.frame_rate'", "-1"]),
     ],
@@ -200,9 +194,79 @@ def test_nonsense_is_refused_in_one_line(make_recording, settings, words):
     assert all(word in message for word in words), message
 
 
-def test_a_worm_without_motor_states_is_refused(make_recording):
-    with pytest.raises(InputError, match=r"worm 'w1', field 'motor_state': found none"):
-        build_dataset([make_recording(motor_state=None)], NEURONS)
+def test_a_worm_without_motor_states_has_no_scored_frame(make_recording):
+    dataset = build_dataset([make_recording(motor_state=None)], NEURONS)
+    assert (dataset.scored_states == UNSCORED).all()
+    assert dataset.scored.any()
+
+
+def test_a_neuron_that_a_worm_lacks_is_masked_and_changes_no_other(make_recording):
+    names = (*NEURONS, "AVAR")
+    features = build_dataset([make_recording()], names, INPUTS).arrays.features
+    assert (features[..., -1, :] == 0).all()
+    np.testing.assert_array_equal(
+        features[..., :-1, :], build_dataset([make_recording()], NEURONS, INPUTS).arrays.features
+    )
+
+
+@pytest.mark.parametrize("frame_rate", [0.0, 2.0])
+def test_short_gaps_are_interpolated_and_long_ones_masked(make_recording, frame_rate):
+    worm = make_recording()
+    traces = worm.traces.copy()
+    column = worm.identified[NEURONS[0]]
+    traces[10:13, column] = np.nan  # 4 Hz: from 9 to 13 is 1 s.
+    traces[20:36, column] = np.nan
+    broken = make_recording(traces=traces)
+    kept, masked = (
+        build_dataset([broken], NEURONS, ("trace",), "none", frame_rate=frame_rate, missing=missing).arrays.features
+        for missing in ("interpolate", "mask")
+    )
+    assert np.isfinite(kept).all()
+    rate = frame_rate or 4.0
+    short, long = int(11 / 4 * rate), int(28 / 4 * rate)
+    assert kept[0, short, 0, 0] != 0 == masked[0, short, 0, 0]
+    assert kept[0, long, 0, 0] == masked[0, long, 0, 0] == 0
+    if not frame_rate:
+        np.testing.assert_allclose(
+            kept[0, 9:14, 0, 0], np.linspace(traces[9, column], traces[13, column], 5), rtol=1e-5
+        )
+        np.testing.assert_array_equal(
+            kept[0, :10], worm.traces[:10, [worm.identified[n] for n in NEURONS], None].astype("f4")
+        )
+
+
+def test_robust_scaling_is_not_moved_by_outliers(make_recording):
+    worm = make_recording()
+    traces = worm.traces.copy()
+    traces[5, worm.identified[NEURONS[0]]] = 1e9
+    plain, wild = (
+        build_dataset([one], NEURONS, ("trace",), "robust").arrays.features
+        for one in (worm, make_recording(traces=traces))
+    )
+    assert wild[0, 5, 0, 0] == 10.0
+    assert np.abs(np.delete(wild - plain, 5, axis=1)).max() < 0.5
+
+
+def test_each_worm_may_be_resampled_by_itself(make_recording):
+    worms = [make_recording("w1"), make_recording("w2", seed=1)]
+    dataset = build_dataset(worms, NEURONS, ("trace",), "none", frame_rate=[0.0, 2.0])
+    np.testing.assert_array_equal(dataset.times[0], worms[0].times)
+    assert np.diff(dataset.times[1])[0] == pytest.approx(0.5)
+
+
+def test_other_names_of_states(make_recording):
+    names = ("roaming", "dwelling", "omega", "pause")
+    worm = make_recording(state_names=names)
+    with pytest.warns(RecordingWarning, match="roaming, dwelling, omega, pause, none of which is known"):
+        assert build_dataset([worm], NEURONS).state_names == names
+    assert build_dataset([worm], NEURONS, state_set="own").state_names == names
+    state_map = {"roaming": "forward", "dwelling": "reverse", "omega": "ventral turn", "pause": "nostate"}
+    mapped = build_dataset([worm], NEURONS, state_map=state_map)
+    assert mapped.state_names == STATE_SETS["four"]
+    expected = np.array([1, 0, 3, -1])[worm.motor_state]
+    np.testing.assert_array_equal(mapped.arrays.states[0], np.where(worm.motor_state < 0, -1, expected))
+    with pytest.raises(InputError, match=r"'state_names': found 'pause', .*data.state_map='pause=forward'"):
+        build_dataset([worm], NEURONS, state_map={name: state_map[name] for name in names[:3]})
 
 
 def test_calibration_that_leaves_nothing_to_score_is_refused(make_recording):

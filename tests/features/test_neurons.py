@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wormjax.errors import InputError
-from wormjax.features.neurons import align_neurons, choose_neurons, shared_neurons
+from wormjax.features.neurons import align_neurons, choose_neurons, find_poor_worms, shared_neurons
 
 
 def test_shared_neurons_are_those_of_every_worm_in_alphabetical_order(make_recording):
@@ -78,6 +78,16 @@ def test_alignment_is_the_same_for_a_worm_whose_columns_are_shuffled(make_record
     np.testing.assert_array_equal(align_neurons(shuffled, names), align_neurons(recording, names))
 
 
-def test_alignment_refuses_a_neuron_that_the_worm_lacks(make_recording):
-    with pytest.raises(InputError, match=r"worm 'w1', field 'neuron_names': .* expected AVAR too"):
-        align_neurons(make_recording(), ("AVAL", "AVAR"))
+def test_a_neuron_that_the_worm_lacks_is_nan(make_recording):
+    aligned = align_neurons(make_recording(), ("AVAR", "AVAL"))
+    assert np.isnan(aligned[:, 0]).all()
+    np.testing.assert_array_equal(aligned[:, 1:], align_neurons(make_recording(), ("AVAL",)))
+
+
+def test_a_worm_that_more_than_halves_the_shared_neurons_is_poor(make_recording):
+    names = make_recording().neuron_names
+    rich = [make_recording(f"w{number}", seed=number) for number in range(3)]
+    poor = make_recording("poor", seed=5, neuron_names=(names[0],) + (None,) * (len(names) - 1))
+    assert find_poor_worms([*rich, poor]) == [poor]
+    assert find_poor_worms([rich[0], poor]) == []
+    assert find_poor_worms(rich) == []

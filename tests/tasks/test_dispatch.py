@@ -5,7 +5,7 @@ import pathlib
 import pytest
 from small_experiments import make_worms, small_config
 
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings import container
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode import runs as decoding
@@ -83,10 +83,12 @@ def test_what_training_fixed_may_not(trained, field):
         evaluate(config, workdir)
 
 
-def test_recordings_that_lack_a_neuron_or_hold_no_new_worm_are_refused(trained):
+def test_recordings_that_lack_neurons_are_scored_with_these_masked(trained):
     folder, workdir, _ = trained
-    with pytest.raises(InputError, match=r"lacking\.h5.*expected AVBL, RIML too"):
-        evaluate(change(workdir, data__path=str(folder / "lacking.h5")), workdir)
+    with pytest.warns(RecordingWarning, match=r"lacking\.h5.*\(AVBL, RIML\); these are masked"):
+        rows = evaluate(change(workdir, data__path=str(folder / "lacking.h5")), workdir)
+    assert rows
+    folder, workdir, _ = trained
     known = evaluate(change(workdir, data__path=str(folder / "known.h5")), workdir)
     assert {(row.train_worms, row.test_worm) for row in known} == {(("worm 1",), "worm 0")}
 

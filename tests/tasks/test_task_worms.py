@@ -1,12 +1,13 @@
 """From a config's recordings to datasets and splits; other recordings for models that are trained."""
 
+import dataclasses
 import weakref
 
 import numpy as np
 import pytest
 from small_experiments import NEURONS, make_worms, small_config
 
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings import container
 from wormjax.tasks.protocols import list_splits
 from wormjax.tasks.worms import prepare_materials, prepare_new_worms
@@ -89,10 +90,70 @@ def test_new_worms_are_those_that_no_training_worm_is_named_like(files):
         assert tested == set(dataset.worms) - {f"worm {worm}" for worm in was.train}
 
 
-def test_new_worms_must_have_every_neuron_of_the_training(files):
+def test_a_neuron_that_new_worms_lack_is_masked_and_named(files):
     trained = prepare_materials(config_of(files))
-    with pytest.raises(InputError, match=r"test.h5.*worm 3.*'neuron_names'.*expected RIML too"):
-        prepare_new_worms(config_of(files, "test.h5"), describe_dataset(trained.dataset), trained.splits)
+    with pytest.warns(RecordingWarning, match=r"worm 'worm 3': it lacks 1 of 4 neurons \(RIML\); these are masked"):
+        dataset, _ = prepare_new_worms(config_of(files, "test.h5"), describe_dataset(trained.dataset), trained.splits)
+    assert (dataset.arrays.features[:, :, dataset.neuron_names.index("RIML")] == 0).all()
+
+
+def test_new_worms_at_another_rate_are_resampled_to_that_of_the_training(files):
+    trained = prepare_materials(config_of(files))
+    with pytest.warns(RecordingWarning, match=r"resampled from 6.00 to 3.00 Hz, the rate of the training"):
+        dataset, _ = prepare_new_worms(config_of(files, "fast.h5"), describe_dataset(trained.dataset), trained.splits)
+    assert dataset.frame_rate == pytest.approx(3.0)
+
+
+def test_a_worm_is_known_by_its_traces_whatever_it_is_called(files):
+    trained = prepare_materials(config_of(files))
+    old, new = make_worms(1)[0], make_worms(1, first=9)[0]
+    renamed = [dataclasses.replace(old, worm="another"), dataclasses.replace(new, worm=old.worm)]
+    container.write(files / "renamed.h5", renamed)
+    dataset, splits = prepare_new_worms(
+        config_of(files, "renamed.h5"), describe_dataset(trained.dataset), trained.splits
+    )
+    for split in splits:
+        tested = {dataset.worms[worm] for worm in split.test}
+        assert tested == ({old.worm} if 0 in split.train else {old.worm, "another"})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"motor_state": None, "state_names": ()}, "no motor state is scored"),
+        ({"neuron_names": ("AVAL", None, None, None)}, "it has 1 named neurons, few of those that the others share"),
+        (None, "it has the traces of 'worm 0'"),
+        ("short", "its longest stretch has 10 frames, a window"),
+    ],
+)
+def test_a_worm_that_cannot_be_used_is_left_out_by_name(files, change, reason):
+    worms = list(make_worms(4))
+    if change is None:
+        worms[3] = dataclasses.replace(worms[0], worm=worms[3].worm)
+    elif change == "short":
+        worms[3] = make_worms(1, first=3, frames=10)[0]
+    else:
+        worms[3] = dataclasses.replace(worms[3], **change)
+    container.write(files / "odd.h5", worms)
+    with pytest.warns(RecordingWarning, match=rf"worm 'worm 3' is left out: {reason}"):
+        materials = prepare_materials(config_of(files, "odd.h5"))
+    assert materials.dataset.worms == ("worm 0", "worm 1", "worm 2")
+    assert materials.dataset.neuron_names == tuple(sorted(NEURONS))
+
+
+def test_no_worm_that_can_be_used_is_an_error_with_the_reason(files):
+    container.write(
+        files / "bare.h5", [dataclasses.replace(w, motor_state=None, state_names=()) for w in make_worms(2)]
+    )
+    with pytest.raises(InputError, match=r"bare.h5: found no worm .* 'worm 0': no motor state is scored"):
+        prepare_materials(config_of(files, "bare.h5"))
+
+
+def test_two_worms_of_one_name_are_told_apart(files):
+    worms = make_worms(2)
+    container.write(files / "labs.h5", [worms[0], dataclasses.replace(worms[1], worm=worms[0].worm, study="other lab")])
+    materials = prepare_materials(config_of(files, "labs.h5"))
+    assert materials.dataset.worms == ("mine/worm 0", "other lab/worm 0")
 
 
 def test_simulated_worms_of_the_other_study_are_others():

@@ -9,8 +9,7 @@ The array is made once, at its final size, and filled worm by worm: beside it no
 import dataclasses
 import itertools
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +19,13 @@ from wormjax.errors import ConfigError
 from wormjax.features import derivatives, resampling
 from wormjax.features.neurons import align_neurons
 from wormjax.features.scaling import SCALINGS, scale_features
-from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
+from wormjax.recordings.motor_states import OWN, STATE_SETS, choose_state_names, map_motor_states
 from wormjax.recordings.recording import UNSCORED, Recording, fail
 
 INPUTS = ("trace", "causal_derivative", "smoothed_derivative", "source_derivative")
 TIMED_INPUTS = ("causal_derivative", "smoothed_derivative")  # Made once for each of `derivative_seconds`.
+MISSING = ("interpolate", "mask")
+LONGEST_FILLED = 3.0  # Seconds of a gap that is interpolated; in a longer one a neuron may have done anything.
 ALIGNMENT = 64  # Bytes. JAX takes a host array that begins at such an address as it is, and copies any other.
 
 
@@ -49,6 +50,7 @@ class Dataset:
       worms, neuron_names, feature_names, state_names: what the axes are called.
       study: the recordings' study.
       frame_rate: hertz; the common rate, or the median over worms where nothing was resampled.
+      fingerprints: per worm, which know it by its traces.
     """
 
     arrays: WormArrays
@@ -62,6 +64,11 @@ class Dataset:
     state_names: tuple[str, ...]
     study: str
     frame_rate: float
+    fingerprints: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not self.fingerprints:  # Worms that are made up are known by their names.
+            object.__setattr__(self, "fingerprints", self.worms)
 
     def stretches_of(self, worm: int) -> list[int]:
         """Indices of one worm's stretches, in order of time."""
@@ -76,8 +83,11 @@ class _Request(NamedTuple):
     scaling: str
     calibration_seconds: float
     derivative_seconds: tuple[float, ...]
-    frame_rate: float
-    state_set: str
+    frame_rates: tuple[float, ...]
+    state_names: tuple[str, ...]
+    state_map: Mapping[str, str]
+    strict_states: bool
+    missing: str
     trace_weight: float
     feature_names: tuple[str, ...]
 
@@ -89,51 +99,61 @@ def build_dataset(
     scaling: str = "zscore",
     calibration_seconds: float = 180.0,
     derivative_seconds: Sequence[float] = (5.0,),
-    frame_rate: float = 0.0,
+    frame_rate: float | Sequence[float] = 0.0,
     state_set: str = "four",
     trace_weight: float = 1.0,
     release: bool = False,
+    missing: str = "interpolate",
+    state_map: Mapping[str, str] | None = None,
+    state_names: Sequence[str] = (),
 ) -> Dataset:
     """Aligns, resamples, differentiates and scales each worm by itself, and pads all to one array.
 
     Args:
       recordings: the worms, of one study.
-      neuron_names: the neurons in play, all identified in every worm.
+      neuron_names: the neurons in play. Where a worm lacks one, its features are 0, the mean of scaled ones.
       inputs: features a neuron, of `INPUTS`; each derivative is made once for each of `derivative_seconds`.
       scaling: see `scale_features`.
       calibration_seconds: the time from which "calibration" takes its statistics.
       derivative_seconds: widths in seconds of the windows that derivatives are fitted in.
-      frame_rate: common rate in hertz; 0 keeps each worm's own frames.
-      state_set: "four" (reverse, forward, dorsal turn, ventral turn) or "two" (reverse, forward).
+      frame_rate: common rate in hertz; 0 keeps each worm's own frames. Or the rate of each worm.
+      state_set: "four" (reverse, forward, dorsal turn, ventral turn), "two" (reverse, forward), or "own".
       trace_weight: multiplies the scaled trace: a weight below 1 makes any penalty on a model's parameters, and any
         noise in training, count for more on the level of activity than on its changes.
       release: whether to take each worm out of `recordings`, then a list, once it is in the array (None is left in its
         place), so that long recordings are not held twice.
+      missing: what becomes of missing samples: "interpolate" (gaps of at most `LONGEST_FILLED` seconds, from the
+        samples around them; longer ones are masked) or "mask" (features of 0, the mean of scaled ones).
+      state_map: the file's name of a state → another name for it.
+      state_names: the states of a model that is trained already, in place of those of `state_set`.
 
     Raises:
-      InputError: an unknown input or scaling, a time or rate that cannot be, two worms of one name, or a recording
-        that lacks what is asked for or is too short for its calibration.
+      InputError: an unknown input or scaling, a time or rate that cannot be, or a recording that lacks what is asked
+        for or is too short for its calibration.
     """
     _check_request(recordings, inputs, scaling, state_set)
     _check_times(inputs, derivative_seconds, frame_rate)
-    names = _feature_names(inputs, derivative_seconds)
+    rates = [frame_rate] * len(recordings) if np.ndim(frame_rate) == 0 else frame_rate
     request = _Request(
         tuple(neuron_names),
         tuple(inputs),
         scaling,
         calibration_seconds,
         tuple(derivative_seconds),
-        frame_rate,
-        state_set,
+        tuple(map(float, rates)),
+        tuple(state_names) or choose_state_names(recordings, state_set, state_map),
+        state_map or {},
+        not state_names,
+        missing,
         trace_weight,
-        names,
+        _feature_names(inputs, derivative_seconds),
     )
     dataset = _allocate(recordings, request)
     stretch = 0
     for worm, recording in enumerate(recordings):
         if release:
             recordings[worm] = None
-        _fill_worm(dataset, stretch, recording, request)
+        _fill_worm(dataset, stretch, recording, request, request.frame_rates[worm])
         stretch += len(recording.stretches)
         del recording  # Or it would stay until the next one is at hand.
     dataset.scored_states[:] = np.where(dataset.scored, dataset.arrays.states, UNSCORED)
@@ -146,20 +166,17 @@ def _check_request(recordings, inputs, scaling, state_set):
         raise ConfigError("data.inputs", f"found {unknown or 'none'}, expected some of {', '.join(INPUTS)}")
     if scaling not in SCALINGS:
         raise ConfigError("data.scaling", f"found {scaling!r}, expected one of {', '.join(SCALINGS)}")
-    if state_set not in STATE_SETS:
-        raise ConfigError("data.states", f"found {state_set!r}, expected one of {', '.join(STATE_SETS)}")
-    counts = Counter(recording.worm for recording in recordings)
-    twice = [recording for recording in recordings if counts[recording.worm] > 1]
-    if twice:
-        fail(twice[0], "worm", f"found the name {twice[0].worm!r} for two worms, expected each name once")
+    if state_set not in (*STATE_SETS, OWN):
+        raise ConfigError("data.states", f"found {state_set!r}, expected one of {', '.join((*STATE_SETS, OWN))}")
 
 
 def _check_times(inputs, derivative_seconds, frame_rate):
     if set(inputs) & set(TIMED_INPUTS) and not (len(derivative_seconds) and min(derivative_seconds) > 0):
         found = ", ".join(f"{seconds:g}" for seconds in derivative_seconds) or "none"
         raise ConfigError("data.derivative_seconds", f"found {found}, expected seconds above 0")
-    if not 0 <= frame_rate < np.inf:
-        raise ConfigError("data.frame_rate", f"found {frame_rate:g}, expected hertz, or 0 for each worm's own")
+    wrong = [rate for rate in np.ravel(frame_rate) if not 0 <= rate < np.inf]
+    if wrong:
+        raise ConfigError("data.frame_rate", f"found {wrong[0]:g}, expected hertz, or 0 for each worm's own")
 
 
 def _feature_names(inputs, derivative_seconds) -> tuple[str, ...]:
@@ -171,10 +188,14 @@ def _feature_names(inputs, derivative_seconds) -> tuple[str, ...]:
 
 def _allocate(recordings, request) -> Dataset:
     """The dataset of these worms with nothing but padding in it."""
-    lengths = [_count_frames(recording, span, request) for recording in recordings for span in recording.stretches]
+    lengths = [
+        _count_frames(recording, span, rate)
+        for recording, rate in zip(recordings, request.frame_rates, strict=True)
+        for span in recording.stretches
+    ]
     shape = (len(lengths), max(lengths))
     sizes = (len(request.neuron_names), len(request.feature_names))
-    rates = [recording.frame_rate for recording in recordings]
+    rates = [rate or worm.frame_rate for worm, rate in zip(recordings, request.frame_rates, strict=True)]
     stretches = [len(recording.stretches) for recording in recordings]
     states = np.full(shape, UNSCORED, np.int32)
     return Dataset(
@@ -186,9 +207,10 @@ def _allocate(recordings, request) -> Dataset:
         worms=tuple(recording.worm for recording in recordings),
         neuron_names=request.neuron_names,
         feature_names=request.feature_names,
-        state_names=STATE_SETS[request.state_set],
+        state_names=request.state_names,
+        fingerprints=tuple(recording.fingerprint for recording in recordings),
         study=recordings[0].study,
-        frame_rate=request.frame_rate or float(np.median(rates)),
+        frame_rate=float(np.median(rates)),
     )
 
 
@@ -200,18 +222,18 @@ def allocate_zeros(shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
     return memory[first : first + size].view(np.float32).reshape(shape)
 
 
-def _count_frames(recording, span, request) -> int:
+def _count_frames(recording, span, frame_rate) -> int:
     times = recording.times[slice(*span)]
-    return len(resampling.resampled_times(times, request.frame_rate)) if request.frame_rate else len(times)
+    return len(resampling.resampled_times(times, frame_rate)) if frame_rate else len(times)
 
 
-def _fill_worm(dataset: Dataset, first: int, recording, request):
+def _fill_worm(dataset: Dataset, first: int, recording, request, frame_rate):
     """One worm's features, states and times into the stretches from `first` on."""
     aligned = _align(recording, request)
-    stretches = [_stretch_features(recording, span, *aligned, request) for span in recording.stretches]
+    stretches = [_stretch_features(recording, span, *aligned, request, frame_rate) for span in recording.stretches]
     del aligned
     borders = np.cumsum([0] + [len(stretch[1]) for stretch in stretches])
-    rate = request.frame_rate or recording.frame_rate
+    rate = frame_rate or recording.frame_rate
     calibration_frames = max(2, round(request.calibration_seconds * rate))
     calibrated = request.scaling == "calibration"
     if calibrated and calibration_frames >= borders[-1]:
@@ -219,13 +241,15 @@ def _fill_worm(dataset: Dataset, first: int, recording, request):
         wanted = f"expected more than {request.calibration_seconds:g} s (data.calibration_seconds)"
         fail(recording, "times", f"{found}, {wanted}")
     states, times = ([stretch[k] for stretch in stretches] for k in (1, 2))
-    features = [stretch[0] for stretch in stretches]
+    features, masked = ([stretch[k] for stretch in stretches] for k in (0, 3))
     del stretches
     features = features[0] if len(features) == 1 else np.concatenate(features)
     shape = features.shape
     features = scale_features(features.reshape(shape[0], -1), request.scaling, calibration_frames).reshape(shape)
     if request.trace_weight != 1.0:
         features *= np.where(np.array(request.feature_names) == "trace", request.trace_weight, 1.0)
+    if any(part is not None for part in masked):
+        features[np.concatenate(masked)] = 0.0
     for index, (start, stop) in enumerate(itertools.pairwise(borders)):
         row, frames = first + index, slice(0, stop - start)
         dataset.arrays.features[row, frames] = features[start:stop]
@@ -241,19 +265,30 @@ def _align(recording, request):
         if recording.derivatives is None:
             fail(recording, "derivatives", "found none, expected the source's derivative (data.inputs)")
         channels["source_derivative"] = align_neurons(recording, request.neuron_names, "derivatives")
-    return channels, map_motor_states(recording, request.state_set)
+    return channels, map_motor_states(recording, request.state_names, request.state_map, request.strict_states)
 
 
-def _stretch_features(recording, span, channels, states, request):
-    """Features [frame, neuron, feature] in their own units, states and times of one stretch."""
+def _stretch_features(recording, span, channels, states, request, frame_rate):
+    """Features [frame, neuron, feature] in their own units, states, times and masked samples of one stretch.
+
+    The mask [frame, neuron] is None where nothing of the worm is missing.
+    """
     part, rate = slice(*span), recording.frame_rate
-    times, states = recording.times[part], states[part]
-    channels = {name: values[part] for name, values in channels.items()}
-    if request.frame_rate:
-        new_times = resampling.resampled_times(times, request.frame_rate)
+    times, states, masked = recording.times[part], states[part], None
+    if any(np.isnan(values).any() for values in channels.values()):
+        longest = LONGEST_FILLED if request.missing == "interpolate" else 0.0
+        masked = np.zeros(channels["trace"][part].shape, bool)
+        filled = {name: fill_gaps(values[part], times, longest) for name, values in channels.items()}
+        channels = {name: values for name, (values, _) in filled.items()}
+        masked = np.any([mask for _, mask in filled.values()], axis=0)
+    else:
+        channels = {name: values[part] for name, values in channels.items()}
+    if frame_rate:
+        new_times = resampling.resampled_times(times, frame_rate)
         channels = {name: resampling.resample_values(values, times, new_times) for name, values in channels.items()}
         states = resampling.resample_states(states, times, new_times)
-        times, rate = new_times, request.frame_rate
+        masked = None if masked is None else resampling.resample_states(masked, times, new_times)
+        times, rate = new_times, frame_rate
     columns = []
     for name in request.inputs:
         if name in channels:
@@ -261,4 +296,24 @@ def _stretch_features(recording, span, channels, states, request):
         else:
             derive = getattr(derivatives, name)
             columns += [derive(channels["trace"], rate, seconds) for seconds in request.derivative_seconds]
-    return np.stack(columns, axis=-1), states, times
+    return np.stack(columns, axis=-1), states, times, masked
+
+
+def fill_gaps(
+    values: Float[np.ndarray, "frame neuron"], times: Float[np.ndarray, " frame"], longest: float
+) -> tuple[Float[np.ndarray, "frame neuron"], Bool[np.ndarray, "frame neuron"]]:
+    """Interpolate missing samples linearly, and mark those in gaps longer than `longest` seconds, and at the ends.
+
+    A neuron without a sample becomes 0.
+    """
+    filled, masked = values.copy(), np.isnan(values)
+    for column in np.flatnonzero(masked.any(axis=0)):
+        known = np.flatnonzero(~masked[:, column])
+        if not len(known):
+            filled[:, column] = 0.0
+            continue
+        filled[:, column] = np.interp(times, times[known], values[known, column])
+        for before, after in itertools.pairwise(known):
+            if times[after] - times[before] <= longest:
+                masked[before:after, column] = False
+    return filled, masked

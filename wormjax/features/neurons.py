@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wormjax.errors import ConfigError, InputError
+from wormjax.recordings.names import normalise_neuron_name
 from wormjax.recordings.recording import Recording, fail
 
 
@@ -30,7 +31,7 @@ def choose_neurons(recordings: Sequence[Recording], neurons: str | Sequence[str]
     """
     if neurons == "shared":
         return shared_neurons(recordings)
-    names = tuple(name.strip() for name in (neurons.split(",") if isinstance(neurons, str) else neurons))
+    names = parse_neurons(neurons)
     if not names or len(set(names)) != len(names) or not all(names):
         raise ConfigError("data.neurons", f"found {names}, expected 'shared' or names, each once")
     for recording in recordings:
@@ -38,18 +39,34 @@ def choose_neurons(recordings: Sequence[Recording], neurons: str | Sequence[str]
     return names
 
 
+def parse_neurons(neurons: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a list "AVAL,vb2" as recordings spell them."""
+    return tuple(map(normalise_neuron_name, neurons.split(",") if isinstance(neurons, str) else neurons))
+
+
 def align_neurons(
     recording: Recording, names: Sequence[str], field: str = "traces"
 ) -> Float[np.ndarray, "frame neuron"]:
-    """The columns of `names`, in that order, of a recording's "traces" or "derivatives".
-
-    Raises:
-      InputError: one of the names is not identified in this worm.
-    """
-    _check_identified(recording, names)
+    """Return the columns of `names` of a recording's "traces" or "derivatives", in that order; NaN if it has none."""
     identified = recording.identified  # Made anew at each call.
-    columns = [identified[name] for name in names]
-    return np.ascontiguousarray(getattr(recording, field)[:, columns])
+    values, there = getattr(recording, field), [name in identified for name in names]
+    if all(there):
+        return np.ascontiguousarray(values[:, [identified[name] for name in names]])
+    aligned = np.full((len(values), len(names)), np.nan, values.dtype)
+    aligned[:, there] = values[:, [identified[name] for name in names if name in identified]]
+    return aligned
+
+
+def find_poor_worms(recordings: Sequence[Recording]) -> list[Recording]:
+    """Return the worms without which the others share more than twice as many neurons, the poorest first."""
+    kept, poor = list(recordings), []
+    while len(kept) > 2:
+        sets = [set(worm.identified) for worm in kept]
+        without = [len(set.intersection(*sets[:k], *sets[k + 1 :])) for k in range(len(sets))]
+        if max(without) <= 2 * len(set.intersection(*sets)):
+            break
+        poor.append(kept.pop(int(np.argmax(without))))
+    return poor
 
 
 def _check_identified(recording: Recording, names: Sequence[str]):

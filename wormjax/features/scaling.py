@@ -8,7 +8,9 @@ experimenter on line would have them; those minutes are then not scored.
 import numpy as np
 from jaxtyping import Float
 
-SCALINGS = ("zscore", "minmax", "none", "calibration")
+SCALINGS = ("zscore", "minmax", "none", "calibration", "robust")
+ROBUST_LIMIT = 10.0  # Of a robustly scaled value.
+QUARTILES_OF_GAUSSIAN = 1.349  # Their distance, in standard deviations.
 
 
 def scale_features(
@@ -19,7 +21,8 @@ def scale_features(
     Args:
       features: one worm's channels, in any units.
       scaling: "zscore" (mean 0, s.d. 1), "minmax" (to [-1, 1], as in Wang et al. 2021), "none", or "calibration"
-        (z-score with mean and s.d. of the first `calibration_frames`).
+        (z-score with mean and s.d. of the first `calibration_frames`), or "robust" (median 0, distance of the quartiles
+        as of s.d. 1, cut at ±10, so that outliers neither set the scale nor leave it).
       calibration_frames: needed by "calibration".
     """
     if scaling == "none":
@@ -28,6 +31,10 @@ def scale_features(
     if scaling == "minmax":
         low, high = features.min(axis=0), features.max(axis=0)
         return 2 * (features - low) / _nonzero(high - low, features) - 1
+    if scaling == "robust":
+        low, middle, high = np.quantile(features, (0.25, 0.5, 0.75), axis=0)
+        scaled = (features - middle) / _nonzero((high - low) / QUARTILES_OF_GAUSSIAN, features)
+        return np.clip(scaled, -ROBUST_LIMIT, ROBUST_LIMIT)
     reference = features[:calibration_frames] if scaling == "calibration" else features
     scaled = features - reference.mean(axis=0)
     scaled /= _nonzero(reference.std(axis=0), reference)

@@ -61,11 +61,13 @@ def draw_strip(
     states: Int[np.ndarray, " frame"],
     state_names: Sequence[str],
     label: str,
+    bottom: float = 0.0,
+    top: float = 1.0,
 ) -> Axes:
     """Draw the motor state of each frame as a strip over time: grey where none was scored, blank where no frame is."""
     colour_map = ListedColormap(["white", LIGHT_GREY, *colour_states(state_names)])  # ABSENT, -1, 0, 1, ...
     filled, limits = fill_cells(states, cells, ABSENT), {"vmin": ABSENT - 0.5, "vmax": len(state_names) - 0.5}
-    axes.pcolormesh(edges, [0, 1], filled[None], cmap=colour_map, rasterized=True, **limits)
-    axes.set_yticks([0.5], [label])
+    axes.pcolormesh(edges, [bottom, top], filled[None], cmap=colour_map, rasterized=True, **limits)
+    axes.set_yticks([(bottom + top) / 2], [label])
     hide_frame(axes)
     return axes

@@ -10,7 +10,7 @@ import numpy as np
 
 from wormjax.errors import InputError
 from wormjax.recordings import container, dag2023, isolation, kato2015, nichols2017
-from wormjax.recordings.recording import Recording, expect_distinct_worms, log_notes
+from wormjax.recordings.recording import Recording, expect_distinct_worms, say_notes
 
 READERS: dict[str, types.ModuleType] = {
     "kato2015": kato2015,
@@ -62,5 +62,5 @@ def _make_recording(fields: dict[str, Any]) -> Recording:
         plain[name] = tuple(map(tuple, plain[name]))
     recording = Recording(**plain, behavior=behavior)
     if plain["notes"]:  # They were made in the process that read the file.
-        log_notes(recording, plain["notes"])
+        say_notes(recording, plain["notes"])
     return recording

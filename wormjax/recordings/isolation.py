@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -155,6 +156,7 @@ def main(module: str, name: str, arguments: list, seconds: float, memory: float)
     logger.setLevel(logging.DEBUG)
     logger.addHandler(_OpenedFiles(stream))
     function = getattr(importlib.import_module(module), name)
+    warnings.simplefilter("ignore")  # The caller says what recordings note.
     _limit_process(seconds, memory)
     try:
         for fields in function(*arguments):

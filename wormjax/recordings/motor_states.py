@@ -4,17 +4,20 @@ The four states are those of Wang et al. (2021): REV1, REV2 and REVSUS are rever
 are the dorsal and ventral turn. A state without a counterpart is not scored, neither in the loss nor in a metric.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Int
 
+from wormjax.errors import ConfigError, RecordingWarning
 from wormjax.recordings import hdf5
 from wormjax.recordings.recording import UNSCORED, Recording, fail
 
 FOUR_STATES = ("reverse", "forward", "dorsal turn", "ventral turn")
 TWO_STATES = ("reverse", "forward")
 STATE_SETS = {"four": FOUR_STATES, "two": TWO_STATES}
+OWN = "own"  # Instead of a set's name: the recordings' own names, as they are.
 
 # The study's own name, in lower case → the common name (None: no counterpart, not scored).
 COMMON_NAMES: dict[str, str | None] = {
@@ -65,20 +68,67 @@ def number_states(
     return np.where(scored, np.where(scored, numbers, 0) - first, UNSCORED).astype(np.int32)
 
 
-def map_motor_states(recording: Recording, state_set: str) -> Int[np.ndarray, " frame"]:
-    """Return a recording's motor states as indices into `STATE_SETS[state_set]`, UNSCORED without a counterpart.
+def read_state_map(text: str) -> dict[str, str]:
+    """Return the pairs of a text such as "REV=reverse, pause=forward".
 
     Raises:
-      RecordingError: the recording has no motor state, or one that `COMMON_NAMES` lacks.
+      ConfigError: the text is something else.
+    """
+    pairs = [[word.strip() for word in pair.split("=")] for pair in text.split(",") if pair.strip()]
+    for pair in pairs:
+        if len(pair) != 2 or not all(pair):
+            raise ConfigError("data.state_map", f"found {'='.join(pair)!r}, expected 'NAME IN THE FILE=NAME, ...'")
+    return dict(map(tuple, pairs))
+
+
+def choose_state_names(
+    recordings: Sequence[Recording], state_set: str, state_map: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Return the names of the states to decode.
+
+    Args:
+      recordings: the worms.
+      state_set: one of `STATE_SETS`; or "own" for the recordings' own names, which are also taken, with a warning,
+        where no name of theirs is known.
+      state_map: the file's name of a state → another name for it.
+    """
+    state_map = state_map or {}
+    own = dict.fromkeys(state_map.get(name, name) for worm in recordings if worm.scored for name in worm.state_names)
+    if state_set != OWN and own and not any(name.lower() in COMMON_NAMES for name in own):
+        found = f"found the motor states {', '.join(own)}, none of which is known"
+        warnings.warn(f"{found}; they are decoded as they are (data.states, data.state_map)", RecordingWarning, 2)
+        state_set = OWN
+    return tuple(own) if state_set == OWN else STATE_SETS[state_set]
+
+
+def map_motor_states(
+    recording: Recording,
+    states: str | Sequence[str],
+    state_map: Mapping[str, str] | None = None,
+    strict: bool = True,
+) -> Int[np.ndarray, " frame"]:
+    """Return a recording's motor states as indices into other names, UNSCORED where there is no counterpart.
+
+    Args:
+      recording: the worm; without a motor state every frame is UNSCORED.
+      states: one of `STATE_SETS`, or names.
+      state_map: the file's name of a state → another name for it.
+      strict: whether a name that nobody knows is an error, where `states` are common names.
+
+    Raises:
+      RecordingError: a state that neither `COMMON_NAMES` nor `state_map` has.
     """
     if recording.motor_state is None:
-        fail(recording, "motor_state", "found none, expected a scored motor state to train or test a classifier")
-    common = STATE_SETS[state_set]
+        return np.full(len(recording.times), UNSCORED, np.int32)
+    names = STATE_SETS[states] if isinstance(states, str) else tuple(states)
+    strict = strict and names in STATE_SETS.values()
     table = np.full(len(recording.state_names) + 1, UNSCORED, np.int32)  # The last entry is that of UNSCORED, -1.
     for number, name in enumerate(recording.state_names):
-        if name.lower() not in COMMON_NAMES:
+        name = (state_map or {}).get(name, name)
+        if strict and name not in names and name.lower() not in COMMON_NAMES:
             known = ", ".join(sorted(COMMON_NAMES))
-            fail(recording, "state_names", f"found {name!r}, expected one of: {known}")
-        counterpart = COMMON_NAMES[name.lower()]
-        table[number] = common.index(counterpart) if counterpart in common else UNSCORED
+            remedy = f"or its counterpart in data.state_map='{name}=forward', or data.states='own'"
+            fail(recording, "state_names", f"found {name!r}, expected one of: {known}; {remedy}")
+        counterpart = name if name in names else COMMON_NAMES.get(name.lower())
+        table[number] = names.index(counterpart) if counterpart in names else UNSCORED
     return table[recording.motor_state]

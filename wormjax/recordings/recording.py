@@ -1,7 +1,7 @@
 """Recording: one worm's calcium activity and behaviour, as every reader returns it.
 
 The fields are those of the public whole-brain files (Kato et al. 2015, Nichols et al. 2017, Dag et al. 2023), with time
-as the first axis. Fields are taken as people have them; what had to be changed is logged, and kept in `notes`.
+as the first axis. Fields are taken as people have them; what had to be changed is said, and kept in `notes`.
 """
 
 import collections
@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import hashlib
 import itertools
-import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings.names import sort_candidates
 
 UNSCORED = -1  # The motor state of a frame that nobody scored.
@@ -34,8 +33,6 @@ LONGEST_MESSAGE = 1200  # Characters.
 MOST_STATES = 1000  # Of numbers without names.
 MISSING = "missing (NaN)"
 TOO_LARGE = "found more than the memory can hold, expected a smaller recording"
-
-_log = logging.getLogger(__name__)
 
 
 class RecordingError(InputError):
@@ -80,8 +77,8 @@ class Recording:
     """One worm. Fields are checked when it is made, and FieldError names the first that cannot be used.
 
     Only `traces`, and `times` or `frame_rate`, must be given. Fields may be lists or arrays of any real type. Imperfect
-    data are mended, logged once and noted in `notes`: transposed traces, infinite samples (which become NaN), neurons
-    that never vary (dropped), repeated times, pauses (which end a stretch).
+    data are mended, said once (a RecordingWarning) and noted in `notes`: transposed traces, infinite samples (which
+    become NaN), neurons that never vary (dropped), repeated times, pauses (which end a stretch).
 
     Example:
       >>> worm = Recording(traces=[[0.1, 0.2], [0.3, 0.1], [0.2, 0.4]], frame_rate=3.0, neuron_names=["AVAL", None])
@@ -142,7 +139,7 @@ class Recording:
         _split_stretches(self)
         _note_outliers(self)
         if len(self.notes) > given:
-            log_notes(self, self.notes[given:])
+            say_notes(self, self.notes[given:])
 
     @classmethod
     def from_dataframe(
@@ -213,6 +210,11 @@ class Recording:
         return digest.hexdigest()
 
     @property
+    def scored(self) -> bool:
+        """Whether any frame has a scored motor state."""
+        return self.motor_state is not None and bool((self.motor_state != UNSCORED).any())
+
+    @property
     def state_shares(self) -> dict[str, float]:
         """The share of all frames that each state takes, those without a score left out."""
         states = np.zeros(0, int) if self.motor_state is None else self.motor_state
@@ -238,9 +240,10 @@ def _measure_rate(recording: Recording) -> float:
 Recording.frame_rate = property(_measure_rate)
 
 
-def log_notes(recording: Recording, notes: Sequence[str]) -> None:
-    """Log what had to be changed in a recording, in one line."""
-    _log.warning("%s: worm %r: %s", recording.source, recording.worm, "; ".join(notes))
+def say_notes(recording: Recording, notes: Sequence[str]) -> None:
+    """Warn of what had to be changed in a recording, in one line."""
+    text = f"{recording.source}: worm {recording.worm!r}: {'; '.join(notes)}"
+    warnings.warn(text, RecordingWarning, stacklevel=4)  # At the line that makes the recording.
 
 
 def fail(recording: Recording, field: str, problem: str) -> NoReturn:

@@ -1,6 +1,7 @@
 """Results: one row a number, kept as CSV. Every table, interval and figure is computed from these rows.
 
-Columns: model, study, train_worms (joined with "+"), test_study, test_worm, seed, metric, value.
+Columns: model, study, train_worms (joined with "+"; where a name holds a "+", a "\\" stands before it), test_study,
+test_worm, seed, metric, value.
 """
 
 import csv
@@ -54,7 +55,7 @@ def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
     """Writes rows as CSV, in the order given, whole or not at all. `read_rows` returns them exactly.
 
     Raises:
-      InputError: a name holds "+" (in a training worm) or a line break, a value is not finite, or two rows give the
+      InputError: a name holds a line break, a value is not finite, or two rows give the
         same number.
     """
     rows = _check_rows(rows, path)
@@ -87,7 +88,7 @@ def _write_csv(file, rows):
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(Row._fields)
     for row in rows:
-        joined = SEPARATOR.join(row.train_worms)
+        joined = SEPARATOR.join(re.sub(r"([+\\])", r"\\\1", worm) for worm in row.train_worms)
         writer.writerow(row._replace(train_worms=joined, seed=int(row.seed), value=repr(float(row.value))))
 
 
@@ -125,13 +126,19 @@ def _parse_row(cells: list[str], place: str) -> Row:
     row = Row(
         **texts
         | {
-            "train_worms": tuple(texts["train_worms"].split(SEPARATOR)) if texts["train_worms"] else (),
+            "train_worms": _split_worms(texts["train_worms"]),
             "seed": _parse_number(texts, "seed", int, "a whole number", place),
             "value": _parse_number(texts, "value", float, "a finite number", place),
         }
     )
     _check_row(row, place)
     return row
+
+
+def _split_worms(joined: str) -> tuple[str, ...]:
+    """Return the names of joined training worms: "a+b\\+c" → ("a", "b+c")."""
+    parts = re.findall(r"((?:\\.|[^+\\])*)(?:\+|$)", joined)  # The last match is the empty end.
+    return tuple(re.sub(r"\\(.)", r"\1", part) for part in parts[:-1])
 
 
 def _parse_number(texts: dict[str, str], field: str, kind: type, expected: str, place: str):
@@ -150,11 +157,6 @@ def _check_row(row: Row, place: str):
     for field, name in [*named, *(("train_worms", worm) for worm in row.train_worms)]:
         if not isinstance(name, str) or not name or UNWRITABLE.search(name):
             raise InputError(f"{place}: field {field!r}: found {show_value(name)}, expected a name on one line")
-    for worm in (*row.train_worms, row.test_worm):
-        if SEPARATOR in worm:
-            raise InputError(
-                f"{place}: found {SEPARATOR!r} in the worm's name {show_value(worm)}, expected a name without it"
-            )
     if not math.isfinite(row.value):
         raise InputError(f"{place}: field 'value': found {row.value}, expected a finite number ({shorten(row.metric)})")
 

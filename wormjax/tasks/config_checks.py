@@ -16,11 +16,11 @@ from wormjax.baselines.relational_graphs import RELATIONS
 from wormjax.configs import ahead, forecast, generalize, manifold, nri_springs
 from wormjax.errors import ConfigError
 from wormjax.features import systems
-from wormjax.features.dataset import INPUTS
+from wormjax.features.dataset import INPUTS, MISSING
 from wormjax.features.scaling import SCALINGS
 from wormjax.models.layers import PRECISIONS
 from wormjax.models.nri import DECODERS, ENCODERS
-from wormjax.recordings.motor_states import STATE_SETS
+from wormjax.recordings.motor_states import OWN, STATE_SETS
 from wormjax.tasks.protocols import PROTOCOLS
 from wormjax.training.objectives.nri_sampled import POSTERIORS, TASKS
 from wormjax.training.parallel import PLACEMENTS, check_placement
@@ -98,7 +98,8 @@ _KINDS = (
     (truth(), "messages skip_first hard directed"),
     (text(), "kind drift graph base cell features"),
     (text(longest=100_000), "neurons"),
-    (text(STATE_SETS), "states"),
+    (text((*STATE_SETS, OWN)), "states"),
+    (text(MISSING), "missing"),
     (text(SCALINGS), "data.scaling"),
     (text(systems.SCALINGS), "infer.data.scaling"),
     (text(DERIVATIVE_SCALINGS), "components.scaling"),

@@ -44,7 +44,9 @@ def list_splits(protocol: str, worms: int, test_worms: int = 0, train_counts: Se
     kept = [Split(subset, _choose_test(protocol, subset, worms, test_worms)) for subset in subsets]
     if not kept:
         wanted = f" with {list(train_counts)} training worms" if train_counts else ""
-        raise ConfigError("protocol.name", f"found no split of {worms} worms for {protocol!r}{wanted}")
+        found = f"found no split of {worms} worms for {protocol!r}{wanted}"
+        remedy = "; expected two worms or more, or protocol.name='same_worm'" if worms < 2 else ""
+        raise ConfigError("protocol.name", f"{found}{remedy}")
     return kept
 
 

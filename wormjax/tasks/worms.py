@@ -1,13 +1,17 @@
 """A config's worms, ready to train and test on: recordings → datasets → splits."""
 
+import dataclasses
 import os
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from wormjax.errors import ConfigError
+from wormjax.errors import ConfigError, InputError, RecordingWarning
 from wormjax.features.dataset import Dataset, build_dataset
-from wormjax.features.neurons import choose_neurons
+from wormjax.features.neurons import choose_neurons, find_poor_worms, parse_neurons
 from wormjax.features.studies import SIMULATED, open_recordings
+from wormjax.recordings.motor_states import choose_state_names, read_state_map
 from wormjax.recordings.recording import Recording
 from wormjax.tasks.protocols import Split, list_splits
 from wormjax.training.workdir import describe_dataset, read_description, refuse_changes
@@ -21,6 +25,8 @@ RECORDINGS = (
     "data.simulation",
 )  # Fields that name them.
 
+SIMILAR_RATES = 1.25  # Worms whose rates differ by no more than this factor share a model without resampling.
+
 
 class Materials(NamedTuple):
     """Datasets to train and to test on (the same one unless across studies), and the splits of the protocol."""
@@ -31,29 +37,89 @@ class Materials(NamedTuple):
 
 
 def prepare_materials(config) -> Materials:
-    """Opens and aligns all worms that a config names, before anything is computed or written.
+    """Open and align all worms that a config names, before anything is computed or written.
+
+    Worms that cannot be used are left out, and a warning names each with the reason (`choose_worms`).
 
     Raises:
       InputError: a file, a field or a config that cannot be used.
     """
-    recordings = list(open_recordings(config.data.study, config.data.path, config.data.simulation))
+    recordings = choose_worms(config, open_recordings(config.data.study, config.data.path, config.data.simulation))
     if config.protocol.name != "cross_study":
         neurons = choose_neurons(recordings, config.data.neurons)
         dataset = build(config, recordings, neurons)
         splits = list_splits(config.protocol.name, len(dataset.worms), train_counts=config.protocol.train_counts)
         return Materials(dataset, dataset, tuple(splits))
-    test_recordings = list(open_test_recordings(config))
+    test_recordings = choose_worms(config, open_test_recordings(config))
     _refuse_shared_worms(recordings, test_recordings)
     neurons = choose_neurons((*recordings, *test_recordings), config.data.neurons)
     _check_rates(config, recordings, test_recordings)
-    dataset, test_dataset = build(config, recordings, neurons), build(config, test_recordings, neurons)
+    names = choose_state_names(recordings, config.data.states, read_state_map(config.data.state_map))
+    dataset, test_dataset = (build(config, worms, neurons, names) for worms in (recordings, test_recordings))
     counts = config.protocol.train_counts
     splits = list_splits("cross_study", len(dataset.worms), len(test_dataset.worms), counts)
     return Materials(dataset, test_dataset, tuple(splits))
 
 
+def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = None) -> list[Recording]:
+    """Return the worms that an experiment can use; a warning names each that is left out, and why.
+
+    Left out are: the same traces under a second name; where states are decoded, a worm without a scored state; a worm
+    shorter than a window; a worm that lacks a neuron of a given list; and a worm that more than halves the number of
+    neurons that all others share.
+
+    Args:
+      config: of an experiment on worms.
+      recordings: the worms.
+      scored: whether states are needed; None: where the experiment decodes or predicts them.
+
+    Raises:
+      InputError: no worm is left.
+    """
+    scored = config.get("experiment", "generalize") != "forecast" if scored is None else scored
+    wanted = () if config.data.neurons == "shared" else parse_neurons(config.data.neurons)
+    least = config.get("train", {}).get("window_frames", 0)
+    kept, left_out, first = [], {}, {}
+    for worm in recordings:
+        longest = max(stop - start for start, stop in worm.stretches)
+        missing = [name for name in wanted if name not in worm.identified]
+        if first.setdefault(worm.fingerprint, worm) is not worm:
+            left_out[worm] = f"it has the traces of {first[worm.fingerprint].worm!r}"
+        elif scored and not worm.scored:
+            left_out[worm] = "no motor state is scored"
+        elif longest < least:
+            left_out[worm] = f"its longest stretch has {longest} frames, a window {least} (train.window_frames)"
+        elif missing:
+            left_out[worm] = f"it lacks {', '.join(missing)} (data.neurons)"
+        else:
+            kept.append(worm)
+    if not wanted:
+        for worm in find_poor_worms(kept):
+            kept.remove(worm)
+            left_out[worm] = f"it has {len(worm.identified)} named neurons, few of those that the others share"
+    if not kept:
+        worm, reason = next(iter(left_out.items()))
+        raise InputError(f"{worm.source}: found no worm that can be used; worm {worm.worm!r}: {reason}")
+    for worm, reason in left_out.items():
+        warnings.warn(f"{worm.source}: worm {worm.worm!r} is left out: {reason}", RecordingWarning, stacklevel=2)
+    return name_apart(kept)
+
+
+def name_apart(recordings: Sequence[Recording]) -> list[Recording]:
+    """Return the worms with names that occur once: worms of one name become STUDY/NAME, or NAME (2), NAME (3), ..."""
+    counts, studies = Counter(worm.worm for worm in recordings), {worm.study for worm in recordings}
+    named, seen = [], Counter()
+    for worm in recordings:
+        if counts[worm.worm] > 1:
+            name = f"{worm.study}/{worm.worm}" if len(studies) > 1 else worm.worm
+            seen[name] += 1
+            worm = dataclasses.replace(worm, worm=name if seen[name] == 1 else f"{name} ({seen[name]})")
+        named.append(worm)
+    return named
+
+
 def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) -> tuple[Dataset, tuple[Split, ...]]:
-    """Other recordings for runs that are already trained: the neurons of the training, the worms that are new.
+    """Return other recordings for runs that are already trained, and the worms that are new to each.
 
     Args:
       config: with `data.path` (or, across studies, `data.test_path`) of the recordings to test on.
@@ -61,24 +127,78 @@ def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) 
       train_splits: the splits that the runs were trained on.
 
     Returns:
-      The dataset, and for each training split the worms that are not among its training worms by name.
+      The dataset, and for each training split the worms that are not among its training worms.
 
     Raises:
-      InputError: recordings that lack a neuron of the training.
+      InputError: recordings that cannot be used.
     """
     cross = config.protocol.name == "cross_study"
-    recordings = list(
+    recordings = (
         open_test_recordings(config)
         if cross
         else open_recordings(config.data.study, config.data.path, config.data.simulation)
     )
-    dataset = build(config, recordings, choose_neurons(recordings, description["neurons"]))
-    names = description["worms"]
-    splits = []
-    for split in train_splits:
-        trained = {names[worm] for worm in split.train} if dataset.study == description["study"] or not cross else ()
-        splits.append(Split(split.train, tuple(k for k, worm in enumerate(dataset.worms) if worm not in trained)))
+    dataset = build_new_dataset(config, description, recordings)
+    everyone = range(len(dataset.worms))
+    splits = [
+        Split(split.train, tuple(k for k in everyone if not is_training_worm(description, split, dataset, k)))
+        for split in train_splits
+    ]
     return dataset, tuple(splits)
+
+
+def build_training_dataset(config, recordings: Sequence[Recording], scored: bool = True) -> Dataset:
+    """Return the worms that train, in memory, as a dataset of their neurons in play.
+
+    Args:
+      config: of an experiment on worms.
+      recordings: the worms.
+      scored: whether a worm without a scored motor state is left out, with a warning.
+
+    Raises:
+      InputError: recordings that cannot be used.
+    """
+    worms = choose_worms(config, recordings, scored)
+    return build(config, worms, choose_neurons(worms, config.data.neurons))
+
+
+def build_new_dataset(config, description: dict, recordings: Sequence[Recording]) -> Dataset:
+    """Return recordings as a dataset for a model that is already trained: its neurons, its states, its rate.
+
+    A neuron that a worm lacks is masked. A worm at another rate than that of the training is resampled to it. A
+    warning names both.
+
+    Args:
+      config: that of training.
+      description: of the training data (`workdir.read_description`).
+      recordings: worms, scored or not.
+
+    Raises:
+      InputError: a recording with none of the neurons, or one that cannot be used.
+    """
+    neurons, rate, rates = description["neurons"], description["frame_rate"], []
+    for worm in recordings:
+        missing = [name for name in neurons if name not in worm.identified]
+        place = f"{worm.source}: worm {worm.worm!r}"
+        if len(missing) == len(neurons):
+            there = ", ".join(sorted(worm.identified)) or "none"
+            expected = f"expected some of {', '.join(neurons)}, which the model was trained on"
+            raise InputError(f"{place}: found the named neurons {there}, {expected}")
+        if missing:
+            lacks = f"it lacks {len(missing)} of {len(neurons)} neurons ({', '.join(missing)}); these are masked"
+            warnings.warn(f"{place}: {lacks}", RecordingWarning, stacklevel=2)
+        ratio = worm.frame_rate / rate
+        resampled = config.data.frame_rate == 0 and max(ratio, 1 / ratio) > SIMILAR_RATES
+        rates.append(rate if resampled else config.data.frame_rate)
+        if resampled:
+            change = f"resampled from {worm.frame_rate:.2f} to {rate:.2f} Hz, the rate of the training"
+            warnings.warn(f"{place}: {change}", RecordingWarning, stacklevel=2)
+    return build(config, name_apart(recordings), neurons, description["states"], rates)
+
+
+def is_training_worm(description: dict, split: Split, dataset: Dataset, worm: int) -> bool:
+    """Return whether a worm of a dataset is one that a split trained on, by its traces and not by its name."""
+    return dataset.fingerprints[worm] in {description["fingerprints"][k] for k in split.train}
 
 
 def prepare_evaluation(
@@ -120,8 +240,17 @@ def open_test_recordings(config) -> tuple[Recording, ...]:
     return open_recordings(config.data.test_study, config.data.test_path, simulation)
 
 
-def build(config, recordings: list[Recording], neurons: Sequence[str]) -> Dataset:
-    """The dataset of a config's `data` section. The list is emptied: each worm goes once it is in the dataset."""
+def build(
+    config,
+    recordings: list[Recording],
+    neurons: Sequence[str],
+    state_names: Sequence[str] = (),
+    frame_rates: Sequence[float] | None = None,
+) -> Dataset:
+    """Return the dataset of a config's `data` section. The list is emptied: each worm goes once it is in the dataset.
+
+    `state_names` and `frame_rates`, one per worm, take the place of the config's.
+    """
     data = config.data
     return build_dataset(
         recordings,
@@ -130,25 +259,28 @@ def build(config, recordings: list[Recording], neurons: Sequence[str]) -> Datase
         scaling=data.scaling,
         calibration_seconds=data.calibration_seconds,
         derivative_seconds=data.derivative_seconds,
-        frame_rate=data.frame_rate,
+        frame_rate=data.frame_rate if frame_rates is None else frame_rates,
         state_set=data.states,
         trace_weight=data.trace_weight,
         release=True,
+        missing=data.missing,
+        state_map=read_state_map(data.state_map),
+        state_names=state_names,
     )
 
 
 def _refuse_shared_worms(recordings, test_recordings):
     """Across studies every worm trains or is tested, never both: a study is not its own other study."""
-    known = {(recording.study, recording.worm) for recording in recordings}
+    known = {recording.fingerprint for recording in recordings}
     for recording in test_recordings:
-        if (recording.study, recording.worm) in known:
+        if recording.fingerprint in known:
             found = f"found the worm {recording.worm!r} of {recording.study!r}, which also trains"
             raise ConfigError("data.test_path", f"{found}, expected worms of another study")
 
 
 def _check_rates(config, recordings, test_recordings):
     rates = [recording.frame_rate for recording in (*recordings, *test_recordings)]
-    if not config.data.frame_rate and max(rates) > 1.25 * min(rates):
+    if not config.data.frame_rate and max(rates) > SIMILAR_RATES * min(rates):
         found = f"found 0 (none) with worms recorded at {min(rates):.2f} to {max(rates):.2f} Hz"
         raise ConfigError("data.frame_rate", f"{found}, expected a common rate, such as {min(rates):.2f}")
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from tqdm import tqdm
+from tqdm.auto import tqdm as notebook_tqdm  # A widget in a notebook, else the same bar.
 
 from wormjax.errors import TrainingError
 from wormjax.training import multihost
@@ -86,6 +87,27 @@ def train_ensemble(
         return state
 
 
+def train_in_memory(
+    engine: Engine, recipe: Recipe, data: Any, runs: Any, name: str = "model", progress: bool = True
+) -> TrainState:
+    """Train all runs to their last step and return their states, stacked by run, on the host; write nothing.
+
+    The states are those of `train_ensemble`, whose arguments these are.
+
+    Raises:
+      TrainingError: the loss or the parameters of a run are not finite.
+    """
+    chunks = int(np.ceil(runs.steps.max() / recipe.steps_per_chunk))
+    state = jax.device_get(engine.initialise(runs))
+    with notebook_tqdm(range(chunks), desc=name, unit="chunk", disable=not progress) as bar:
+        state = _train_chunks(engine, recipe, data, runs, state, bar, None, lambda placed, step, done: done, name)
+    failed = np.flatnonzero(~is_sound(state.failed_step))
+    if len(failed):
+        described = _describe_failed(failed[0], state.failed_step, runs)
+        raise TrainingError(f"{name}: {described}; a lower train.learning_rate helps")
+    return state
+
+
 def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, curves, keep, name) -> TrainState:
     """Train chunk by chunk of the bar, report and keep what comes of each; return the state at the end, on the host."""
     failed_step, placed_runs = state.failed_step, engine.place_runs(runs)
@@ -153,7 +175,7 @@ def _report(metrics, failed_step, runs, step, curves, bar):
         points[name] = np.median(values[sound])
         points[f"lowest of runs/{name}"] = np.min(values[sound])
         points[f"highest of runs/{name}"] = np.max(values[sound])
-    if multihost.is_first():
+    if curves is not None and multihost.is_first():
         append_curves(curves, step, points)
     shown = [name for name in metrics if "validation" in name] or list(metrics)
     bar.set_postfix({name: f"{points[name]:.3g}" for name in shown})

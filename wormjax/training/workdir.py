@@ -80,7 +80,7 @@ def _check_claim(path: Path, new_config: dict[str, Any], description: Mapping[st
     if glob.escape(whole) != whole:  # Orbax reads it as a pattern, finds nothing, and leaves half a checkpoint.
         raise InputError(f"--workdir: found {whole!r}, expected a path without any of * ? [")
     if (path / CONFIG_FILE).exists():
-        _refuse_difference(path / CONFIG_FILE, _flatten(_read_json(path / CONFIG_FILE)), _flatten(new_config))
+        _refuse_difference(path / CONFIG_FILE, _flatten(read_json(path / CONFIG_FILE)), _flatten(new_config))
         if (path / DATA_FILE).exists():
             _refuse_difference(path / DATA_FILE, read_description(path), json.loads(json.dumps(description)))
     else:
@@ -129,7 +129,7 @@ def read_config(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
         checks to say.
     """
     path = Path(workdir) / CONFIG_FILE
-    content = _read_json(path)
+    content = read_json(path)
     try:
         return ml_collections.ConfigDict(content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -143,7 +143,7 @@ def read_description(workdir: str | os.PathLike) -> dict[str, Any]:
       InputError: there is no such file, or it is not as training wrote it.
     """
     path = Path(workdir) / DATA_FILE
-    content = _read_json(path)
+    content = read_json(path)
     if content.pop(CHECKSUM, None) != _digest(content):
         raise InputError(f"{path}: found a file that was changed after training wrote it, expected it as it was")
     return content
@@ -162,6 +162,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
     return {
         "study": dataset.study,
         "worms": list(dataset.worms),
+        "fingerprints": list(dataset.fingerprints),  # By these a worm is known, whatever it is called.
         "neurons": list(dataset.neuron_names),
         "features": list(dataset.feature_names),
         "states": list(dataset.state_names),
@@ -182,15 +183,15 @@ def _refuse_difference(path, old, new):
             raise InputError(f"{path}: field {field!r}: {found}; choose another --workdir for another experiment")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Return the object of a JSON file that anyone may have touched."""
+def read_json(path: Path, of: str = "a work directory of a training run") -> dict[str, Any]:
+    """Return the object of a JSON file that anyone may have touched, and that is part `of` something."""
     expected = "expected what training wrote"
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: found no regular file, {expected}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError:
-        raise InputError(f"{path}: found no such file, expected a work directory of a training run") from None
+        raise InputError(f"{path}: found no such file, expected {of}") from None
     except OSError as error:
         raise InputError(f"{path}: found a file that cannot be read ({error.strerror}), {expected}") from None
     except (ValueError, RecursionError) as error:

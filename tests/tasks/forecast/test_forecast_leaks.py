@@ -61,7 +61,7 @@ def forecast_walks(config, arranged, workdir):
     for name in config.models:
         forecasting.train_model(name, config, dataset, splits, groups, fit, workdir)
     errors = defaultdict(lambda: defaultdict(list))
-    for output in forecast.run_models(config, tested, splits, groups, fit, workdir):
+    for output in forecast.run_models(config, tested, splits, groups, fit, forecast.restore_from(workdir)):
         future, there = cut_future(tested, output.starts, AHEAD)
         squares = (output.spread.center[:, :AHEAD] - future)[..., 0, 0] ** 2
         trained = [dataset.worms[worm] for worm in groups[output.group].split.train]

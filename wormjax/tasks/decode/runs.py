@@ -60,10 +60,15 @@ def check_models(config):
 
 
 def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir):
-    """Fits one linear baseline for every group, on all scored frames that are not kept for a test."""
+    """Fit one linear baseline for every group (`fit_baseline`) and keep it in the workdir."""
+    folder = model_folder(workdir, name)
+    if restore_fitted(folder) is None:
+        save_fitted(folder, fit_baseline(name, config, dataset, groups))
+
+
+def fit_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group]) -> dict[str, np.ndarray]:
+    """Return one linear baseline's arrays by group, fitted on all scored frames that are not kept for a test."""
     kind, offsets = LINEAR_BASELINES[name]
-    if restore_fitted(model_folder(workdir, name)) is not None:
-        return
     labels = split_by_seed(config, dataset)
     same_worm = config.protocol.name == "same_worm"
     fitted: dict[tuple, LinearClassifier] = {}
@@ -78,8 +83,7 @@ def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group],
                 *frames, len(dataset.state_names), kind, config.linear.inverse_penalty, config.linear.balanced
             )
     chosen = [fitted[group.split.train, group.seed if same_worm else 0] for group in groups]
-    stacked = LinearClassifier(*(np.stack(parts) for parts in zip(*chosen, strict=True)))
-    save_fitted(model_folder(workdir, name), stacked._asdict())
+    return LinearClassifier(*(np.stack(parts) for parts in zip(*chosen, strict=True)))._asdict()
 
 
 def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir, stop_after_chunks=None):
@@ -165,12 +169,16 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
     parts = []  # Within a worm each seed tests other frames. Groups are ordered by seed.
     for seed, indices in itertools.groupby(range(len(groups)), lambda k: groups[k].seed):
         own = np.array([*indices])
-        chosen = (own[:, None] * members + np.arange(members)).ravel()
-        variables = jax.tree.map(lambda x, chosen=chosen: x[chosen], best)
+        variables = select_runs(best, (own[:, None] * members + np.arange(members)).ravel())
         arrays = _mask_arrays(dataset.arrays, tested[seed])
         parts.append(_decode_arrays(name, config, dataset, variables, arrays, members, stretches[own]))
     edges = None if parts[0].edges is None else np.concatenate([part.edges for part in parts])
     return Decoded(np.concatenate([part.probabilities for part in parts]), edges)
+
+
+def select_runs(variables, runs: Int[np.ndarray, " run"]):
+    """Return the variables of some runs."""
+    return jax.tree.map(lambda x: x[runs], variables)
 
 
 def _list_tested(groups, dataset) -> Int[np.ndarray, "group chosen"]:

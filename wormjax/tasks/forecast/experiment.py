@@ -1,7 +1,7 @@
 """The second experiment of Wang et al. (2021): predict the dynamics of neurons in worms that no model has seen."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +62,7 @@ def forecast(config, workdir: str | os.PathLike) -> list[Row]:
             return []
         rows, kept = [], []
         names = dataset.study, dataset.worms
-        for output in run_models(config, materials.test_dataset, splits, groups, fit, workdir):
+        for output in run_models(config, materials.test_dataset, splits, groups, fit, restore_from(workdir)):
             rows += score_output(config, names, materials.test_dataset, groups, output)
             kept.append(output._replace(spread=None) if output.group != len(splits) - 1 else output)
         write_report(config, materials, splits, groups, fit, rows, kept, Path(workdir))
@@ -81,7 +81,7 @@ def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:
     fit = restore_best(model_folder(workdir, forecasting.LINEAR))
     names = description["study"], description["worms"]
     rows = []
-    for output in run_models(config, dataset, test_splits, groups, fit, workdir):
+    for output in run_models(config, dataset, test_splits, groups, fit, restore_from(workdir)):
         rows += score_output(config, names, dataset, groups, output)
     return rows
 
@@ -94,9 +94,15 @@ def check_config(config):
 
 
 def run_models(
-    config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fit: dict, workdir
+    config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fit: dict, restore: Callable
 ) -> Iterator[Output]:
-    """Yield every model's and baseline's forecasts, a group at a time; baselines, which have no seed, once a split."""
+    """Yield every model's and baseline's forecasts, a group at a time; baselines, which have no seed, once a split.
+
+    Args:
+      config, dataset, splits, groups: what is forecast.
+      fit: what the baselines have learnt of each split.
+      restore: name → a network's parameters, stacked by group.
+    """
     starts = list_starts(dataset, config.forecast.first, config.forecast.every)
     tested = [np.isin(starts.worm, group.split.test) for group in groups]
     jobs = [(name, k) for name in config.models for k in range(len(groups))]
@@ -112,7 +118,7 @@ def run_models(
             continue
         if name not in compiled:
             compiled = {name: forecasting.build_forecaster(name, config, dataset)}
-            best = restore_best(model_folder(workdir, name))
+            best = restore(name)
         variables = jax.tree.map(lambda x, number=number: x[number], best)
         drift = (config.model[name].drift, split)  # The same for all models and seeds.
         if drift not in operators:
@@ -120,6 +126,11 @@ def run_models(
         arguments = name, config, fit, split, variables, dataset, own, operators[drift]
         results = forecasting.forecast_starts(compiled[name], *arguments)
         yield Output(name, number, own, *results)
+
+
+def restore_from(workdir) -> Callable[[str], dict]:
+    """Return a function from a network's name to its parameters in a workdir, stacked by group."""
+    return lambda name: restore_best(model_folder(workdir, name))
 
 
 def score_output(config, names, dataset: Dataset, groups: Sequence[Group], output: Output) -> list[Row]:

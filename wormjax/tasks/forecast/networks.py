@@ -4,6 +4,7 @@ Every model is trained into `workdir/models/NAME/checkpoints` and always run fro
 after training and one made from a restored checkpoint are one and the same.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -92,14 +93,19 @@ def build_module(name: str, config, dataset: Dataset) -> nn.Module:
 
 
 def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict:
-    """What the baselines learn of every split's training worms: fitted once, then restored."""
+    """Return what the baselines learn of every split's training worms: fitted once, then restored."""
     folder = model_folder(workdir, LINEAR)
     fit = restore_fitted(folder)
     if fit is None:
-        with threadpool_limits(1):  # Small systems of equations: more threads wait for each other.
-            fit = linear.fit_linear(config, linear.gather_worms(dataset), splits)
+        fit = fit_linear(config, dataset, splits)
         save_fitted(folder, fit)
     return fit
+
+
+def fit_linear(config, dataset: Dataset, splits: Sequence[Split]) -> dict:
+    """Return what the baselines learn of every split's training worms (`linear.fit_linear`)."""
+    with threadpool_limits(1):  # Small systems of equations: more threads wait for each other.
+        return linear.fit_linear(config, linear.gather_worms(dataset), splits)
 
 
 def train_model(
@@ -167,26 +173,35 @@ def find_operators(config, name: str, fit: dict, split: int, dataset: Dataset, s
     return np.zeros_like(operators) if drift == "none" else operators
 
 
-def build_forecaster(name: str, config, dataset: Dataset):
-    """Return a function (variables, past, operators) → forecasts of any number of origins, compiled once.
+def build_forecaster(name: str, config, dataset: Dataset, origins_at_once: int = 0):
+    """Return a function (variables, past, operators) → forecasts of any number of origins.
 
     It forecasts `config.forecast.steps` frames, and returns host arrays: mean, logarithm of the scale, weights of the
-    modes, and edge probabilities (None for a network without a graph), each with a leading origin axis.
+    modes, and edge probabilities (None for a network without a graph), each with a leading origin axis. All functions
+    of one network and one number of steps share one compiled program.
+
+    Args:
+      name, config: the network.
+      dataset: the worms; sets the numbers of neurons and features.
+      origins_at_once: origins per call of the program; 0 takes all that the dataset has, at most `STARTS_AT_ONCE`.
     """
     module, steps = build_module(name, config, dataset), config.forecast.steps
-    origins = len(list_starts(dataset, config.forecast.first, config.forecast.every).frame)
-
-    @jax.jit
-    def forecast_chunk(variables, past: Array, operators: Array):
-        result = predict(module, variables, past, operators, steps)
-        edges = None if result.edge_logits is None else jax.nn.softmax(result.edge_logits)
-        return result.mean, result.log_scale, jax.nn.softmax(result.mode_logits), edges
-
-    def forecast(variables, past, operators):
+    size = origins_at_once
+    if not size:
+        origins = len(list_starts(dataset, config.forecast.first, config.forecast.every).frame)
         size = max(1, min(STARTS_AT_ONCE, origins))
-        return map_chunks(lambda chunk: forecast_chunk(variables, *chunk), (past, operators), size)
+
+    def forecast(variables, past: Array, operators: Array):
+        return map_chunks(lambda chunk: _forecast_chunk(module, steps, variables, *chunk), (past, operators), size)
 
     return forecast
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _forecast_chunk(module: nn.Module, steps: int, variables, past: Array, operators: Array):
+    result = predict(module, variables, past, operators, steps)
+    edges = None if result.edge_logits is None else jax.nn.softmax(result.edge_logits)
+    return result.mean, result.log_scale, jax.nn.softmax(result.mode_logits), edges
 
 
 def forecast_starts(

@@ -35,7 +35,7 @@ from wormjax.tasks.manifold import relations as neuron_relations
 from wormjax.tasks.manifold.report import Findings, write_report
 from wormjax.tasks.manifold.sensitivity import check_sensitivity, measure_sensitivity
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.worms import describe_materials, prepare_materials
+from wormjax.tasks.worms import choose_worms, describe_materials, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
@@ -55,6 +55,7 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
     """
     tasks = prepare_tasks(config)
     recordings = open_recordings(config.data.study, config.data.path, config.data.simulation)
+    recordings = choose_worms(tasks["decode"], recordings)
     materials = {}
     for name, task in tasks.items():
         with name_task(name):

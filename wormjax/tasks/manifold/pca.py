@@ -8,9 +8,10 @@ from jaxtyping import Float, Int
 
 from wormjax import figures
 from wormjax.baselines import principal_components as pca
+from wormjax.features.dataset import fill_gaps
 from wormjax.features.derivatives import smoothed_derivative
 from wormjax.features.neurons import align_neurons
-from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
+from wormjax.recordings.motor_states import STATE_SETS, choose_state_names, map_motor_states, read_state_map
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.tasks.report_files import NamedFigures
 
@@ -51,15 +52,17 @@ class Components(NamedTuple):
 
 def read_worms(config, recordings: Sequence[Recording], neurons: Sequence[str]) -> list[Worm]:
     """Each worm's smoothed derivatives, of all its neurons and of the shared ones."""
-    worms = []
+    state_map = read_state_map(config.data.state_map)
+    names, worms = choose_state_names(recordings, config.data.states, state_map), []
     for recording in recordings:
         rate, seconds = recording.frame_rate, config.components.derivative_seconds
         traces, shared = recording.traces, align_neurons(recording, neurons)
+        traces, shared = (fill_gaps(values, recording.times, 0.0)[0] for values in (traces, shared))
         everything, few = np.zeros(traces.shape), np.zeros(shared.shape)
         for start, stop in recording.stretches:
             everything[start:stop] = smoothed_derivative(traces[start:stop], rate, seconds)
             few[start:stop] = smoothed_derivative(shared[start:stop], rate, seconds)
-        states = map_motor_states(recording, config.data.states)
+        states = map_motor_states(recording, names, state_map)
         gap = round(config.components.gap_seconds * rate)
         worms.append(Worm(recording.worm, everything, few, recording.times, recording.stretches, states, gap))
     return worms
@@ -87,11 +90,12 @@ def describe_components(config, worms: Sequence[Worm]) -> tuple[Components, dict
     return Components(tuple(worm.name for worm in worms), shares, places, slopes), trajectories
 
 
-def plot_components(config, worms: Sequence[Worm], found: Components, trajectories) -> NamedFigures:
+def plot_components(
+    config, worms: Sequence[Worm], found: Components, trajectories, names: Sequence[str] = STATE_SETS["four"]
+) -> NamedFigures:
     """Yield variance by number of components; trajectories and phase plots of each worm, and of all pooled."""
     shares = {name: found.shares[name] for name in (ALL, SHARED, POOLED)}
     yield "components_variance", figures.plot_variance(shares)
-    names = STATE_SETS[config.data.states]
     drawn = range(min(DRAWN_WORMS, len(worms)))
     courses = {worms[k].name: trajectories[ALL][k].course for k in drawn}
     states = {worms[k].name: worms[k].states for k in drawn}

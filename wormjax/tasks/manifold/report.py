@@ -58,7 +58,8 @@ def write_report(
     lines = ["# Models of worm dynamics", "", *summarise(tasks, rows, findings)]
     write_rows(workdir / "results.csv", rows)
     write_markdown(workdir / "summary.md", lines, str(config))
-    save_figures(workdir, pca.plot_components(config, findings.worms, findings.components, findings.trajectories))
+    own = findings.worms, findings.components, findings.trajectories
+    save_figures(workdir, pca.plot_components(config, *own, dataset.state_names))
     save_figures(workdir, plot_diffusion_map(dataset, splits, findings))
     save_figures(workdir, plot_sensitivity(config, tasks["ahead"], findings.sensitivity, rows))
     save_figures(workdir, plot_relations(dataset, findings))

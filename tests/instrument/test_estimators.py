@@ -1,0 +1,205 @@
+"""The estimators follow scikit-learn, keep their word on the disk, and give the benchmark's numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import wormjax
+from wormjax.command_line import load_config
+from wormjax.scoring.rows import read_rows
+from wormjax.tasks.decode.experiment import generalize
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+STUDY = wormjax.simulate_worms(4, minutes=3.0)
+WORMS = [STUDY[0], STUDY[1], STUDY[3], STUDY[2]]  # The last has every neuron that the others share.
+QUICK = {"progress": False, "steps": 40, "settings": {"train.steps_per_chunk": 20, "train.batch_windows": 8}}
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return wormjax.Decoder("mlp", **QUICK).fit(WORMS[:3], seed=0)
+
+
+@pytest.fixture(scope="module")
+def forecaster():
+    return wormjax.Forecaster("nri_graph", **QUICK).fit(WORMS[:3], seed=0)
+
+
+def without_states(worm):
+    return wormjax.Recording(
+        traces=worm.traces, times=worm.times, neuron_names=worm.neuron_names, study="other", worm="new"
+    )
+
+
+def test_public_names_are_listed_and_documented():
+    for name in wormjax.__all__:
+        assert name in dir(wormjax)
+        assert getattr(wormjax, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'Encoder'"):
+        _ = wormjax.Encoder
+
+
+@pytest.mark.parametrize("kind", [wormjax.Decoder, wormjax.Forecaster])
+def test_parameters_follow_scikit_learn(kind):
+    estimator = kind("mlp", steps=7)
+    assert clone(estimator).get_params() == estimator.get_params()
+    assert estimator.set_params(steps=8).steps == 8
+    assert repr(estimator) == f"{kind.__name__}(model='mlp', steps=8)"
+
+
+def test_a_model_that_is_not_fitted_says_so():
+    with pytest.raises(NotFittedError):
+        wormjax.Decoder().predict(WORMS[3])
+    with pytest.raises(NotFittedError):
+        wormjax.Forecaster().forecast(WORMS[3])
+
+
+def test_probabilities_cover_every_frame_of_a_worm_without_states(decoder):
+    probabilities = decoder.predict_proba(without_states(WORMS[3]))
+    np.testing.assert_array_equal(probabilities, decoder.predict_proba(WORMS[3]))
+    assert probabilities.shape == (len(WORMS[3].times), 4)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+    assert set(decoder.predict(WORMS[3])) <= set(decoder.state_names_)
+    assert "3 worms of simulated" in repr(decoder)
+
+
+def test_a_decoder_gives_the_programs_rows(tmp_path, decoder):
+    config = load_config("generalize")
+    config.data.simulation.update({"worms": 4, "minutes": 3.0})
+    config.data.neurons = ",".join(decoder.neuron_names_)
+    config.protocol.train_counts = (3,)
+    config.models, config.baselines, config.seeds = ("mlp",), (), 1
+    config.train.steps, config.train.steps_per_chunk, config.train.batch_windows = 40, 20, 8
+    config.data.neurons = ",".join(set.intersection(*(set(worm.identified) for worm in STUDY)))
+    generalize(config.lock(), tmp_path)
+    rows = {row.metric: row.value for row in read_rows(tmp_path / "results.csv") if row.test_worm == WORMS[3].worm}
+    again = wormjax.Decoder("mlp", **QUICK).set_params(neurons=config.data.neurons.split(","))
+    table = again.fit([STUDY[0], STUDY[1], STUDY[3]]).evaluate(STUDY[2]).set_index("metric")["value"]
+    assert rows["accuracy"] == pytest.approx(table["accuracy"], abs=1e-6)
+    assert rows["nll"] == pytest.approx(table["nll"], abs=1e-5)
+    from_workdir = wormjax.load_model(tmp_path)
+    assert from_workdir.score(STUDY[2]) == pytest.approx(rows["accuracy"], abs=1e-6)  # Only runs that have not seen it.
+
+
+def test_the_seed_decides_the_model(decoder):
+    same, other = (wormjax.Decoder("mlp", **QUICK).fit(WORMS[:3], seed=seed) for seed in (0, 1))
+    np.testing.assert_array_equal(same.predict_proba(WORMS[3]), decoder.predict_proba(WORMS[3]))
+    assert np.abs(other.predict_proba(WORMS[3]) - decoder.predict_proba(WORMS[3])).max() > 1e-4
+
+
+@pytest.mark.parametrize("model", ["lda", "mlp", "nri_graph"])
+def test_a_saved_decoder_decodes_as_before(tmp_path, model):
+    fitted = wormjax.Decoder(model, **QUICK).fit(WORMS[:3])
+    fitted.save(tmp_path / "model")
+    loaded = wormjax.load_model(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(WORMS[3]), fitted.predict_proba(WORMS[3]))
+    assert loaded.state_names_ == fitted.state_names_
+    assert loaded.model == model
+
+
+def test_edges_are_probabilities_between_named_neurons():
+    fitted = wormjax.Decoder("nri_graph", **QUICK).fit(WORMS[:3])
+    decoding = fitted.decode(WORMS[3])
+    edges = decoding.edge_probabilities
+    assert edges.shape == (len(fitted.neuron_names_),) * 2
+    assert (np.diag(edges) == 0).all()
+    assert ((edges >= 0) & (edges <= 1)).all()
+    listed = decoding.edges_to_pandas()
+    assert len(listed) == edges.size - len(edges)
+    first = listed.iloc[0]
+    row, column = (fitted.neuron_names_.index(name) for name in (first.sender, first.receiver))
+    assert edges[row, column] == first.probability == edges.max()
+    with pytest.raises(wormjax.InputError, match="infers no graph"):
+        wormjax.Decoder("lda", progress=False).fit(WORMS[:3]).edges(WORMS[3])
+
+
+def test_a_table_has_a_row_per_frame(decoder):
+    table = decoder.decode(WORMS[3]).to_pandas()
+    assert list(table) == ["time", *decoder.state_names_, "state"]
+    assert len(table) == len(WORMS[3].times)
+
+
+def test_a_forecast_depends_on_no_frame_at_or_after_its_origin(forecaster):
+    worm, origin = without_states(WORMS[3]), 120.0
+    after = worm.times >= origin
+    changed = worm.traces.copy()
+    changed[after] = np.random.default_rng(0).normal(size=changed[after].shape) * 50
+    other = wormjax.Recording(traces=changed, times=worm.times, neuron_names=worm.neuron_names)
+    forecast, again = (forecaster.forecast(one, origin=origin, steps=8) for one in (worm, other))
+    np.testing.assert_array_equal(forecast.mean, again.mean)
+    np.testing.assert_array_equal(forecast.sd, again.sd)
+    assert forecast.times[0] >= origin
+    assert forecast.mean.shape == (8, len(forecaster.neuron_names_))
+
+
+@pytest.mark.parametrize("model", ["nri_graph", "nri_mixture", "var_adapted", "persistence"])
+def test_intervals_hold_their_share_of_the_forecast(model):
+    forecast = wormjax.Forecaster(model, **QUICK).fit(WORMS[:3]).forecast(WORMS[3], origin=100.0, steps=4)
+    random = np.random.default_rng(0)
+    modes = random.choice(len(forecast.weights), 20_000, p=forecast.weights / forecast.weights.sum())
+    noise = random.normal(size=(20_000, *forecast.mean.shape))
+    samples = forecast.mode_means[modes] + forecast.mode_scales[modes] * noise
+    low, high = forecast.interval(0.9)
+    assert np.mean((samples >= low) & (samples <= high)) == pytest.approx(0.9, abs=0.005)
+    np.testing.assert_allclose(forecast.sd, samples.std(axis=0), rtol=0.05)
+
+
+def test_a_forecast_after_the_end_and_one_too_early(forecaster):
+    worm = WORMS[3]
+    assert forecaster.forecast(worm).times[0] == pytest.approx(worm.times[-1] + 1 / worm.frame_rate, abs=1e-6)
+    with pytest.raises(wormjax.InputError, match=r"origin: found 2 s, which has \d frames"):
+        forecaster.forecast(worm, origin=2.0)
+
+
+def test_a_forecast_is_in_the_units_of_the_traces():
+    worm = WORMS[3]
+    forecast = wormjax.Forecaster("persistence", progress=False).fit(WORMS[:3]).forecast(worm, origin=100.0, steps=2)
+    last = worm.traces[worm.times < 100.0][-1]
+    expected = [last[worm.identified[name]] for name in forecast.neuron_names]
+    np.testing.assert_allclose(forecast.mean[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_saved_forecaster_forecasts_as_before(tmp_path, forecaster):
+    forecaster.save(tmp_path / "model")
+    loaded = wormjax.load_model(tmp_path / "model")
+    first, again = (one.forecast(WORMS[3], origin=100.0) for one in (forecaster, loaded))
+    pd.testing.assert_frame_equal(first.to_pandas(), again.to_pandas())
+    assert "3 worms" in repr(loaded)
+
+
+def test_a_folder_of_other_files_is_not_written_to(tmp_path, decoder):
+    (tmp_path / "thesis.tex").write_text("chapter 1")
+    with pytest.raises(wormjax.InputError, match="found a folder with other files"):
+        decoder.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("file", ["model.json", "parameters.npz"])
+def test_a_damaged_model_is_one_clear_error(tmp_path, decoder, file):
+    decoder.save(tmp_path / "model")
+    path = tmp_path / "model" / file
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(wormjax.InputError, match=file):
+        wormjax.load_model(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"model": "transformer"}, "found 'transformer', expected one of"),
+        ({"settings": {"train.step": 5}}, "found no config field 'train.step', did you mean 'train.steps'"),
+        ({"settings": {"train.steps": "many"}}, r"settings\['train.steps'\]: found 'many', expected int"),
+        ({"config": "forecast"}, "found a config of 'forecast', expected one of 'generalize'"),
+    ],
+)
+def test_parameters_that_cannot_be_used_are_named(parameters, message):
+    with pytest.raises(wormjax.InputError, match=message):
+        wormjax.Decoder(**parameters).fit(WORMS[:3])
+
+
+def test_something_else_than_recordings_is_named():
+    with pytest.raises(wormjax.InputError, match="worms: found ndarray, expected recordings"):
+        wormjax.Decoder().fit([WORMS[0].traces])

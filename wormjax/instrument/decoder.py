@@ -1,0 +1,150 @@
+"""Decoder: the motor state of worms that nobody has annotated."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from sklearn.utils.validation import check_is_fitted
+
+from wormjax.baselines.linear import LINEAR_BASELINES
+from wormjax.errors import InputError
+from wormjax.instrument.estimator import Estimator
+from wormjax.instrument.results import Decoding, name_states
+from wormjax.instrument.settings import build_config, list_worms
+from wormjax.recordings.recording import Recording
+from wormjax.scoring.rows import Row
+from wormjax.tasks.decode.experiment import check_config
+from wormjax.tasks.decode.prediction import TrainedDecoder, decode_recordings, score_recordings, train_decoder
+from wormjax.tasks.worms import build_training_dataset
+
+
+class Decoder(Estimator):
+    """Decode the motor state of each frame, after training on worms whose states are scored.
+
+    Args:
+      model: "nri_graph", "temporal_convolution", "mlp", "recurrent", "wang_mlp", "wang_graph", or a linear baseline:
+        "logistic_regression", "logistic_regression_context", "lda", "lda_context".
+      neurons: "shared" for those identified in all training worms, or their names.
+      states: "four" (reverse, forward, dorsal turn, ventral turn) or "two"; None takes the config's.
+      steps: updates of training; None takes the config's.
+      members: networks whose probabilities are averaged; None takes the config's.
+      config: a config of `generalize`: name, file or ConfigDict.
+      settings: further fields of the config, such as {"train.dropout": 0.1}.
+      progress: whether to show a progress bar.
+
+    Attributes:
+      state_names_: the columns of probabilities.
+      neuron_names_: the neurons that are read. A worm that lacks one is decoded with that neuron masked.
+      worms_: names of the training worms.
+      frame_rate_: of the training, hertz. Recordings at another rate are resampled to it.
+      config_: all that the model was trained with.
+
+    Example:
+      >>> worms = wormjax.simulate_worms(4, minutes=4.0)
+      >>> decoder = wormjax.Decoder("mlp", steps=100).fit(worms[:3], seed=0)
+      >>> probabilities = decoder.predict_proba(worms[3])
+    """
+
+    def __init__(
+        self,
+        model: str = "nri_graph",
+        *,
+        neurons: str | Sequence[str] = "shared",
+        states: str | None = None,
+        steps: int | None = None,
+        members: int | None = None,
+        config: str | ml_collections.ConfigDict = "generalize",
+        settings: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ):
+        self.model = model
+        self.neurons = neurons
+        self.states = states
+        self.steps = steps
+        self.members = members
+        self.config = config
+        self.settings = settings
+        self.progress = progress
+
+    def fit(self, worms: Sequence[Recording], y: None = None, *, seed: int = 0) -> "Decoder":
+        """Train on worms; those without a scored state are left out, and it is said. Return self.
+
+        Args:
+          worms: recordings with motor states.
+          y: ignored; the states are those of the recordings.
+          seed: of initial parameters and batches; the same seed gives the same model.
+
+        Raises:
+          InputError: a parameter or a recording that cannot be used.
+        """
+        linear = self.model in LINEAR_BASELINES
+        fields = {"data.states": self.states, "train.steps": self.steps, "train.members": self.members}
+        config = build_config(self.config, "generalize", fields | dict(self.settings or {}))
+        config.seed, config.seeds = seed, 1
+        config.data.neurons = self.neurons if isinstance(self.neurons, str) else ",".join(self.neurons)
+        config.models, config.baselines = ((), (self.model,)) if linear else ((self.model,), ())
+        check_config(config.lock())
+        dataset = build_training_dataset(config, list_worms(worms))
+        return self._keep(train_decoder(self.model, config, dataset, seed, self.progress))
+
+    def decode(self, worm: Recording) -> Decoding:
+        """Return all that the model says of one recording: probabilities, states and graph, as `Decoding`."""
+        check_is_fitted(self)
+        (decoded,) = decode_recordings(self.trained_, list_worms(worm))
+        return Decoding(
+            worm.worm, worm.times, decoded.probabilities, self.state_names_, decoded.edges, self.neuron_names_
+        )
+
+    def predict_proba(self, worms: Recording | Sequence[Recording]) -> np.ndarray | list[np.ndarray]:
+        """Return the probability of each state per frame, [frame, state]; of several recordings a list.
+
+        The recordings need no motor states. Frames outside a recording's stretches are NaN.
+        """
+        check_is_fitted(self)
+        decoded = decode_recordings(self.trained_, list_worms(worms))
+        return decoded[0].probabilities if isinstance(worms, Recording) else [one.probabilities for one in decoded]
+
+    def predict(self, worms: Recording | Sequence[Recording]) -> np.ndarray | list[np.ndarray]:
+        """Return the name of the most probable state per frame; of several recordings a list of arrays."""
+        probabilities = self.predict_proba(worms)
+        if isinstance(worms, Recording):
+            return name_states(probabilities, self.state_names_)
+        return [name_states(one, self.state_names_) for one in probabilities]
+
+    def edges(self, worm: Recording) -> Float[np.ndarray, "sender receiver"]:
+        """Return the probability of an edge (of any type but the first, "no edge") between each pair of neurons.
+
+        Raises:
+          InputError: the model infers no graph.
+        """
+        return self.decode(worm).edge_probabilities
+
+    def score(self, worms: Recording | Sequence[Recording], y: None = None) -> float:
+        """Return the accuracy on recordings with scored states, mean over worms: the benchmark's number."""
+        rows = self._list_rows(worms)
+        return float(np.mean([row.value for row in rows if row.metric == "accuracy"]))
+
+    def evaluate(self, worms: Recording | Sequence[Recording]) -> pd.DataFrame:
+        """Return every metric on every recording as a pandas DataFrame, a row per worm and metric."""
+        return pd.DataFrame([row._asdict() for row in self._list_rows(worms)])
+
+    def _list_rows(self, worms) -> list[Row]:
+        check_is_fitted(self)
+        rows = score_recordings(self.trained_, list_worms(worms))
+        if not rows:
+            raise InputError("worms: found no scored motor state, expected some to score (predict needs none)")
+        return rows
+
+    def _keep(self, trained: TrainedDecoder) -> "Decoder":
+        super()._keep(trained)
+        self.state_names_ = tuple(trained.description["states"])
+        self.neuron_names_ = tuple(trained.description["neurons"])
+        self.worms_ = tuple(trained.description["worms"])
+        self.frame_rate_ = float(trained.description["frame_rate"])
+        return self
+
+    def _describe(self) -> str:
+        return f"{super()._describe()}; states: {', '.join(self.state_names_)}"

@@ -1,0 +1,117 @@
+"""Forecaster: the activity of a worm's neurons in the seconds to come, with its spread."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from wormjax.instrument.estimator import Estimator
+from wormjax.instrument.results import Forecast
+from wormjax.instrument.settings import build_config, list_worms
+from wormjax.recordings.recording import Recording
+from wormjax.tasks.forecast.experiment import check_config
+from wormjax.tasks.forecast.prediction import (
+    TrainedForecaster,
+    forecast_recording,
+    score_recordings,
+    train_forecaster,
+)
+from wormjax.tasks.worms import build_training_dataset
+
+
+class Forecaster(Estimator):
+    """Forecast the traces of a worm's neurons, after training on other worms. No motor states are needed.
+
+    Args:
+      model: a network: "nri_graph", "recurrent", "mlp", "nri_dynamic" (sections of the config's `model`); or a
+        baseline: "persistence", "mean", "var_1" ... "var_16", "var_adapted".
+      neurons: "shared" for those identified in all training worms, or their names.
+      steps: updates of training; None takes the config's.
+      config: a config of `forecast`: name, file or ConfigDict.
+      settings: further fields of the config, such as {"train.dropout": 0.1}.
+      progress: whether to show a progress bar.
+
+    Attributes:
+      neuron_names_: the neurons that are read and forecast. A worm that lacks one is forecast with it masked.
+      worms_: names of the training worms.
+      frame_rate_: of the training, hertz; steps of a forecast are frames at this rate.
+      config_: all that the model was trained with.
+
+    Example:
+      >>> worms = wormjax.simulate_worms(4, minutes=4.0)
+      >>> forecaster = wormjax.Forecaster("var_adapted").fit(worms[:3])
+      >>> low, high = forecaster.forecast(worms[3], origin=120.0, steps=16).interval(0.9)
+    """
+
+    def __init__(
+        self,
+        model: str = "nri_graph",
+        *,
+        neurons: str | Sequence[str] = "shared",
+        steps: int | None = None,
+        config: str | ml_collections.ConfigDict = "forecast",
+        settings: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ):
+        self.model = model
+        self.neurons = neurons
+        self.steps = steps
+        self.config = config
+        self.settings = settings
+        self.progress = progress
+
+    def fit(self, worms: Sequence[Recording], y: None = None, *, seed: int = 0) -> "Forecaster":
+        """Train on worms, scored or not. Return self.
+
+        Args:
+          worms: recordings.
+          y: ignored.
+          seed: of initial parameters and batches; the same seed gives the same model.
+
+        Raises:
+          InputError: a parameter or a recording that cannot be used.
+        """
+        config = build_config(self.config, "forecast", {"train.steps": self.steps} | dict(self.settings or {}))
+        config.seed, config.seeds = seed, 1
+        config.data.neurons = self.neurons if isinstance(self.neurons, str) else ",".join(self.neurons)
+        network = self.model in config.model
+        config.models, config.baselines = ((self.model,), ()) if network else ((), (self.model,))
+        check_config(config.lock())
+        dataset = build_training_dataset(config, list_worms(worms), scored=False)
+        return self._keep(train_forecaster(self.model, config, dataset, seed, self.progress))
+
+    def forecast(self, worm: Recording, origin: float | None = None, steps: int = 16) -> Forecast:
+        """Forecast a worm's traces from an origin on.
+
+        Args:
+          worm: a recording; only the frames before the origin are read.
+          origin: seconds, on the clock of `worm.times`; None forecasts what follows the recording.
+          steps: frames, at the rate of the training (`frame_rate_`).
+
+        Raises:
+          InputError: too few frames before the origin, or a recording that cannot be used.
+        """
+        check_is_fitted(self)
+        (worm,) = list_worms(worm)
+        origin = float(worm.times[-1] + 1 / worm.frame_rate if origin is None else origin)
+        result = forecast_recording(self.trained_, worm, [origin], steps)
+        edges = None if result.edges is None else result.edges[0]
+        mixture = result.mean[0], result.scale[0], result.weights[0]
+        return Forecast(worm.worm, origin, result.times[0], self.neuron_names_, *mixture, edges, worm.trace_units)
+
+    def evaluate(self, worms: Recording | Sequence[Recording]) -> pd.DataFrame:
+        """Return every metric on every recording, a row per worm and metric: the benchmark's rows.
+
+        Errors are in units of the scaled traces, and the scale is that of the whole recording, as in published work.
+        """
+        check_is_fitted(self)
+        return pd.DataFrame([row._asdict() for row in score_recordings(self.trained_, list_worms(worms))])
+
+    def _keep(self, trained: TrainedForecaster) -> "Forecaster":
+        super()._keep(trained)
+        self.neuron_names_ = tuple(trained.description["neurons"])
+        self.worms_ = tuple(trained.description["worms"][worm] for worm in trained.group.split.train)
+        self.frame_rate_ = float(trained.description["frame_rate"])
+        return self

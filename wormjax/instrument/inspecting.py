@@ -1,0 +1,83 @@
+"""inspect: what a file of recordings holds, and which trained models it fits; the program `wormjax inspect`."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wormjax.errors import InputError
+from wormjax.recordings.recording import UNSCORED, Recording
+from wormjax.training.workdir import CONFIG_FILE, read_description
+
+SHOWN_NAMES = 12
+
+
+def describe_recordings(worms: Sequence[Recording]) -> list[str]:
+    """Return the lines of what recordings hold: worms, frames, rate, neurons, states, and what is missing or odd."""
+    lines = [f"{len(worms)} worm{'s' * (len(worms) != 1)} of {', '.join(sorted({worm.study for worm in worms}))}"]
+    for worm in worms:
+        frames, neurons = worm.traces.shape
+        minutes = (worm.times[-1] - worm.times[0]) / 60
+        lines += ["", f"{worm.worm}:", f"  {frames} frames, {minutes:.1f} min at {worm.frame_rate:.2f} Hz"]
+        lines.append(f"  {neurons} neurons, {len(worm.identified)} of them named: {_shorten(sorted(worm.identified))}")
+        lines.append(f"  motor states: {_describe_states(worm)}")
+        if worm.behavior:
+            lines.append(f"  other behaviour: {', '.join(worm.behavior)}")
+        lines += [f"  note: {fault}" for fault in list_oddities(worm)]
+    if len(worms) > 1:
+        shared = set.intersection(*(set(worm.identified) for worm in worms))
+        lines += ["", f"{len(shared)} neurons are named in every worm: {_shorten(sorted(shared))}"]
+    return lines
+
+
+def list_oddities(worm: Recording) -> Iterator[str]:
+    """Yield what is missing or odd in a recording, in words."""
+    if len(worm.stretches) > 1:
+        yield f"{len(worm.stretches)} stretches, with pauses between them that nothing straddles"
+    gaps = ~np.isfinite(worm.traces)
+    if gaps.any():
+        yield f"{gaps.sum()} samples of {gaps.any(axis=0).sum()} neurons are missing"
+    spread = np.nanmax(np.where(gaps, -np.inf, worm.traces), axis=0) - np.nanmin(
+        np.where(gaps, np.inf, worm.traces), axis=0
+    )
+    if (spread <= 0).any():
+        yield f"{(spread <= 0).sum()} neurons do not vary"
+    doubtful = sum(map(bool, worm.ambiguous_names))
+    if doubtful:
+        yield f"{doubtful} neurons have ambiguous names, which are not used"
+    if not worm.identified:
+        yield "no neuron is named: models of named neurons cannot read it"
+    if worm.motor_state is None or (worm.motor_state == UNSCORED).all():
+        yield "no motor state is scored: it can be decoded and forecast, not trained on to decode, nor scored"
+
+
+def fit_models(worms: Sequence[Recording], folder: Path) -> list[str]:
+    """Return the lines of which work directories below a folder were trained on neurons that the recordings have."""
+    lines = []
+    for path in sorted({*folder.glob(f"*/{CONFIG_FILE}"), *folder.glob(f"*/*/{CONFIG_FILE}")}):
+        try:
+            description = read_description(path.parent)
+        except InputError:
+            continue
+        if "neurons" not in description:
+            continue
+        neurons, rate = description["neurons"], description["frame_rate"]
+        there = [len(set(neurons) & set(worm.identified)) for worm in worms]
+        counts = f"{min(there)}" if min(there) == max(there) else f"{min(there)} to {max(there)}"
+        fits = "fits" if min(there) == len(neurons) else "fits with the others masked" if max(there) else "does not fit"
+        lines.append(f"  {path.parent}: {fits}; {counts} of its {len(neurons)} neurons are named; {rate:.2f} Hz")
+    return lines
+
+
+def _describe_states(worm: Recording) -> str:
+    if worm.motor_state is None:
+        return "none"
+    scored = worm.motor_state[worm.motor_state != UNSCORED]
+    shares = [
+        f"{name} {100 * np.mean(worm.motor_state == number):.0f} %" for number, name in enumerate(worm.state_names)
+    ]
+    return f"{', '.join(shares)}; {100 * len(scored) / len(worm.motor_state):.0f} % of frames scored"
+
+
+def _shorten(names: Sequence[str]) -> str:
+    return (", ".join(names[:SHOWN_NAMES]) + ", ..." * (len(names) > SHOWN_NAMES)) or "none"

@@ -1,0 +1,56 @@
+"""load_model: a fitted estimator from a folder that `save` or a program of `experiments` wrote."""
+
+import os
+from pathlib import Path
+
+from wormjax.errors import InputError
+from wormjax.instrument.decoder import Decoder
+from wormjax.instrument.forecaster import Forecaster
+from wormjax.instrument.saved_model import MODEL_FILE, read_model
+from wormjax.tasks.decode.prediction import TrainedDecoder, open_decoder
+from wormjax.tasks.dispatch import find_experiment, read_experiment
+from wormjax.tasks.forecast.prediction import TrainedForecaster, open_forecaster
+from wormjax.training.workdir import CONFIG_FILE
+
+KINDS = {"Decoder": (Decoder, TrainedDecoder), "Forecaster": (Forecaster, TrainedForecaster)}
+OPENERS = {"generalize": ("Decoder", open_decoder), "forecast": ("Forecaster", open_forecaster)}
+
+
+def load_model(path: str | os.PathLike, model: str | None = None) -> Decoder | Forecaster:
+    """Return a fitted estimator.
+
+    Args:
+      path: a folder that `Decoder.save` or `Forecaster.save` wrote, or the work directory of `wormjax generalize` or
+        `wormjax forecast`. Of a work directory the runs are taken that trained on the largest number of worms; a
+        decoder averages them, leaving out those that trained on the worm at hand.
+      model: which model of a work directory; None takes the first.
+
+    Raises:
+      InputError: neither of these, or a damaged file.
+
+    Example:
+      >>> decoder = wormjax.load_model("runs/default")
+      >>> states = decoder.predict(wormjax.load("csv", "worm.csv"))
+    """
+    path = Path(os.path.expanduser(path))
+    if (path / MODEL_FILE).is_file():
+        content = read_model(path)
+        kind = content.get("kind")
+        if kind not in KINDS:
+            raise InputError(f"{path / MODEL_FILE}: field 'kind': found {kind!r}, expected one of {', '.join(KINDS)}")
+        missing = [field for field in KINDS[kind][1]._fields if field not in content]
+        if missing:
+            raise InputError(f"{path / MODEL_FILE}: field {missing[0]!r}: found none, expected one; save it again")
+        trained = KINDS[kind][1](*(content[field] for field in KINDS[kind][1]._fields))
+    elif (path / CONFIG_FILE).is_file():
+        config = read_experiment(path)
+        name = find_experiment(config)
+        if name not in OPENERS:
+            raise InputError(f"{path}: found a work directory of {name!r}, expected one of: {', '.join(OPENERS)}")
+        kind, open_trained = OPENERS[name]
+        trained = open_trained(path, config.lock(), model)
+    else:
+        expected = f"expected a saved model ({MODEL_FILE}) or a work directory of training ({CONFIG_FILE})"
+        raise InputError(f"{path}: found {'no model' if path.is_dir() else 'no such folder'}, {expected}")
+    estimator = KINDS[kind][0](model=trained.name, config=trained.config)
+    return estimator._keep(trained)

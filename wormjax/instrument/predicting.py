@@ -1,0 +1,206 @@
+"""predict: what trained models say of recordings, written to a folder; the program `wormjax predict`.
+
+OUTPUT/
+  summary.md             which models, which worms, what was masked or resampled, scores where states are known
+  scores.csv             every metric of every worm with scored states
+  predictions.h5         everything below as arrays, a group per worm
+  WORM/states.csv        per frame: time, probability of each state, decoded state
+  WORM/ethogram.png
+  WORM/forecasts.csv     per origin, step and neuron: mean, s.d. and 90 % interval, in the units of the traces
+  WORM/forecast.png
+  WORM/edges.csv         per ordered pair of neurons: probability of an edge, in falling order
+  WORM/graph.png
+"""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from wormjax import plot
+from wormjax.atomic_write import open_place
+from wormjax.errors import InputError
+from wormjax.figures import save_figure
+from wormjax.instrument.decoder import Decoder
+from wormjax.instrument.forecaster import Forecaster
+from wormjax.instrument.results import list_edges, sum_types
+from wormjax.recordings.recording import Recording
+
+SUMMARY, SCORES, ARRAYS = "summary.md", "scores.csv", "predictions.h5"
+STEPS = 16  # Frames of a forecast.
+MOST_ORIGINS = 40  # Per worm.
+METRICS = ("accuracy", "balanced_accuracy", "auroc")
+
+
+def predict(
+    models: Sequence[Decoder | Forecaster], worms: Sequence[Recording], output: str | os.PathLike, steps: int = STEPS
+) -> pd.DataFrame:
+    """Write what models say of recordings to a folder, and return the scores of those with scored states.
+
+    A recording that a model cannot use is left out, and the summary names it with the reason.
+
+    Args:
+      models: fitted estimators.
+      worms: recordings, scored or not.
+      output: the folder; new, empty, or of an earlier prediction.
+      steps: frames per forecast.
+
+    Raises:
+      InputError: a folder with other files, or no recording that could be used.
+    """
+    output = _claim_output(Path(output))
+    folders = _name_folders(worms)
+    scores, lines, arrays = [], [], {}
+    for worm in tqdm(worms, desc="worms", unit="worm"):
+        try:
+            arrays[folders[worm]], own_scores = _predict_worm(models, worm, output / folders[worm], steps)
+            scores += own_scores
+            lines.append(f"- `{folders[worm]}`: {worm!r}")
+        except InputError as error:
+            shutil.rmtree(output / folders[worm], ignore_errors=True)
+            lines.append(f"- `{folders[worm]}`: **left out**: {error}")
+            tqdm.write(f"left out: {error}", file=sys.stderr)
+    if not arrays:
+        raise InputError(f"{worms[0].source}: found no recording that could be used; see the lines above")
+    with open_place(output / ARRAYS) as beside, h5py.File(beside, "w") as file:
+        for folder, values in arrays.items():
+            _write_group(file.create_group(folder), values)
+    table = pd.concat(scores, ignore_index=True) if scores else pd.DataFrame()
+    with open_place(output / SCORES) as beside:
+        table.to_csv(beside, index=False)
+    with open_place(output / SUMMARY) as beside:
+        beside.write_text("\n".join(_summarise(models, lines, table)) + "\n", encoding="utf-8")
+    return table
+
+
+def _claim_output(output: Path) -> Path:
+    if output.is_dir() and any(output.iterdir()) and not (output / SUMMARY).is_file():
+        raise InputError(f"--output: found {output} with other files in it, expected a new folder")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output: {output}: {error.strerror}, expected a folder to write into") from None
+    return output
+
+
+def _name_folders(worms: Sequence[Recording]) -> dict[Recording, str]:
+    """Return a folder's name for each worm: its own name, made fit for every file system, with a number where twice."""
+    names: dict[Recording, str] = {}
+    for worm in worms:
+        plain = re.sub(r"[^\w+=.-]+", "_", worm.worm).strip("._") or "worm"
+        name, number = plain, 2
+        while name.lower() in {taken.lower() for taken in names.values()}:
+            name, number = f"{plain}_{number}", number + 1
+        names[worm] = name
+    return names
+
+
+def _predict_worm(models, worm: Recording, folder: Path, steps: int) -> tuple[dict[str, Any], list[pd.DataFrame]]:
+    """Write one worm's files; return its arrays and its scores."""
+    folder.mkdir(exist_ok=True)
+    arrays: dict[str, Any] = {"times": worm.times}
+    arrays["study"], arrays["worm"], scores = worm.study, worm.worm, []
+    for model in models:
+        if isinstance(model, Decoder):
+            arrays |= _write_decoding(model, worm, folder)
+            if worm.motor_state is not None and (worm.motor_state >= 0).any():
+                scores.append(model.evaluate(worm))
+        else:
+            arrays |= _write_forecasts(model, worm, folder, steps)
+    return arrays, scores
+
+
+def _write_decoding(decoder: Decoder, worm: Recording, folder: Path) -> dict[str, Any]:
+    decoding = decoder.decode(worm)
+    _write_table(folder / "states.csv", decoding.to_pandas())
+    figure = Figure(figsize=(9.0, 2.2), layout="constrained")
+    plot.ethogram(worm, decoding, ax=figure.subplots())
+    save_figure(figure, folder / "ethogram.png")
+    arrays = {
+        "states/probabilities": decoding.probabilities,
+        "states/names": decoding.state_names,
+        "states/decoded": decoding.states,
+    }
+    return arrays | _write_edges(decoding.edges, decoding.neuron_names, folder)
+
+
+def _write_forecasts(forecaster: Forecaster, worm: Recording, folder: Path, steps: int) -> dict[str, Any]:
+    forecasts = list(_forecast_along(forecaster, worm, steps))
+    _write_table(folder / "forecasts.csv", pd.concat([one.to_pandas() for one in forecasts], ignore_index=True))
+    figure = Figure(figsize=(9.0, 2.4), layout="constrained")
+    named = [name for name in forecaster.neuron_names_ if name in worm.identified]
+    plot.forecast(worm, forecasts[-3:], named[0], ax=figure.subplots())
+    save_figure(figure, folder / "forecast.png")
+    low, high = (np.stack(ends) for ends in zip(*(one.interval(0.9) for one in forecasts), strict=True))
+    arrays = {
+        "forecasts/origins": np.array([one.origin for one in forecasts]),
+        "forecasts/times": np.stack([one.times for one in forecasts]),
+        "forecasts/mean": np.stack([one.mean for one in forecasts]),
+        "forecasts/sd": np.stack([one.sd for one in forecasts]),
+        "forecasts/low_90": low,
+        "forecasts/high_90": high,
+        "forecasts/neuron_names": forecasts[0].neuron_names,
+    }
+    edges = None if forecasts[0].edges is None else np.mean([one.edges for one in forecasts], axis=0)
+    return arrays | _write_edges(edges, forecaster.neuron_names_, folder)
+
+
+def _forecast_along(forecaster: Forecaster, worm: Recording, steps: int) -> Iterator:
+    """Yield forecasts from origins that are spread over a recording, the last of which is its end."""
+    last = worm.times[-1] + 1 / worm.frame_rate
+    for origin in [*np.linspace(worm.times[0], last, MOST_ORIGINS, endpoint=False), None]:
+        try:
+            yield forecaster.forecast(worm, origin=origin, steps=steps)
+        except InputError:  # Too few frames before the origin: at the start, or after a pause.
+            if origin is None:
+                raise
+
+
+def _write_edges(edges, names: Sequence[str], folder: Path) -> dict[str, Any]:
+    if edges is None:
+        return {}
+    probabilities = sum_types(edges)
+    _write_table(folder / "edges.csv", list_edges(probabilities, tuple(names)))
+    figure = Figure(figsize=(4.6, 4.6), layout="constrained")
+    plot.graph(probabilities, names, ax=figure.subplots())
+    save_figure(figure, folder / "graph.png")
+    return {"edges/probabilities": edges, "edges/neuron_names": names}  # [sender, receiver, type].
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    with open_place(path) as beside:
+        table.to_csv(beside, index=False, float_format="%.6g")
+
+
+def _write_group(group: h5py.Group, arrays: dict[str, Any]) -> None:
+    for name, values in arrays.items():
+        if isinstance(values, str):
+            group.attrs[name] = values
+        elif np.asarray(values).dtype.kind == "U":
+            group[name] = np.char.encode(np.asarray(values), "utf-8")
+        else:
+            group[name] = values
+
+
+def _summarise(models, lines: Sequence[str], scores: pd.DataFrame) -> list[str]:
+    text = ["# Predictions", "", "## Models", "", *(f"- {model!r}" for model in models), "", "## Worms", "", *lines]
+    if len(scores):
+        text += ["", "## Scores", "", "Of worms with scored states; every value is in `scores.csv`.", ""]
+        chosen = scores[scores.metric.isin(METRICS)]
+        wide = chosen.pivot_table(index=["model", "test_worm"], columns="metric", values="value").round(3)
+        text += _to_markdown(wide.reset_index())
+    return text
+
+
+def _to_markdown(table: pd.DataFrame) -> list[str]:
+    rows = [[str(name) for name in table], ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
+    return [f"| {' | '.join(row)} |" for row in rows]

@@ -1,0 +1,143 @@
+"""What the estimators answer with: a decoded recording, a forecast. Each turns into a pandas DataFrame."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.special import ndtr, ndtri
+
+from wormjax.errors import InputError
+
+BISECTIONS = 60  # Enough for the last digit of a float64.
+NO_STATE = ""  # The name of the state in a frame that was not decoded.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decoding:
+    """One decoded recording.
+
+    Attributes:
+      worm: its name.
+      times: seconds [frame].
+      probabilities: of each state in each frame; NaN in frames outside the recording's stretches.
+      state_names: the columns of `probabilities`.
+      edges: probability of an edge of each type, the first being "no edge"; None where the model infers no graph.
+      neuron_names: the senders and receivers of `edges`.
+    """
+
+    worm: str
+    times: Float[np.ndarray, " frame"]
+    probabilities: Float[np.ndarray, "frame state"]
+    state_names: tuple[str, ...]
+    edges: Float[np.ndarray, "sender receiver type"] | None
+    neuron_names: tuple[str, ...]
+
+    @property
+    def states(self) -> np.ndarray:
+        """The name of the most probable state per frame."""
+        return name_states(self.probabilities, self.state_names)
+
+    @property
+    def edge_probabilities(self) -> Float[np.ndarray, "sender receiver"]:
+        """The probability of an edge of any type but the first; 0 on the diagonal."""
+        if self.edges is None:
+            raise InputError("edges: found a model that infers no graph, expected one that does, such as nri_graph")
+        return sum_types(self.edges)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row per frame: time, the probability of each state, and the decoded state."""
+        frame = pd.DataFrame(self.probabilities, columns=list(self.state_names))
+        frame.insert(0, "time", self.times)
+        return frame.assign(state=self.states)
+
+    def edges_to_pandas(self) -> pd.DataFrame:
+        """Return a row per ordered pair of neurons: sender, receiver, probability of an edge, in falling order."""
+        return list_edges(self.edge_probabilities, self.neuron_names)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Forecast:
+    """A forecast of one recording, in the units of its traces: a mixture of Gaussians per step and neuron.
+
+    Attributes:
+      worm: the recording's name.
+      origin: seconds; frames at or after it were not seen.
+      times: seconds [step].
+      neuron_names: the columns of `mean`, `sd` and `interval`.
+      mode_means, mode_scales, weights: the mixture; most models have one mode.
+      edges: probability of an edge of each type before the origin; None where the model infers no graph.
+      units: of the traces.
+    """
+
+    worm: str
+    origin: float
+    times: Float[np.ndarray, " step"]
+    neuron_names: tuple[str, ...]
+    mode_means: Float[np.ndarray, "mode step neuron"]
+    mode_scales: Float[np.ndarray, "mode step neuron"]
+    weights: Float[np.ndarray, " mode"]
+    edges: Float[np.ndarray, "sender receiver type"] | None
+    units: str
+
+    @property
+    def mean(self) -> Float[np.ndarray, "step neuron"]:
+        """The mean of the forecast."""
+        return np.tensordot(self.weights, self.mode_means, 1)
+
+    @property
+    def sd(self) -> Float[np.ndarray, "step neuron"]:
+        """The standard deviation of the forecast."""
+        second = np.tensordot(self.weights, self.mode_scales**2 + self.mode_means**2, 1)
+        return np.sqrt(np.maximum(second - self.mean**2, 0.0))
+
+    def interval(self, level: float = 0.9) -> tuple[Float[np.ndarray, "step neuron"], Float[np.ndarray, "step neuron"]]:
+        """Return the low and the high end of the central interval that holds a share `level` of the forecast."""
+        if not 0 < level < 1:
+            raise InputError(f"level: found {level}, expected a share between 0 and 1")
+        return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
+
+    def quantile(self, probability: float) -> Float[np.ndarray, "step neuron"]:
+        """Return the value below which a share `probability` of the forecast lies."""
+        ends = self.mode_means + self.mode_scales * ndtri(probability)
+        if len(ends) == 1:
+            return ends[0]
+        low, high = ends.min(axis=0), ends.max(axis=0)  # The quantile of a mixture lies between those of its modes.
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            below = np.tensordot(self.weights, ndtr((middle - self.mode_means) / self.mode_scales), 1) < probability
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return (low + high) / 2
+
+    def to_pandas(self, level: float = 0.9) -> pd.DataFrame:
+        """Return a row per step and neuron: step, time, neuron, mean, s.d., and the ends of an interval."""
+        low, high = self.interval(level)
+        steps, neurons = self.mean.shape
+        columns = {
+            "origin": self.origin,
+            "step": np.repeat(np.arange(1, steps + 1), neurons),
+            "time": np.repeat(self.times, neurons),
+            "neuron": np.tile(np.array(self.neuron_names), steps),
+        }
+        values = {"mean": self.mean, "sd": self.sd, "low": low, "high": high}
+        return pd.DataFrame(columns | {name: value.ravel() for name, value in values.items()})
+
+
+def name_states(probabilities: Float[np.ndarray, "frame state"], state_names: tuple[str, ...]) -> np.ndarray:
+    """Return the name of the most probable state per frame; NO_STATE where the probabilities are NaN."""
+    known = np.isfinite(probabilities).all(axis=1)
+    best = np.where(known, np.nan_to_num(probabilities).argmax(axis=1), len(state_names))
+    return np.array([*state_names, NO_STATE])[best]
+
+
+def sum_types(edges: Float[np.ndarray, "*sample sender receiver type"]) -> Float[np.ndarray, "*sample sender receiver"]:
+    """Return the probability of an edge of any type but the first, which is "no edge"; 0 on the diagonal."""
+    return edges[..., 1:].sum(axis=-1)
+
+
+def list_edges(probabilities: Float[np.ndarray, "sender receiver"], names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the edges off the diagonal, the most probable first."""
+    senders, receivers = np.nonzero(~np.eye(len(names), dtype=bool))
+    columns = {"sender": np.array(names)[senders], "receiver": np.array(names)[receivers]}
+    listed = pd.DataFrame(columns | {"probability": probabilities[senders, receivers]})
+    return listed.sort_values("probability", ascending=False, kind="stable", ignore_index=True)

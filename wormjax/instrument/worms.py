@@ -1,0 +1,41 @@
+"""load and simulate_worms: recordings to train on and to answer for."""
+
+import os
+
+from wormjax.recordings import catalog
+from wormjax.recordings.recording import Recording
+from wormjax.simulation import worms as simulation
+
+
+def simulate_worms(worms: int = 4, minutes: float = 10.0, seed: int = 0) -> tuple[Recording, ...]:
+    """Return simulated worms with scored motor states, which share a wiring and differ in almost everything else.
+
+    Args:
+      worms: how many.
+      minutes: length of each recording.
+      seed: the same seed gives the same worms.
+
+    Example:
+      >>> worms = wormjax.simulate_worms(4, minutes=4.0)
+      >>> worms[0].traces.shape
+      (712, 20)
+    """
+    return simulation.simulate_worms(seed, worms, minutes).recordings
+
+
+def load(reader: str, path: str | os.PathLike) -> tuple[Recording, ...]:
+    """Return the recordings of a file or a folder.
+
+    Args:
+      reader: "kato2015", "nichols2017", "dag2023", or "container" for wormjax's own file.
+      path: the file or folder, as downloaded.
+
+    Raises:
+      InputError: no such file, or one that cannot be used; the message says how to mend it.
+
+    Example:
+      >>> worms = wormjax.load("kato2015", "WT_NoStim.mat")
+      >>> worms[0].identified["AVAL"]
+      41
+    """
+    return catalog.open_study(reader, os.path.expanduser(path))

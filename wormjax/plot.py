@@ -1,0 +1,272 @@
+"""Pictures of recordings and of what models say of them: `wormjax.plot.ethogram(worm, probabilities)`.
+
+Every function draws into the axes that it is given (`ax`), or into new ones, and returns them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+
+from wormjax.errors import InputError
+from wormjax.figures.confusions import draw_confusion
+from wormjax.figures.ethogram import draw_heat_map, draw_probabilities
+from wormjax.figures.forecast_traces import FORECAST_COLOURS, FORECAST_STYLE
+from wormjax.figures.graph import draw_circle
+from wormjax.figures.lines import choose_styles, rule_lines
+from wormjax.figures.matrices import arrange_matrix, order_by_class
+from wormjax.figures.motor_states import divide_time, draw_strip, fill_cells, list_states
+from wormjax.figures.style import BLACK, hide_frame, styled
+from wormjax.figures.trajectories import draw_paths
+from wormjax.instrument.results import Decoding, Forecast
+from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
+from wormjax.recordings.recording import UNSCORED, Recording
+from wormjax.scoring.classification import confusion
+from wormjax.scoring.tables import METRIC_TITLES
+
+STRIP = 0.16  # Height of a strip of states, the probabilities' panel being 1.
+
+
+@styled
+def ethogram(
+    worm: Recording,
+    probabilities: Decoding | Float[np.ndarray, "frame state"] | None = None,
+    *,
+    state_names: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the motor state of each frame: decoded, scored where it was, and the probabilities below.
+
+    Args:
+      worm: the recording.
+      probabilities: of `Decoder.decode` or `Decoder.predict_proba`; None draws the scored states alone.
+      state_names: the columns of the probabilities, where these are an array of other than the two or four states.
+      ax: axes to draw into.
+
+    Example:
+      >>> axes = wormjax.plot.ethogram(worm, decoder.predict_proba(worm))
+    """
+    ax = _open_axes(ax, 8.0, 2.0)
+    names = _name_states(worm, probabilities, state_names)
+    edges, cells = divide_time(np.asarray(worm.times, float))
+    scored, strips = _number_states(worm, names), []
+    if isinstance(probabilities, Decoding):
+        probabilities = probabilities.probabilities
+    if probabilities is not None:
+        probabilities = _expect_frames(worm, probabilities)
+        draw_probabilities(ax, edges, fill_cells(probabilities, cells, np.nan), names)
+        known = np.isfinite(probabilities).all(axis=1)
+        strips.append(("decoded", np.where(known, np.nan_to_num(probabilities).argmax(axis=1), UNSCORED)))
+    if (scored != UNSCORED).any():
+        strips.append(("scored", scored))
+    bottom, ticks = (1.0 if probabilities is not None else 0.0), {}
+    for label, states in strips:
+        bottom += STRIP / 3
+        draw_strip(ax, edges, cells, states, names, label, bottom, bottom + STRIP)
+        ticks[label] = bottom + STRIP / 2
+        bottom += STRIP
+    if probabilities is not None:
+        ticks = {"0": 0.0, "0.5": 0.5, "1": 1.0} | ticks
+        ax.set_ylabel("probability", fontsize=8, y=0.5 / bottom)
+    ax.set_yticks([*ticks.values()], [*ticks])
+    ax.set(ylim=(0, bottom), xlim=(edges[0], edges[-1]), xlabel="time (s)")
+    hide_frame(ax)
+    shown = np.concatenate([states for _, states in strips]) if strips else scored
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "handlelength": 1.0}
+    ax.legend(handles=list_states(shown, names), ncols=len(names) + 1, **place)
+    return ax
+
+
+@styled
+def traces(worm: Recording, neurons: Sequence[str] | None = None, *, ax: Axes | None = None) -> Axes:
+    """Draw the traces of named neurons as a heat map, each neuron z-scored.
+
+    Args:
+      worm: the recording.
+      neurons: their names; None draws all that are identified, by class.
+      ax: axes to draw into.
+    """
+    identified = worm.identified
+    if not identified:
+        raise InputError(f"{worm.source}: worm {worm.worm!r}: found no identified neuron, expected one to draw")
+    names = [sorted(identified)[k] for k in order_by_class(sorted(identified))] if neurons is None else list(neurons)
+    missing = [name for name in names if name not in identified]
+    if missing:
+        raise InputError(f"neurons: found {missing[0]!r}, expected some of {', '.join(sorted(identified))}")
+    ax = _open_axes(ax, 8.0, 0.8 + 0.14 * len(names))
+    edges, cells = divide_time(np.asarray(worm.times, float))
+    values = worm.traces[:, [identified[name] for name in names]].astype(float)
+    deviations = values - np.nanmean(values, axis=0)
+    scaled = deviations / np.maximum(np.nanstd(values, axis=0), 1e-12)
+    draw_heat_map(ax, edges, fill_cells(scaled, cells, np.nan), names).set_xlabel("time (s)")
+    ax.figure.colorbar(ax.collections[0], ax=ax, label="activity (z)", extend="both", pad=0.01)
+    return ax
+
+
+@styled
+def graph(
+    edges: Decoding | Float[np.ndarray, "sender receiver"],
+    neuron_names: Sequence[str] | None = None,
+    *,
+    top_edges: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the most probable edges between neurons as arrows on a circle.
+
+    Args:
+      edges: of `Decoder.decode`, or a matrix of probabilities.
+      neuron_names: the rows and columns of a matrix.
+      top_edges: how many edges to draw; None draws twice the number of neurons.
+      ax: axes to draw into.
+    """
+    if isinstance(edges, Decoding):
+        neuron_names, edges = edges.neuron_names, edges.edge_probabilities
+    names = [str(k + 1) for k in range(len(edges))] if neuron_names is None else list(neuron_names)
+    if np.shape(edges) != (len(names), len(names)):
+        raise InputError(f"edges: found shape {np.shape(edges)}, expected [sender, receiver] of {len(names)} names")
+    order = order_by_class(names)
+    count = min(top_edges or 2 * len(names), len(names) * (len(names) - 1))
+    return draw_circle(_open_axes(ax, 4.2, 4.2), arrange_matrix(edges, order), [names[k] for k in order], count)
+
+
+@styled
+def forecast(
+    worm: Recording, forecasts: Forecast | Sequence[Forecast], neuron: str | None = None, *, ax: Axes | None = None
+) -> Axes:
+    """Draw forecasts of one neuron, each with its 90 % band, over the trace that was recorded.
+
+    Args:
+      worm: the recording.
+      forecasts: one or several of `Forecaster.forecast`.
+      neuron: its name; None takes the one that varies most over the forecasts.
+      ax: axes to draw into.
+    """
+    forecasts = [forecasts] if isinstance(forecasts, Forecast) else list(forecasts)
+    names = forecasts[0].neuron_names
+    if neuron is None:
+        neuron = names[int(np.argmax(np.ptp(np.concatenate([one.mean for one in forecasts]), axis=0)))]
+    if neuron not in names or neuron not in worm.identified:
+        raise InputError(f"neuron: found {neuron!r}, expected one that is forecast and recorded: {', '.join(names)}")
+    ax = _open_axes(ax, 8.0, 2.2)
+    column, trace = names.index(neuron), worm.traces[:, worm.identified[neuron]]
+    _, cells = divide_time(np.asarray(worm.times, float))
+    ax.plot(fill_cells(worm.times, cells, np.nan), fill_cells(trace, cells, np.nan), color=BLACK, linewidth=1.0)
+    for number, one in enumerate(forecasts):
+        colour = FORECAST_COLOURS[number % 2]
+        low, high = (end[:, column] for end in one.interval(0.9))
+        ax.fill_between(one.times, low, high, color=colour, alpha=0.25, linewidth=0, zorder=1)
+        ax.plot(one.times, one.mean[:, column], color=colour, zorder=3, **FORECAST_STYLE)
+    first, last = forecasts[0].times[0], forecasts[-1].times[-1]
+    ax.set_xlim(first - 3 * (last - first), last + (last - first))
+    ax.set(xlabel="time (s)", ylabel=f"{neuron} ({worm.trace_units})")
+    return ax
+
+
+@styled
+def confusions(true: Recording | Sequence[str], predicted: Decoding | Sequence[str], *, ax: Axes | None = None) -> Axes:
+    """Draw which states were taken for which: the share of each scored state's frames, and their number.
+
+    Args:
+      true: a recording with scored states, or the name of the state per frame ("" where not scored).
+      predicted: of `Decoder.decode` or `Decoder.predict`.
+      ax: axes to draw into.
+    """
+    if isinstance(predicted, Decoding):
+        names, decoded = list(predicted.state_names), predicted.states
+    else:
+        decoded = np.asarray(predicted)
+        names = sorted({*decoded, *(() if isinstance(true, Recording) else true)} - {""})
+    if isinstance(true, Recording):
+        states = _number_states(true, names)
+    else:
+        states = np.array([names.index(name) if name in names else UNSCORED for name in true])
+    states = np.where(decoded == "", UNSCORED, states)
+    chosen = np.array([[float(name == one) for one in names] for name in decoded])
+    ax = draw_confusion(_open_axes(ax, 3.4, 3.4), confusion(chosen, states, len(names)), names)
+    ax.set(xlabel="decoded state", ylabel="scored state")
+    return ax
+
+
+@styled
+def accuracy(rows: pd.DataFrame, metric: str = "accuracy", *, ax: Axes | None = None) -> Axes:
+    """Draw a metric on held-out worms, a dot per row and a bar at each model's mean.
+
+    Args:
+      rows: of `Decoder.evaluate` or a program's results.csv: columns model, metric, value.
+      metric: which metric.
+      ax: axes to draw into.
+    """
+    chosen = rows[rows["metric"] == metric]
+    if not len(chosen):
+        raise InputError(f"metric: found {metric!r}, expected one of {', '.join(sorted(set(rows['metric'])))}")
+    models = list(dict.fromkeys(chosen["model"]))
+    ax, styles = _open_axes(ax, 1.6 + 0.9 * len(models), 2.8), choose_styles(models, set())
+    for place, model in enumerate(models):
+        values = chosen.loc[chosen["model"] == model, "value"].to_numpy()
+        spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
+        ax.plot(place + spread, values, "o", color=styles[model]["color"], markersize=4, alpha=0.6)
+        ax.hlines(values.mean(), place - 0.25, place + 0.25, color=styles[model]["color"])
+    ax.set_xticks(range(len(models)), [name.replace("_", " ") for name in models], rotation=20, ha="right")
+    ax.set(xlim=(-0.6, len(models) - 0.4), ylabel=METRIC_TITLES.get(metric, metric))
+    rule_lines(ax)
+    return ax
+
+
+@styled
+def trajectories(
+    true: Float[np.ndarray, "frame object 2"],
+    predicted: Float[np.ndarray, "step object 2"] | None = None,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the paths of one system's objects in the plane, and a prediction of the last steps.
+
+    Args:
+      true: locations.
+      predicted: those predicted for the last frames of `true`; None: no prediction.
+      ax: axes to draw into.
+    """
+    true = np.asarray(true, float)
+    steps = 1 if predicted is None else len(predicted)
+    history, future = true[: len(true) - steps], true[len(true) - steps :]
+    return draw_paths(_open_axes(ax, 3.4, 3.4), history, future, future if predicted is None else predicted)
+
+
+def _open_axes(ax: Axes | None, width: float, height: float) -> Axes:
+    return pyplot.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+
+
+def _name_states(worm: Recording, probabilities, state_names) -> Sequence[str]:
+    if isinstance(probabilities, Decoding):
+        return probabilities.state_names
+    if state_names is not None:
+        return state_names
+    if probabilities is None:
+        return worm.state_names
+    by_count = {len(names): names for names in (worm.state_names, *STATE_SETS.values())}
+    count = np.shape(probabilities)[-1]
+    if count not in by_count:
+        raise InputError(f"state_names: found none, expected the names of the {count} columns of the probabilities")
+    return by_count[count]
+
+
+def _number_states(worm: Recording, names: Sequence[str]) -> np.ndarray:
+    """Return a recording's states as indices into names; UNSCORED where there is none of that name."""
+    if worm.motor_state is None:
+        return np.full(len(worm.times), UNSCORED)
+    if set(worm.state_names) <= set(names):
+        table = np.array([*(list(names).index(name) for name in worm.state_names), UNSCORED])
+        return table[worm.motor_state]
+    sets = [state_set for state_set, known in STATE_SETS.items() if tuple(known) == tuple(names)]
+    return map_motor_states(worm, sets[0]) if sets else np.full(len(worm.times), UNSCORED)
+
+
+def _expect_frames(worm: Recording, probabilities) -> np.ndarray:
+    probabilities = np.asarray(probabilities, float)
+    if probabilities.ndim != 2 or len(probabilities) != len(worm.times):
+        found = f"found shape {probabilities.shape}"
+        raise InputError(f"probabilities: {found}, expected [frame, state] of the worm's {len(worm.times)} frames")
+    return probabilities

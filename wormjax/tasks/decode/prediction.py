@@ -1,0 +1,167 @@
+"""Decode recordings with a trained decoder: what the instrument (`wormjax.Decoder`, `wormjax predict`) is made of.
+
+A trained decoder is the parameters of one or more groups (seed, training worms) with the config and the description of
+the data that they were trained on. It comes from memory (`train_decoder`) or from a work directory (`open_decoder`).
+Both decode by the functions of the benchmark, so that their numbers are the same.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import ml_collections
+import numpy as np
+from jaxtyping import Float
+
+from wormjax import graphs
+from wormjax.baselines.linear import LINEAR_BASELINES
+from wormjax.errors import InputError
+from wormjax.features.dataset import Dataset
+from wormjax.recordings.recording import Recording
+from wormjax.scoring.rows import Row
+from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
+from wormjax.tasks.protocols import Split, list_splits
+from wormjax.tasks.worms import build_new_dataset, is_training_worm
+from wormjax.training.loop import train_in_memory
+from wormjax.training.workdir import describe_dataset, read_description
+
+
+class TrainedDecoder(NamedTuple):
+    """A model's name, config, the description of its training data, its groups, and their parameters by run."""
+
+    name: str
+    config: ml_collections.ConfigDict
+    description: dict[str, Any]
+    groups: tuple[Group, ...]
+    variables: Any
+
+
+class DecodedWorm(NamedTuple):
+    """What a decoder says of one recording.
+
+    Attributes:
+      probabilities: of each state in each frame of the recording; NaN in frames outside its stretches.
+      edges: probability of an edge of each type, mean over the recording; None where the model infers no graph.
+    """
+
+    probabilities: Float[np.ndarray, "frame state"]
+    edges: Float[np.ndarray, "sender receiver type"] | None
+
+
+def train_decoder(name: str, config, dataset: Dataset, seed: int = 0, progress: bool = True) -> TrainedDecoder:
+    """Train one decoder on all worms of a dataset, in memory.
+
+    Args:
+      name: of a model or of a linear baseline.
+      config: of decoding, checked; its seed is `seed`.
+      dataset: the training worms.
+      seed: of initial parameters and batches.
+      progress: whether to show a progress bar.
+    """
+    group = Group(seed, Split(tuple(range(len(dataset.worms))), ()))
+    if name in LINEAR_BASELINES:
+        variables = decoding.fit_baseline(name, config, dataset, [group])
+    else:
+        runs = decoding.build_group_runs(config, dataset, [group])
+        _, recipe, engine = decoding.build_training(name, config, dataset, runs)
+        variables = train_in_memory(engine, recipe, dataset.arrays, runs, name, progress).best
+    return TrainedDecoder(name, config, describe_dataset(dataset), (group,), variables)
+
+
+def open_decoder(workdir: str | os.PathLike, config, name: str | None = None) -> TrainedDecoder:
+    """Return a decoder of a work directory: all runs that trained on the largest number of worms.
+
+    Args:
+      workdir: of `experiments.generalize`.
+      config: that of the work directory (`dispatch.read_experiment`).
+      name: one of its models or baselines; None takes the first model.
+
+    Raises:
+      InputError: no such model, or one that has not been trained to its end.
+    """
+    known = (*config.models, *config.baselines)
+    name = known[0] if name is None else name
+    if name not in known:
+        raise InputError(f"{os.fspath(workdir)}: found no model {name!r}, expected one of: {', '.join(known)}")
+    description = read_description(workdir)
+    tests = len(description.get("test", description)["worms"])
+    protocol = config.protocol
+    splits = list_splits(protocol.name, len(description["worms"]), tests, protocol.train_counts)
+    groups = list_groups(config, splits)
+    most = max(len(group.split.train) for group in groups)
+    chosen = [k for k, group in enumerate(groups) if len(group.split.train) == most]
+    members = 1 if name in LINEAR_BASELINES else config.train.members
+    runs = (np.array(chosen)[:, None] * members + np.arange(members)).ravel()
+    variables = decoding.select_runs(restore_best(model_folder(workdir, name)), runs)
+    return TrainedDecoder(name, config, description, tuple(groups[k] for k in chosen), variables)
+
+
+def decode_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -> list[DecodedWorm]:
+    """Decode recordings, scored or not, of which names may occur twice.
+
+    A recording at another rate is resampled to that of the training, and what is decoded is interpolated back to the
+    recording's own frames. Where a decoder has several runs, those are averaged that were not trained on the worm;
+    where all were, all of them.
+    """
+    dataset = build_new_dataset(decoder.config, decoder.description, recordings)
+    groups = _choose_groups(decoder, dataset)
+    decoded = _decode(decoder, dataset, groups)
+    worms = []
+    for number, recording in enumerate(recordings):
+        own = [k for k, group in enumerate(groups) if number in group.split.test]
+        stretches = dataset.stretches_of(number)
+        probabilities = np.full((len(recording.times), len(dataset.state_names)), np.nan)
+        for stretch, span in zip(stretches, recording.stretches, strict=True):
+            mean = decoded.probabilities[own, stretch].mean(axis=0)
+            valid = dataset.arrays.valid[stretch]
+            frames = slice(*span)
+            probabilities[frames] = interpolate(recording.times[frames], dataset.times[stretch][valid], mean[valid])
+        edges = None
+        if decoded.edges is not None:
+            edges = _average_edges(decoded.edges[np.ix_(own, stretches)], dataset, stretches)
+        worms.append(DecodedWorm(probabilities, edges))
+    return worms
+
+
+def score_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -> list[Row]:
+    """Return the rows of a decoder on recordings: those that the benchmark writes. Worms without states have none."""
+    dataset = build_new_dataset(decoder.config, decoder.description, recordings)
+    groups = _choose_groups(decoder, dataset)
+    decoded = _decode(decoder, dataset, groups)
+    return decoding.score_model(decoder.name, decoder.config, decoder.description, dataset, groups, decoded)
+
+
+def interpolate(
+    times: Float[np.ndarray, " frame"], known: Float[np.ndarray, " known"], values: Float[np.ndarray, "known channel"]
+) -> Float[np.ndarray, "frame channel"]:
+    """Interpolate each channel linearly from known times to others; before and after them the nearest one is taken."""
+    return np.stack([np.interp(times, known, column) for column in values.T], axis=-1)
+
+
+def _choose_groups(decoder: TrainedDecoder, dataset: Dataset) -> list[Group]:
+    """Return the decoder's groups with the worms that each is to decode."""
+    trained = [
+        [is_training_worm(decoder.description, group.split, dataset, worm) for worm in range(len(dataset.worms))]
+        for group in decoder.groups
+    ]
+    everywhere = np.all(trained, axis=0)
+    return [
+        Group(group.seed, Split(group.split.train, tuple(np.flatnonzero(everywhere | ~np.array(own)).tolist())))
+        for group, own in zip(decoder.groups, trained, strict=True)
+    ]
+
+
+def _decode(decoder: TrainedDecoder, dataset: Dataset, groups: Sequence[Group]) -> decoding.Decoded:
+    config = decoder.config
+    if config.protocol.name == "same_worm":  # The whole of each recording is decoded, not blocks of it.
+        config = config.copy_and_resolve_references().unlock()
+        config.protocol.name = "subsets"
+    return decoding.decode_model(decoder.name, config, decoder.description, dataset, groups, decoder.variables)
+
+
+def _average_edges(edges, dataset, stretches) -> Float[np.ndarray, "sender receiver type"]:
+    """Return the mean over groups, and over stretches by their length, as matrices by edge type."""
+    frames = dataset.arrays.valid[stretches].sum(axis=1)
+    mean = np.average(edges.mean(axis=0), axis=0, weights=frames)
+    return np.stack([graphs.edges_to_matrix(kind, len(dataset.neuron_names)) for kind in mean.T], axis=-1)

@@ -1,0 +1,239 @@
+"""Forecast recordings with a trained forecaster: what `wormjax.Forecaster` and `wormjax predict` are made of.
+
+A forecast sees the frames before its origin alone: the recording is cut there before it is resampled and scaled. The
+benchmark's rows (`score_recordings`) scale a held-out worm by its whole recording, as published work does.
+"""
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+from jaxtyping import Float
+
+from wormjax import graphs
+from wormjax.errors import InputError, RecordingWarning
+from wormjax.features.dataset import Dataset, WormArrays
+from wormjax.features.forecast_origins import Starts
+from wormjax.recordings.recording import UNSCORED, Recording
+from wormjax.scoring.forecasts import Spread
+from wormjax.scoring.rows import Row
+from wormjax.tasks.forecast import networks as forecasting
+from wormjax.tasks.forecast.experiment import run_models, score_output
+from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
+from wormjax.tasks.protocols import Split, list_splits
+from wormjax.tasks.worms import build_new_dataset
+from wormjax.training.loop import train_in_memory
+from wormjax.training.workdir import describe_dataset, read_description
+
+ORIGINS_AT_ONCE = 16
+
+
+class TrainedForecaster(NamedTuple):
+    """A model's name, config, the description of its training data, its group, and what was learnt.
+
+    `fit` is what the baselines, and the networks' drift, learn of the training worms (`linear.fit_linear`, of one
+    split); `variables` are the network's parameters, None for a baseline.
+    """
+
+    name: str
+    config: ml_collections.ConfigDict
+    description: dict[str, Any]
+    group: Group
+    fit: dict[str, dict[str, np.ndarray]]
+    variables: Any
+
+
+class ForecastTraces(NamedTuple):
+    """Forecasts of one recording's traces, in its own units, and the graph that was inferred before each origin.
+
+    Attributes:
+      times: seconds of each step; step 1 is the first frame at or after the origin.
+      mean, scale, weights: a mixture of Gaussians by mode.
+      edges: probability of an edge of each type; None where the model infers no graph.
+    """
+
+    times: Float[np.ndarray, "origin step"]
+    mean: Float[np.ndarray, "origin mode step neuron"]
+    scale: Float[np.ndarray, "origin mode step neuron"]
+    weights: Float[np.ndarray, "origin mode"]
+    edges: Float[np.ndarray, "origin sender receiver type"] | None
+
+
+def train_forecaster(name: str, config, dataset: Dataset, seed: int = 0, progress: bool = True) -> TrainedForecaster:
+    """Train one forecaster, a network or a baseline, on all worms of a dataset, in memory.
+
+    Args:
+      name: of a section of `config.model`, or of a baseline.
+      config: of forecasts, checked; its seed is `seed`.
+      dataset: the training worms.
+      seed: of initial parameters and batches.
+      progress: whether to show a progress bar.
+    """
+    split = Split(tuple(range(len(dataset.worms))), ())
+    group = Group(seed, split)
+    forecasting.check_training(config, dataset, [split], [group])
+    fit, variables = forecasting.fit_linear(config, dataset, [split]), None
+    if name in config.model:
+        training = forecasting.build_training(name, config, dataset, [split], [group], fit)
+        state = train_in_memory(training.engine, training.recipe, training.data, training.runs, name, progress)
+        variables = state.best
+    return TrainedForecaster(name, config, describe_dataset(dataset), group, fit, variables)
+
+
+def open_forecaster(workdir: str | os.PathLike, config, name: str | None = None) -> TrainedForecaster:
+    """Return a forecaster of a work directory: the first run that trained on the largest number of worms.
+
+    Args:
+      workdir: of `experiments.forecast`.
+      config: that of the work directory (`dispatch.read_experiment`).
+      name: one of its models or baselines; None takes the first model.
+
+    Raises:
+      InputError: no such model, or one that has not been trained to its end.
+    """
+    known = (*config.models, *config.baselines)
+    name = known[0] if name is None else name
+    if name not in known:
+        raise InputError(f"{os.fspath(workdir)}: found no model {name!r}, expected one of: {', '.join(known)}")
+    description = read_description(workdir)
+    tests = len(description.get("test", description)["worms"])
+    splits = list_splits(config.protocol.name, len(description["worms"]), tests, config.protocol.train_counts)
+    groups = list_groups(config, splits)
+    number = int(np.argmax([len(group.split.train) for group in groups]))
+    split, variables = splits.index(groups[number].split), None
+    fit = restore_best(model_folder(workdir, forecasting.LINEAR))
+    fit = jax.tree.map(lambda values: values[split : split + 1], fit)
+    if name in config.models:
+        best = restore_best(model_folder(workdir, name))
+        variables = jax.tree.map(lambda values: values[number : number + 1], best)
+    return TrainedForecaster(name, config, description, groups[number], fit, variables)
+
+
+def forecast_recording(
+    forecaster: TrainedForecaster, recording: Recording, origins: Sequence[float], steps: int
+) -> ForecastTraces:
+    """Forecast a recording's traces from each of several origins.
+
+    Args:
+      forecaster: trained.
+      recording: a worm; no motor state is needed.
+      origins: seconds; frames at or after an origin are not seen.
+      steps: frames to forecast, at the rate of the training.
+
+    Raises:
+      InputError: an origin with too few frames before it, or a recording that cannot be used.
+    """
+    parts = [_forecast_cut(forecaster, _cut_recording(forecaster, recording, origin), steps) for origin in origins]
+    fields = list(zip(*parts, strict=True))
+    edges = None if fields[-1][0] is None else np.stack(fields[-1])
+    return ForecastTraces(*(np.stack(field) for field in fields[:-1]), edges)
+
+
+def score_recordings(forecaster: TrainedForecaster, recordings: Sequence[Recording]) -> list[Row]:
+    """Return the rows of a forecaster on recordings: those that the benchmark writes."""
+    config = forecaster.config.copy_and_resolve_references().unlock()
+    dataset = build_new_dataset(config, forecaster.description, recordings)
+    network = forecaster.variables is not None
+    config.models, config.baselines = ((forecaster.name,), ()) if network else ((), (forecaster.name,))
+    groups = [Group(forecaster.group.seed, Split(forecaster.group.split.train, tuple(range(len(dataset.worms)))))]
+    names = forecaster.description["study"], forecaster.description["worms"]
+    splits, best = [groups[0].split], {forecaster.name: forecaster.variables}
+    rows = []
+    for output in run_models(config, dataset, splits, groups, forecaster.fit, best.__getitem__):
+        rows += score_output(config, names, dataset, groups, output)
+    return rows
+
+
+def _cut_recording(forecaster: TrainedForecaster, recording: Recording, origin: float) -> Recording:
+    """Return the frames before an origin, of which there must be enough in the stretch that it continues."""
+    frames = int(np.searchsorted(recording.times, origin - 1e-9))
+    needed = forecaster.config.forecast.first
+    cut = _keep_frames(recording, frames) if frames >= 2 else None
+    start, stop = cut.stretches[-1] if cut else (0, 0)
+    if stop - start < needed:
+        first = recording.times[min(needed, len(recording.times) - 1)]
+        raise InputError(
+            f"origin: found {origin:g} s, which has {stop - start} frames of its stretch before it, expected {needed} "
+            f"or more (from {first:g} s on)"
+        )
+    return cut
+
+
+def _keep_frames(recording: Recording, frames: int) -> Recording:
+    """Return the first frames of a recording."""
+    per_frame = {
+        field: values[:frames]
+        for field in ("traces", "times", "motor_state", "derivatives")
+        if (values := getattr(recording, field)) is not None
+    }
+    stretches = tuple((start, min(stop, frames)) for start, stop in recording.stretches if start < frames)
+    behavior = {name: values[:frames] for name, values in recording.behavior.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecordingWarning)
+        return dataclasses.replace(recording, **per_frame, behavior=behavior, stretches=stretches)
+
+
+def _forecast_cut(forecaster: TrainedForecaster, cut: Recording, steps: int):
+    """Return the times, mixture and edges of one forecast that follows the last frame of a recording."""
+    with warnings.catch_warnings():  # What is odd in the whole recording has been said.
+        warnings.simplefilter("ignore", RecordingWarning)
+        return _forecast_end(forecaster, cut, steps)
+
+
+def _forecast_end(forecaster: TrainedForecaster, cut: Recording, steps: int):
+    config = forecaster.config.copy_and_resolve_references().unlock()
+    config.forecast.steps = steps
+    dataset, unscaled = (
+        build_new_dataset(scaled, forecaster.description, [cut]) for scaled in (config, _without_scaling(config))
+    )
+    last = len(dataset.arrays.valid) - 1
+    frame = int(dataset.arrays.valid[last].sum())
+    dataset = _append_frame(dataset, last, frame)
+    start = Starts(*(np.array([value], np.int32) for value in (last, frame, 0, dataset.arrays.states[last, frame - 1])))
+    if forecaster.variables is None:
+        spread, edges = forecasting.forecast_baseline(forecaster.name, config, forecaster.fit, 0, dataset, start), None
+    else:
+        predict = forecasting.build_forecaster(forecaster.name, config, dataset, 1)
+        variables = jax.tree.map(lambda values: values[0], forecaster.variables)
+        arguments = forecaster.name, config, forecaster.fit, 0, variables, dataset, start
+        spread, edges = forecasting.forecast_starts(predict, *arguments)
+    if edges is not None:
+        kinds = [graphs.edges_to_matrix(kind, len(dataset.neuron_names)) for kind in np.moveaxis(edges[0], -1, 0)]
+        edges = np.stack(kinds, axis=-1)
+    times = dataset.times[last, frame - 1] + np.arange(1, steps + 1) / dataset.frame_rate
+    return times, *_undo_scaling(spread, dataset, unscaled), spread.weights[0], edges
+
+
+def _append_frame(dataset: Dataset, stretch: int, frame: int) -> Dataset:
+    """Return a dataset with one more frame of zeros, the frame that a forecast starts with.
+
+    It belongs to the worm, as a forecast's first frame does in the benchmark, and nothing reads its values.
+    """
+    features, states, valid = (
+        np.pad(values, [(0, 0), (0, 1)] + [(0, 0)] * (values.ndim - 2)) for values in dataset.arrays
+    )
+    states[:, -1] = UNSCORED
+    valid[stretch, frame] = True
+    return dataclasses.replace(dataset, arrays=WormArrays(features, states, valid))
+
+
+def _without_scaling(config):
+    plain = config.copy_and_resolve_references().unlock()
+    plain.data.scaling, plain.data.trace_weight = "none", 1.0
+    return plain
+
+
+def _undo_scaling(spread: Spread, dataset: Dataset, unscaled: Dataset):
+    """Return the mean and scale [mode, step, neuron] of the first feature in the units of the unscaled traces."""
+    valid = unscaled.arrays.valid
+    scaled, plain = (
+        d.arrays.features[:, : valid.shape[1]][valid][..., 0].astype(np.float64) for d in (dataset, unscaled)
+    )
+    gain = np.ptp(plain, axis=0) / np.maximum(np.ptp(scaled, axis=0), 1e-12)
+    offset = plain.mean(axis=0) - gain * scaled.mean(axis=0)
+    return spread.mean[0, ..., 0] * gain + offset, spread.scale[0, ..., 0] * gain

@@ -16,6 +16,7 @@ from wormjax.features.dataset import WormArrays
 from wormjax.models.catalog import build_classifier
 from wormjax.models.decoders import EquivariantDecoder, MlpDecoder
 from wormjax.models.encoders import MlpEncoder
+from wormjax.models.exact_posterior import list_combinations
 from wormjax.models.forecasters import Forecast, GraphForecaster
 from wormjax.models.nri import Nri
 from wormjax.training import likelihoods
@@ -473,7 +474,7 @@ def test_the_exact_evidence_is_that_at_float64(options):
 def test_what_every_combination_makes_of_the_frames_is_that_at_float64():
     scale, pieces = (0.1, 0.12, 0.2, 0.25), draw(3, 2, 2, OBJECTS, 4)
     nri = Nri(None, EquivariantDecoder(3, scale=scale), 2, True, scale)
-    combinations = exact.list_combinations(OBJECTS - 1, 2)
+    combinations = list_combinations(OBJECTS - 1, 2)
     params = draw_params(lambda: exact.model.initialise(nri, KEY, 2, OBJECTS))
     bound = elbo.Bound("unsupervised", 3, 2, 0, 1, 1, False, 0.0, 1e-3, 3.0, ())
 

@@ -11,17 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator, PercentFormatter
 
-from wormjax.figures.lines import (
-    PUBLISHED_COLOURS,
-    choose_styles,
-    collect_steps,
-    count_worms,
-    draw_mean,
-    draw_open_markers,
-    find_last,
-    label_ends,
-    rule_lines,
-)
+from wormjax.figures import lines
 from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.published import PublishedResult
 
@@ -56,12 +46,12 @@ def plot_forecast_error(
       seconds_per_step: adds an axis in seconds on top.
       title: the figure's title.
     """
-    styles = choose_styles(errors, baselines, markers=False)
+    styles = lines.choose_styles(errors, baselines, markers=False)
     columns = 1 if reference is None else 2
     figure = make_figure(4.4 * columns + 0.6, 4.3)
     panels = figure.subplots(1, columns, squeeze=False)[0]
     last = max(np.flatnonzero(np.isfinite(values).any(axis=0)).max(initial=0) + 1 for values in errors.values())
-    points = collect_steps(published, metric, last)
+    points = lines.collect_steps(published, metric, last)
     draw_errors(panels[0], errors, styles, METRIC_LABELS[metric], points)
     if reference is not None:
         draw_ratios(panels[1], errors, styles, reference)
@@ -92,10 +82,10 @@ def draw_errors(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel(label)
-    axes.set_title(count_worms(errors.values(), "band"), fontweight="bold")
-    label_ends(axes, {model: (find_last(mean), styles[model]["color"]) for model, mean in means.items()})
+    axes.set_title(lines.count_worms(errors.values(), "band"), fontweight="bold")
+    lines.label_ends(axes, {model: (lines.find_last(mean), styles[model]["color"]) for model, mean in means.items()})
     for number, ((source, model), points) in enumerate(published.items()):
-        draw_open_markers(axes, points, f"{model}, {source}", PUBLISHED_COLOURS[number % 2], number)
+        lines.draw_open_markers(axes, points, f"{model}, {source}", lines.PUBLISHED_COLOURS[number % 2], number)
     return axes
 
 
@@ -111,9 +101,9 @@ def draw_ratios(axes: Axes, errors: Errors, styles: Mapping[str, dict], referenc
     axes.set_ylim(max(0.0, low - margin), high + margin)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.set_ylabel(f"error, % of {reference}'s")
-    axes.set_title(f"ratio in each worm: {count_worms(ratios.values(), 'band')}", fontweight="bold")
-    ends = {model: (find_last(mean), styles[model]["color"]) for model, mean in means.items()}
-    label_ends(axes, ends | {reference: (1.0, styles[reference]["color"])})
+    axes.set_title(f"ratio in each worm: {lines.count_worms(ratios.values(), 'band')}", fontweight="bold")
+    ends = {model: (lines.find_last(mean), styles[model]["color"]) for model, mean in means.items()}
+    lines.label_ends(axes, ends | {reference: (1.0, styles[reference]["color"])})
     return axes
 
 
@@ -128,7 +118,7 @@ def _draw_models(axes: Axes, values: Errors, styles: Mapping[str, dict]) -> dict
         mark = {"marker": "o", "markersize": 4, "markevery": sparse.tolist()} if sparse.any() else {}
         band, alpha = "band" if model in banded else None, 0.18 * min(1.0, 4 / len(banded))
         steps = np.arange(1, array.shape[1] + 1)
-        means[model] = draw_mean(axes, steps, array, model, styles[model] | mark, band, alpha)
+        means[model] = lines.draw_mean(axes, steps, array, model, styles[model] | mark, band, alpha)
     return means
 
 
@@ -143,7 +133,7 @@ def _set_steps(axes: Axes, last: int, seconds_per_step: float | None):
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("steps after the last frame given")
-    rule_lines(axes)
+    lines.rule_lines(axes)
     if seconds_per_step is not None:
         top = axes.secondary_xaxis("top", functions=(lambda x: x * seconds_per_step, lambda s: s / seconds_per_step))
         seconds = [tick * seconds_per_step for tick in ticks[:: -(-len(ticks) // 8)]]

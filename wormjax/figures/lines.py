@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from sklearn.isotonic import isotonic_regression
 
 from wormjax.figures.style import GREY, MODEL_COLOURS
 from wormjax.scoring.intervals import interval_over_worms
@@ -104,18 +105,13 @@ def label_ends(axes: Axes, ends: Mapping[str, tuple[float, str]], distance: floa
 def spread_labels(heights: Sequence[float], distance: float) -> np.ndarray:
     """Return heights of labels, each as near to its own as at least `distance` from one to the next allows.
 
-    Least squares: labels that would touch become one block, which lies at the mean of where its labels want to be.
+    Least squares: labels that would touch become one block, around the mean of their own heights.
     """
-    order = np.argsort(heights, kind="stable")
-    blocks: list[list[float]] = []  # Where each label would have its block's foot.
-    for height in np.asarray(heights, float)[order]:
-        blocks.append([height])
-        while len(blocks) > 1 and np.mean(blocks[-2]) + distance * len(blocks[-2]) > np.mean(blocks[-1]):
-            shift = distance * len(blocks[-2])
-            last = blocks.pop()
-            blocks[-1] += [foot - shift for foot in last]
+    if not len(heights):
+        return np.empty(0)
+    order, steps = np.argsort(heights, kind="stable"), distance * np.arange(len(heights))
     placed = np.empty(len(order))
-    placed[order] = [np.mean(block) + distance * place for block in blocks for place in range(len(block))]
+    placed[order] = isotonic_regression(np.asarray(heights, float)[order] - steps) + steps
     return placed
 
 

@@ -7,6 +7,7 @@ goes with its motor state. The arrows are the mean flow, from one frame to the n
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -131,12 +132,9 @@ def average_flow(
         return np.empty((0, 2)), np.empty((0, 2))
     low, width = start.min(axis=0), np.maximum(np.ptp(start, axis=0), 1e-12)
     column = np.minimum((start - low) / width * cells, cells - 1).astype(int)
-    _, cell, counts = np.unique(column @ [1, cells], return_inverse=True, return_counts=True)
-    means = [
-        np.stack([np.bincount(cell, values[:, k]) for k in (0, 1)], 1) / counts[:, None] for values in (start, step)
-    ]
-    enough = counts >= FEWEST_FRAMES
-    return means[0][enough], means[1][enough]
+    groups = pd.DataFrame(np.hstack([start, step])).groupby(column @ [1, cells])
+    means = groups.mean()[groups.size() >= FEWEST_FRAMES].to_numpy()
+    return means[:, :2], means[:, 2:]
 
 
 def find_corner(

@@ -12,15 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from wormjax.figures.lines import (
-    average_over_worms,
-    choose_styles,
-    count_worms,
-    draw_mean,
-    find_last,
-    label_ends,
-    rule_lines,
-)
+from wormjax.figures import lines
 from wormjax.figures.style import BLACK, finish_figure, make_figure, styled
 
 EDGE = 1.22  # From the outer horizons to the panel's sides: room for what is drawn beside them.
@@ -57,13 +49,13 @@ def plot_skill_by_horizon(
       lower_is_better: whether the metric is an error.
       title: the figure's title.
     """
-    horizons, styles = np.asarray(horizons, float), choose_styles(values, baselines)
+    horizons, styles = np.asarray(horizons, float), lines.choose_styles(values, baselines)
     others = [model for model in values if model not in simple] if simple else []
     figure = make_figure(4.9 * (1 + bool(others)) + 0.6, 4.3)
     panels = figure.subplots(1, 1 + bool(others), squeeze=False)[0]
     draw_scores(panels[0], values, horizons, styles, baselines)
     panels[0].set_ylabel(f"{label}, {'lower' if lower_is_better else 'higher'} is better")
-    panels[0].set_title(count_worms(values.values(), "bars"), fontweight="bold")
+    panels[0].set_title(lines.count_worms(values.values(), "bars"), fontweight="bold")
     if simple:
         best = choose_best({model: values[model] for model in values if model in simple}, lower_is_better)
         _mark_best(panels[0], values, _dodge(horizons, values), best)
@@ -72,7 +64,7 @@ def plot_skill_by_horizon(
         panels[1].axhline(0, color=BLACK, linewidth=1.2, linestyle=(0, (4, 2)), zorder=2, label="_zero")
         draw_scores(panels[1], gains, horizons, styles, baselines, zero="best simple baseline")
         panels[1].set_ylabel(f"gain in {label}, up is better")
-        panels[1].set_title("difference by worm: " + count_worms(gains.values(), "bars"), fontweight="bold")
+        panels[1].set_title("difference by worm: " + lines.count_worms(gains.values(), "bars"), fontweight="bold")
     return finish_figure(figure, title)
 
 
@@ -112,15 +104,17 @@ def draw_scores(
 ) -> Axes:
     """Draw all models' means over worms by horizon, with bars and names; `zero` names the line at zero, if any."""
     means = {
-        model: draw_mean(axes, places, values[model], model, styles[model])
+        model: lines.draw_mean(axes, places, values[model], model, styles[model])
         for model, places in _dodge(horizons, values).items()
     }
-    ends = {model: (find_last(mean), styles[model]["color"]) for model, mean in means.items()}
+    ends = {model: (lines.find_last(mean), styles[model]["color"]) for model, mean in means.items()}
     ends |= {zero: (0.0, BLACK)} if zero else {}
     # The models set the limits, and the zero line; a baseline far worse than they are leaves the panel.
     ours = [mean for model, mean in means.items() if model not in baselines and np.isfinite(mean).any()]
     shown = np.concatenate([*(ours or means.values()), [0.0] if zero else []])
-    everything = np.concatenate([[0.0] if zero else [], *(average_over_worms(v).ravel() for v in values.values())])
+    everything = np.concatenate(
+        [[0.0] if zero else [], *(lines.average_over_worms(v).ravel() for v in values.values())]
+    )
     if np.isfinite(shown).any():
         low, high = np.nanmin(shown), np.nanmax(shown)
         spread = max(high - low, 1e-3 * max(1.0, abs(low), abs(high)))
@@ -133,8 +127,8 @@ def draw_scores(
     axes.set_xticks(horizons, [f"{seconds:g}" for seconds in horizons])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("horizon (s ahead)")
-    rule_lines(axes)
-    label_ends(axes, ends)
+    lines.rule_lines(axes)
+    lines.label_ends(axes, ends)
     return axes
 
 
@@ -146,7 +140,8 @@ def _dodge(horizons: np.ndarray, models: Collection[str]) -> dict[str, np.ndarra
 
 
 def _mark_best(axes: Axes, values: Scores, places: Mapping[str, np.ndarray], best: Sequence[str | None]):
-    points = [(places[m][h], average_over_worms(values[m])[0, h]) for h, m in enumerate(best) if m is not None]
+    chosen = [(h, model) for h, model in enumerate(best) if model is not None]
+    points = [(places[model][h], lines.average_over_worms(values[model])[0, h]) for h, model in chosen]
     if points:
         label = "best simple baseline at this horizon"
         rings = axes.plot(*zip(*points, strict=True), "o", label=label, gid="best", zorder=5, **BEST_STYLE)

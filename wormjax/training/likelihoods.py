@@ -9,6 +9,11 @@ from jaxtyping import Array, Float
 MEMORY = 0.98  # Of the running mean of squared errors.
 
 
+def remember(mean: Float[Array, "*batch"], errors: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """Return the running mean of squared errors after one more batch."""
+    return MEMORY * mean + (1.0 - MEMORY) * errors
+
+
 def negative_log_likelihood(
     squares: Float[Array, "*batch feature"], variance: Float[Array, "*batch feature"], degrees: float
 ) -> Float[Array, "*batch feature"]:

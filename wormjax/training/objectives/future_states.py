@@ -15,16 +15,7 @@ from jaxtyping import Array, Float, Int
 from wormjax.features.dataset import WormArrays
 from wormjax.models.markov_residual import Correction
 from wormjax.recordings.recording import UNSCORED
-from wormjax.training.objectives.classification import (
-    AUGMENTATIONS,
-    Objective,
-    Shard,
-    charge_edges,
-    cut_windows,
-    disturb_windows,
-    draw_share,
-    initial_key,
-)
+from wormjax.training.objectives import classification
 
 
 class AheadData(NamedTuple):
@@ -63,9 +54,9 @@ class _Ahead(NamedTuple):
     edge_prior: tuple[float, ...] | None
 
     def initialise(self, run):
-        shape = 1, self.window_frames
-        base = jnp.zeros((1, self.horizons * self.states + self.horizons + 1))
-        return self.corrected.init(initial_key(run), jnp.zeros((*shape, *self.sizes)), jnp.ones(shape, bool), base)
+        shape, answers = (1, self.window_frames), self.horizons * self.states + self.horizons + 1
+        window = jnp.zeros((*shape, *self.sizes)), jnp.ones(shape, bool), jnp.zeros((1, answers))
+        return self.corrected.init(classification.initial_key(run), *window)
 
     def answer(self, variables, data, run, windows, features, valid, training_rngs):
         """Return the log-probabilities of the answers, which were true, and the logits of the edges."""
@@ -83,18 +74,18 @@ class _Ahead(NamedTuple):
         return value, {"first_nll": by_horizon[0], "last_nll": by_horizon[-1], "onset_nll": onset}
 
     def loss(self, variables, data, run, progress, key, shard):
-        windows, keys = draw_share(run, key, self.batch_windows, shard)
-        batch = cut_windows(data.worms, windows, self.window_frames)
-        features, training_rngs = disturb_windows(batch.features, keys, run.hyper, self.augmentations)
+        windows, keys = classification.draw_share(run, key, self.batch_windows, shard)
+        batch = classification.cut_windows(data.worms, windows, self.window_frames)
+        features, training_rngs = classification.disturb_windows(batch.features, keys, run.hyper, self.augmentations)
         answers, true, edge_logits = self.answer(variables, data, run, windows, features, batch.valid, training_rngs)
         value, metrics = self.measure(answers, true, shard)
         metrics = {"loss": value, **metrics}
-        value += charge_edges(edge_logits, self.edge_prior, run.hyper, self.batch_windows)
+        value += classification.charge_edges(edge_logits, self.edge_prior, run.hyper, self.batch_windows)
         return value, ({}, metrics)
 
     def validate(self, variables, data, run):
         windows = run.validation_windows
-        batch = cut_windows(data.worms, windows, self.window_frames)
+        batch = classification.cut_windows(data.worms, windows, self.window_frames)
         used = jnp.arange(len(windows)) < run.validation_count
         valid = batch.valid & used[:, None]
         answers, true, _ = self.answer(variables, data, run, windows, batch.features, valid, None)
@@ -103,7 +94,7 @@ class _Ahead(NamedTuple):
         return score, {"nll": score, **metrics}
 
 
-def average_nll(log_probabilities, true, shard: Shard | None = None) -> Float[Array, " *question"]:
+def average_nll(log_probabilities, true, shard: classification.Shard | None = None) -> Float[Array, " *question"]:
     """Return the mean negative log-likelihood of each question, over the windows in which its answer is known."""
     known = true != UNSCORED
     chosen = jnp.take_along_axis(log_probabilities, jnp.maximum(true, 0)[..., None], axis=-1)[..., 0]
@@ -119,9 +110,9 @@ def ahead(
     horizons: int,
     window_frames: int,
     batch_windows: int,
-    augmentations: Collection[str] = AUGMENTATIONS,
+    augmentations: Collection[str] = classification.AUGMENTATIONS,
     edge_prior: tuple[float, ...] | None = None,
-) -> Objective:
+) -> classification.Objective:
     """Return the objective of a classifier of wormjax.models with `horizons * states + horizons + 1` outputs.
 
     Args:
@@ -136,4 +127,4 @@ def ahead(
     """
     corrected = Correction(module, states, horizons)
     parts = _Ahead(corrected, sizes, states, horizons, window_frames, batch_windows, augmentations, edge_prior)
-    return Objective(parts.initialise, parts.loss, parts.validate)
+    return classification.Objective(parts.initialise, parts.loss, parts.validate)

@@ -14,37 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from wormjax.models import exact_posterior as exact
 from wormjax.models import nri as model
-from wormjax.models.exact_posterior import (
-    decode_combinations,
-    list_combinations,
-    marginalise_edges,
-    weigh_combinations,
-)
 from wormjax.models.nri import Nri
-from wormjax.training.likelihoods import (
-    MEMORY,
-    find_variance,
-    negative_log_likelihood,
-    student_t_weights,
-    take_out_units,
-)
+from wormjax.training import likelihoods
+from wormjax.training.objectives import nri_sampled as sampled
 from wormjax.training.objectives.classification import Objective, initial_key
-from wormjax.training.objectives.nri_sampled import (
-    Bound,
-    anneal,
-    best_accuracy,
-    cut_segments,
-    draw_batch,
-    find_prior,
-    squared_errors,
-    tile_segments,
-)
 
 AT_ONCE = 16  # Simulations that are validated at a time.
 
 
-def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objective:
+def exact_evidence(nri: Nri, bound: sampled.Bound, frames: int, objects: int) -> Objective:
     """Return the objective of an encoder and a decoder on simulations of so many frames and objects.
 
     The loss, nats per value, is minus the log marginal likelihood of the frames after `bound.segments` pieces of each
@@ -72,11 +52,11 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
 class _ExactEvidence:
     """The functions of the objective of `exact_evidence`, and what they share."""
 
-    def __init__(self, nri: Nri, bound: Bound, frames: int, objects: int):
+    def __init__(self, nri: Nri, bound: sampled.Bound, frames: int, objects: int):
         self.nri, self.bound, self.frames, self.objects = nri, bound, frames, objects
         self.pieces = _Pieces(bound, frames)
-        self.combinations = list_combinations(objects - 1, nri.edge_types)
-        self.prior = find_prior(nri, bound)
+        self.combinations = exact.list_combinations(objects - 1, nri.edge_types)
+        self.prior = sampled.find_prior(nri, bound)
         self.scale = np.asarray(nri.change_scale, np.float32) ** 2
         self.rolls, self.length = bound.roll_out_weight > 0, bound.burn_in + bound.roll_out - 1
         self.decoded = slice(None, bound.decoded_frames or None)
@@ -92,34 +72,34 @@ class _ExactEvidence:
     def loss(self, variables, data, run, progress, key, shard):
         """Return the loss of a shard's part of a batch, the running means of squared errors, and metrics."""
         bound = self.bound
-        batch, keys = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
+        batch, keys = sampled.draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
         cut = jax.vmap(self.pieces.draw)(batch.features, keys)
         params, statistics = variables["params"], variables["batch_stats"]
         old = statistics["squared_error"]
         squares, white, log_likelihood = self._measure(params, cut, self._find(old), batch.features)
         price = price_posterior(run.hyper, progress)
-        evidence, posterior = weigh_combinations(log_likelihood, self.combinations, self.prior, price)
+        evidence, posterior = exact.weigh_combinations(log_likelihood, self.combinations, self.prior, price)
         posterior = jax.lax.stop_gradient(posterior)
         log_edges = jax.nn.log_softmax(model.encode(self.nri, params, batch.features))
-        edges = marginalise_edges(posterior, self.combinations)
+        edges = exact.marginalise_edges(posterior, self.combinations)
         cross_entropy = -(edges * log_edges).sum(axis=(1, 2))
         values = cut.shape[1] * self.objects * len(self.scale)
         value = ((cross_entropy - evidence.sum(axis=1)) / values).sum() / bound.batch
         weight = posterior[:, :, None, :, None]
-        weighed = weight * white * student_t_weights(white, self._find(old), bound.degrees_of_freedom)
+        weighed = weight * white * likelihoods.student_t_weights(white, self._find(old), bound.degrees_of_freedom)
         errors = shard.total(weighed.sum(axis=0).mean(axis=(0, 1, 2)) / shard.count)
-        new = {"squared_error": MEMORY * old + (1.0 - MEMORY) * errors}
+        new = {"squared_error": likelihoods.remember(old, errors)}
         metrics = {
             "mse": (weight * squares).sum(axis=0).mean() / shard.count,
             "cross_entropy": cross_entropy.sum() / bound.batch,
         }
         if self.rolls:
-            chance = anneal(run.hyper["given"], run.hyper["given_end"], progress)
+            chance = sampled.anneal(run.hyper["given"], run.hyper["given_end"], progress)
             rolled, given = jax.vmap(self._draw_roll_outs, in_axes=(0, 0, None))(batch.features, keys, chance)
             squares, nats = self._roll_out(params, statistics, rolled, edges, given, batch.features)
             value += progress**2 * nats.sum() / bound.batch
             errors = shard.total(squares.mean(axis=(0, 1, 3)) / shard.count)
-            new["roll_out_error"] = MEMORY * statistics["roll_out_error"] + (1.0 - MEMORY) * errors
+            new["roll_out_error"] = likelihoods.remember(statistics["roll_out_error"], errors)
             metrics["roll_out_mse"] = squares.mean() / shard.count
         metrics["loss"] = value
         return value, (jax.lax.stop_gradient(new), metrics)
@@ -132,8 +112,8 @@ class _ExactEvidence:
             lambda features: self._score(variables, variance, price, features), batch.features, batch_size=AT_ONCE
         )
         metrics = {name: values.mean() for name, values in measured.items()}
-        metrics["edge_accuracy"] = best_accuracy(inferred, batch.edges, self.nri.edge_types)
-        metrics["posterior_edge_accuracy"] = best_accuracy(found, batch.edges, self.nri.edge_types)
+        metrics["edge_accuracy"] = sampled.best_accuracy(inferred, batch.edges, self.nri.edge_types)
+        metrics["posterior_edge_accuracy"] = sampled.best_accuracy(found, batch.edges, self.nri.edge_types)
         return metrics["loss"], metrics
 
     def _score(self, variables, variance, price, features):
@@ -141,15 +121,15 @@ class _ExactEvidence:
         params, bound = variables["params"], self.bound
         cut = self.pieces.all(features)[None]
         squares, _, log_likelihood = self._measure(params, cut, variance, features[None])
-        evidence, posterior = weigh_combinations(log_likelihood, self.combinations, self.prior, price)
+        evidence, posterior = exact.weigh_combinations(log_likelihood, self.combinations, self.prior, price)
         log_edges = jax.nn.log_softmax(model.encode(self.nri, params, features[None]))[0]
-        edges = marginalise_edges(posterior, self.combinations)[0]
+        edges = exact.marginalise_edges(posterior, self.combinations)[0]
         cross_entropy = -(edges * log_edges).sum()
         mse = (posterior[:, :, None, :, None] * squares).sum(axis=0).mean()
         value = (cross_entropy - evidence.sum()) / squares[0].size
         found = {"mse": mse, "cross_entropy": cross_entropy}
         if self.rolls:
-            cut = tile_segments(features[None, self.decoded], self.length + 1)
+            cut = sampled.tile_segments(features[None, self.decoded], self.length + 1)
             given = jnp.broadcast_to(jnp.arange(self.length) < bound.burn_in, (1, cut.shape[1], self.length))
             inputs = params, variables["batch_stats"], cut, edges[None], given, features[None]
             squares, nats = self._roll_out(*inputs)
@@ -161,47 +141,48 @@ class _ExactEvidence:
         return measure_combinations(self.nri, self.bound, params, cut, self.combinations, variance, features)
 
     def _find(self, squared_error):
-        return find_variance(squared_error, self.bound.variance, self.bound.variance_floor, self.scale)[0]
+        return likelihoods.find_variance(squared_error, self.bound.variance, self.bound.variance_floor, self.scale)[0]
 
     def _roll_out(self, params, statistics, cut, edges, given, features):
         """Return squared errors, and nats per value of each simulation by a Gaussian of the errors' own variance."""
         bound = self.bound
-        squares = squared_errors(self.nri, params, cut, edges, given, features)[:, :, -bound.roll_out :]
-        variance = find_variance(statistics["roll_out_error"], bound.variance, bound.variance_floor, self.scale)
-        nats = negative_log_likelihood(squares, variance[:, None], 0.0).mean(axis=(1, 2, 3, 4))
+        squares = sampled.squared_errors(self.nri, params, cut, edges, given, features)[:, :, -bound.roll_out :]
+        error = statistics["roll_out_error"]
+        variance = likelihoods.find_variance(error, bound.variance, bound.variance_floor, self.scale)
+        nats = likelihoods.negative_log_likelihood(squares, variance[:, None], 0.0).mean(axis=(1, 2, 3, 4))
         return squares, bound.roll_out_weight * nats
 
     def _draw_roll_outs(self, features, key, chance):
         """Return pieces of a simulation, and which of their frames are given."""
         count = max(self.pieces.count // self.bound.roll_out, 1)
-        cut = cut_segments(features[self.decoded], jax.random.fold_in(key, 1), count, self.length + 1)
+        cut = sampled.cut_segments(features[self.decoded], jax.random.fold_in(key, 1), count, self.length + 1)
         given = jax.random.bernoulli(jax.random.fold_in(key, 2), chance, (count, self.length))
         return cut, given | (jnp.arange(self.length) < self.bound.burn_in)
 
 
 def infer_posterior(
     nri: Nri,
-    bound: Bound,
+    bound: sampled.Bound,
     price: float,
     variables: Mapping[str, Any],
     features: Float[np.ndarray, "simulation frame object feature"],
 ) -> Float[np.ndarray, "run simulation edge type"]:
     """Return the posterior of every edge's type under each run's decoder (stacked variables), without its encoder."""
     pieces = _Pieces(bound, features.shape[1])
-    combinations = list_combinations(features.shape[2] - 1, nri.edge_types)
-    prior = find_prior(nri, bound)
+    combinations = exact.list_combinations(features.shape[2] - 1, nri.edge_types)
+    prior = sampled.find_prior(nri, bound)
     scale = np.asarray(nri.change_scale, np.float32) ** 2
 
     def infer_run(run):
         squared_error = run["batch_stats"]["squared_error"]
-        variance = find_variance(squared_error, bound.variance, bound.variance_floor, scale)[0]
+        variance = likelihoods.find_variance(squared_error, bound.variance, bound.variance_floor, scale)[0]
 
         def infer(simulation):
             cut = pieces.all(simulation)[None]
             inputs = run["params"], cut, combinations, variance, simulation[None]
             _, _, log_likelihood = measure_combinations(nri, bound, *inputs)
-            _, posterior = weigh_combinations(log_likelihood, combinations, prior, price)
-            return marginalise_edges(posterior, combinations)[0]
+            _, posterior = exact.weigh_combinations(log_likelihood, combinations, prior, price)
+            return exact.marginalise_edges(posterior, combinations)[0]
 
         return jax.lax.map(infer, features, batch_size=AT_ONCE)
 
@@ -211,7 +192,7 @@ def infer_posterior(
 
 def measure_combinations(
     nri: Nri,
-    bound: Bound,
+    bound: sampled.Bound,
     params,
     pieces: Float[Array, "simulation segment frame object feature"],
     combinations: Float[np.ndarray, "combination sender type"],
@@ -227,14 +208,15 @@ def measure_combinations(
     These are squared errors of the last frame of every piece, the same less what each object's own offset and gain
     explain, and log likelihoods of all pieces together.
     """
-    predicted = decode_combinations(nri, params, pieces[:, :, :-1], combinations, history)
+    predicted = exact.decode_combinations(nri, params, pieces[:, :, :-1], combinations, history)
     errors, cost = predicted - pieces[:, :, -1], 0.0
     squares = white = errors**2
     if bound.offset_and_gain:
         scale = jnp.asarray(nri.change_scale)
-        errors, cost = take_out_units(errors, predicted, scale, bound.offset_and_gain)
+        errors, cost = likelihoods.take_out_units(errors, predicted, scale, bound.offset_and_gain)
         white = errors**2
-    return squares, white, -negative_log_likelihood(white, variance, bound.degrees_of_freedom).sum(axis=(2, 4)) - cost
+    nll = likelihoods.negative_log_likelihood(white, variance, bound.degrees_of_freedom)
+    return squares, white, -nll.sum(axis=(2, 4)) - cost
 
 
 def price_posterior(hyper, progress) -> Float[Array, ""]:
@@ -245,7 +227,7 @@ def price_posterior(hyper, progress) -> Float[Array, ""]:
 class _Pieces:
     """Cuts simulations into pieces of the frames given and the one predicted after them."""
 
-    def __init__(self, bound: Bound, frames: int):
+    def __init__(self, bound: sampled.Bound, frames: int):
         self.length = bound.burn_in + 1
         self.total = min(bound.decoded_frames or frames, frames) - bound.burn_in
         self.count = min(bound.segments, self.total)

@@ -27,7 +27,7 @@ from wormjax.features.symmetries import Symmetries, turn_and_mirror
 from wormjax.models import nri as model
 from wormjax.models.nri import Nri
 from wormjax.models.sampling import sample_edges
-from wormjax.training.likelihoods import MEMORY, find_variance, negative_log_likelihood, student_t_weights
+from wormjax.training.likelihoods import find_variance, negative_log_likelihood, remember, student_t_weights
 from wormjax.training.objectives.classification import Objective, initial_key
 
 TASKS = ("unsupervised", "supervised", "true_graph")
@@ -155,7 +155,7 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         old = variables["batch_stats"]["squared_error"]
         weighed = squares * student_t_weights(squares, find(old)[:, None], bound.degrees_of_freedom)
         errors = shard.total(weighed.mean(axis=(0, 1, 3)) / shard.count)
-        new = jax.lax.stop_gradient(MEMORY * old + (1.0 - MEMORY) * errors)
+        new = jax.lax.stop_gradient(remember(old, errors))
         nll = negative_log_likelihood(squares, find(new)[:, None], bound.degrees_of_freedom).mean(axis=(1, 2, 3, 4))
         value = (nll + cost / values).sum() / bound.batch
         metrics = {"loss": value, "mse": squares.mean() / shard.count, "kl": cost.sum() / bound.batch}

@@ -9,7 +9,7 @@ import pytest
 import recording_files
 import scipy.io
 
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings import kato2015
 
 SHARED = "AIBL AIBR ALA AVAL AVAR AVBL AVER RID RIML RIMR RMED RMEL RMER VB01 VB02".split()
@@ -104,8 +104,6 @@ def test_states_not_a_number_are_not_scored(path):
         ({"replace": {"traces": np.full((40, 6), np.nan)}}, ["'traces'", "nan", "WT_NoStim_worm_0"]),
         ({"replace": {"traces": np.ones((40, 6))}}, ["'traces'", "constant 1", "neuron 1 (AVAL)"]),
         ({"replace": {"dataset": "same"}}, ["worm 'same' twice"]),
-        ({"names": [["AVAL"], ["AVAL"]]}, ["'IDs'", "AVAL twice"]),
-        ({"names": [["VB1"], ["VB01"]]}, ["'IDs'", "VB01 twice"]),
         ({"struct": "Other"}, ["found only: Other", "WT_NoStim"]),
         ({"worms": 0}, ["'IDs'", "found only: nothing"]),
     ],
@@ -115,6 +113,14 @@ def test_bad_files_are_named_by_file_and_field(path, changes, words):
     message = read_message(path)
     assert message.startswith(str(path))
     assert all(word in message for word in words), message
+
+
+def test_a_name_that_two_neurons_carry_is_ambiguous(path):
+    recording_files.write_kato(path, worms=1, names=[["VB1"], ["vb01"], ["AVAL"]])
+    with pytest.warns(RecordingWarning, match="several neurons carry, ambiguous for each: VB01"):
+        recording = kato2015.read(path)[0]
+    assert recording.neuron_names == (None, None, "AVAL")
+    assert recording.ambiguous_names == (("VB01",), ("VB01",), ())
 
 
 def test_unequal_numbers_of_names_and_traces(path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wormjax.recordings.names import is_neuron_name, normalise_neuron_name, sort_candidates
+from wormjax.recordings.names import NEURONS, identify_neurons, is_neuron_name, normalise_neuron_name, sort_candidates
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,30 @@ def test_placeholders_name_no_neuron(text):
 )
 def test_only_one_sure_name_identifies(entry, expected):
     assert sort_candidates(entry) == expected
+
+
+def test_the_302_neurons_and_their_spellings():
+    assert len(NEURONS) == 302
+    assert all(normalise_neuron_name(name) == normalise_neuron_name(name.lower()) == name for name in NEURONS)
+    assert all(is_neuron_name(name) for name in NEURONS)
+    spellings = ["VB2", "vb2", "avaL", "db1", " AVAL ", "awcOFF", "VB12", "pm1", "mine", "AVA"]
+    assert [normalise_neuron_name(name) for name in spellings] == [
+        *("VB02", "VB02", "AVAL", "DB01", "AVAL", "AWCOFF"),
+        *("VB12", "pm1", "mine", "AVA"),  # None of the 302: a user's own names.
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["unknown_3", "neuron_12", "Unnamed: 0", "ROI 4", "undefined", "missing", "n/a", "nan?"]
+)
+def test_placeholders_with_numbers_name_no_neuron(text):
+    assert sort_candidates([text]) == (None, ())
+
+
+def test_a_name_that_two_neurons_carry_identifies_neither():
+    entries = ["avaL", "AVAL", "VB2", "AVAR?", None, float("nan"), 12, "mine"]
+    listed = [(), (), (), (), ("rimL", "RIMR"), (), (), ()]
+    names, candidates, twice = identify_neurons(entries, listed)
+    assert names == (None, None, "VB02", None, None, None, None, "mine")
+    assert candidates == (("AVAL",), ("AVAL",), (), ("AVAR",), ("RIML", "RIMR"), (), (), ())
+    assert twice == ("AVAL",)

@@ -55,7 +55,7 @@ def test_a_valid_recording():
         ({"motor_state": np.full(10, 0.5)}, ["'motor_state'", "state number 0.5"]),
         ({"times": np.array([0, 1, 2, 1.5, 4, 5, 6, 7, 8, 9])}, ["'times'", "1.5 s after 2 s at frame 3"]),
         ({"times": np.arange(9.0)}, ["'times'", "float64 of shape (9,)", "expected 10 seconds"]),
-        ({"neuron_names": ("AVAL", None, "AVAL")}, ["'neuron_names'", "AVAL twice (neurons 1 and 3)"]),
+        ({"neuron_names": ("AVAL", ["RID"], "AVAR")}, ["'neuron_names'", "found ['RID'] for neuron 2"]),
         ({"neuron_names": ("AVAL",)}, ["'neuron_names'", "found 1 names, expected 3"]),
         ({"motor_state": np.full(10, 7)}, ["'motor_state'", "state number 7 at frame 0", "0 forward, 1 reverse"]),
         ({"derivatives": np.zeros((10, 2))}, ["'derivatives'", "(10, 2)"]),

@@ -1,58 +1,57 @@
 """Names of neurons: one spelling per neuron, whatever the source.
 
 Connectome packages write the motor neurons of the ventral cord DB1, VB1, VA1; recordings write DB01, VB01, VA01. The
-form of the recordings is used here (White et al. 1986 number them 1 to 13). A name that is none of a worm's stays as
-the user wrote it.
+form of the recordings is used here. `NEURONS` are the 302 of the hermaphrodite (White et al. 1986).
 """
 
 import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
-_VENTRAL_CORD = re.compile(r"(AS|D[ABD]|V[ABCD])(\d{1,3})")
-_PLACEHOLDERS = {"unknown", "unknowncell", "unidentified", "none", "nan", "na", "n/a", "null"}
-_NUMBERED = re.compile(r"(unknown|unidentified|neuron|roi|cell)[_ -]?\d+", re.IGNORECASE)
-
-# The 302 neurons of the hermaphrodite (Cook et al. 2019, Nature 571:63), and the two states of AWC.
+_SINGLE = (
+    "ALA AQR AVG AVL AVM DVA DVB DVC I3 I4 I5 I6 M1 M4 M5 MI PDA PDB PQR PVM PVR PVT RID RIH RIR RIS RMED RMEV SABD"
+)
+_PAIRS = """ADA ADE ADF ADL AFD AIA AIB AIM AIN AIY AIZ ALM ALN ASE ASG ASH ASI ASJ ASK AUA AVA AVB AVD AVE AVF AVH AVJ
+    AVK AWA AWB AWC BAG BDU CAN FLP HSN I1 I2 IL1 IL2 LUA M2 M3 MC NSM OLL PDE PHA PHB PHC PLM PLN PVC PVD PVN PVP PVQ
+    PVW RIA RIB RIC RIF RIG RIM RIP RIV RMD RME RMF RMG RMH SABV SDQ URB URX"""  # L and R.
+_FOURS = "CEP IL1 IL2 OLQ RMD SAA SIA SIB SMB SMD URA URY"  # DL, DR, VL and VR.
+_CORD = {"AS": 11, "DA": 9, "DB": 7, "DD": 6, "VA": 12, "VB": 11, "VC": 6, "VD": 13}  # Numbered from 1.
 NEURONS = frozenset(
-    """
-    ADAL ADAR ADEL ADER ADFL ADFR ADLL ADLR AFDL AFDR AIAL AIAR AIBL AIBR AIML AIMR AINL AINR AIYL AIYR AIZL AIZR
-    ALA ALML ALMR ALNL ALNR AQR AS01 AS02 AS03 AS04 AS05 AS06 AS07 AS08 AS09 AS10 AS11 ASEL ASER ASGL ASGR ASHL ASHR
-    ASIL ASIR ASJL ASJR ASKL ASKR AUAL AUAR AVAL AVAR AVBL AVBR AVDL AVDR AVEL AVER AVFL AVFR AVG AVHL AVHR AVJL
-    AVJR AVKL AVKR AVL AVM AWAL AWAR AWBL AWBR AWCL AWCOFF AWCON AWCR BAGL BAGR BDUL BDUR CANL CANR CEPDL CEPDR
-    CEPVL CEPVR DA01 DA02 DA03 DA04 DA05 DA06 DA07 DA08 DA09 DB01 DB02 DB03 DB04 DB05 DB06 DB07 DD01 DD02 DD03 DD04
-    DD05 DD06 DVA DVB DVC FLPL FLPR HSNL HSNR I1L I1R I2L I2R I3 I4 I5 I6 IL1DL IL1DR IL1L IL1R IL1VL IL1VR IL2DL
-    IL2DR IL2L IL2R IL2VL IL2VR LUAL LUAR M1 M2L M2R M3L M3R M4 M5 MCL MCR MI NSML NSMR OLLL OLLR OLQDL OLQDR OLQVL
-    OLQVR PDA PDB PDEL PDER PHAL PHAR PHBL PHBR PHCL PHCR PLML PLMR PLNL PLNR PQR PVCL PVCR PVDL PVDR PVM PVNL PVNR
-    PVPL PVPR PVQL PVQR PVR PVT PVWL PVWR RIAL RIAR RIBL RIBR RICL RICR RID RIFL RIFR RIGL RIGR RIH RIML RIMR RIPL
-    RIPR RIR RIS RIVL RIVR RMDDL RMDDR RMDL RMDR RMDVL RMDVR RMED RMEL RMER RMEV RMFL RMFR RMGL RMGR RMHL RMHR SAADL
-    SAADR SAAVL SAAVR SABD SABVL SABVR SDQL SDQR SIADL SIADR SIAVL SIAVR SIBDL SIBDR SIBVL SIBVR SMBDL SMBDR SMBVL
-    SMBVR SMDDL SMDDR SMDVL SMDVR URADL URADR URAVL URAVR URBL URBR URXL URXR URYDL URYDR URYVL URYVR VA01 VA02 VA03
-    VA04 VA05 VA06 VA07 VA08 VA09 VA10 VA11 VA12 VB01 VB02 VB03 VB04 VB05 VB06 VB07 VB08 VB09 VB10 VB11 VC01 VC02
-    VC03 VC04 VC05 VC06 VD01 VD02 VD03 VD04 VD05 VD06 VD07 VD08 VD09 VD10 VD11 VD12 VD13
-    """.split()
+    _SINGLE.split()
+    + [name + side for name in _PAIRS.split() for side in "LR"]
+    + [name + side for name in _FOURS.split() for side in ("DL", "DR", "VL", "VR")]
+    + [f"{name}{number:02d}" for name, count in _CORD.items() for number in range(1, count + 1)]
+)
+_NUMBERED = re.compile(r"(AS|D[ABD]|V[ABCD])0*(\d{1,2})")
+_OTHER_NAMES = frozenset({"AWCON", "AWCOFF"})  # AWCL and AWCR by what they express.
+# A number, a dash, `unknown_3`, `neuron_12` or `nan` names no neuron.
+_NOTHING = re.compile(
+    r"(un(known|named|identified|label+ed|defined)(cell)?|missing|none|null|n/?a|nan|neuron|cell|roi)?[\W_]*\d*",
+    re.IGNORECASE,
 )
 
 
 def normalise_neuron_name(name: str) -> str:
-    """Return the name as recordings write it: `VB1` → `VB01`, `avaL` → `AVAL`; other names only lose outer spaces.
+    """Return a neuron's name as recordings write it; a word that names no neuron only loses spaces at its ends.
 
-    >>> [normalise_neuron_name(name) for name in ("VB1", "da11", "IL1L", " avaL ", "my neuron")]
-    ['VB01', 'DA11', 'IL1L', 'AVAL', 'my neuron']
+    >>> [normalise_neuron_name(name) for name in ("VB1", "vb02", "avaL", "IL1L", " my cell's name ")]
+    ['VB01', 'VB02', 'AVAL', 'IL1L', "my cell's name"]
     """
     name = name.strip()
-    match = _VENTRAL_CORD.fullmatch(name.upper())
-    known = f"{match[1]}{int(match[2]):02d}" if match else name.upper()
-    return known if match or known in NEURONS else name
+    match = _NUMBERED.fullmatch(name.upper())
+    spelt = f"{match[1]}{match[2]:0>2}" if match else name.upper()
+    return spelt if spelt in NEURONS | _OTHER_NAMES else name
 
 
 def is_neuron_name(name: str) -> bool:
-    """Return whether the text names a neuron: `---`, `?`, a number, `Unknown Cell` or `unknown_3` do not."""
+    """Return whether the text may name a neuron: `---`, `?`, a number, `unknown_3` or `Unknown Cell` do not."""
     name = name.strip()
     has_letter = any(character.isalpha() for character in name)
-    placeholder = name.lower() in _PLACEHOLDERS or _NUMBERED.fullmatch(name)
-    return has_letter and not re.search(r"\s", name) and not placeholder
+    return has_letter and not re.search(r"\s", name) and not _NOTHING.fullmatch(name)
 
 
-def sort_candidates(names: list[str]) -> tuple[str | None, tuple[str, ...]]:
+def sort_candidates(names: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     """Return the name that identifies a neuron (or None), and the candidates where it is doubtful.
 
     Exactly one name without a question mark identifies a neuron; several names, or a doubtful one, are candidates.
@@ -61,7 +60,30 @@ def sort_candidates(names: list[str]) -> tuple[str | None, tuple[str, ...]]:
       names: the neuron's names in the file.
     """
     entries = [name.strip() for name in names if name.strip()]
-    named = [normalise_neuron_name(name.replace("?", "")) for name in entries if is_neuron_name(name)]
+    named = [normalise_neuron_name(name.replace("?", "")) for name in entries if is_neuron_name(name.replace("?", ""))]
     if len(entries) == 1 and named and "?" not in entries[0]:
         return named[0], ()
     return None, tuple(dict.fromkeys(named))
+
+
+def identify_neurons(
+    entries: Sequence[Any], candidates: Sequence[Sequence[str]] = ()
+) -> tuple[tuple[str | None, ...], tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """Return each neuron's name (or None), its candidates where it is doubtful, and the names that were found twice.
+
+    A name that several neurons carry identifies none of them: it is a candidate for each.
+
+    Args:
+      entries: for each neuron its name in the file; what is no text, such as None, NaN or a number, identifies none.
+      candidates: for each neuron the candidates that the file lists; () for none of all.
+    """
+    names: list[str | None] = []
+    doubtful: list[tuple[str, ...]] = []
+    for entry, listed in zip(entries, candidates or [()] * len(entries), strict=True):
+        name, own = sort_candidates([entry] if isinstance(entry, str) else [])
+        names.append(name)
+        doubtful.append(tuple(map(normalise_neuron_name, listed)) or own)
+    counts = Counter(name for name in names if name is not None)
+    twice = {name for name, count in counts.items() if count > 1}
+    doubtful = [(name,) if name in twice else own for name, own in zip(names, doubtful, strict=True)]
+    return tuple(None if name in twice else name for name in names), tuple(doubtful), tuple(sorted(twice))

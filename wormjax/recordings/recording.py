@@ -19,7 +19,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.recordings.names import sort_candidates
+from wormjax.recordings.names import identify_neurons
 
 UNSCORED = -1  # The motor state of a frame that nobody scored.
 LARGEST_VALUE = 1e15  # In traces: the sum of a million squares still fits a float32.
@@ -78,7 +78,8 @@ class Recording:
 
     Only `traces`, and `times` or `frame_rate`, must be given. Fields may be lists or arrays of any real type. Imperfect
     data are mended, said once (a RecordingWarning) and noted in `notes`: transposed traces, infinite samples (which
-    become NaN), neurons that never vary (dropped), repeated times, pauses (which end a stretch).
+    become NaN), neurons that never vary (dropped), repeated times, pauses (which end a stretch), a
+    name that several neurons carry (ambiguous for each).
 
     Example:
       >>> worm = Recording(traces=[[0.1, 0.2], [0.3, 0.1], [0.2, 0.4]], frame_rate=3.0, neuron_names=["AVAL", None])
@@ -386,26 +387,23 @@ def _take_times(recording: Recording, frame_rate: float | None) -> None:
 
 def _take_names(recording: Recording) -> None:
     neurons = recording.traces.shape[1]
-    names = [None if _is_nothing(name) else name for name in recording.neuron_names] or [None] * neurons
-    if len(names) != neurons:
-        fail(recording, "neuron_names", f"found {len(names)} names, expected {neurons}")
-    candidates = [tuple(entry) for entry in recording.ambiguous_names] or [()] * neurons
-    if len(candidates) != neurons:
-        fail(recording, "ambiguous_names", f"found {len(candidates)} entries, expected {neurons}")
-    seen: dict[str, int] = {}
-    for column, name in enumerate(names):
-        if name is None:
-            continue
-        if not isinstance(name, str):
+    for field in ("neuron_names", "ambiguous_names"):
+        given = len(getattr(recording, field))
+        if given not in (0, neurons):
+            fail(
+                recording,
+                field,
+                f"found {given} {'names' if field == 'neuron_names' else 'entries'}, expected {neurons}",
+            )
+    entries = tuple(recording.neuron_names) or (None,) * neurons
+    for column, name in enumerate(entries):
+        if not isinstance(name, str) and not _is_nothing(name) and not isinstance(name, int | float | np.number):
             fail(recording, "neuron_names", f"found {name!r} for neuron {column + 1}, expected a name or None")
-        names[column], doubtful = sort_candidates([name])
-        candidates[column] = candidates[column] or doubtful
-        if names[column] in seen:
-            found = f"found {name} twice (neurons {seen[name] + 1} and {column + 1})"
-            fail(recording, "neuron_names", f"{found}, expected each name once")
-        if names[column] is not None:
-            seen[names[column]] = column
-    _set(recording, neuron_names=tuple(names), ambiguous_names=tuple(candidates))
+    names, candidates, twice = identify_neurons(entries, recording.ambiguous_names)
+    _set(recording, neuron_names=names, ambiguous_names=candidates)
+    if twice:
+        shown = ", ".join(name[:20] for name in twice[:8]) + (" ..." if len(twice) > 8 else "")
+        _note(recording, f"found names that several neurons carry, ambiguous for each: {shown}")
 
 
 def _is_nothing(value: Any) -> bool:

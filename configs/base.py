@@ -21,7 +21,7 @@ def experiment(name: str = "") -> ConfigDict:
 def recordings(**fields) -> ConfigDict:
     """Return a section `data` that names recordings of worms, with `fields` changed."""
     data = ConfigDict()
-    data.study = "simulated"  # Or kato2015, nichols2017, dag2023, container.
+    data.study = "simulated"  # Or kato2015, nichols2017, dag2023, wormwideweb, nwb, csv, npz, container, auto.
     data.path = ""  # File or folder as downloaded.
     data.neurons = "shared"  # Identified in all worms; or names, "AVAL,AVAR,...".
     data.states = "four"  # reverse, forward, dorsal turn, ventral turn; or "two": reverse, forward; or "own" names.

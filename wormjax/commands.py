@@ -79,7 +79,7 @@ def predict(values):
         missing = [name for name in ("model", "data", "output") if not values[name].value]
         raise InputError(f"--{missing[0]}: found none, expected --model=FOLDER --data=FILE_OR_FOLDER --output=FOLDER")
     models = [load_model(path, values.name) for path in values.model]
-    worms = load(values.reader, values.data)
+    worms = load(values.reader, values.data, frame_rate=values.frame_rate)
     print("\n".join([*map(repr, models), *map(repr, worms)]))
     scores = predict(models, worms, values.output, values.steps)
     if len(scores):
@@ -96,7 +96,7 @@ def inspect(values):
 
     if not values.data:
         raise InputError("inspect: found no file, expected one: wormjax inspect FILE")
-    worms = load(values.reader, values.data)
+    worms = load(values.reader, values.data, frame_rate=values.frame_rate)
     models = fit_models(worms, Path(values.models))
     print("\n".join(describe_recordings(worms)))
     print(f"\ntrained models in {values.models}:", *(models or ["  none"]), sep="\n")
@@ -107,6 +107,7 @@ def _workdir(folder: str, holds: str = "Folder that receives checkpoints, tables
 
 
 READER: Flag = ("string", "reader", "auto", "Format of the recordings; auto finds it by the file.")
+RATE: Flag = ("float", "frame_rate", 0.0, "Hertz, of recordings without times (csv, npz).")
 
 COMMANDS = {
     "generalize": Command(
@@ -151,6 +152,7 @@ COMMANDS = {
             ("string", "data", None, "File or folder of recordings."),
             ("string", "output", None, "Folder that receives tables, arrays and figures."),
             READER,
+            RATE,
             ("string", "name", None, "Which model of a work directory (default: its first)."),
             ("integer", "steps", 16, "Frames per forecast."),
         ],
@@ -162,6 +164,7 @@ COMMANDS = {
         [
             ("string", "data", None, "File or folder of recordings; wormjax inspect FILE says the same."),
             READER,
+            RATE,
             ("string", "models", "runs", "Folder to look for trained models in."),
         ],
         bare="data",

@@ -19,14 +19,14 @@ def test_each_study_opens_by_its_name(tmp_path):
     paths = {"kato2015": ".", "nichols2017": ".", "dag2023": "dag", "container": "own/mine.h5"}
     studies = {study: open_study(study, tmp_path / path)[0].study for study, path in paths.items()}
     assert studies == {"kato2015": "kato2015", "nichols2017": "nichols2017", "dag2023": "dag2023", "container": "mine"}
-    assert set(paths) == set(READERS)
+    assert set(paths) < set(READERS)  # The others: test_readers.
 
 
 @pytest.mark.parametrize(
     ("study", "path", "words"),
     [
         ("kato2016", ".", "data.study: found no study 'kato2016', did you mean 'kato2015'?"),
-        ("zebrafish", ".", "expected one of: kato2015, nichols2017, dag2023, container"),
+        ("zebrafish", ".", "expected one of: kato2015, nichols2017, dag2023, wormwideweb"),
         ("kato2015", "absent", "data.path: found no file or folder 'absent'"),
         ("kato2015", "absent", "python -m experiments.download --study=kato2015"),
         ("dag2023", "", "data.path: found no path, expected the recordings of dag2023 (--config.data.path=PATH)"),

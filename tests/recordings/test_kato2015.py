@@ -97,7 +97,7 @@ def test_states_not_a_number_are_not_scored(path):
         ({"drop": ["IDs"]}, ["'IDs'", "no such field"]),
         ({"drop": ["States"]}, ["'States'", "no such field"]),
         ({"replace": {"States": np.full(40, 9.0)}}, ["'States'", "state number 9 at frame 0", "8 NOSTATE"]),
-        ({"replace": {"States": np.full(40, 0.0)}}, ["'States'", "state number 0", "1 FWD"]),
+        ({"replace": {"States": np.full(40, -1.0)}}, ["'States'", "state number -1", "1 FWD"]),
         ({"replace": {"States": np.full(40, 1.5)}}, ["'States'", "state number 1.5"]),
         ({"replace": {"States": np.ones(39)}}, ["'States'", "39 values, expected 40"]),
         ({"replace": {"times": -np.arange(40.0)}}, ["'timVectorSeconds'", "-1 s after", "increase"]),
@@ -147,7 +147,7 @@ def test_an_empty_reference(path):
 
 def test_files_that_are_no_hdf5(path, tmp_path):
     scipy.io.savemat(path, {"WT_NoStim": 1})
-    assert "MATLAB v5 file, expected v7.3" in read_message(path)
+    assert "found only: WT_NoStim, expected one of the structs" in read_message(path)
     path.write_text("<html>Not found</html>")
     assert "not HDF5" in read_message(path)
     path.write_bytes(b"")

@@ -11,13 +11,14 @@ SIMULATED = "simulated"
 DATA_DIR_VARIABLE = "WORMJAX_DATA_DIR"
 
 
-def open_recordings(study: str, path: str, simulation) -> tuple[Recording, ...]:
+def open_recordings(study: str, path: str, simulation, frame_rate: float = 0.0) -> tuple[Recording, ...]:
     """The worms of one study.
 
     Args:
       study: "simulated", or a name of wormjax.recordings.catalog.
       path: the file or folder as downloaded; "" stands for the study's folder in `WORMJAX_DATA_DIR`.
       simulation: the config's `data.simulation` (seed, worms, minutes).
+      frame_rate: hertz, of files that hold no times (`data.frame_rate`).
 
     Raises:
       InputError: no path, an unknown study, or files that cannot be used.
@@ -29,4 +30,4 @@ def open_recordings(study: str, path: str, simulation) -> tuple[Recording, ...]:
     if not path:
         expected = f"expected the file or folder of {study} (or {DATA_DIR_VARIABLE} set to the folder above it)"
         raise ConfigError("data.path", f"found none, {expected}")
-    return open_study(study, path)
+    return open_study(study, path, **({"frame_rate": frame_rate} if frame_rate else {}))

@@ -1,6 +1,7 @@
 """load and simulate_worms: recordings to train on and to answer for."""
 
 import os
+from typing import Any
 
 from wormjax.recordings import catalog
 from wormjax.recordings.recording import Recording
@@ -23,19 +24,21 @@ def simulate_worms(worms: int = 4, minutes: float = 10.0, seed: int = 0) -> tupl
     return simulation.simulate_worms(seed, worms, minutes).recordings
 
 
-def load(reader: str, path: str | os.PathLike) -> tuple[Recording, ...]:
-    """Return the recordings of a file or a folder.
+def load(reader: str, path: str | os.PathLike | None = None, **options: Any) -> tuple[Recording, ...]:
+    """Return the recordings of a file or a folder. A warning says what was odd in them, and what was done.
 
     Args:
-      reader: "kato2015", "nichols2017", "dag2023", or "container" for wormjax's own file.
-      path: the file or folder, as downloaded.
+      reader: "kato2015", "nichols2017", "dag2023", "wormwideweb", "nwb", "csv", "npz", "container" (wormjax's own
+        file), or "auto", which finds the reader by the files. May be left out: `load(path)`.
+      path: the file or folder.
+      options: `frame_rate` (hertz) of "csv" and "npz" files without times; `series` and `labels` of "nwb".
 
     Raises:
       InputError: no such file, or one that cannot be used; the message says how to mend it.
 
     Example:
       >>> worms = wormjax.load("kato2015", "WT_NoStim.mat")
-      >>> worms[0].identified["AVAL"]
-      41
+      >>> worms = wormjax.load("recordings/worm.csv", frame_rate=3.0)
     """
-    return catalog.open_study(reader, os.path.expanduser(path))
+    reader, path = (catalog.AUTO, reader) if path is None else (reader, path)
+    return catalog.open_study(reader, os.path.expanduser(path), **options)

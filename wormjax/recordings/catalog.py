@@ -1,6 +1,7 @@
-"""The studies that can be opened, by name: `open_study("kato2015", path)`."""
+"""The readers of recordings, by name: `open_study("kato2015", path)`, or `open_study("auto", path)`."""
 
 import difflib
+import inspect
 import os
 import types
 from collections.abc import Iterator
@@ -9,47 +10,131 @@ from typing import Any
 import numpy as np
 
 from wormjax.errors import InputError
-from wormjax.recordings import container, dag2023, isolation, kato2015, nichols2017
-from wormjax.recordings.recording import Recording, expect_distinct_worms, say_notes
+from wormjax.recordings import (
+    container,
+    csv_table,
+    dag2023,
+    hdf5,
+    isolation,
+    kato2015,
+    matlab,
+    matlab_v5,
+    nichols2017,
+    npz_arrays,
+    nwb,
+    wormwideweb,
+)
+from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms
 
 READERS: dict[str, types.ModuleType] = {
     "kato2015": kato2015,
     "nichols2017": nichols2017,
     "dag2023": dag2023,
+    "wormwideweb": wormwideweb,
+    "nwb": nwb,
+    "csv": csv_table,
+    "npz": npz_arrays,
     "container": container,
+}
+AUTO = "auto"  # Instead of a reader's name: found by the files.
+DOWNLOADED = ("kato2015", "nichols2017", "dag2023")
+BY_SUFFIX = {
+    suffix: name for name in ("wormwideweb", "nwb", "csv", "npz", "container") for suffix in READERS[name].SUFFIXES
 }
 
 
-def open_study(study: str, path: str | os.PathLike | None) -> tuple[Recording, ...]:
-    """Read a study's recordings from a file or a folder, as downloaded, in a process of its own.
+def open_study(study: str, path: str | os.PathLike | None, **options: Any) -> tuple[Recording, ...]:
+    """Read recordings from a file or a folder, in a process of its own.
 
     Args:
-      study: one of `READERS`; "container" is wormjax's own file, for your own recordings.
+      study: one of `READERS`, or "auto", which finds the reader by the files; "container" is wormjax's own file.
       path: the file or folder.
+      options: of the reader: `frame_rate` (hertz) of "csv" and "npz" files without times, `series` and `labels` of
+        "nwb". A frame rate of 0 is none, and readers whose files hold the times do without it.
 
     Raises:
-      InputError: no such study, no such path, or a file that cannot be used, or that hangs or crashes its reader.
+      InputError: no such reader, no such path, an option that the reader does not have, or a file that cannot be used,
+        or that hangs or crashes its reader.
     """
-    if study not in READERS:
+    if study not in (*READERS, AUTO):
         near = difflib.get_close_matches(study, READERS, 1) if isinstance(study, str) else []
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(READERS)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join((*READERS, AUTO))}"
         raise InputError(f"data.study: found no study {study!r}, {hint}")
     if not path or not os.path.exists(path):
         found = f"found no file or folder {os.fspath(path)!r}" if path else "found no path"
         remedy = f"expected the recordings of {study} (--config.data.path=PATH)"
-        if study != "container":
+        if study in DOWNLOADED:
             remedy += f"; python -m experiments.download --study={study} --folder=FOLDER fetches them"
         raise InputError(f"data.path: {found}, {remedy}")
-    recordings = [_make_recording(fields) for fields in isolation.call_isolated(list_fields, path, study)]
+    recordings = [_make_recording(fields) for fields in isolation.call_isolated(list_fields, path, study, options)]
     return expect_distinct_worms(recordings, path)
 
 
-def list_fields(path: str, study: str) -> Iterator[dict[str, Any]]:
-    """Yield the fields of each recording of a study, those of `behavior` under names of their own."""
-    for recording in container.iterate(path) if study == "container" else READERS[study].read(path):
+def list_fields(path: str, study: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the fields of each recording, those of `behavior` under names of their own."""
+    study = find_reader(path) if study == AUTO else study
+    own = _choose_options(study, options)
+    for recording in container.iterate(path) if study == "container" else READERS[study].read(path, **own):
         fields = dict(vars(recording))
         behavior = fields.pop("behavior")
         yield fields | {f"behavior/{name}": np.asarray(values) for name, values in behavior.items()}
+
+
+def find_reader(path: str | os.PathLike) -> str:
+    """Return the name of the reader of a file, or of what a folder holds.
+
+    Raises:
+      RecordingError: no reader knows it.
+    """
+    path = os.fspath(path)
+    if not os.path.isdir(path):
+        found = _find_reader_of_file(path)
+        if found is None:
+            raise RecordingError(f"{path}: found a file of no known kind, expected one of {', '.join(BY_SUFFIX)}, .mat")
+        return found
+    names = sorted(os.listdir(path))
+    if any(os.path.isdir(os.path.join(path, inner)) for inner in dag2023.RECORDINGS_FOLDERS if inner) or any(
+        name.endswith(dag2023.SUFFIX) for name in names
+    ):
+        return "dag2023"
+    readers = {_find_reader_of_file(os.path.join(path, name)) for name in names if not name.startswith(".")} - {None}
+    if len(readers) != 1:
+        found = f"found files of {', '.join(sorted(readers))}" if readers else "found no recording in the folder"
+        raise RecordingError(f"{path}: {found}, expected those of one reader; name it: one of {', '.join(READERS)}")
+    return readers.pop()
+
+
+def _find_reader_of_file(path: str) -> str | None:
+    suffix = os.path.splitext(path)[1].lower()
+    if not os.path.isfile(path):
+        return None
+    if suffix == ".mat":
+        return "nichols2017" if _holds_struct(path, nichols2017.CONDITIONS) else "kato2015"
+    if suffix in container.SUFFIXES and not path.endswith(dag2023.SUFFIX):
+        with hdf5.open_hdf5(path) as file, hdf5.guard(file, "/"):
+            if "nwb_version" in file.attrs:
+                return "nwb"
+            return "dag2023" if "gcamp" in file else "container"
+    return "dag2023" if path.endswith(dag2023.SUFFIX) else BY_SUFFIX.get(suffix)
+
+
+def _holds_struct(path: str, names: tuple[str, ...]) -> bool:
+    if matlab_v5.is_v5(path):
+        with open(path, "rb") as stream:
+            head = stream.read(1 << 16)
+        return any(name.encode() in head for name in names) or os.path.basename(path).split(".")[0] in names
+    with hdf5.open_hdf5(path) as file:
+        return matlab.find_field(file, names) is not None
+
+
+def _choose_options(study: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that a reader has; a frame rate that it does not need is dropped."""
+    known = inspect.signature(READERS[study].read).parameters
+    unknown = [name for name in options if name not in known and name != "frame_rate"]
+    if unknown:
+        own = ", ".join(name for name in known if name != "path") or "none"
+        raise InputError(f"reader {study!r}: found the option {unknown[0]!r}, expected some of: {own}")
+    return {name: value for name, value in options.items() if name in known}
 
 
 def _make_recording(fields: dict[str, Any]) -> Recording:
@@ -60,7 +145,4 @@ def _make_recording(fields: dict[str, Any]) -> Recording:
         plain[name] = tuple(plain[name])
     for name in ("ambiguous_names", "stretches"):
         plain[name] = tuple(map(tuple, plain[name]))
-    recording = Recording(**plain, behavior=behavior)
-    if plain["notes"]:  # They were made in the process that read the file.
-        say_notes(recording, plain["notes"])
-    return recording
+    return Recording(**plain, behavior=behavior)

@@ -30,9 +30,9 @@ Strings are UTF-8, of fixed or variable length. `write` uses fixed length, since
 strings can hang the HDF5 library. Reading returns exactly what was written, except `source`, which names the container.
 """
 
-import glob
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -40,9 +40,12 @@ import h5py
 import numpy as np
 
 from wormjax.atomic_write import open_place
+from wormjax.errors import RecordingWarning
 from wormjax.recordings import hdf5
+from wormjax.recordings.files import list_files
 from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms
 
+SUFFIXES = (".h5", ".hdf5")
 FORMAT = "wormjax recordings"
 VERSION = 1
 
@@ -68,7 +71,7 @@ def write(path: str | os.PathLike, recordings: Sequence[Recording]) -> None:
 
 
 def read(path: str | os.PathLike) -> tuple[Recording, ...]:
-    """Read the recordings of a container, or of all containers (*.h5) of a folder.
+    """Read the recordings of a container, or of all containers (*.h5, *.hdf5) of a folder; other files are skipped.
 
     Raises:
       RecordingError: a file is not a container of this version, or cannot be used.
@@ -78,15 +81,20 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
 
 def iterate(path: str | os.PathLike) -> Iterator[Recording]:
     """Yield the recordings that `read` returns, one at a time; a worm that occurs twice is not noticed."""
-    path = os.fspath(path)
-    files = sorted(glob.glob(os.path.join(glob.escape(path), "*.h5"))) if os.path.isdir(path) else [path]
-    if not files:
-        raise RecordingError(f"{path}: found no container in the folder, expected *.h5")
-    for file_path in files:
+    in_folder = os.path.isdir(path)
+    files = list_files(path, SUFFIXES, lambda file: file) if in_folder else [(os.fspath(path), None)]
+    opened = 0
+    for file_path, _ in files:
         with hdf5.open_hdf5(file_path) as file:
+            if in_folder and _read_attribute(file, "format", "") != FORMAT:
+                warnings.warn(f"{file_path}: skipped, another kind of file", RecordingWarning, stacklevel=2)
+                continue
+            opened += 1
             _check_version(file)
             for name in hdf5.list_members(file, "/"):
                 yield _read_worm(hdf5.get_member(file, name), name)
+    if not opened:
+        raise RecordingError(f"{os.fspath(path)}: found no container in the folder, expected *.h5")
 
 
 def _write_worm(group: h5py.Group, recording: Recording, path: Path) -> None:

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings.recording import TOO_LARGE, RecordingError
 
 SECONDS, SECONDS_PER_BYTE = 3.0, 1 / 4e6  # Processor time; the published files need a twentieth of it.
@@ -101,6 +101,9 @@ def _receive_results(stream: BinaryIO, results: list[dict[str, Any]], opened: li
     with contextlib.suppress(ValueError):  # A line that is not JSON: the worker was cut off.
         while line := stream.readline():
             message = json.loads(line)
+            if "warning" in message:
+                warnings.warn(message["warning"], RecordingWarning, stacklevel=4)
+                continue
             if "opening" in message:
                 opened.append(message["opening"])
                 continue
@@ -136,6 +139,17 @@ class _OpenedFiles(logging.Handler):
             self.stream.flush()
 
 
+def _send_warnings(stream: BinaryIO) -> None:
+    """Send warnings about recordings to the caller, which gives them; others are dropped."""
+
+    def send(message, category, *place, **more):
+        if issubclass(category, RecordingWarning):
+            stream.write(json.dumps({"warning": str(message)}).encode() + b"\n")
+
+    warnings.simplefilter("always")
+    warnings.showwarning = send
+
+
 def _limit_process(seconds: float, memory: float) -> None:
     """Limit this process's processor time from now on (seconds) and its address space (bytes); dump no core."""
     try:
@@ -156,7 +170,7 @@ def main(module: str, name: str, arguments: list, seconds: float, memory: float)
     logger.setLevel(logging.DEBUG)
     logger.addHandler(_OpenedFiles(stream))
     function = getattr(importlib.import_module(module), name)
-    warnings.simplefilter("ignore")  # The caller says what recordings note.
+    _send_warnings(stream)
     _limit_process(seconds, memory)
     try:
         for fields in function(*arguments):

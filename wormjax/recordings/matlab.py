@@ -128,6 +128,8 @@ def _read_traces(node: hdf5.Node, field: str) -> Float[np.ndarray, "frame neuron
 
 def _read_derivatives(node: hdf5.Node, field: str, shape: tuple[int, int]) -> Float[np.ndarray, "frame neuron"]:
     """Return the source's derivatives; where they are one sample shorter than the traces, the last one is repeated."""
+    if isinstance(node, h5py.Group):  # A struct, as in the public NoStim_Data.mat.
+        node, field = hdf5.get_member(node, "traces", field), f"{field}/traces"
     values = _read_traces(node, field)
     if values.shape == (shape[0] - 1, shape[1]):
         values = np.concatenate([values, values[-1:]])

@@ -46,7 +46,7 @@ COMMON_NAMES: dict[str, str | None] = {
 def number_states(
     numbers: np.ndarray, names: Sequence[str], first: int, place: hdf5.Place, field: str
 ) -> Int[np.ndarray, " frame"]:
-    """Return a file's state numbers as indices into `names`, UNSCORED where they are NaN.
+    """Return a file's state numbers as indices into `names`, UNSCORED where they are NaN or the one before the first.
 
     Args:
       numbers: the state of each frame as the file numbers them.
@@ -59,7 +59,7 @@ def number_states(
       RecordingError: a number without a name.
     """
     numbers = numbers.astype(np.float64)
-    scored = ~np.isnan(numbers)
+    scored = ~np.isnan(numbers) & (numbers != first - 1)
     unknown = scored & ~np.isin(numbers, np.arange(first, first + len(names)))
     if unknown.any():
         found = f"found state number {numbers[unknown][0]:g} at frame {int(np.argmax(unknown))}"

@@ -10,12 +10,13 @@ repeated, so that both have the same frames.
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 import h5py
 import numpy as np
 from jaxtyping import Int
 
-from wormjax.recordings import hdf5, matlab
+from wormjax.recordings import hdf5, matlab, matlab_v5
 from wormjax.recordings.motor_states import number_states
 from wormjax.recordings.recording import Recording, expect_distinct_worms, name_fields
 
@@ -49,6 +50,8 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
 
 def _read_condition(path: str) -> tuple[str, tuple[Recording, ...]]:
     """Return a file's condition and its worms."""
+    if matlab_v5.is_v5(path):
+        return _read_v5(path)
     with hdf5.open_hdf5(path) as file:
         condition, struct = matlab.find_struct(file, CONDITIONS)
         fields = matlab.find_fields(struct)
@@ -62,6 +65,30 @@ def _read_condition(path: str) -> tuple[str, tuple[Recording, ...]]:
     return condition, expect_distinct_worms(recordings, path)
 
 
+def _read_v5(path: str) -> tuple[str, tuple[Recording, ...]]:
+    """Return the condition and the worms of a file that MATLAB saved before v7.3."""
+    condition, struct = matlab_v5.read_struct(path, CONDITIONS)
+    worms = matlab_v5.read_worms(path, condition, struct, matlab.FIELDS)
+    field = next((name for name in STATE_FIELDS if name in struct), None)
+    states = [matlab_v5.read_states(entry) for entry in struct[field]] if field else []
+    default_names, first = STATE_FIELDS.get(field, ((), 0))
+    states = [(numbers, names or default_names) for numbers, names in states]
+    first = _find_first(states, first)
+    fields = [
+        {"motor_state": number_states(numbers, names, first, path, field), "state_names": names}
+        for numbers, names in states
+    ]
+    recordings = [Recording(STUDY, **worm, **own) for worm, own in zip(worms, fields or [{}] * len(worms), strict=True)]
+    return condition, expect_distinct_worms(recordings, path)
+
+
+def _find_first(states: Sequence[tuple[np.ndarray, tuple[str, ...]]], first: int) -> int:
+    """Return the number of the first state, which the numbers of all worms decide."""
+    if any((numbers == 0).any() for numbers, _ in states):
+        return 0
+    return 1 if any((numbers == len(names)).any() for numbers, names in states) else first
+
+
 def _read_states(struct: h5py.Group) -> tuple[str, list[tuple[Int[np.ndarray, " frame"], tuple[str, ...]]]]:
     """Return the field of the motor state, and each worm's states and their names; all worms share the first number."""
     field = matlab.find_field(struct, tuple(STATE_FIELDS))
@@ -70,10 +97,7 @@ def _read_states(struct: h5py.Group) -> tuple[str, list[tuple[Int[np.ndarray, " 
     default_names, first = STATE_FIELDS[field]
     worms = [_read_state_entry(entry, field) for entry in matlab.read_entries(struct, field)]
     worms = [(numbers, names or default_names) for numbers, names in worms]
-    if any((numbers == 0).any() for numbers, _ in worms):
-        first = 0
-    elif any((numbers == len(names)).any() for numbers, names in worms):
-        first = 1
+    first = _find_first(worms, first)
     return field, [(number_states(numbers, names, first, struct, field), names) for numbers, names in worms]
 
 

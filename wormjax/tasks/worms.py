@@ -44,7 +44,7 @@ def prepare_materials(config) -> Materials:
     Raises:
       InputError: a file, a field or a config that cannot be used.
     """
-    recordings = choose_worms(config, open_recordings(config.data.study, config.data.path, config.data.simulation))
+    recordings = choose_worms(config, open_config_recordings(config))
     if config.protocol.name != "cross_study":
         neurons = choose_neurons(recordings, config.data.neurons)
         dataset = build(config, recordings, neurons)
@@ -88,7 +88,9 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
         elif scored and not worm.scored:
             left_out[worm] = "no motor state is scored"
         elif longest < least:
-            left_out[worm] = f"its longest stretch has {longest} frames, a window {least} (train.window_frames)"
+            left_out[worm] = (
+                f"its longest stretch has {longest} frames, a window {least} (config field 'train.window_frames')"
+            )
         elif missing:
             left_out[worm] = f"it lacks {', '.join(missing)} (data.neurons)"
         else:
@@ -133,11 +135,7 @@ def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) 
       InputError: recordings that cannot be used.
     """
     cross = config.protocol.name == "cross_study"
-    recordings = (
-        open_test_recordings(config)
-        if cross
-        else open_recordings(config.data.study, config.data.path, config.data.simulation)
-    )
+    recordings = open_test_recordings(config) if cross else open_config_recordings(config)
     dataset = build_new_dataset(config, description, recordings)
     everyone = range(len(dataset.worms))
     splits = [
@@ -229,6 +227,12 @@ def prepare_evaluation(
     return description, splits, dataset, list(test_splits)
 
 
+def open_config_recordings(config) -> tuple[Recording, ...]:
+    """Return the worms of a config's `data.study`."""
+    data = config.data
+    return open_recordings(data.study, data.path, data.simulation, data.frame_rate)
+
+
 def open_test_recordings(config) -> tuple[Recording, ...]:
     """The other study's worms; a simulated one has a seed of its own, so that its worms are others."""
     simulation = config.data.simulation
@@ -237,7 +241,7 @@ def open_test_recordings(config) -> tuple[Recording, ...]:
     if config.data.test_study == SIMULATED:
         simulation = simulation.copy_and_resolve_references()
         simulation.seed += 1
-    return open_recordings(config.data.test_study, config.data.test_path, simulation)
+    return open_recordings(config.data.test_study, config.data.test_path, simulation, config.data.frame_rate)
 
 
 def build(

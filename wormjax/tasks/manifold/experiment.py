@@ -17,7 +17,6 @@ from wormjax.baselines.loops import LoopModel
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import list_starts
-from wormjax.features.studies import open_recordings
 from wormjax.scoring.rows import Row, read_rows
 from wormjax.tasks.ahead import baselines as ahead_baselines
 from wormjax.tasks.ahead import experiment as ahead
@@ -35,7 +34,7 @@ from wormjax.tasks.manifold import relations as neuron_relations
 from wormjax.tasks.manifold.report import Findings, write_report
 from wormjax.tasks.manifold.sensitivity import check_sensitivity, measure_sensitivity
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.worms import choose_worms, describe_materials, prepare_materials
+from wormjax.tasks.worms import choose_worms, describe_materials, open_config_recordings, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
@@ -54,8 +53,7 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
       InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
     tasks = prepare_tasks(config)
-    recordings = open_recordings(config.data.study, config.data.path, config.data.simulation)
-    recordings = choose_worms(tasks["decode"], recordings)
+    recordings = choose_worms(tasks["decode"], open_config_recordings(config))
     materials = {}
     for name, task in tasks.items():
         with name_task(name):

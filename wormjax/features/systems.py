@@ -113,6 +113,20 @@ def take_simulations(trajectories: Trajectories, chosen: slice) -> Trajectories:
     return dataclasses.replace(trajectories, features=trajectories.features[chosen], edges=edges)
 
 
+def hold_out_simulations(trajectories: Trajectories) -> tuple[Trajectories, Trajectories]:
+    """Return the first simulations to train on, and the last tenth, to choose parameters by.
+
+    Raises:
+      InputError: a single simulation.
+    """
+    count = len(trajectories.features)
+    if count < 2:
+        found = f"found {count} simulation, expected two or more; a long one can be cut (`cut_windows`)"
+        raise InputError(f"{trajectories.source}: field 'features': {found}")
+    start = count - max(1, int(SHARES[1] * count))
+    return take_simulations(trajectories, slice(start)), take_simulations(trajectories, slice(start, None))
+
+
 def scale_systems(splits: Mapping[str, Trajectories], frames: int, scaling: str = "reference") -> Systems:
     """Scales all splits by the training simulations, of which the first `frames` frames are kept to train on.
 

@@ -16,6 +16,7 @@ from wormjax.tasks.groups import list_seeds, model_folder, restore_best
 from wormjax.tasks.infer import baselines as relating
 from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.networks import Inference
+from wormjax.tasks.infer.relations import check_features
 from wormjax.tasks.infer.report import write_report
 from wormjax.training import multihost
 from wormjax.training.workdir import claim_workdir, read_description, refuse_changes
@@ -141,16 +142,11 @@ def score_outputs(config, outputs: dict[str, Inference], test: Trajectories) -> 
 
 
 def _check_fit(config, trajectories: Trajectories, description: dict):
-    _, frames, objects, _ = trajectories.features.shape
-    if frames < config.data.frames:
-        found = f"found {frames} frames, expected {config.data.frames} or more (data.frames)"
-        raise InputError(f"{trajectories.source}: field 'features': {found}")
+    check_features(trajectories, description["features"], config.data.frames)
+    objects = trajectories.features.shape[2]
     if "lstm" in config.models and objects != description["objects"]:
         expected = f"expected {description['objects']}, as many as the LSTM was trained on"
         raise InputError(f"{trajectories.source}: field 'features': found {objects} objects, {expected}")
-    if list(trajectories.feature_names) != description["features"]:
-        found = f"found {', '.join(trajectories.feature_names)}"
-        raise InputError(f"{trajectories.source}: field 'feature_names': {found}, expected those of the training")
     if len(trajectories.edge_types) > description["edge_type_count"]:
         found = f"found {len(trajectories.edge_types)} edge types"
         raise InputError(f"{trajectories.source}: field 'edges': {found}, expected {description['edge_type_count']}")

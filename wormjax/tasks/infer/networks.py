@@ -6,7 +6,7 @@ after training and one made from a restored checkpoint are one and the same.
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -79,7 +79,13 @@ def prepare_materials(config, cache: str | os.PathLike) -> Materials:
     Raises:
       InputError: a file or a field that cannot be used.
     """
-    systems = scale_systems(open_systems(config.data, cache), config.data.frames, config.data.scaling)
+    return gather_materials(
+        config, scale_systems(open_systems(config.data, cache), config.data.frames, config.data.scaling)
+    )
+
+
+def gather_materials(config, systems: Systems) -> Materials:
+    """Return scaled systems with the arrays that train, and the number of edge types."""
     types = config.model.edge_types or max(len(systems.train.edge_types), 2)
     data = SystemData(stack_system(systems.train), stack_system(systems.valid))
     return Materials(systems, data, types)
@@ -92,6 +98,13 @@ def stack_system(trajectories: Trajectories) -> SystemArrays:
     if trajectories.edges is not None:
         edges = graphs.matrix_to_edges(trajectories.edges)
     return SystemArrays(np.asarray(trajectories.features, np.float32), edges.astype(np.int32))
+
+
+def name_types(config, known: Sequence[str], count: int) -> list[str]:
+    """Return the names of `count` inferred types: the true ones', or what the decoder makes of them."""
+    first = "no edge" if config.model.skip_first else "type 0"
+    names = list(known) or [first]
+    return [*names, *(f"type {k}" for k in range(len(names), count))]
 
 
 def describe_materials(materials: Materials) -> dict:

@@ -1,0 +1,136 @@
+"""Infer the graphs of trajectories in memory: what `wormjax.RelationalInference` is made of. Nothing is written."""
+
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+from jaxtyping import Float
+
+from wormjax import graphs
+from wormjax.errors import InputError
+from wormjax.features.systems import Scaling, hold_out_simulations, scale_systems, scale_trajectories
+from wormjax.scoring.edges import match_types, relabel_types
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.tasks.infer import networks as inference
+from wormjax.training.loop import train_in_memory
+
+
+class TrainedRelations(NamedTuple):
+    """A model that infers graphs: its name and config, a description of what it was trained on, and its parameters.
+
+    `description` is that of a work directory (`networks.describe_materials`) and holds plain numbers and texts:
+    "features", "edge_types" (names of the columns of `infer_edges`), "objects", the scaling, "matching".
+    """
+
+    name: str
+    config: ml_collections.ConfigDict
+    description: dict[str, Any]
+    variables: Any
+
+
+def fit_relations(
+    config: ml_collections.ConfigDict,
+    train: Trajectories,
+    valid: Trajectories | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    name: str = "nri",
+) -> TrainedRelations:
+    """Train one model to infer the graphs of trajectories, in memory.
+
+    The graph need not be known: "nri" never reads it to train. Where the validation systems' graphs are known, the
+    inferred types are named after the true ones (`scoring.edges.match_types`), otherwise they stay in the model's order.
+
+    Args:
+      config: of `infer`, checked (`experiment.check_config`); its `seed` and `seeds` are not read.
+      train: the systems to train on, in their own units; the first `config.data.frames` frames are read.
+      valid: the systems that choose the parameters that are kept; None holds out the last tenth of `train`.
+      seed: of initial parameters and batches.
+      progress: whether to show a progress bar.
+      name: "nri", or "nri_supervised", which needs the graphs of both.
+
+    Raises:
+      InputError: trajectories that the config cannot be used on.
+      TrainingError: the loss or the parameters are not finite.
+
+    Example:
+      >>> trained = fit_relations(config, trajectories, seed=0)
+      >>> probabilities = infer_edges(trained, trajectories)  # [sample, sender, receiver, type]
+    """
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.seed, config.seeds, config.models = seed, 1, (name,)
+    if valid is None:
+        train, valid = hold_out_simulations(train)
+    splits = {"train": train, "valid": valid, "test": valid}
+    materials = inference.gather_materials(config, scale_systems(splits, config.data.frames, config.data.scaling))
+    inference.check_systems(config, materials)
+    varied = inference.vary_config(name, config)
+    runs = inference.build_runs(varied)
+    _, recipe, engine = inference.build_training(varied, materials, runs)
+    state = train_in_memory(engine, recipe, materials.data, runs, name, progress)
+    trained = TrainedRelations(name, config, inference.describe_materials(materials), state.best)
+    return trained._replace(description=trained.description | _name_types(trained, valid))
+
+
+def infer_edges(
+    trained: TrainedRelations, trajectories: Trajectories
+) -> Float[np.ndarray, "sample sender receiver type"]:
+    """Return the probability of each type of every edge, by the encoder, from the first `data.frames` frames.
+
+    The columns are `trained.description["edge_types"]`. The diagonal is NaN: no object has an edge to itself.
+
+    Args:
+      trained: from `fit_relations`.
+      trajectories: systems with the features of the training, as many objects as you like, in their own units.
+
+    Raises:
+      InputError: other features, or too few frames.
+    """
+    edges = _infer(trained, trajectories)
+    matching = trained.description["matching"]
+    if matching is not None:
+        edges = relabel_types(edges, tuple(matching))
+    return arrange_edges(edges, np.shape(trajectories.features)[2])
+
+
+def arrange_edges(
+    edges: Float[np.ndarray, "sample edge type"], objects: int
+) -> Float[np.ndarray, "sample sender receiver type"]:
+    """Return probabilities by edge as matrices, NaN on the diagonal."""
+    matrices = np.moveaxis(graphs.edges_to_matrix(np.moveaxis(np.asarray(edges), 2, 1), objects), 1, 3).copy()
+    matrices[:, np.arange(objects), np.arange(objects)] = np.nan
+    return matrices
+
+
+def _infer(trained: TrainedRelations, trajectories: Trajectories) -> Float[np.ndarray, "sample edge type"]:
+    description, frames = trained.description, trained.config.data.frames
+    check_features(trajectories, description["features"], frames)
+    scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
+    seen = np.asarray(scale_trajectories(trajectories, scaling).features[:, :frames], np.float32)
+    config = inference.vary_config(trained.name, trained.config)
+    nri = inference.build_model(config, description["edge_type_count"], scaling.change_scale)
+    params = jax.tree.map(np.asarray, trained.variables["params"])
+    return inference.infer_edges(nri, params, seen)[0]
+
+
+def _name_types(trained: TrainedRelations, valid: Trajectories) -> dict[str, Any]:
+    """Return how inferred types are numbered anew, and their names."""
+    count = trained.description["edge_type_count"]
+    known = inference.stack_system(valid).edges
+    names = inference.name_types(trained.config, trained.description["edge_types"], count)
+    if not (known >= 0).any():
+        return {"matching": None, "edge_types": names}
+    return {"matching": list(match_types(_infer(trained, valid), known)), "edge_types": names}
+
+
+def check_features(trajectories: Trajectories, names, frames: int) -> None:
+    """Raise InputError for other features than those of the training, or for fewer frames than are read."""
+    if list(trajectories.feature_names) != list(names):
+        found = f"found {', '.join(trajectories.feature_names)}"
+        raise InputError(f"{trajectories.source}: field 'feature_names': {found}, expected those of the training")
+    length = np.shape(trajectories.features)[1]
+    if length < frames:
+        found = f"found {length} frames, expected {frames} or more (data.frames)"
+        raise InputError(f"{trajectories.source}: field 'features': {found}")

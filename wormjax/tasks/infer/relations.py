@@ -40,7 +40,7 @@ def fit_relations(
     """Train one model to infer the graphs of trajectories, in memory.
 
     The graph need not be known: "nri" never reads it to train. Where the validation systems' graphs are known, the
-    inferred types are named after the true ones (`scoring.edges.match_types`), otherwise they stay in the model's order.
+    inferred types are named after the true ones (`scoring.edges.match_types`); otherwise they keep the model's order.
 
     Args:
       config: of `infer`, checked (`experiment.check_config`); its `seed` and `seeds` are not read.

@@ -27,3 +27,10 @@ def test_a_resumed_training_repeats_no_row(tmp_path):
     cut_curves(path, 20)
     append_curves(path, 30, {"loss": 5.0})
     assert pd.read_csv(path).to_numpy().tolist() == [[10, 10], [20, 20], [30, 5]]
+
+
+def test_a_file_that_is_still_empty_stays_empty(tmp_path):
+    path = tmp_path / "curves.csv"
+    path.write_text("")
+    cut_curves(path, 10)
+    assert path.read_text() == ""

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from wormjax.figures.motor_states import divide_time, draw_strip, fill_cells, list_states
-from wormjax.figures.style import BLACK, finish_figure, make_figure, styled
+from wormjax.figures.style import BLACK, find_limits, finish_figure, make_figure, styled
 
 FORECAST_COLOURS = ("#B35900", "#5D3A9B")  # In turn, so that a forecast is seen to end; no motor state has them.
 FORECAST_STYLE = {"linewidth": 1.3, "marker": "o", "markersize": 3.2, "markeredgewidth": 0, "markevery": [0]}
@@ -54,7 +54,8 @@ def plot_forecast_traces(
         strip, handles = draw_strip(panels.pop(0), edges, cells, states, state_names, "motor state"), list_states
         place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "borderaxespad": 0.2, "handlelength": 1.0}
         strip.legend(handles=handles(states, state_names), ncols=len(state_names) + 1, **place)
-    limits = _find_limits(traces, forecasts)
+    # One scale for all rows, of the traces and the forecasts' means; a band that runs away may leave.
+    limits = find_limits(np.concatenate([traces.ravel(), *(np.ravel(mean) for _, mean, *_ in forecasts)]), 0.08, 0.08)
     for neuron, axes in enumerate(panels):
         draw_forecasts(axes, times, traces[:, neuron], [(f, *(b[:, neuron] for b in bands)) for f, *bands in forecasts])
         axes.set_ylabel(neuron_names[neuron], rotation=0, ha="right", va="center")
@@ -83,14 +84,6 @@ def draw_forecasts(
         axes.plot(times[frames], joined[0], color=colour, zorder=3, **FORECAST_STYLE)
     axes.locator_params(axis="y", nbins=3)
     return axes
-
-
-def _find_limits(traces: np.ndarray, forecasts: Sequence[Forecast]) -> tuple[float, float]:
-    """Return one scale for all rows: the traces and the forecasts' means; a band that runs away may leave."""
-    every = np.concatenate([traces.ravel(), *(np.ravel(forecast[1]) for forecast in forecasts)])
-    low, high = np.nanmin(every), np.nanmax(every)
-    margin = max(0.08 * (high - low), 1e-6)
-    return low - margin, high + margin
 
 
 def _list_handles() -> list:

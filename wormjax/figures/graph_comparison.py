@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from wormjax.figures.matrices import arrange_matrix, cluster_neurons, draw_matrix
-from wormjax.figures.style import BLUE, GREY, LIGHT_GREY, finish_figure, hide_frame, make_figure, styled
+from wormjax.figures.style import BLUE, GREY, LIGHT_GREY, find_limits, finish_figure, hide_frame, make_figure, styled
 from wormjax.graphs import edges_to_matrix
 from wormjax.scoring.graph_similarity import GraphSimilarity
 
@@ -140,9 +140,7 @@ def draw_between_worms(axes: Axes, similarity: GraphSimilarity) -> Axes:
         axes.annotate(format_correlation(values.mean()), (place, max(values.max(), 0.0)), **text)
     axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     drawn = np.concatenate([np.ravel(similarity.across), np.ravel(similarity.across_null), [0.0, 0.1]])
-    low, high = np.nanmin(drawn), np.nanmax(drawn)
-    axes.set(xlim=(-0.6, len(similarity.methods) - 0.4))
-    axes.set_ylim(low - 0.05 * (high - low), high + 0.12 * (high - low))
+    axes.set(xlim=(-0.6, len(similarity.methods) - 0.4), ylim=find_limits(drawn, 0.05, 0.12))
     _name_methods(axes, similarity)
     axes.tick_params(axis="x", length=0)
     return axes

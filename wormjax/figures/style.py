@@ -81,6 +81,13 @@ def hide_frame(axes: Axes) -> None:
     axes.tick_params(length=0)
 
 
+def find_limits(values: Float[np.ndarray, "..."], below: float, above: float) -> tuple[float, float]:
+    """Return limits of an axis around values, NaN left out, with room below and above in shares of their range."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    spread = max(high - low, 1e-6)
+    return low - below * spread, high + above * spread
+
+
 def frame_points(axes: Axes, points: Float[np.ndarray, "point 2"], room: float) -> None:
     """Set square limits around points, `room` times as wide as they spread, with a pale box and no ticks."""
     centre = (points.max(axis=0) + points.min(axis=0)) / 2

@@ -19,6 +19,7 @@ from wormjax.figures.style import (
     GREY,
     MODEL_COLOURS,
     OBJECT_COLOURS,
+    find_limits,
     finish_figure,
     frame_points,
     make_figure,
@@ -96,9 +97,8 @@ def plot_signals(
             panels[k, column].set_ylabel(str(k + 1) if column == 0 else "", rotation=0, va="center", labelpad=10)
         panels[0, column].set_title(f"system {column + 1}")
         panels[-1, column].set_xlabel("time from the last frame given (s)")
-    seen = np.concatenate([history, true], axis=1)
-    margin = 0.12 * max(np.ptp(seen), 1e-6)
-    panels[0, 0].set_ylim(seen.min() - margin, seen.max() + margin)  # A prediction that runs away may leave.
+    # A prediction that runs away may leave.
+    panels[0, 0].set_ylim(find_limits(np.concatenate([history, true], axis=1), 0.12, 0.12))
     figure.supylabel(f"{feature_name}, by object", fontsize=9)
     handles = _list_signal_handles(predicted)
     return finish_figure(figure, title, handles, ncols=min(len(handles), 3 * systems))

@@ -42,6 +42,7 @@ def run_experiment(config, workdir: str | os.PathLike) -> None:
       InputError: there is no such experiment, or what it raises.
     """
     experiment = EXPERIMENTS[find_experiment(config)]
+    check_fields(config)
     start_processes(config)
     experiment.run(config, workdir)
 

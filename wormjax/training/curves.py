@@ -10,7 +10,7 @@ from wormjax.atomic_write import open_place
 
 def cut_curves(path: str | os.PathLike, step: int) -> None:
     """Remove the rows after `step`, which training repeats when it resumes from that step."""
-    if not os.path.exists(path):
+    if not os.path.exists(path) or not os.path.getsize(path):
         return
     with open(path, encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)

@@ -118,7 +118,7 @@ def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, curves, ke
         placed, metrics = engine.chunk(placed, placed_data, placed_runs)
         metrics = engine.collect(metrics)
         before, failed_step = failed_step, metrics.pop(FAILED_STEP)
-        _tell_failed(before, failed_step, runs, name)
+        _warn_of_failures(before, failed_step, runs, name)
         _report(metrics, failed_step, runs, step, curves, bar)
         if keep(placed, step, chunk + 1 == bar.iterable.stop or not np.any(is_sound(failed_step))):
             break
@@ -186,7 +186,7 @@ def _describe_failed(run, failed_step, runs) -> str:
     return f"a number that is not finite at step {failed_step[run]} of run {run} of {len(failed_step)} (seed {seed})"
 
 
-def _tell_failed(before, failed_step, runs, name):
+def _warn_of_failures(before, failed_step, runs, name):
     """Print which runs have just met a number that is not finite; the others go on."""
     for run in np.flatnonzero(is_sound(before) & ~is_sound(failed_step)):
         if multihost.is_first():

@@ -37,8 +37,6 @@ def start_processes(config) -> None:
             expected = f"expected HOST:PORT, {AUTOMATIC!r}, or '' for one process"
             raise ConfigError("distributed.coordinator_address", f"found {address!r}, {expected}")
         count, number = section.num_processes, section.process_id
-        if count < 1:
-            raise ConfigError("distributed.num_processes", f"found {count}, expected 1 or more")
         if not 0 <= number < count:
             raise ConfigError(
                 "distributed.process_id", f"found {number}, expected 0 to {count - 1} (below distributed.num_processes)"

@@ -52,26 +52,25 @@ def claim_workdir(
         work in it, or it cannot be written.
     """
     path = Path(workdir)
-    if not multihost.is_first():
-        multihost.wait_for_all(f"claimed {path}")
-        yield
-        multihost.wait_for_all(f"released {path}")
-        return
-    new_config = json.loads(config.to_json_best_effort())
-    _check_claim(path, new_config, description)
     with contextlib.ExitStack() as held:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            held.enter_context(_lock(path))
-            _check_claim(path, new_config, description)  # Another may have claimed it in between.
-            write_description(path / DATA_FILE, description)
-            _write_json(path / CONFIG_FILE, new_config)
-        except OSError as error:
-            reason = f"{path}: {error.strerror}"
-            raise InputError(f"{reason}, expected a folder to write results into (--workdir)") from error
+        if multihost.is_first():
+            _claim(path, json.loads(config.to_json_best_effort()), description, held)
         multihost.wait_for_all(f"claimed {path}")
         yield
         multihost.wait_for_all(f"released {path}")
+
+
+def _claim(path: Path, config: dict[str, Any], description: Mapping[str, Any], held: contextlib.ExitStack):
+    """Lock a folder for as long as `held` is open, and write what it is of."""
+    _check_claim(path, config, description)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        held.enter_context(_lock(path))
+        _check_claim(path, config, description)  # Another may have claimed it in between.
+        write_description(path / DATA_FILE, description)
+        _write_json(path / CONFIG_FILE, config)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}, expected a folder to write results into (--workdir)") from error
 
 
 def _check_claim(path: Path, new_config: dict[str, Any], description: Mapping[str, Any]):

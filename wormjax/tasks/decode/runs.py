@@ -1,6 +1,6 @@
 """Trains the decoders of a config and decodes worms with them: the steps that experiments are made of.
 
-Every model, deep or linear, is trained into `workdir/models/NAME/checkpoints` and always decoded from there, so that a
+Every model, deep or linear, is trained into `workdir/models/NAME` and always decoded from there, so that a
 table made right after training and one made from a restored checkpoint are one and the same.
 """
 

@@ -1,6 +1,6 @@
 """Trains the forecasters of a config and forecasts with them: the steps that the experiment is made of.
 
-Every model is trained into `workdir/models/NAME/checkpoints` and always run from there, so that a table made right
+Every model is trained into `workdir/models/NAME` and always run from there, so that a table made right
 after training and one made from a restored checkpoint are one and the same.
 """
 

@@ -132,20 +132,23 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         params = model.initialise(nri, initial_key(run), frames, objects)
         return {"params": params, "batch_stats": {"squared_error": errors}}
 
-    def choose_graph(params, batch, hyper, keys, progress):
-        """Edges to decode on, and what their inference costs, nats per simulation."""
+    def choose_graph(params, batch, hyper, progress, keys=None):
+        """Return edges to decode on (sampled, or without keys the likeliest), their cost in nats, and the logits."""
         if bound.task == "true_graph" or nri.encoder is None:
-            return jax.nn.one_hot(batch.edges, nri.edge_types), jnp.zeros(len(batch.edges))
+            return jax.nn.one_hot(batch.edges, nri.edge_types), jnp.zeros(len(batch.edges)), None
         logits = model.encode(nri, params, batch.features)
-        temperature = anneal(hyper["temperature"], hyper["temperature_end"], progress)
-        edges = jax.vmap(lambda x, key: sample_edges(x, key, temperature, bound.hard))(logits, keys)
-        return edges, _charge_edges(logits, prior, hyper, progress)
+        if keys is None:
+            edges = jax.nn.one_hot(logits.argmax(axis=-1), nri.edge_types)
+        else:
+            temperature = anneal(hyper["temperature"], hyper["temperature_end"], progress)
+            edges = jax.vmap(lambda x, key: sample_edges(x, key, temperature, bound.hard))(logits, keys)
+        return edges, _charge_edges(logits, prior, hyper, progress), logits
 
     def loss(variables, data, run, progress, key, shard):
         batch, keys = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
         edge_keys, cut_keys, given_keys = (jax.vmap(lambda k, n=n: jax.random.fold_in(k, n))(keys) for n in range(3))
         params = variables["params"]
-        edges, cost = choose_graph(params, batch, run.hyper, edge_keys, progress)
+        edges, cost, _ = choose_graph(params, batch, run.hyper, progress, edge_keys)
         cut = jax.vmap(lambda x, k: cut_segments(x, k, bound.segments, length + 1))
         pieces = cut(batch.features[:, decoded], cut_keys)
         chance = anneal(run.hyper["given"], run.hyper["given_end"], progress)
@@ -163,14 +166,9 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
 
     def validate(variables, data, run):
         params, batch = variables["params"], data.validation
-        hyper = {**run.hyper, "free_bits": 0.0}
-        if bound.task == "true_graph" or nri.encoder is None:
-            edges, cost = jax.nn.one_hot(batch.edges, nri.edge_types), jnp.zeros(len(batch.edges))
-            accuracy = {}
-        else:
-            logits = model.encode(nri, params, batch.features)
-            edges = jax.nn.one_hot(logits.argmax(axis=-1), nri.edge_types)
-            cost = _charge_edges(logits, prior, hyper, 1.0)
+        edges, cost, logits = choose_graph(params, batch, run.hyper | {"free_bits": 0.0}, 1.0)
+        accuracy = {}
+        if logits is not None:
             accuracy = {"edge_accuracy": best_accuracy(logits.argmax(axis=-1), batch.edges, nri.edge_types)}
         pieces = tile_segments(batch.features[:, decoded], length + 1)
         given = jnp.broadcast_to(jnp.arange(length) < bound.burn_in, (*pieces.shape[:2], length))

@@ -1,6 +1,8 @@
 """Worms become one padded array: nothing crosses from worm to worm or over a break, and nonsense is refused."""
 
+import dataclasses
 import tracemalloc
+import warnings
 import weakref
 
 import jax
@@ -328,3 +330,21 @@ def test_a_device_takes_the_array_as_it_is(make_recording):
         features = build_dataset([make_recording(frames=frames)], NEURONS).arrays.features
         placed = jax.device_put(features, jax.local_devices()[0])
         assert placed.unsafe_buffer_pointer() == features.ctypes.data
+
+
+@pytest.mark.parametrize("frame_rate", [0.0, 1.0, 2.0, 9.0])
+def test_a_causal_dataset_depends_on_no_later_frame(make_recording, frame_rate):
+    """Whether the rate falls or rises, and where samples are missing."""
+    whole = make_recording(frames=120)
+    traces = np.array(whole.traces)
+    traces[50:53, 0] = np.nan
+    changed = traces.copy()
+    changed[53:] += 100.0
+    features = []
+    for values in (traces, changed):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            worm = dataclasses.replace(whole, traces=values)
+            dataset = build_dataset([worm], NEURONS, ("trace",), "none", frame_rate=frame_rate, causal=True)
+        features.append(dataset.arrays.features[0][dataset.times[0] < whole.times[53] - 1e-5])
+    np.testing.assert_array_equal(*features)

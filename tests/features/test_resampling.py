@@ -97,3 +97,45 @@ def test_a_stretch_of_a_single_frame_keeps_that_frame(rate):
     assert new_times.tolist() == [7.0]
     assert resample_values(values, times, new_times).tolist() == [[1.5, -2.0]]
     assert resample_states(np.array([3]), times, new_times).tolist() == [3]
+
+
+@given(
+    steps=st.lists(st.floats(0.05, 2.0), min_size=2, max_size=40),
+    rate=st.floats(0.2, 20),
+    cut=st.integers(0, 39),
+)
+@settings(deadline=None)
+def test_a_causal_frame_depends_on_no_later_one_at_any_rate(steps, rate, cut):
+    times = np.concatenate([[0.0], np.cumsum(steps)])
+    new_times = resampled_times(times, rate)
+    last = min(cut, len(times) - 1)
+    values = np.random.default_rng(0).normal(size=(len(times), 2))
+    changed, states = values.copy(), np.arange(len(times))
+    changed[last + 1 :] += 1e3
+    before, after = (resample_values(one, times, new_times, causal=True) for one in (values, changed))
+    seen = new_times < (times[last + 1] if last + 1 < len(times) else np.inf) - 1e-5
+    np.testing.assert_array_equal(before[seen], after[seen])
+    assert (times[resample_states(states, times, new_times, causal=True)] <= new_times + 1e-5).all()
+
+
+@pytest.mark.parametrize("rate", [0.5, 1.0, 1.3, 2.0, 2.9, 4.5, 10.0])
+def test_white_noise_stays_unpredictable_at_every_rate(rate):
+    """Frames that hold anything recorded after the origin are not correlated with the frame at the origin."""
+    times = np.arange(30_000) / 3.0
+    new_times = resampled_times(times, rate)
+    noise = np.random.default_rng(0).normal(size=(len(times), 1))
+    steps = int(np.ceil(max(1.0, rate / 3.0)))  # Above 3 Hz, the next frames may repeat the last one recorded.
+    found = {}
+    for causal in (True, False):
+        new = resample_values(noise, times, new_times, causal)[:, 0]
+        found[causal] = np.corrcoef(new[:-steps], new[steps:])[0, 1] ** 2
+    assert found[True] < (0.002 if (rate <= 3.0 and 3.0 % rate == 0) or rate > 3.0 else 0.01)
+    if rate == 1.0:
+        assert found[False] > 0.005  # The centred window, whose ends are shared.
+
+
+def test_the_causal_mean_is_that_of_the_frames_since_the_last_one():
+    times, values = np.arange(7) / 3.0, np.arange(7.0)[:, None]
+    assert resample_values(values, times, resampled_times(times, 1.0), causal=True)[:, 0].tolist() == [0.0, 2.0, 5.0]
+    held = resample_values(values, times, resampled_times(times, 6.0), causal=True)[:6, 0]
+    assert held.tolist() == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]

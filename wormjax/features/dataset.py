@@ -89,6 +89,7 @@ class _Request(NamedTuple):
     strict_states: bool
     missing: str
     trace_weight: float
+    causal: bool
     feature_names: tuple[str, ...]
 
 
@@ -106,6 +107,7 @@ def build_dataset(
     missing: str = "interpolate",
     state_map: Mapping[str, str] | None = None,
     state_names: Sequence[str] = (),
+    causal: bool = False,
 ) -> Dataset:
     """Aligns, resamples, differentiates and scales each worm by itself, and pads all to one array.
 
@@ -126,6 +128,7 @@ def build_dataset(
         samples around them; longer ones are masked) or "mask" (features of 0, the mean of scaled ones).
       state_map: the file's name of a state → another name for it.
       state_names: the states of a model that is trained already, in place of those of `state_set`.
+      causal: whether resampling and the filling of gaps read past frames only, as forecasts need it.
 
     Raises:
       InputError: an unknown input or scaling, a time or rate that cannot be, or a recording that lacks what is asked
@@ -146,6 +149,7 @@ def build_dataset(
         not state_names,
         missing,
         trace_weight,
+        causal,
         _feature_names(inputs, derivative_seconds),
     )
     dataset = _allocate(recordings, request)
@@ -278,16 +282,17 @@ def _stretch_features(recording, span, channels, states, request, frame_rate):
     if any(np.isnan(values).any() for values in channels.values()):
         longest = LONGEST_FILLED if request.missing == "interpolate" else 0.0
         masked = np.zeros(channels["trace"][part].shape, bool)
-        filled = {name: fill_gaps(values[part], times, longest) for name, values in channels.items()}
+        filled = {name: fill_gaps(values[part], times, longest, request.causal) for name, values in channels.items()}
         channels = {name: values for name, (values, _) in filled.items()}
         masked = np.any([mask for _, mask in filled.values()], axis=0)
     else:
         channels = {name: values[part] for name, values in channels.items()}
     if frame_rate:
         new_times = resampling.resampled_times(times, frame_rate)
-        channels = {name: resampling.resample_values(values, times, new_times) for name, values in channels.items()}
-        states = resampling.resample_states(states, times, new_times)
-        masked = None if masked is None else resampling.resample_states(masked, times, new_times)
+        grid = times, new_times, request.causal
+        channels = {name: resampling.resample_values(values, *grid) for name, values in channels.items()}
+        states = resampling.resample_states(states, *grid)
+        masked = None if masked is None else resampling.resample_states(masked, *grid)
         times, rate = new_times, frame_rate
     columns = []
     for name in request.inputs:
@@ -300,20 +305,28 @@ def _stretch_features(recording, span, channels, states, request, frame_rate):
 
 
 def fill_gaps(
-    values: Float[np.ndarray, "frame neuron"], times: Float[np.ndarray, " frame"], longest: float
+    values: Float[np.ndarray, "frame neuron"],
+    times: Float[np.ndarray, " frame"],
+    longest: float,
+    causal: bool = False,
 ) -> tuple[Float[np.ndarray, "frame neuron"], Bool[np.ndarray, "frame neuron"]]:
     """Interpolate missing samples linearly, and mark those in gaps longer than `longest` seconds, and at the ends.
 
-    A neuron without a sample becomes 0.
+    With `causal`, a missing sample is the last one before it, and is marked where that is more than `longest` seconds
+    ago. A neuron without a sample becomes 0.
     """
     filled, masked = values.copy(), np.isnan(values)
     for column in np.flatnonzero(masked.any(axis=0)):
         known = np.flatnonzero(~masked[:, column])
         if not len(known):
             filled[:, column] = 0.0
-            continue
-        filled[:, column] = np.interp(times, times[known], values[known, column])
-        for before, after in itertools.pairwise(known):
-            if times[after] - times[before] <= longest:
-                masked[before:after, column] = False
+        elif causal:
+            last = known[np.maximum(np.searchsorted(known, np.arange(len(times)), side="right") - 1, 0)]
+            filled[:, column] = values[last, column]
+            masked[:, column] &= (times - times[last] > longest) | (last > np.arange(len(times)))
+        else:
+            filled[:, column] = np.interp(times, times[known], values[known, column])
+            for before, after in itertools.pairwise(known):
+                if times[after] - times[before] <= longest:
+                    masked[before:after, column] = False
     return filled, masked

@@ -14,12 +14,18 @@ def resample_values(
     values: Float[np.ndarray, "frame channel"],
     times: Float[np.ndarray, " frame"],
     new_times: Float[np.ndarray, " new_frame"],
+    causal: bool = False,
 ) -> Float[np.ndarray, "new_frame channel"]:
-    """Each channel at new times: the mean over one new sample where that pools frames, else linear interpolation.
+    """Return each channel at new times: the mean over one new sample where that pools frames, else interpolated.
 
     Averaging the integral of the piecewise linear signal over each new sample's width keeps noise above the new
     Nyquist frequency from folding down when the rate falls; when it rises, plain interpolation is all there is.
+
+    With `causal`, a new frame is the mean of the frames recorded since the new frame before it, or the last recorded
+    frame where there is none: it depends on no later frame, and no recorded frame counts in two means.
     """
+    if causal:
+        return _average_past(values, times, new_times)
     columns = values.T.astype(np.float64)
     # A single new frame is too short a stretch to know its width.
     width = np.median(np.diff(new_times)) if len(new_times) > 1 else 0.0
@@ -37,11 +43,26 @@ def resample_states(
     states: Int[np.ndarray, " frame"],
     times: Float[np.ndarray, " frame"],
     new_times: Float[np.ndarray, " new_frame"],
+    causal: bool = False,
 ) -> Int[np.ndarray, " new_frame"]:
-    """The state of the frame that is nearest in time."""
+    """Return the state of the frame that is nearest in time; with `causal`, of the last frame recorded by then."""
+    if causal:
+        return states[_count_recorded(times, new_times) - 1]
     right = np.clip(np.searchsorted(times, new_times), 1, len(times) - 1)
     nearer_left = new_times - times[right - 1] <= times[right] - new_times
     return states[np.where(nearer_left, right - 1, right)]
+
+
+def _average_past(values, times, new_times):
+    stops = _count_recorded(times, new_times)
+    starts = np.minimum(np.concatenate([[0], stops[:-1]]), stops - 1)
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
+    return (sums[stops] - sums[starts]) / (stops - starts)[:, None]
+
+
+def _count_recorded(times, new_times):
+    """Return how many frames are recorded by each new time; times that differ by rounding alone are the same."""
+    return np.maximum(np.searchsorted(times, new_times + 1e-6, side="right"), 1)
 
 
 def _integral(at, times, values):

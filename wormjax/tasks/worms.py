@@ -25,6 +25,7 @@ RECORDINGS = (
     "data.simulation",
 )  # Fields that name them.
 
+CAUSAL_EXPERIMENTS = ("forecast", "ahead")  # A resampled frame must not depend on a later one.
 SIMILAR_RATES = 1.25  # Worms whose rates differ by no more than this factor share a model without resampling.
 
 
@@ -270,6 +271,7 @@ def build(
         missing=data.missing,
         state_map=read_state_map(data.state_map),
         state_names=state_names,
+        causal=config.get("experiment", "") in CAUSAL_EXPERIMENTS,
     )
 
 

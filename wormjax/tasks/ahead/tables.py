@@ -32,7 +32,9 @@ EXPLANATION = (
     "(frequencies, persistence, chains of states) is chosen at each horizon in view of the test worms. *Better up to*: "
     "the last horizon up to which the mean "
     "difference is in the model's favour at every horizon; in brackets, up to which the whole interval is. * marks "
-    "baselines. Persistence says of the next reversal what frequencies say."
+    "baselines. Persistence says of the next reversal what frequencies say. "
+    "With `data.scaling` zscore, minmax or robust, the scale of a trace is that of the whole recording, later frames "
+    "included; with calibration it is that of the first minutes alone."
 )
 
 

@@ -49,7 +49,9 @@ EXPLANATION = (
     "beside the model, how many numbers went in, and of how many worms. Relative differences of mean squared error, in "
     "percent (below zero: the model's error is the smaller): paired by training set and test worm, seeds averaged "
     "first; the mean over worms of the difference, and its 95 % interval, over the mean of the reference. Baselines "
-    "are in italics; numbers marked † are others', whose features and worms need not be the ones scored here."
+    "are in italics; numbers marked † are others', whose features and worms need not be the ones scored here. "
+    "With `data.scaling` zscore, minmax or robust, the scale of a trace is that of the whole recording, later frames "
+    "included; with calibration it is that of the first minutes alone."
 )
 
 NAME_WIDTH, ENTRY_WIDTH, RELATIVE_WIDTH = 26, 10, 12  # 26 + 5 * 10 + 2 * 12 = 100 columns of a console.

@@ -16,6 +16,7 @@ import contextlib
 import difflib
 import importlib
 import importlib.util
+import logging as python_logging
 import os
 import re
 import sys
@@ -73,8 +74,22 @@ def run(
         keep_compiled_programs()
         warnings.formatwarning = _format_warning
         logging.set_verbosity(logging.WARNING)  # Orbax logs every step of a save.
-        with _stop_in_order():
+        with _stop_in_order(), _show_messages():
             main(*arguments)
+
+
+@contextlib.contextmanager
+def _show_messages() -> Iterator[None]:
+    """Print what wormjax logs to stderr, such as the worms in play."""
+    logger, handler = python_logging.getLogger("wormjax"), python_logging.StreamHandler()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(python_logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def parse(argv: Sequence[str], define: Sequence[Flag], config: str | None = None) -> tuple:

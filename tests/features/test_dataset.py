@@ -348,3 +348,46 @@ def test_a_causal_dataset_depends_on_no_later_frame(make_recording, frame_rate):
             dataset = build_dataset([worm], NEURONS, ("trace",), "none", frame_rate=frame_rate, causal=True)
         features.append(dataset.arrays.features[0][dataset.times[0] < whole.times[53] - 1e-5])
     np.testing.assert_array_equal(*features)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_missing_samples_are_filled_or_masked(make_recording, scaling):
+    whole = make_recording()  # 4 Hz: a gap of 3 s is filled.
+    traces = whole.traces.copy()
+    traces[10:13, 2] = np.nan
+    traces[20:35, 0] = np.nan
+    settings = {"inputs": INPUTS, "scaling": scaling, "calibration_seconds": 4.0}
+    features = build_dataset([make_recording(traces=traces)], NEURONS, **settings).arrays.features[0]
+    assert np.isfinite(features).all()
+    assert not features[20:35, 1].any()
+    assert features[np.r_[:20, 35:40], 1].any(axis=1).all()
+    line = np.diff(features[9:14, 0, 0])
+    np.testing.assert_allclose(line, line[0], rtol=1e-3, atol=1e-5)
+    masked = build_dataset([make_recording(traces=traces)], NEURONS, **settings, missing="mask").arrays.features[0]
+    assert not masked[10:13, 0].any()
+    known = np.r_[:20, 35:40]
+    if scaling == "zscore":
+        np.testing.assert_allclose(features[known, 1, 0].mean(), 0.0, atol=1e-5)
+        np.testing.assert_allclose(features[known, 1, 0].std(), 1.0, rtol=1e-4)
+
+
+def test_causal_features_hold_the_last_sample(make_recording):
+    traces = make_recording().traces.copy()
+    traces[10:13, 2] = np.nan
+    other = traces.copy()
+    other[13:] += 5.0
+    one, two = (
+        build_dataset([make_recording(traces=t)], NEURONS, ("trace", "causal_derivative"), "none", causal=True)
+        for t in (traces, other)
+    )
+    np.testing.assert_array_equal(one.arrays.features[0, :13], two.arrays.features[0, :13])
+    np.testing.assert_array_equal(one.arrays.features[0, 10:13, 0, 0], np.float32(traces[9, 2]))
+
+
+def test_a_gap_in_one_stretch_leaves_the_others_alone(broken_worm, make_recording):
+    traces = broken_worm.traces.copy()
+    traces[27:29, 0] = np.nan
+    broken = make_recording(traces=traces, times=broken_worm.times, stretches=broken_worm.stretches)
+    features = build_dataset([broken], NEURONS, ("trace",), "none").arrays.features
+    np.testing.assert_array_equal(features[0, :25, 1, 0], np.float32(traces[:25, 0]))
+    np.testing.assert_allclose(np.diff(features[1, 1:5, 1, 0], 2), 0.0, atol=1e-4)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from wormjax.recordings import container
 from wormjax.recordings.recording import Recording, RecordingError
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=8)
 VALUES = st.floats(-1e6, 1e6, width=32)
 
 
@@ -138,7 +138,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     for worms in ([make("x"), broken], [make("x"), make("x")], []):
         with pytest.raises(RecordingError):
             container.write(path, worms)
-    with pytest.raises(RecordingError, match="NUL"):
+    with pytest.raises(RecordingError, match="one line"):
         container.write(path, [make("w\0")])
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.h5"]

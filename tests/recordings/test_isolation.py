@@ -109,8 +109,8 @@ def test_recordings_arrive_as_the_reader_returns_them(tmp_path):
     recording_files.write_nichols(tmp_path / "nichols.mat")
     recording_files.write_dag(tmp_path / "dag")
     behavior = {"pumping": np.full(10, np.nan), "a b": np.arange(10)}
-    own = make(behavior=behavior, stretches=((0, 4), (5, 10)), motor_state=np.zeros(10, np.int8), state_names=("f\n",))
-    container.write(tmp_path / "own.h5", [own, make("é\n")])
+    own = make(behavior=behavior, stretches=((0, 4), (5, 10)), motor_state=np.zeros(10, np.int8), state_names=("f ä",))
+    container.write(tmp_path / "own.h5", [own, make("é")])
     paths = {"kato2015": "kato.mat", "nichols2017": "nichols.mat", "dag2023": "dag", "container": "own.h5"}
     for study, path in paths.items():
         expected = READERS[study].read(tmp_path / path)

@@ -90,7 +90,7 @@ def test_an_unknown_state_name_is_refused():
 
 
 def test_the_least_that_must_be_given():
-    recording = Recording(traces=[[0, 1], [1, 3], [2, 2]], frame_rate=4)
+    recording = Recording(traces=[[0, 1.5], [1, 3], [2, 2]], frame_rate=4)
     assert (recording.study, recording.worm, recording.neuron_names) == ("mine", "worm", (None, None))
     assert recording.traces.dtype == np.float64
     assert recording.times.tolist() == [0.0, 0.25, 0.5]
@@ -229,3 +229,10 @@ def test_the_representation_tells_what_there_is():
         text == "Recording(worm 'w' of 's': 3 neurons, 2 named; 10 frames, 0.1 min at 2.00 Hz; "
         "states forward 40%, reverse 50%)"
     )
+
+
+def test_a_name_that_no_table_can_hold_is_refused():
+    for field in ("worm", "study"):
+        with pytest.raises(FieldError, match=rf"'{field}': found 'N2\\n', expected a name on one line") as caught:
+            make(**{field: "N2\n"})
+        assert str(caught.value).isprintable()

@@ -6,6 +6,7 @@ import weakref
 import numpy as np
 import pytest
 from small_experiments import NEURONS, make_worms, small_config
+from small_forecasts import small_config as small_forecast
 
 from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings import container
@@ -114,7 +115,7 @@ def test_a_worm_is_known_by_its_traces_whatever_it_is_called(files):
     )
     for split in splits:
         tested = {dataset.worms[worm] for worm in split.test}
-        assert tested == ({old.worm} if 0 in split.train else {old.worm, "another"})
+        assert tested == ({"worm 0 (renamed)"} if 0 in split.train else {"worm 0 (renamed)", "another"})
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_a_worm_is_known_by_its_traces_whatever_it_is_called(files):
         ({"motor_state": None, "state_names": ()}, "no motor state is scored"),
         ({"neuron_names": ("AVAL", None, None, None)}, "it has 1 named neurons, few of those that the others share"),
         (None, "it has the traces of 'worm 0'"),
-        ("short", "its longest stretch has 10 frames, a window"),
+        ("short", "its longest stretch has 10 frames, a window 16"),
     ],
 )
 def test_a_worm_that_cannot_be_used_is_left_out_by_name(files, change, reason):
@@ -167,7 +168,7 @@ def test_simulated_worms_of_the_other_study_are_others():
 def test_no_recording_outlives_the_dataset_that_is_made_of_it(monkeypatch):
     there = []
 
-    def open_worms(study, path, simulation):
+    def open_worms(study, path, simulation, frame_rate):
         worms = tuple(make_worms(2, first=2 * len(there)))
         there.extend(weakref.ref(worm) for worm in worms)
         return worms
@@ -176,3 +177,57 @@ def test_no_recording_outlives_the_dataset_that_is_made_of_it(monkeypatch):
     prepare_materials(small_config(protocol__name="cross_study", data__test_study="container"))
     assert len(there) == 4
     assert not any(worm() for worm in there)
+
+
+def test_a_worm_with_few_scored_frames_does_not_train(files):
+    worms = make_worms(3)
+    few = np.where(np.arange(240) < 19, worms[0].motor_state, -1)
+    container.write(files / "few.h5", [dataclasses.replace(worms[0], motor_state=few), *worms[1:]])
+    with pytest.warns(RecordingWarning, match="worm 'worm 0' is left out: only 19 frames have a scored motor state"):
+        materials = prepare_materials(config_of(files, "few.h5", protocol__train_counts=(1,)))
+    assert [split.train for split in materials.splits] == [(0,), (1,)]
+    forecast = small_forecast(data__study="container", data__path=str(files / "few.h5"), data__neurons="shared")
+    assert prepare_materials(forecast).dataset.worms == ("worm 0", "worm 1", "worm 2")
+
+
+def test_a_worm_too_short_to_forecast_is_left_out(files):
+    container.write(files / "short.h5", [*make_worms(2), *make_worms(1, first=2, frames=10)])
+    forecast = small_forecast(data__study="container", data__path=str(files / "short.h5"), data__neurons="shared")
+    with pytest.warns(RecordingWarning, match="worm 'worm 2' is left out: its longest stretch has 10 frames, a window"):
+        assert prepare_materials(forecast).dataset.worms == ("worm 0", "worm 1")
+
+
+def test_a_new_worm_without_any_neuron_is_left_out(files):
+    trained = prepare_materials(config_of(files))
+    strange = make_worms(1, first=8, neurons=("I1L", "I2L", "I3", "I4"))
+    container.write(files / "strange.h5", [*make_worms(1, first=7), *strange])
+    with pytest.warns(RecordingWarning, match="worm 'worm 8' is left out: it has none of the model's neurons"):
+        dataset, _ = prepare_new_worms(config_of(files, "strange.h5"), describe_dataset(trained.dataset), ())
+    assert dataset.worms == ("worm 7",)
+    container.write(files / "strange.h5", strange)
+    with pytest.raises(InputError, match="found the named neurons I1L, I2L, I3, I4, expected some of AVAL"):
+        prepare_new_worms(config_of(files, "strange.h5"), describe_dataset(trained.dataset), ())
+
+
+def test_a_worm_that_trains_at_another_rate_is_resampled_to_that_of_the_others(files):
+    container.write(files / "mixed.h5", [*make_worms(2), *make_worms(1, first=4, rate=9.0)])
+    with pytest.warns(RecordingWarning, match=r"worm 'worm 4': resampled from 9.00 to 3.00 Hz"):
+        dataset = prepare_materials(config_of(files, "mixed.h5")).dataset
+    assert dataset.arrays.valid.sum(axis=1).tolist() == [240, 240, 80]
+
+
+def test_worms_neurons_and_states_are_listed(files, caplog):
+    caplog.set_level("INFO")
+    prepare_materials(config_of(files))
+    assert "3 worms of mine:" in caplog.text
+    assert "worm 1: 240 frames, 1.3 min at 3.00 Hz, 100% with a scored state" in caplog.text
+    assert "4 neurons: AVAL, AVAR, AVBL, RIML" in caplog.text
+
+
+def test_a_pause_parts_a_worm(files):
+    worms = make_worms(2)
+    times = worms[0].times + 60.0 * (np.arange(240) >= 100)
+    container.write(files / "pause.h5", [dataclasses.replace(worms[0], times=times), worms[1]])
+    dataset = prepare_materials(config_of(files, "pause.h5")).dataset
+    assert dataset.stretch_worm.tolist() == [0, 0, 1]
+    assert dataset.arrays.valid.sum(axis=1).tolist() == [100, 140, 240]

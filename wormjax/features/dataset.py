@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from wormjax.errors import ConfigError
 from wormjax.features import derivatives, resampling
+from wormjax.features.missing import fill_missing
 from wormjax.features.neurons import align_neurons
 from wormjax.features.scaling import SCALINGS, scale_features
 from wormjax.recordings.motor_states import OWN, STATE_SETS, choose_state_names, map_motor_states
@@ -24,8 +25,6 @@ from wormjax.recordings.recording import UNSCORED, Recording, fail
 
 INPUTS = ("trace", "causal_derivative", "smoothed_derivative", "source_derivative")
 TIMED_INPUTS = ("causal_derivative", "smoothed_derivative")  # Made once for each of `derivative_seconds`.
-MISSING = ("interpolate", "mask")
-LONGEST_FILLED = 3.0  # Seconds of a gap that is interpolated; in a longer one a neuron may have done anything.
 ALIGNMENT = 64  # Bytes. JAX takes a host array that begins at such an address as it is, and copies any other.
 
 
@@ -124,8 +123,7 @@ def build_dataset(
         noise in training, count for more on the level of activity than on its changes.
       release: whether to take each worm out of `recordings`, then a list, once it is in the array (None is left in its
         place), so that long recordings are not held twice.
-      missing: what becomes of missing samples: "interpolate" (gaps of at most `LONGEST_FILLED` seconds, from the
-        samples around them; longer ones are masked) or "mask" (features of 0, the mean of scaled ones).
+      missing: what becomes of missing samples (`fill_missing`). Masked ones are 0, the mean of scaled ones.
       state_map: the file's name of a state → another name for it.
       state_names: the states of a model that is trained already, in place of those of `state_set`.
       causal: whether resampling and the filling of gaps read past frames only, as forecasts need it.
@@ -245,15 +243,13 @@ def _fill_worm(dataset: Dataset, first: int, recording, request, frame_rate):
         wanted = f"expected more than {request.calibration_seconds:g} s (data.calibration_seconds)"
         fail(recording, "times", f"{found}, {wanted}")
     states, times = ([stretch[k] for stretch in stretches] for k in (1, 2))
-    features, masked = ([stretch[k] for stretch in stretches] for k in (0, 3))
+    features = [stretch[0] for stretch in stretches]
     del stretches
     features = features[0] if len(features) == 1 else np.concatenate(features)
     shape = features.shape
     features = scale_features(features.reshape(shape[0], -1), request.scaling, calibration_frames).reshape(shape)
     if request.trace_weight != 1.0:
         features *= np.where(np.array(request.feature_names) == "trace", request.trace_weight, 1.0)
-    if any(part is not None for part in masked):
-        features[np.concatenate(masked)] = 0.0
     for index, (start, stop) in enumerate(itertools.pairwise(borders)):
         row, frames = first + index, slice(0, stop - start)
         dataset.arrays.features[row, frames] = features[start:stop]
@@ -273,26 +269,20 @@ def _align(recording, request):
 
 
 def _stretch_features(recording, span, channels, states, request, frame_rate):
-    """Features [frame, neuron, feature] in their own units, states, times and masked samples of one stretch.
-
-    The mask [frame, neuron] is None where nothing of the worm is missing.
-    """
+    """Features [frame, neuron, feature] in their own units (NaN where masked), states and times of one stretch."""
     part, rate = slice(*span), recording.frame_rate
-    times, states, masked = recording.times[part], states[part], None
-    if any(np.isnan(values).any() for values in channels.values()):
-        longest = LONGEST_FILLED if request.missing == "interpolate" else 0.0
-        masked = np.zeros(channels["trace"][part].shape, bool)
-        filled = {name: fill_gaps(values[part], times, longest, request.causal) for name, values in channels.items()}
-        channels = {name: values for name, (values, _) in filled.items()}
-        masked = np.any([mask for _, mask in filled.values()], axis=0)
-    else:
-        channels = {name: values[part] for name, values in channels.items()}
+    times, states = recording.times[part], states[part]
+    filled = {
+        name: fill_missing(values[part], times, request.missing, request.causal) for name, values in channels.items()
+    }
+    channels = {name: values for name, (values, _) in filled.items()}
+    masks = [masked for _, masked in filled.values() if masked.any()]
     if frame_rate:
         new_times = resampling.resampled_times(times, frame_rate)
         grid = times, new_times, request.causal
         channels = {name: resampling.resample_values(values, *grid) for name, values in channels.items()}
         states = resampling.resample_states(states, *grid)
-        masked = None if masked is None else resampling.resample_states(masked, *grid)
+        masks = [resampling.resample_states(masked, *grid) for masked in masks]
         times, rate = new_times, frame_rate
     columns = []
     for name in request.inputs:
@@ -301,32 +291,7 @@ def _stretch_features(recording, span, channels, states, request, frame_rate):
         else:
             derive = getattr(derivatives, name)
             columns += [derive(channels["trace"], rate, seconds) for seconds in request.derivative_seconds]
-    return np.stack(columns, axis=-1), states, times, masked
-
-
-def fill_gaps(
-    values: Float[np.ndarray, "frame neuron"],
-    times: Float[np.ndarray, " frame"],
-    longest: float,
-    causal: bool = False,
-) -> tuple[Float[np.ndarray, "frame neuron"], Bool[np.ndarray, "frame neuron"]]:
-    """Interpolate missing samples linearly, and mark those in gaps longer than `longest` seconds, and at the ends.
-
-    With `causal`, a missing sample is the last one before it, and is marked where that is more than `longest` seconds
-    ago. A neuron without a sample becomes 0.
-    """
-    filled, masked = values.copy(), np.isnan(values)
-    for column in np.flatnonzero(masked.any(axis=0)):
-        known = np.flatnonzero(~masked[:, column])
-        if not len(known):
-            filled[:, column] = 0.0
-        elif causal:
-            last = known[np.maximum(np.searchsorted(known, np.arange(len(times)), side="right") - 1, 0)]
-            filled[:, column] = values[last, column]
-            masked[:, column] &= (times - times[last] > longest) | (last > np.arange(len(times)))
-        else:
-            filled[:, column] = np.interp(times, times[known], values[known, column])
-            for before, after in itertools.pairwise(known):
-                if times[after] - times[before] <= longest:
-                    masked[before:after, column] = False
-    return filled, masked
+    features = np.stack(columns, axis=-1)
+    for masked in masks:
+        features[masked] = np.nan
+    return features, states, times

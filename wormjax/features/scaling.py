@@ -5,6 +5,8 @@ traces (never its motor states) set its own scale. "calibration" takes them from
 experimenter on line would have them; those minutes are then not scored.
 """
 
+import warnings
+
 import numpy as np
 from jaxtyping import Float
 
@@ -16,7 +18,7 @@ QUARTILES_OF_GAUSSIAN = 1.349  # Their distance, in standard deviations.
 def scale_features(
     features: Float[np.ndarray, "frame channel"], scaling: str, calibration_frames: int | None = None
 ) -> Float[np.ndarray, "frame channel"]:
-    """Scales each channel by its own statistics over time.
+    """Scales each channel by its own statistics over time; they count no NaN (masked samples), which becomes 0.
 
     Args:
       features: one worm's channels, in any units.
@@ -25,24 +27,34 @@ def scale_features(
         as of s.d. 1, cut at ±10, so that outliers neither set the scale nor leave it).
       calibration_frames: needed by "calibration".
     """
+    if np.isnan(features).any():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # A channel may have no sample at all.
+            return np.nan_to_num(_scale_known(features, scaling, calibration_frames, np.nanmean, np.nanstd))
+    return _scale_known(features, scaling, calibration_frames, np.mean, np.std)
+
+
+def _scale_known(features, scaling, calibration_frames, mean, deviate):
     if scaling == "none":
         return features.astype(np.float64)
     features = features.astype(np.float64, copy=False)
     if scaling == "minmax":
-        low, high = features.min(axis=0), features.max(axis=0)
+        low, high = np.fmin.reduce(features, axis=0), np.fmax.reduce(features, axis=0)
         return 2 * (features - low) / _nonzero(high - low, features) - 1
     if scaling == "robust":
-        low, middle, high = np.quantile(features, (0.25, 0.5, 0.75), axis=0)
-        scaled = (features - middle) / _nonzero((high - low) / QUARTILES_OF_GAUSSIAN, features)
-        return np.clip(scaled, -ROBUST_LIMIT, ROBUST_LIMIT)
+        low, middle, high = np.nanquantile(features, (0.25, 0.5, 0.75), axis=0)
+        spread = (high - low) / QUARTILES_OF_GAUSSIAN
+        # A channel that rests most of the time has its standard deviation instead.
+        spread = np.where(spread > 0, spread, _nonzero(deviate(features, axis=0), features))
+        return np.clip((features - middle) / spread, -ROBUST_LIMIT, ROBUST_LIMIT)
     reference = features[:calibration_frames] if scaling == "calibration" else features
-    scaled = features - reference.mean(axis=0)
-    scaled /= _nonzero(reference.std(axis=0), reference)
+    scaled = features - mean(reference, axis=0)
+    scaled /= _nonzero(deviate(reference, axis=0), reference)
     return scaled
 
 
 def _nonzero(scale: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """A channel that does not vary in its reference frames keeps its units instead of being divided by zero."""
-    largest = np.maximum(reference.max(axis=0), -reference.min(axis=0))
+    largest = np.maximum(np.fmax.reduce(reference, axis=0), -np.fmin.reduce(reference, axis=0))
     rounding = 1e-9 * largest  # A constant's mean is not the constant to the last digit.
     return np.where(scale > np.maximum(rounding, 1e-12), scale, 1.0)

@@ -91,8 +91,16 @@ def choose_state_names(
       state_set: one of `STATE_SETS`; or "own" for the recordings' own names, which are also taken, with a warning,
         where no name of theirs is known.
       state_map: the file's name of a state → another name for it.
+
+    Raises:
+      ConfigError: `state_map` has a name that no recording has.
     """
     state_map = state_map or {}
+    there = {name for worm in recordings for name in worm.state_names}
+    strange = [name for name in state_map if there and name not in there]
+    if strange:
+        found = f"found {strange[0]!r}, which is no state of the recordings"
+        raise ConfigError("data.state_map", f"{found}; expected some of {', '.join(sorted(there))}")
     own = dict.fromkeys(state_map.get(name, name) for worm in recordings if worm.scored for name in worm.state_names)
     if state_set != OWN and own and not any(name.lower() in COMMON_NAMES for name in own):
         found = f"found the motor states {', '.join(own)}, none of which is known"

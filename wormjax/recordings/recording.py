@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 import os
+import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
@@ -129,6 +130,7 @@ class Recording:
             if not isinstance(getattr(self, field), str) or not getattr(self, field):
                 found = f"found {_describe(getattr(self, field))}, expected a name"
                 fail(self, field, f"{found}: give fields by name, Recording(traces=..., times=...)")
+            _expect_one_line(self, field, getattr(self, field))
         _set(self, notes=tuple(self.notes))
         _take_traces(self)
         _take_times(self, frame_rate)
@@ -279,6 +281,12 @@ def _note(recording: Recording, sentence: str) -> None:
     _set(recording, notes=(*recording.notes, sentence))
 
 
+def _expect_one_line(recording: Recording, field: str, name: str) -> None:
+    """Refuse control characters and halves of characters in a name that goes into tables."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        fail(recording, field, f"found {name[:40]!a}, expected a name on one line")
+
+
 def _take_numbers(recording: Recording, field: str, values: Any, expected: str) -> Float[np.ndarray, "..."]:
     """Return values as floating point of at most 64 bits, in native order; masked and infinite ones as they are."""
     try:
@@ -317,6 +325,8 @@ def _take_traces(recording: Recording) -> None:
     if recording.traces is None:
         fail(recording, "traces", "found none, expected numbers [frame, neuron]")
     traces = _take_numbers(recording, "traces", recording.traces, "numbers [frame, neuron]")
+    if np.asarray(recording.traces).dtype.kind in "biu":
+        _note(recording, f"traces of {np.asarray(recording.traces).dtype} are read as floating point")
     if traces.ndim == 1:
         traces = traces[:, None]
     if traces.ndim != 2:
@@ -413,6 +423,8 @@ def _is_nothing(value: Any) -> bool:
 
 def _take_motor_state(recording: Recording) -> None:
     names = tuple(map(str, recording.state_names))
+    for name in names:
+        _expect_one_line(recording, "state_names", name)
     _set(recording, state_names=names)
     if recording.motor_state is None:
         return
@@ -439,7 +451,11 @@ def _take_motor_state(recording: Recording) -> None:
         if given.dtype.kind not in "iu"
         else given
     )
-    numbers = np.where(np.isnan(numbers), UNSCORED, numbers) if numbers.dtype.kind == "f" else numbers
+    if numbers.dtype.kind == "f":
+        nothing = np.isnan(numbers)
+        numbers = np.where(nothing, UNSCORED, numbers)
+        if nothing.any():
+            _note(recording, f"{int(nothing.sum())} frames whose state is NaN are not scored")
     count = len(names)
     if not count:
         count = int(min(max(numbers.max(initial=0), 0), MOST_STATES)) + 1

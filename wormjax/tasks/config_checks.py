@@ -16,8 +16,10 @@ from wormjax.baselines.relational_graphs import RELATIONS
 from wormjax.configs import ahead, forecast, generalize, manifold, nri_springs
 from wormjax.errors import ConfigError
 from wormjax.features import systems
-from wormjax.features.dataset import INPUTS, MISSING
+from wormjax.features.dataset import INPUTS, TIMED_INPUTS
+from wormjax.features.missing import MISSING
 from wormjax.features.scaling import SCALINGS
+from wormjax.features.studies import SIMULATED
 from wormjax.models.layers import PRECISIONS
 from wormjax.models.nri import DECODERS, ENCODERS
 from wormjax.recordings.motor_states import OWN, STATE_SETS
@@ -224,6 +226,7 @@ def _list_faults(config, experiment: str) -> Iterator[tuple[str, str]]:
             yield f"train.{field}", " with a split.validation_fraction of 0, expected frames to validate on"
     if train.kl_weight and not len(train.edge_prior):
         yield "train.kl_weight", _no_effect("0 without a 'train.edge_prior', which it weighs")
+    yield from _list_data_faults(config, DEFAULTS[experiment])
     if experiment == "generalize":
         yield from _list_decoding_faults(config)
     elif config.protocol.name == "same_worm":
@@ -232,6 +235,22 @@ def _list_faults(config, experiment: str) -> Iterator[tuple[str, str]]:
         yield from _list_forecast_faults(config)
     if experiment == "ahead":
         yield from _list_ahead_faults(config)
+
+
+def _list_data_faults(config, defaults) -> Iterator[tuple[str, str]]:
+    """Yield the fields of `data` that have no effect, where they are not what the shipped config has."""
+    data, cross = config.data, config.protocol.name == "cross_study"
+    idle = {
+        "calibration_seconds": data.scaling != "calibration" and f"with data.scaling={data.scaling!r}",
+        "derivative_seconds": not set(data.inputs) & set(TIMED_INPUTS) and f"without {' or '.join(TIMED_INPUTS)}",
+        "trace_weight": "trace" not in data.inputs and "without the input 'trace'",
+        "test_study": not cross and f"with protocol.name={config.protocol.name!r}",
+        "test_path": not cross and f"with protocol.name={config.protocol.name!r}",
+        "path": data.study == SIMULATED and "with data.study='simulated'",
+    }
+    for name, where in idle.items():
+        if where and data[name] != defaults.data[name]:
+            yield f"data.{name}", _no_effect(f"{defaults.data[name]!r} {where}")
 
 
 def _list_inference_faults(train) -> Iterator[tuple[str, str]]:

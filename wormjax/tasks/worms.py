@@ -1,18 +1,22 @@
 """A config's worms, ready to train and test on: recordings → datasets → splits."""
 
 import dataclasses
+import logging
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from wormjax.errors import ConfigError, InputError, RecordingWarning
 from wormjax.features.dataset import Dataset, build_dataset
 from wormjax.features.neurons import choose_neurons, find_poor_worms, parse_neurons
 from wormjax.features.studies import SIMULATED, open_recordings
 from wormjax.recordings.motor_states import choose_state_names, read_state_map
-from wormjax.recordings.recording import Recording
+from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.tasks.protocols import Split, list_splits
 from wormjax.training.workdir import describe_dataset, read_description, refuse_changes
 
@@ -26,7 +30,10 @@ RECORDINGS = (
 )  # Fields that name them.
 
 CAUSAL_EXPERIMENTS = ("forecast", "ahead")  # A resampled frame must not depend on a later one.
+FEWEST_SCORED = 20  # Frames; a worm with fewer scored ones neither trains nor is tested.
 SIMILAR_RATES = 1.25  # Worms whose rates differ by no more than this factor share a model without resampling.
+
+_log = logging.getLogger(__name__)
 
 
 class Materials(NamedTuple):
@@ -45,6 +52,12 @@ def prepare_materials(config) -> Materials:
     Raises:
       InputError: a file, a field or a config that cannot be used.
     """
+    materials = _open_materials(config)
+    _log.info("%s", "\n".join(format_materials(materials)))
+    return materials
+
+
+def _open_materials(config) -> Materials:
     recordings = choose_worms(config, open_config_recordings(config))
     if config.protocol.name != "cross_study":
         neurons = choose_neurons(recordings, config.data.neurons)
@@ -65,9 +78,9 @@ def prepare_materials(config) -> Materials:
 def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = None) -> list[Recording]:
     """Return the worms that an experiment can use; a warning names each that is left out, and why.
 
-    Left out are: the same traces under a second name; where states are decoded, a worm without a scored state; a worm
-    shorter than a window; a worm that lacks a neuron of a given list; and a worm that more than halves the number of
-    neurons that all others share.
+    Left out are: the same traces under a second name; a worm too short for a window or a forecast; where states are
+    decoded, a worm with fewer than FEWEST_SCORED scored frames; a worm that lacks a neuron of a given list; and a worm
+    that more than halves the number of neurons that all others share.
 
     Args:
       config: of an experiment on worms.
@@ -79,19 +92,22 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
     """
     scored = config.get("experiment", "generalize") != "forecast" if scored is None else scored
     wanted = () if config.data.neurons == "shared" else parse_neurons(config.data.neurons)
-    least = config.get("train", {}).get("window_frames", 0)
     kept, left_out, first = [], {}, {}
     for worm in recordings:
-        longest = max(stop - start for start, stop in worm.stretches)
+        rate = config.data.frame_rate or worm.frame_rate
+        longest = int(max(worm.times[stop - 1] - worm.times[start] for start, stop in worm.stretches) * rate + 1.5)
+        least = count_needed(config, rate)
+        frames = 0 if worm.motor_state is None else int((worm.motor_state != UNSCORED).sum())
         missing = [name for name in wanted if name not in worm.identified]
         if first.setdefault(worm.fingerprint, worm) is not worm:
             left_out[worm] = f"it has the traces of {first[worm.fingerprint].worm!r}"
         elif scored and not worm.scored:
             left_out[worm] = "no motor state is scored"
         elif longest < least:
-            left_out[worm] = (
-                f"its longest stretch has {longest} frames, a window {least} (config field 'train.window_frames')"
-            )
+            field = "forecast.first" if config.get("experiment") == "forecast" else "train.window_frames"
+            left_out[worm] = f"its longest stretch has {longest} frames, a window {least} (config field {field!r})"
+        elif scored and frames < FEWEST_SCORED:
+            left_out[worm] = f"only {frames} frames have a scored motor state, of {FEWEST_SCORED} that are needed"
         elif missing:
             left_out[worm] = f"it lacks {', '.join(missing)} (data.neurons)"
         else:
@@ -108,8 +124,47 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
     return name_apart(kept)
 
 
-def name_apart(recordings: Sequence[Recording]) -> list[Recording]:
-    """Return the worms with names that occur once: worms of one name become STUDY/NAME, or NAME (2), NAME (3), ..."""
+def count_needed(config, rate: float) -> int:
+    """Return the frames without which a worm makes no window and no start of a forecast at a rate in hertz."""
+    experiment, train = config.get("experiment", "generalize"), config.train
+    calibration = 0
+    if config.data.scaling == "calibration":
+        calibration = 1 + max(2, round(config.data.calibration_seconds * rate))
+    if experiment == "forecast":
+        window = config.linear.adaptation.order + train.burn_in + train.roll_out
+        return max(calibration, window, config.forecast.first + 1)
+    return max(calibration, train.window_frames, config.ahead.first + 1 if experiment == "ahead" else 0)
+
+
+def format_materials(materials: Materials) -> list[str]:
+    """Return the worms, neurons and states in play, one line each."""
+    lines = []
+    for dataset in dict.fromkeys((materials.dataset, materials.test_dataset)):
+        lines.append(f"{len(dataset.worms)} worm{'s' * (len(dataset.worms) > 1)} of {dataset.study}:")
+        for worm, name in enumerate(dataset.worms):
+            own = dataset.stretches_of(worm)
+            steps = np.concatenate([np.diff(dataset.times[k][dataset.arrays.valid[k]]) for k in own])
+            rate = 1 / np.median(steps) if len(steps) else dataset.frame_rate
+            frames, scored = int(dataset.arrays.valid[own].sum()), int((dataset.scored_states[own] != UNSCORED).sum())
+            parts = f"{frames} frames, {steps.sum() / 60:.1f} min at {rate:.2f} Hz"
+            lines.append(f"  {name}: {parts}, {scored / max(frames, 1):.0%} with a scored state")
+    neurons, states = materials.dataset.neuron_names, materials.dataset.state_names
+    return [*lines, f"{len(neurons)} neurons: {', '.join(neurons)}", f"{len(states)} states: {', '.join(states)}"]
+
+
+def format_setting(config, materials: Materials) -> str:
+    """Return what made a table: the worms and neurons in play, and the config."""
+    return "\n".join([*format_materials(materials), "", str(config)])
+
+
+def name_apart(recordings: Sequence[Recording], known: Mapping[str, str] | None = None) -> list[Recording]:
+    """Return the worms with names that occur once: worms of one name become STUDY/NAME, or NAME (2), NAME (3), ...
+
+    Args:
+      recordings: the worms.
+      known: name → fingerprint of training worms, if any. Another animal of such a name becomes NAME (FILE), so that
+        no table takes it for the training worm.
+    """
     counts, studies = Counter(worm.worm for worm in recordings), {worm.study for worm in recordings}
     named, seen = [], Counter()
     for worm in recordings:
@@ -117,6 +172,12 @@ def name_apart(recordings: Sequence[Recording]) -> list[Recording]:
             name = f"{worm.study}/{worm.worm}" if len(studies) > 1 else worm.worm
             seen[name] += 1
             worm = dataclasses.replace(worm, worm=name if seen[name] == 1 else f"{name} ({seen[name]})")
+        if (known or {}).get(worm.worm, worm.fingerprint) != worm.fingerprint:
+            place = Path(worm.source).stem if worm.source != "memory" else worm.fingerprint[:8]
+            renamed = dataclasses.replace(worm, worm=f"{worm.worm} ({place})")
+            found = f"{worm.source}: worm {worm.worm!r} is another animal than the training worm of its name"
+            warnings.warn(f"{found}; it is called {renamed.worm!r}", RecordingWarning, stacklevel=2)
+            worm = renamed
         named.append(worm)
     return named
 
@@ -175,10 +236,14 @@ def build_new_dataset(config, description: dict, recordings: Sequence[Recording]
     Raises:
       InputError: a recording with none of the neurons, or one that cannot be used.
     """
-    neurons, rate, rates = description["neurons"], description["frame_rate"], []
+    neurons, rate, rates, kept = description["neurons"], description["frame_rate"], [], []
     for worm in recordings:
         missing = [name for name in neurons if name not in worm.identified]
         place = f"{worm.source}: worm {worm.worm!r}"
+        if len(missing) == len(neurons) and any(set(neurons) & set(other.identified) for other in recordings):
+            why = "it has none of the model's neurons"
+            warnings.warn(f"{place} is left out: {why}", RecordingWarning, stacklevel=2)
+            continue
         if len(missing) == len(neurons):
             there = ", ".join(sorted(worm.identified)) or "none"
             expected = f"expected some of {', '.join(neurons)}, which the model was trained on"
@@ -186,13 +251,15 @@ def build_new_dataset(config, description: dict, recordings: Sequence[Recording]
         if missing:
             lacks = f"it lacks {len(missing)} of {len(neurons)} neurons ({', '.join(missing)}); these are masked"
             warnings.warn(f"{place}: {lacks}", RecordingWarning, stacklevel=2)
+        kept.append(worm)
         ratio = worm.frame_rate / rate
         resampled = config.data.frame_rate == 0 and max(ratio, 1 / ratio) > SIMILAR_RATES
         rates.append(rate if resampled else config.data.frame_rate)
         if resampled:
             change = f"resampled from {worm.frame_rate:.2f} to {rate:.2f} Hz, the rate of the training"
             warnings.warn(f"{place}: {change}", RecordingWarning, stacklevel=2)
-    return build(config, name_apart(recordings), neurons, description["states"], rates)
+    known = dict(zip(description["worms"], description["fingerprints"], strict=True))
+    return build(config, name_apart(kept, known), neurons, description["states"], rates)
 
 
 def is_training_worm(description: dict, split: Split, dataset: Dataset, worm: int) -> bool:
@@ -254,9 +321,13 @@ def build(
 ) -> Dataset:
     """Return the dataset of a config's `data` section. The list is emptied: each worm goes once it is in the dataset.
 
-    `state_names` and `frame_rates`, one per worm, take the place of the config's.
+    `state_names` and `frame_rates`, one per worm, take the place of the config's. Without any rate, a worm whose own is
+    unlike the median of all is resampled to that.
     """
     data = config.data
+    if frame_rates is None and not data.frame_rate:
+        usual = float(np.median([worm.frame_rate for worm in recordings]))
+        frame_rates = [_choose_rate(worm, usual) for worm in recordings]
     return build_dataset(
         recordings,
         neurons,
@@ -273,6 +344,16 @@ def build(
         state_names=state_names,
         causal=config.get("experiment", "") in CAUSAL_EXPERIMENTS,
     )
+
+
+def _choose_rate(worm: Recording, usual: float) -> float:
+    """Return the rate to resample a worm to; 0 where its own is similar enough."""
+    ratio = worm.frame_rate / usual
+    if max(ratio, 1 / ratio) <= SIMILAR_RATES:
+        return 0.0
+    change = f"resampled from {worm.frame_rate:.2f} to {usual:.2f} Hz, the median of all worms"
+    warnings.warn(f"{worm.source}: worm {worm.worm!r}: {change}", RecordingWarning, stacklevel=3)
+    return usual
 
 
 def _refuse_shared_worms(recordings, test_recordings):

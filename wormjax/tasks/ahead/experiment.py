@@ -63,6 +63,7 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
     materials = prepare_materials(config)
     dataset, splits = materials.dataset, list(materials.splits)
     groups = list_groups(config, splits)
+    check_states(materials.dataset)
     ask(config, materials.test_dataset)
     check_diffusion_map(config, dataset, splits)
     if config.models:
@@ -112,6 +113,13 @@ def check_config(config):
     simple.check_baselines(config.baselines)
     ahead_models.check_models(config)
     check_pools(config)
+
+
+def check_states(dataset: Dataset) -> None:
+    """Raise ConfigError where no state is `REVERSE`, whose next beginning is asked for."""
+    if REVERSE not in dataset.state_names:
+        found = f"found the states {', '.join(dataset.state_names) or 'none'}"
+        raise ConfigError("data.states", f"{found}, expected {REVERSE!r} among them (data.state_map)")
 
 
 def check_diffusion_map(config, dataset: Dataset, splits: Sequence[Split]):

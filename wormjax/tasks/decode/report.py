@@ -17,7 +17,7 @@ from wormjax.scoring.tables import print_summary, write_summary
 from wormjax.tasks.decode.runs import Decoded, score_model, test_labels
 from wormjax.tasks.groups import Group
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
-from wormjax.tasks.worms import Materials
+from wormjax.tasks.worms import Materials, format_setting
 from wormjax.training.workdir import describe_dataset
 
 
@@ -31,7 +31,7 @@ def write_report(config, worms: Materials, groups, decoded: dict[str, Decoded], 
     ]
     published = find_published(worms.dataset.study, dataset.study, config.data.states)
     write_rows(workdir / "results.csv", rows)
-    write_summary(workdir / "summary.md", rows, config.baselines, str(config), published)
+    write_summary(workdir / "summary.md", rows, config.baselines, format_setting(config, worms), published)
     save_figures(workdir, plot_figures(config, worms, groups, decoded, rows, published))
     print_summary(rows, config.baselines)
     print_places(workdir)

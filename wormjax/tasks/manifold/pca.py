@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 
 from wormjax import figures
 from wormjax.baselines import principal_components as pca
-from wormjax.features.dataset import fill_gaps
 from wormjax.features.derivatives import smoothed_derivative
+from wormjax.features.missing import fill_missing
 from wormjax.features.neurons import align_neurons
 from wormjax.recordings.motor_states import STATE_SETS, choose_state_names, map_motor_states, read_state_map
 from wormjax.recordings.recording import UNSCORED, Recording
@@ -57,11 +57,11 @@ def read_worms(config, recordings: Sequence[Recording], neurons: Sequence[str]) 
     for recording in recordings:
         rate, seconds = recording.frame_rate, config.components.derivative_seconds
         traces, shared = recording.traces, align_neurons(recording, neurons)
-        traces, shared = (fill_gaps(values, recording.times, 0.0)[0] for values in (traces, shared))
         everything, few = np.zeros(traces.shape), np.zeros(shared.shape)
         for start, stop in recording.stretches:
-            everything[start:stop] = smoothed_derivative(traces[start:stop], rate, seconds)
-            few[start:stop] = smoothed_derivative(shared[start:stop], rate, seconds)
+            for slopes, values in ((everything, traces), (few, shared)):
+                filled, _ = fill_missing(values[start:stop], recording.times[start:stop])
+                slopes[start:stop] = smoothed_derivative(filled, rate, seconds)
         states = map_motor_states(recording, names, state_map)
         gap = round(config.components.gap_seconds * rate)
         worms.append(Worm(recording.worm, everything, few, recording.times, recording.stretches, states, gap))

@@ -11,6 +11,7 @@ import pytest
 
 from wormjax import graphs
 from wormjax.baselines import vector_autoregression
+from wormjax.models import forecasters as forecasters_module
 from wormjax.models.forecast_roll_outs import Clamp, InputNoise, TeacherForcing, initialise, predict
 from wormjax.models.forecasters import (
     Forecast,
@@ -273,9 +274,9 @@ def test_a_held_neuron_keeps_its_values_and_those_that_hear_it_respond(forecaste
     assert not moved[0, [0, 1, 3]].any()
     # Without a drift, nobody hears it but along the edges of the graph.
     senders, receivers = graphs.complete_edges(NEURONS)
-    there = {"none": np.zeros(EDGES, bool), "random": fixed_edges("random")[0, :, 1] > 0}.get(
-        name, np.ones(EDGES, bool)
-    )
+    there = np.full(EDGES, name != "none")
+    if name == "random":
+        there = read_edges(name, variables["params"])[0, :, 1] > 0
     hears = np.isin(np.arange(NEURONS), receivers[there & (senders == neuron)])
     np.testing.assert_array_equal(moved[1, [0, 1, 3]] > 1e-4, hears[[0, 1, 3]])
 
@@ -291,25 +292,61 @@ def test_nobody_held_is_nothing_held(forecaster, compile_quickly):
 
 
 @functools.cache
-def fixed_edges(name):
+def fixed_edges(name, seed=0):
     """The edges [window, edge, type] of a graph that is not inferred, read from its module."""
-    past = draw_past()
-    context, logits = FORECASTERS[name].apply({"params": {"neuron_embedding": draw(4, 3)}}, past, None, method="begin")
+    return read_edges(name, {"neuron_embedding": draw(4, 3), "edge_order": draw(EDGES, seed=seed)})
+
+
+def read_edges(name, params):
+    context, logits = FORECASTERS[name].apply({"params": params}, draw_past(), None, method="begin")
     assert logits is None
     return np.asarray(context.edges)
 
 
-def test_the_full_graph_has_all_edges_and_the_random_one_the_same_half_always():
+def test_the_full_graph_has_all_edges_and_the_random_one_half_of_them_by_seed():
     full, random = fixed_edges("full"), fixed_edges("random")
     np.testing.assert_array_equal(full, np.broadcast_to([0.0, 1.0], (WINDOWS, EDGES, 2)))
     assert set(np.unique(random)) == {0.0, 1.0}
     np.testing.assert_array_equal(random.sum(axis=-1), np.ones((WINDOWS, EDGES)))
     assert random[0, :, 1].sum() == EDGES // 2
     np.testing.assert_array_equal(random, np.broadcast_to(random[0], random.shape))
-    other = NETWORK(embedding=2, graph="random", features=5, modes=2)
-    params = {"params": {"neuron_embedding": np.ones((4, 2))}}
-    edges = other.apply(params, draw(1, 2, NEURONS, 5), None, method="begin")[0].edges
-    np.testing.assert_array_equal(edges[0], random[0])
+    assert any((fixed_edges("random", seed) != random).any() for seed in (1, 2))
+    orders = [
+        initialise(FORECASTERS["random"], jax.random.key(seed), BURN_IN, ORDER, NEURONS, FEATURES)["params"][
+            "edge_order"
+        ]
+        for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(orders[0], orders[1])
+    assert (orders[0] != orders[2]).any()
+
+
+def test_no_gradient_reaches_a_random_graph(forecaster):
+    module, (variables, _) = FORECASTERS["random"], forecaster("random")
+    gradients = jax.grad(lambda v: predict(module, v, draw_past(), draw_operators(), STEPS).mean.sum())(variables)
+    assert not np.asarray(gradients["params"]["edge_order"]).any()
+    assert np.asarray(gradients["params"]["read_out"]["bias"]).any()
+
+
+def test_a_dynamic_graph_is_sampled_anew_in_each_frame_and_every_one_is_returned(noise, draw_variables, monkeypatch):
+    """Frames and states that do not change leave the sample's noise alone to differ."""
+    module, keys = FORECASTERS["dynamic"], []
+    sample = forecasters_module.sample_edges
+    monkeypatch.setattr(
+        forecasters_module,
+        "sample_edges",
+        lambda logits, key, *rest: (
+            jax.debug.callback(lambda data: keys.append(bytes(np.asarray(data))), jax.random.key_data(key)),
+            sample(logits, key, *rest),
+        )[1],
+    )
+    variables, past = draw_variables(module, *show_once(module)), draw_past()
+    found = predict(module, variables, past, draw_operators(), STEPS, noise())
+    jax.effects_barrier()
+    frames = past.shape[1] - ORDER + STEPS  # The modes of one step share their noise.
+    assert len(set(keys)) == WINDOWS * frames
+    assert found.frame_logits.shape == (WINDOWS, past.shape[1] - ORDER + 3 * STEPS, EDGES, module.edge_types)
+    np.testing.assert_allclose(found.frame_logits[:, past.shape[1] - ORDER], found.edge_logits)
 
 
 @pytest.mark.parametrize("hard", [True, False])

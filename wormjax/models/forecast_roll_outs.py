@@ -81,21 +81,21 @@ def predict(
         carry, recent = state
         frame, step = inputs
         _, step_input = look(recent, step, mode=jnp.zeros((windows, modes if modes > 1 else 0)))
-        carry, *_ = module.apply(variables, carry, context, step_input, training_rngs, method="advance")
-        return (carry, jnp.concatenate([recent[:, 1:], frame[:, None]], axis=1)), None
+        inputs = carry, context, step_input, _draw_frame_rngs(training_rngs, step)
+        carry, _, _, logits = module.apply(variables, *inputs, method="advance")
+        return (carry, jnp.concatenate([recent[:, 1:], frame[:, None]], axis=1)), logits
 
     start = module.apply(variables, past, method="start"), past[:, :order]
     inputs = past[:, order:].swapaxes(0, 1), jnp.arange(frames - order)
-    (carry, recent), _ = jax.lax.scan(burn_in, start, inputs)
+    (carry, recent), burn_in_logits = jax.lax.scan(burn_in, start, inputs)
     mode_logits = module.apply(variables, carry, method="weigh_modes")
 
     def roll(mode):
         def step(state, inputs):
             (carry, recent), (number, true) = state, inputs
             drift, step_input = look(recent, number, mode)
-            carry, correction, log_scale, logits = module.apply(
-                variables, carry, context, step_input, training_rngs, method="advance"
-            )
+            inputs = carry, context, step_input, _draw_frame_rngs(training_rngs, number)
+            carry, correction, log_scale, logits = module.apply(variables, *inputs, method="advance")
             nodes = recent[:, -1] + drift + correction
             if clamp is not None:
                 nodes = jnp.where(clamp.neurons[..., None], clamp.values, nodes)
@@ -109,10 +109,12 @@ def predict(
     choices = jnp.eye(modes) if modes > 1 else jnp.zeros((1, 0))
     choices = jnp.broadcast_to(choices[:, None], (modes, windows, choices.shape[-1]))
     mean, log_scale, logits = jax.vmap(roll)(choices)  # [mode, step, window, neuron, feature]
+    frame_logits = None
     if logits is not None:
         edge_logits = logits[0, 0]
+        frame_logits = jnp.concatenate([burn_in_logits, *logits]).swapaxes(0, 1)
     mean, log_scale = (jnp.moveaxis(values, (0, 1), (1, 2)) for values in (mean, log_scale))
-    return Forecast(mean, log_scale, mode_logits, edge_logits)
+    return Forecast(mean, log_scale, mode_logits, edge_logits, frame_logits)
 
 
 def initialise(module: nn.Module, key, burn_in: int, order: int, neurons: int, features: int) -> Any:
@@ -121,6 +123,15 @@ def initialise(module: nn.Module, key, burn_in: int, order: int, neurons: int, f
     mode = jnp.zeros((1, module.modes if module.modes > 1 else 0))
     step_input = StepInput(jnp.zeros((1, order, neurons, features)), frames[:, 0], mode)
     return module.init(key, frames, step_input)
+
+
+def _draw_frame_rngs(training_rngs: TrainingRngs | None, frame: Array) -> TrainingRngs | None:
+    """Return the random keys of one frame: a graph that is inferred in each frame is sampled anew in each."""
+    if training_rngs is None:
+        return None
+    return training_rngs._replace(
+        keys=jax.vmap(lambda key: jax.random.fold_in(key, frame))(draw_keys(training_rngs, 500))
+    )
 
 
 def _draw_disturbance(past, training_rngs, input_noise):

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from wormjax import graphs
@@ -47,13 +46,15 @@ class StepInput(NamedTuple):
 class Forecast(NamedTuple):
     """Roll-outs by mode, their probabilities, and the graph they ran on (None where there is none; of the first step).
 
-    `log_scale` is to be added to the logarithm of a spread that is estimated apart.
+    `log_scale` is to be added to the logarithm of a spread that is estimated apart. `frame_logits` are those of a graph
+    that is inferred in each frame: the frames of the burn-in, then the steps of each mode.
     """
 
     mean: Float[Array, "window mode step neuron feature"]
     log_scale: Float[Array, "window mode step neuron feature"]
     mode_logits: Float[Array, "window mode"]
     edge_logits: Float[Array, "window edge type"] | None
+    frame_logits: Float[Array, "window frame edge type"] | None = None
 
 
 class SummedMessages(nn.Module):
@@ -109,7 +110,7 @@ class GraphForecaster(nn.Module):
       neurons, features, modes: sizes of what it is shown.
       hidden: of the cells; message_hidden, encoder_hidden, embedding, edge_types: other sizes.
       graph: "static" infers one per window, "dynamic" one per frame; "full" has all edges, "random" half of them,
-        always the same ones; "none" is the node-wise twin.
+        drawn with the initial parameters and never trained; "none" is the node-wise twin.
       hard: whether sampled edge types are one-hot (straight-through).
     """
 
@@ -134,6 +135,10 @@ class GraphForecaster(nn.Module):
             self.encoder = encoder(self.encoder_hidden, self.edge_types)
         if self.graph != "none":
             self.messages = SummedMessages(self.message_hidden)
+        if self.graph == "random":  # Of one axis: such parameters do not decay.
+            self.edge_order = self.param(
+                "edge_order", nn.initializers.normal(1.0), (self.neurons * (self.neurons - 1),)
+            )
         self.cell = nn.GRUCell(self.hidden, recurrent_kernel_init=RECURRENT_INITIAL)
         self.before_read_out = nn.Dense(self.hidden)
         self.read_out = _read_out(2 * self.features)
@@ -157,7 +162,10 @@ class GraphForecaster(nn.Module):
         return Context(edges, kept), None
 
     def advance(self, carry, context: Context, step_input: StepInput, training_rngs: TrainingRngs | None):
-        """One frame: (state) → (state, correction, log_scale, logits of this frame's graph or None)."""
+        """One frame: (state) → (state, correction, log_scale, logits of this frame's graph or None).
+
+        The keys of `training_rngs` are those of this frame.
+        """
         embedding = self._spread_embedding(step_input)
         nodes = jnp.concatenate([_show(step_input), self._spread(step_input.mode), embedding], axis=-1)
         logits, edges = None, context.edges
@@ -193,9 +201,10 @@ class GraphForecaster(nn.Module):
 
     def _fixed_edges(self, windows):
         count = self.neurons * (self.neurons - 1)
-        there = np.ones(count)
+        there = jnp.ones(count)
         if self.graph == "random":
-            there = np.random.default_rng(0).permutation(np.arange(count) % 2)
+            ranks = jnp.argsort(jnp.argsort(jax.lax.stop_gradient(self.edge_order)))
+            there = (ranks < count // 2).astype(jnp.float32)
         return jnp.broadcast_to(jnp.stack([1.0 - there, there], axis=-1), (windows, count, 2))
 
     def _spread(self, mode):

@@ -21,7 +21,7 @@ from wormjax.tasks.groups import list_groups, restore_best
 from wormjax.tasks.protocols import list_splits
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import Shard
-from wormjax.training.objectives.forecasting import average_modes, forecasting, trajectory_nll
+from wormjax.training.objectives.forecasting import average_modes, charge_graphs, forecasting, trajectory_nll
 from wormjax.training.parallel import build_engine
 from wormjax.training.step import build_recipe
 
@@ -276,3 +276,13 @@ def test_the_graph_of_what_no_line_can_tell_is_found_and_holds_for_another_worm(
     present = edges_to_matrix(1.0 - edges[..., 0], 4).mean(axis=0)
     assert present[0, 3] > 0.95  # Who is followed.
     assert present[1:3, 3].max() < 0.3
+
+
+def test_a_graph_of_each_frame_is_charged_in_each():
+    prior = np.array([0.9, 0.1], np.float32)
+    logits = np.log(np.array([[[[0.9, 0.1]], [[0.5, 0.5]]]], np.float32))  # [window, frame, edge, type]
+    forecast = Forecast(None, None, None, logits[:, 0], logits)
+    nats = 0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1)
+    np.testing.assert_allclose(charge_graphs(forecast, prior), [nats / 2], rtol=1e-5)
+    static = forecast._replace(edge_logits=logits[:, 1], frame_logits=None)
+    np.testing.assert_allclose(charge_graphs(static, prior), [nats], rtol=1e-5)

@@ -70,7 +70,7 @@ def forecasting(
       shape: see `Shape`.
       sizes: numbers of neurons and features.
       edge_prior: probability of each edge type; with it, the graph costs `kl_weight` times its divergence, nats per
-        edge.
+        edge (the mean over frames, where a graph is inferred in each).
       scheduled: scheduled sampling: each step goes on from the true frame with a probability that goes from `given` to
         `given_end` over the first `given_until` of training.
     """
@@ -108,8 +108,8 @@ def forecasting(
         relative, nll, error = measure(forecast, future, run)
         value = relative.sum() + run.hyper["spread_weight"] * nll.sum()
         if forecast.edge_logits is not None and edge_prior is not None:
-            edges = forecast.edge_logits.shape[-2]
-            value += run.hyper["kl_weight"] * kl_divergence(forecast.edge_logits, jnp.asarray(edge_prior)).sum() / edges
+            divergence = charge_graphs(forecast, jnp.asarray(edge_prior))
+            value += run.hyper["kl_weight"] * divergence.sum() / forecast.edge_logits.shape[-2]
         metrics = {"loss": value, "mse": error.mean(axis=1).sum(), "nll": nll.sum()}
         return value / shape.batch, ({}, {name: metric / shape.batch for name, metric in metrics.items()})
 
@@ -122,6 +122,13 @@ def forecasting(
         return relative + run.hyper["spread_weight"] * nll, {"relative_error": relative, "mse": mse, "nll": nll}
 
     return Objective(start, loss, validate)
+
+
+def charge_graphs(forecast: Forecast, edge_prior: Float[Array, " type"]) -> Float[Array, " window"]:
+    """Return the divergence of each window's graph from the prior, in nats: the mean over all frames with a graph."""
+    if forecast.frame_logits is None:
+        return kl_divergence(forecast.edge_logits, edge_prior)
+    return kl_divergence(forecast.frame_logits, edge_prior).mean(axis=1)
 
 
 def average_modes(forecast: Forecast) -> Float[Array, "window step neuron feature"]:

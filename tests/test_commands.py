@@ -37,10 +37,11 @@ def test_help_of_a_command_lists_fields_anywhere(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise on Windows")
-def test_a_reader_that_has_enough_is_no_error(tmp_path):
+@pytest.mark.parametrize("arguments", [["--help"], ["generalize", "--help"]])
+def test_a_reader_that_has_enough_is_no_error(arguments, tmp_path):
     reader, output = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-c", "from wormjax.commands import main; main()", "generalize", "--help"]
+    command = [sys.executable, "-c", "from wormjax.commands import main; main()", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=output, stderr=subprocess.PIPE, text=True)
     os.close(output)

@@ -64,7 +64,7 @@ def run(
       argv: the command line; sys.argv where it is None.
     """
     argv = list(sys.argv if argv is None else argv)
-    with _one_line_errors():
+    with one_line_errors():
         if any(argument in HELP for argument in argv[1:]):
             print("\n".join(describe(argv, define, about, config)), flush=True)
             return
@@ -334,7 +334,8 @@ def _format_warning(message: Warning, category: type[Warning], *place, format_wa
 
 
 @contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
+    """End the program with one line on stderr and an exit code where the block raises what a user can mend."""
     try:
         yield
     except InputError as error:

@@ -218,4 +218,5 @@ def main() -> None:
         found = f"found the command {names[0]!r}" if names else "found no command"
         print(f"error: {found}, expected one of: {', '.join(COMMANDS)} (wormjax --help)", file=sys.stderr)
         sys.exit(command_line.EXIT_CODE)
-    print("\n".join(lines))
+    with command_line.one_line_errors():
+        print("\n".join(lines), flush=True)

@@ -16,6 +16,7 @@ Public names:
     load_model                          a saved estimator, or a work directory of the programs
     plot                                pictures
     InputError                          the error of input that cannot be used; its message says how to mend it
+    RecordingWarning                    the warning of imperfect data; its message says what was done about them
 """
 
 import importlib
@@ -36,6 +37,7 @@ _PUBLIC = {
     "Forecaster": "wormjax.instrument.forecaster",
     "load_model": "wormjax.instrument.loading",
     "InputError": "wormjax.errors",
+    "RecordingWarning": "wormjax.errors",
 }
 __all__ = [*_PUBLIC, "plot"]
 

@@ -314,7 +314,8 @@ def use_all_cores() -> None:
     is_set = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not is_set and "JAX_NUM_CPU_DEVICES" not in os.environ:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        jax.config.update("jax_num_cpu_devices", max(1, min(cores or 1, 16)))
+        with contextlib.suppress(RuntimeError):  # JAX is at work already: the program runs within another one.
+            jax.config.update("jax_num_cpu_devices", max(1, min(cores or 1, 16)))
 
 
 def keep_compiled_programs() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from wormjax.errors import InputError
+from wormjax.instrument.saved_model import MODEL_FILE
 from wormjax.recordings.recording import UNSCORED, Recording
-from wormjax.training.workdir import CONFIG_FILE, read_description
+from wormjax.training.workdir import CONFIG_FILE, read_description, read_json
 
 SHOWN_NAMES = 12
 
@@ -52,12 +53,13 @@ def list_oddities(worm: Recording) -> Iterator[str]:
 
 
 def fit_models(worms: Sequence[Recording], folder: Path) -> list[str]:
-    """Return the lines of which work directories below a folder were trained on neurons that the recordings have."""
-    lines = []
-    for path in sorted({*folder.glob(f"*/{CONFIG_FILE}"), *folder.glob(f"*/*/{CONFIG_FILE}")}):
+    """Return the lines of which models in or below a folder were trained on neurons that the recordings have."""
+    lines, kinds = [], (CONFIG_FILE, MODEL_FILE)
+    for path in sorted(path for kind in kinds for depth in ("", "*/", "*/*/") for path in folder.glob(depth + kind)):
         try:
-            description = read_description(path.parent)
-        except InputError:
+            saved = path.name == MODEL_FILE
+            description = read_json(path)["description"] if saved else read_description(path.parent)
+        except (InputError, KeyError):
             continue
         if "neurons" not in description:
             continue

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from tqdm.auto import tqdm
 
 from wormjax import plot
 from wormjax.atomic_write import open_place
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.figures import save_figure
 from wormjax.instrument.decoder import Decoder
 from wormjax.instrument.forecaster import Forecaster
@@ -61,14 +62,20 @@ def predict(
     folders = _name_folders(worms)
     scores, lines, arrays = [], [], {}
     for worm in tqdm(worms, desc="worms", unit="worm"):
-        try:
-            arrays[folders[worm]], own_scores = _predict_worm(models, worm, output / folders[worm], steps)
-            scores += own_scores
-            lines.append(f"- `{folders[worm]}`: {worm!r}")
-        except InputError as error:
-            shutil.rmtree(output / folders[worm], ignore_errors=True)
-            lines.append(f"- `{folders[worm]}`: **left out**: {error}")
-            tqdm.write(f"left out: {error}", file=sys.stderr)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", RecordingWarning)
+            try:
+                arrays[folders[worm]], own_scores = _predict_worm(models, worm, output / folders[worm], steps)
+                scores += own_scores
+                lines.append(f"- `{folders[worm]}`: {worm!r}")
+            except InputError as error:
+                shutil.rmtree(output / folders[worm], ignore_errors=True)
+                lines.append(f"- `{folders[worm]}`: **left out**: {error}")
+                tqdm.write(f"left out: {error}", file=sys.stderr)
+        notes = dict.fromkeys(str(one.message) for one in said if issubclass(one.category, RecordingWarning))
+        for note in notes:
+            tqdm.write(f"note: {note}", file=sys.stderr)
+        lines += [f"  - {note}" for note in notes]
     if not arrays:
         raise InputError(f"{worms[0].source}: found no recording that could be used; see the lines above")
     with open_place(output / ARRAYS) as beside, h5py.File(beside, "w") as file:
@@ -115,7 +122,9 @@ def _predict_worm(models, worm: Recording, folder: Path, steps: int) -> tuple[di
             if worm.motor_state is not None and (worm.motor_state >= 0).any():
                 scores.append(model.evaluate(worm))
         else:
-            arrays |= _write_forecasts(model, worm, folder, steps)
+            # Where a decoder has written its graph, the forecaster's has a name of its own.
+            prefix = "forecast_" if "edges/probabilities" in arrays else ""
+            arrays |= _write_forecasts(model, worm, folder, steps, prefix)
     return arrays, scores
 
 
@@ -133,7 +142,7 @@ def _write_decoding(decoder: Decoder, worm: Recording, folder: Path) -> dict[str
     return arrays | _write_edges(decoding.edges, decoding.neuron_names, folder)
 
 
-def _write_forecasts(forecaster: Forecaster, worm: Recording, folder: Path, steps: int) -> dict[str, Any]:
+def _write_forecasts(forecaster: Forecaster, worm: Recording, folder: Path, steps: int, prefix: str) -> dict[str, Any]:
     forecasts = list(_forecast_along(forecaster, worm, steps))
     _write_table(folder / "forecasts.csv", pd.concat([one.to_pandas() for one in forecasts], ignore_index=True))
     figure = Figure(figsize=(9.0, 2.4), layout="constrained")
@@ -151,7 +160,7 @@ def _write_forecasts(forecaster: Forecaster, worm: Recording, folder: Path, step
         "forecasts/neuron_names": forecasts[0].neuron_names,
     }
     edges = None if forecasts[0].edges is None else np.mean([one.edges for one in forecasts], axis=0)
-    return arrays | _write_edges(edges, forecaster.neuron_names_, folder)
+    return arrays | _write_edges(edges, forecaster.neuron_names_, folder, prefix)
 
 
 def _forecast_along(forecaster: Forecaster, worm: Recording, steps: int) -> Iterator:
@@ -165,15 +174,16 @@ def _forecast_along(forecaster: Forecaster, worm: Recording, steps: int) -> Iter
                 raise
 
 
-def _write_edges(edges, names: Sequence[str], folder: Path) -> dict[str, Any]:
+def _write_edges(edges, names: Sequence[str], folder: Path, prefix: str = "") -> dict[str, Any]:
     if edges is None:
         return {}
     probabilities = sum_types(edges)
-    _write_table(folder / "edges.csv", list_edges(probabilities, tuple(names)))
+    _write_table(folder / f"{prefix}edges.csv", list_edges(probabilities, tuple(names)))
     figure = Figure(figsize=(4.6, 4.6), layout="constrained")
     plot.graph(probabilities, names, ax=figure.subplots())
-    save_figure(figure, folder / "graph.png")
-    return {"edges/probabilities": edges, "edges/neuron_names": names}  # [sender, receiver, type].
+    save_figure(figure, folder / f"{prefix}graph.png")
+    # [sender, receiver, type].
+    return {f"{prefix}edges/probabilities": edges, f"{prefix}edges/neuron_names": names}
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

@@ -120,7 +120,7 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
         worm, reason = next(iter(left_out.items()))
         raise InputError(f"{worm.source}: found no worm that can be used; worm {worm.worm!r}: {reason}")
     for worm, reason in left_out.items():
-        warnings.warn(f"{worm.source}: worm {worm.worm!r} is left out: {reason}", RecordingWarning, stacklevel=2)
+        warnings.warn(f"{worm.source}: worm {worm.worm!r} is left out: {reason}", RecordingWarning, stacklevel=1)
     return name_apart(kept)
 
 
@@ -176,7 +176,7 @@ def name_apart(recordings: Sequence[Recording], known: Mapping[str, str] | None 
             place = Path(worm.source).stem if worm.source != "memory" else worm.fingerprint[:8]
             renamed = dataclasses.replace(worm, worm=f"{worm.worm} ({place})")
             found = f"{worm.source}: worm {worm.worm!r} is another animal than the training worm of its name"
-            warnings.warn(f"{found}; it is called {renamed.worm!r}", RecordingWarning, stacklevel=2)
+            warnings.warn(f"{found}; it is called {renamed.worm!r}", RecordingWarning, stacklevel=1)
             worm = renamed
         named.append(worm)
     return named
@@ -242,7 +242,7 @@ def build_new_dataset(config, description: dict, recordings: Sequence[Recording]
         place = f"{worm.source}: worm {worm.worm!r}"
         if len(missing) == len(neurons) and any(set(neurons) & set(other.identified) for other in recordings):
             why = "it has none of the model's neurons"
-            warnings.warn(f"{place} is left out: {why}", RecordingWarning, stacklevel=2)
+            warnings.warn(f"{place} is left out: {why}", RecordingWarning, stacklevel=1)
             continue
         if len(missing) == len(neurons):
             there = ", ".join(sorted(worm.identified)) or "none"
@@ -250,14 +250,14 @@ def build_new_dataset(config, description: dict, recordings: Sequence[Recording]
             raise InputError(f"{place}: found the named neurons {there}, {expected}")
         if missing:
             lacks = f"it lacks {len(missing)} of {len(neurons)} neurons ({', '.join(missing)}); these are masked"
-            warnings.warn(f"{place}: {lacks}", RecordingWarning, stacklevel=2)
+            warnings.warn(f"{place}: {lacks}", RecordingWarning, stacklevel=1)
         kept.append(worm)
         ratio = worm.frame_rate / rate
         resampled = config.data.frame_rate == 0 and max(ratio, 1 / ratio) > SIMILAR_RATES
         rates.append(rate if resampled else config.data.frame_rate)
         if resampled:
             change = f"resampled from {worm.frame_rate:.2f} to {rate:.2f} Hz, the rate of the training"
-            warnings.warn(f"{place}: {change}", RecordingWarning, stacklevel=2)
+            warnings.warn(f"{place}: {change}", RecordingWarning, stacklevel=1)
     known = dict(zip(description["worms"], description["fingerprints"], strict=True))
     return build(config, name_apart(kept, known), neurons, description["states"], rates)
 

@@ -18,6 +18,7 @@ from wormjax.baselines.linear import LINEAR_BASELINES
 from wormjax.errors import InputError
 from wormjax.features.dataset import Dataset
 from wormjax.recordings.recording import Recording
+from wormjax.scoring.classification import score_states
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
@@ -125,11 +126,25 @@ def decode_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) 
 
 
 def score_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -> list[Row]:
-    """Return the rows of a decoder on recordings: those that the benchmark writes. Worms without states have none."""
+    """Return every metric of what `decode_recordings` decodes, worm by worm; worms without a scored state have none.
+
+    Of one run these are the rows that the benchmark writes. Of several, the scores are of the averaged probabilities.
+    """
     dataset = build_new_dataset(decoder.config, decoder.description, recordings)
     groups = _choose_groups(decoder, dataset)
-    decoded = _decode(decoder, dataset, groups)
-    return decoding.score_model(decoder.name, decoder.config, decoder.description, dataset, groups, decoded)
+    decoded, rows = _decode(decoder, dataset, groups), []
+    for worm, name in enumerate(dataset.worms):
+        own = [k for k, group in enumerate(groups) if worm in group.split.test]
+        trained = sorted({k for group in own for k in groups[group].split.train})
+        stretches = dataset.stretches_of(worm)
+        probabilities = decoded.probabilities[np.ix_(own, stretches)].mean(axis=0)
+        scores = score_states(
+            probabilities.reshape(-1, len(dataset.state_names)), dataset.scored_states[stretches].ravel()
+        )
+        names = tuple(decoder.description["worms"][k] for k in trained)
+        place = decoder.name, decoder.description["study"], names, dataset.study, name, groups[own[0]].seed
+        rows += [Row(*place, metric, value) for metric, value in scores.items()]
+    return rows
 
 
 def interpolate(

@@ -1,0 +1,132 @@
+"""predict writes everything a model says of recordings; one that cannot be used never stops the others."""
+
+import csv
+import dataclasses
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+import wormjax
+from wormjax import commands
+from wormjax.instrument.inspecting import describe_recordings, fit_models
+from wormjax.instrument.predicting import predict
+from wormjax.recordings import container
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+WORMS = wormjax.simulate_worms(4, minutes=2.0)
+QUICK = {"progress": False, "steps": 20, "settings": {"train.steps_per_chunk": 10, "train.batch_windows": 8}}
+NEURONS = ("AVAL", "AVAR", "AIBL", "RID")
+
+
+@pytest.fixture(scope="module")
+def models():
+    decoder = wormjax.Decoder("nri_graph", neurons=NEURONS, **QUICK).fit(WORMS[:3:2])
+    return decoder, wormjax.Forecaster("var_adapted", neurons=NEURONS, **QUICK).fit(WORMS[:3:2])
+
+
+def bare(recording, **fields):
+    own = {"traces": recording.traces, "times": recording.times, "neuron_names": recording.neuron_names}
+    return wormjax.Recording(**own, **fields)
+
+
+def test_all_files_are_written_for_a_worm_without_states(tmp_path, models):
+    worm = bare(WORMS[1], worm="my worm/3")
+    scores = predict(models, [worm], tmp_path / "out", steps=4)
+    assert scores.empty
+    folder = tmp_path / "out" / "my_worm_3"
+    assert {path.name for path in folder.iterdir()} == {
+        "states.csv", "edges.csv", "forecasts.csv", "ethogram.png", "graph.png", "forecast.png"
+    }  # fmt: skip
+    states = pd.read_csv(folder / "states.csv")
+    assert len(states) == len(worm.times)
+    np.testing.assert_allclose(states[list(models[0].state_names_)].sum(axis=1), 1.0, atol=1e-4)
+    edges = pd.read_csv(folder / "edges.csv")
+    assert set(edges.sender) == set(NEURONS)
+    assert len(edges) == 12
+    forecasts = pd.read_csv(folder / "forecasts.csv")
+    assert (forecasts.low < forecasts["mean"]).all()
+    assert forecasts.groupby("origin").size().eq(4 * len(NEURONS)).all()
+    with h5py.File(tmp_path / "out" / "predictions.h5") as file:
+        group = file["my_worm_3"]
+        assert group.attrs["worm"] == "my worm/3"
+        np.testing.assert_allclose(group["states/probabilities"][:], models[0].predict_proba(worm))
+        assert group["edges/probabilities"].shape == (4, 4, 2)
+        assert group["forecasts/mean"].shape[1:] == (4, 4)
+
+
+def test_a_worm_that_cannot_be_used_is_named_and_stops_no_other(tmp_path, models, capsys):
+    stranger = dataclasses.replace(WORMS[1], worm="stranger", neuron_names=(None,) * len(WORMS[1].neuron_names))
+    lacking = dataclasses.replace(
+        WORMS[3], worm="lacking", neuron_names=[None if name == "RID" else name for name in WORMS[3].neuron_names]
+    )
+    scores = predict(models[:1], [stranger, lacking, WORMS[1]], tmp_path / "out")
+    assert set(scores.test_worm) == {"lacking", WORMS[1].worm}
+    summary = (tmp_path / "out" / "summary.md").read_text()
+    assert "`stranger`: **left out**" in summary
+    assert "it lacks 1 of 4 neurons (RID); these are masked" in summary
+    assert not (tmp_path / "out" / "stranger").exists()
+    assert "left out: " in capsys.readouterr().err
+
+
+def test_a_folder_of_other_files_is_left_alone(tmp_path, models):
+    (tmp_path / "thesis.tex").write_text("chapter 1")
+    with pytest.raises(wormjax.InputError, match=r"--output: found .* with other files in it"):
+        predict(models, WORMS[:1], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_worms_of_one_name_have_folders_of_their_own(tmp_path, models):
+    predict(models[:1], [bare(WORMS[1]), bare(WORMS[3])], tmp_path / "out")
+    assert (tmp_path / "out" / "worm" / "states.csv").exists()
+    assert (tmp_path / "out" / "worm_2" / "states.csv").exists()
+
+
+def test_the_program_decodes_a_csv(tmp_path, models, capsys):
+    models[0].save(tmp_path / "model")
+    with open(tmp_path / "day1.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([name or f"unknown_{k}" for k, name in enumerate(WORMS[1].neuron_names)])
+        writer.writerows(WORMS[1].traces.tolist())
+    arguments = [f"--model={tmp_path / 'model'}", f"--data={tmp_path / 'day1.csv'}", f"--output={tmp_path / 'out'}"]
+    commands.run_command("predict", ["predict", *arguments, f"--frame_rate={WORMS[1].frame_rate}"])
+    assert "Summary:" in capsys.readouterr().out
+    states = pd.read_csv(tmp_path / "out" / "day1" / "states.csv")
+    expected = models[0].predict_proba(WORMS[1])
+    np.testing.assert_allclose(states[list(models[0].state_names_)], expected, atol=1e-4)
+    with pytest.raises(SystemExit):
+        commands.run_command("predict", ["predict", *arguments[:2]])
+    assert "error: --output: found none" in capsys.readouterr().err
+
+
+def test_inspect_says_what_a_file_holds(tmp_path, capsys):
+    container.write(tmp_path / "mine.h5", [WORMS[0], bare(WORMS[1], worm="unscored")])
+    commands.run_command("inspect", ["inspect", str(tmp_path / "mine.h5"), f"--models={tmp_path}"])
+    said = capsys.readouterr().out
+    for words in ("2 worms of mine, simulated", "unscored:", "no motor state is scored", "motor states: forward", "Hz"):
+        assert words in said
+    assert "neurons are named in every worm" in said
+
+
+def test_what_is_odd_is_listed():
+    worm = WORMS[0]
+    traces = worm.traces.copy()
+    traces[3:6, 0] = np.nan
+    times = worm.times.copy()
+    times[100:] += 60.0
+    with pytest.warns(wormjax.RecordingWarning):
+        odd = wormjax.Recording(traces=traces, times=times)
+    said = "\n".join(describe_recordings([odd]))
+    for words in ("2 stretches", "3 samples of 1 neurons are missing", "no neuron is named"):
+        assert words in said
+
+
+def test_inspect_says_which_models_fit(tmp_path, models):
+    models[0].save(tmp_path / "model")
+    assert fit_models(WORMS[1:2], tmp_path) == [
+        f"  {tmp_path / 'model'}: fits; 4 of its 4 neurons are named; {models[0].frame_rate_:.2f} Hz"
+    ]
+    nameless = wormjax.Recording(traces=WORMS[1].traces, times=WORMS[1].times)
+    assert "does not fit; 0 of its 4" in fit_models([nameless], tmp_path)[0]

@@ -1,4 +1,4 @@
-"""Why levels fail where changes transfer: how well each shared neuron tells reverse from forward, in each study.
+"""Why levels fail where changes transfer: how well each shared neuron separates reverse from forward, in each study.
 
 Above, per neuron the AUROC of its level (z-scored trace) and of its derivative; a decoder transfers where the studies
 agree on the side of chance. Below, one neuron's level and derivative by motor state and study.

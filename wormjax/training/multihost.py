@@ -13,7 +13,7 @@ import numpy as np
 
 from wormjax.errors import ConfigError
 
-AUTOMATIC = "auto"  # The address, number and place of the processes as Slurm, Open MPI or a TPU pod tells them.
+AUTOMATIC = "auto"  # The address, number and place of the processes as Slurm, Open MPI or a TPU pod gives them.
 
 
 def start_processes(config) -> None:

@@ -1,4 +1,4 @@
-"""A run = (seed, training worms): what tells one run of an ensemble from another, stacked on a leading run axis.
+"""A run = (seed, training worms): what distinguishes the runs of an ensemble, stacked on a leading run axis.
 
 The data are shared by all runs and stay on the device once; a run holds the table of windows that it may draw from, and
 the hyperparameters that may differ from run to run without another compilation.
@@ -41,7 +41,7 @@ class Runs(NamedTuple):
     `own` holds what an objective reads besides; see its own documentation.
     """
 
-    seed: Int[Array, "run 2"]  # The seed, and a number that tells apart the runs of one seed.
+    seed: Int[Array, "run 2"]  # The seed, and a number that distinguishes the runs of one seed.
     training_windows: Int[Array, "run window 2"]
     training_count: Int[Array, " run"]
     validation_windows: Int[Array, "run window 2"]
@@ -93,7 +93,7 @@ def build_runs(
       dataset: the worms.
       train_worms: the worms (indices) that each run trains on.
       seeds: each run's seed.
-      members: each run's number among the runs of its seed; tells their random numbers apart.
+      members: each run's number among the runs of its seed; distinguishes their random numbers.
       labels: seed → the labels of `split_stretches`.
       train: the config's `train` section.
       length_field: what an error calls `train.window_frames`, where the config has no such field.

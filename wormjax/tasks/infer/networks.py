@@ -196,12 +196,13 @@ def check_systems(config, materials: Materials):
 def vary_config(name: str, config):
     """The config of one model: that of "nri" with what the variant changes."""
     changed = config.copy_and_resolve_references()
-    changed.update_from_flattened_dict(VARIANTS[name])
+    with changed.ignore_type():  # A config may say 1 and not 1.0.
+        changed.update_from_flattened_dict(VARIANTS[name])
     if name == "lstm":  # Its state has to be burnt in, and it is trained as it is tested.
         half, quarter = config.data.frames // 2, config.data.frames // 4
         changed.model.decoder.hidden = config.model.lstm_hidden
         changed.train.update({"segments": 1, "burn_in": half, "roll_out": quarter, "decoded_frames": 0})
-        with changed.ignore_type():  # A config that says 1 and not 1.0.
+        with changed.ignore_type():  # A config may say 1 and not 1.0.
             changed.train.update({"given": 0.0, "given_end": 0.0})
     if name == "nri_true_graph" and config.train.posterior == "exact":  # As many frames, in roll-outs.
         changed.train.segments = max(config.train.segments // config.train.roll_out, 1)

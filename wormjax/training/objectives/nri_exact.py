@@ -3,7 +3,7 @@
 The decoder climbs the logarithm of its own marginal likelihood, in which every combination of the edges that arrive at
 a node is weighed (`models.exact_posterior`), and the encoder learns the posterior that comes out of it. So the decoder
 need not wait for an encoder that knows the graph, nor the encoder for a decoder that knows the forces, which is where
-the evidence lower bound stands still on systems whose graph tells little of the next frame.
+the evidence lower bound stands still on systems whose graph says little about the next frame.
 """
 
 from collections.abc import Mapping

@@ -243,6 +243,7 @@ EXCEPTIONS = {
     "training.objectives.classification.draw_share": "part of the objectives of classes, states ahead and forecasts",
     "training.objectives.classification.disturb_windows": "part of the objectives of classes and of states ahead",
     "training.objectives.classification.charge_edges": "part of the objectives of classes and of states ahead",
+    "training.objectives.forecasting.charge_graphs": MAPPED + "models.sampling.kl_divergence",
     "training.objectives.future_states.average_nll": "part of training.objectives.future_states.ahead",
     "training.likelihoods.remember": "part of evidence_lower_bound and exact_evidence, whose entries have the numbers",
     "training.parallel.build_engine": "places training.step on devices: see tests/training/test_parallel.py",

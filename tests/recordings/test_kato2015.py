@@ -147,7 +147,7 @@ def test_an_empty_reference(path):
 
 def test_files_that_are_no_hdf5(path, tmp_path):
     scipy.io.savemat(path, {"WT_NoStim": 1})
-    assert "found only: WT_NoStim, expected one of the structs" in read_message(path)
+    assert "found an array, expected a struct" in read_message(path)
     path.write_text("<html>Not found</html>")
     assert "not HDF5" in read_message(path)
     path.write_bytes(b"")

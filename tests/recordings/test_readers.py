@@ -2,14 +2,16 @@
 
 import csv
 import json
+import zipfile
 
 import h5py
 import numpy as np
 import pytest
+import recording_files
 import scipy.io
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.recordings import container
+from wormjax.recordings import container, kato2015
 from wormjax.recordings.catalog import READERS, find_reader, open_study
 from wormjax.recordings.recording import Recording
 
@@ -52,12 +54,14 @@ def make_json(**changes):
     return content | changes
 
 
-def write_nwb(path, place="processing/CalciumActivity/SignalDFoF/SignalCalciumImResponseSeries", labels=True):
+def write_nwb(
+    path, place="processing/CalciumActivity/SignalDFoF/SignalCalciumImResponseSeries", labels=True, traces=TRACES
+):
     with h5py.File(path, "w") as file:
         file.attrs["nwb_version"] = "2.7.0"
         series = file.create_group(place)
         series.attrs["neurodata_type"] = "RoiResponseSeries"
-        series["data"] = TRACES
+        series["data"] = traces
         series["starting_time"] = 0.0
         series["starting_time"].attrs["rate"] = 4.0
         if labels:
@@ -90,7 +94,7 @@ def test_files_of_other_kinds_in_a_folder_are_skipped_and_named(tmp_path):
     write_csv(tmp_path / "B.CSV", time="Seconds", bom=False)
     (tmp_path / "notes.txt").write_text("worm a: pale\nworm B: fast\n")
     (tmp_path / "figure.png").write_bytes(b"png")
-    with pytest.warns(RecordingWarning, match=r"skipped 1 files of another kind: notes\.txt"):
+    with pytest.warns(RecordingWarning, match=r"skipped 2 files of another kind: figure\.png, notes\.txt"):
         worms = open_study("csv", tmp_path)
     assert [worm.worm for worm in worms] == ["B", "a"]
 
@@ -100,7 +104,7 @@ def test_containers_of_either_suffix_and_other_hdf5_files(tmp_path):
     write_container(tmp_path / "b.hdf5", "two")
     with h5py.File(tmp_path / "model.h5", "w") as file:
         file["weights"] = np.zeros(3)
-    with pytest.warns(RecordingWarning, match=r"model\.h5: skipped"):
+    with pytest.warns(RecordingWarning, match=r"skipped 1 files of another kind: model\.h5"):
         worms = open_study("container", tmp_path)
     assert [worm.worm for worm in worms] == ["one", "two"]
 
@@ -193,6 +197,163 @@ def test_npz_with_a_pickle_is_refused(tmp_path):
         open_study("npz", tmp_path / "w.npz")
 
 
+def test_an_npz_keeps_behaviour_and_candidates_and_says_what_it_skips(tmp_path):
+    arrays = {"traces": TRACES, "times": TIMES, "behavior/velocity": TIMES, "mask": TRACES, "neuron_names": [""] * 4}
+    np.savez(tmp_path / "w.npz", **arrays, ambiguous_names=['["RIML", "rimR"]', "", "[]", '["AVAL"]'])
+    with pytest.warns(RecordingWarning, match="no fields of a recording: mask"):
+        (worm,) = open_study("npz", tmp_path / "w.npz")
+    np.testing.assert_array_equal(worm.behavior["velocity"], TIMES)
+    assert worm.ambiguous_names == (("RIML", "RIMR"), (), (), ("AVAL",))
+    np.savez(tmp_path / "w.npz", traces=TRACES, times=TIMES, ambiguous_names=["RIML"] * 4)
+    with pytest.raises(InputError, match="field 'ambiguous_names': found other text"):
+        open_study("npz", tmp_path / "w.npz")
+
+
+def test_a_zip_bomb_and_deep_json_end_in_one_line(tmp_path):
+    np.savez(tmp_path / "w.npz", traces=TRACES, times=TIMES)
+    with zipfile.ZipFile(tmp_path / "w.npz", "a") as archive:
+        archive.writestr("study.npy", b"")
+        archive.filelist[0].file_size = 1 << 33
+    with pytest.raises(InputError, match=r"w\.npz: found 8,\d{3},\d{3},\d{3} bytes of arrays, expected at most"):
+        open_study("npz", tmp_path / "w.npz")
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (500000000000,)}".ljust(117) + "\n"
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("traces.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+    with pytest.raises(InputError, match=r"w\.npz: found a file that cannot be read"):
+        open_study("auto", tmp_path / "w.npz")
+    (tmp_path / "w.json").write_text('{"trace_array": ' + "[" * 200_000 + "]" * 200_000 + "}")
+    with pytest.raises(InputError, match=r"w\.json: found a file that is not JSON") as caught:
+        open_study("auto", tmp_path / "w.json")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "names"),
+    [
+        ("time,AVAL,avaL,RID", "{s},{a},{b},{a}", (None, None, "RID")),
+        ("time,AVAL,AVAL,RID", "{s},{a},{b},{a}", (None, None, "RID")),
+        ("time;AVAL;RID", "{s};{a},5;{b},25", ("AVAL", "RID")),
+        ("time (ms)\tAVAL\tRID", "{ms}\t{a}\t{b}", ("AVAL", "RID")),
+        (",time,AVAL,RID", "{k},{s},{a},{b}", ("AVAL", "RID")),
+        ("frame,seconds,AVAL,velocity,12", "{k},{s},{a},{b},{a}", ("AVAL", None)),
+        ("time,AVAL", "{k},{s},{a}", ("AVAL",)),  # As R writes row names.
+    ],
+)
+@pytest.mark.filterwarnings("ignore::wormjax.errors.RecordingWarning")
+def test_tables_as_spreadsheets_and_r_write_them(tmp_path, header, row, names):
+    rows = [
+        row.format(k=k + 1, s=k // 2 if ";" in row else k / 2, ms=500 * k, a=k * 7 % 5, b=k * 3 % 4) for k in range(40)
+    ]
+    (tmp_path / "w.csv").write_text("\n".join([header, *rows]))
+    (worm,) = open_study("auto", tmp_path / "w.csv")
+    assert worm.neuron_names == names
+    assert worm.frame_rate == pytest.approx(2.0)
+    assert list(worm.behavior) == (["velocity"] if "velocity" in header else [])
+    assert (";" not in row) or worm.traces[1].tolist() == [2.5, 3.25]
+    assert "avaL" not in header or worm.ambiguous_names[:2] == (("AVAL",), ("AVAL",))
+
+
+def test_one_column_is_one_neuron(tmp_path):
+    (tmp_path / "w.csv").write_text("AVAL\n" + "\n".join(str(k % 3) for k in range(20)))
+    assert open_study("csv", tmp_path / "w.csv", frame_rate=2.0)[0].neuron_names == ("AVAL",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("time,AVAL,note\n0,1,hello\n1,2,x\n2,3,y\n", "field 'note': found 'hello' in line 2, expected numbers"),
+        ("0.1,0.2\n0.3,0.4\n0.5,0.1\n", "found numbers in the first line, expected the names"),
+        ("time,AVAL,RID\n0,1\n1,2\n", "found 3 names in the first line and 2 columns"),
+        ("", "found a file that is no table"),
+        ("time,state\n0,1\n1,0\n", "found no column of a neuron"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said(tmp_path, text, words):
+    (tmp_path / "w.csv").write_text(text)
+    with pytest.raises(InputError, match=words):
+        open_study("csv", tmp_path / "w.csv")
+
+
+def test_the_real_tables(real_data):
+    worms = open_study("auto", real_data / "csv", frame_rate=1.0)
+    assert [worm.traces.shape for worm in worms] == [(293, 35), (200, 29), (569, 29)]
+    assert all(len(worm.identified) == worm.traces.shape[1] for worm in worms)
+    traces = worms[0].traces[:, [worms[0].identified["AVAL"], worms[0].identified["AVAR"]]]
+    assert np.corrcoef(traces.T)[0, 1] > 0.9
+
+
+def test_nwb_of_pynwb_has_links_tables_and_behaviour(tmp_path):
+    """Time stamps shared by a link, labels in the table of regions, a reference channel, velocity."""
+    module = "processing/CalciumActivity"
+    write_nwb(tmp_path / "w.nwb", f"{module}/SignalCalciumImResponseSeries", labels=False, traces=TRACES * 1000 // 1)
+    with h5py.File(tmp_path / "w.nwb", "a") as file:
+        other = file.create_group(f"{module}/ReferenceCalciumImResponseSeries")
+        other.attrs["neurodata_type"] = "RoiResponseSeries"
+        other["data"], other["timestamps"] = TRACES, TIMES + 5
+        series = file[f"{module}/SignalCalciumImResponseSeries"]
+        del series["starting_time"]
+        series["timestamps"] = h5py.SoftLink(f"/{other.name.strip('/')}/timestamps")
+        table = file.create_group(f"{module}/CalciumSeriesSegmentation/Neurons")
+        table["ID_labels"] = np.array(["RID", "", "vb2", "x", "AVAL"], h5py.string_dtype())
+        table["imaging_plane"] = h5py.SoftLink("/general/optophysiology/plane")
+        series["rois"] = np.array([4, 2, 1, 0])
+        series["rois"].attrs["table"] = table.ref
+        file["processing/Behavior/velocity/velocity/data"] = np.r_[np.nan, -np.ones(9), np.ones(20)]
+    (worm,) = open_study("nwb", tmp_path)
+    assert worm.neuron_names == NAMES
+    np.testing.assert_array_equal(worm.traces, TRACES * 1000 // 1)
+    np.testing.assert_array_equal(worm.times, TIMES + 5)
+    assert worm.motor_state[[0, 1, 9, 10]].tolist() == [-1, 1, 1, 0]
+    assert set(worm.behavior) == {"velocity"}
+    (named,) = open_study("nwb", tmp_path, series="ReferenceCalciumImResponseSeries", labels="")
+    np.testing.assert_array_equal(named.traces, TRACES)
+    for options, words in (({"series": "x"}, "found 0 series 'x'"), ({"labels": "x"}, "expected one of: ID_labels")):
+        with pytest.raises(InputError, match=words):
+            open_study("nwb", tmp_path, **options)
+
+
+def test_an_nwb_file_links_to_no_other_file(tmp_path):
+    write_nwb(tmp_path / "w.nwb", labels=False)
+    with h5py.File(tmp_path / "w.nwb", "a") as file:
+        series = file["processing/CalciumActivity/SignalDFoF/SignalCalciumImResponseSeries"]
+        file["elsewhere"] = h5py.ExternalLink("/dev/zero", "/")
+        series["timestamps"] = h5py.SoftLink("/elsewhere")
+    with pytest.raises(InputError, match="found a link to data elsewhere"):
+        open_study("nwb", tmp_path)
+
+
+def test_the_public_no_stim_data(tmp_path):
+    """`derivs` leads to a struct, `States` to one of binary vectors, and the last name is a cell of one."""
+    fields = {}
+    with recording_files.MatlabFile(tmp_path / "NoStim_Data.mat") as file:
+        for worm in range(2):
+            states = {name.lower(): (np.arange(FRAMES) % 8 == k) * 1.0 for k, name in enumerate(kato2015.EIGHT_STATES)}
+            names = [file.add_text("AVAL"), file.add_text("2"), file.add_text("vb2"), file.add_names(["RID"])]
+            entry = {"NeuronNames": file.add_cell(names), "deltaFOverF_bc": file.add(TRACES.T + worm)}
+            entry |= {"derivs": file.add_struct({"traces": TRACES.T}), "fps": file.add(np.array([[2.0]]))}
+            entry |= {"States": file.add_struct(states), "dataset": file.add_text(f"TS{worm}")}
+            for field, reference in entry.items():
+                fields.setdefault(field, []).append(reference)
+        file.write_struct("NoStim_Data", fields)
+    (tmp_path / "readme.txt").write_text("From the node.")
+    with pytest.warns(RecordingWarning, match=r"skipped 1 files of another kind: readme\.txt"):
+        worms = open_study("auto", tmp_path)
+    assert [worm.worm for worm in worms] == ["TS0", "TS1"]
+    assert worms[0].neuron_names == ("AVAL", None, "VB02", "RID")
+    np.testing.assert_array_equal(worms[0].derivatives, TRACES)
+    assert worms[0].motor_state.tolist() == (np.arange(FRAMES) % 8).tolist()
+
+
+def test_doubtful_names_of_a_container_are_candidates(tmp_path):
+    write_container(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        del file["worm_1/neuron_names"]
+        file["worm_1/neuron_names"] = [b"AVAL?", b" vb2", b"---", b"avaR"]
+    (worm,) = open_study("auto", tmp_path / "a.h5")
+    assert worm.neuron_names == (None, "VB02", None, "AVAR")
+    assert worm.ambiguous_names == (("AVAL",), (), (), ())
+
+
 def as_cells(values):
     cells = np.empty(len(values), object)
     cells[:] = values
@@ -221,6 +382,42 @@ def test_matlab_v5_of_kato_and_nichols(tmp_path, worms):
     assert read[0].motor_state[:6].tolist() == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("worms", [1, 2])
+def test_matlab_v5_with_a_struct_per_worm(tmp_path, worms):
+    """An array of structs, as MATLAB's own code makes it: names in cells of cells, states as a struct of vectors."""
+    names = as_cells(["AVAL", as_cells(["RIML", "RIMR"]), np.zeros((0, 0)), as_cells(["vb2"])])
+    states = {name.lower(): (np.arange(FRAMES) % 8 == k) * 1.0 for k, name in enumerate(kato2015.EIGHT_STATES)}
+    struct = np.zeros((1, worms), [(name, object) for name in ("NeuronNames", "traces", "derivs", "fps", "States")])
+    for k in range(worms):
+        struct[0, k] = (names, TRACES + k, {"traces": TRACES}, 2.0, states)
+    path = tmp_path / "WT_NoStim.mat"
+    scipy.io.savemat(path, {"WT_NoStim": struct}, do_compression=True)
+    before = path.read_bytes()
+    read = open_study("auto", path)
+    assert path.read_bytes() == before
+    assert [worm.worm for worm in read] == [f"WT_NoStim {k + 1}" for k in range(worms)]
+    assert read[0].source == str(path)
+    assert read[0].neuron_names == ("AVAL", None, None, "VB02")
+    assert read[0].ambiguous_names == ((), ("RIML", "RIMR"), (), ())
+    np.testing.assert_array_equal(read[-1].traces, TRACES + (worms - 1))
+    np.testing.assert_array_equal(read[0].derivatives, TRACES)
+    assert read[0].motor_state.tolist() == (np.arange(FRAMES) % 8).tolist()
+
+
+def test_bad_fields_of_matlab_v5_are_named(tmp_path):
+    fields = {
+        "IDs": as_cells([as_cells(["AVAL"])]),
+        "traces": as_cells([TRACES]),
+        "States": as_cells([np.ones(FRAMES)]),
+    }
+    scipy.io.savemat(tmp_path / "WT_NoStim.mat", {"WT_NoStim": fields})
+    with pytest.raises(InputError, match="field 'IDs': found 1 names, expected 4"):
+        open_study("kato2015", tmp_path)
+    scipy.io.savemat(tmp_path / "WT_NoStim.mat", {"WT_NoStim": {**fields, "traces": as_cells(["text"])}})
+    with pytest.raises(InputError, match="field 'traces': found uint16"):
+        open_study("kato2015", tmp_path)
+
+
 def test_a_damaged_matlab_v5_file_is_one_line(tmp_path):
     scipy.io.savemat(tmp_path / "WT_NoStim.mat", {"WT_NoStim": {"traces": TRACES}})
     whole = (tmp_path / "WT_NoStim.mat").read_bytes()
@@ -234,7 +431,10 @@ def test_the_reader_is_found_by_the_files(tmp_path):
     write_csv(tmp_path / "b.csv")
     assert find_reader(tmp_path / "a.h5") == "container"
     assert find_reader(tmp_path / "b.csv") == "csv"
-    with pytest.raises(InputError, match=r"found files of container, csv, expected those of one reader"):
+    with pytest.warns(RecordingWarning, match=r"skipped 1 files of another kind: b\.csv"):
+        assert len(open_study("auto", tmp_path)) == 1
+    write_nwb(tmp_path / "d.nwb")
+    with pytest.raises(InputError, match=r"found files of container, nwb, expected those of one reader"):
         open_study("auto", tmp_path)
     (tmp_path / "c.docx").write_text("")
     with pytest.raises(InputError, match=r"c\.docx: found a file of no known kind"):

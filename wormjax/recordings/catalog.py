@@ -18,12 +18,12 @@ from wormjax.recordings import (
     isolation,
     kato2015,
     matlab,
-    matlab_v5,
     nichols2017,
     npz_arrays,
     nwb,
     wormwideweb,
 )
+from wormjax.recordings.files import list_folder, say_skipped
 from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms
 
 READERS: dict[str, types.ModuleType] = {
@@ -38,9 +38,9 @@ READERS: dict[str, types.ModuleType] = {
 }
 AUTO = "auto"  # Instead of a reader's name: found by the files.
 DOWNLOADED = ("kato2015", "nichols2017", "dag2023")
-BY_SUFFIX = {
-    suffix: name for name in ("wormwideweb", "nwb", "csv", "npz", "container") for suffix in READERS[name].SUFFIXES
-}
+BY_SUFFIX = {suffix: name for name in ("nwb", "csv") for suffix in READERS[name].SUFFIXES}
+# A folder's files of the first kind that is there are read. Tables come last: they often describe the recordings.
+KINDS = (("kato2015", "nichols2017", "dag2023", "container", "nwb"), ("wormwideweb", "npz"), ("csv",))
 
 
 def open_study(study: str, path: str | os.PathLike | None, **options: Any) -> tuple[Recording, ...]:
@@ -74,10 +74,14 @@ def list_fields(path: str, study: str, options: dict[str, Any]) -> Iterator[dict
     """Yield the fields of each recording, those of `behavior` under names of their own."""
     study = find_reader(path) if study == AUTO else study
     own = _choose_options(study, options)
+    read = {os.path.join(path, dag2023.LABELS_FILE)}
     for recording in container.iterate(path) if study == "container" else READERS[study].read(path, **own):
+        read.add(recording.source)
         fields = dict(vars(recording))
         behavior = fields.pop("behavior")
         yield fields | {f"behavior/{name}": np.asarray(values) for name, values in behavior.items()}
+    if os.path.isdir(path):
+        say_skipped(path, read)
 
 
 def find_reader(path: str | os.PathLike) -> str:
@@ -90,41 +94,43 @@ def find_reader(path: str | os.PathLike) -> str:
     if not os.path.isdir(path):
         found = _find_reader_of_file(path)
         if found is None:
-            raise RecordingError(f"{path}: found a file of no known kind, expected one of {', '.join(BY_SUFFIX)}, .mat")
+            expected = f"expected a file of one of: {', '.join(READERS)}"
+            raise RecordingError(f"{path}: found a file of no known kind, {expected}")
         return found
-    names = sorted(os.listdir(path))
-    if any(os.path.isdir(os.path.join(path, inner)) for inner in dag2023.RECORDINGS_FOLDERS if inner) or any(
-        name.endswith(dag2023.SUFFIX) for name in names
-    ):
+    if dag2023.find_files(path):
         return "dag2023"
-    readers = {_find_reader_of_file(os.path.join(path, name)) for name in names if not name.startswith(".")} - {None}
-    if len(readers) != 1:
-        found = f"found files of {', '.join(sorted(readers))}" if readers else "found no recording in the folder"
-        raise RecordingError(f"{path}: {found}, expected those of one reader; name it: one of {', '.join(READERS)}")
-    return readers.pop()
+    files = {file: _find_reader_of_file(file) for file in list_folder(path) if not file.lower().endswith(".txt")}
+    for kind in KINDS:
+        found = sorted({reader for reader in files.values() if reader in kind})
+        if len(found) > 1:
+            remedy = f"expected those of one reader; name it: one of {', '.join(READERS)}"
+            raise RecordingError(f"{path}: found files of {', '.join(found)}, {remedy}")
+        if found:
+            return found[0]
+    raise RecordingError(f"{path}: found no recording in the folder, expected files of one of {', '.join(READERS)}")
 
 
 def _find_reader_of_file(path: str) -> str | None:
+    """Return the name of a file's reader, by its suffix and what it holds; None where no reader reads it."""
     suffix = os.path.splitext(path)[1].lower()
     if not os.path.isfile(path):
         return None
     if suffix == ".mat":
-        return "nichols2017" if _holds_struct(path, nichols2017.CONDITIONS) else "kato2015"
-    if suffix in container.SUFFIXES and not path.endswith(dag2023.SUFFIX):
+        names = matlab.list_variables(path)
+        studies = {"nichols2017": nichols2017.CONDITIONS, "kato2015": kato2015.STRUCTS}
+        return next((study for study, structs in studies.items() if set(structs) & set(names)), None)
+    if suffix in container.SUFFIXES:
         with hdf5.open_hdf5(path) as file, hdf5.guard(file, "/"):
             if "nwb_version" in file.attrs:
                 return "nwb"
-            return "dag2023" if "gcamp" in file else "container"
-    return "dag2023" if path.endswith(dag2023.SUFFIX) else BY_SUFFIX.get(suffix)
-
-
-def _holds_struct(path: str, names: tuple[str, ...]) -> bool:
-    if matlab_v5.is_v5(path):
-        with open(path, "rb") as stream:
-            head = stream.read(1 << 16)
-        return any(name.encode() in head for name in names) or os.path.basename(path).split(".")[0] in names
-    with hdf5.open_hdf5(path) as file:
-        return matlab.find_field(file, names) is not None
+            if "gcamp" in file:
+                return "dag2023"
+        return "container" if container.is_container(path) else None
+    if suffix in wormwideweb.SUFFIXES:
+        return "wormwideweb" if wormwideweb.is_worm(path) else None
+    if suffix in npz_arrays.SUFFIXES:
+        return "npz" if npz_arrays.is_worm(path) else None
+    return BY_SUFFIX.get(suffix)
 
 
 def _choose_options(study: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,6 @@ strings can hang the HDF5 library. Reading returns exactly what was written, exc
 
 import json
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -40,9 +39,8 @@ import h5py
 import numpy as np
 
 from wormjax.atomic_write import open_place
-from wormjax.errors import RecordingWarning
 from wormjax.recordings import hdf5
-from wormjax.recordings.files import list_files
+from wormjax.recordings.files import iterate_files
 from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms
 
 SUFFIXES = (".h5", ".hdf5")
@@ -81,20 +79,21 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
 
 def iterate(path: str | os.PathLike) -> Iterator[Recording]:
     """Yield the recordings that `read` returns, one at a time; a worm that occurs twice is not noticed."""
-    in_folder = os.path.isdir(path)
-    files = list_files(path, SUFFIXES, lambda file: file) if in_folder else [(os.fspath(path), None)]
-    opened = 0
-    for file_path, _ in files:
+    files = [os.fspath(path)]
+    if os.path.isdir(path):
+        files = [file for file, _ in iterate_files(path, SUFFIXES, lambda file: is_container(file) or None)]
+    for file_path in files:
         with hdf5.open_hdf5(file_path) as file:
-            if in_folder and _read_attribute(file, "format", "") != FORMAT:
-                warnings.warn(f"{file_path}: skipped, another kind of file", RecordingWarning, stacklevel=2)
-                continue
-            opened += 1
             _check_version(file)
             for name in hdf5.list_members(file, "/"):
                 yield _read_worm(hdf5.get_member(file, name), name)
-    if not opened:
-        raise RecordingError(f"{os.fspath(path)}: found no container in the folder, expected *.h5")
+
+
+def is_container(path: str | os.PathLike) -> bool:
+    """Return whether an HDF5 file says that it is a container."""
+    with hdf5.open_hdf5(path) as file, hdf5.guard(file, "format"):
+        found = file.attrs.get("format", "")
+    return found in (FORMAT, FORMAT.encode())
 
 
 def _write_worm(group: h5py.Group, recording: Recording, path: Path) -> None:

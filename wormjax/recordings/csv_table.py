@@ -1,21 +1,33 @@
-"""Read CSV files: a column per neuron, named by it, and a row per frame.
+"""Read CSV files: a row per frame, a column per neuron; the name of the file is the worm's.
 
-Times stand in a column `time` (or `times`, `seconds`, `t`, `time (s)`), in seconds; a file without one needs a frame
-rate. Motor states stand in a column `state` (or `states`, `motor_state`), as names or numbers, empty where not scored.
-Columns such as `unknown_3` or `12` are neurons that nobody identified. Separators are found by themselves.
+A column of times is known by its name (`time`, `seconds`, `time_ms`, ...); without one the caller gives the frame rate.
+`state` or `motor_state` holds the motor state as text or numbers, and columns named as behaviour (`velocity`, ...) are
+behaviour. A counter of frames is skipped. All other columns are neurons; `unknown_3`, `12` or an empty name identifies
+none. Columns are separated by commas, semicolons (then a comma may be the decimal sign) or tabs; a byte order mark does
+no harm.
 """
 
+import csv
 import os
+import re
 
+import numpy as np
 import pandas as pd
 
-from wormjax.recordings.files import list_files, note_opening
+from wormjax.recordings import dag2023, wormwideweb
+from wormjax.recordings.files import iterate_files, note_opening
 from wormjax.recordings.recording import FieldError, Recording, RecordingError, expect_distinct_worms
 
 STUDY = "csv"
 SUFFIXES = (".csv", ".tsv", ".txt")
-TIMES = ("time", "times", "seconds", "t", "time (s)", "time_s")
-STATES = ("state", "states", "motor_state")
+# The letters of a column's name → seconds of its unit.
+TIMES = dict.fromkeys(("time", "times", "timestamp", "timestamps", "t", "seconds", "second", "secs", "sec"), 1.0)
+TIMES |= dict.fromkeys(("timesec", "timeseconds", "timeinseconds", "timestampseconds", "timvectorseconds"), 1.0)
+TIMES |= dict.fromkeys(("timems", "milliseconds", "ms", "timemilliseconds", "timestampms"), 1e-3)
+TIMES |= dict.fromkeys(("minutes", "timemin", "timeminutes"), 60.0)
+STATES = ("state", "motorstate", "states", "motorstates")
+COUNTERS = ("", "frame", "frames", "index", "unnamed")
+BEHAVIOR = {re.sub("[^a-z]", "", name): name for name in (*dag2023.BEHAVIOR, *wormwideweb.BEHAVIOR)}
 
 
 def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, ...]:
@@ -23,38 +35,93 @@ def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, .
 
     Args:
       path: the file or folder.
-      frame_rate: hertz, of files without a column of times.
+      frame_rate: hertz, of files without a column of times; 0 for none.
 
     Raises:
       RecordingError: a file cannot be used, or has no times; the message names file and column.
     """
-    worms = [_read_worm(file, table, frame_rate) for file, table in list_files(path, SUFFIXES, _load)]
+    worms = [_read_worm(file, *table, frame_rate) for file, table in iterate_files(path, SUFFIXES, _load)]
     return expect_distinct_worms(worms, path)
 
 
-def _load(path: str) -> pd.DataFrame | None:
+def _load(path: str) -> tuple[list[str], pd.DataFrame] | None:
+    """Return the names of the columns and the table, its columns numbered from 0; None for text that is no table."""
     note_opening(path)
     try:
-        table = pd.read_csv(path, sep=None, engine="python", encoding="utf-8-sig", skipinitialspace=True)
-    except UnicodeDecodeError:
-        raise RecordingError(f"{path}: found a file that is not UTF-8, expected a CSV table") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
-        raise RecordingError(f"{path}: found a file that is no table ({error}), expected CSV") from None
-    numbers = table.select_dtypes("number")
-    return table if len(table) > 1 and numbers.shape[1] else None
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            first, second = stream.readline(), stream.readline()
+        separator = max(",;\t", key=first.count)
+        names = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
+        table = pd.read_csv(
+            path,
+            header=None,
+            skiprows=1,
+            sep=separator,
+            decimal="," if separator == ";" and "," in second else ".",
+            encoding="utf-8-sig",
+            skipinitialspace=True,
+            low_memory=False,
+        )
+    except (ValueError, csv.Error, OSError) as error:  # Those of pandas, and text that is not UTF-8, are ValueErrors.
+        if path.lower().endswith(".txt"):
+            return None
+        problem = " ".join(str(error).split())[:160]
+        raise RecordingError(f"{path}: found a file that is no table ({problem}), expected CSV in UTF-8") from None
+    if len(table) < 2 or not table.select_dtypes("number").shape[1]:
+        return None
+    if table.shape[1] == len(names) + 1:  # R writes row names without a name of their column.
+        names = ["", *names]
+    if table.shape[1] != len(names):
+        found = f"found {len(names)} names in the first line and {table.shape[1]} columns"
+        raise RecordingError(f"{path}: {found}, expected a name per column")
+    if any(re.fullmatch(r"[-+]?\d*\.\d+(e[-+]?\d+)?", name, re.IGNORECASE) for name in names):
+        raise RecordingError(f"{path}: found numbers in the first line, expected the names of the columns")
+    return names, table
 
 
-def _read_worm(path: str, table: pd.DataFrame, frame_rate: float) -> Recording:
+def _read_worm(path: str, names: list[str], table: pd.DataFrame, frame_rate: float) -> Recording:
     worm = os.path.splitext(os.path.basename(path))[0]
-    table.columns = [str(name).strip() for name in table.columns]
-    lower = {name.lower(): name for name in table.columns}
-    time, states = (next((lower[name] for name in names if name in lower), None) for names in (TIMES, STATES))
-    if time is None and not frame_rate > 0:
-        found = f"found none, and no frame rate, expected a column {' or '.join(TIMES[:3])}"
+    times, states, behavior, neurons = None, None, {}, []
+    for column, name in enumerate(names):
+        kind, values = re.sub("[^a-z]", "", name.lower()), table[column]
+        if kind in TIMES and times is None:
+            times = _take_numbers(path, worm, name, values) * TIMES[kind]
+        elif kind in STATES and states is None:
+            states = values.to_numpy()
+        elif kind in BEHAVIOR:
+            behavior[BEHAVIOR[kind]] = _take_numbers(path, worm, name, values)
+        elif not (kind in COUNTERS and _counts_rows(values)):
+            neurons.append(column)
+    if not neurons:
+        raise RecordingError(f"{path}: found no column of a neuron, expected one per neuron")
+    if times is None and not frame_rate > 0:
+        found = "found none, and no frame rate, expected a column 'time' in seconds"
         raise FieldError(path, worm, "time", f"{found}, or the rate in hertz (frame_rate=, --config.data.frame_rate=)")
-    empty = [name for name in table.columns if name.lower().startswith("unnamed:") and table[name].isna().all()]
-    table = table.drop(columns=empty)
-    given = {"frame_rate": frame_rate} if time is None else {}
-    return Recording.from_dataframe(
-        table, time=time, states=states, **given, study=STUDY, worm=worm, trace_units="units of the file", source=path
+    return Recording(
+        study=STUDY,
+        worm=worm,
+        traces=np.column_stack([_take_numbers(path, worm, names[column], table[column]) for column in neurons]),
+        times=times,
+        frame_rate=None if times is not None else frame_rate,
+        neuron_names=[names[column] for column in neurons],
+        motor_state=states,
+        behavior=behavior,
+        trace_units="units of the file",
+        source=path,
     )
+
+
+def _take_numbers(path: str, worm: str, name: str, values: pd.Series) -> np.ndarray:
+    """Return a column as floating point; an empty cell is NaN."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    wrong = numbers.isna() & values.notna()
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise FieldError(path, worm, name, f"found {str(values[row])[:40]!r} in line {row + 2}, expected numbers")
+    return numbers.to_numpy(np.float64)
+
+
+def _counts_rows(values: pd.Series) -> bool:
+    """Return whether a column is empty, or counts its rows."""
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
+    return bool(np.isnan(numbers).all() or (numbers == numbers[0] + np.arange(len(numbers))).all())

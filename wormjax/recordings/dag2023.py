@@ -41,7 +41,9 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
       RecordingError: a file cannot be used, or the labels are neither beside nor above the recordings.
     """
     path = os.fspath(path)
-    files = _list_files(path) if os.path.isdir(path) else [path]
+    files = find_files(path) if os.path.isdir(path) else [path]
+    if not files:
+        raise RecordingError(f"{path}: found no recording in the folder, expected data/swf702_with_id/<uid>{SUFFIX}")
     labels = _find_labels_file(path)
     uids = [os.path.basename(file).removesuffix(SUFFIX) for file in files]
     worms = [_read_worm(file, uid, read_labels(labels, uid)) for file, uid in zip(files, uids, strict=True)]
@@ -108,13 +110,13 @@ def identify_neurons(
     return tuple(names), tuple(candidates)
 
 
-def _list_files(folder: str) -> list[str]:
+def find_files(folder: str) -> list[str]:
     """Return the recordings of a folder, or of the first of the download's folders in it that holds any."""
     for inner in RECORDINGS_FOLDERS:
         files = sorted(glob.glob(os.path.join(glob.escape(os.path.join(folder, inner)), f"*{SUFFIX}")))
         if files:
             return files
-    raise RecordingError(f"{folder}: found no recording in the folder, expected data/swf702_with_id/<uid>{SUFFIX}")
+    return []
 
 
 def _find_labels_file(path: str) -> str:

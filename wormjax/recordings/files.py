@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
 from wormjax.errors import RecordingWarning
@@ -12,12 +12,28 @@ from wormjax.recordings.recording import RecordingError
 _log = logging.getLogger(__name__)
 Content = TypeVar("Content")
 MOST_FILES = 10_000
+SHOWN_FILES = 6
 
 
-def list_files(
+def list_folder(folder: str | os.PathLike) -> list[str]:
+    """Return the paths of a folder's files, in the order of their names, without hidden ones.
+
+    Raises:
+      RecordingError: the folder cannot be read, or holds more than MOST_FILES files.
+    """
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError as error:
+        raise RecordingError(f"{folder}: found a folder that cannot be read ({error.strerror})") from None
+    if len(names) > MOST_FILES:
+        raise RecordingError(f"{folder}: found {len(names):,} files, expected at most {MOST_FILES:,}")
+    return [path for path in (os.path.join(folder, name) for name in names) if os.path.isfile(path)]
+
+
+def iterate_files(
     path: str | os.PathLike, suffixes: Sequence[str], load: Callable[[str], Content | None]
-) -> list[tuple[str, Content]]:
-    """Return the files that a reader can use, in the order of their names, with what `load` makes of each.
+) -> Iterator[tuple[str, Content]]:
+    """Yield the files that a reader can use, in the order of their names, with what `load` makes of each.
 
     Args:
       path: a file, or a folder, whose other files are skipped.
@@ -35,17 +51,24 @@ def list_files(
         content = load(path)
         if content is None:
             raise RecordingError(f"{path}: found a file of another kind, {expected} of a worm")
-        return [(path, content)]
-    names = sorted(name for name in os.listdir(path) if name.lower().endswith(tuple(suffixes)))[:MOST_FILES]
-    files = [os.path.join(path, name) for name in names if not name.startswith(".")]
-    loaded = [(file, load(file)) for file in files]
-    skipped = [os.path.basename(file) for file, content in loaded if content is None]
-    if len(skipped) == len(loaded):
+        yield path, content
+        return
+    some = False
+    for file in list_folder(path):
+        if file.lower().endswith(tuple(suffixes)) and (content := load(file)) is not None:
+            some = True
+            yield file, content
+    if not some:
         raise RecordingError(f"{path}: found no recording in the folder, {expected}")
+
+
+def say_skipped(folder: str | os.PathLike, read: Collection[str]) -> None:
+    """Warn of the files of a folder that are not among those read, in one line."""
+    skipped = [os.path.basename(path) for path in list_folder(folder) if path not in read]
     if skipped:
-        text = f"{path}: skipped {len(skipped)} files of another kind: {', '.join(skipped[:6])}"
+        shown = ", ".join(skipped[:SHOWN_FILES]) + (" ..." if len(skipped) > SHOWN_FILES else "")
+        text = f"{os.fspath(folder)}: skipped {len(skipped)} files of another kind: {shown}"
         warnings.warn(text, RecordingWarning, stacklevel=2)
-    return [(file, content) for file, content in loaded if content is not None]
 
 
 def note_opening(path: str) -> None:

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from jaxtyping import Int
 
-from wormjax.recordings import hdf5, matlab, matlab_v5
+from wormjax.recordings import hdf5, matlab
 from wormjax.recordings.motor_states import number_states
 from wormjax.recordings.recording import UNSCORED, Recording, expect_distinct_worms, name_fields
 
@@ -39,10 +39,7 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
     Raises:
       RecordingError: the file cannot be used; the message names file and field.
     """
-    file_path = matlab.list_files(path, FILES)[0]
-    if matlab_v5.is_v5(file_path):
-        return expect_distinct_worms(_read_v5(file_path), path)
-    with hdf5.open_hdf5(file_path) as file:
+    with matlab.open_mat(matlab.list_files(path, FILES)[0]) as file:
         name, struct = matlab.find_struct(file, STRUCTS)
         fields = matlab.find_fields(struct)
         worms = matlab.read_worms(struct, name, fields)
@@ -54,29 +51,6 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
             with name_fields(fields | {"motor_state": "States"}):
                 recordings.append(Recording(STUDY, **worm, motor_state=states, state_names=names))
     return expect_distinct_worms(recordings, path)
-
-
-def _read_v5(path: str) -> list[Recording]:
-    """Return the worms of a file that MATLAB saved before v7.3."""
-    name, struct = matlab_v5.read_struct(path, STRUCTS)
-    worms = matlab_v5.read_worms(path, name, struct, matlab.FIELDS)
-    keys, recordings = struct.get("States_key"), []
-    entries = struct.get("States", [None] * len(worms))
-    for index, (worm, entry) in enumerate(zip(worms, entries, strict=True)):
-        fields = {}
-        if entry is not None and getattr(entry.dtype, "names", None):
-            record = entry.reshape(-1)[0]
-            marked = np.array([np.ravel(record[state.lower()]) for state in EIGHT_STATES]).astype(np.int32)
-            fields["motor_state"] = _number_binary_states(marked)
-            fields["state_names"] = EIGHT_STATES
-        elif entry is not None:
-            names = SISTER_STATES if name in ("WT_Stim", "AVA_HisCl") else EIGHT_STATES
-            names = tuple(matlab_v5.list_texts(keys[index])) if keys else names
-            numbers, own = matlab_v5.read_states(entry)
-            fields["state_names"] = own or names
-            fields["motor_state"] = number_states(numbers, own or names, 1, path, "States")
-        recordings.append(Recording(STUDY, **worm, **fields))
-    return recordings
 
 
 def _read_states(
@@ -105,8 +79,5 @@ def _read_binary_states(group: h5py.Group, frames: int) -> Int[np.ndarray, " fra
         if not np.isin(vector, (0, 1)).all():
             hdf5.fail(group, field, f"found {vector[~np.isin(vector, (0, 1))][0]}, expected 0 or 1")
         vectors.append(vector)
-    return _number_binary_states(np.array(vectors, np.int32))
-
-
-def _number_binary_states(marked: Int[np.ndarray, "state frame"]) -> Int[np.ndarray, " frame"]:
+    marked = np.array(vectors, np.int32)
     return np.where(marked.sum(axis=0) == 1, marked.argmax(axis=0), UNSCORED).astype(np.int32)

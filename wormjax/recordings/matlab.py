@@ -1,19 +1,20 @@
-"""Read MATLAB v7.3 structs (HDF5) as the labs of Kato et al. 2015 and Nichols et al. 2017 saved them.
+"""Read MATLAB structs as the labs of Kato et al. 2015 and Nichols et al. 2017 saved them.
 
 A struct is a group. A field with one entry per worm is a cell array: an array of object references. Text is an array of
 UTF-16 code units, and an empty array carries the attribute `MATLAB_empty`. References are followed at most `DEEPEST`
 cells down, so that a file whose references form a cycle ends in an error.
 """
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 from jaxtyping import Float
 
-from wormjax.recordings import hdf5
+from wormjax.recordings import hdf5, matlab_v5
 from wormjax.recordings.names import sort_candidates
 from wormjax.recordings.recording import RecordingError
 
@@ -42,6 +43,26 @@ def list_files(path: str | os.PathLike, names: Sequence[str]) -> list[str]:
     if not found:
         raise RecordingError(f"{path}: found no recording in the folder, expected one of: {', '.join(names)}")
     return found
+
+
+@contextlib.contextmanager
+def open_mat(path: str | os.PathLike) -> Iterator[h5py.File]:
+    """Open a MATLAB file of any version from 5 on, in the layout of v7.3.
+
+    Raises:
+      RecordingError: there is no such file, or it is damaged.
+    """
+    opened = matlab_v5.open_v5(path, FIELDS["traces"]) if matlab_v5.is_v5(path) else hdf5.open_hdf5(path)
+    with opened as file:
+        yield file
+
+
+def list_variables(path: str | os.PathLike) -> list[str]:
+    """Return the names of a file's variables."""
+    if matlab_v5.is_v5(path):
+        return matlab_v5.list_variables(path)
+    with hdf5.open_hdf5(path) as file:
+        return hdf5.list_members(file, "/")
 
 
 def find_struct(file: h5py.File, names: Sequence[str]) -> tuple[str, h5py.Group]:
@@ -117,7 +138,7 @@ def _read_worm(struct: h5py.Group, name: str, worm: dict[str, hdf5.Node], fields
         "neuron_names": names,
         "ambiguous_names": ambiguous,
         "derivatives": derivatives,
-        "source": struct.file.filename,
+        "source": struct.file.filename.removesuffix(matlab_v5.IN_MEMORY),
     }
 
 

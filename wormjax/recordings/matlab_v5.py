@@ -1,19 +1,26 @@
-"""Read MATLAB v5 to v7 files (not HDF5) of the layouts that `matlab` reads: what `save` writes without '-v7.3'.
+"""Open MATLAB files of version 5 to 7 (what `save` writes without '-v7.3') in the layout of v7.3, which is HDF5.
 
-SciPy reads the file; cells become arrays of objects and structs become records. A field has an entry per worm.
+SciPy reads the file, and its content is laid out in an HDF5 file in memory, so that `matlab` reads both: a struct is a
+group, a cell array an array of references, text an array of UTF-16 code units, and matrices are transposed. The file's
+struct has a cell with an entry per worm in each field; an array of structs, one per worm, and the struct of a single
+worm are brought into that form.
 """
 
+import contextlib
 import os
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+import h5py
 import numpy as np
 import scipy.io
 
+from wormjax.recordings import hdf5
 from wormjax.recordings.files import note_opening
-from wormjax.recordings.names import sort_candidates
 from wormjax.recordings.recording import RecordingError
 
 HEADER = b"MATLAB 5.0"
+IN_MEMORY = " (MATLAB v5)"  # After the path, in the name of the file in memory.
+REFERENCES = "#refs#"
 
 
 def is_v5(path: str | os.PathLike) -> bool:
@@ -25,95 +32,90 @@ def is_v5(path: str | os.PathLike) -> bool:
         return False
 
 
-def read_struct(path: str, names: tuple[str, ...]) -> tuple[str, dict[str, list[Any]]]:
-    """Return the name of a file's struct, the first of `names` that is there, and its fields, a list with a worm each.
+def list_variables(path: str | os.PathLike) -> list[str]:
+    """Return the names of a file's variables, whose values are not read."""
+    note_opening(os.fspath(path))
+    try:
+        return [name for name, *_ in scipy.io.whosmat(path)]
+    except Exception as error:
+        _refuse(path, error)
+
+
+@contextlib.contextmanager
+def open_v5(path: str | os.PathLike, many: Sequence[str]) -> Iterator[h5py.File]:
+    """Open a file in the layout of v7.3.
+
+    Args:
+      path: the file.
+      many: fields that are a matrix per worm: a struct in which they are no cells is that of a single worm.
 
     Raises:
-      RecordingError: the file is damaged, or has no such struct.
+      RecordingError: the file is damaged.
     """
-    note_opening(path)
+    note_opening(os.fspath(path))
     try:
         content = scipy.io.loadmat(path)
     except Exception as error:  # SciPy raises more than ten types for a damaged file.
-        found = f"found a MATLAB file that cannot be read ({type(error).__name__}: {error})"
-        raise RecordingError(f"{path}: {found}, expected a whole one") from None
-    there = [name for name in content if not name.startswith("__")]
-    name = next((name for name in names if name in content), None)
-    if name is None or getattr(content[name].dtype, "names", None) is None:
-        found = f"found only: {', '.join(there[:12]) or 'nothing'}"
-        raise RecordingError(f"{path}: {found}, expected one of the structs {', '.join(names)}")
-    struct = content[name].reshape(-1)[0]
-    return name, {field: _list_entries(struct[field]) for field in content[name].dtype.names}
+        _refuse(path, error)
+    with h5py.File(os.fspath(path) + IN_MEMORY, "w", driver="core", backing_store=False) as file:
+        file.create_group(REFERENCES)
+        for name, value in content.items():
+            if not name.startswith("__"):
+                _add_variable(file, name, np.asarray(value), many)
+        yield file
 
 
-def read_worms(path: str, struct_name: str, struct: dict[str, list[Any]], fields: dict[str, tuple]) -> list[dict]:
-    """Return, for each worm, all that a Recording takes but `study` and the motor state.
-
-    Args:
-      path: the file, for messages.
-      struct_name: from which worms without a name get theirs.
-      struct: of `read_struct`.
-      fields: Recording's field → its names in the layouts that are in circulation.
-    """
-    found = {ours: next((name for name in theirs if name in struct), None) for ours, theirs in fields.items()}
-    for required in ("neuron_names", "traces"):
-        if found[required] is None:
-            there = ", ".join(list(struct)[:12])
-            raise RecordingError(f"{path}: field {fields[required][0]!r}: found only {there}, expected it too")
-    count = len(struct[found["traces"]])
-    for name in filter(None, found.values()):
-        if len(struct[name]) != count:
-            raise RecordingError(f"{path}: field {name!r}: found {len(struct[name])} entries, expected {count}")
-    worms = []
-    for index in range(count):
-        entry = {ours: struct[name][index] for ours, name in found.items() if name}
-        traces = np.asarray(entry["traces"])
-        names = [sort_candidates(list_texts(one)) for one in _list_entries(entry["neuron_names"])]
-        worm = {
-            "worm": " ".join(list_texts(entry.get("worm", ""))) or f"{struct_name} {index + 1}",
-            "traces": traces,
-            "neuron_names": tuple(name for name, _ in names),
-            "ambiguous_names": tuple(candidates for _, candidates in names),
-            "derivatives": _read_derivatives(entry.get("derivatives"), traces.shape),
-            "source": path,
-        }
-        if "times" in entry:
-            worm["times"] = np.asarray(entry["times"], np.float64).reshape(-1)
-        elif "frame_rate" in entry:
-            worm["frame_rate"] = float(np.ravel(entry["frame_rate"])[0])
-        worms.append(worm)
-    return worms
+def _refuse(path: str | os.PathLike, error: Exception):
+    found = f"found a MATLAB file that cannot be read ({type(error).__name__}: {error})"
+    raise RecordingError(f"{os.fspath(path)}: {found}, expected a whole one") from None
 
 
-def read_states(entry: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return a worm's state numbers, and their names where its entry is a struct of both."""
-    if getattr(entry.dtype, "names", None):
-        parts = [entry.reshape(-1)[0][name] for name in entry.dtype.names]
-        vector = next(part for part in parts if part.dtype.kind in "iufb")
-        cells = [part for part in parts if part.dtype.kind == "O"]
-        return np.ravel(vector).astype(np.float64), tuple(list_texts(cells[0])) if cells else ()
-    return np.ravel(entry).astype(np.float64), ()
+def _add_variable(file: h5py.File, name: str, value: np.ndarray, many: Sequence[str]) -> None:
+    """Add a variable; in a struct, each field becomes a cell with an entry per worm."""
+    if value.dtype.names is None:
+        _add(file, name, value)
+        return
+    group, entries = file.create_group(name), value.reshape(-1)
+    single = any(field in value.dtype.names and entries[0][field].dtype.kind != "O" for field in many if entries.size)
+    for field in value.dtype.names:
+        worms = [np.asarray(entry[field]) for entry in entries]
+        if len(worms) == 1 and not single and worms[0].dtype.kind == "O":
+            worms = _list_entries(worms[0])
+        _add_cell(group, field, worms)
 
 
-def _read_derivatives(values, shape):
-    if values is None:
-        return None
-    if getattr(values.dtype, "names", None):  # A struct, as in NoStim_Data.mat.
-        values = values.reshape(-1)[0]["traces"]
-    values = np.asarray(values)
-    if values.shape == (shape[0] - 1, shape[1]):
-        values = np.concatenate([values, values[-1:]])
-    return values if values.shape in (shape, shape[::-1]) else None
+def _list_entries(cell: np.ndarray) -> list[np.ndarray]:
+    """Return the entries of a cell array in MATLAB's order, by columns."""
+    return [np.asarray(entry) for entry in cell.reshape(-1, order="F")]
 
 
-def _list_entries(cell: np.ndarray) -> list[Any]:
-    """Return the entries of a cell array; of anything else, itself."""
-    return cell.reshape(-1).tolist() if isinstance(cell, np.ndarray) and cell.dtype.kind == "O" else [cell]
+def _add(group: h5py.Group, name: str, value: np.ndarray) -> None:
+    if value.dtype.names is not None:
+        inner = group.create_group(name)
+        for field in value.dtype.names if value.size else ():
+            _add(inner, field, np.asarray(value.reshape(-1)[0][field]))
+        return
+    if value.dtype.kind == "O":
+        _add_cell(group, name, _list_entries(value))
+    elif value.dtype.kind == "U":
+        text = "".join(value.reshape(-1).tolist())
+        group[name] = np.frombuffer(text.encode("utf-16-le", "replace"), np.uint16)[:, None]
+    elif value.dtype.kind in "biuf":
+        group[name] = value.T
+    else:
+        path = group.file.filename.removesuffix(IN_MEMORY)
+        hdf5.fail(path, name, f"found values of type {value.dtype}, expected numbers, text, cells or structs")
+    if not value.size:
+        group[name].attrs["MATLAB_empty"] = np.uint8(1)
 
 
-def list_texts(value: Any) -> list[str]:
-    """Return the texts of a char array, or of cells of them."""
-    if isinstance(value, np.ndarray):
-        return [text for one in value.reshape(-1).tolist() for text in list_texts(one)]
-    text = str(value).strip()
-    return [text] if text else []
+def _add_cell(group: h5py.Group, name: str, entries: Sequence[np.ndarray]) -> None:
+    kept, prefix = group.file[REFERENCES], f"{group.name}/{name}".replace("/", ".")  # A name for each entry.
+    references = np.empty((len(entries), 1), h5py.ref_dtype)
+    for row, entry in enumerate(entries):
+        place = f"{prefix}.{row}"
+        _add(kept, place, entry)
+        references[row, 0] = kept[place].ref
+    group.create_dataset(name, data=references, dtype=h5py.ref_dtype)
+    if not entries:
+        group[name].attrs["MATLAB_empty"] = np.uint8(1)

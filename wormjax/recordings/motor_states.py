@@ -17,6 +17,7 @@ from wormjax.recordings.recording import UNSCORED, Recording, fail
 FOUR_STATES = ("reverse", "forward", "dorsal turn", "ventral turn")
 TWO_STATES = ("reverse", "forward")
 STATE_SETS = {"four": FOUR_STATES, "two": TWO_STATES}
+VELOCITY_STATES = ("forward", "reverse")
 OWN = "own"  # Instead of a set's name: the recordings' own names, as they are.
 
 # The study's own name, in lower case → the common name (None: no counterpart, not scored).
@@ -66,6 +67,11 @@ def number_states(
         known = ", ".join(f"{first + k} {name}" for k, name in enumerate(names))
         hdf5.fail(place, field, f"{found}, expected one of: {known}")
     return np.where(scored, np.where(scored, numbers, 0) - first, UNSCORED).astype(np.int32)
+
+
+def split_velocity(velocity: np.ndarray) -> Int[np.ndarray, " frame"]:
+    """Return indices into VELOCITY_STATES by the sign of the velocity, UNSCORED where it is NaN."""
+    return np.where(np.isnan(velocity), UNSCORED, velocity < 0).astype(np.int32)
 
 
 def read_state_map(text: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from jaxtyping import Int
 
-from wormjax.recordings import hdf5, matlab, matlab_v5
+from wormjax.recordings import hdf5, matlab
 from wormjax.recordings.motor_states import number_states
 from wormjax.recordings.recording import Recording, expect_distinct_worms, name_fields
 
@@ -50,9 +50,7 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
 
 def _read_condition(path: str) -> tuple[str, tuple[Recording, ...]]:
     """Return a file's condition and its worms."""
-    if matlab_v5.is_v5(path):
-        return _read_v5(path)
-    with hdf5.open_hdf5(path) as file:
+    with matlab.open_mat(path) as file:
         condition, struct = matlab.find_struct(file, CONDITIONS)
         fields = matlab.find_fields(struct)
         worms = matlab.read_worms(struct, condition, fields)
@@ -62,23 +60,6 @@ def _read_condition(path: str) -> tuple[str, tuple[Recording, ...]]:
         for worm, (numbers, names) in zip(worms, states, strict=True):
             with name_fields(fields | {"motor_state": state_field}):
                 recordings.append(Recording(STUDY, **worm, motor_state=numbers, state_names=names))
-    return condition, expect_distinct_worms(recordings, path)
-
-
-def _read_v5(path: str) -> tuple[str, tuple[Recording, ...]]:
-    """Return the condition and the worms of a file that MATLAB saved before v7.3."""
-    condition, struct = matlab_v5.read_struct(path, CONDITIONS)
-    worms = matlab_v5.read_worms(path, condition, struct, matlab.FIELDS)
-    field = next((name for name in STATE_FIELDS if name in struct), None)
-    states = [matlab_v5.read_states(entry) for entry in struct[field]] if field else []
-    default_names, first = STATE_FIELDS.get(field, ((), 0))
-    states = [(numbers, names or default_names) for numbers, names in states]
-    first = _find_first(states, first)
-    fields = [
-        {"motor_state": number_states(numbers, names, first, path, field), "state_names": names}
-        for numbers, names in states
-    ]
-    recordings = [Recording(STUDY, **worm, **own) for worm, own in zip(worms, fields or [{}] * len(worms), strict=True)]
     return condition, expect_distinct_worms(recordings, path)
 
 

@@ -1,21 +1,27 @@
 """Read .npz files of NumPy: the fields of a Recording under their names, one worm per file.
 
-`traces` and `times` (or `frame_rate`, hertz) are needed; `neuron_names`, `motor_state`, `state_names`, `derivatives`,
-`stretches`, `study`, `worm`, `trace_units` are optional. No pickle is read.
+`traces` and `times` (or `frame_rate`, hertz) are needed; `neuron_names`, `ambiguous_names` (JSON lists, as in the
+container), `motor_state`, `state_names`, `derivatives`, `stretches`, `behavior/<name>`, `study`, `worm` and
+`trace_units` are optional. Other arrays are skipped. No pickle is read.
 """
 
+import json
 import os
+import warnings
 import zipfile
 
 import numpy as np
 
-from wormjax.recordings.files import list_files, note_opening
+from wormjax.errors import RecordingWarning
+from wormjax.recordings.files import iterate_files, note_opening
 from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms
 
 STUDY = "npz"
 SUFFIXES = (".npz",)
 FIELDS = ("traces", "times", "neuron_names", "motor_state", "state_names", "derivatives", "stretches")
 TEXTS = ("study", "worm", "trace_units")
+KNOWN = (*FIELDS, *TEXTS, "ambiguous_names", "frame_rate")
+BEHAVIOR = "behavior/"
 LARGEST = 1 << 32  # Bytes of all arrays.
 
 
@@ -29,8 +35,17 @@ def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, .
     Raises:
       RecordingError: a file cannot be used; the message names file and field.
     """
-    worms = [_read_worm(file, arrays, frame_rate) for file, arrays in list_files(path, SUFFIXES, _load)]
+    worms = [_read_worm(file, arrays, frame_rate) for file, arrays in iterate_files(path, SUFFIXES, _load)]
     return expect_distinct_worms(worms, path)
+
+
+def is_worm(path: str) -> bool:
+    """Return whether an archive holds traces; a damaged one does, so that `read` says what is wrong."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "traces.npy" in archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return True
 
 
 def _load(path: str) -> dict[str, np.ndarray] | None:
@@ -43,8 +58,12 @@ def _load(path: str) -> dict[str, np.ndarray] | None:
         with np.load(path, allow_pickle=False) as file:
             if "traces" not in file.files:
                 return None
-            known = (*FIELDS, *TEXTS, "frame_rate")
-            return {name: file[name] for name in file.files if name in known}
+            known = {name for name in file.files if name in KNOWN or name.startswith(BEHAVIOR)}
+            if known != set(file.files):
+                skipped = ", ".join(sorted(set(file.files) - known)[:8])
+                text = f"{path}: skipped arrays that are no fields of a recording: {skipped}"
+                warnings.warn(text, RecordingWarning, stacklevel=2)
+            return {name: file[name] for name in known}
     except RecordingError:
         raise
     except Exception as error:  # zipfile and NumPy raise more than ten types for a damaged file.
@@ -62,4 +81,18 @@ def _read_worm(path: str, arrays: dict[str, np.ndarray], frame_rate: float) -> R
     if "times" not in fields:
         rate = arrays["frame_rate"].reshape(-1)[0] if "frame_rate" in arrays else frame_rate
         fields["frame_rate"] = float(rate) if rate else None
-    return Recording(**(defaults | texts | fields), source=path)
+    if "ambiguous_names" in arrays:
+        fields["ambiguous_names"] = _read_candidates(path, arrays["ambiguous_names"])
+    behavior = {name.removeprefix(BEHAVIOR): arrays[name] for name in sorted(arrays) if name.startswith(BEHAVIOR)}
+    return Recording(**(defaults | texts | fields), behavior=behavior, source=path)
+
+
+def _read_candidates(path: str, texts: np.ndarray) -> list[list[str]]:
+    try:
+        candidates = [json.loads(text or "[]") for text in texts.astype(str).reshape(-1)]
+    except (ValueError, RecursionError):
+        candidates = [None]
+    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in candidates):
+        expected = 'expected a JSON list of names per neuron: ["AVAL", "AVAR"]'
+        raise RecordingError(f"{path}: field 'ambiguous_names': found other text, {expected}")
+    return candidates

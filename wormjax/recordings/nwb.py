@@ -1,26 +1,32 @@
-"""Read NWB files (HDF5) of whole-brain imaging, as DANDI has them for C. elegans, without pynwb or an extension.
+"""Read NWB files (Neurodata Without Borders): one worm per file. NWB is HDF5, and no package but h5py is needed.
 
-The traces are a `RoiResponseSeries` below `processing`: `CalciumActivity/SignalDFoF/SignalCalciumImResponseSeries`, or
-`SignalRawFluor`, or, in older files, `CalciumActivity/Fluorescence/GCaMP_activity`. The names are `labels` of
-`CalciumActivity/NeuronIDs` (class SegmentationLabels of the extension ndx-multichannel-volume), one per ROI, empty or
-`nan` where nobody identified it, with a final `?` where it is doubtful. For other labs' files the series and the labels
-can be named.
+The C. elegans files of DANDI hold a RoiResponseSeries named `SignalCalciumImResponseSeries` in
+processing/CalciumActivity, in `SignalDFoF` or `SignalRawFluor` or by itself, and beside it `NeuronIDs` (class
+SegmentationLabels of the extension ndx-multichannel-volume) with `labels`, or a column `ID_labels` of the table of
+regions. Older files have `Fluorescence/GCaMP_activity`. For other files the caller names the series and the labels.
+Behaviour is every time series of processing/Behavior that has a value per frame; where it has a `velocity`, the motor
+state is its sign.
 """
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import h5py
 import numpy as np
 
 from wormjax.recordings import hdf5
-from wormjax.recordings.files import list_files
-from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms, name_fields
+from wormjax.recordings.files import iterate_files
+from wormjax.recordings.motor_states import VELOCITY_STATES, split_velocity
+from wormjax.recordings.recording import Recording, expect_distinct_worms, name_fields
 
 STUDY = "nwb"
 SUFFIXES = (".nwb",)
-SERIES = "RoiResponseSeries"
-PREFERRED = ("SignalDFoF", "DfOverF", "SignalRawFluor", "Fluorescence")
-DEEPEST = 4  # Groups below processing/.
+RESPONSES = "SignalCalciumImResponseSeries"
+SERIES = (f"SignalDFoF/{RESPONSES}", f"SignalRawFluor/{RESPONSES}", RESPONSES, "Fluorescence/GCaMP_activity")
+LABELS = ("NeuronIDs/labels", "ID_labels")
+DEEPEST, MOST_NODES = 8, 10_000  # Of groups within groups.
+MOST_LINKS = 4  # In a row.
 
 
 def read(path: str | os.PathLike, series: str = "", labels: str = "") -> tuple[Recording, ...]:
@@ -28,94 +34,162 @@ def read(path: str | os.PathLike, series: str = "", labels: str = "") -> tuple[R
 
     Args:
       path: the file or folder.
-      series: the group of the traces, such as "processing/ophys/Fluorescence/Response"; "" finds it.
-      labels: the array of names; "" finds one with an entry per ROI.
+      series: name or path of the series of traces; "" finds it.
+      labels: name or path of the labels of its regions: a column of their table, or an array; "" finds them.
 
     Raises:
       RecordingError: a file cannot be used; the message names file and field.
     """
-    worms = [_read_worm(file, series, labels) for file, _ in list_files(path, SUFFIXES, lambda file: file)]
-    return expect_distinct_worms(worms, path)
+    files = iterate_files(path, SUFFIXES, lambda file: file)
+    return expect_distinct_worms([_read_worm(file, series, labels) for file, _ in files], path)
 
 
 def _read_worm(path: str, series: str, labels: str) -> Recording:
     with hdf5.open_hdf5(path) as file:
-        place = series.strip("/") or _find_series(file)
-        group = _follow(file, place)
-        traces = hdf5.read_matrix(hdf5.get_member(group, "data", place), f"{place}/data", "[time, roi]")
-        label_place = labels.strip("/") or _find_labels(file, place, traces.shape[1])
-        names = hdf5.read_texts(_follow(file, label_place), label_place) if label_place else []
-        with hdf5.guard(file, "identifier"):
-            identifier = file["identifier"][()] if "identifier" in file else b""
-        worm = hdf5.decode(identifier, file, "identifier") if isinstance(identifier, bytes) and identifier else ""
-        words = {"traces": f"{place}/data", "times": f"{place}/timestamps", "neuron_names": label_place or "labels"}
+        nodes = dict(_walk(file))
+        field = _find_series(file, nodes, series)
+        node = nodes[field]
+        traces = hdf5.read_numbers(_get(node, "data", field), f"{field}/data")
+        names = _read_labels(file, nodes, field, labels, traces.shape)
+        times, rate = _read_times(node, field)
+        behavior = _read_behavior(nodes, len(traces))
+        velocity = behavior.get("velocity")
+        words = {"traces": f"{field}/data", "times": f"{field}/timestamps", "neuron_names": labels or "labels"}
         with name_fields(words):
             return Recording(
                 study=STUDY,
-                worm=os.path.splitext(os.path.basename(path))[0] or worm,
+                worm=os.path.splitext(os.path.basename(path))[0],
                 traces=traces,
-                neuron_names=tuple(names),
-                trace_units="dF/F" if "DFoF" in place or "DfOverF" in place else "fluorescence",
+                times=times,
+                frame_rate=rate,
+                neuron_names=names,
+                motor_state=None if velocity is None else split_velocity(velocity),
+                state_names=() if velocity is None else VELOCITY_STATES,
+                behavior=behavior,
+                trace_units="dF/F" if "dfof" in field.lower() else "fluorescence",
                 source=path,
-                **_read_times(group, place, len(traces)),
             )
 
 
-def _read_times(group: h5py.Group, place: str, frames: int) -> dict:
-    """Return `times`, or the frame rate of regular ones."""
-    if hdf5.has_member(group, "timestamps"):
-        node = hdf5.get_member(group, "timestamps", place)
-        return {"times": hdf5.read_vector(node, f"{place}/timestamps", frames).astype(np.float64)}
-    start = hdf5.get_member(group, "starting_time", place)
-    with hdf5.guard(start, f"{place}/starting_time"):
-        rate = float(np.asarray(start.attrs.get("rate", np.nan)).reshape(-1)[0])
-    if not 0 < rate < np.inf:
-        hdf5.fail(start, f"{place}/starting_time", f"found the rate {rate:g}, expected hertz")
-    return {"frame_rate": rate}
+def _walk(file: h5py.File) -> Iterator[tuple[str, hdf5.Node]]:
+    """Yield the groups and arrays of processing/ and acquisition/ by their paths. Links are not followed."""
+    waiting = [name for name in ("processing", "acquisition") if hdf5.has_member(file, name)]
+    for count, path in enumerate(waiting):
+        if count > MOST_NODES:
+            hdf5.fail(file, path, f"found more than {MOST_NODES:,} groups and arrays, expected a recording of one worm")
+        parent, _, name = path.rpartition("/")
+        group = file[parent] if parent else file
+        with hdf5.guard(group, path):
+            hard = isinstance(group.get(name, getlink=True), h5py.HardLink)
+        if not hard:
+            continue
+        node = hdf5.get_member(group, name, parent)
+        yield path, node
+        if isinstance(node, h5py.Group) and path.count("/") < DEEPEST:
+            waiting += [f"{path}/{member}" for member in hdf5.list_members(node, path)]
 
 
-def _follow(file: h5py.File, place: str) -> hdf5.Node:
-    node, parent = file, ""
-    for name in place.split("/"):
-        node = hdf5.get_member(node, name, parent)
-        parent = f"{parent}/{name}".strip("/")
-    return node
+def _get(group: hdf5.Node, name: str, parent: str) -> hdf5.Node:
+    """Return a member; a link to elsewhere in this file is followed, as NWB shares time stamps by links."""
+    for _ in range(MOST_LINKS):
+        with hdf5.guard(group, f"{parent}/{name}"):
+            link = group.get(name, getlink=True) if isinstance(group, h5py.Group) else None
+        if not isinstance(link, h5py.SoftLink):
+            break
+        *steps, name = link.path.strip("/").split("/")
+        parent = "/".join(steps) if link.path.startswith("/") else "/".join([parent, *steps])
+        group = group.file if link.path.startswith("/") else group
+        for step in steps:
+            group = hdf5.get_member(group, step, parent)
+    return hdf5.get_member(group, name, parent)
 
 
-def _find_series(file: h5py.File) -> str:
-    """Return the place of the series of traces; where there are several, the one that `PREFERRED` has first."""
-    places = [place for place, node in _walk(file) if isinstance(node, h5py.Group) and _type_of(node) == SERIES]
-    places = [place for place in places if any(name in place for name in PREFERRED)] or places
-    if not places:
-        found = f"found no {SERIES} below processing"
-        raise RecordingError(f"{file.filename}: {found}, expected one (series='processing/...' names another)")
-    order = [min((k for k, name in enumerate(PREFERRED) if name in place), default=len(PREFERRED)) for place in places]
-    return places[int(np.argmin(order))]
+def _ends_with(path: str, name: str) -> bool:
+    return f"/{path}".endswith(f"/{name.strip('/')}")
 
 
-def _find_labels(file: h5py.File, series: str, rois: int) -> str:
-    """Return the place of an array of texts called labels, with an entry per ROI; "" where there is none."""
-    for place, node in _walk(file):
-        if isinstance(node, h5py.Dataset) and place.endswith("/labels"):
-            with hdf5.guard(node, place):
-                if node.shape == (rois,) and h5py.check_string_dtype(node.dtype):
-                    return place
-    return ""
+def _find_series(file: h5py.File, nodes: dict[str, hdf5.Node], series: str) -> str:
+    """Return the path of the series of traces."""
+    known = [path for path, node in nodes.items() if isinstance(node, h5py.Group) and hdf5.has_member(node, "data")]
+    responses = [path for path in known if _read_type(nodes[path]) == "RoiResponseSeries"]
+    for name in [series] if series else SERIES:
+        found = [path for path in known if _ends_with(path, name)]
+        if found:
+            break
+    else:
+        found = [] if series else [path for path in responses if "reference" not in path.lower()]
+    if len(found) != 1:
+        listed = ", ".join((found or responses or known)[:8]) or "no series"
+        what = f"found {len(found)} series {series!r}" if series else f"found {len(found)} series of traces"
+        hdf5.fail(file, "series", f"{what}, expected one: name it (series=); the file has {listed}")
+    return found[0]
 
 
-def _walk(file: h5py.File):
-    """Yield the places and the nodes below processing/, at most `DEEPEST` groups down."""
-    waiting = [("processing", hdf5.get_member(file, "processing"), 0)]
-    while waiting:
-        place, node, depth = waiting.pop(0)
-        yield place, node
-        if isinstance(node, h5py.Group) and depth < DEEPEST:
-            for name in hdf5.list_members(node, place):
-                if hdf5.has_member(node, name):
-                    waiting.append((f"{place}/{name}", hdf5.get_member(node, name, place), depth + 1))
-
-
-def _type_of(node: h5py.Group) -> str:
+def _read_type(node: hdf5.Node) -> str:
     with hdf5.guard(node, "neurodata_type"):
-        kind = node.attrs.get("neurodata_type", "")
-    return kind.decode(errors="replace") if isinstance(kind, bytes) else str(kind)
+        value: Any = node.attrs.get("neurodata_type", "")
+    return value if isinstance(value, str) else ""
+
+
+def _read_labels(
+    file: h5py.File, nodes: dict[str, hdf5.Node], field: str, labels: str, shape: tuple[int, ...]
+) -> list[str]:
+    """Return a label per region of the series; [] where the file has none and the caller named none."""
+    rows, table = _find_regions(file, nodes[field], field)
+    for name in [labels] if labels else LABELS:
+        if "/" not in name and table is not None and hdf5.has_member(table, name):
+            column = hdf5.read_texts(_get(table, name, f"{field}/rois"), name)
+            if rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < len(column))).all():
+                hdf5.fail(file, f"{field}/rois", f"found rows beyond {len(column)}, expected rows of {name!r}")
+            return [column[row] for row in rows]
+        found = [path for path, place in nodes.items() if isinstance(place, h5py.Dataset) and _ends_with(path, name)]
+        if not labels:  # Other series have labels, too.
+            found = [path for path in found if nodes[path].size in shape]
+        if len(found) > 1:
+            hdf5.fail(file, name, f"found {len(found)}: {', '.join(found[:8])}, expected one: name its path (labels=)")
+        if found:
+            return hdf5.read_texts(nodes[found[0]], found[0])
+    if labels:
+        known = hdf5.list_members(table, field) if table is not None else []
+        known += [path for path, place in nodes.items() if isinstance(place, h5py.Dataset) and place.dtype.kind in "SO"]
+        hdf5.fail(file, labels, f"found no such labels, expected one of: {', '.join(known[:12]) or 'none'}")
+    return []
+
+
+def _find_regions(file: h5py.File, node: hdf5.Node, field: str) -> tuple[np.ndarray | None, h5py.Group | None]:
+    """Return the rows of a series' regions in their table, and the table; None where it refers to none."""
+    if not hdf5.has_member(node, "rois"):
+        return None, None
+    rois = _get(node, "rois", field)
+    with hdf5.guard(rois, f"{field}/rois"):
+        reference = rois.attrs.get("table")
+    table = hdf5.follow(file, reference, f"{field}/rois") if isinstance(reference, h5py.Reference) else None
+    if not isinstance(table, h5py.Group):
+        return None, None
+    return hdf5.read_vector(rois, f"{field}/rois"), table
+
+
+def _read_times(node: hdf5.Node, field: str) -> tuple[np.ndarray | None, float | None]:
+    """Return the seconds of each frame, or the frame rate."""
+    if hdf5.has_member(node, "timestamps"):
+        return hdf5.read_vector(_get(node, "timestamps", field), f"{field}/timestamps"), None
+    start = _get(node, "starting_time", field)
+    with hdf5.guard(start, f"{field}/starting_time"):
+        rate = np.asarray(start.attrs.get("rate", np.nan)).reshape(-1)
+    if rate.size != 1 or rate.dtype.kind not in "iuf" or not 0 < rate[0] < np.inf:
+        hdf5.fail(node, f"{field}/starting_time", f"found the rate {rate.tolist()[:3]}, expected hertz above 0")
+    return None, float(rate[0])
+
+
+def _read_behavior(nodes: dict[str, hdf5.Node], frames: int) -> dict[str, np.ndarray]:
+    """Return the behaviour that has a value per frame, by name."""
+    behavior = {}
+    for path, node in nodes.items():
+        parts = path.split("/")
+        if parts[0] != "processing" or len(parts) < 3 or parts[1].lower() != "behavior":
+            continue
+        if isinstance(node, h5py.Group) and isinstance(nodes.get(f"{path}/data"), h5py.Dataset):
+            data = nodes[f"{path}/data"]
+            if data.shape == (frames,) and data.dtype.kind in "biuf":
+                behavior[parts[-1]] = hdf5.read_numbers(data, f"{path}/data").astype(np.float64)
+    return behavior

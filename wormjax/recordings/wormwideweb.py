@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from wormjax.recordings.dag2023 import identify_neurons
-from wormjax.recordings.files import list_files, note_opening
-from wormjax.recordings.recording import UNSCORED, FieldError, Recording, RecordingError, expect_distinct_worms
+from wormjax.recordings.files import iterate_files, note_opening
+from wormjax.recordings.motor_states import VELOCITY_STATES, split_velocity
+from wormjax.recordings.recording import FieldError, Recording, RecordingError, expect_distinct_worms
 
 STUDY = "wormwideweb"
 SUFFIXES = (".json",)
-STATE_NAMES = ("forward", "reverse")
 TRACES = {"trace_original": "F/F20", "trace_array": "z-score"}  # The first that is there is read.
 BEHAVIOR = ("velocity", "angular_velocity", "head_curvature", "body_curvature", "pumping")
 SURE = 5.0  # The confidence of a label that has none.
@@ -32,8 +32,15 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
       RecordingError: a file cannot be used; the message names file and field.
     """
     return expect_distinct_worms(
-        [_read_worm(file, content) for file, content in list_files(path, SUFFIXES, _load)], path
+        [_read_worm(file, content) for file, content in iterate_files(path, SUFFIXES, _load)], path
     )
+
+
+def is_worm(path: str) -> bool:
+    """Return whether a file names traces; it is not parsed."""
+    with open(path, "rb") as stream:
+        content = stream.read()
+    return any(f'"{name}"'.encode() in content for name in TRACES)
 
 
 def _load(path: str) -> dict[str, Any] | None:
@@ -110,9 +117,8 @@ def _read_states(content, behavior, frames: int, path: str, worm: str) -> dict[s
                 states[max(int(start) - 1, 0) : int(stop)] = 1
         except (TypeError, ValueError):
             raise FieldError(path, worm, "reversal_events", "found no pairs, expected [[start, end], ...]") from None
-        return {"motor_state": states, "state_names": STATE_NAMES}
+        return {"motor_state": states, "state_names": VELOCITY_STATES}
     velocity = behavior.get("velocity")
     if velocity is None or velocity.shape != (frames,):
         return {}
-    states = np.where(np.isnan(velocity), UNSCORED, velocity < 0).astype(np.int32)
-    return {"motor_state": states, "state_names": STATE_NAMES}
+    return {"motor_state": split_velocity(velocity), "state_names": VELOCITY_STATES}

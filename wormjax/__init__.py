@@ -8,11 +8,14 @@
     wormjax.plot.ethogram(worms[3], probabilities)
     decoder.save("decoder"); decoder = wormjax.load_model("decoder")
     forecast = wormjax.Forecaster().fit(worms[:3]).forecast(worms[3], origin=600.0, steps=16)
+    graphs = wormjax.RelationalInference().fit(trajectories).edges(trajectories)  # [sample, sender, receiver, type].
 
 Public names:
     load, Recording, simulate_worms     recordings of worms: from files, from arrays, simulated
     Decoder                             motor state per frame of a worm that nobody has annotated
     Forecaster                          the activity of its neurons in the seconds to come
+    RelationalInference                 the graph between the objects of systems, from their trajectories
+    Trajectories, simulate_springs      trajectories of systems
     load_model                          a saved estimator, or a work directory of the programs
     plot                                pictures
     InputError                          the error of input that cannot be used; its message says how to mend it
@@ -35,6 +38,9 @@ _PUBLIC = {
     "Recording": "wormjax.recordings.recording",
     "Decoder": "wormjax.instrument.decoder",
     "Forecaster": "wormjax.instrument.forecaster",
+    "RelationalInference": "wormjax.instrument.relational_inference",
+    "simulate_springs": "wormjax.instrument.systems",
+    "Trajectories": "wormjax.simulation.trajectories",
     "load_model": "wormjax.instrument.loading",
     "InputError": "wormjax.errors",
     "RecordingWarning": "wormjax.errors",

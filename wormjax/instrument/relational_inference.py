@@ -1,0 +1,155 @@
+"""RelationalInference: the graph of relations between the objects of a system, from their trajectories."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from sklearn.utils.validation import check_is_fitted
+
+from wormjax.errors import InputError
+from wormjax.instrument.estimator import Estimator
+from wormjax.instrument.results import list_edges, sum_types
+from wormjax.instrument.settings import build_config
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.tasks.infer.experiment import check_config
+from wormjax.tasks.infer.relations import TrainedRelations, fit_relations, infer_edges
+from wormjax.training.objectives.nri_exact import MOST_OBJECTS
+
+PLANAR = ("x", "y", "vx", "vy")  # The features that an equivariant decoder turns with the system.
+
+
+class RelationalInference(Estimator):
+    """Infer the graph of systems by neural relational inference (Kipf, Fetaya et al. 2018); no graph need be known.
+
+    Args:
+      model: "nri", which never reads a graph to train, or "nri_supervised", which needs those of the training systems.
+      edge_types: how many; the first is "no edge". 0 takes as many as the systems have, 2 where no graph is known.
+      steps: updates of training; None takes the config's.
+      config: a config of `infer`: name, file or ConfigDict.
+      settings: further fields of the config, such as {"model.encoder.hidden": 32}.
+      progress: whether to show a progress bar.
+
+    Attributes:
+      edge_types_: names of the types, the last axis of `edges`.
+      config_: all that the model was trained with.
+
+    Example:
+      >>> trajectories = wormjax.simulate_springs(200)
+      >>> relations = wormjax.RelationalInference(steps=500).fit(trajectories)
+      >>> relations.edges(trajectories).shape  # [sample, sender, receiver, type]
+      (200, 5, 5, 2)
+    """
+
+    def __init__(
+        self,
+        model: str = "nri",
+        *,
+        edge_types: int = 0,
+        steps: int | None = None,
+        config: str | ml_collections.ConfigDict = "nri_springs:small",
+        settings: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ):
+        self.model = model
+        self.edge_types = edge_types
+        self.steps = steps
+        self.config = config
+        self.settings = settings
+        self.progress = progress
+
+    def fit(self, trajectories, y: None = None, *, valid=None, seed: int = 0) -> "RelationalInference":
+        """Train on systems. Return self.
+
+        Args:
+          trajectories: Trajectories, or an array [sample, frame, object, feature].
+          y: ignored.
+          valid: systems that choose the parameters that are kept; None holds out the last tenth.
+          seed: of initial parameters and batches; the same seed gives the same model.
+
+        Raises:
+          InputError: a parameter or trajectories that cannot be used.
+        """
+        train = to_trajectories(trajectories)
+        fields = choose_fields(train) | {"train.steps": self.steps, "model.edge_types": self._count_types(train)}
+        config = build_config(self.config, "infer", fields | dict(self.settings or {}))
+        config.models, config.seed, config.seeds = (self.model,), seed, 1
+        check_config(config.lock())
+        valid = None if valid is None else to_trajectories(valid)
+        return self._keep(fit_relations(config, train, valid, seed, self.progress, self.model))
+
+    def edges(self, trajectories) -> Float[np.ndarray, "sample sender receiver type"]:
+        """Return the probability of each type of every edge; NaN on the diagonal.
+
+        Args:
+          trajectories: Trajectories, or an array [sample, frame, object, feature], with the features of the training.
+        """
+        check_is_fitted(self)
+        return infer_edges(self.trained_, to_trajectories(trajectories))
+
+    def edges_to_pandas(self, trajectories, names: Sequence[str] = ()) -> pd.DataFrame:
+        """Return a row per sample and ordered pair: sample, sender, receiver, probability of an edge of any type."""
+        probabilities = np.nan_to_num(sum_types(self.edges(trajectories)))
+        names = tuple(names) or tuple(str(k + 1) for k in range(probabilities.shape[1]))
+        tables = [list_edges(one, names).assign(sample=sample) for sample, one in enumerate(probabilities)]
+        return pd.concat(tables, ignore_index=True)[["sample", "sender", "receiver", "probability"]]
+
+    def score(self, trajectories, y: None = None) -> float:
+        """Return the share of edges whose most probable type is the true one. Types are matched to the true ones.
+
+        Raises:
+          InputError: trajectories whose graph is not known.
+        """
+        trajectories = to_trajectories(trajectories)
+        if trajectories.edges is None:
+            raise InputError(f"{trajectories.source}: field 'edges': found none, expected the true graph to score")
+        inferred, true = self.edges(trajectories), np.asarray(trajectories.edges)
+        known = ~np.eye(true.shape[1], dtype=bool) & (true >= 0)
+        return float(np.mean(inferred.argmax(axis=-1)[known] == true[known]))
+
+    def _count_types(self, trajectories: Trajectories) -> int:
+        return self.edge_types or (2 if trajectories.edges is None else 0)
+
+    def _describe(self) -> str:
+        description = self.trained_.description
+        features = ", ".join(description["features"])
+        return f"trained on {description['objects']} objects with the features {features}; types: {self.edge_types_}"
+
+    def _keep(self, trained: TrainedRelations) -> "RelationalInference":
+        super()._keep(trained)
+        self.edge_types_ = tuple(trained.description["edge_types"])
+        return self
+
+
+def to_trajectories(given) -> Trajectories:
+    """Return trajectories as they are, or those of an array [sample, frame, object, feature] of unknown graph.
+
+    Raises:
+      InputError: something else.
+    """
+    if isinstance(given, Trajectories):
+        return given
+    features = np.asarray(given)
+    if features.ndim != 4 or features.dtype.kind not in "iuf":
+        found = f"found {type(given).__name__} of shape {np.shape(given)}"
+        raise InputError(f"trajectories: {found}, expected numbers [sample, frame, object, feature]")
+    count = features.shape[3]
+    names = PLANAR if count == len(PLANAR) else tuple(f"feature {k + 1}" for k in range(count))
+    return Trajectories("mine", features.astype(np.float32), None, names)
+
+
+def choose_fields(trajectories: Trajectories) -> dict[str, Any]:
+    """Return the fields of a config that the form of trajectories decides.
+
+    Objects that do not move in a plane have messages of any form; of more objects than an exact posterior can go over,
+    the graph is sampled.
+    """
+    _, frames, objects, _ = np.shape(trajectories.features)
+    fields: dict[str, Any] = {"data.frames": frames}
+    if tuple(trajectories.feature_names) != PLANAR:
+        fields |= {"model.decoder.name": "mlp", "train.turn_and_mirror": False, "data.scaling": "reference"}
+    if objects > MOST_OBJECTS:
+        fields |= {"train.posterior": "sampled"}
+    return fields

@@ -1,0 +1,22 @@
+"""simulate_springs: systems with a known graph, to try RelationalInference on."""
+
+import jax
+
+from wormjax.simulation import springs
+from wormjax.simulation.trajectories import Trajectories
+
+
+def simulate_springs(simulations: int = 1000, objects: int = 5, frames: int = 49, seed: int = 0) -> Trajectories:
+    """Return particles in a box, half of whose pairs are joined by springs (Kipf, Fetaya et al. 2018).
+
+    Args:
+      simulations: how many systems, each with a graph of its own.
+      objects: particles per system.
+      frames: of each.
+      seed: the same seed gives the same systems.
+
+    Example:
+      >>> wormjax.simulate_springs(200).features.shape
+      (200, 49, 5, 4)
+    """
+    return springs.simulate_springs(jax.random.key(seed), simulations, objects, frames)

@@ -13,12 +13,12 @@ from wormjax.errors import InputError
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import list_edges, sum_types
 from wormjax.instrument.settings import build_config
+from wormjax.models.exact_posterior import LARGEST
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.experiment import check_config
 from wormjax.tasks.infer.relations import TrainedRelations, fit_relations, infer_edges
-from wormjax.training.objectives.nri_exact import MOST_OBJECTS
 
-PLANAR = ("x", "y", "vx", "vy")  # The features that an equivariant decoder turns with the system.
+PLANAR = ("x", "y", "velocity x", "velocity y")  # The features that an equivariant decoder turns with the system.
 
 
 class RelationalInference(Estimator):
@@ -150,6 +150,6 @@ def choose_fields(trajectories: Trajectories) -> dict[str, Any]:
     fields: dict[str, Any] = {"data.frames": frames}
     if tuple(trajectories.feature_names) != PLANAR:
         fields |= {"model.decoder.name": "mlp", "train.turn_and_mirror": False, "data.scaling": "reference"}
-    if objects > MOST_OBJECTS:
+    if 2 ** (objects - 1) > LARGEST:  # With two types of edges.
         fields |= {"train.posterior": "sampled"}
     return fields

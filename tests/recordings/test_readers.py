@@ -2,8 +2,10 @@
 
 import csv
 import json
+import warnings
 import zipfile
 
+import damage
 import h5py
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import recording_files
 import scipy.io
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.recordings import container, kato2015
+from wormjax.recordings import container, kato2015, nwb
 from wormjax.recordings.catalog import READERS, find_reader, open_study
 from wormjax.recordings.recording import Recording
 
@@ -310,6 +312,33 @@ def test_nwb_of_pynwb_has_links_tables_and_behaviour(tmp_path):
     for options, words in (({"series": "x"}, "found 0 series 'x'"), ({"labels": "x"}, "expected one of: ID_labels")):
         with pytest.raises(InputError, match=words):
             open_study("nwb", tmp_path, **options)
+
+
+def test_damaged_nwb_files_end_in_a_recording_or_one_line(tmp_path):
+    path = tmp_path / "w.nwb"
+    write_nwb(path, "processing/CalciumActivity/SignalCalciumImResponseSeries")
+    with h5py.File(path, "a") as file:
+        table = file.create_group("processing/CalciumActivity/Segmentation/Neurons")
+        table["ID_labels"] = np.array(["RID", "", "vb2", "x", "AVAL"], "S6")
+        series = file["processing/CalciumActivity/SignalCalciumImResponseSeries"]
+        series["rois"] = np.array([4, 2, 1, 0])
+        series["rois"].attrs["table"] = table.ref
+        file["processing/Behavior/velocity/velocity/data"] = np.linspace(-1, 1, FRAMES)
+    whole, good, refused = path.read_bytes(), 0, []
+    for name in damage.list_nodes(path):
+        for change in damage.CHANGES:
+            path.write_bytes(whole)
+            damage.damage_field(path, name, change)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RecordingWarning)
+                try:
+                    good += len(nwb.read(path))
+                except InputError as error:
+                    refused.append(str(error))
+    assert good > 100
+    assert len(refused) > 100
+    assert good + len(refused) >= 500
+    assert all(str(path) in message for message in refused)
 
 
 def test_an_nwb_file_links_to_no_other_file(tmp_path):

@@ -231,3 +231,11 @@ def test_a_pause_parts_a_worm(files):
     dataset = prepare_materials(config_of(files, "pause.h5")).dataset
     assert dataset.stretch_worm.tolist() == [0, 0, 1]
     assert dataset.arrays.valid.sum(axis=1).tolist() == [100, 140, 240]
+
+
+def test_new_worms_without_a_state_of_the_model_are_said_to_get_no_score(files):
+    trained = prepare_materials(config_of(files))
+    bare = [dataclasses.replace(worm, motor_state=None) for worm in make_worms(1, first=7)]
+    container.write(files / "bare.h5", bare)
+    with pytest.warns(RecordingWarning, match="worm 'worm 7' has no scored motor state among .*: it gets no score"):
+        prepare_new_worms(config_of(files, "bare.h5"), describe_dataset(trained.dataset), trained.splits)

@@ -199,12 +199,22 @@ def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) 
     cross = config.protocol.name == "cross_study"
     recordings = open_test_recordings(config) if cross else open_config_recordings(config)
     dataset = build_new_dataset(config, description, recordings)
+    if config.get("experiment", "generalize") != "forecast":
+        _warn_of_unscored(dataset)
     everyone = range(len(dataset.worms))
     splits = [
         Split(split.train, tuple(k for k in everyone if not is_training_worm(description, split, dataset, k)))
         for split in train_splits
     ]
     return dataset, tuple(splits)
+
+
+def _warn_of_unscored(dataset: Dataset) -> None:
+    """Warn of worms that no score can be computed for."""
+    for worm, name in enumerate(dataset.worms):
+        if (dataset.scored_states[dataset.stretches_of(worm)] == UNSCORED).all():
+            found = f"worm {name!r} has no scored motor state among {', '.join(dataset.state_names)}"
+            warnings.warn(f"{found}: it gets no score", RecordingWarning, stacklevel=2)
 
 
 def build_training_dataset(config, recordings: Sequence[Recording], scored: bool = True) -> Dataset:

@@ -151,8 +151,9 @@ def plot_graphs(config, dataset: Dataset, groups, outputs) -> NamedFigures:
         matrices = np.concatenate([present_edges(output.edges, neurons) for output in own])
         states = np.concatenate([output.starts.state for output in own])
         means = average_by_state(matrices, states, dataset.state_names)
-        title = f"{name}: inferred graph by motor state before the forecast, worms that the run had not seen"
-        yield f"graphs_by_state_{name}", figures.plot_graphs_by_state(means, dataset.neuron_names, title)
+        if means:  # Not without a scored state.
+            title = f"{name}: inferred graph by motor state before the forecast, worms that the run had not seen"
+            yield f"graphs_by_state_{name}", figures.plot_graphs_by_state(means, dataset.neuron_names, title)
         found, nulls = correlate_pairs(own, groups, neurons)
         if found:
             title = f"{name}: correlation of edge probabilities, against shuffled neurons"

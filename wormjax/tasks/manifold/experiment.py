@@ -142,6 +142,11 @@ def check_tasks(config, tasks):
 def check_materials(tasks, materials):
     """Raise InputError for worms that one of the tasks cannot be run on, before another is begun."""
     dataset, splits = materials["ahead"].dataset, list(materials["ahead"].splits)
+    for name, one in materials.items():
+        strange = sorted(set(one.dataset.worms) ^ set(dataset.worms))
+        if strange:
+            found = f"found worm {strange[0]!r}, which can be used by some of the tasks and not by {name!r} or 'ahead'"
+            raise ConfigError("data.path", f"{found}; expected worms with scored motor states, long enough for all")
     groups = {name: list_groups(task, splits) for name, task in tasks.items()}
     with name_task("decode"):
         decoding.build_group_runs(tasks["decode"], materials["decode"].dataset, groups["decode"])

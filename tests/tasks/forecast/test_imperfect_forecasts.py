@@ -1,0 +1,32 @@
+"""Forecasts of worms as people have them: no motor states, missing samples, a pause, an outlier."""
+
+import dataclasses
+
+import numpy as np
+from small_experiments import make_worms
+from small_forecasts import small_config
+
+from wormjax.recordings import container
+from wormjax.scoring.rows import read_rows
+from wormjax.tasks.forecast.experiment import forecast
+
+
+def test_worms_without_states_and_with_gaps_are_forecast(tmp_path):
+    worms = [dataclasses.replace(worm, motor_state=None, state_names=()) for worm in make_worms(2, frames=400)]
+    traces = worms[0].traces.copy()
+    traces[50:90, 1], traces[310:312, 2], traces[100, 0] = np.nan, np.nan, 1e6
+    times = worms[0].times + 100.0 * (np.arange(400) >= 200) + 60.0 * (np.arange(400) >= 201)
+    worms[0] = dataclasses.replace(worms[0], traces=traces, times=times)
+    container.write(tmp_path / "worms.h5", [*worms, dataclasses.replace(make_worms(1, first=5)[0], worm="N2+TRP4")])
+    config = small_config(
+        data__study="container", data__path=str(tmp_path / "worms.h5"), data__neurons="shared", data__scaling="robust"
+    )
+    forecast(config, tmp_path / "runs")
+    rows = read_rows(tmp_path / "runs" / "results.csv")
+    assert {row.test_worm for row in rows} == {"worm 0", "worm 1", "N2+TRP4"}
+    assert {"N2+TRP4", "worm 0"} <= {worm for row in rows for worm in row.train_worms}
+    assert all(np.isfinite(row.value) for row in rows)
+    summary = (tmp_path / "runs" / "summary.md").read_text()
+    assert "worm 0: 400 frames, 2.2 min at 3.00 Hz, 0% with a scored state" in summary
+    assert "4 neurons: AVAL, AVAR, AVBL, RIML" in summary
+    assert (tmp_path / "runs" / "figures").is_dir()

@@ -18,6 +18,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.system = "springs"  # Or charged, kuramoto.
     config.data.path = ""  # A folder of splits or one file of trajectories, instead of simulations.
     config.data.suffix = ""  # Of .npy files, such as springs5, where a folder holds those of several systems.
+    config.data.window = 0  # Frames of the windows that long simulations of a file are cut into; 0: where they are few.
     config.data.cache = ""  # Folder that keeps simulations; "" is the user's cache folder.
     config.data.seed = 0  # Of the simulations.
     config.data.objects = 5

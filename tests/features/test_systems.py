@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 from small_systems import make_splits, make_system, replace_features, small_config, write_archives, write_reference
 
-from wormjax.errors import InputError
-from wormjax.features.systems import open_systems, scale_systems, scale_trajectories, take_simulations
+from wormjax.errors import InputError, RecordingWarning
+from wormjax.features.systems import (
+    cut_windows,
+    open_systems,
+    relate_neurons,
+    scale_systems,
+    scale_trajectories,
+    take_simulations,
+)
+from wormjax.recordings import container
 from wormjax.simulation.trajectories import write_trajectories
+from wormjax.simulation.worms import simulate_worms
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -190,7 +199,7 @@ def test_splits_that_are_missing_or_too_few_are_named(tmp_path, splits):
     with pytest.raises(InputError, match="found no valid split, expected train, valid, test"):
         open_systems(data_of(path=str(tmp_path)), tmp_path)
     write_trajectories(make_system(9, 5), tmp_path / "few.h5")
-    with pytest.raises(InputError, match=r"few\.h5: field 'features': found 9 simulations, expected 10 or more"):
+    with pytest.raises(InputError, match=r"few\.h5: field 'features': found 9 simulations or windows, expected 10 or"):
         open_systems(data_of(path=str(tmp_path / "few.h5")), tmp_path)
 
 
@@ -207,3 +216,47 @@ def test_what_cannot_be_scaled_is_named(splits):
     features[..., 2:] = 0.25
     with pytest.raises(InputError, match="field 'features': found 'velocity x' constant, expected one that changes"):
         scale_systems(splits | {"train": replace_features(splits["train"], features)}, FRAMES)
+
+
+def test_a_long_simulation_is_cut_into_windows_and_it_is_said(tmp_path):
+    whole = make_system(1, 250)
+    write_trajectories(whole, tmp_path / "long.h5")
+    with pytest.warns(RecordingWarning, match=r"1 simulation of 250 frames: cut into 12 windows of 20 frames"):
+        splits = open_systems(data_of(path=str(tmp_path / "long.h5")), tmp_path)
+    windows = np.concatenate([splits[name].features for name in ("train", "valid", "test")])
+    np.testing.assert_array_equal(windows.reshape(1, 240, 3, 4), whole.features[:, :240])
+    assert (splits["test"].edges == whole.edges).all()
+    with pytest.warns(RecordingWarning, match="20 windows of 12 frames"):  # So many that they can be split.
+        assert len(open_systems(data_of(path=str(tmp_path / "long.h5"), test_frames=30), tmp_path)["train"].features)
+    with pytest.warns(RecordingWarning, match="25 windows of 10 frames"):
+        open_systems(data_of(path=str(tmp_path / "long.h5"), window=10), tmp_path)
+
+
+def test_missing_samples_have_no_part_in_the_scale(splits):
+    whole = scale_systems(splits, FRAMES).scaling
+    features = np.array(splits["train"].features)
+    features[0, 3, 1], features[1, :, 2] = np.nan, np.nan
+    masked = scale_systems(splits | {"train": dataclasses.replace(splits["train"], features=features)}, FRAMES)
+    for field in FIELDS:
+        np.testing.assert_allclose(getattr(masked.scaling, field), getattr(whole, field), rtol=0.1)
+    assert masked.train.observed.sum() == 60 * FRAMES * 3 - 1 - FRAMES
+
+
+def test_worms_are_systems_of_their_named_neurons(tmp_path):
+    worms = simulate_worms(0, 3, minutes=1.0).recordings
+    systems = relate_neurons(worms)
+    names = systems.object_names
+    assert set(names) == {name for worm in worms for name in worm.identified}
+    column = names.index("AVAL")
+    own = worms[0].traces[:, worms[0].neuron_names.index("AVAL")]
+    np.testing.assert_array_equal(systems.features[0, : len(own), column, 0], own.astype(np.float32))
+    lacking = [name for name in names if name not in worms[1].identified]
+    assert [names[k] for k in np.flatnonzero(~systems.present[1])] == lacking
+    cut = cut_windows(systems, 20)
+    assert cut.features.shape[1:] == (20, len(names), 1)
+    container.write(tmp_path / "worms.h5", worms)
+    with pytest.warns(RecordingWarning, match="windows of 20 frames"):
+        splits = open_systems(data_of(path=str(tmp_path / "worms.h5")), tmp_path)
+    assert splits["test"].object_names == names
+    with pytest.raises(InputError, match="expected one rate"):
+        relate_neurons([worms[0], dataclasses.replace(worms[1], times=worms[1].times / 4)])

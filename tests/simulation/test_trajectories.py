@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.simulation.trajectories import (
     Trajectories,
     cache_trajectories,
@@ -153,7 +153,11 @@ def test_folder_of_archives(tmp_path, trajectories):
     np.savez(tmp_path / "test.npz", features=trajectories.features)
     assert list(read_splits(tmp_path)) == ["train", "test"]
     np.savez(tmp_path / "test.npz", features=trajectories.features[:, :, :2])
-    with pytest.raises(InputError, match="found 2 objects in test and 3 in train"):
+    test = read_splits(tmp_path)["test"]  # One object fewer.
+    assert test.features.shape == trajectories.features.shape
+    np.testing.assert_array_equal(test.present, np.broadcast_to([True, True, False], (4, 3)))
+    np.savez(tmp_path / "test.npz", features=trajectories.features[..., :2])
+    with pytest.raises(InputError, match="found 2 features in test and 4 in train"):
         read_splits(tmp_path)
 
 
@@ -193,9 +197,9 @@ def break_reference(folder, case):
         return "found the strengths 0, 0.3, 1, expected 0 and 1"
     if case == "not finite":
         values = np.load(path)
-        values[2, 3, 1, 4] = np.nan
+        values[2, 3, 1, 4] = np.inf
         np.save(path, values)
-        return "field 'features': found nan at simulation 2, frame 3, object 4"
+        return "field 'features': found inf at simulation 2, frame 3, object 4"
     raise AssertionError(case)
 
 
@@ -243,7 +247,7 @@ def test_broken_archives_are_named(tmp_path, trajectories):
         ({"features": np.zeros((4, 7, 3))}, r"'features': found float64 of shape \(4, 7, 3\)"),
         ({"features": np.zeros((4, 7, 1, 2))}, "two objects or more"),
         ({"features": np.zeros((4, 7, 3, 2)), "edges": np.full((4, 3, 3), 0.5)}, "'edges': found the type 0.5"),
-        ({"features": np.zeros((4, 7, 3, 2)), "edges": -np.ones((4, 3, 3))}, "'edges': found the type -1"),
+        ({"features": np.zeros((4, 7, 3, 2)), "edges": -2 * np.ones((4, 3, 3))}, "'edges': found the type -2"),
         ({"features": np.zeros((4, 7, 3, 2)), "edges": np.zeros((4, 3))}, r"'edges': found float64 of shape \(4, 3\)"),
         ({"features": np.zeros((4, 7, 3, 2)), "edges": np.zeros((3, 3, 3))}, r"expected \(4, 3, 3\)"),
         ({"features": np.zeros((4, 7, 3, 2)), "feature_names": np.array(["x"])}, "'feature_names': found 1 names"),
@@ -272,3 +276,103 @@ def test_wrong_fields_are_named(tmp_path, fields, words, ending):
     with pytest.raises(InputError, match=words) as caught:
         read_trajectories(path)
     assert f"wrong.{ending}" in str(caught.value)
+
+
+def read_npz(folder, **fields):
+    np.savez(folder / "own.npz", **fields)
+    return read_trajectories(folder / "own.npz")
+
+
+def test_missing_samples_are_masked_and_filled_from_the_past(tmp_path, trajectories):
+    features = trajectories.features.copy()
+    features[1, 3:5, 2, 0] = np.nan
+    features[2, :2, 1] = np.nan
+    with pytest.warns(RecordingWarning, match="samples are missing in 2 simulations; masked"):
+        read = read_npz(tmp_path, features=features, edges=trajectories.edges)
+    expected = np.ones((4, 7, 3), bool)
+    expected[1, 3:5, 2] = expected[2, :2, 1] = False
+    np.testing.assert_array_equal(read.observed, expected)
+    np.testing.assert_array_equal(read.features[1, 3:5, 2], features[1, [2, 2], 2])
+    np.testing.assert_array_equal(read.features[2, :2, 1], features[2, [2, 2], 1])
+    np.testing.assert_array_equal(read.features[0], features[0])
+    write_trajectories(read, tmp_path / "again.h5")
+    with pytest.warns(RecordingWarning):
+        np.testing.assert_array_equal(read_trajectories(tmp_path / "again.h5").observed, expected)
+    with pytest.raises(InputError, match="found no value"):
+        read_npz(tmp_path, features=np.full_like(features, np.nan))
+
+
+def test_objects_that_are_never_observed_are_absent(tmp_path, trajectories):
+    features = trajectories.features.copy()
+    features[1, :, 2] = np.nan
+    with pytest.warns(RecordingWarning, match=r"\(1 objects are absent from some\)"):
+        read = read_npz(tmp_path, features=features)
+    assert np.argwhere(~read.present).tolist() == [[1, 2]]
+    np.testing.assert_allclose(read.features[1, :, 2], np.tile(features[1, :, :2].mean(axis=(0, 1)), (7, 1)), rtol=1e-5)
+
+
+def test_edges_counted_from_one_are_renumbered_in_all_splits_alike(tmp_path, trajectories):
+    for split in ("train", "test"):
+        edges = trajectories.edges + 1 if split == "train" else np.full((4, 3, 3), 2)
+        np.savez(tmp_path / f"{split}.npz", features=trajectories.features, edges=edges)
+    with pytest.warns(RecordingWarning, match="counted from 1"):
+        splits = read_splits(tmp_path)
+    np.testing.assert_array_equal(splits["train"].edges, trajectories.edges)
+    off = ~np.eye(3, dtype=bool)
+    assert (splits["test"].edges[:, off] == 1).all()
+    assert splits["train"].edge_types == splits["test"].edge_types == ("type 0", "type 1", "type 2")
+    assert set(np.unique(read_npz(tmp_path, features=trajectories.features, edges=np.ones((4, 3, 3))).edges)) == {0, 1}
+
+
+def test_flat_edges_are_in_the_order_of_the_reference(tmp_path, trajectories):
+    edges = trajectories.edges
+    flat = edges.swapaxes(1, 2)[:, ~np.eye(3, dtype=bool)]  # By receiver, then by sender.
+    np.testing.assert_array_equal(read_npz(tmp_path, features=trajectories.features, edges=flat).edges, edges)
+    written = write_reference(tmp_path, splits=("train",))[2]
+    np.save(tmp_path / "edges_train_springs5.npy", written[:, ~np.eye(5, dtype=bool)])
+    (tmp_path / "own.npz").unlink()
+    off = ~np.eye(5, dtype=bool)
+    np.testing.assert_array_equal(read_splits(tmp_path)["train"].edges[:, off], written.swapaxes(1, 2)[:, off])
+
+
+def test_unknown_edges_stay_unknown(tmp_path, trajectories):
+    edges = trajectories.edges.astype(float)
+    edges[0, 1, 2], edges[1, 0, 1] = np.nan, -1
+    read = read_npz(tmp_path, features=trajectories.features, edges=edges).edges
+    assert np.argwhere(read < 0).tolist() == [[0, 1, 2], [1, 0, 1]]
+    whole = dataclasses.replace(trajectories, edges=read)
+    write_trajectories(whole, tmp_path / "own.h5")
+    np.testing.assert_array_equal(read_trajectories(tmp_path / "own.h5").edges, read)
+
+
+def test_velocities_that_are_not_there_are_differences_from_the_past(tmp_path):
+    location = write_reference(tmp_path)[0]
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"vel_{split}_springs5.npy").unlink()
+    with pytest.warns(RecordingWarning, match="velocities are differences of locations"):
+        train = read_splits(tmp_path)["train"]
+    assert train.feature_names == NAMES
+    expected = (location[2, 3, 0] - location[2, 2, 0]) / 0.1
+    np.testing.assert_allclose(train.features[2, 3, :, 2], expected, rtol=1e-4)
+    np.testing.assert_array_equal(train.features[:, 0, :, 2:], train.features[:, 1, :, 2:])
+
+
+def test_files_of_structinfer(tmp_path):
+    """BOLD [simulation, frame, 1, object], and one weighted graph of all simulations."""
+    random = np.random.default_rng(0)
+    bold, graph = random.standard_normal((4, 6, 1, 5)), random.uniform(0.3, 0.9, (5, 5)) * (random.random((5, 5)) < 0.4)
+    np.save(tmp_path / "bold_train_netsims5r1.npy", bold)
+    np.save(tmp_path / "edges_train_netsims5r1.npy", graph)
+    train = read_splits(tmp_path)["train"]
+    assert train.feature_names == ("BOLD",)
+    assert train.features[1, 2, 3, 0] == np.float32(bold[1, 2, 0, 3])
+    off = ~np.eye(5, dtype=bool)
+    np.testing.assert_array_equal(train.edges[3][off], (graph.T > 0)[off])
+
+
+def test_object_names_come_back(tmp_path, trajectories):
+    named = dataclasses.replace(trajectories, object_names=("AVAL", "AVAR", "RID"))
+    write_trajectories(named, tmp_path / "own.h5")
+    assert read_trajectories(tmp_path / "own.h5").object_names == ("AVAL", "AVAR", "RID")
+    with pytest.raises(InputError, match="'object_names': found 1 names"):
+        dataclasses.replace(trajectories, object_names=("AVAL",))

@@ -6,7 +6,8 @@ another, any other feature has its own; the training simulations give them, and 
 
 import dataclasses
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,15 +15,30 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from wormjax.errors import ConfigError, InputError
+from wormjax.errors import ConfigError, InputError, RecordingWarning
+from wormjax.recordings import container
+from wormjax.recordings.catalog import open_study
+from wormjax.recordings.recording import Recording
+from wormjax.simulation import array_files
 from wormjax.simulation.charged import simulate_charged
+from wormjax.simulation.ensembles import SIMULATOR_VERSION
 from wormjax.simulation.kuramoto import simulate_kuramoto
 from wormjax.simulation.springs import simulate_springs
-from wormjax.simulation.trajectories import SPLITS, Trajectories, cache_trajectories, read_splits, read_trajectories
+from wormjax.simulation.trajectories import (
+    HDF5_ENDINGS,
+    SPLITS,
+    Trajectories,
+    cache_trajectories,
+    hide_missing,
+    read_splits,
+    read_trajectories,
+)
 
 SIMULATORS = {"springs": simulate_springs, "charged": simulate_charged, "kuramoto": simulate_kuramoto}
 SCALINGS = ("reference", "none")
 LOCATION_NAMES = frozenset("xyz")
+LEAST_SIMULATIONS = 10
+SIMILAR_RATES = 1.25  # Worms whose rates differ by no more than this factor are systems of one kind.
 SHARES = (0.8, 0.1, 0.1)  # Of one file's simulations: training, validation, test.
 
 
@@ -47,14 +63,16 @@ def open_systems(data, cache: str | os.PathLike) -> dict[str, Trajectories]:
     """The splits train, valid and test that a config's `data` section names: read from files, or simulated.
 
     Args:
-      data: the section. `path` is a folder of splits, or one file, of which the first tenths train and the last test.
+      data: the section. `path` is a folder of splits, or one file, of which the first tenths train and the last test; a
+        file of few long simulations, or of recordings of worms, is cut into windows of `window` frames (0: of
+        `test_frames`, or of `frames` where these would be too few).
       cache: folder that keeps what was simulated.
 
     Raises:
       InputError: no such system, or files that cannot be used.
     """
     if data.path:
-        return _read_path(Path(data.path), data.suffix or None)
+        return _read_path(data, Path(data.path))
     if data.system not in SIMULATORS:
         expected = f"expected one of {', '.join(SIMULATORS)}"
         raise ConfigError("data.system", f"found {data.system!r}, {expected}")
@@ -71,6 +89,7 @@ def _simulate(data, split, number, cache):
         "simulations": data.simulations[split],
         "objects": data.objects,
         "frames": frames,
+        "simulator": SIMULATOR_VERSION,
         **options,
     }
     simulate = SIMULATORS[data.system]
@@ -89,28 +108,110 @@ def _to_plain(value):
     return tuple(value) if isinstance(value, (list, tuple)) else value
 
 
-def _read_path(path: Path, suffix) -> dict[str, Trajectories]:
+def _read_path(data, path: Path) -> dict[str, Trajectories]:
+    window = data.get("window", 0)
     if path.is_dir():
-        splits = read_splits(path, suffix)
+        splits = read_splits(path, data.suffix or None)
         missing = [split for split in SPLITS if split not in splits]
         if missing:
             raise InputError(f"{path}: found no {missing[0]} split, expected {', '.join(SPLITS)}")
-        return splits
+        return {split: cut_windows(part, window) for split, part in splits.items()} if window else splits
     if not path.exists():
         raise ConfigError("data.path", f"found no such file or folder {str(path)!r}")
-    whole = read_trajectories(path)
+    whole = _read_file(path)
+    if window or len(whole.features) < LEAST_SIMULATIONS:
+        whole = _cut_few(whole, [window] if window else [data.test_frames, data.frames])
     count = len(whole.features)
     ends = np.cumsum([0, *(int(share * count) for share in SHARES[:-1]), count])[[0, 1, 2, -1]]
     if min(np.diff(ends)) < 1:
-        raise InputError(f"{path}: field 'features': found {count} simulations, expected 10 or more to split")
+        found = f"found {count} simulations or windows, expected {LEAST_SIMULATIONS} or more to split"
+        raise InputError(f"{path}: field 'features': {found} (data.window, data.frames cut long ones)")
     parts = zip(SPLITS, ends[:-1], ends[1:], strict=True)
     return {split: take_simulations(whole, slice(start, end)) for split, start, end in parts}
+
+
+def _read_file(path: Path) -> Trajectories:
+    """Return the trajectories of a file, or those of the worms of a container of recordings."""
+    if path.suffix in HDF5_ENDINGS and array_files.read_hdf5(path, (), ("format",)).get("format") == container.FORMAT:
+        return relate_neurons(open_study("container", path))
+    return read_trajectories(path)
+
+
+def _cut_few(whole: Trajectories, windows: Sequence[int]) -> Trajectories:
+    """Return windows of the first of these lengths that makes enough of them, or of the last one."""
+    count, frames, *_ = np.shape(whole.features)
+    if frames < min(windows):
+        return whole
+    fitting = [length for length in windows if length <= frames]
+    length = next((one for one in fitting if count * (frames // one) >= LEAST_SIMULATIONS), fitting[-1])
+    cut = cut_windows(whole, length)
+    found = f"{count} simulation{'s' * (count != 1)} of {frames} frames"
+    done = f"cut into {len(cut.features)} windows of {length} frames (data.window), in their order"
+    warnings.warn(f"{whole.source}: {found}: {done}", RecordingWarning, stacklevel=2)
+    return cut
+
+
+def cut_windows(trajectories: Trajectories, frames: int) -> Trajectories:
+    """Return the trajectories cut into windows of so many frames, as simulations in their order of time.
+
+    What is left at a simulation's end is dropped, and so is a window in which nothing is observed.
+
+    Raises:
+      InputError: simulations of fewer frames.
+    """
+    features = hide_missing(trajectories)
+    count, total = features.shape[:2]
+    windows = total // frames
+    if not windows:
+        found = f"found {total} frames, expected {frames} or more (data.window)"
+        raise InputError(f"{trajectories.source}: field 'features': {found}")
+    cut = features[:, : windows * frames].reshape(count * windows, frames, *features.shape[2:])
+    kept = np.isfinite(cut).any(axis=(1, 2, 3))
+    edges = trajectories.edges
+    edges = None if edges is None else np.repeat(np.asarray(edges), windows, axis=0)[kept]
+    return dataclasses.replace(trajectories, features=cut[kept], edges=edges, observed=None)
+
+
+def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
+    """Return worms as systems whose objects are their named neurons and whose one feature is the trace.
+
+    A simulation is an uninterrupted stretch of a worm; shorter ones are masked at their end, and so are neurons that a
+    worm lacks and missing samples. Long ones can be cut into windows (`cut_windows`).
+
+    Raises:
+      InputError: fewer than two named neurons, or worms at rates that differ by more than a quarter.
+
+    Example:
+      >>> worms = wormjax.load("kato2015", "WT_NoStim.mat")
+      >>> trajectories = cut_windows(relate_neurons(worms), 49)
+    """
+    worms = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    rates = [worm.frame_rate for worm in worms]
+    if max(rates) > SIMILAR_RATES * min(rates):
+        found = f"found worms at {min(rates):.2f} to {max(rates):.2f} Hz"
+        raise InputError(f"{worms[0].source}: {found}, expected one rate")
+    names = sorted({name for worm in worms for name in worm.identified})
+    if len(names) < 2:
+        found = f"found the named neurons {', '.join(names) or 'none'}, expected two or more"
+        raise InputError(f"{worms[0].source}: {found}")
+    stretches = [(worm, start, stop) for worm in worms for start, stop in worm.stretches]
+    longest = max(stop - start for _, start, stop in stretches)
+    features = np.full((len(stretches), longest, len(names), 1), np.nan, np.float32)
+    for row, (worm, start, stop) in enumerate(stretches):
+        own = {name: column for column, name in enumerate(worm.neuron_names) if name in worm.identified}
+        for column, name in enumerate(names):
+            if name in own:
+                features[row, : stop - start, column, 0] = worm.traces[start:stop, own[name]]
+    interval, source = 1.0 / float(np.median(rates)), worms[0].source
+    study = worms[0].study or "worms"
+    return Trajectories(study, features, None, ("trace",), (), interval, source, tuple(names))
 
 
 def take_simulations(trajectories: Trajectories, chosen: slice) -> Trajectories:
     """Some of the simulations."""
     edges = None if trajectories.edges is None else trajectories.edges[chosen]
-    return dataclasses.replace(trajectories, features=trajectories.features[chosen], edges=edges)
+    observed = None if trajectories.observed is None else trajectories.observed[chosen]
+    return dataclasses.replace(trajectories, features=trajectories.features[chosen], edges=edges, observed=observed)
 
 
 def hold_out_simulations(trajectories: Trajectories) -> tuple[Trajectories, Trajectories]:
@@ -143,7 +244,7 @@ def scale_systems(splits: Mapping[str, Trajectories], frames: int, scaling: str 
     low, high = _measure_range(train, scaling)
     unscaled = Scaling(low, high, np.ones(len(low)))
     train = scale_trajectories(train, unscaled)
-    changes = np.diff(np.asarray(train.features[:2_000]), axis=1)
+    changes = np.diff(hide_missing(train)[:2_000], axis=1)
     scale = Scaling(low, high, _measure_change(changes))
     return Systems(train, scale_trajectories(valid, scale), scale_trajectories(splits["test"], scale), scale)
 
@@ -157,20 +258,22 @@ def scale_trajectories(trajectories: Trajectories, scaling: Scaling) -> Trajecto
 
 def _measure_change(changes):
     """The s.d. that most changes have: from their median, which a few leaps do not move; the s.d. where most are 0."""
-    typical = 1.4826 * np.median(np.abs(changes), axis=(0, 1, 2))
-    spread = changes.std(axis=(0, 1, 2))
+    median, deviation = (np.nanmedian, np.nanstd) if np.isnan(changes).any() else (np.median, np.std)
+    typical = 1.4826 * median(np.abs(changes), axis=(0, 1, 2))
+    spread = deviation(changes, axis=(0, 1, 2))
     return np.maximum(np.where(typical > 0.01 * spread, typical, spread), 1e-6)
 
 
 def _cut_frames(trajectories, frames):
-    return dataclasses.replace(trajectories, features=trajectories.features[:, :frames])
+    observed = None if trajectories.observed is None else trajectories.observed[:, :frames]
+    return dataclasses.replace(trajectories, features=trajectories.features[:, :frames], observed=observed)
 
 
 def _measure_range(train, scaling):
-    features = np.asarray(train.features)
+    features = hide_missing(train)
     if scaling == "none":
         return -np.ones(features.shape[-1]), np.ones(features.shape[-1])
-    low, high = (reduce(features, axis=(0, 1, 2)).astype(float) for reduce in (np.min, np.max))
+    low, high = (reduce(features, axis=(0, 1, 2)).astype(float) for reduce in (np.nanmin, np.nanmax))
     for group in _group_features(train.feature_names):
         low[group], high[group] = low[group].min(), high[group].max()
     if (high <= low).any():

@@ -52,18 +52,23 @@ def plot_inferred_graphs(
     inferred = np.moveaxis(edges_to_matrix(np.moveaxis(probabilities, 2, 1), objects), 1, 3)
     places = [place_on_circle(np.ones(objects))[1]] * len(true) if positions is None else positions[:shown]
     blank = find_blank(type_names)
-    figure = make_figure(max(1.75 * len(true), 3.4) + 0.2, 4.4, layout="compressed")
-    panels = figure.subplots(2, len(true), squeeze=False)
+    known_rows = int((true != UNSCORED)[:, ~np.eye(objects, dtype=bool)].any())  # No row of graphs that nobody knows.
+    height = 4.4 if known_rows else 2.6
+    figure = make_figure(max(1.75 * len(true), 3.4) + 0.2, height, layout="compressed")
+    panels = figure.subplots(1 + known_rows, len(true), squeeze=False)
     for column, (types, chances, points) in enumerate(zip(true, inferred, places, strict=True)):
         known = types != UNSCORED
         certain = np.eye(max(len(type_names), types.max() + 1))[types] * known[..., None]
-        draw_graph(panels[0, column], types, certain, types, points, blank).set_title(f"system {column + 1}")
+        if known_rows:
+            draw_graph(panels[0, column], types, certain, types, points, blank).set_title(f"system {column + 1}")
         decided = chances.argmax(axis=-1)
         right, known = count_right_edges(decided, types)
         title_below = f"{right} of {known} edges right" if known else "true graph not known"
-        draw_graph(panels[1, column], decided, chances, types, points, blank).set_title(title_below)
-    panels[0, 0].set_ylabel("true graph")
-    panels[1, 0].set_ylabel("inferred graph")
+        title_below = title_below if known_rows else f"system {column + 1}"
+        draw_graph(panels[-1, column], decided, chances, types, points, blank).set_title(title_below)
+    if known_rows:
+        panels[0, 0].set_ylabel("true graph")
+    panels[-1, 0].set_ylabel("inferred graph")
     _add_legend(figure, type_names, blank)
     return finish_figure(figure, title)
 

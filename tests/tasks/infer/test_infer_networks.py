@@ -319,6 +319,7 @@ def test_an_archive_without_graphs_has_errors_and_no_edge_metric(tmp_path):
     assert {(row.model, row.metric) for row in rows} == {
         (name, error) for name in ("nri", "static") for error in ERRORS
     }
+    assert (tmp_path / "run" / "edges.csv").is_file()
     assert evaluate(read_config(tmp_path / "run"), tmp_path / "run") == rows
 
 

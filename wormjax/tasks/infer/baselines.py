@@ -15,7 +15,7 @@ from wormjax.errors import ConfigError
 from wormjax.features.systems import Systems
 from wormjax.scoring.edges import Threshold, choose_threshold, score_ranked_edges
 from wormjax.scoring.rows import Row
-from wormjax.simulation.trajectories import Trajectories
+from wormjax.simulation.trajectories import Trajectories, hide_missing
 from wormjax.tasks.groups import model_folder, restore_best
 from wormjax.tasks.infer.networks import measure_errors, stack_system
 from wormjax.training.fitted import restore_fitted, save_fitted
@@ -47,7 +47,7 @@ def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike
         train, valid = (np.asarray(part.features)[:FITTING_SIMULATIONS] for part in (systems.train, systems.valid))
         steps = min(max(config.evaluate.steps), config.data.frames // 2)
         fitted = {"operators": choose_var(train, valid, steps)[0]}
-    elif name in RELATIONS and systems.valid.edges is not None:
+    elif name in RELATIONS and (stack_system(systems.valid).edges >= 0).any():
         scores = RELATIONS[name](np.asarray(systems.valid.features))
         threshold = choose_threshold(scores, stack_system(systems.valid).edges, len(systems.valid.edge_types))
         fitted = {"boundaries": np.asarray(threshold.boundaries), "rising": np.asarray(threshold.rising)}
@@ -59,7 +59,7 @@ def score_baselines(
 ) -> list[Row]:
     """Return the rows of all baselines; none depends on a seed."""
     features, true, history = np.asarray(test.features), stack_system(test).edges, config.data.frames
-    rows = []
+    shown, rows = hide_missing(test), []
     for name in config.baselines:
         fitted = restore_best(model_folder(workdir, name))
         predicted, scores = predict(name, config, fitted, features), None
@@ -69,7 +69,7 @@ def score_baselines(
         for number, group in enumerate(split_groups(len(features))):
             values = {} if scores is None else score_ranked_edges(scores[group], true[group], threshold)
             if predicted is not None:
-                values |= measure_errors(predicted[group], features[group], history, config.evaluate.steps)
+                values |= measure_errors(predicted[group], shown[group], history, config.evaluate.steps)
             rows += [
                 Row(name, study, ("train",), study, f"test-{number}", config.seed, metric, value)
                 for metric, value in values.items()
@@ -94,6 +94,6 @@ def measure_baselines(config, workdir, test: Trajectories) -> dict[str, Float[np
     for name in config.baselines:
         predicted = predict(name, config, restore_best(model_folder(workdir, name)), features)
         if predicted is not None:
-            future = features[:, history : history + predicted.shape[1]]
-            errors[name] = ((predicted - future) ** 2).mean(axis=(0, 2, 3))
+            future = hide_missing(test)[:, history : history + predicted.shape[1]]
+            errors[name] = np.nanmean((predicted - future) ** 2, axis=(0, 2, 3))
     return errors

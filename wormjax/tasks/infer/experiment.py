@@ -1,6 +1,7 @@
 """The experiment of Kipf, Fetaya et al. (2018): recover the graphs of systems from their trajectories."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ from wormjax.errors import InputError
 from wormjax.features.systems import Scaling, open_systems, scale_trajectories
 from wormjax.scoring.edges import match_types, relabel_types, score_edges
 from wormjax.scoring.rows import Row
-from wormjax.simulation.trajectories import Trajectories
+from wormjax.simulation.trajectories import Trajectories, hide_missing
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.groups import list_seeds, model_folder, restore_best
 from wormjax.tasks.infer import baselines as relating
 from wormjax.tasks.infer import networks as inference
+from wormjax.tasks.infer.edge_lists import write_edges
 from wormjax.tasks.infer.networks import Inference
-from wormjax.tasks.infer.relations import check_features
+from wormjax.tasks.infer.relations import arrange_edges, check_features
 from wormjax.tasks.infer.report import write_report
 from wormjax.training import multihost
 from wormjax.training.workdir import claim_workdir, read_description, refuse_changes
@@ -28,8 +30,8 @@ OPEN_FIELDS = ("data.path", "data.suffix", "data.cache", "data.simulations", "ev
 def infer(config, workdir: str | os.PathLike) -> list[Row]:
     """Train every model on the systems of a config, infers the test systems' graphs, predicts their frames, reports.
 
-    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
-    trained again; what it had begun is gone on with.
+    Writes checkpoints, `results.csv`, `summary.md`, `edges.csv`, `edges.h5` and figures into `workdir`. What an earlier
+    call has trained is not trained again; what it had begun is gone on with.
 
     Raises:
       InputError: a config, files or a workdir that cannot be used.
@@ -48,6 +50,8 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
         outputs = run_models(config, materials.edge_types, systems.scaling, workdir, systems.valid, systems.test)
         outputs = match_outputs(outputs, systems.valid)
         study = name_study(systems.test)
+        types = materials.edge_types
+        write_graphs(config, outputs, types, systems.train.edge_types, systems.test, Path(workdir))
         rows = score_outputs(config, outputs, systems.test)
         rows += relating.score_baselines(config, workdir, systems.test, study, split_groups)
         errors = relating.measure_baselines(config, workdir, systems.test)
@@ -109,27 +113,44 @@ def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test) 
 
 def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[str, Inference]:
     """Return the outputs with inferred types named after true ones, as suits each run's validation systems best."""
-    if valid.edges is None:  # Types without names cannot be scored.
-        return {name: output._replace(test_edges=None) for name, output in outputs.items()}
-    known, matched = inference.stack_system(valid).edges, {}
+    true, matched = inference.stack_system(valid).edges, {}
+    named = bool((true >= 0).any())
     for name, output in outputs.items():
         if output.test_edges is not None:
+            # Without true types, those of the first run are the names of all.
+            known = true if named else output.validation_edges[0].argmax(axis=-1)
             pairs = zip(output.test_edges, output.validation_edges, strict=True)
             edges = [relabel_types(test, match_types(validation, known)) for test, validation in pairs]
-            output = output._replace(test_edges=edges)
+            output = output._replace(test_edges=edges, named=named)
         matched[name] = output
     return matched
 
 
+def write_graphs(
+    config, outputs: dict[str, Inference], count: int, known: Sequence[str], test: Trajectories, workdir: Path
+) -> None:
+    """Write the graphs of all test systems, the mean over seeds, into a workdir."""
+    objects = test.features.shape[2]
+    inferred = {
+        name: arrange_edges(np.mean(output.test_edges, axis=0), objects)
+        for name, output in outputs.items()
+        if output.test_edges is not None
+    }
+    if inferred:
+        named = all(output.named for output in outputs.values())
+        columns = max(count, *(values.shape[-1] for values in inferred.values()))
+        write_edges(workdir, inferred, inference.name_types(config, known if named else (), columns), test)
+
+
 def score_outputs(config, outputs: dict[str, Inference], test: Trajectories) -> list[Row]:
     """Return the rows of all models (`match_outputs`), a group of test systems at a time."""
-    true, features, history = inference.stack_system(test).edges, np.asarray(test.features), config.data.frames
+    true, features, history = inference.stack_system(test).edges, hide_missing(test), config.data.frames
     study, rows = name_study(test), []
     for name, output in outputs.items():
         for run, seed in enumerate(list_seeds(config)):
             for number, group in enumerate(split_groups(len(true))):
                 scores = {}
-                if output.test_edges is not None and test.edges is not None:
+                if output.test_edges is not None and output.named:
                     scores |= score_edges(output.test_edges[run][group], true[group])
                 if output.predicted is not None:
                     predicted = output.predicted[run, group]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from wormjax import graphs
 from wormjax.errors import ConfigError
@@ -65,12 +65,13 @@ class Materials(NamedTuple):
 class Inference(NamedTuple):
     """One model's output for every run: edge probabilities, and frames predicted after the history of test systems.
 
-    Either is None where the model does not give it.
+    Either is None where the model does not give it. `named`: whether inferred types are named after true ones.
     """
 
     validation_edges: Float[np.ndarray, "run simulation edge type"] | None
     test_edges: Float[np.ndarray, "run simulation edge type"] | None
     predicted: Float[np.ndarray, "run simulation step object feature"] | None
+    named: bool = True
 
 
 def prepare_materials(config, cache: str | os.PathLike) -> Materials:
@@ -96,8 +97,14 @@ def stack_system(trajectories: Trajectories) -> SystemArrays:
     count, _, objects, _ = np.shape(trajectories.features)
     edges = np.full((count, objects * (objects - 1)), -1)
     if trajectories.edges is not None:
-        edges = graphs.matrix_to_edges(trajectories.edges)
-    return SystemArrays(np.asarray(trajectories.features, np.float32), edges.astype(np.int32))
+        edges = np.where(find_pairs(trajectories.present), graphs.matrix_to_edges(trajectories.edges), -1)
+    observed = None if trajectories.observed is None else np.asarray(trajectories.observed)
+    return SystemArrays(np.asarray(trajectories.features, np.float32), edges.astype(np.int32), observed)
+
+
+def find_pairs(present: Bool[np.ndarray, "simulation object"]) -> Bool[np.ndarray, "simulation edge"]:
+    """Return which edges have both their objects."""
+    return graphs.matrix_to_edges(present[:, :, None] & present[:, None, :])
 
 
 def name_types(config, known: Sequence[str], count: int) -> list[str]:
@@ -111,7 +118,8 @@ def describe_materials(materials: Materials) -> dict:
     """What a workdir remembers of its systems: their names, their scale and a fingerprint."""
     systems, digest = materials.systems, hashlib.sha256()
     for arrays in (*materials.data.training, *materials.data.validation, systems.test.features):
-        digest.update(np.ascontiguousarray(arrays).tobytes())
+        if arrays is not None:
+            digest.update(np.ascontiguousarray(arrays).tobytes())
     return {
         "system": systems.train.system,
         "objects": int(systems.train.features.shape[2]),
@@ -188,9 +196,10 @@ def check_systems(config, materials: Materials):
         found, expected = tuple(config.model.decoder.unseen), f"expected numbers of features, below {features}"
         raise ConfigError("model.decoder.unseen", f"found {found}, {expected}")
     given = [name for name in config.models if name in BOUNDS]
-    if materials.systems.train.edges is None and given:
-        found = f"found {given[0]!r}, which is given the graph, and {materials.systems.train.source} without 'edges'"
-        raise ConfigError("models", f"{found}, expected models that are not")
+    for split in (materials.systems.train, materials.systems.valid) if given else ():
+        if split.edges is None or (stack_system(split).edges < 0).all():
+            found = f"found {given[0]!r}, which is given the graph, and {split.source} without 'edges'"
+            raise ConfigError("models", f"{found}, expected models that are not")
 
 
 def vary_config(name: str, config):
@@ -291,21 +300,27 @@ def run_model(
     features = np.asarray(test.features, np.float32)
     steps = min(max(config.evaluate.steps), features.shape[1] - history)
     splits = np.asarray(valid.features[:, :history], np.float32), features[:, :history]
+    observed = [None if part.observed is None else np.asarray(part.observed)[:, :history] for part in (valid, test)]
     inferred = {name: (None, None)}
     if nri.encoder is not None:
         inferred[name] = tuple(infer_edges(nri, variables["params"], split) for split in splits)
     if is_exact(config):
         bound, price = build_bound(config), config.train.kl_weight_end
-        inferred[POSTERIOR] = tuple(infer_posterior(nri, bound, price, variables, split) for split in splits)
+        inferred[POSTERIOR] = tuple(
+            infer_posterior(nri, bound, price, variables, *split) for split in zip(splits, observed, strict=True)
+        )
     outputs = {}
     for output, (validation_edges, test_edges) in inferred.items():
         predicted = None
-        if nri.decoder is not None and steps > 0:
-            edges = test_edges
-            if edges is None:
+        needs_graph = test_edges is None and name in BOUNDS
+        if nri.decoder is not None and steps > 0 and not (needs_graph and test.edges is None):
+            if test_edges is None:
                 true, runs = stack_system(test).edges, len(jax.tree.leaves(variables)[0])
-                edges = np.broadcast_to(np.eye(edge_types)[true], (runs, *true.shape, edge_types))
-            best = np.eye(edge_types, dtype=np.float32)[edges.argmax(axis=-1)]
+                best = (true[..., None] == np.arange(edge_types)).astype(np.float32)  # An unknown edge has no message.
+                best = np.broadcast_to(best, (runs, *best.shape))
+            else:
+                best = np.eye(edge_types, dtype=np.float32)[test_edges.argmax(axis=-1)]
+                best *= find_pairs(test.present)[..., None]
             freedom = config.train.offset_and_gain if is_exact(config) else 0.0
             predicted = predict_frames(nri, variables["params"], features, best, history, steps, freedom)
         outputs[output] = Inference(validation_edges, test_edges, predicted)
@@ -370,10 +385,14 @@ def measure_errors(
     history: int,
     steps: tuple[int, ...],
 ) -> dict[str, float]:
-    """Mean squared error of the frames so many steps after the history, `mse@1`, ..., in scaled units."""
+    """Mean squared error of the frames so many steps after the history, `mse@1`, ..., in scaled units.
+
+    Features that are NaN were not observed (`hide_missing`) and do not count; a step without any has no error.
+    """
     errors = {}
     for step in steps:
         if step <= predicted.shape[1]:
-            true = features[:, history + step - 1]
-            errors[f"mse@{step}"] = float(np.mean((predicted[:, step - 1].astype(float) - true) ** 2))
+            squares = (predicted[:, step - 1].astype(float) - features[:, history + step - 1]) ** 2
+            if np.isfinite(squares).any():
+                errors[f"mse@{step}"] = float(np.nanmean(squares))
     return errors

@@ -8,11 +8,12 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from wormjax import figures
+from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.edges import confusion
 from wormjax.scoring.published import PublishedResult, find_published_systems
 from wormjax.scoring.rows import Row, write_rows
-from wormjax.simulation.trajectories import Trajectories
-from wormjax.tasks.infer.networks import Inference, stack_system
+from wormjax.simulation.trajectories import Trajectories, hide_missing
+from wormjax.tasks.infer.networks import Inference, find_pairs, name_types, stack_system
 from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summary
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
 
@@ -62,16 +63,20 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
     true, history = stack_system(test).edges, config.data.frames
     inferred = {name: output.test_edges for name, output in outputs.items() if output.test_edges is not None}
     predicted = {name: output.predicted for name, output in outputs.items() if output.predicted is not None}
-    if test.edges is not None and inferred:
+    known, names = bool((true >= 0).any()), test.edge_types
+    if known and inferred and all(output.named for output in outputs.values()):
         counts = {name: sum(confusion(run, true) for run in edges) for name, edges in inferred.items()}
         yield "confusions", figures.plot_confusions(counts, test.edge_types, "type", "edge", "inferred")
-    if test.edges is not None and "nri" in inferred:
+    if "nri" in inferred:
         positions = _select(test.features, test.feature_names, LOCATION)
         positions = None if positions is None else positions[:DRAWN, 0]
-        edges = inferred["nri"][0]
-        yield "graphs", figures.plot_inferred_graphs(true[:DRAWN], edges[:DRAWN], positions, test.edge_types)
+        edges = inferred["nri"][0] * find_pairs(test.present)[..., None]
+        if not (known and outputs["nri"].named):
+            true = np.full_like(true, UNSCORED)
+            names = name_types(config, names if outputs["nri"].named else (), edges.shape[-1])
+        yield "graphs", figures.plot_inferred_graphs(true[:DRAWN], edges[:DRAWN], positions, names)
     if predicted:
-        features = np.asarray(test.features)
+        features = hide_missing(test)
         by_step = {name: _average_errors(values, features, history) for name, values in predicted.items()}
         yield "roll_out_error", figures.plot_roll_out_error(by_step | dict(errors), published)
         if any(name in predicted for name in DRAWN_MODELS):
@@ -96,7 +101,7 @@ def plot_trajectories(test: Trajectories, predicted: Mapping[str, np.ndarray], h
 
 def _average_errors(predicted, features, history) -> Float[np.ndarray, "run step"]:
     future = features[:, history : history + predicted.shape[2]]
-    return ((predicted - future) ** 2).mean(axis=(1, 3, 4))
+    return np.nanmean((predicted - future) ** 2, axis=(1, 3, 4))
 
 
 def _select(features, names, wanted):

@@ -12,12 +12,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from wormjax.models import exact_posterior as exact
 from wormjax.models import nri as model
 from wormjax.models.nri import Nri
-from wormjax.training import likelihoods
+from wormjax.training import likelihoods, masks
 from wormjax.training.objectives import nri_sampled as sampled
 from wormjax.training.objectives.classification import Objective, initial_key
 
@@ -73,34 +73,41 @@ class _ExactEvidence:
         """Return the loss of a shard's part of a batch, the running means of squared errors, and metrics."""
         bound = self.bound
         batch, keys = sampled.draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
-        cut = jax.vmap(self.pieces.draw)(batch.features, keys)
+        cut, pairs = jax.vmap(self.pieces.draw)(batch.features, keys), masks.find_pairs(batch.observed)
+        weights = None
+        if batch.observed is not None:
+            weights = _weigh_pieces(jax.vmap(self.pieces.draw)(masks.as_feature(batch.observed), keys))
         params, statistics = variables["params"], variables["batch_stats"]
         old = statistics["squared_error"]
-        squares, white, log_likelihood = self._measure(params, cut, self._find(old), batch.features)
+        squares, white, log_likelihood = self._measure(params, cut, self._find(old), batch.features, weights)
         price = price_posterior(run.hyper, progress)
         evidence, posterior = exact.weigh_combinations(log_likelihood, self.combinations, self.prior, price)
         posterior = jax.lax.stop_gradient(posterior)
         log_edges = jax.nn.log_softmax(model.encode(self.nri, params, batch.features))
         edges = exact.marginalise_edges(posterior, self.combinations)
+        edges = edges if pairs is None else edges * pairs[..., None]
         cross_entropy = -(edges * log_edges).sum(axis=(1, 2))
         values = cut.shape[1] * self.objects * len(self.scale)
         value = ((cross_entropy - evidence.sum(axis=1)) / values).sum() / bound.batch
         weight = posterior[:, :, None, :, None]
         weighed = weight * white * likelihoods.student_t_weights(white, self._find(old), bound.degrees_of_freedom)
-        errors = shard.total(weighed.sum(axis=0).mean(axis=(0, 1, 2)) / shard.count)
+        errors = shard.total(masks.average(weighed.sum(axis=0), weights, (0, 1, 2)) / shard.count)
         new = {"squared_error": likelihoods.remember(old, errors)}
         metrics = {
-            "mse": (weight * squares).sum(axis=0).mean() / shard.count,
+            "mse": masks.average((weight * squares).sum(axis=0), weights, (0, 1, 2, 3)) / shard.count,
             "cross_entropy": cross_entropy.sum() / bound.batch,
         }
         if self.rolls:
             chance = sampled.anneal(run.hyper["given"], run.hyper["given_end"], progress)
             rolled, given = jax.vmap(self._draw_roll_outs, in_axes=(0, 0, None))(batch.features, keys, chance)
-            squares, nats = self._roll_out(params, statistics, rolled, edges, given, batch.features)
+            if batch.observed is not None:
+                draw = jax.vmap(self._draw_roll_outs, in_axes=(0, 0, None))
+                weights = self._weigh_roll_outs(draw(masks.as_feature(batch.observed), keys, chance)[0])
+            squares, nats = self._roll_out(params, statistics, rolled, edges, given, batch.features, weights)
             value += progress**2 * nats.sum() / bound.batch
-            errors = shard.total(squares.mean(axis=(0, 1, 3)) / shard.count)
+            errors = shard.total(masks.average(squares, weights, (0, 1, 3)) / shard.count)
             new["roll_out_error"] = likelihoods.remember(statistics["roll_out_error"], errors)
-            metrics["roll_out_mse"] = squares.mean() / shard.count
+            metrics["roll_out_mse"] = masks.average(squares, weights, (0, 1, 2, 3, 4)) / shard.count
         metrics["loss"] = value
         return value, (jax.lax.stop_gradient(new), metrics)
 
@@ -109,47 +116,59 @@ class _ExactEvidence:
         variance = self._find(variables["batch_stats"]["squared_error"])
         price, batch = price_posterior(run.hyper, 1.0), data.validation
         measured, inferred, found = jax.lax.map(
-            lambda features: self._score(variables, variance, price, features), batch.features, batch_size=AT_ONCE
+            lambda system: self._score(variables, variance, price, *system),
+            (batch.features, batch.observed),
+            batch_size=AT_ONCE,
         )
         metrics = {name: values.mean() for name, values in measured.items()}
         metrics["edge_accuracy"] = sampled.best_accuracy(inferred, batch.edges, self.nri.edge_types)
         metrics["posterior_edge_accuracy"] = sampled.best_accuracy(found, batch.edges, self.nri.edge_types)
         return metrics["loss"], metrics
 
-    def _score(self, variables, variance, price, features):
+    def _score(self, variables, variance, price, features, observed):
         """Return one simulation's loss and metrics, and the likeliest edges by the encoder and by the posterior."""
         params, bound = variables["params"], self.bound
-        cut = self.pieces.all(features)[None]
-        squares, _, log_likelihood = self._measure(params, cut, variance, features[None])
+        cut, weights, pairs = self.pieces.all(features)[None], None, masks.find_pairs(observed)
+        if observed is not None:
+            weights = _weigh_pieces(self.pieces.all(masks.as_feature(observed))[None])
+        squares, _, log_likelihood = self._measure(params, cut, variance, features[None], weights)
         evidence, posterior = exact.weigh_combinations(log_likelihood, self.combinations, self.prior, price)
         log_edges = jax.nn.log_softmax(model.encode(self.nri, params, features[None]))[0]
         edges = exact.marginalise_edges(posterior, self.combinations)[0]
+        edges = edges if pairs is None else edges * pairs[:, None]
         cross_entropy = -(edges * log_edges).sum()
-        mse = (posterior[:, :, None, :, None] * squares).sum(axis=0).mean()
+        mse = masks.average((posterior[:, :, None, :, None] * squares).sum(axis=0), weights, (0, 1, 2, 3))
         value = (cross_entropy - evidence.sum()) / squares[0].size
         found = {"mse": mse, "cross_entropy": cross_entropy}
         if self.rolls:
             cut = sampled.tile_segments(features[None, self.decoded], self.length + 1)
             given = jnp.broadcast_to(jnp.arange(self.length) < bound.burn_in, (1, cut.shape[1], self.length))
-            inputs = params, variables["batch_stats"], cut, edges[None], given, features[None]
+            if observed is not None:
+                shown = sampled.tile_segments(masks.as_feature(observed)[None, self.decoded], self.length + 1)
+                weights = self._weigh_roll_outs(shown)
+            inputs = params, variables["batch_stats"], cut, edges[None], given, features[None], weights
             squares, nats = self._roll_out(*inputs)
             value += nats[0]
-            found["roll_out_mse"] = squares.mean()
+            found["roll_out_mse"] = masks.average(squares, weights, (0, 1, 2, 3, 4))
         return {"loss": value, **found}, log_edges.argmax(axis=-1), edges.argmax(axis=-1)
 
-    def _measure(self, params, cut, variance, features):
-        return measure_combinations(self.nri, self.bound, params, cut, self.combinations, variance, features)
+    def _measure(self, params, cut, variance, features, weights):
+        return measure_combinations(self.nri, self.bound, params, cut, self.combinations, variance, features, weights)
+
+    def _weigh_roll_outs(self, pieces):
+        return masks.weigh_following(pieces)[:, :, -self.bound.roll_out :]
 
     def _find(self, squared_error):
         return likelihoods.find_variance(squared_error, self.bound.variance, self.bound.variance_floor, self.scale)[0]
 
-    def _roll_out(self, params, statistics, cut, edges, given, features):
+    def _roll_out(self, params, statistics, cut, edges, given, features, weights):
         """Return squared errors, and nats per value of each simulation by a Gaussian of the errors' own variance."""
         bound = self.bound
         squares = sampled.squared_errors(self.nri, params, cut, edges, given, features)[:, :, -bound.roll_out :]
         error = statistics["roll_out_error"]
         variance = likelihoods.find_variance(error, bound.variance, bound.variance_floor, self.scale)
-        nats = likelihoods.negative_log_likelihood(squares, variance[:, None], 0.0).mean(axis=(1, 2, 3, 4))
+        nats = likelihoods.negative_log_likelihood(squares, variance[:, None], 0.0)
+        nats = masks.average(nats, weights, (1, 2, 3, 4))
         return squares, bound.roll_out_weight * nats
 
     def _draw_roll_outs(self, features, key, chance):
@@ -166,6 +185,7 @@ def infer_posterior(
     price: float,
     variables: Mapping[str, Any],
     features: Float[np.ndarray, "simulation frame object feature"],
+    observed: Bool[np.ndarray, "simulation frame object"] | None = None,
 ) -> Float[np.ndarray, "run simulation edge type"]:
     """Return the posterior of every edge's type under each run's decoder (stacked variables), without its encoder."""
     pieces = _Pieces(bound, features.shape[1])
@@ -177,14 +197,17 @@ def infer_posterior(
         squared_error = run["batch_stats"]["squared_error"]
         variance = likelihoods.find_variance(squared_error, bound.variance, bound.variance_floor, scale)[0]
 
-        def infer(simulation):
-            cut = pieces.all(simulation)[None]
-            inputs = run["params"], cut, combinations, variance, simulation[None]
+        def infer(system):
+            simulation, there = system
+            cut, weights = pieces.all(simulation)[None], None
+            if there is not None:
+                weights = _weigh_pieces(pieces.all(masks.as_feature(there))[None])
+            inputs = run["params"], cut, combinations, variance, simulation[None], weights
             _, _, log_likelihood = measure_combinations(nri, bound, *inputs)
             _, posterior = exact.weigh_combinations(log_likelihood, combinations, prior, price)
             return exact.marginalise_edges(posterior, combinations)[0]
 
-        return jax.lax.map(infer, features, batch_size=AT_ONCE)
+        return jax.lax.map(infer, (features, observed), batch_size=AT_ONCE)
 
     edges = jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))(variables)
     return np.minimum(edges, 1.0)  # Rounding may lift one above.
@@ -198,6 +221,7 @@ def measure_combinations(
     combinations: Float[np.ndarray, "combination sender type"],
     variance: Float[Array, " feature"],
     history: Float[Array, "simulation frame object feature"],
+    weights: Float[Array, "simulation segment object"] | None = None,
 ) -> tuple[
     Float[Array, "combination simulation segment object feature"],
     Float[Array, "combination simulation segment object feature"],
@@ -206,17 +230,26 @@ def measure_combinations(
     """Return squared errors and likelihoods under every combination.
 
     These are squared errors of the last frame of every piece, the same less what each object's own offset and gain
-    explain, and log likelihoods of all pieces together.
+    explain, and log likelihoods of all pieces together, of those alone whose weight is 1.
     """
     predicted = exact.decode_combinations(nri, params, pieces[:, :, :-1], combinations, history)
     errors, cost = predicted - pieces[:, :, -1], 0.0
     squares = white = errors**2
     if bound.offset_and_gain:
         scale = jnp.asarray(nri.change_scale)
+        errors = errors if weights is None else errors * weights[..., None]
         errors, cost = likelihoods.take_out_units(errors, predicted, scale, bound.offset_and_gain)
         white = errors**2
     nll = likelihoods.negative_log_likelihood(white, variance, bound.degrees_of_freedom)
+    nll = nll if weights is None else nll * weights[..., None]
     return squares, white, -nll.sum(axis=(2, 4)) - cost
+
+
+def _weigh_pieces(
+    observed: Float[Array, "simulation segment frame object one"],
+) -> Float[Array, "simulation segment object"]:
+    """Return 1 for each object of a piece that is observed in all its frames, else 0."""
+    return masks.weigh_following(observed)[:, :, -1]
 
 
 def price_posterior(hyper, progress) -> Float[Array, ""]:

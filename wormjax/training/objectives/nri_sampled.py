@@ -27,6 +27,7 @@ from wormjax.features.symmetries import Symmetries, turn_and_mirror
 from wormjax.models import nri as model
 from wormjax.models.nri import Nri
 from wormjax.models.sampling import sample_edges
+from wormjax.training import masks
 from wormjax.training.likelihoods import find_variance, negative_log_likelihood, remember, student_t_weights
 from wormjax.training.objectives.classification import Objective, initial_key
 
@@ -50,10 +51,14 @@ PER_RUN = (
 
 
 class SystemArrays(NamedTuple):
-    """Trajectories of many simulations, scaled; an edge whose type is not known has type -1."""
+    """Trajectories of many simulations, scaled; an edge whose type is not known has type -1.
+
+    `observed`: which samples count in loss and metrics; None for all.
+    """
 
     features: Float[Array, "simulation frame object feature"]
     edges: Int[Array, "simulation edge"]
+    observed: Bool[Array, "simulation frame object"] | None = None
 
 
 class SystemData(NamedTuple):
@@ -136,13 +141,18 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         """Return edges to decode on (sampled, or without keys the likeliest), their cost in nats, and the logits."""
         if bound.task == "true_graph" or nri.encoder is None:
             return jax.nn.one_hot(batch.edges, nri.edge_types), jnp.zeros(len(batch.edges)), None
-        logits = model.encode(nri, params, batch.features)
+        logits, pairs = model.encode(nri, params, batch.features), masks.find_pairs(batch.observed)
         if keys is None:
             edges = jax.nn.one_hot(logits.argmax(axis=-1), nri.edge_types)
         else:
             temperature = anneal(hyper["temperature"], hyper["temperature_end"], progress)
             edges = jax.vmap(lambda x, key: sample_edges(x, key, temperature, bound.hard))(logits, keys)
-        return edges, _charge_edges(logits, prior, hyper, progress), logits
+        edges = edges if pairs is None else edges * pairs[..., None]
+        return edges, _charge_edges(logits, prior, hyper, progress, pairs), logits
+
+    def weigh(pieces):
+        weights = masks.weigh_following(pieces)
+        return None if weights is None else weights[:, :, -bound.roll_out :]
 
     def loss(variables, data, run, progress, key, shard):
         batch, keys = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
@@ -150,18 +160,22 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         params = variables["params"]
         edges, cost, _ = choose_graph(params, batch, run.hyper, progress, edge_keys)
         cut = jax.vmap(lambda x, k: cut_segments(x, k, bound.segments, length + 1))
-        pieces = cut(batch.features[:, decoded], cut_keys)
+        pieces, weights = cut(batch.features[:, decoded], cut_keys), None
+        if batch.observed is not None:
+            weights = weigh(cut(masks.as_feature(batch.observed[:, decoded]), cut_keys))
         chance = anneal(run.hyper["given"], run.hyper["given_end"], progress)
         given = jax.vmap(lambda k: jax.random.bernoulli(k, chance, (bound.segments, length)))(given_keys)
         given = given | (jnp.arange(length) < bound.burn_in)
         squares = squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
         old = variables["batch_stats"]["squared_error"]
         weighed = squares * student_t_weights(squares, find(old)[:, None], bound.degrees_of_freedom)
-        errors = shard.total(weighed.mean(axis=(0, 1, 3)) / shard.count)
+        errors = shard.total(masks.average(weighed, weights, (0, 1, 3)) / shard.count)
         new = jax.lax.stop_gradient(remember(old, errors))
-        nll = negative_log_likelihood(squares, find(new)[:, None], bound.degrees_of_freedom).mean(axis=(1, 2, 3, 4))
+        nll = negative_log_likelihood(squares, find(new)[:, None], bound.degrees_of_freedom)
+        nll = masks.average(nll, weights, (1, 2, 3, 4))
         value = (nll + cost / values).sum() / bound.batch
-        metrics = {"loss": value, "mse": squares.mean() / shard.count, "kl": cost.sum() / bound.batch}
+        mse = masks.average(squares, weights, (0, 1, 2, 3, 4))
+        metrics = {"loss": value, "mse": mse / shard.count, "kl": cost.sum() / bound.batch}
         return value, ({"squared_error": new}, metrics)
 
     def validate(variables, data, run):
@@ -170,13 +184,17 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         accuracy = {}
         if logits is not None:
             accuracy = {"edge_accuracy": best_accuracy(logits.argmax(axis=-1), batch.edges, nri.edge_types)}
-        pieces = tile_segments(batch.features[:, decoded], length + 1)
+        pieces, weights = tile_segments(batch.features[:, decoded], length + 1), None
+        if batch.observed is not None:
+            weights = weigh(tile_segments(masks.as_feature(batch.observed[:, decoded]), length + 1))
         given = jnp.broadcast_to(jnp.arange(length) < bound.burn_in, (*pieces.shape[:2], length))
         squares = squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
         variance = find(variables["batch_stats"]["squared_error"])[:, None]
-        nll = negative_log_likelihood(squares, variance, bound.degrees_of_freedom).mean(axis=(1, 2, 3, 4))
+        nll = negative_log_likelihood(squares, variance, bound.degrees_of_freedom)
+        nll = masks.average(nll, weights, (1, 2, 3, 4))
         score = (nll + cost / values).mean()
-        return score, {"negative_elbo": score, "mse": squares.mean(), **accuracy}
+        mse = masks.average(squares, weights, (0, 1, 2, 3, 4))
+        return score, {"negative_elbo": score, "mse": mse, **accuracy}
 
     return Objective(initialise, loss, validate)
 
@@ -191,9 +209,13 @@ def _supervised(nri, bound, frames, objects) -> Objective:
         return {"params": model.initialise(nri._replace(decoder=None), initial_key(run), frames, objects)}
 
     def cross_entropy(params, batch):
+        """Return each simulation's cross-entropy and accuracy over its known edges; 0 where none is known."""
         log_probabilities = jax.nn.log_softmax(model.encode(nri, params, batch.features))
-        correct = (log_probabilities.argmax(axis=-1) == batch.edges).mean(axis=-1)
-        return -jnp.take_along_axis(log_probabilities, batch.edges[..., None], axis=-1).mean(axis=(1, 2)), correct
+        known = batch.edges >= 0
+        count = jnp.maximum(known.sum(axis=-1), 1)
+        correct = (log_probabilities.argmax(axis=-1) == batch.edges).sum(axis=-1) / count
+        chosen = jnp.take_along_axis(log_probabilities, jnp.maximum(batch.edges, 0)[..., None], axis=-1)[..., 0]
+        return -(chosen * known).sum(axis=-1) / count, correct
 
     def loss(variables, data, run, progress, key, shard):
         batch, _ = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
@@ -201,7 +223,8 @@ def _supervised(nri, bound, frames, objects) -> Objective:
         return value, ({}, {"loss": value, "edge_accuracy": correct})
 
     def validate(variables, data, run):
-        score, correct = (part.mean() for part in cross_entropy(variables["params"], data.validation))
+        count = jnp.maximum((data.validation.edges >= 0).any(axis=-1).sum(), 1)
+        score, correct = (part.sum() / count for part in cross_entropy(variables["params"], data.validation))
         return score, {"cross_entropy": score, "edge_accuracy": correct}
 
     return Objective(initialise, loss, validate)
@@ -221,7 +244,8 @@ def draw_batch(
     if symmetries is not None:
         turn_keys = jax.vmap(lambda key: jax.random.fold_in(key, TURN))(keys)
         features = jax.vmap(lambda x, key: turn_and_mirror(x, symmetries, key))(features, turn_keys)
-    return SystemArrays(features, arrays.edges[chosen]), keys
+    observed = None if arrays.observed is None else arrays.observed[chosen]
+    return SystemArrays(features, arrays.edges[chosen], observed), keys
 
 
 def cut_segments(
@@ -265,14 +289,14 @@ def squared_errors(
     return (predicted - pieces[:, :, 1:]) ** 2
 
 
-def _charge_edges(logits, prior, hyper, progress) -> Float[Array, " simulation"]:
+def _charge_edges(logits, prior, hyper, progress, pairs=None) -> Float[Array, " simulation"]:
     """Return KL(q || prior) of each simulation's edges in nats, above `free_bits` an edge, times its weight so far."""
     log_probabilities = jax.nn.log_softmax(logits)
     divergence = (jnp.exp(log_probabilities) * (log_probabilities - jnp.log(prior))).sum(axis=-1)
     warm_up = hyper["kl_warm_up"]
     warm = jnp.where(progress < warm_up, progress / jnp.maximum(warm_up, 1e-6), 1.0)
     weight = hyper["kl_weight"] ** (1.0 - progress) * hyper["kl_weight_end"] ** progress
-    charged = jnp.maximum(divergence, hyper["free_bits"] * jnp.log(2.0))
+    charged = masks.apply_mask(jnp.maximum(divergence, hyper["free_bits"] * jnp.log(2.0)), pairs)
     return warm * weight * charged.sum(axis=-1)
 
 

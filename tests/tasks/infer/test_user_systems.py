@@ -1,0 +1,91 @@
+"""Systems as people have them, through the whole program: unknown graphs, missing samples, edges of training alone."""
+
+import dataclasses
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from small_systems import make_splits, make_system, small_config, write_archives
+
+from wormjax.errors import InputError, RecordingWarning
+from wormjax.simulation.trajectories import write_trajectories
+from wormjax.tasks.infer.experiment import infer
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+def read_graphs(workdir):
+    with h5py.File(workdir / "edges.h5") as file:
+        return pd.read_csv(workdir / "edges.csv"), file["probabilities"][:], file.attrs["edge_types"].astype(str)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_graphs_of_all_test_systems_are_written(tmp_path, known):
+    splits = make_splits()
+    named = {split: dataclasses.replace(part, object_names=("AVAL", "AVAR", "RID")) for split, part in splits.items()}
+    if not known:
+        named = {split: dataclasses.replace(part, edges=None, edge_types=()) for split, part in named.items()}
+    for split, part in named.items():
+        write_trajectories(part, tmp_path / f"{split}.h5")
+    rows = infer(small_config(data__path=str(tmp_path), seeds=2), tmp_path / "run")
+    assert any(row.metric == "edge_accuracy" for row in rows) == known
+    table, probabilities, types = read_graphs(tmp_path / "run")
+    assert probabilities.shape == (20, 3, 3, 2)
+    assert list(types) == (["type 0", "type 1"] if known else ["no edge", "type 1"])
+    columns = ["sample", "sender", "receiver", "sender_name", "receiver_name", "edge_type", "probability"]
+    assert list(table.columns) == columns
+    assert len(table) == 20 * 6
+    for row in table.sample(10, random_state=0).itertuples():
+        own = probabilities[row.sample, row.sender, row.receiver]
+        assert (row.sender_name, row.receiver_name) == tuple(
+            ("AVAL", "AVAR", "RID")[k] for k in (row.sender, row.receiver)
+        )
+        assert row.edge_type == types[own.argmax()]
+        assert row.probability == pytest.approx(own.max(), abs=1e-6)
+    assert np.isnan(probabilities[:, np.eye(3, dtype=bool)]).all()
+    assert (tmp_path / "run" / "figures" / "graphs.png").is_file()
+
+
+@pytest.mark.parametrize("posterior", ["sampled", "exact"])
+def test_missing_samples_count_in_no_metric_and_absent_objects_have_no_edges(tmp_path, posterior):
+    splits = make_splits()
+    for split, part in splits.items():
+        features = np.array(part.features)
+        features[:, 3:5, 0] = np.nan
+        features[1, :, 2] = np.nan
+        splits[split] = dataclasses.replace(part, features=features)
+        write_trajectories(splits[split], tmp_path / f"{split}.h5")
+    config = small_config(
+        data__path=str(tmp_path), train__posterior=posterior, baselines=("static", "var", "correlation")
+    )
+    with pytest.warns(RecordingWarning, match="masked"):
+        rows = infer(config, tmp_path / "run")
+    assert np.isfinite([row.value for row in rows]).all()
+    table, probabilities, _ = read_graphs(tmp_path / "run")
+    assert len(table) == 20 * 6 - 4  # The four edges of the object that sample 1 lacks.
+    assert np.isnan(probabilities[1, 2]).all()
+    assert np.isnan(probabilities[1, :, 2]).all()
+
+
+def test_edges_of_training_alone_are_enough_but_for_what_is_given_the_graph(tmp_path):
+    splits = make_splits()
+    bare = {split: dataclasses.replace(part, edges=None, edge_types=()) for split, part in splits.items()}
+    write_archives(tmp_path, {"train": splits["train"]})
+    write_archives(tmp_path, {split: bare[split] for split in ("valid", "test")}, known=False)
+    for name in ("nri_supervised", "nri_true_graph"):
+        config = small_config(data__path=str(tmp_path), models=("nri", name))
+        with pytest.raises(
+            InputError, match=rf"found '{name}', which is given the graph, and .*valid\.npz without 'edges'"
+        ):
+            infer(config, tmp_path / "run")
+    rows = infer(small_config(data__path=str(tmp_path), baselines=("static", "correlation")), tmp_path / "run")
+    assert {row.metric for row in rows} == {"mse@1", "mse@4", "mse@8"}
+    assert len(read_graphs(tmp_path / "run")[0]) == 20 * 6
+
+
+def test_a_recording_of_one_long_simulation_is_enough(tmp_path):
+    np.savez(tmp_path / "long.npz", features=make_system(1, 250).features)
+    with pytest.warns(RecordingWarning, match="cut into 12 windows"):
+        infer(small_config(data__path=str(tmp_path / "long.npz"), evaluate__steps=(1, 4)), tmp_path / "run")
+    assert len(read_graphs(tmp_path / "run")[0]) == 2 * 6

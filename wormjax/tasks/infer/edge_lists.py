@@ -1,0 +1,70 @@
+"""The graphs of the test systems as files: `edges.csv`, a line per edge, and `edges.h5`, every type's probability."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from wormjax.atomic_write import open_place
+from wormjax.simulation.trajectories import Trajectories
+
+CSV_FILE, HDF5_FILE = "edges.csv", "edges.h5"
+
+
+def write_edges(
+    workdir: Path,
+    probabilities: Mapping[str, Float[np.ndarray, "sample sender receiver type"]],
+    type_names: Sequence[str],
+    test: Trajectories,
+) -> None:
+    """Write the graphs of the first model as `edges.csv` and `edges.h5`; `edges.h5` has the other models' in groups.
+
+    The CSV file has a line per sample and edge: sample, sender, receiver (numbers from 0), their names where objects
+    have them, the likeliest type and its probability. Objects that a sample lacks have no edge. `probabilities` in
+    HDF5 is [sample, sender, receiver, type], NaN on the diagonal and where an object is absent; the attributes
+    `edge_types` and `object_names` name its axes.
+
+    Args:
+      workdir: where to.
+      probabilities: model → its edges, the mean over seeds.
+      type_names: one per type.
+      test: the systems.
+    """
+    hidden = {name: hide_absent(values, test.present) for name, values in probabilities.items()}
+    first = next(iter(hidden.values()))
+    with open_place(workdir / CSV_FILE) as beside:
+        list_edges(first, type_names, test.object_names).to_csv(beside, index=False)
+    with open_place(workdir / HDF5_FILE) as beside, h5py.File(beside, "w") as file:
+        file["probabilities"] = first.astype(np.float32)
+        file.attrs["model"] = np.bytes_(next(iter(hidden)).encode())
+        for field, names in (("edge_types", type_names), ("object_names", test.object_names)):
+            file.attrs[field] = np.array([name.encode() for name in names], "S")
+        for name, values in hidden.items():
+            file[f"{name}/probabilities"] = values.astype(np.float32)
+
+
+def hide_absent(
+    probabilities: Float[np.ndarray, "sample sender receiver type"], present: Bool[np.ndarray, "sample object"]
+) -> Float[np.ndarray, "sample sender receiver type"]:
+    """Return probabilities with NaN for the edges of objects that a sample lacks."""
+    pairs = present[:, :, None] & present[:, None, :]
+    return np.where(pairs[..., None], probabilities, np.nan)
+
+
+def list_edges(
+    probabilities: Float[np.ndarray, "sample sender receiver type"],
+    type_names: Sequence[str],
+    object_names: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return a row per sample and edge whose probability is a number."""
+    sample, sender, receiver = np.nonzero(np.isfinite(probabilities).all(axis=3))
+    found = probabilities[sample, sender, receiver]
+    columns = {"sample": sample, "sender": sender, "receiver": receiver}
+    if object_names:
+        names = np.array(object_names)
+        columns |= {"sender_name": names[sender], "receiver_name": names[receiver]}
+    columns |= {"edge_type": np.array(type_names)[found.argmax(axis=1)], "probability": found.max(axis=1)}
+    return pd.DataFrame(columns)

@@ -7,10 +7,10 @@ from wormjax.atomic_write import open_place
 
 
 def write_markdown(path: str | os.PathLike, lines: Iterable[str], config_text: str | None = None) -> None:
-    """Write lines as a Markdown file, whole or not at all; the data and config behind the rows stand last."""
+    """Write lines as a Markdown file, whole or not at all; the config (and worms) that made the rows stand last."""
     lines = [*lines]
     if config_text is not None:
-        lines += ["", "## Data and config", "", "```", config_text.rstrip(), "```"]
+        lines += ["", "## Config", "", "```", config_text.rstrip(), "```"]
     with open_place(path) as beside:
         beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

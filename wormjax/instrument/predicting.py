@@ -2,7 +2,7 @@
 
 OUTPUT/
   summary.md             which models, which worms, what was masked or resampled, scores where states are known
-  scores.csv             every metric of every worm with scored states
+  scores.csv             every metric of every worm with scored states, where there is one
   predictions.h5         everything below as arrays, a group per worm
   WORM/states.csv        per frame: time, probability of each state, decoded state
   WORM/ethogram.png
@@ -82,8 +82,8 @@ def predict(
         for folder, values in arrays.items():
             _write_group(file.create_group(folder), values)
     table = pd.concat(scores, ignore_index=True) if scores else pd.DataFrame()
-    with open_place(output / SCORES) as beside:
-        table.to_csv(beside, index=False)
+    if len(table):
+        _write_table(output / SCORES, table)
     with open_place(output / SUMMARY) as beside:
         beside.write_text("\n".join(_summarise(models, lines, table)) + "\n", encoding="utf-8")
     return table
@@ -188,7 +188,7 @@ def _write_edges(edges, names: Sequence[str], folder: Path, prefix: str = "") ->
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     with open_place(path) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
+        table.to_csv(beside, index=False, float_format="%.9g")
 
 
 def _write_group(group: h5py.Group, arrays: dict[str, Any]) -> None:

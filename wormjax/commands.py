@@ -81,7 +81,7 @@ def predict(values):
     models = [load_model(path, values.name) for path in values.model]
     worms = load(values.reader, values.data, frame_rate=values.frame_rate)
     print("\n".join([*map(repr, models), *map(repr, worms)]))
-    scores = predict(models, worms, values.output, values.steps)
+    scores = predict(models, worms, values.output, values.steps, values.nwb)
     if len(scores):
         print(scores[scores.metric == "accuracy"][["model", "test_worm", "metric", "value"]].to_string(index=False))
     print(f"\nSummary: {os.path.join(values.output, 'summary.md')}")
@@ -155,6 +155,7 @@ COMMANDS = {
             RATE,
             ("string", "name", None, "Which model of a work directory (default: its first)."),
             ("integer", "steps", 16, "Frames per forecast."),
+            ("bool", "nwb", False, "Write decoded states as NWB files, too (pip install 'wormjax[nwb]')."),
         ],
     ),
     "inspect": Command(

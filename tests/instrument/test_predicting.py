@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import sys
 
 import h5py
 import numpy as np
@@ -130,3 +131,19 @@ def test_inspect_says_which_models_fit(tmp_path, models):
     ]
     nameless = wormjax.Recording(traces=WORMS[1].traces, times=WORMS[1].times)
     assert "does not fit; 0 of its 4" in fit_models([nameless], tmp_path)[0]
+
+
+def test_decoded_states_as_an_nwb_file(tmp_path, models):
+    pynwb = pytest.importorskip("pynwb")
+    predict(models[:1], WORMS[1:2], tmp_path / "out", nwb=True)
+    with pynwb.NWBHDF5IO(str(tmp_path / "out" / WORMS[1].worm / "states.nwb"), "r") as reader:
+        series = reader.read().processing["behavior"]["BehavioralTimeSeries"].time_series
+        np.testing.assert_allclose(series["state_probabilities"].data[:], models[0].predict_proba(WORMS[1]))
+        assert series["decoded_state"].data[:].max() < 4
+
+
+def test_without_pynwb_nothing_is_written(tmp_path, models, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynwb", None)
+    with pytest.raises(wormjax.InputError, match=r"--nwb: found no package pynwb.*pip install 'wormjax\[nwb\]'"):
+        predict(models[:1], WORMS[1:2], tmp_path / "out", nwb=True)
+    assert not (tmp_path / "out").exists()

@@ -5,6 +5,7 @@ OUTPUT/
   scores.csv             every metric of every worm with scored states, where there is one
   predictions.h5         everything below as arrays, a group per worm
   WORM/states.csv        per frame: time, probability of each state, decoded state
+  WORM/states.nwb        the same as behavioural time series, with --nwb
   WORM/ethogram.png
   WORM/forecasts.csv     per origin, step and neuron: mean, s.d. and 90 % interval, in the units of the traces
   WORM/forecast.png
@@ -33,6 +34,7 @@ from wormjax.errors import InputError, RecordingWarning
 from wormjax.figures import save_figure
 from wormjax.instrument.decoder import Decoder
 from wormjax.instrument.forecaster import Forecaster
+from wormjax.instrument.nwb_file import expect_pynwb, write_nwb
 from wormjax.instrument.results import list_edges, sum_types
 from wormjax.recordings.recording import Recording
 
@@ -43,7 +45,11 @@ METRICS = ("accuracy", "balanced_accuracy", "auroc")
 
 
 def predict(
-    models: Sequence[Decoder | Forecaster], worms: Sequence[Recording], output: str | os.PathLike, steps: int = STEPS
+    models: Sequence[Decoder | Forecaster],
+    worms: Sequence[Recording],
+    output: str | os.PathLike,
+    steps: int = STEPS,
+    nwb: bool = False,
 ) -> pd.DataFrame:
     """Write what models say of recordings to a folder, and return the scores of those with scored states.
 
@@ -54,10 +60,13 @@ def predict(
       worms: recordings, scored or not.
       output: the folder; new, empty, or of an earlier prediction.
       steps: frames per forecast.
+      nwb: whether to write decoded states as NWB files, too, which needs pynwb.
 
     Raises:
       InputError: a folder with other files, or no recording that could be used.
     """
+    if nwb:
+        expect_pynwb()
     output = _claim_output(Path(output))
     folders = _name_folders(worms)
     scores, lines, arrays = [], [], {}
@@ -65,7 +74,7 @@ def predict(
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", RecordingWarning)
             try:
-                arrays[folders[worm]], own_scores = _predict_worm(models, worm, output / folders[worm], steps)
+                arrays[folders[worm]], own_scores = _predict_worm(models, worm, output / folders[worm], steps, nwb)
                 scores += own_scores
                 lines.append(f"- `{folders[worm]}`: {worm!r}")
             except InputError as error:
@@ -111,14 +120,16 @@ def _name_folders(worms: Sequence[Recording]) -> dict[Recording, str]:
     return names
 
 
-def _predict_worm(models, worm: Recording, folder: Path, steps: int) -> tuple[dict[str, Any], list[pd.DataFrame]]:
+def _predict_worm(
+    models, worm: Recording, folder: Path, steps: int, nwb: bool
+) -> tuple[dict[str, Any], list[pd.DataFrame]]:
     """Write one worm's files; return its arrays and its scores."""
     folder.mkdir(exist_ok=True)
     arrays: dict[str, Any] = {"times": worm.times}
     arrays["study"], arrays["worm"], scores = worm.study, worm.worm, []
     for model in models:
         if isinstance(model, Decoder):
-            arrays |= _write_decoding(model, worm, folder)
+            arrays |= _write_decoding(model, worm, folder, nwb)
             if worm.motor_state is not None and (worm.motor_state >= 0).any():
                 scores.append(model.evaluate(worm))
         else:
@@ -128,9 +139,11 @@ def _predict_worm(models, worm: Recording, folder: Path, steps: int) -> tuple[di
     return arrays, scores
 
 
-def _write_decoding(decoder: Decoder, worm: Recording, folder: Path) -> dict[str, Any]:
+def _write_decoding(decoder: Decoder, worm: Recording, folder: Path, nwb: bool) -> dict[str, Any]:
     decoding = decoder.decode(worm)
     _write_table(folder / "states.csv", decoding.to_pandas())
+    if nwb:
+        write_nwb(folder / "states.nwb", decoding, repr(decoder))
     figure = Figure(figsize=(9.0, 2.2), layout="constrained")
     plot.ethogram(worm, decoding, ax=figure.subplots())
     save_figure(figure, folder / "ethogram.png")

@@ -245,6 +245,10 @@ EXCEPTIONS = {
     "training.objectives.classification.charge_edges": "part of the objectives of classes and of states ahead",
     "training.objectives.forecasting.charge_graphs": MAPPED + "models.sampling.kl_divergence",
     "training.objectives.future_states.average_nll": "part of training.objectives.future_states.ahead",
+    **{
+        f"training.masks.{name}": "selects and averages; values in tests/training/test_masks.py"
+        for name in ("apply_mask", "as_feature", "average", "find_pairs", "weigh_following")
+    },
     "training.likelihoods.remember": "part of evidence_lower_bound and exact_evidence, whose entries have the numbers",
     "training.parallel.build_engine": "places training.step on devices: see tests/training/test_parallel.py",
     "training.step.initialise_state": NETWORK,

@@ -14,6 +14,7 @@ from wormjax.simulation.worms import (
     KATO_NEURONS,
     REVERSE,
     STATE_NAMES,
+    draw_wiring,
     iterate_worms,
     simulate_worms,
 )
@@ -240,3 +241,13 @@ def test_all_neurons_are_found_and_filmed_as_fast_as_is_asked():
     assert [len(worm.times) for worm in worms] == [600] * 4
     with pytest.raises(InputError, match=r"'frame_rates': found \(1.0, 21.0\), expected a range up to 20 Hz"):
         next(iterate_worms(seed=0, worms=1, frame_rates=(1.0, 21.0)))
+
+
+def test_the_wiring_has_random_numbers_of_its_own():
+    """Of seed 0, [0] and [0, 0] are one stream: that of the first worm."""
+    wiring = simulate_worms(0, 1, 0.5).wiring
+    worms_own = draw_wiring(np.random.default_rng([0, 0]), len(wiring))
+    assert (wiring != worms_own).any()
+    other = simulate_worms(1, 1, 0.5).wiring
+    assert (wiring != other).any()
+    np.testing.assert_array_equal(wiring, simulate_worms(0, 3, 0.5).wiring)

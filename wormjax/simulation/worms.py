@@ -120,7 +120,7 @@ def simulate_worms(
     """
     names = tuple(neurons)
     _check_arguments(seed, worms, minutes, names)
-    weights = draw_wiring(np.random.default_rng([seed]), len(names)) if wiring is None else wiring
+    weights = draw_wiring(_start_wiring_stream(seed), len(names)) if wiring is None else wiring
     weights = _check_wiring(weights, len(names))
     coupling = _look_up_coupling(names)
     steps = math.ceil(minutes * 60 / TIME_STEP) + 1
@@ -158,7 +158,7 @@ def iterate_worms(
     if not 0 < frame_rates[0] <= frame_rates[1] <= 1 / TIME_STEP:
         found = f"found {frame_rates!r}"
         raise InputError(f"simulated worms, field 'frame_rates': {found}, expected a range up to {1 / TIME_STEP:g} Hz")
-    weights = draw_wiring(np.random.default_rng([seed]), len(names))
+    weights = draw_wiring(_start_wiring_stream(seed), len(names))
     coupling = _look_up_coupling(names)
     steps = math.ceil(minutes * 60 / TIME_STEP) + 1
     for number in range(worms):
@@ -166,6 +166,11 @@ def iterate_worms(
         worm, command = draw_worm(random, weights, coupling), draw_command(random, steps)
         fluorescence = _simulate_batch([worm], [command], [random])[0]
         yield _record_worm(seed, number, names, worm, command[0], fluorescence, random, frame_rates, all_found)
+
+
+def _start_wiring_stream(seed: int) -> np.random.Generator:
+    """Return the wiring's random numbers. Worm k has `default_rng([seed, k])`, and [seed] would be those of worm 0."""
+    return np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
 
 
 def draw_wiring(

@@ -199,7 +199,8 @@ def check_systems(config, materials: Materials):
     for split in (materials.systems.train, materials.systems.valid) if given else ():
         if split.edges is None or (stack_system(split).edges < 0).all():
             found = f"found {given[0]!r}, which is given the graph, and {split.source} without 'edges'"
-            raise ConfigError("models", f"{found}, expected models that are not")
+            others = [name for name in config.models if name not in BOUNDS] or ["nri"]
+            raise ConfigError("models", f"{found}, expected models that are not: {', '.join(others)}")
 
 
 def vary_config(name: str, config):

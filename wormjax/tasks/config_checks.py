@@ -249,7 +249,8 @@ def _list_data_faults(config, defaults) -> Iterator[tuple[str, str]]:
         "path": data.study == SIMULATED and "with data.study='simulated'",
     }
     for name, where in idle.items():
-        if where and data[name] != defaults.data[name]:
+        value = data[name] if isinstance(data[name], int | float | str) else tuple(data[name])  # JSON has lists.
+        if where and value != defaults.data[name]:
             yield f"data.{name}", _no_effect(f"{defaults.data[name]!r} {where}")
 
 

@@ -92,20 +92,17 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
     """
     scored = config.get("experiment", "generalize") != "forecast" if scored is None else scored
     wanted = () if config.data.neurons == "shared" else parse_neurons(config.data.neurons)
+    short = _find_short(config, recordings)
     kept, left_out, first = [], {}, {}
     for worm in recordings:
-        rate = config.data.frame_rate or worm.frame_rate
-        longest = int(max(worm.times[stop - 1] - worm.times[start] for start, stop in worm.stretches) * rate + 1.5)
-        least = count_needed(config, rate)
         frames = 0 if worm.motor_state is None else int((worm.motor_state != UNSCORED).sum())
         missing = [name for name in wanted if name not in worm.identified]
         if first.setdefault(worm.fingerprint, worm) is not worm:
             left_out[worm] = f"it has the traces of {first[worm.fingerprint].worm!r}"
         elif scored and not worm.scored:
             left_out[worm] = "no motor state is scored"
-        elif longest < least:
-            field = "forecast.first" if config.get("experiment") == "forecast" else "train.window_frames"
-            left_out[worm] = f"its longest stretch has {longest} frames, a window {least} (config field {field!r})"
+        elif worm in short:
+            left_out[worm] = short[worm]
         elif scored and frames < FEWEST_SCORED:
             left_out[worm] = f"only {frames} frames have a scored motor state, of {FEWEST_SCORED} that are needed"
         elif missing:
@@ -122,6 +119,18 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
     for worm, reason in left_out.items():
         warnings.warn(f"{worm.source}: worm {worm.worm!r} is left out: {reason}", RecordingWarning, stacklevel=1)
     return name_apart(kept)
+
+
+def _find_short(config, recordings: Sequence[Recording]) -> dict[Recording, str]:
+    """Return the worms too short for a window or a forecast, and why; none where all are (a field asks too much)."""
+    field, short = "forecast.first" if config.get("experiment") == "forecast" else "train.window_frames", {}
+    for worm in recordings:
+        rate = config.data.frame_rate or worm.frame_rate
+        longest = int(max(worm.times[stop - 1] - worm.times[start] for start, stop in worm.stretches) * rate + 1.5)
+        needed = count_needed(config, rate)
+        if longest < needed:
+            short[worm] = f"its longest stretch has {longest} frames, a window {needed} (config field {field!r})"
+    return short if len(short) < len(recordings) else {}
 
 
 def count_needed(config, rate: float) -> int:

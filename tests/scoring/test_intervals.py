@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wormjax.scoring.intervals import average_by_worm, difference_over_worms, interval_over_worms
+from wormjax.scoring.intervals import (
+    RANGES,
+    average_by_worm,
+    difference_over_worms,
+    find_range,
+    interval_over_rows,
+    interval_over_worms,
+)
 from wormjax.scoring.rows import Row
 
 
@@ -77,3 +84,42 @@ def test_pairing_takes_out_what_worms_share():
     paired = difference_over_worms(ours, theirs)
     assert paired.low > 0
     assert paired.high - paired.low < 0.05
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high"),
+    [
+        ("accuracy", 0, 1),
+        ("balanced_accuracy@10s", 0, 1),
+        ("coverage90@16", 0, 1),
+        ("edge_accuracy", 0, 1),
+        ("mse@8:AVAL", 0, np.inf),
+        ("nll", 0, np.inf),
+        ("nll@10s", 0, np.inf),
+        ("nll@8", -np.inf, np.inf),
+        ("r2@4", -np.inf, 1),
+        ("speed", -np.inf, np.inf),
+    ],
+)
+def test_intervals_stay_within_the_range_of_their_metric(metric, low, high):
+    assert find_range(metric) == (low, high)
+    values = (0.02, 0.99) if high == 1 else (0.02, 1.5)  # Of two worms: t is 12.7.
+    rows = [row(worm, value)._replace(metric=metric) for worm, value in zip("uv", values, strict=True)]
+    interval = interval_over_rows(rows)
+    plain = interval_over_worms(np.array(values))
+    assert plain.low < -1
+    assert interval.low == max(low, plain.low)
+    assert interval.high == min(high, plain.high)
+    assert interval.low <= interval.mean <= interval.high
+
+
+def test_differences_of_shares_are_at_most_one():
+    ours = [row("u", 0.99), row("v", 0.2)]
+    difference = difference_over_worms(ours, [row("u", 0.1, "b"), row("v", 0.6, "b")])
+    assert (difference.low, difference.high) == (-1.0, 1.0)
+
+
+def test_no_mean_is_cut_away():
+    rows = [row("u", 1.0), row("v", 1.0)]
+    assert interval_over_rows(rows)[:3] == (1.0, 1.0, 1.0)
+    assert RANGES["accuracy"] == (0.0, 1.0)

@@ -17,11 +17,15 @@ to 0.82 for an error in scaled units, in which the shared training outweighs wha
 skill there, and run subsets of n - 2 for an interval to rely on. A correction of t without them (Nadeau & Bengio 2003,
 Machine Learning 52:239) holds 0.97 to 1.00 of the former and only 0.77 to 0.91 of these errors, so it is not made.
 
-Errors that are skewed (log-normal, s.d. of the logarithm 1) are held in 0.82 to 0.87 by t, and their interval may go
-below 0; an interval of ratios holds 0.89 and does not mend it. Of errors in scaled units both hold the same share.
+Errors that are skewed (log-normal, s.d. of the logarithm 1) are held in 0.82 to 0.87 by t; an interval of ratios holds
+0.89 and does not mend it. Of errors in scaled units both hold the same share.
+
+Every interval is cut to the range of its metric (`RANGES`): an accuracy's ends at 1, an error's begins at 0. No truth
+lies outside, so that what is cut holds it as often.
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -31,6 +35,30 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from wormjax.scoring.rows import Row
+
+SHARE, POSITIVE, AT_MOST_ONE = (0.0, 1.0), (0.0, math.inf), (-math.inf, 1.0)
+# Metric, without its step, horizon or part → the range of its values. Others, and the negative log-likelihood of a
+# density (of forecasts: nll@STEP), have none.
+RANGES = {
+    "accuracy": SHARE,
+    "balanced_accuracy": SHARE,
+    "auroc": SHARE,
+    "macro_f1": SHARE,
+    "calibration_error": SHARE,
+    "edge_accuracy": SHARE,
+    "edge_auroc": SHARE,
+    "direction_auroc": SHARE,
+    "reversal_auroc": SHARE,
+    "coverage90": SHARE,
+    "mode_share": SHARE,
+    "r2": AT_MOST_ONE,
+    "nll": POSITIVE,
+    "reversal_nll": POSITIVE,
+    "reversal_error": POSITIVE,
+    "mse": POSITIVE,
+    "mae": POSITIVE,
+    "crps": POSITIVE,
+}
 
 
 class Interval(NamedTuple):
@@ -99,7 +127,7 @@ def interval_over_splits(scores: Scores, smaller: Scores | None = None, level: f
 
 
 def interval_over_rows(rows: Iterable[Row], smaller: Iterable[Row] = (), level: float = 0.95) -> Interval:
-    """`interval_over_splits` of the rows of one model and one metric; seeds are averaged first.
+    """`interval_over_splits` of the rows of one model and one metric, cut to its range; seeds are averaged first.
 
     Args:
       rows: of one number of training worms.
@@ -109,7 +137,25 @@ def interval_over_rows(rows: Iterable[Row], smaller: Iterable[Row] = (), level: 
     Raises:
       ValueError: there is no row.
     """
-    return _interval_over_cells(_average_by(rows, _cell), _average_by(smaller, _cell), level)
+    rows = list(rows)
+    interval = _interval_over_cells(_average_by(rows, _cell), _average_by(smaller, _cell), level)
+    return cut_to_range(interval, find_range(rows[0].metric))
+
+
+def find_range(metric: str) -> tuple[float, float]:
+    """Return the lowest and the highest value that a metric can have."""
+    name = re.split("[@:]", metric)[0]
+    if name == "nll" and re.fullmatch(r"nll@\d+(:.*)?", metric):  # Of a forecast's density at a step.
+        return -math.inf, math.inf
+    return RANGES.get(name, (-math.inf, math.inf))
+
+
+def cut_to_range(interval: Interval, limits: tuple[float, float]) -> Interval:
+    """Return an interval without the values that its mean cannot have: so cut, it holds the truth as often."""
+    if interval.low is None:
+        return interval
+    low, high = min(limits[0], interval.mean), max(limits[1], interval.mean)  # A mean may be rounded out of the range.
+    return interval._replace(low=max(interval.low, low), high=min(interval.high, high))
 
 
 def average_by_worm(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
@@ -137,8 +183,12 @@ def difference_over_worms(
     Returns:
       The interval, or None where the two share no training set and test worm.
     """
+    ours, theirs = list(ours), list(theirs)
     cells = _subtract(ours, theirs)
-    return _interval_over_cells(cells, _subtract(*smaller), level) if cells else None
+    if not cells:
+        return None
+    low, high = find_range(ours[0].metric)
+    return cut_to_range(_interval_over_cells(cells, _subtract(*smaller), level), (low - high, high - low))
 
 
 def _subtract(ours, theirs) -> dict[tuple, float]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wormjax.scoring.intervals import Interval, average_by_worm, interval_over_worms
+from wormjax.scoring.intervals import Interval, average_by_worm, cut_to_range, find_range, interval_over_worms
 from wormjax.scoring.markdown import escape, fit_name, join_cells, start_table, unique, write_markdown
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
@@ -138,6 +138,7 @@ def _make_entry(study, test_study, model, metric, rows) -> SystemEntry:
     means = [np.mean(values) for values in by_seed.values()]
     sd = float(np.std(means, ddof=1)) if len(means) > 1 else None
     interval = interval_over_worms(np.array(list(average_by_worm(rows).values())))
+    interval = cut_to_range(interval, find_range(metric))
     return SystemEntry(study, test_study, model, metric, sd, len(means), interval)
 
 

@@ -54,7 +54,6 @@ def test_a_value_that_cannot_be_names_field_and_expectation(field, value, expect
         (generalize, {"train.kl_weight": 0.1}, "'train.kl_weight': found 0.1, which has no effect; expected 0 without"),
         (ahead, {"train.kl_weight": 0.1}, "'train.kl_weight': found 0.1, which has no effect"),
         (forecast, {"train.edge_prior": ()}, "'train.kl_weight': found 0.01, which has no effect"),
-        (generalize, {"data.calibration_seconds": 60.0}, "expected 180.0 with data.scaling='zscore'"),
         (generalize, {"data.inputs": ("trace",), "data.derivative_seconds": (2.0,)}, "expected (5.0,) without causal_"),
         (forecast, {"data.test_study": "kato2015"}, "'data.test_study': found 'kato2015', which has no effect"),
         (

@@ -241,7 +241,6 @@ def _list_data_faults(config, defaults) -> Iterator[tuple[str, str]]:
     """Yield the fields of `data` that have no effect, where they are not what the shipped config has."""
     data, cross = config.data, config.protocol.name == "cross_study"
     idle = {
-        "calibration_seconds": data.scaling != "calibration" and f"with data.scaling={data.scaling!r}",
         "derivative_seconds": not set(data.inputs) & set(TIMED_INPUTS) and f"without {' or '.join(TIMED_INPUTS)}",
         "trace_weight": "trace" not in data.inputs and "without the input 'trace'",
         "test_study": not cross and f"with protocol.name={config.protocol.name!r}",

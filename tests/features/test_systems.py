@@ -260,3 +260,11 @@ def test_worms_are_systems_of_their_named_neurons(tmp_path):
     assert splits["test"].object_names == names
     with pytest.raises(InputError, match="expected one rate"):
         relate_neurons([worms[0], dataclasses.replace(worms[1], times=worms[1].times / 4)])
+
+
+def test_a_cache_of_another_simulator_is_not_read(tmp_path, monkeypatch):
+    data = data_of(simulations__train=4, simulations__valid=2, simulations__test=2)
+    for version in (1, 1, 2):
+        monkeypatch.setattr("wormjax.features.systems.SIMULATOR_VERSION", version)
+        open_systems(data, tmp_path)
+    assert len(list(tmp_path.glob("springs3-train-*.h5"))) == 2

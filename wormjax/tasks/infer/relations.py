@@ -13,6 +13,7 @@ from wormjax.features.systems import Scaling, hold_out_simulations, scale_system
 from wormjax.scoring.edges import match_types, relabel_types
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer import networks as inference
+from wormjax.tasks.infer.edge_lists import hide_absent
 from wormjax.training.loop import train_in_memory
 
 
@@ -79,7 +80,8 @@ def infer_edges(
 ) -> Float[np.ndarray, "sample sender receiver type"]:
     """Return the probability of each type of every edge, by the encoder, from the first `data.frames` frames.
 
-    The columns are `trained.description["edge_types"]`. The diagonal is NaN: no object has an edge to itself.
+    The columns are `trained.description["edge_types"]`. The diagonal is NaN, and so are the edges of objects
+    that a sample lacks.
 
     Args:
       trained: from `fit_relations`.
@@ -92,7 +94,7 @@ def infer_edges(
     matching = trained.description["matching"]
     if matching is not None:
         edges = relabel_types(edges, tuple(matching))
-    return arrange_edges(edges, np.shape(trajectories.features)[2])
+    return hide_absent(arrange_edges(edges, np.shape(trajectories.features)[2]), trajectories.present)
 
 
 def arrange_edges(

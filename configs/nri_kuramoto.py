@@ -12,8 +12,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.scaling = "none"  # The reference's features are scaled, each run by itself.
     config.model.encoder.relative = False  # A phase is not a place.
     config.model.decoder.relative = False
-    # Each oscillator's features are scaled by its own range, which its history tells. A decoder that is shown dφ/dt
-    # goes on from it and has little use for a graph; one that is not needs the phases of those that pull.
+    # Each oscillator's features are scaled by its own range, which follows from its history. A decoder that is shown
+    # dφ/dt goes on from it and has little use for a graph; one that is not needs the phases of those that pull.
     config.model.decoder.name = "context"
     config.model.decoder.unseen = (0,)
     config.train.turn_and_mirror = False

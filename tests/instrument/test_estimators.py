@@ -66,6 +66,12 @@ def test_probabilities_cover_every_frame_of_a_worm_without_states(decoder):
     assert "3 worms of simulated" in repr(decoder)
 
 
+def test_a_worm_without_any_of_the_neurons_is_an_error_that_names_it(decoder):
+    stranger = wormjax.Recording(traces=WORMS[3].traces, times=WORMS[3].times, worm="stranger")
+    with pytest.raises(wormjax.InputError, match="worm 'stranger': found the named neurons none, expected some of"):
+        decoder.predict([WORMS[3], stranger])
+
+
 def test_a_decoder_gives_the_programs_rows(tmp_path, decoder):
     config = load_config("generalize")
     config.data.simulation.update({"worms": 4, "minutes": 3.0})

@@ -73,7 +73,9 @@ def fit_dwell_chain(
     leave = np.empty((count, len(ages)))
     for one in range(count):
         left = frames[(state == one) & ended]
-        own = (frames - ~ended)[state == one]  # Of a bout that is cut off, the last frame tells nothing of leaving.
+        own = (frames - ~ended)[
+            state == one
+        ]  # Of a bout that is cut off, the last frame does not show whether it is left.
         exits = np.histogram(left, edges)[0].astype(float)
         # Frames spent at each age: a bout of n frames was at ages 1 to n.
         at_risk = np.array([np.clip(own - low + 1, 0, high - low).sum() for low, high in zip(edges, edges[1:])], float)  # noqa: B905, RUF007

@@ -142,10 +142,10 @@ def measure_separation(
     gap: int,
     neighbours: int = NEIGHBOURS,
 ) -> float:
-    """How well a place tells the motor state within one worm: balanced accuracy of a vote among nearest neighbours.
+    """Return how well the motor state can be read from a place within one worm, by a vote among nearest neighbours.
 
-    Neighbours are at least `gap` frames away in time: places met again, not the same bout. States vote with
-    equal weight however frequent they are, so that chance is one over the number of states.
+    It is the balanced accuracy of the vote. Neighbours are at least `gap` frames away in time: places met again, not the
+    same bout. States vote with equal weight however frequent they are, so that chance is one over the number of states.
 
     Args:
       course: places; rows that are not finite are left out.

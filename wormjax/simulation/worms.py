@@ -336,7 +336,8 @@ def _name_neurons(seed, number, names, random, all_found):
     """Return the name of each neuron or None, and its candidate names, NOT_SEEN for a neuron that was not found."""
     found: list[str | None] = [*names, *(None,) * UNIDENTIFIED]
     candidates: list[tuple[str, ...]] = [()] * len(found)
-    elusive = np.random.default_rng([seed]).permutation(len(names))[: len(names) // 3]
+    own_stream = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1])  # The first is the wiring's.
+    elusive = own_stream.permutation(len(names))[: len(names) // 3]
     if number % 2 and len(elusive) and not all_found:
         missed = int(elusive[number // 2 % len(elusive)])
         ambiguous = number // 2 % 2 == 1

@@ -207,7 +207,7 @@ def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) 
     """
     cross = config.protocol.name == "cross_study"
     recordings = open_test_recordings(config) if cross else open_config_recordings(config)
-    dataset = build_new_dataset(config, description, recordings)
+    dataset = build_new_dataset(config, description, recordings, leave_out=True)
     if config.get("experiment", "generalize") != "forecast":
         _warn_of_unscored(dataset)
     everyone = range(len(dataset.worms))
@@ -241,7 +241,7 @@ def build_training_dataset(config, recordings: Sequence[Recording], scored: bool
     return build(config, worms, choose_neurons(worms, config.data.neurons))
 
 
-def build_new_dataset(config, description: dict, recordings: Sequence[Recording]) -> Dataset:
+def build_new_dataset(config, description: dict, recordings: Sequence[Recording], leave_out: bool = False) -> Dataset:
     """Return recordings as a dataset for a model that is already trained: its neurons, its states, its rate.
 
     A neuron that a worm lacks is masked. A worm at another rate than that of the training is resampled to it. A
@@ -251,6 +251,7 @@ def build_new_dataset(config, description: dict, recordings: Sequence[Recording]
       config: that of training.
       description: of the training data (`workdir.read_description`).
       recordings: worms, scored or not.
+      leave_out: whether a worm with none of the neurons is left out, with a warning, where another has some.
 
     Raises:
       InputError: a recording with none of the neurons, or one that cannot be used.
@@ -259,11 +260,12 @@ def build_new_dataset(config, description: dict, recordings: Sequence[Recording]
     for worm in recordings:
         missing = [name for name in neurons if name not in worm.identified]
         place = f"{worm.source}: worm {worm.worm!r}"
-        if len(missing) == len(neurons) and any(set(neurons) & set(other.identified) for other in recordings):
+        stranger = len(missing) == len(neurons)
+        if stranger and leave_out and any(set(neurons) & set(other.identified) for other in recordings):
             why = "it has none of the model's neurons"
             warnings.warn(f"{place} is left out: {why}", RecordingWarning, stacklevel=1)
             continue
-        if len(missing) == len(neurons):
+        if stranger:
             there = ", ".join(sorted(worm.identified)) or "none"
             expected = f"expected some of {', '.join(neurons)}, which the model was trained on"
             raise InputError(f"{place}: found the named neurons {there}, {expected}")

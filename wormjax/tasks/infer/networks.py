@@ -41,13 +41,13 @@ from wormjax.training.parallel import Engine, build_engine
 from wormjax.training.step import Recipe, build_recipe
 
 # With no graph to find, squared errors are all that a decoder has to get right: no outlier is to be spared.
-TOLD = {"train.task": "true_graph", "train.degrees_of_freedom": 0.0}
+TRUE_GRAPH = {"train.task": "true_graph", "train.degrees_of_freedom": 0.0}
 # Model → what it changes in the config. The bounds are given the graph; the LSTM has none.
 VARIANTS: dict[str, dict[str, Any]] = {
     "nri": {},
     "nri_supervised": {"train.task": "supervised", "model.decoder.name": "none"},
-    "nri_true_graph": {**TOLD, "model.encoder.name": "none"},
-    "lstm": {**TOLD, "model.encoder.name": "none", "model.decoder.name": "lstm"},
+    "nri_true_graph": {**TRUE_GRAPH, "model.encoder.name": "none"},
+    "lstm": {**TRUE_GRAPH, "model.encoder.name": "none", "model.decoder.name": "lstm"},
 }
 EXACT_ONLY = ("offset_and_gain", "roll_out_weight")  # Of config.train: what the exact posterior alone can have.
 POSTERIOR = "nri_posterior"  # What "nri" trained with the exact posterior is called where its decoder infers the graph.

@@ -16,7 +16,7 @@ from wormjax.scoring.markdown import escape, fit_name, join_cells, start_table, 
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
 
-BOUNDS = ("nri_supervised", "nri_true_graph")  # Told the graph: in training, or in testing too.
+BOUNDS = ("nri_supervised", "nri_true_graph")  # They know the graph: in training, or in testing too.
 PREDICTORS = ("lstm", "static", "var")  # Predict without a graph.
 RELATIONS = ("correlation", "partial_correlation", "lagged_correlation", "granger")  # A graph by statistics alone.
 

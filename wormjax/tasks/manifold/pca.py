@@ -39,8 +39,8 @@ class Components(NamedTuple):
     Attributes:
       worms: names.
       shares: which neurons and worms the components were fitted to → each worm's share of variance by component.
-      places: the same → how well the place in three components tells the motor state: balanced accuracy of its
-        neighbours' vote, chance being one over the number of states.
+      places: the same → how well the motor state can be read from the place in three components: balanced accuracy of
+        its neighbours' vote, chance being one over the number of states.
       slopes: likewise from the derivatives along the components.
     """
 

@@ -144,7 +144,7 @@ def measure_separation(
 ) -> float:
     """Return how well the motor state can be read from a place within one worm, by a vote among nearest neighbours.
 
-    It is the balanced accuracy of the vote. Neighbours are at least `gap` frames away in time: places met again, not the
+    It is the vote's balanced accuracy. Neighbours are at least `gap` frames away in time: places met again, not the
     same bout. States vote with equal weight however frequent they are, so that chance is one over the number of states.
 
     Args:

@@ -80,16 +80,18 @@ def run(
 
 @contextlib.contextmanager
 def _show_messages() -> Iterator[None]:
-    """Print what wormjax logs to stderr, such as the worms in play."""
-    logger, handler = python_logging.getLogger("wormjax"), python_logging.StreamHandler()
-    level = logger.level
+    """Print what wormjax logs, such as the worms in play."""
+    logger, handler = python_logging.getLogger("wormjax"), python_logging.StreamHandler(sys.stdout)
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(python_logging.INFO)
+    logger.propagate = False  # absl has a handler of its own.
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def parse(argv: Sequence[str], define: Sequence[Flag], config: str | None = None) -> tuple:

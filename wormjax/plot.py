@@ -147,7 +147,8 @@ def forecast(
     forecasts = [forecasts] if isinstance(forecasts, Forecast) else list(forecasts)
     names = forecasts[0].neuron_names
     if neuron is None:
-        neuron = names[int(np.argmax(np.ptp(np.concatenate([one.mean for one in forecasts]), axis=0)))]
+        spans = np.nan_to_num(np.ptp(np.concatenate([one.mean for one in forecasts]), axis=0), nan=-1.0)
+        neuron = names[int(np.argmax(spans))]
     if neuron not in names or neuron not in worm.identified:
         raise InputError(f"neuron: found {neuron!r}, expected one that is forecast and recorded: {', '.join(names)}")
     ax = _open_axes(ax, 8.0, 2.2)

@@ -168,6 +168,15 @@ def test_a_forecast_is_in_the_units_of_the_traces():
     np.testing.assert_allclose(forecast.mean[0], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_neuron_that_the_worm_lacks_is_not_forecast(forecaster):
+    names = [None if name == "AVAL" else name for name in WORMS[3].neuron_names]
+    worm = wormjax.Recording(traces=WORMS[3].traces, times=WORMS[3].times, neuron_names=names)
+    forecast = forecaster.forecast(worm, origin=100.0, steps=2)
+    lacking = np.array(forecast.neuron_names) == "AVAL"
+    assert np.isnan(forecast.mean[:, lacking]).all()
+    assert np.isfinite(forecast.interval(0.9)[0][:, ~lacking]).all()
+
+
 def test_a_saved_forecaster_forecasts_as_before(tmp_path, forecaster):
     forecaster.save(tmp_path / "model")
     loaded = wormjax.load_model(tmp_path / "model")

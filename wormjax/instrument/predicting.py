@@ -159,8 +159,7 @@ def _write_forecasts(forecaster: Forecaster, worm: Recording, folder: Path, step
     forecasts = list(_forecast_along(forecaster, worm, steps))
     _write_table(folder / "forecasts.csv", pd.concat([one.to_pandas() for one in forecasts], ignore_index=True))
     figure = Figure(figsize=(9.0, 2.4), layout="constrained")
-    named = [name for name in forecaster.neuron_names_ if name in worm.identified]
-    plot.forecast(worm, forecasts[-3:], named[0], ax=figure.subplots())
+    plot.forecast(worm, forecasts[-3:], ax=figure.subplots())
     save_figure(figure, folder / "forecast.png")
     low, high = (np.stack(ends) for ends in zip(*(one.interval(0.9) for one in forecasts), strict=True))
     arrays = {

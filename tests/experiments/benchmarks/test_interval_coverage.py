@@ -26,7 +26,7 @@ WORMS = "abcde"
 def make_rows(values, count, study="s", test_study="s", model="m", test_worms=WORMS, seed=0):
     """A row for every subset of `count` worms and every test worm; `values` is a function of both."""
     return [
-        Row(model, study, train, test_study, worm, seed, "accuracy", values(train, worm))
+        Row(model, study, train, test_study, worm, seed, "score", values(train, worm))
         for train in itertools.combinations(WORMS, count)
         for worm in test_worms
         if study != test_study or worm not in train

@@ -53,7 +53,7 @@ class ForecastTraces(NamedTuple):
 
     Attributes:
       times: seconds of each step; step 1 is the first frame at or after the origin.
-      mean, scale, weights: a mixture of Gaussians by mode.
+      mean, scale, weights: a mixture of Gaussians by mode; NaN for a neuron that the recording lacks.
       edges: probability of an edge of each type; None where the model infers no graph.
     """
 
@@ -205,8 +205,10 @@ def _forecast_end(forecaster: TrainedForecaster, cut: Recording, steps: int):
     if edges is not None:
         kinds = [graphs.edges_to_matrix(kind, len(dataset.neuron_names)) for kind in np.moveaxis(edges[0], -1, 0)]
         edges = np.stack(kinds, axis=-1)
+    lacking = np.array([name not in cut.identified for name in dataset.neuron_names])
     times = dataset.times[last, frame - 1] + np.arange(1, steps + 1) / dataset.frame_rate
-    return times, *_undo_scaling(spread, dataset, unscaled), spread.weights[0], edges
+    mean, scale = (np.where(lacking, np.nan, values) for values in _undo_scaling(spread, dataset, unscaled))
+    return times, mean, scale, spread.weights[0], edges
 
 
 def _append_frame(dataset: Dataset, stretch: int, frame: int) -> Dataset:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -10,7 +11,7 @@ from wormjax.figures.lines import PUBLISHED_COLOURS, choose_styles, rule_lines
 from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.published import PAPER, PublishedResult
 from wormjax.scoring.rows import Row
-from wormjax.scoring.tables import METRIC_TITLES, Entry, summarise
+from wormjax.scoring.tables import METRIC_TITLES, summarise
 
 PUBLISHED_MARKERS = {"GNN": "o", "MLP": "s"}
 SPREAD = 0.5  # All models of one number of worms lie within ± half of this.
@@ -31,38 +32,37 @@ def plot_accuracy_by_worms(
       published: others' numbers, drawn as open markers on dotted lines, without intervals.
       metrics: one panel each.
     """
-    entries = [e for e in summarise(rows, baselines) if e.setting.unseen and e.metric in metrics]
-    metrics = [metric for metric in metrics if any(entry.metric == metric for entry in entries)]
+    frame = summarise([row for row in rows if row.unseen and row.metric in metrics], baselines)
+    metrics = [metric for metric in metrics if metric in set(frame["metric"])]
     figure = make_figure(3.3 * len(metrics) + 2.2, 4.0)
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
-        draw_accuracy(axes, [e for e in entries if e.metric == metric], [r for r in published if r.metric == metric])
+        draw_accuracy(axes, frame[frame["metric"] == metric], [r for r in published if r.metric == metric])
     lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
     figure.legend(lines.values(), lines.keys(), loc="outside right center", handlelength=3.2)
-    study, test_study, _ = entries[0].setting
+    study, test_study, _ = frame["setting"].iloc[0]
     where = study if study == test_study else f"{study} → {test_study}"
     return finish_figure(figure, f"Motor state decoded in unseen worms ({where})")
 
 
-def draw_accuracy(axes: Axes, entries: Sequence[Entry], published: Sequence[PublishedResult] = ()) -> Axes:
+def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[PublishedResult] = ()) -> Axes:
     """Draw one metric's means and 95 % intervals by the number of training worms, models side by side."""
-    models = list(dict.fromkeys(entry.model for entry in entries))
-    styles = choose_styles(models, {entry.model for entry in entries if entry.baseline})
-    offsets = np.linspace(-SPREAD / 2, SPREAD / 2, len(models)) if len(models) > 1 else [0.0]
-    for model, offset in zip(models, offsets, strict=True):
-        members = [entry for entry in entries if entry.model == model]
-        counts, colour = np.array([entry.train_count for entry in members]) + offset, styles[model]["color"]
-        axes.plot(counts, [entry.mean for entry in members], label=model, **styles[model])
-        low, high = np.array([(entry.interval.low, entry.interval.high) for entry in members], float).T  # None: NaN.
-        axes.vlines(counts, low, high, color=colour, linewidth=0.9, zorder=2.5)
+    by_model = dict(list(frame.groupby("model", sort=False)))
+    styles = choose_styles(list(by_model), set(frame["model"][frame["baseline"]]))
+    offsets = np.linspace(-SPREAD / 2, SPREAD / 2, len(by_model)) if len(by_model) > 1 else [0.0]
+    for (model, members), offset in zip(by_model.items(), offsets, strict=True):
+        counts = members["train_count"].to_numpy() + offset
+        axes.plot(counts, members["mean"].to_numpy(), label=model, **styles[model])
+        axes.vlines(counts, members["low"], members["high"], color=styles[model]["color"], linewidth=0.9, zorder=2.5)
     for source, model in dict.fromkeys((result.source, result.model) for result in published):
         _draw_published(axes, [result for result in published if (result.source, result.model) == (source, model)])
+    metric = frame["metric"].iloc[0]
     first, last = np.round(axes.dataLim.intervalx)
     axes.set(xlim=(first - 0.45, last + 0.45), xlabel="training worms")
     axes.set_xticks(np.arange(first, last + 1, max(1, (last - first) // 10)))
-    axes.set_ylabel(METRIC_TITLES.get(entries[0].metric, entries[0].metric))
+    axes.set_ylabel(METRIC_TITLES.get(metric, metric))
     rule_lines(axes)
-    if entries[0].metric in ("accuracy", "balanced_accuracy", "auroc"):
+    if metric in ("accuracy", "balanced_accuracy", "auroc"):
         lowest = min(min(line.get_ydata()) for line in axes.get_lines())
         # An interval of two worms can be wider than the panel: the means set the limits.
         axes.set_ylim(max(0.0, np.floor((lowest - 0.06) * 20) / 20), 1.005)

@@ -1,7 +1,9 @@
 """Pieces of a summary: lines of Markdown tables, columns of a console, and the file they are written to."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+import pandas as pd
 
 from wormjax.atomic_write import open_place
 
@@ -23,6 +25,32 @@ def start_table(titles: Sequence[str]) -> list[str]:
 def join_cells(cells: Iterable[str]) -> str:
     """Return one line of a table."""
     return "| " + " | ".join(cells) + " |"
+
+
+def tabulate(corner: str, titles: Mapping[Hashable, str], cells: Mapping[tuple[str, Hashable], str]) -> list[str]:
+    """Return a table of the texts of (row, column): columns by their titles, rows as they first occur."""
+    names = unique(name for name, _ in cells)
+    lines = [join_cells([name, *(cells.get((name, column), "") for column in titles)]) for name in names]
+    return [*start_table([corner, *titles.values()]), *lines]
+
+
+def tabulate_console(corner, titles: Mapping[Hashable, str], cells, widths: tuple[int, int]) -> list[str]:
+    """Return `tabulate` for a console: a column of names and columns of texts, of these two widths."""
+    lines = [corner.ljust(widths[0]) + "".join(title.rjust(widths[1]) for title in titles.values())]
+    for name in unique(name for name, _ in cells):
+        texts = (cells.get((name, column), "").rjust(widths[1]) for column in titles)
+        lines.append(fit_name(name, widths[0]) + "".join(texts))
+    return lines
+
+
+def format_spread(mean: float, sd: float | None, number: Callable[[float], str] = "{:.3f}".format) -> str:
+    """Return "mean ± s.d.", or the mean alone where there is no s.d."""
+    return number(mean) + ("" if pd.isna(sd) else f" ± {number(sd)}")
+
+
+def format_bounds(low: float | None, high: float | None, number: Callable[[float], str] = "{:.3f}".format) -> str:
+    """Return " [low, high]"; empty where there is no interval."""
+    return "" if pd.isna(low) else f" [{number(low)}, {number(high)}]"
 
 
 def escape(name: str) -> str:

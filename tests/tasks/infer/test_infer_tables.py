@@ -47,12 +47,12 @@ def read_table(text, title):
 
 
 def test_entries_by_hand():
-    entries = {(entry.model, entry.metric): entry for entry in summarise_systems(ROWS)}
+    entries = {(entry.model, entry.metric): entry for entry in summarise_systems(ROWS).itertuples()}
     ours = entries["nri", "edge_accuracy"]
-    assert ours.interval == pytest.approx(interval_over_worms(np.array([0.97, 0.95, 0.975])))
+    assert (ours.mean, ours.low, ours.high) == pytest.approx(interval_over_worms(np.array([0.97, 0.95, 0.975]))[:3])
     assert ours.sd == pytest.approx(np.std([0.98, 0.95], ddof=1))  # Of the seeds' means, not of all six numbers.
-    assert (ours.seeds, ours.interval.worms) == (2, 3)
-    assert entries["granger", "edge_accuracy"].sd is None
+    assert (ours.seeds, ours.groups) == (2, 3)
+    assert np.isnan(entries["granger", "edge_accuracy"].sd)
 
 
 def test_markdown(tmp_path):
@@ -132,3 +132,9 @@ def test_console_table_by_hand():
     start = lines.index("springs5: error of prediction")
     assert lines[start + 2].split() == ["nri", "2.7e-8", "±", "7.1e-9", "3.0e-6"]
     assert lines[start + 3].split() == ["‡", "nri_true_graph", "2.0e-8"]
+
+
+def test_no_rows_give_no_table(tmp_path):
+    write_systems_summary(tmp_path / "summary.md", [])
+    assert "|" not in (tmp_path / "summary.md").read_text()
+    assert len(format_systems_summary([])) == 1

@@ -4,15 +4,23 @@ After Tables 1 and 2 of Kipf, Fetaya et al. (2018, arXiv 1802.04687), with what 
 and the 95 % interval over groups of test systems.
 """
 
+import functools
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from wormjax.scoring.intervals import Interval, average_by_worm, cut_to_range, find_range, interval_over_worms
-from wormjax.scoring.markdown import escape, fit_name, join_cells, start_table, unique, write_markdown
+from wormjax.scoring.markdown import (
+    escape,
+    format_bounds,
+    format_spread,
+    tabulate,
+    tabulate_console,
+    unique,
+    write_markdown,
+)
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
 
@@ -27,6 +35,7 @@ METRIC_TITLES = {
     "nll": "NLL (nats per edge)",
     "calibration_error": "Calibration error",
 }
+KEYS = ["study", "test_study", "model", "metric"]
 ERROR = "mse@"  # Begins the names of errors of prediction; the number of steps follows.
 
 EXPLANATION = (
@@ -40,41 +49,32 @@ CONSOLE_METRICS = ("edge_accuracy", "auroc", "balanced_accuracy", "calibration_e
 CONSOLE_COLUMNS, NAME_WIDTH, ENTRY_WIDTH = 4, 28, 18  # 100 columns of a console.
 
 
-class SystemEntry(NamedTuple):
-    """One number of the table.
-
-    Attributes:
-      study, test_study: the systems trained and tested on.
-      model: the model's name.
-      metric: the metric's name.
-      sd: the sample standard deviation over seeds, each the mean over its groups; None for a single seed.
-      seeds: how many seeds.
-      interval: the mean over groups of test systems, seeds averaged first, and its 95 % interval.
-    """
-
-    study: str
-    test_study: str
-    model: str
-    metric: str
-    sd: float | None
-    seeds: int
-    interval: Interval
-
-
-def summarise_systems(rows: Iterable[Row]) -> list[SystemEntry]:
-    """Reduces rows to one entry a system, model and metric.
+def summarise_systems(rows: Iterable[Row]) -> pd.DataFrame:
+    """Return one line per system, model and metric, ordered so; models by `rank_model`, otherwise as they first occur.
 
     Returns:
-      Entries ordered by system, then model (`rank_model`, otherwise as they first occur), then metric.
+      study, test_study, model, metric: what the line is about.
+      mean, low, high, groups: over groups of test systems, seeds averaged first, and the 95 % interval.
+      sd, seeds: over seeds, each the mean over its groups, and how many; sd is NaN for a single seed.
     """
-    members: dict[tuple[str, str, str, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        members[row.study, row.test_study, row.model, row.metric].append(row)
-    systems = unique(key[:2] for key in members)
-    models = sorted(unique(key[2] for key in members), key=rank_model)
-    metrics = sorted(unique(key[3] for key in members), key=_rank_metric)
-    keys = sorted(members, key=lambda key: (systems.index(key[:2]), models.index(key[2]), metrics.index(key[3])))
-    return [_make_entry(*key, members[key]) for key in keys]
+    frame = pd.DataFrame({"row": pd.Series([*rows], dtype=object)})
+    for field in KEYS:
+        frame[field] = [getattr(row, field) for row in frame["row"]]
+    lines = []
+    for key, members in frame.groupby(KEYS, sort=False)["row"]:
+        by_seed = pd.Series([row.value for row in members]).groupby([row.seed for row in members]).mean()
+        averages = np.array(list(average_by_worm(members).values()))
+        interval = cut_to_range(interval_over_worms(averages), find_range(key[-1]))
+        line = dict(zip(KEYS, key, strict=True)) | interval._asdict() | {"sd": by_seed.std(), "seeds": len(by_seed)}
+        lines.append(line)
+    found = pd.DataFrame(lines, columns=[*KEYS, *Interval._fields, "sd", "seeds"]).rename(columns={"worms": "groups"})
+    found = found.astype({"low": float, "high": float})
+    places = {name: place for place, name in enumerate(unique(zip(found["study"], found["test_study"], strict=True)))}
+    found["system"] = [places[system] for system in zip(found["study"], found["test_study"], strict=True)]
+    models = sorted(unique(found["model"]), key=rank_model)
+    found["place"] = found["model"].map(models.index)
+    found["rank"] = found["metric"].map(_rank_metric)
+    return found.sort_values(["system", "place", "rank"], ignore_index=True)
 
 
 def rank_model(model: str) -> int:
@@ -99,14 +99,11 @@ def write_systems_summary(
       config_text: the config that made the rows, printed at the end.
       published: others' numbers, put below the table of their system and marked (`find_published_systems`).
     """
-    entries = summarise_systems(rows)
     parts = ["# Results", "", EXPLANATION]
-    for system in unique((entry.study, entry.test_study) for entry in entries):
-        same = [entry for entry in entries if (entry.study, entry.test_study) == system]
+    for system, same in summarise_systems(rows).groupby(KEYS[:2], sort=False):
         others = [result for result in published if (result.study, result.test_study) == system]
-        counts = f"{_count(same, lambda e: e.interval.worms, 'group')} of test systems"
-        parts += ["", f"## {_name_system(*system)}", ""]
-        parts += [f"{_count(same, lambda e: e.seeds, 'seed')}, {counts}.", "", *_tabulate(same, others)]
+        counts = f"{_count(same['seeds'], 'seed')}, {_count(same['groups'], 'group')} of test systems."
+        parts += ["", f"## {_name_system(*system)}", "", counts, "", *_tabulate(same, others)]
     write_markdown(path, parts, config_text)
 
 
@@ -117,29 +114,21 @@ def print_systems_summary(rows: Iterable[Row]) -> None:
 
 def format_systems_summary(rows: Iterable[Row]) -> list[str]:
     """The lines that `print_systems_summary` prints."""
-    entries = summarise_systems(rows)
     lines = ["Mean over seeds and test systems ± s.d. over seeds; ‡ given the graph, * baseline"]
-    for system in unique((entry.study, entry.test_study) for entry in entries):
-        same = [entry for entry in entries if (entry.study, entry.test_study) == system]
-        metrics = sorted(unique(entry.metric for entry in same), key=_rank_metric)
+    for system, same in summarise_systems(rows).groupby(KEYS[:2], sort=False):
+        metrics = sorted(unique(same["metric"]), key=_rank_metric)
         edges = [metric for metric in metrics if metric in CONSOLE_METRICS]
         errors = [metric for metric in metrics if metric.startswith(ERROR)]
         for title, chosen in (("edges", edges), ("error of prediction", errors)):
             for start in range(0, len(chosen), CONSOLE_COLUMNS):
-                heading = f"{_name_system(*system)}: {title}"
-                lines += ["", heading[:100], *_format_block(same, chosen[start : start + CONSOLE_COLUMNS])]
+                titles = {metric: _title_metric(metric) for metric in chosen[start : start + CONSOLE_COLUMNS]}
+                cells = {
+                    (("", "‡ ", "", "* ", "* ")[rank_model(line.model)] + line.model, line.metric): _format_spread(line)
+                    for line in same[same["metric"].isin(titles)].itertuples()
+                }
+                lines += ["", f"{_name_system(*system)}: {title}"[:100]]
+                lines += tabulate_console("", titles, cells, (NAME_WIDTH, ENTRY_WIDTH))
     return lines
-
-
-def _make_entry(study, test_study, model, metric, rows) -> SystemEntry:
-    by_seed = defaultdict(list)
-    for row in rows:
-        by_seed[row.seed].append(row.value)
-    means = [np.mean(values) for values in by_seed.values()]
-    sd = float(np.std(means, ddof=1)) if len(means) > 1 else None
-    interval = interval_over_worms(np.array(list(average_by_worm(rows).values())))
-    interval = cut_to_range(interval, find_range(metric))
-    return SystemEntry(study, test_study, model, metric, sd, len(means), interval)
 
 
 def _rank_metric(metric: str) -> tuple:
@@ -159,57 +148,36 @@ def _name_system(study: str, test_study: str) -> str:
     return study if study == test_study else f"{study} → {test_study}"
 
 
-def _count(entries: list[SystemEntry], number, noun: str) -> str:
-    """How many seeds or groups: one number, or the range where models differ."""
-    low, high = min(map(number, entries)), max(map(number, entries))
+def _count(numbers: pd.Series, noun: str) -> str:
+    """Return how many seeds or groups: one number, or the range where models differ."""
+    low, high = numbers.min(), numbers.max()
     return (f"{high}" if low == high else f"{low} to {high}") + f" {noun}{'' if high == 1 else 's'}"
 
 
-def _tabulate(entries: list[SystemEntry], published: Sequence[PublishedResult]) -> list[str]:
-    metrics = sorted(unique(entry.metric for entry in entries), key=_rank_metric)
-    lines = start_table(["model", *(escape(_title_metric(metric)) for metric in metrics)])
-    for model in unique(entry.model for entry in entries):
-        cells = {entry.metric: entry for entry in entries if entry.model == model}
-        lines.append(join_cells([_mark(model), *(_format_entry(cells.get(metric)) for metric in metrics)]))
-    published = [result for result in published if result.metric in metrics]
-    for source, model in unique((result.source, result.model) for result in published):
-        found = {result.metric: result.mean for result in published if (result.source, result.model) == (source, model)}
-        texts = [f"{_format_number(metric, found[metric])} †" if metric in found else "" for metric in metrics]
-        lines.append(join_cells([f"{escape(model)} † ({escape(source)})", *texts]))
-    return lines
+def _tabulate(frame: pd.DataFrame, published: Sequence[PublishedResult]) -> list[str]:
+    titles = {metric: escape(_title_metric(metric)) for metric in sorted(unique(frame["metric"]), key=_rank_metric)}
+    cells = {}
+    for line in frame.itertuples():
+        number = functools.partial(_format_number, line.metric)
+        cells[_mark(line.model), line.metric] = _format_spread(line) + format_bounds(line.low, line.high, number)
+    for one in published:
+        if one.metric in titles:
+            name = f"{escape(one.model)} † ({escape(one.source)})"
+            cells[name, one.metric] = f"{_format_number(one.metric, one.mean)} †"
+    return tabulate("model", titles, cells)
 
 
 def _mark(model: str) -> str:
     return (escape(model), f"{escape(model)} ‡", escape(model), *[f"*{escape(model)}*"] * 2)[rank_model(model)]
 
 
-def _format_entry(entry: SystemEntry | None) -> str:
-    if entry is None:
-        return ""
-    low, high = entry.interval.low, entry.interval.high
-    if low is None:
-        return _format_spread(entry)
-    return f"{_format_spread(entry)} [{', '.join(_format_number(entry.metric, bound) for bound in (low, high))}]"
-
-
-def _format_spread(entry: SystemEntry) -> str:
-    numbers = [entry.interval.mean] if entry.sd is None else [entry.interval.mean, entry.sd]
-    return " ± ".join(_format_number(entry.metric, number) for number in numbers)
+def _format_spread(line) -> str:
+    return format_spread(line.mean, line.sd, functools.partial(_format_number, line.metric))
 
 
 def _format_number(metric: str, value: float) -> str:
-    """Three decimals; an error with two digits and its power of ten, 3.1e-8."""
+    """Return three decimals; of an error two digits and its power of ten, 3.1e-8."""
     if not metric.startswith(ERROR):
         return f"{value:.3f}"
     digits, power = f"{value:.1e}".split("e")
     return f"{digits}e{int(power)}"
-
-
-def _format_block(entries: list[SystemEntry], metrics: Sequence[str]) -> list[str]:
-    lines = ["".ljust(NAME_WIDTH) + "".join(_title_metric(metric).rjust(ENTRY_WIDTH) for metric in metrics)]
-    for model in unique(entry.model for entry in entries if entry.metric in metrics):
-        cells = {entry.metric: entry for entry in entries if entry.model == model}
-        texts = [_format_spread(cells[metric]) if metric in cells else "" for metric in metrics]
-        name = ("", "‡ ", "", "* ", "* ")[rank_model(model)] + model
-        lines.append(fit_name(name, NAME_WIDTH) + "".join(text.rjust(ENTRY_WIDTH) for text in texts))
-    return lines

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import ndtr
+from scipy.special import logsumexp, ndtr
+from scipy.stats import norm
 
 BAND = (0.05, 0.95)  # Of the 90 % band.
 PART_STEPS = (1, 4, 8, 16)  # Steps whose errors are also given by neuron and by motor state.
@@ -94,22 +95,16 @@ def score_parts(
 
 
 def measure_nll(mean, scale, weights, true) -> float:
-    """Negative log-likelihood of values under their mixtures, nats per value; modes on the second axis."""
-    log_density = -0.5 * ((true[:, None] - mean) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2.0 * np.pi)
-    with np.errstate(divide="ignore"):
-        log_density = log_density + np.log(weights)
-    largest = log_density.max(axis=1, keepdims=True)
-    return float(-np.mean(largest[:, 0] + np.log(np.exp(log_density - largest).sum(axis=1))))
+    """Return the negative log-likelihood of values under their mixtures, nats per value; modes on the second axis."""
+    density = norm.logpdf(true[:, None], mean, scale)
+    return float(-logsumexp(density, axis=1, b=np.broadcast_to(weights, density.shape)).mean())
 
 
 def measure_crps(mean, scale, weights, true) -> float:
-    """Continuous ranked probability score: E|X - y| - E|X - X'| / 2 under the mixture; in scaled units."""
-    score = (weights * _expect_absolute(true[:, None] - mean, scale)).sum(axis=1)
-    for mode in range(mean.shape[1]):
-        both = np.sqrt(scale**2 + scale[:, mode : mode + 1] ** 2)
-        apart = _expect_absolute(mean - mean[:, mode : mode + 1], both)
-        score = score - 0.5 * weights[:, mode] * (weights * apart).sum(axis=1)
-    return float(score.mean())
+    """Return the continuous ranked probability score, E|X - y| - E|X - X'| / 2 under the mixture, in scaled units."""
+    error = (weights * _expect_absolute(true[:, None] - mean, scale)).sum(axis=1)
+    apart = _expect_absolute(mean[:, :, None] - mean[:, None], np.hypot(scale[:, :, None], scale[:, None]))
+    return float((error - 0.5 * (weights[:, :, None] * weights[:, None] * apart).sum(axis=(1, 2))).mean())
 
 
 def measure_mode_share(mean, scale, weights) -> float:
@@ -119,6 +114,6 @@ def measure_mode_share(mean, scale, weights) -> float:
 
 
 def _expect_absolute(mean, scale):
-    """E|Z| of a Gaussian."""
+    """Return E|Z| of a Gaussian."""
     ratio = mean / scale
-    return 2.0 * scale * np.exp(-0.5 * ratio**2) / np.sqrt(2.0 * np.pi) + mean * (2.0 * ndtr(ratio) - 1.0)
+    return 2.0 * scale * norm.pdf(ratio) + mean * (2.0 * ndtr(ratio) - 1.0)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from wormjax.scoring.intervals import Interval, average_by_worm, difference_over_worms, interval_over_worms
-from wormjax.scoring.markdown import join_cells, start_table, write_markdown
+from wormjax.scoring.markdown import format_bounds, tabulate, tabulate_console, write_markdown
 from wormjax.scoring.rows import Row
 from wormjax.scoring.tables import Setting, describe_setting
 
@@ -135,94 +136,90 @@ def describe_table(table: Table) -> str:
 
 
 def tabulate_horizons(table: Table, kind: str, seconds, baselines, lower: bool) -> list[str]:
-    """Mean by model and horizon, as the lines of a Markdown table."""
-    metrics = [name_metric(kind, one) for one in seconds]
-    lines = start_table(["model", *(f"{one:g} s" for one in seconds)])
-    return lines + _list_means(table, dict.fromkeys(metrics, lower), baselines)
+    """Return the mean by model and horizon, as the lines of a Markdown table."""
+    titles = {name_metric(kind, one): f"{one:g} s" for one in seconds}
+    return _tabulate_means(table, titles, dict.fromkeys(titles, lower), baselines)
 
 
 def tabulate_reversal(table: Table, baselines) -> list[str]:
-    """What is known of the next reversal, as the lines of a Markdown table."""
-    lines = start_table(["model", *(TITLES[metric] for metric in REVERSAL)])
-    return lines + _list_means(table, REVERSAL, baselines)
+    """Return what is known of the next reversal, as the lines of a Markdown table."""
+    return _tabulate_means(table, {metric: TITLES[metric] for metric in REVERSAL}, REVERSAL, baselines)
 
 
 def tabulate_differences(table: Table, kind: str, seconds, simple, lower: bool) -> list[str]:
-    """Every model against the best simple baseline at each horizon, and how far ahead it is better."""
-    best = [find_best_simple(table, name_metric(kind, one), simple, lower) for one in seconds]
-    if not any(best):
+    """Return every model against the best simple baseline at each horizon, and how far ahead it is better."""
+    best = {one: find_best_simple(table, name_metric(kind, one), simple, lower) for one in seconds}
+    if not any(best.values()):
         return []
-    heads = [f"{one:g} s: {name or 'none'}" for one, name in zip(seconds, best, strict=True)]
-    lines = ["", *start_table(["less the best simple baseline", *heads, "better up to"])]
+    cells = {}
     for model in table.rows:
-        if model in simple:
-            continue
-        differences = [compare(table, model, name_metric(kind, one), b) for one, b in zip(seconds, best, strict=True)]
-        reach = " (".join(f"{one:g} s" if one else "none" for one in find_reach(differences, seconds, lower)) + ")"
-        lines.append(join_cells([model, *map(format_difference, differences), reach]))
-    return lines
+        if model not in simple:
+            differences = [compare(table, model, name_metric(kind, one), best[one]) for one in seconds]
+            cells |= {(model, one): format_difference(d) for one, d in zip(seconds, differences, strict=True)}
+            reach = (f"{one:g} s" if one else "none" for one in find_reach(differences, seconds, lower))
+            cells[model, "reach"] = " (".join(reach) + ")"
+    titles = {one: f"{one:g} s: {name or 'none'}" for one, name in best.items()} | {"reach": "better up to"}
+    return ["", *tabulate("less the best simple baseline", titles, cells)]
 
 
 def tabulate_against(table: Table, kind: str, seconds, rival: str, baselines) -> list[str]:
-    """Every network against one baseline, at each horizon."""
+    """Return every network against one baseline, at each horizon."""
     models = [model for model in table.rows if model not in baselines]
     if rival not in table.rows or not models:
         return []
-    lines = ["", *start_table([f"less {rival}", *(f"{one:g} s" for one in seconds)])]
-    for model in models:
-        cells = [compare(table, model, name_metric(kind, one), rival) for one in seconds]
-        lines.append(join_cells([model, *map(format_difference, cells)]))
-    return lines
+    cells = {
+        (model, one): format_difference(compare(table, model, name_metric(kind, one), rival))
+        for model in models
+        for one in seconds
+    }
+    return ["", *tabulate(f"less {rival}", {one: f"{one:g} s" for one in seconds}, cells)]
 
 
 def format_difference(difference: Interval | None) -> str:
-    """A difference with its interval, for a cell."""
+    """Return a difference with its interval, for a cell."""
     if difference is None:
         return ""
-    text = f"{difference.mean:+.3f}".replace("-", "−")
-    if difference.low is None:
-        return text
-    return text + f" [{difference.low:+.3f}, {difference.high:+.3f}]".replace("-", "−")
+    signed = "{:+.3f}".format
+    return (signed(difference.mean) + format_bounds(*difference[1:3], signed)).replace("-", "−")
 
 
 def format_console(tables: Sequence[Table], seconds, baselines) -> list[str]:
-    """Lines for the terminal: negative log-likelihood and balanced accuracy of the largest number of training worms."""
+    """Return lines for the terminal: two scores after training on the largest number of worms."""
     most = max(table.train_count for table in tables)
     lines = ["Mean over training subsets, worms and seeds; * baseline"]
     for table in tables:
-        if table.train_count != most:
-            continue
-        for kind in COMPARED:
-            lines += ["", f"{TITLES[kind]}: {describe_table(table)}"]
-            lines.append(" " * 34 + "".join(f"{f'{one:g} s':>8}" for one in seconds))
+        for kind in COMPARED if table.train_count == most else ():
+            cells = {}
             for model, by_metric in table.rows.items():
-                cells = [by_metric.get(name_metric(kind, one)) for one in seconds]
-                texts = [f"{np.mean([row.value for row in some]):.3f}" if some else "" for some in cells]
-                name = model + ("*" if model in baselines else "")
-                lines.append(f"{name:<34}" + "".join(f"{text:>8}" for text in texts))
+                for one in seconds:
+                    some = by_metric.get(name_metric(kind, one))
+                    text = f"{np.mean([row.value for row in some]):.3f}" if some else ""
+                    cells[_mark(model, baselines), one] = text
+            lines += ["", f"{TITLES[kind]}: {describe_table(table)}"]
+            lines += tabulate_console("", {one: f"{one:g} s" for one in seconds}, cells, (34, 8))
     return lines
 
 
-def _list_means(table, metrics: dict[str, bool], baselines) -> list[str]:
-    means = {
-        model: [interval_over_all(by_metric.get(metric)) for metric in metrics]
-        for model, by_metric in table.rows.items()
-    }
-    best = []
-    for column, lower in zip(zip(*means.values(), strict=True), metrics.values(), strict=True):
-        known = [value for value in column if value is not None]
-        best.append((min if lower else max)(known) if known else None)
-    lines = []
-    for model, values in means.items():
-        cells = ["" if value is None else f"{value:.3f}" for value in values]
-        cells = [
-            f"**{cell}**" if cell and value == top else cell
-            for cell, value, top in zip(cells, values, best, strict=True)
-        ]
-        lines.append(join_cells([model + ("*" if model in baselines else ""), *cells]))
-    return lines
+def _mark(model: str, baselines) -> str:
+    return model + "*" * (model in baselines)
+
+
+def _tabulate_means(table: Table, titles: dict[str, str], lower: dict[str, bool], baselines) -> list[str]:
+    """Return the mean over worms by model and metric; the best of each metric in bold."""
+    found = pd.DataFrame(
+        [[interval_over_all(by_metric.get(metric)) for metric in titles] for by_metric in table.rows.values()],
+        index=[_mark(model, baselines) for model in table.rows],
+        columns=[*titles],
+        dtype=float,
+    )
+    best = {metric: found[metric].min() if lower[metric] else found[metric].max() for metric in titles}
+    cells = {}
+    for (model, metric), value in found.stack(future_stack=True).items():
+        text = "" if pd.isna(value) else f"{value:.3f}"
+        cells[model, metric] = f"**{text}**" if value == best[metric] else text
+    return tabulate("model", titles, cells)
 
 
 def interval_over_all(rows: Sequence[Row] | None) -> float | None:
-    """The mean over worms of some rows."""
+    """Return the mean over worms of some rows."""
     return interval_over_worms(np.array(list(average_by_worm(rows).values()))).mean if rows else None

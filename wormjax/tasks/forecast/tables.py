@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -21,7 +21,16 @@ import numpy as np
 from wormjax.errors import InputError
 from wormjax.recordings.motor_states import COMMON_NAMES
 from wormjax.scoring.intervals import Interval, difference_over_worms, interval_over_rows
-from wormjax.scoring.markdown import escape, fit_name, join_cells, mark_model, start_table, unique, write_markdown
+from wormjax.scoring.markdown import (
+    escape,
+    format_bounds,
+    format_spread,
+    mark_model,
+    tabulate,
+    tabulate_console,
+    unique,
+    write_markdown,
+)
 from wormjax.scoring.published import FORECAST_NOTE, PublishedResult
 from wormjax.scoring.rows import Row
 from wormjax.scoring.tables import Setting, describe_setting
@@ -267,24 +276,24 @@ def _list_steps(table: Table, kind: str) -> list[int]:
 
 def _tabulate_kind(table: Table, kind: str, baseline_models, published: Sequence[PublishedResult]) -> list[str]:
     """Models down, steps across. Mean squared error with interval and counts, all else with mean ± s.d. alone."""
-    steps, whole = _list_steps(table, kind), kind == "mse"
-    published = {(p.source, p.model, p.train_count, p.metric): p for p in published if p.metric.startswith(f"{kind}@")}
-    steps = sorted({*steps, *(parse_metric(key[-1]).step for key in published)})
-    metrics = [Metric(kind, step, None) for step in steps]
-    counts = ["numbers / worms"] if whole else []
-    lines = start_table(["model", *counts, *(_title_step(step) for step in steps)])
-    for model in list_models(table, metrics, baseline_models):
-        cells = [table.rows.get(metric, {}).get(model) for metric in metrics]
-        counts = [_describe_counts(cells)] if whole else []
-        fewer = [table.smaller.get(metric, {}).get(model, ()) for metric in metrics]
-        pairs = zip(cells, fewer, strict=True)
-        texts = [_format_entry(kind, members, whole, smaller) if members else "" for members, smaller in pairs]
-        lines.append(join_cells([mark_model(model, model in baseline_models), *counts, *texts]))
-    for source, model, count in unique(key[:3] for key in published):
-        found = [published.get((source, model, count, f"{kind}@{step}")) for step in steps]
-        texts = [f"{_format_spread(kind, result.mean, result.sd)} †" if result else "" for result in found]
-        where = f"{source}, trained on {count}" if count else source
-        lines.append(join_cells([f"{escape(model)} † ({escape(where)})", *([""] if whole else []), *texts]))
+    whole, published = kind == "mse", [one for one in published if one.metric.startswith(f"{kind}@")]
+    steps = sorted({*_list_steps(table, kind), *(parse_metric(one.metric).step for one in published)})
+    metrics = {step: Metric(kind, step, None) for step in steps}
+    cells = {}
+    for model in list_models(table, metrics.values(), baseline_models):
+        name = mark_model(model, model in baseline_models)
+        members = {step: table.rows.get(metric, {}).get(model) for step, metric in metrics.items()}
+        found = {step: some for step, some in members.items() if some}
+        cells[name, "counts"] = _describe_counts(found.values())
+        for step, members in found.items():
+            smaller = table.smaller.get(metrics[step], {}).get(model, ())
+            cells[name, step] = _format_entry(kind, members, whole, smaller)
+    for one in published:
+        where = f"{one.source}, trained on {one.train_count}" if one.train_count else one.source
+        text = f"{format_spread(one.mean, one.sd, _choose_format(kind, one.mean))} †"
+        cells[f"{escape(one.model)} † ({escape(where)})", parse_metric(one.metric).step] = text
+    titles = {"counts": "numbers / worms"} if whole else {}
+    lines = tabulate("model", titles | {step: _title_step(step) for step in steps}, cells)
     return [*lines, "", FORECAST_NOTE] if published else lines
 
 
@@ -292,66 +301,62 @@ def _tabulate_comparisons(
     table: Table, baseline_models: Collection[str], twins: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """Relative differences of mean squared error: to the best ridge VAR, to the adapted VAR, and to the twins."""
-    steps = _list_steps(table, "mse")
-    by_step = [table.rows[Metric("mse", step, None)] for step in steps]
-    best = [find_best_var(by_model) for by_model in by_step]
-    models = list_models(table, [Metric("mse", step, None) for step in steps], baseline_models)
+    by_step = {step: table.rows[Metric("mse", step, None)] for step in _list_steps(table, "mse")}
+    best = {step: find_best_var(by_model) for step, by_model in by_step.items()}
+    models = list_models(table, [Metric("mse", step, None) for step in by_step], baseline_models)
     ours = [model for model in models if model not in baseline_models]
-    head = start_table(["model", *(_title_step(step) for step in steps)])
+    titles = {step: _title_step(step) for step in by_step}
+
+    def compare(name: str, model: str, references: Mapping[int, str | None]) -> dict:
+        """The texts of a relative difference at each step; empty where one of the two was not scored."""
+        return {
+            (name, step): _format_relative(relative_difference(rows.get(model, []), rows.get(references[step], [])))
+            for step, rows in by_step.items()
+        }
+
     lines = []
-    if any(best) and ours:
-        lines += [
-            "",
-            "### Against the best ridge VAR",
-            "",
-            "The VAR with the lowest mean at that very step: chosen in view of the test worms.",
-            "",
-            *head,
-        ]
-        lines.append(
-            join_cells(
-                ["*best ridge VAR*", *(mark_model(model, model in baseline_models) if model else "" for model in best)]
-            )
-        )
-        lines += [join_cells([escape(model), *_compare(by_step, [model] * len(steps), best)]) for model in ours]
+    if any(best.values()) and ours:
+        note = "The VAR with the lowest mean at that very step: chosen in view of the test worms."
+        cells = {
+            ("*best ridge VAR*", step): mark_model(model, model in baseline_models) if model else ""
+            for step, model in best.items()
+        }
+        for model in ours:
+            cells |= compare(escape(model), model, best)
+        lines += ["", "### Against the best ridge VAR", "", note, "", *tabulate("model", titles, cells)]
     if ADAPTED in models and ours:
-        lines += ["", f"### Against {escape(ADAPTED)}", "", *head]
-        adapted = [ADAPTED] * len(steps)
-        lines += [join_cells([escape(model), *_compare(by_step, [model] * len(steps), adapted)]) for model in ours]
-    pairs = [(model, twin) for model, others in twins.items() for twin in others if {model, twin} <= {*models}]
-    if pairs:
-        lines += ["", "### Against the structure-agnostic twins", "", *head]
-    for model, twin in pairs:
-        texts = _compare(by_step, [model] * len(steps), [twin] * len(steps))
-        lines.append(join_cells([f"{escape(model)} against {mark_model(twin, twin in baseline_models)}", *texts]))
+        cells = {}
+        for model in ours:
+            cells |= compare(escape(model), model, dict.fromkeys(by_step, ADAPTED))
+        lines += ["", f"### Against {escape(ADAPTED)}", "", *tabulate("model", titles, cells)]
+    cells = {}
+    for model, twin in ((model, twin) for model, others in twins.items() for twin in others):
+        if {model, twin} <= {*models}:
+            name = f"{escape(model)} against {mark_model(twin, twin in baseline_models)}"
+            cells |= compare(name, model, dict.fromkeys(by_step, twin))
+    if cells:
+        lines += ["", "### Against the structure-agnostic twins", "", *tabulate("model", titles, cells)]
     return lines
-
-
-def _compare(by_step: Sequence[Mapping[str, list[Row]]], models: Sequence[str], references: Sequence[str | None]):
-    """The text of a relative difference at each step; empty where one of the two was not scored."""
-    return [
-        _format_relative(relative_difference(by_model.get(model, []), by_model.get(reference, [])))
-        for by_model, model, reference in zip(by_step, models, references, strict=True)
-    ]
 
 
 def _tabulate_parts(table: Table, baseline_models: Collection[str], twins: Mapping[str, Sequence[str]]) -> list[str]:
     """Mean squared error by motor state at the start, and by neuron: the first pair of twins beside the VARs."""
     metrics = [metric for metric in table.rows if metric.kind == "mse" and metric.part and metric.step in WHERE_STEPS]
     columns = _choose_columns(table, metrics, baseline_models, twins)
+    titles = {
+        (step, model): f"{mark_model(model, model in baseline_models)}, {_title_step(step)}" for step, model in columns
+    }
     lines = []
     for title, is_state in (("motor state at the start", True), ("neuron", False)):
         parts = unique(metric.part for metric in metrics if (metric.part.lower() in COMMON_NAMES) == is_state)
         if not parts or not columns:
             continue
-        heads = [f"{mark_model(model, model in baseline_models)}, {_title_step(step)}" for step, model in columns]
-        lines += ["", f"### Where: mean squared error by {title}", ""]
-        lines += [
-            "Mean; the lowest at each step in bold. Ridge VAR: the best at that step over all neurons and starts.",
-            "",
-        ]
-        lines += start_table([title, "worms", *heads])
-        lines += [join_cells(_list_part(table, part, columns)) for part in parts]
+        note = "Mean; the lowest at each step in bold. Ridge VAR: the best at that step over all neurons and starts."
+        cells = {}
+        for part in parts:
+            cells |= {(escape(part), column): text for column, text in _list_part(table, part, columns).items()}
+        lines += ["", f"### Where: mean squared error by {title}", "", note, ""]
+        lines += tabulate(title, {"worms": "worms"} | titles, cells)
     return lines
 
 
@@ -370,16 +375,17 @@ def _choose_columns(table: Table, metrics: Sequence[Metric], baseline_models, tw
     return columns
 
 
-def _list_part(table: Table, part: str, columns: Sequence[tuple[int, str]]) -> list[str]:
-    cells = [table.rows.get(Metric("mse", step, part), {}).get(model) for step, model in columns]
-    means = [np.mean([row.value for row in members]) if members else math.inf for members in cells]
-    texts = []
-    for (step, _), mean in zip(columns, means, strict=True):
-        rivals = [other for (place, _), other in zip(columns, means, strict=True) if place == step]
-        text = _format_spread("mse", mean, None) if mean < math.inf else ""
-        texts.append(f"**{text}**" if text and len(rivals) > 1 and mean == min(rivals) else text)
-    worms = {row.test_worm for members in cells for row in members or ()}
-    return [escape(part), f"{len(worms)}", *texts]
+def _list_part(table: Table, part: str, columns: Sequence[tuple[int, str]]) -> dict:
+    """Return the texts of one neuron or state by (step, model), and the number of "worms"."""
+    found = {column: table.rows.get(Metric("mse", column[0], part), {}).get(column[1]) for column in columns}
+    means = {column: np.mean([row.value for row in members]) for column, members in found.items() if members}
+    texts = {"worms": str(len({row.test_worm for members in found.values() for row in members or ()}))}
+    for column, mean in means.items():
+        text = _choose_format("mse", mean)(mean)
+        lowest = min(other for place, other in means.items() if place[0] == column[0])
+        rivals = sum(place[0] == column[0] for place in columns)
+        texts[column] = f"**{text}**" if rivals > 1 and mean == lowest else text
+    return texts
 
 
 def _title_step(step: int) -> str:
@@ -390,42 +396,31 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _describe_counts(cells: Sequence[Sequence[Row] | None]) -> str:
+def _describe_counts(cells: Iterable[Sequence[Row]]) -> str:
     """How many numbers of how many worms, "36 / 4"; ranges where steps differ."""
-    numbers = [len(members) for members in cells if members]
-    worms = [len({row.test_worm for row in members}) for members in cells if members]
-    ranges = ((min(values), max(values)) for values in (numbers, worms))
+    pairs = [(len(members), len({row.test_worm for row in members})) for members in cells]
+    ranges = ((min(values), max(values)) for values in zip(*pairs, strict=True))
     return " / ".join(f"{low}" if low == high else f"{low} to {high}" for low, high in ranges)
 
 
 def _format_entry(kind: str, members: Sequence[Row], whole: bool, smaller: Sequence[Row]) -> str:
     values = np.array([row.value for row in members])
-    text = _format_spread(kind, values.mean(), values.std(ddof=1) if len(values) > 1 else None)
-    interval = interval_over_rows(members, smaller)
-    if not whole or interval.low is None:
-        return text
-    low, high = (_format_number(kind, bound, values.mean()) for bound in interval[1:3])
-    return f"{text} [{low}, {high}]"
+    number = _choose_format(kind, values.mean())
+    text = format_spread(values.mean(), values.std(ddof=1) if len(values) > 1 else None, number)
+    return text + (format_bounds(*interval_over_rows(members, smaller)[1:3], number) if whole else "")
 
 
-def _format_spread(kind: str, mean: float, sd: float | None) -> str:
-    return " ± ".join(_format_number(kind, value, mean) for value in ((mean,) if sd is None else (mean, sd)))
-
-
-def _format_number(kind: str, value: float, mean: float) -> str:
-    """An error with as many decimals as give its mean three digits; all else with three decimals."""
-    if abs(value) >= 1e5:
-        return f"{value:.2e}"
-    if kind not in ERRORS or not mean > 0:
-        return f"{value:.3f}"
-    return f"{value:.{min(max(2 - math.floor(math.log10(mean)), 0), 8)}f}"
+def _choose_format(kind: str, mean: float) -> Callable[[float], str]:
+    """Return how numbers are written: of an error with three digits of its mean, of all else with three decimals."""
+    decimals = min(max(2 - math.floor(math.log10(mean)), 0), 8) if kind in ERRORS and mean > 0 else 3
+    return lambda value: f"{value:.2e}" if abs(value) >= 1e5 else f"{value:.{decimals}f}"
 
 
 def _format_relative(interval: Interval | None) -> str:
     if interval is None:
         return ""
-    low_high = "" if interval.low is None else f" [{_format_percent(interval.low)}, {_format_percent(interval.high)}]"
-    return f"{_format_percent(interval.mean)} %{low_high} ({_count(interval.worms, 'worm')})"
+    bounds = format_bounds(interval.low, interval.high, _format_percent)
+    return f"{_format_percent(interval.mean)} %{bounds} ({_count(interval.worms, 'worm')})"
 
 
 def _format_percent(value: float) -> str:
@@ -439,19 +434,17 @@ def _format_block(table: Table, baseline_models: Collection[str]) -> list[str]:
     names = ", ".join(f"{model} at {step}" for step, model in best.items() if model)
     title = f"{describe_setting(table.setting)}, {_count(table.train_count, 'training worm')}"
     lines = [title[:100], *([f"Best ridge VAR: {names}"] if names else [])]
-    heads = [f"{'MSE' if metric.kind == 'mse' else 'cover'}@{metric.step}".rjust(ENTRY_WIDTH) for metric in columns]
-    heads += [f"% VAR@{step}".rjust(RELATIVE_WIDTH) for step in WHERE_STEPS]
-    lines.append("".ljust(NAME_WIDTH) + "".join(heads))
+    titles = {metric: f"{'MSE' if metric.kind == 'mse' else 'cover'}@{metric.step}" for metric in columns}
+    titles |= {step: f"% VAR@{step}".rjust(RELATIVE_WIDTH) for step in WHERE_STEPS}
+    cells = {}
     for model in list_models(table, columns, baseline_models):
-        cells = [table.rows.get(metric, {}).get(model) for metric in columns]
-        means = [np.mean([row.value for row in members]) if members else None for members in cells]
-        pairs = zip(columns, means, strict=True)
-        texts = [("" if mean is None else _format_spread(metric.kind, mean, None)) for metric, mean in pairs]
-        texts = [text.rjust(ENTRY_WIDTH) for text in texts]
+        name = f"* {model}" if model in baseline_models else model
+        for metric in columns:
+            members = table.rows.get(metric, {}).get(model)
+            mean = np.mean([row.value for row in members]) if members else None
+            cells[name, metric] = "" if mean is None else _choose_format(metric.kind, mean)(mean)
         for step, reference in best.items():
             by_model = table.rows.get(Metric("mse", step, None), {}) if model not in baseline_models else {}
             found = relative_difference(by_model.get(model, []), by_model.get(reference, []))
-            texts.append((f"{_format_percent(found.mean)} %" if found else "").rjust(RELATIVE_WIDTH))
-        name = f"* {model}" if model in baseline_models else model
-        lines.append(fit_name(name, NAME_WIDTH) + "".join(texts))
-    return lines
+            cells[name, step] = (f"{_format_percent(found.mean)} %" if found else "").rjust(RELATIVE_WIDTH)
+    return lines + tabulate_console("", titles, cells, (NAME_WIDTH, ENTRY_WIDTH))

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from small_experiments import make_worms
 from small_forecasts import small_config
 
@@ -11,6 +12,7 @@ from wormjax.scoring.rows import read_rows
 from wormjax.tasks.forecast.experiment import forecast
 
 
+@pytest.mark.usefixtures("quick_compilation")
 def test_worms_without_states_and_with_gaps_are_forecast(tmp_path):
     worms = [dataclasses.replace(worm, motor_state=None, state_names=()) for worm in make_worms(2, frames=400)]
     traces = worms[0].traces.copy()

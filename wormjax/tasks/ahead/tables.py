@@ -5,7 +5,8 @@ The best simple baseline is chosen at each horizon in view of the test worms, wh
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -40,12 +41,16 @@ EXPLANATION = (
 
 
 class Table(NamedTuple):
-    """The rows of one setting, number of training worms and state of knowledge: model → metric → rows."""
+    """The rows of one setting, number of training worms and state of knowledge: model → metric → rows.
+
+    `smaller` has those of one training worm fewer, which intervals read (`difference_over_worms`).
+    """
 
     setting: Setting
     train_count: int
     given: bool
     rows: dict[str, dict[str, list[Row]]]
+    smaller: Mapping[str, Mapping[str, list[Row]]] = MappingProxyType({})
 
 
 def collect_tables(rows: Iterable[Row], given: Callable[[str], bool]) -> list[Table]:
@@ -54,7 +59,10 @@ def collect_tables(rows: Iterable[Row], given: Callable[[str], bool]) -> list[Ta
     for row in rows:
         key = (Setting(row.study, row.test_study, row.unseen), len(row.train_worms), given(row.model))
         groups.setdefault(key, {}).setdefault(row.model, {}).setdefault(row.metric, []).append(row)
-    return [Table(*key, by_model) for key, by_model in sorted(groups.items(), key=lambda item: item[0][:3])]
+    return [
+        Table(*key, by_model, groups.get((key[0], key[1] - 1, key[2]), {}))
+        for key, by_model in sorted(groups.items(), key=lambda item: item[0][:3])
+    ]
 
 
 def name_metric(kind: str, seconds: float) -> str:
@@ -76,7 +84,8 @@ def compare(table: Table, model: str, metric: str, reference: str | None) -> Int
     """The paired difference of a model to another; None where they share no worm, or one was not scored."""
     if reference is None or any(metric not in table.rows[one] for one in (model, reference)):
         return None
-    return difference_over_worms(table.rows[model][metric], table.rows[reference][metric])
+    fewer = tuple(table.smaller.get(one, {}).get(metric, ()) for one in (model, reference))
+    return difference_over_worms(table.rows[model][metric], table.rows[reference][metric], smaller=fewer)
 
 
 def find_reach(differences: Sequence[Interval | None], seconds: Sequence[float], lower: bool) -> tuple[float, float]:

@@ -153,7 +153,9 @@ def find_best_var(by_model: Mapping[str, Sequence[Row]]) -> str | None:
     return min(complete, key=lambda model: np.mean([row.value for row in members[model]]), default=None)
 
 
-def relative_difference(ours: Sequence[Row], theirs: Sequence[Row]) -> Interval | None:
+def relative_difference(
+    ours: Sequence[Row], theirs: Sequence[Row], smaller: tuple[Sequence[Row], Sequence[Row]] = ((), ())
+) -> Interval | None:
     """Relative difference between two models, in percent of theirs: -20 where our error is a fifth smaller.
 
     The mean over worms of the paired difference (`difference_over_worms`), and its 95 % interval, over the mean of the
@@ -161,11 +163,12 @@ def relative_difference(ours: Sequence[Row], theirs: Sequence[Row]) -> Interval 
 
     Args:
       ours, theirs: the rows of a model and of the reference, one metric.
+      smaller: both models' rows of one training worm fewer, which the interval reads.
 
     Returns:
       The interval, or None where the two share no training set and test worm, or the reference's mean is not positive.
     """
-    difference = difference_over_worms(ours, theirs)
+    difference = difference_over_worms(ours, theirs, smaller=smaller)
     if difference is None:
         return None
     # Theirs less zero wherever ours was scored: the mean of the reference over the same pairs.
@@ -309,10 +312,12 @@ def _tabulate_comparisons(
 
     def compare(name: str, model: str, references: Mapping[int, str | None]) -> dict:
         """The texts of a relative difference at each step; empty where one of the two was not scored."""
-        return {
-            (name, step): _format_relative(relative_difference(rows.get(model, []), rows.get(references[step], [])))
-            for step, rows in by_step.items()
-        }
+        cells = {}
+        for step, rows in by_step.items():
+            fewer = table.smaller.get(Metric("mse", step, None), {})
+            pairs = [[some.get(one, []) for one in (model, references[step])] for some in (rows, fewer)]
+            cells[name, step] = _format_relative(relative_difference(*pairs[0], tuple(pairs[1])))
+        return cells
 
     lines = []
     if any(best.values()) and ours:

@@ -72,13 +72,16 @@ def download(values):
 
 def predict(values):
     """Write what trained models say of recordings that nobody needs to have annotated."""
-    from wormjax import load, load_model
+    from wormjax import RelationalInference, load, load_model
     from wormjax.instrument.predicting import predict
 
     if not values.model or not values.data or not values.output:
         missing = [name for name in ("model", "data", "output") if not values[name].value]
         raise InputError(f"--{missing[0]}: found none, expected --model=FOLDER --data=FILE_OR_FOLDER --output=FOLDER")
     models = [load_model(path, values.name) for path in values.model]
+    strange = [model for model in models if isinstance(model, RelationalInference)]
+    if strange:
+        raise InputError(f"--model: found {strange[0]!r}, expected models of worms (Decoder, Forecaster)")
     worms = load(values.reader, values.data, frame_rate=values.frame_rate)
     print("\n".join([*map(repr, models), *map(repr, worms)]))
     scores = predict(models, worms, values.output, values.steps, values.nwb)

@@ -81,3 +81,12 @@ def matrix_to_edges(matrix: Shaped[np.ndarray, "*batch sender receiver"]) -> Sha
     matrix = np.asarray(matrix)
     senders, receivers = complete_edges(matrix.shape[-1])
     return matrix[..., senders, receivers]
+
+
+def mask_edges(
+    edges: Float[np.ndarray, "sender receiver type"], lacking: Shaped[np.ndarray, " node"]
+) -> Float[np.ndarray, "sender receiver type"]:
+    """Return the edges of a graph with NaN for those from and to nodes that are not there (numpy)."""
+    masked = np.array(edges, float)
+    masked[lacking], masked[:, lacking] = np.nan, np.nan
+    return masked

@@ -12,6 +12,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 
 from wormjax.errors import InputError
+from wormjax.features.neurons import parse_neurons
 from wormjax.figures.confusions import draw_confusion
 from wormjax.figures.ethogram import draw_heat_map, draw_probabilities
 from wormjax.figures.forecast_traces import FORECAST_COLOURS, FORECAST_STYLE
@@ -23,6 +24,7 @@ from wormjax.figures.style import BLACK, hide_frame, styled
 from wormjax.figures.trajectories import draw_paths
 from wormjax.instrument.results import Decoding, Forecast
 from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
+from wormjax.recordings.names import normalise_neuron_name
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.scoring.classification import confusion
 from wormjax.scoring.tables import METRIC_TITLES
@@ -93,6 +95,7 @@ def traces(worm: Recording, neurons: Sequence[str] | None = None, *, ax: Axes | 
     if not identified:
         raise InputError(f"{worm.source}: worm {worm.worm!r}: found no identified neuron, expected one to draw")
     names = [sorted(identified)[k] for k in order_by_class(sorted(identified))] if neurons is None else list(neurons)
+    names = list(parse_neurons(names))
     missing = [name for name in names if name not in identified]
     if missing:
         raise InputError(f"neurons: found {missing[0]!r}, expected some of {', '.join(sorted(identified))}")
@@ -114,7 +117,7 @@ def graph(
     top_edges: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the most probable edges between neurons as arrows on a circle.
+    """Draw the most probable edges between neurons as arrows on a circle; neurons without any (NaN) are left out.
 
     Args:
       edges: of `Decoder.decode`, or a matrix of probabilities.
@@ -127,6 +130,10 @@ def graph(
     names = [str(k + 1) for k in range(len(edges))] if neuron_names is None else list(neuron_names)
     if np.shape(edges) != (len(names), len(names)):
         raise InputError(f"edges: found shape {np.shape(edges)}, expected [sender, receiver] of {len(names)} names")
+    there = [k for k in range(len(names)) if np.isfinite(np.delete(np.asarray(edges, float)[k], k)).any()]
+    edges, names = np.asarray(edges, float)[np.ix_(there, there)], [names[k] for k in there]
+    if len(names) < 2:
+        raise InputError(f"edges: found {len(names)} neurons with edges, expected two or more")
     order = order_by_class(names)
     count = min(top_edges or 2 * len(names), len(names) * (len(names) - 1))
     return draw_circle(_open_axes(ax, 4.2, 4.2), arrange_matrix(edges, order), [names[k] for k in order], count)
@@ -145,10 +152,13 @@ def forecast(
       ax: axes to draw into.
     """
     forecasts = [forecasts] if isinstance(forecasts, Forecast) else list(forecasts)
+    if not forecasts:
+        raise InputError("forecasts: found none, expected one or more of Forecaster.forecast")
     names = forecasts[0].neuron_names
     if neuron is None:
         spans = np.nan_to_num(np.ptp(np.concatenate([one.mean for one in forecasts]), axis=0), nan=-1.0)
         neuron = names[int(np.argmax(spans))]
+    neuron = normalise_neuron_name(neuron)
     if neuron not in names or neuron not in worm.identified:
         raise InputError(f"neuron: found {neuron!r}, expected one that is forecast and recorded: {', '.join(names)}")
     ax = _open_axes(ax, 8.0, 2.2)

@@ -192,6 +192,61 @@ def test_a_saved_forecaster_forecasts_as_before(tmp_path, forecaster):
     assert "3 worms" in repr(loaded)
 
 
+def test_no_step_comes_before_the_origin_of_a_slower_recording(forecaster):
+    slow = wormjax.Recording(
+        traces=WORMS[3].traces[::3], times=WORMS[3].times[::3], neuron_names=WORMS[3].neuron_names, worm="slow"
+    )
+    with pytest.warns(wormjax.RecordingWarning, match="resampled from"):
+        forecast = forecaster.forecast(slow, origin=120.4, steps=3)
+    assert forecast.times[0] >= 120.4
+    assert forecast.mean.shape[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"origin": 1e6}, "origin: found 1e.06 s, expected one within the recording"),
+        ({"origin": float("nan")}, "origin: found nan s"),
+        ({"origin": "late"}, "origin: found 'late', expected seconds"),
+        ({"steps": 0}, "steps: found 0, expected 1 or more"),
+        ({"steps": 1.5}, "steps: found 1.5, expected a whole number"),
+        ({"steps": 5000}, "steps: found 5000, .* expected 64 at most"),
+    ],
+)
+def test_what_cannot_be_forecast_is_named(forecaster, arguments, message):
+    with pytest.raises(wormjax.InputError, match=message):
+        forecaster.forecast(WORMS[3], **({"origin": 120.0} | arguments))
+    assert forecaster.forecast(WORMS[3], origin=120.0, steps=np.int64(2)).mean.shape[0] == 2
+
+
+def test_edges_of_a_neuron_that_the_worm_lacks_are_left_out(graph_decoder):
+    names = [None if name == "AVAL" else name for name in WORMS[3].neuron_names]
+    worm = wormjax.Recording(traces=WORMS[3].traces, times=WORMS[3].times, neuron_names=names)
+    table = graph_decoder.decode(worm).edges_to_pandas()
+    count = len(graph_decoder.neuron_names_)
+    assert "AVAL" in graph_decoder.neuron_names_
+    assert "AVAL" not in {*table.sender, *table.receiver}
+    assert len(table) == (count - 1) * (count - 2)
+
+
+def test_training_worms_are_named_when_they_are_scored(decoder):
+    with pytest.warns(wormjax.RecordingWarning, match=f"worm {WORMS[0].worm!r} trained the model"):
+        decoder.score(WORMS[0])
+    with pytest.warns(wormjax.RecordingWarning, match="left out: it has the traces of"):
+        twice = wormjax.Decoder("lda", progress=False).fit([WORMS[0], WORMS[0], WORMS[1]])
+    assert len(twice.worms_) == 2
+
+
+def test_parameters_may_be_arrays_and_numpy_numbers():
+    neurons = np.array(["AVAL", "avar"])
+    fitted = wormjax.Decoder("lda", neurons=neurons, progress=False, steps=np.int64(3)).fit(WORMS[:3], seed=np.int64(1))
+    assert fitted.neuron_names_ == ("AVAL", "AVAR")
+    assert "AVAL" in repr(fitted)
+    for neurons, words in (([], "found \\[\\]"), ([1], "found \\[1\\]"), (None, "found None")):
+        with pytest.raises(wormjax.InputError, match=f"neurons: {words}, expected 'shared' or names"):
+            wormjax.Decoder("lda", neurons=neurons).fit(WORMS[:3])
+
+
 def test_a_folder_of_other_files_is_not_written_to(tmp_path, decoder):
     (tmp_path / "thesis.tex").write_text("chapter 1")
     with pytest.raises(wormjax.InputError, match="found a folder with other files"):

@@ -4,6 +4,7 @@ import dataclasses
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from wormjax.errors import RecordingWarning
@@ -196,6 +197,14 @@ def test_doubtful_names_are_ambiguous():
     recording = make(neuron_names=["AVAL?", np.nan, "---"])
     assert recording.neuron_names == (None, None, None)
     assert recording.ambiguous_names[0] == ("AVAL",)
+
+
+def test_a_table_without_times_is_not_read_at_one_hertz():
+    table = pd.DataFrame(make().traces, columns=["AVAL", "RIS", "RID"])
+    with pytest.raises(FieldError, match=r"'times': found none, and no frame_rate"):
+        Recording.from_dataframe(table, time=None)
+    with pytest.raises(FieldError, match=r"'time': found such a column, expected time='time'"):
+        Recording.from_dataframe(table.assign(time=make().times), time=None)
 
 
 def test_the_fingerprint_is_that_of_traces_and_times():

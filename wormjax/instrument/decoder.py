@@ -13,7 +13,7 @@ from wormjax.baselines.linear import LINEAR_BASELINES
 from wormjax.errors import InputError
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import Decoding, name_states
-from wormjax.instrument.settings import build_config, list_worms
+from wormjax.instrument.settings import build_config, join_neurons, list_worms, take_one, take_whole
 from wormjax.recordings.recording import Recording
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode.experiment import check_config
@@ -83,17 +83,17 @@ class Decoder(Estimator):
         linear = self.model in LINEAR_BASELINES
         fields = {"data.states": self.states, "train.steps": self.steps, "train.members": self.members}
         config = build_config(self.config, "generalize", fields | dict(self.settings or {}))
-        config.seed, config.seeds = seed, 1
-        config.data.neurons = self.neurons if isinstance(self.neurons, str) else ",".join(self.neurons)
+        config.seed, config.seeds = take_whole("seed", seed), 1
+        config.data.neurons = join_neurons(self.neurons)
         config.models, config.baselines = ((), (self.model,)) if linear else ((self.model,), ())
         check_config(config.lock())
         dataset = build_training_dataset(config, list_worms(worms))
-        return self._keep(train_decoder(self.model, config, dataset, seed, self.progress))
+        return self._keep(train_decoder(self.model, config, dataset, config.seed, self.progress))
 
     def decode(self, worm: Recording) -> Decoding:
         """Return all that the model says of one recording: probabilities, states and graph, as `Decoding`."""
         check_is_fitted(self)
-        (decoded,) = decode_recordings(self.trained_, list_worms(worm))
+        (decoded,) = decode_recordings(self.trained_, [take_one(worm)])
         return Decoding(
             worm.worm, worm.times, decoded.probabilities, self.state_names_, decoded.edges, self.neuron_names_
         )

@@ -42,7 +42,8 @@ class Estimator(BaseEstimator):
         shown = [
             f"{name}={value!r}"
             for name, value in parameters.items()
-            if name == "model" or (value != defaults[name] and not isinstance(value, ml_collections.ConfigDict))
+            if name == "model"
+            or (repr(value) != repr(defaults[name]) and not isinstance(value, ml_collections.ConfigDict))
         ]
         head = f"{type(self).__name__}({', '.join(shown)})"
         return f"{head}: {self._describe()}" if hasattr(self, "trained_") else head

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
+import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from wormjax.errors import InputError
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import Forecast
-from wormjax.instrument.settings import build_config, list_worms
+from wormjax.instrument.settings import build_config, join_neurons, list_worms, take_one, take_whole
 from wormjax.recordings.recording import Recording
 from wormjax.tasks.forecast.experiment import check_config
 from wormjax.tasks.forecast.prediction import (
@@ -74,13 +76,13 @@ class Forecaster(Estimator):
           InputError: a parameter or a recording that cannot be used.
         """
         config = build_config(self.config, "forecast", {"train.steps": self.steps} | dict(self.settings or {}))
-        config.seed, config.seeds = seed, 1
-        config.data.neurons = self.neurons if isinstance(self.neurons, str) else ",".join(self.neurons)
+        config.seed, config.seeds = take_whole("seed", seed), 1
+        config.data.neurons = join_neurons(self.neurons)
         network = self.model in config.model
         config.models, config.baselines = ((self.model,), ()) if network else ((), (self.model,))
         check_config(config.lock())
         dataset = build_training_dataset(config, list_worms(worms), scored=False)
-        return self._keep(train_forecaster(self.model, config, dataset, seed, self.progress))
+        return self._keep(train_forecaster(self.model, config, dataset, config.seed, self.progress))
 
     def forecast(self, worm: Recording, origin: float | None = None, steps: int = 16) -> Forecast:
         """Forecast a worm's traces from an origin on.
@@ -94,8 +96,11 @@ class Forecaster(Estimator):
           InputError: too few frames before the origin, or a recording that cannot be used.
         """
         check_is_fitted(self)
-        (worm,) = list_worms(worm)
-        origin = float(worm.times[-1] + 1 / worm.frame_rate if origin is None else origin)
+        worm, steps = take_one(worm), take_whole("steps", steps, 1)
+        origin = worm.times[-1] + 1 / worm.frame_rate if origin is None else origin
+        if not isinstance(origin, int | float | np.number):
+            raise InputError(f"origin: found {origin!r}, expected seconds")
+        origin = float(origin)
         result = forecast_recording(self.trained_, worm, [origin], steps)
         edges = None if result.edges is None else result.edges[0]
         mixture = result.mean[0], result.scale[0], result.weights[0]

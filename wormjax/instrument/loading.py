@@ -48,6 +48,8 @@ def load_model(path: str | os.PathLike, model: str | None = None) -> Decoder | F
         if missing:
             raise InputError(f"{path / MODEL_FILE}: field {missing[0]!r}: found none, expected one; save it again")
         trained = KINDS[kind][1](*(content[field] for field in KINDS[kind][1]._fields))
+        if model not in (None, trained.name):
+            raise InputError(f"{path}: found the model {trained.name!r}, expected {model!r}")
     elif (path / CONFIG_FILE).is_file():
         config = read_experiment(path)
         name = find_experiment(config)

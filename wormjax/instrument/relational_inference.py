@@ -1,5 +1,6 @@
 """RelationalInference: the graph of relations between the objects of a system, from their trajectories."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,10 @@ import pandas as pd
 from jaxtyping import Float
 from sklearn.utils.validation import check_is_fitted
 
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import list_edges, sum_types
-from wormjax.instrument.settings import build_config
+from wormjax.instrument.settings import build_config, take_whole
 from wormjax.models.exact_posterior import LARGEST
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.experiment import check_config
@@ -75,10 +76,10 @@ class RelationalInference(Estimator):
         train = to_trajectories(trajectories)
         fields = choose_fields(train) | {"train.steps": self.steps, "model.edge_types": self._count_types(train)}
         config = build_config(self.config, "infer", fields | dict(self.settings or {}))
-        config.models, config.seed, config.seeds = (self.model,), seed, 1
+        config.models, config.seed, config.seeds = (self.model,), take_whole("seed", seed), 1
         check_config(config.lock())
         valid = None if valid is None else to_trajectories(valid)
-        return self._keep(fit_relations(config, train, valid, seed, self.progress, self.model))
+        return self._keep(fit_relations(config, train, valid, config.seed, self.progress, self.model))
 
     def edges(self, trajectories) -> Float[np.ndarray, "sample sender receiver type"]:
         """Return the probability of each type of every edge; NaN on the diagonal.
@@ -91,8 +92,10 @@ class RelationalInference(Estimator):
 
     def edges_to_pandas(self, trajectories, names: Sequence[str] = ()) -> pd.DataFrame:
         """Return a row per sample and ordered pair: sample, sender, receiver, probability of an edge of any type."""
-        probabilities = np.nan_to_num(sum_types(self.edges(trajectories)))
+        probabilities = sum_types(self.edges(trajectories))
         names = tuple(names) or tuple(str(k + 1) for k in range(probabilities.shape[1]))
+        if len(set(names)) != probabilities.shape[1]:
+            raise InputError(f"names: found {len(set(names))} names, expected {probabilities.shape[1]}, one per object")
         tables = [list_edges(one, names).assign(sample=sample) for sample, one in enumerate(probabilities)]
         return pd.concat(tables, ignore_index=True)[["sample", "sender", "receiver", "probability"]]
 
@@ -135,6 +138,9 @@ def to_trajectories(given) -> Trajectories:
     if features.ndim != 4 or features.dtype.kind not in "iuf":
         found = f"found {type(given).__name__} of shape {np.shape(given)}"
         raise InputError(f"trajectories: {found}, expected numbers [sample, frame, object, feature]")
+    if np.isinf(features).any():
+        features = np.where(np.isinf(features), np.nan, features)
+        warnings.warn("trajectories: infinite samples are taken as missing", RecordingWarning, stacklevel=3)
     count = features.shape[3]
     names = PLANAR if count == len(PLANAR) else tuple(f"feature {k + 1}" for k in range(count))
     return Trajectories("mine", features.astype(np.float32), None, names)

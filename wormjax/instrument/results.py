@@ -33,6 +33,11 @@ class Decoding:
     edges: Float[np.ndarray, "sender receiver type"] | None
     neuron_names: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        graph = "no graph" if self.edges is None else f"a graph of {len(self.neuron_names)} neurons"
+        names = ", ".join(self.state_names)
+        return f"Decoding(worm {self.worm!r}: {len(self.times)} frames; probabilities of {names}; {graph})"
+
     @property
     def states(self) -> np.ndarray:
         """The name of the most probable state per frame."""
@@ -80,6 +85,10 @@ class Forecast:
     edges: Float[np.ndarray, "sender receiver type"] | None
     units: str
 
+    def __repr__(self) -> str:
+        span = f"{len(self.times)} steps from {self.times[0]:.2f} to {self.times[-1]:.2f} s"
+        return f"Forecast(worm {self.worm!r}: {span}; {len(self.neuron_names)} neurons, {self.units})"
+
     @property
     def mean(self) -> Float[np.ndarray, "step neuron"]:
         """The mean of the forecast."""
@@ -93,12 +102,14 @@ class Forecast:
 
     def interval(self, level: float = 0.9) -> tuple[Float[np.ndarray, "step neuron"], Float[np.ndarray, "step neuron"]]:
         """Return the low and the high end of the central interval that holds a share `level` of the forecast."""
-        if not 0 < level < 1:
-            raise InputError(f"level: found {level}, expected a share between 0 and 1")
+        if not (isinstance(level, int | float) and 0 < level < 1):
+            raise InputError(f"level: found {level!r}, expected a share between 0 and 1")
         return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
 
     def quantile(self, probability: float) -> Float[np.ndarray, "step neuron"]:
         """Return the value below which a share `probability` of the forecast lies."""
+        if not 0 < probability < 1:
+            raise InputError(f"probability: found {probability}, expected a share between 0 and 1")
         ends = self.mode_means + self.mode_scales * ndtri(probability)
         if len(ends) == 1:
             return ends[0]
@@ -136,8 +147,8 @@ def sum_types(edges: Float[np.ndarray, "*sample sender receiver type"]) -> Float
 
 
 def list_edges(probabilities: Float[np.ndarray, "sender receiver"], names: tuple[str, ...]) -> pd.DataFrame:
-    """Return the edges off the diagonal, the most probable first."""
-    senders, receivers = np.nonzero(~np.eye(len(names), dtype=bool))
+    """Return the edges off the diagonal that are not NaN, the most probable first."""
+    senders, receivers = np.nonzero(~np.eye(len(names), dtype=bool) & ~np.isnan(probabilities))
     columns = {"sender": np.array(names)[senders], "receiver": np.array(names)[receivers]}
     listed = pd.DataFrame(columns | {"probability": probabilities[senders, receivers]})
     return listed.sort_values("probability", ascending=False, kind="stable", ignore_index=True)

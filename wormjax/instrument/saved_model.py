@@ -34,7 +34,7 @@ def save_model(path: str | os.PathLike, kind: str, trained: Any) -> None:
     Raises:
       InputError: the folder holds something else, or cannot be written.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()) and not (path / MODEL_FILE).is_file():

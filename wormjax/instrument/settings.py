@@ -1,9 +1,11 @@
 """The config of an estimator: a shipped config, with the estimator's parameters and the user's settings in it."""
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
+import numpy as np
 
 from wormjax.command_line import list_fields, load_config, suggest_field
 from wormjax.errors import InputError
@@ -32,6 +34,8 @@ def build_config(
     for field, value in settings.items():
         if value is None:
             continue
+        if isinstance(value, np.ndarray | np.generic):
+            value = value.tolist()
         if field not in known:
             raise InputError(f"settings: found no config field {field!r}, {suggest_field(field, known)}")
         section, _, name = field.rpartition(".")
@@ -50,6 +54,8 @@ def list_worms(worms: Recording | Sequence[Recording], least: int = 1) -> list[R
     Raises:
       InputError: something else than recordings, or too few of them.
     """
+    if not isinstance(worms, Iterable | Recording):
+        raise InputError(f"worms: found {type(worms).__name__}, expected recordings (wormjax.load, wormjax.Recording)")
     listed = [worms] if isinstance(worms, Recording) else list(worms)
     strange = [one for one in listed if not isinstance(one, Recording)]
     if strange:
@@ -58,3 +64,43 @@ def list_worms(worms: Recording | Sequence[Recording], least: int = 1) -> list[R
     if len(listed) < least:
         raise InputError(f"worms: found {len(listed)}, expected {least} or more")
     return listed
+
+
+def take_one(worm: Recording) -> Recording:
+    """Return a recording as it is.
+
+    Raises:
+      InputError: something else, such as a list of recordings.
+    """
+    if not isinstance(worm, Recording):
+        raise InputError(f"worm: found {type(worm).__name__}, expected one recording")
+    return worm
+
+
+def take_whole(name: str, value: Any, least: int = 0) -> int:
+    """Return a whole number.
+
+    Raises:
+      InputError: something else, or less than `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InputError(f"{name}: found {value!r}, expected a whole number") from None
+    if number < least:
+        raise InputError(f"{name}: found {number}, expected {least} or more")
+    return number
+
+
+def join_neurons(neurons: str | Iterable[str]) -> str:
+    """Return the names of neurons as a config has them: "shared", or "AVAL,AVAR".
+
+    Raises:
+      InputError: something else.
+    """
+    if isinstance(neurons, str):
+        return neurons
+    names = list(neurons) if isinstance(neurons, Iterable) else [neurons]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"neurons: found {neurons!r}, expected 'shared' or names, such as ['AVAL', 'AVAR']")
+    return ",".join(map(str, names))

@@ -55,7 +55,14 @@ def iterate_files(
         return
     some = False
     for file in list_folder(path):
-        if file.lower().endswith(tuple(suffixes)) and (content := load(file)) is not None:
+        if not file.lower().endswith(tuple(suffixes)):
+            continue
+        try:
+            content = load(file)
+        except RecordingError as error:  # One bad file stops no other.
+            warnings.warn(f"{error}; the file is skipped", RecordingWarning, stacklevel=2)
+            continue
+        if content is not None:
             some = True
             yield file, content
     if not some:

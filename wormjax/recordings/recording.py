@@ -173,10 +173,13 @@ class Recording:
                 columns = ", ".join(map(str, frame.columns[:12])) or "none"
                 worm, source = fields.get("worm", "worm"), fields.get("source", "memory")
                 raise FieldError(source, worm, name, f"found no such column, expected one of {columns}")
+        if time is None and "time" in frame:
+            worm, source = fields.get("worm", "worm"), fields.get("source", "memory")
+            raise FieldError(source, worm, "time", "found such a column, expected time='time', or none of that name")
         neurons = frame.drop(columns=taken)
         if time in taken:
             fields["times"] = frame[time].to_numpy()
-        elif "frame_rate" not in fields:
+        elif "frame_rate" not in fields and not isinstance(frame.index, pd.RangeIndex):
             fields["times"] = frame.index.to_numpy()
         if states is not None:
             fields["motor_state"] = frame[states].to_numpy()

@@ -97,8 +97,9 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
     for worm in recordings:
         frames = 0 if worm.motor_state is None else int((worm.motor_state != UNSCORED).sum())
         missing = [name for name in wanted if name not in worm.identified]
-        if first.setdefault(worm.fingerprint, worm) is not worm:
-            left_out[worm] = f"it has the traces of {first[worm.fingerprint].worm!r}"
+        known = worm.fingerprint in first
+        if known:
+            left_out[dataclasses.replace(worm)] = f"it has the traces of {first[worm.fingerprint].worm!r}"
         elif scored and not worm.scored:
             left_out[worm] = "no motor state is scored"
         elif worm in short:
@@ -109,6 +110,7 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
             left_out[worm] = f"it lacks {', '.join(missing)} (data.neurons)"
         else:
             kept.append(worm)
+        first.setdefault(worm.fingerprint, worm)
     if not wanted:
         for worm in find_poor_worms(kept):
             kept.remove(worm)

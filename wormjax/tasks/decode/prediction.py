@@ -6,6 +6,7 @@ Both decode by the functions of the benchmark, so that their numbers are the sam
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from jaxtyping import Float
 
 from wormjax import graphs
 from wormjax.baselines.linear import LINEAR_BASELINES
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.features.dataset import Dataset
 from wormjax.recordings.recording import Recording
 from wormjax.scoring.classification import score_states
@@ -43,7 +44,8 @@ class DecodedWorm(NamedTuple):
 
     Attributes:
       probabilities: of each state in each frame of the recording; NaN in frames outside its stretches.
-      edges: probability of an edge of each type, mean over the recording; None where the model infers no graph.
+      edges: probability of an edge of each type, mean over the recording; NaN for neurons that the recording lacks;
+        None where the model infers no graph.
     """
 
     probabilities: Float[np.ndarray, "frame state"]
@@ -120,7 +122,9 @@ def decode_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) 
             probabilities[frames] = interpolate(recording.times[frames], dataset.times[stretch][valid], mean[valid])
         edges = None
         if decoded.edges is not None:
+            lacking = np.array([name not in recording.identified for name in dataset.neuron_names])
             edges = _average_edges(decoded.edges[np.ix_(own, stretches)], dataset, stretches)
+            edges = graphs.mask_edges(edges, lacking)
         worms.append(DecodedWorm(probabilities, edges))
     return worms
 
@@ -161,6 +165,10 @@ def _choose_groups(decoder: TrainedDecoder, dataset: Dataset) -> list[Group]:
         for group in decoder.groups
     ]
     everywhere = np.all(trained, axis=0)
+    for worm in np.flatnonzero(everywhere):
+        name = dataset.worms[worm]
+        text = f"worm {name!r} trained the model: how well it is decoded says nothing of worms never seen"
+        warnings.warn(text, RecordingWarning, stacklevel=1)
     return [
         Group(group.seed, Split(group.split.train, tuple(np.flatnonzero(everywhere | ~np.array(own)).tolist())))
         for group, own in zip(decoder.groups, trained, strict=True)

@@ -126,9 +126,11 @@ def forecast_recording(
       steps: frames to forecast, at the rate of the training.
 
     Raises:
-      InputError: an origin with too few frames before it, or a recording that cannot be used.
+      InputError: an origin with too few frames before it or outside the recording, more steps than were trained for, or
+        a recording that cannot be used.
     """
-    parts = [_forecast_cut(forecaster, _cut_recording(forecaster, recording, origin), steps) for origin in origins]
+    build_new_dataset(forecaster.config, forecaster.description, [recording])  # Says what is masked and resampled.
+    parts = [_forecast_cut(forecaster, recording, origin, steps) for origin in origins]
     fields = list(zip(*parts, strict=True))
     edges = None if fields[-1][0] is None else np.stack(fields[-1])
     return ForecastTraces(*(np.stack(field) for field in fields[:-1]), edges)
@@ -151,6 +153,10 @@ def score_recordings(forecaster: TrainedForecaster, recordings: Sequence[Recordi
 
 def _cut_recording(forecaster: TrainedForecaster, recording: Recording, origin: float) -> Recording:
     """Return the frames before an origin, of which there must be enough in the stretch that it continues."""
+    first, last = recording.times[0], recording.times[-1]
+    if not first <= origin <= last + 1.5 / recording.frame_rate:
+        found = f"found {origin:g} s, expected one within the recording or right after it, {first:g} to {last:g} s"
+        raise InputError(f"origin: {found}")
     frames = int(np.searchsorted(recording.times, origin - 1e-9))
     needed = forecaster.config.forecast.first
     cut = _keep_frames(recording, frames) if frames >= 2 else None
@@ -178,22 +184,28 @@ def _keep_frames(recording: Recording, frames: int) -> Recording:
         return dataclasses.replace(recording, **per_frame, behavior=behavior, stretches=stretches)
 
 
-def _forecast_cut(forecaster: TrainedForecaster, cut: Recording, steps: int):
-    """Return the times, mixture and edges of one forecast that follows the last frame of a recording."""
+def _forecast_cut(forecaster: TrainedForecaster, recording: Recording, origin: float, steps: int):
+    """Return the times, mixture and edges of the forecast that follows the frames before an origin."""
     with warnings.catch_warnings():  # What is odd in the whole recording has been said.
         warnings.simplefilter("ignore", RecordingWarning)
-        return _forecast_end(forecaster, cut, steps)
+        return _forecast_end(forecaster, _cut_recording(forecaster, recording, origin), origin, steps)
 
 
-def _forecast_end(forecaster: TrainedForecaster, cut: Recording, steps: int):
+def _forecast_end(forecaster: TrainedForecaster, cut: Recording, origin: float, steps: int):
     config = forecaster.config.copy_and_resolve_references().unlock()
-    config.forecast.steps = steps
     dataset, unscaled = (
         build_new_dataset(scaled, forecaster.description, [cut]) for scaled in (config, _without_scaling(config))
     )
     last = len(dataset.arrays.valid) - 1
     frame = int(dataset.arrays.valid[last].sum())
     dataset = _append_frame(dataset, last, frame)
+    times = dataset.times[last, frame - 1] + np.arange(1, config.forecast.steps + 1) / dataset.frame_rate
+    # In a slower recording the last frame may lie several steps back: the first ones come before the origin.
+    skipped = int((times < origin - 1e-6).sum())
+    if skipped + steps > len(times):
+        found = f"found {steps}, {skipped + steps} after the last frame before the origin"
+        raise InputError(f"steps: {found}, expected {len(times)} at most, as in training (forecast.steps)")
+    config.forecast.steps, kept = skipped + steps, slice(skipped, skipped + steps)
     start = Starts(*(np.array([value], np.int32) for value in (last, frame, 0, dataset.arrays.states[last, frame - 1])))
     if forecaster.variables is None:
         spread, edges = forecasting.forecast_baseline(forecaster.name, config, forecaster.fit, 0, dataset, start), None
@@ -206,9 +218,10 @@ def _forecast_end(forecaster: TrainedForecaster, cut: Recording, steps: int):
         kinds = [graphs.edges_to_matrix(kind, len(dataset.neuron_names)) for kind in np.moveaxis(edges[0], -1, 0)]
         edges = np.stack(kinds, axis=-1)
     lacking = np.array([name not in cut.identified for name in dataset.neuron_names])
-    times = dataset.times[last, frame - 1] + np.arange(1, steps + 1) / dataset.frame_rate
-    mean, scale = (np.where(lacking, np.nan, values) for values in _undo_scaling(spread, dataset, unscaled))
-    return times, mean, scale, spread.weights[0], edges
+    mean, scale = (np.where(lacking, np.nan, values)[:, kept] for values in _undo_scaling(spread, dataset, unscaled))
+    if edges is not None:
+        edges = graphs.mask_edges(edges, lacking)
+    return times[kept], mean, scale, spread.weights[0], edges
 
 
 def _append_frame(dataset: Dataset, stretch: int, frame: int) -> Dataset:

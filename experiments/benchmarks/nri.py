@@ -247,7 +247,11 @@ def _count_equation(equation, needed: list[bool]) -> tuple[int, list[bool]]:
         return _count_product(equation), everything
     parts = _list_jaxprs(parameters)
     if name == "scan":
-        first, carried = parameters["num_consts"], parameters["num_carry"]
+        # Constants, then what is carried, then what is gone through, which has one axis more outside than inside.
+        pairs = zip(equation.outvars, parts[0].outvars, strict=True)
+        carried = sum(outside.aval.shape == inside.aval.shape for outside, inside in pairs)
+        pairs = zip(equation.invars, parts[0].invars, strict=True)
+        first = sum(outside.aval.shape == inside.aval.shape for outside, inside in pairs) - carried
         while True:  # What a round reads of the state, the round before has to make.
             count, inputs = _count_needed(parts[0], needed)
             wider = [n or (k < carried and inputs[first + k]) for k, n in enumerate(needed)]

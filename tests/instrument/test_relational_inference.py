@@ -60,3 +60,14 @@ def test_plain_arrays_of_one_feature_are_systems(fitted):
 def test_what_is_no_trajectory_is_named():
     with pytest.raises(wormjax.InputError, match=r"trajectories: found ndarray of shape \(3, 4\)"):
         wormjax.RelationalInference().fit(np.zeros((3, 4)))
+
+
+def test_the_neurons_of_worms_are_objects():
+    names = ["AVAL", "AVAR", "RID", *(None,) * 17]
+    worms = [
+        wormjax.Recording(traces=worm.traces, times=worm.times, neuron_names=names[: worm.traces.shape[1]])
+        for worm in wormjax.simulate_worms(2, minutes=2.0)
+    ]
+    relations = wormjax.RelationalInference(steps=10, settings=SMALL, progress=False).fit(worms)
+    assert relations.edges(worms[0]).shape[1:] == (3, 3, 2)
+    assert relations.edges_to_pandas(worms[0], names=names[:3]).sender.isin(names[:3]).all()

@@ -11,14 +11,17 @@ from jaxtyping import Float
 from sklearn.utils.validation import check_is_fitted
 
 from wormjax.errors import InputError, RecordingWarning
+from wormjax.features.systems import cut_windows, relate_neurons
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import list_edges, sum_types
 from wormjax.instrument.settings import build_config, take_whole
 from wormjax.models.exact_posterior import LARGEST
+from wormjax.recordings.recording import Recording
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.experiment import check_config
 from wormjax.tasks.infer.relations import TrainedRelations, fit_relations, infer_edges
 
+WINDOW = 49  # Frames of a recording that make a system.
 PLANAR = ("x", "y", "velocity x", "velocity y")  # The features that an equivariant decoder turns with the system.
 
 
@@ -65,7 +68,8 @@ class RelationalInference(Estimator):
         """Train on systems. Return self.
 
         Args:
-          trajectories: Trajectories, or an array [sample, frame, object, feature].
+          trajectories: Trajectories, an array [sample, frame, object, feature], or recordings of worms, whose named
+            neurons are the objects.
           y: ignored.
           valid: systems that choose the parameters that are kept; None holds out the last tenth.
           seed: of initial parameters and batches; the same seed gives the same model.
@@ -129,11 +133,17 @@ class RelationalInference(Estimator):
 def to_trajectories(given) -> Trajectories:
     """Return trajectories as they are, or those of an array [sample, frame, object, feature] of unknown graph.
 
+    Of recordings, an object is a named neuron and a sample a window of WINDOW frames.
+
     Raises:
       InputError: something else.
     """
     if isinstance(given, Trajectories):
         return given
+    if isinstance(given, Recording):
+        given = [given]
+    if isinstance(given, list | tuple) and given and all(isinstance(one, Recording) for one in given):
+        return cut_windows(relate_neurons(given), WINDOW)
     features = np.asarray(given)
     if features.ndim != 4 or features.dtype.kind not in "iuf":
         found = f"found {type(given).__name__} of shape {np.shape(given)}"

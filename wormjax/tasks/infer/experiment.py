@@ -38,6 +38,7 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
     """
     check_config(config)
     materials = inference.prepare_materials(config, find_cache(config))
+    config = inference.leave_out_bounds(config, materials)
     inference.check_systems(config, materials)
     with claim_workdir(workdir, config, inference.describe_materials(materials)):
         for name in config.baselines if multihost.is_first() else ():

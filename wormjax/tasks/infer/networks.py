@@ -6,6 +6,7 @@ after training and one made from a restored checkpoint are one and the same.
 
 import hashlib
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from wormjax import graphs
-from wormjax.errors import ConfigError
+from wormjax.errors import ConfigError, RecordingWarning
 from wormjax.features.symmetries import list_box_symmetries
 from wormjax.features.systems import Scaling, Systems, open_systems, scale_systems
 from wormjax.models import nri as model
@@ -195,12 +196,36 @@ def check_systems(config, materials: Materials):
     if max(config.model.decoder.unseen, default=0) >= features:
         found, expected = tuple(config.model.decoder.unseen), f"expected numbers of features, below {features}"
         raise ConfigError("model.decoder.unseen", f"found {found}, {expected}")
-    given = [name for name in config.models if name in BOUNDS]
-    for split in (materials.systems.train, materials.systems.valid) if given else ():
+    given, unknown = [name for name in config.models if name in BOUNDS], find_unknown(materials)
+    if given and unknown:
+        found = f"found {given[0]!r}, which is given the graph, and {unknown} without 'edges'"
+        others = [name for name in config.models if name not in BOUNDS] or ["nri"]
+        raise ConfigError("models", f"{found}, expected models that are not: {', '.join(others)}")
+
+
+def find_unknown(materials: Materials) -> str | None:
+    """Return the file whose systems, to train or to choose on, have no known graph; None where all have one."""
+    for split in (materials.systems.train, materials.systems.valid):
         if split.edges is None or (stack_system(split).edges < 0).all():
-            found = f"found {given[0]!r}, which is given the graph, and {split.source} without 'edges'"
-            others = [name for name in config.models if name not in BOUNDS] or ["nri"]
-            raise ConfigError("models", f"{found}, expected models that are not: {', '.join(others)}")
+            return split.source
+    return None
+
+
+def leave_out_bounds(config, materials: Materials):
+    """Return the config without the models that are given the graph where it is not known, if others are left.
+
+    A warning names them.
+    """
+    others, unknown = tuple(name for name in config.models if name not in BOUNDS), find_unknown(materials)
+    if not unknown or not others or len(others) == len(config.models):
+        return config
+    left_out = ", ".join(name for name in config.models if name in BOUNDS)
+    text = f"{unknown}: has no 'edges': left out {left_out}, which are given the graph"
+    warnings.warn(text, RecordingWarning, stacklevel=2)
+    changed = config.copy_and_resolve_references()
+    with changed.unlocked():
+        changed.models = others
+    return changed
 
 
 def vary_config(name: str, config):

@@ -474,3 +474,13 @@ def test_an_unknown_reader_is_suggested(tmp_path):
     with pytest.raises(InputError, match="found no study 'wormwidweb', did you mean 'wormwideweb'"):
         open_study("wormwidweb", tmp_path)
     assert set(READERS) >= {"csv", "npz", "nwb", "wormwideweb", "container", "kato2015", "nichols2017", "dag2023"}
+
+
+def test_one_bad_table_stops_no_other(tmp_path):
+    write_csv(tmp_path / "good.csv")
+    (tmp_path / "junk.csv").write_bytes(b"\xff\xfe\x00junk\x00")
+    with pytest.warns(RecordingWarning, match=r"junk\.csv: .*; the file is skipped"):
+        worms = open_study("csv", tmp_path)
+    assert [worm.worm for worm in worms] == ["good"]
+    with pytest.raises(InputError, match=r"junk\.csv"):
+        open_study("csv", tmp_path / "junk.csv")

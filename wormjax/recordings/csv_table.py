@@ -40,7 +40,9 @@ def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, .
     Raises:
       RecordingError: a file cannot be used, or has no times; the message names file and column.
     """
-    worms = [_read_worm(file, *table, frame_rate) for file, table in iterate_files(path, SUFFIXES, _load)]
+    worms = [
+        _read_worm(file, *table, frame_rate) for file, table in iterate_files(path, SUFFIXES, _load, skip_bad=True)
+    ]
     return expect_distinct_worms(worms, path)
 
 

@@ -31,7 +31,7 @@ def list_folder(folder: str | os.PathLike) -> list[str]:
 
 
 def iterate_files(
-    path: str | os.PathLike, suffixes: Sequence[str], load: Callable[[str], Content | None]
+    path: str | os.PathLike, suffixes: Sequence[str], load: Callable[[str], Content | None], skip_bad: bool = False
 ) -> Iterator[tuple[str, Content]]:
     """Yield the files that a reader can use, in the order of their names, with what `load` makes of each.
 
@@ -39,6 +39,7 @@ def iterate_files(
       path: a file, or a folder, whose other files are skipped.
       suffixes: of a reader's files, in lower case.
       load: path → content; None where a file is of another kind.
+      skip_bad: whether a file of a folder that cannot be loaded is skipped, with a warning.
 
     Raises:
       RecordingError: no file that can be used.
@@ -59,7 +60,9 @@ def iterate_files(
             continue
         try:
             content = load(file)
-        except RecordingError as error:  # One bad file stops no other.
+        except RecordingError as error:
+            if not skip_bad:
+                raise
             warnings.warn(f"{error}; the file is skipped", RecordingWarning, stacklevel=2)
             continue
         if content is not None:

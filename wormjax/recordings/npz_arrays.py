@@ -35,7 +35,9 @@ def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, .
     Raises:
       RecordingError: a file cannot be used; the message names file and field.
     """
-    worms = [_read_worm(file, arrays, frame_rate) for file, arrays in iterate_files(path, SUFFIXES, _load)]
+    worms = [
+        _read_worm(file, arrays, frame_rate) for file, arrays in iterate_files(path, SUFFIXES, _load, skip_bad=True)
+    ]
     return expect_distinct_worms(worms, path)
 
 

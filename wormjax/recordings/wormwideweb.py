@@ -32,7 +32,7 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
       RecordingError: a file cannot be used; the message names file and field.
     """
     return expect_distinct_worms(
-        [_read_worm(file, content) for file, content in iterate_files(path, SUFFIXES, _load)], path
+        [_read_worm(file, content) for file, content in iterate_files(path, SUFFIXES, _load, skip_bad=True)], path
     )
 
 

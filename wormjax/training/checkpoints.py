@@ -5,6 +5,7 @@ it reveals later damage. Where the latest is damaged, training says so, sets it 
 """
 
 import contextlib
+import functools
 import gc
 import hashlib
 import logging
@@ -148,21 +149,30 @@ def _restore_whole(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
 def _quiet() -> Iterator[None]:
     """Silence Orbax and its threads, which log pages about what they also raise."""
     logger, hook = logging.getLogger("absl"), sys.unraisablehook
-    level = logger.level
+    level, print_exception = logger.level, sys.excepthook
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logger.setLevel(logging.CRITICAL)
         sys.unraisablehook = lambda _: None
+        sys.excepthook = functools.partial(_print_exception, print_exception)
         try:
             yield
         except BaseException:
             gc.collect()
-            # A thread of the failed save may end later still, and log that nobody waits for it.
+            # A thread of the failed save may end later still, and log or print that nobody waits for it.
             logging.getLogger("concurrent.futures").setLevel(logging.CRITICAL + 1)
             raise
+        else:
+            sys.excepthook = print_exception
         finally:
             logger.setLevel(level)
             sys.unraisablehook = hook
+
+
+def _print_exception(print_exception, kind: type[BaseException], error: BaseException, trace) -> None:
+    """Print an exception that nobody caught, but for that of TensorStore's threads which outlive a failed save."""
+    if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+        print_exception(kind, error, trace)
 
 
 def _digest(arrays: dict[tuple[str, ...], np.ndarray]) -> np.ndarray:

@@ -45,6 +45,11 @@ def test_probabilities_of_another_length_are_refused():
         plot.ethogram(WORM, PROBABILITIES[:-1])
 
 
+def test_names_of_other_states_are_counted():
+    with pytest.raises(wormjax.InputError, match="state_names: found 2 names, expected 4, one per column"):
+        plot.ethogram(WORM, PROBABILITIES, state_names=("a", "b"))
+
+
 def test_traces_are_a_row_per_named_neuron(axes):
     assert plot.traces(WORM, ax=axes) is axes
     assert sorted(labels(axes)) == sorted(WORM.identified)

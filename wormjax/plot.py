@@ -254,6 +254,9 @@ def _name_states(worm: Recording, probabilities, state_names) -> Sequence[str]:
     if isinstance(probabilities, Decoding):
         return probabilities.state_names
     if state_names is not None:
+        if probabilities is not None and len(state_names) != np.shape(probabilities)[-1]:
+            found = f"found {len(state_names)} names"
+            raise InputError(f"state_names: {found}, expected {np.shape(probabilities)[-1]}, one per column")
         return state_names
     if probabilities is None:
         return worm.state_names

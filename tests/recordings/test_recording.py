@@ -199,6 +199,18 @@ def test_doubtful_names_are_ambiguous():
     assert recording.ambiguous_names[0] == ("AVAL",)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"neuron_names": {"AVAL", "AVAR", "RID"}}, "'neuron_names': found a set, expected a list"),
+        ({"neuron_names": "ABC"}, "'neuron_names': found a str, expected a list"),
+    ],
+)
+def test_what_could_be_misread_is_refused(changes, words):
+    with pytest.raises(FieldError, match=words):
+        make(**changes)
+
+
 def test_a_table_without_times_is_not_read_at_one_hertz():
     table = pd.DataFrame(make().traces, columns=["AVAL", "RIS", "RID"])
     with pytest.raises(FieldError, match=r"'times': found none, and no frame_rate"):

@@ -400,6 +400,9 @@ def _take_times(recording: Recording, frame_rate: float | None) -> None:
 
 def _take_names(recording: Recording) -> None:
     neurons = recording.traces.shape[1]
+    if isinstance(recording.neuron_names, str | set | frozenset):
+        found = f"found a {type(recording.neuron_names).__name__}"
+        fail(recording, "neuron_names", f"{found}, expected a list with a name per neuron, in the order of the traces")
     for field in ("neuron_names", "ambiguous_names"):
         given = len(getattr(recording, field))
         if given not in (0, neurons):

@@ -324,9 +324,9 @@ def test_an_archive_without_graphs_has_errors_and_no_edge_metric(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nri_supervised", "nri_true_graph"])
-def test_what_must_be_told_the_graph_needs_one(tmp_path, name):
+def test_a_model_that_is_given_the_graph_needs_one(tmp_path, name):
     write_archives(tmp_path, make_splits(), known=False)
-    config = small_config(data__path=str(tmp_path), models=("nri", name))
+    config = small_config(data__path=str(tmp_path), models=(name,))
     with pytest.raises(InputError, match="edges"):
         infer(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -184,6 +184,22 @@ def test_a_neuron_that_the_worm_lacks_is_not_forecast(forecaster):
     assert np.isfinite(forecast.interval(0.9)[0][:, ~lacking]).all()
 
 
+@pytest.mark.parametrize("scaling", ["zscore", "minmax", "robust"])
+def test_a_forecast_is_in_the_units_of_traces_with_long_gaps_and_outliers(scaling):
+    worm = WORMS[3]
+    traces = worm.traces + 20.0  # Far from 0, which masked samples become.
+    traces[50:120] = np.nan
+    traces[200] = 1e6
+    odd = wormjax.Recording(traces=traces, times=worm.times, neuron_names=worm.neuron_names)
+    settings = {"data.scaling": scaling}
+    fitted = wormjax.Forecaster("persistence", progress=False, settings=settings).fit(WORMS[:3])
+    forecast = fitted.forecast(odd, origin=100.0, steps=2)
+    last = traces[worm.times < 100.0][-1]
+    expected = [last[worm.identified[name]] for name in forecast.neuron_names]
+    # Against an outlier of 1e6, single precision keeps 0.1.
+    np.testing.assert_allclose(forecast.mean[0], expected, atol=1e-3 if scaling == "robust" else 0.2)
+
+
 def test_a_saved_forecaster_forecasts_as_before(tmp_path, forecaster):
     forecaster.save(tmp_path / "model")
     loaded = wormjax.load_model(tmp_path / "model")

@@ -19,6 +19,7 @@ from wormjax import graphs
 from wormjax.errors import InputError, RecordingWarning
 from wormjax.features.dataset import Dataset, WormArrays
 from wormjax.features.forecast_origins import Starts
+from wormjax.features.scaling import ROBUST_LIMIT
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.scoring.forecasts import Spread
 from wormjax.scoring.rows import Row
@@ -29,8 +30,6 @@ from wormjax.tasks.protocols import Split, list_splits
 from wormjax.tasks.worms import build_new_dataset
 from wormjax.training.loop import train_in_memory
 from wormjax.training.workdir import describe_dataset, read_description
-
-ORIGINS_AT_ONCE = 16
 
 
 class TrainedForecaster(NamedTuple):
@@ -244,11 +243,17 @@ def _without_scaling(config):
 
 
 def _undo_scaling(spread: Spread, dataset: Dataset, unscaled: Dataset):
-    """Return the mean and scale [mode, step, neuron] of the first feature in the units of the unscaled traces."""
+    """Return the mean and scale [mode, step, neuron] of the first feature in the units of the unscaled traces.
+
+    Scaling is a line. It is read off the samples that follow it: masked ones are 0 in both datasets, and robust scaling
+    cuts the largest.
+    """
     valid = unscaled.arrays.valid
     scaled, plain = (
         d.arrays.features[:, : valid.shape[1]][valid][..., 0].astype(np.float64) for d in (dataset, unscaled)
     )
-    gain = np.ptp(plain, axis=0) / np.maximum(np.ptp(scaled, axis=0), 1e-12)
-    offset = plain.mean(axis=0) - gain * scaled.mean(axis=0)
+    off_line = ((scaled == 0) & (plain == 0)) | (np.abs(scaled) >= ROBUST_LIMIT)
+    scaled, plain = (np.ma.masked_array(values, off_line) for values in (scaled, plain))
+    gain = (np.ma.ptp(plain, axis=0) / np.ma.ptp(scaled, axis=0)).filled(np.nan)
+    offset = plain.mean(axis=0).filled(np.nan) - gain * scaled.mean(axis=0).filled(np.nan)
     return spread.mean[0, ..., 0] * gain + offset, spread.scale[0, ..., 0] * gain

@@ -23,7 +23,11 @@ def recordings(**fields) -> ConfigDict:
     data = ConfigDict()
     data.study = "simulated"  # Or kato2015, nichols2017, dag2023, wormwideweb, nwb, csv, npz, container, auto.
     data.path = ""  # File or folder as downloaded.
-    data.neurons = "shared"  # Identified in all worms; or names, "AVAL,AVAR,...".
+    data.studies = ()  # In place of `study`: several that train together, with the states that they share.
+    data.paths = ()  # Of each of them; () takes those in WORMJAX_DATA_DIR.
+    data.neurons = "shared"  # Identified in all worms; "any", what a worm lacks masked; or names, "AVAL,AVAR,...".
+    data.least_worms = 1  # With "any": in how many training worms a neuron must be named.
+    data.unnamed = False  # With "any": whether neurons without a name join, as nodes without identity.
     data.states = "four"  # reverse, forward, dorsal turn, ventral turn; or "two": reverse, forward; or "own" names.
     data.state_map = ""  # Other names for the file's states: "REV=reverse, pause=forward".
     data.missing = "interpolate"  # Missing samples in gaps of up to 3 s, longer ones are masked; or "mask" all.
@@ -31,6 +35,8 @@ def recordings(**fields) -> ConfigDict:
     data.calibration_seconds = 180.0  # The first minutes, by which "calibration" scales and which are not scored.
     data.frame_rate = 0.0  # Hertz, one for all worms; 0 keeps each worm's own frames.
     data.simulation = ConfigDict({"seed": 0, "worms": 3, "minutes": 10.0})
+    data.simulation.neurons = 15  # Of the wiring.
+    data.simulation.named = 1.0  # The probability that a neuron has its name in a worm.
     data.update(fields)
     return data
 
@@ -38,7 +44,7 @@ def recordings(**fields) -> ConfigDict:
 def inputs(*names: str, **fields) -> ConfigDict:
     """Return a section `data` of `recordings` with the features that models are shown."""
     data = recordings(**fields)
-    data.test_study = ""  # Of another study, for protocol.name "cross_study".
+    data.test_study = ""  # For "cross_study" another study; of `studies`, the one whose worms are left out.
     data.test_path = ""
     data.inputs = names  # trace, causal_derivative; to decode also smoothed_derivative, source_derivative.
     data.derivative_seconds = (5.0,)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax
 import ml_collections
 import numpy as np
 
@@ -87,7 +88,7 @@ def small_dataset(frames: Sequence[Sequence[int]] = FRAMES, neurons: int = 4, se
 
 def replace_worm(dataset: Dataset, worm: int, features: float, state: int = UNSCORED) -> Dataset:
     """The dataset with one value in all of a worm's features, and one motor state in all of its frames."""
-    arrays = WormArrays(*(array.copy() for array in dataset.arrays))
+    arrays = jax.tree.map(np.copy, dataset.arrays)
     for stretch in dataset.stretches_of(worm):
         arrays.features[stretch] = features
         arrays.states[stretch] = state

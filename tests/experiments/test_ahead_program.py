@@ -10,7 +10,6 @@ from small_ahead import GRAPH, MLP, small_config, small_dataset
 from small_experiments import make_worms, replace_arrays
 
 from wormjax.errors import InputError
-from wormjax.features.dataset import WormArrays
 from wormjax.features.forecast_origins import Starts
 from wormjax.recordings import container
 from wormjax.tasks.ahead import experiment as ahead
@@ -165,7 +164,7 @@ def test_what_an_interrupted_call_left_is_gone_on_with(trained, config, unreport
 
 def test_a_worm_that_a_run_does_not_train_on_changes_nothing_in_it(trained, config, tmp_path):
     materials = prepare_materials(config)
-    arrays = WormArrays(*(array.copy() for array in materials.dataset.arrays))
+    arrays = jax.tree.map(np.copy, materials.dataset.arrays)
     arrays.features[1] = 3.0 * np.random.default_rng(0).normal(size=arrays.features[1].shape)
     arrays.states[1] = arrays.states[1] % 2
     dataset = replace_arrays(materials.dataset, arrays)

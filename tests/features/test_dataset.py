@@ -68,7 +68,7 @@ def test_states_are_mapped_to_the_common_ones(make_recording):
 
 def test_shorter_stretches_are_padded_with_frames_that_are_not_valid(make_recording):
     dataset = build_dataset([make_recording("w1"), make_recording("w2", frames=30)], NEURONS)
-    features, states, valid = dataset.arrays
+    features, states, valid, _ = dataset.arrays
     assert features.shape == (2, 40, 2, 2)
     assert features.dtype == np.float32
     assert valid.sum(axis=1).tolist() == [40, 30]
@@ -110,7 +110,7 @@ def test_stretches_mix_as_little_as_two_recordings_do(broken_worm, make_recordin
 
 
 def test_stretches_of_one_worm_share_one_scale(broken_worm):
-    features, _, valid = build_dataset([broken_worm], NEURONS, ("trace",), "zscore").arrays
+    features, _, valid, _ = build_dataset([broken_worm], NEURONS, ("trace",), "zscore").arrays
     together = np.concatenate([features[0][valid[0]], features[1][valid[1]]])
     np.testing.assert_allclose(together.mean(axis=0), 0.0, atol=1e-5)
     np.testing.assert_allclose(together.std(axis=0), 1.0, rtol=1e-4)
@@ -391,3 +391,31 @@ def test_a_gap_in_one_stretch_leaves_the_others_alone(broken_worm, make_recordin
     features = build_dataset([broken], NEURONS, ("trace",), "none").arrays.features
     np.testing.assert_array_equal(features[0, :25, 1, 0], np.float32(traces[:25, 0]))
     np.testing.assert_allclose(np.diff(features[1, 1:5, 1, 0], 2), 0.0, atol=1e-4)
+
+
+def test_targets_are_in_the_dataset_in_their_own_units_and_nan_where_nobody_scored_them(make_recording):
+    velocity = np.linspace(-0.1, 0.2, 40)
+    velocity[7] = np.nan
+    with_it = make_recording("w1", behavior={"velocity": velocity})
+    dataset = build_dataset([with_it, make_recording("w2")], ("AVAL",), targets=("velocity",))
+    assert dataset.target_names == ("velocity",)
+    np.testing.assert_allclose(dataset.arrays.behavior[0, :40, 0], velocity, rtol=1e-6)
+    assert np.isnan(dataset.arrays.behavior[1]).all()
+
+
+def test_a_resampled_target_is_nan_near_what_nobody_scored_and_keeps_its_course_elsewhere(make_recording):
+    worm = make_recording("w1")
+    velocity = np.sin(worm.times / 3)
+    velocity[20] = np.nan
+    worm = make_recording("w1", behavior={"velocity": velocity})
+    dataset = build_dataset([worm], ("AVAL",), targets=("velocity",), frame_rate=worm.frame_rate / 2)
+    found, times = dataset.arrays.behavior[0, :, 0], dataset.times[0]
+    assert np.isnan(found).sum() == 1
+    scored = np.isfinite(found)
+    np.testing.assert_allclose(found[scored], np.sin(times[scored] / 3), atol=0.05)
+
+
+def test_which_neurons_each_worm_has(make_recording):
+    worms = [make_recording("w1"), make_recording("w2", neuron_names=("AVAL", None, "AVBR", None))]
+    dataset = build_dataset(worms, ("AVAL", "AVBR", "RID"))
+    np.testing.assert_array_equal(dataset.find_present(), [[True, True, True], [True, True, False]])

@@ -91,3 +91,20 @@ def test_a_worm_that_more_than_halves_the_shared_neurons_is_poor(make_recording)
     assert find_poor_worms([*rich, poor]) == [poor]
     assert find_poor_worms([rich[0], poor]) == []
     assert find_poor_worms(rich) == []
+
+
+def test_any_neurons_are_the_named_ones_of_enough_worms(make_recording):
+    first = make_recording("w1", neuron_names=("RID", "AVAL", "AVBR", None))
+    second = make_recording("w2", neuron_names=("AVBR", None, None, "ALA"))
+    assert choose_neurons([first, second], "any") == ("ALA", "AVAL", "AVBR", "RID")
+    assert choose_neurons([first, second], "any", least_worms=2) == ("AVBR",)
+    assert choose_neurons([first, second], "any", unnamed=True)[4:] == ("", "")  # As many as the second worm has.
+    with pytest.raises(InputError, match=r"data\.least_worms.*found 3.*in more than 2 of 2 worms, expected at most 2"):
+        choose_neurons([first, second], "any", least_worms=3)
+
+
+def test_neurons_without_a_name_fill_the_places_without_one_in_order(make_recording):
+    worm = make_recording(neuron_names=(None, "AVAL", None, "RID"))
+    aligned = align_neurons(worm, ("RID", "AVBL", "", "", ""))
+    np.testing.assert_array_equal(aligned[:, [0, 2, 3]], worm.traces[:, [3, 0, 2]])
+    assert np.isnan(aligned[:, [1, 4]]).all()

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from small_experiments import NEURONS, make_worms, small_config
 from small_forecasts import small_config as small_forecast
+from wormjax.configs import generalize
 
 from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings import container
-from wormjax.tasks.protocols import list_splits
-from wormjax.tasks.worms import prepare_materials, prepare_new_worms
+from wormjax.simulation.worms import simulate_worms
+from wormjax.tasks.protocols import Split, list_config_splits, list_splits
+from wormjax.tasks.worms import build_training_dataset, prepare_materials, prepare_new_worms
 from wormjax.training.workdir import describe_dataset
 
 
@@ -239,3 +241,49 @@ def test_new_worms_without_a_state_of_the_model_are_said_to_get_no_score(files):
     container.write(files / "bare.h5", bare)
     with pytest.warns(RecordingWarning, match="worm 'worm 7' has no scored motor state among .*: it gets no score"):
         prepare_new_worms(config_of(files, "bare.h5"), describe_dataset(trained.dataset), trained.splits)
+
+
+def any_config(**fields):
+    config = generalize.get_config()
+    config.data.neurons = "any"
+    config.data.update(fields)
+    return config
+
+
+def test_any_neurons_keep_worms_that_share_few_and_mask_what_each_lacks():
+    config = any_config()
+    config.data.simulation.update({"neurons": 30, "named": 0.6})
+    dataset = prepare_materials(config).dataset
+    assert len(dataset.neuron_names) > 25
+    present = dataset.find_present()
+    assert (present.sum(axis=1) < 25).all()
+    assert present.any(axis=0).all()
+
+
+def test_of_several_studies_those_not_tested_always_train_at_the_slower_rate_with_the_states_they_share():
+    worms = simulate_worms(3, 2, 2.0).recordings
+    others = [
+        dataclasses.replace(
+            worm,
+            study="mine",
+            worm=f"mine {number}",
+            traces=worm.traces[::2],
+            derivatives=None,
+            times=worm.times[::2],
+            motor_state=np.minimum(worm.motor_state[::2], 1),
+            behavior={},
+            stretches=(),
+        )
+        for number, worm in enumerate(simulate_worms(4, 2, 2.0).recordings)
+    ]
+    config = any_config(studies=("simulated", "mine"), test_study="mine")
+    config.protocol.name = "leave_one_worm_out"
+    dataset = build_training_dataset(config, [*worms, *others])
+    assert dataset.state_names == ("reverse", "forward")
+    assert dataset.worm_studies == ("simulated", "simulated", "mine", "mine")
+    steps = [np.median(np.diff(dataset.times[k][dataset.arrays.valid[k]])) for k in range(4)]
+    np.testing.assert_allclose(steps, 1 / dataset.frame_rate, rtol=0.15)
+    assert list_config_splits(config, dataset.worm_studies, 0) == [Split((0, 1, 2), (3,)), Split((0, 1, 3), (2,))]
+    config.data.test_study = "other"
+    with pytest.raises(InputError, match=r"data\.test_study.*found 'other', expected one of simulated, mine"):
+        list_config_splits(config, dataset.worm_studies, 0)

@@ -29,11 +29,15 @@ ALIGNMENT = 64  # Bytes. JAX takes a host array that begins at such an address a
 
 
 class WormArrays(NamedTuple):
-    """What the compiled programs see; padded with zeros (states with UNSCORED) to the longest stretch."""
+    """What the compiled programs see; padded with zeros (states with UNSCORED, behaviour with NaN).
+
+    A neuron is masked in a frame, or is absent from a worm, where all of its features are 0.
+    """
 
     features: Float[Array, "stretch frame neuron feature"]
     states: Int[Array, "stretch frame"]
     valid: Bool[Array, "stretch frame"]
+    behavior: Float[Array, "stretch frame target"] | None = None  # NaN where it was not scored.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,9 +51,11 @@ class Dataset:
       times: seconds [stretch, frame], 0 where padded.
       stretch_worm: index into `worms` per stretch.
       worms, neuron_names, feature_names, state_names: what the axes are called.
-      study: the recordings' study.
+      study: the recordings' study; of several "kato2015+dag2023".
       frame_rate: hertz; the common rate, or the median over worms where nothing was resampled.
       fingerprints: per worm, which know it by its traces.
+      target_names: the continuous behaviours in `arrays.behavior`, in their own units.
+      worm_studies: the study of each worm.
     """
 
     arrays: WormArrays
@@ -64,14 +70,23 @@ class Dataset:
     study: str
     frame_rate: float
     fingerprints: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    worm_studies: tuple[str, ...] = ()
 
     def __post_init__(self):
+        if not self.worm_studies:
+            object.__setattr__(self, "worm_studies", (self.study,) * len(self.worms))
         if not self.fingerprints:  # Worms that are made up are known by their names.
             object.__setattr__(self, "fingerprints", self.worms)
 
     def stretches_of(self, worm: int) -> list[int]:
         """Indices of one worm's stretches, in order of time."""
         return [int(index) for index in np.flatnonzero(self.stretch_worm == worm)]
+
+    def find_present(self) -> Bool[np.ndarray, "worm neuron"]:
+        """Return which neurons each worm has."""
+        there = (self.arrays.features != 0).any(axis=(1, 3))
+        return np.stack([there[self.stretches_of(worm)].any(axis=0) for worm in range(len(self.worms))])
 
 
 class _Request(NamedTuple):
@@ -90,6 +105,7 @@ class _Request(NamedTuple):
     trace_weight: float
     causal: bool
     feature_names: tuple[str, ...]
+    targets: tuple[str, ...]
 
 
 def build_dataset(
@@ -107,12 +123,14 @@ def build_dataset(
     state_map: Mapping[str, str] | None = None,
     state_names: Sequence[str] = (),
     causal: bool = False,
+    targets: Sequence[str] = (),
 ) -> Dataset:
     """Aligns, resamples, differentiates and scales each worm by itself, and pads all to one array.
 
     Args:
-      recordings: the worms, of one study.
-      neuron_names: the neurons in play. Where a worm lacks one, its features are 0, the mean of scaled ones.
+      recordings: the worms.
+      neuron_names: the neurons in play (`choose_neurons`). Where a worm lacks one, its features are 0, the mean of
+        scaled ones.
       inputs: features a neuron, of `INPUTS`; each derivative is made once for each of `derivative_seconds`.
       scaling: see `scale_features`.
       calibration_seconds: the time from which "calibration" takes its statistics.
@@ -127,6 +145,7 @@ def build_dataset(
       state_map: the file's name of a state → another name for it.
       state_names: the states of a model that is trained already, in place of those of `state_set`.
       causal: whether resampling and the filling of gaps read past frames only, as forecasts need it.
+      targets: names of continuous behaviours to decode; NaN in worms without them.
 
     Raises:
       InputError: an unknown input or scaling, a time or rate that cannot be, or a recording that lacks what is asked
@@ -149,6 +168,7 @@ def build_dataset(
         trace_weight,
         causal,
         _feature_names(inputs, derivative_seconds),
+        tuple(targets),
     )
     dataset = _allocate(recordings, request)
     stretch = 0
@@ -201,7 +221,12 @@ def _allocate(recordings, request) -> Dataset:
     stretches = [len(recording.stretches) for recording in recordings]
     states = np.full(shape, UNSCORED, np.int32)
     return Dataset(
-        arrays=WormArrays(allocate_zeros((*shape, *sizes)), states, np.zeros(shape, bool)),
+        arrays=WormArrays(
+            allocate_zeros((*shape, *sizes)),
+            states,
+            np.zeros(shape, bool),
+            np.full((*shape, len(request.targets)), np.nan, np.float32),
+        ),
         scored_states=states.copy(),
         scored=np.zeros(shape, bool),
         times=np.zeros(shape),
@@ -211,8 +236,10 @@ def _allocate(recordings, request) -> Dataset:
         feature_names=request.feature_names,
         state_names=request.state_names,
         fingerprints=tuple(recording.fingerprint for recording in recordings),
-        study=recordings[0].study,
+        study="+".join(dict.fromkeys(recording.study for recording in recordings)),
         frame_rate=float(np.median(rates)),
+        target_names=request.targets,
+        worm_studies=tuple(recording.study for recording in recordings),
     )
 
 
@@ -242,7 +269,7 @@ def _fill_worm(dataset: Dataset, first: int, recording, request, frame_rate):
         found = f"found {borders[-1]} frames at {rate:.2f} Hz"
         wanted = f"expected more than {request.calibration_seconds:g} s (data.calibration_seconds)"
         fail(recording, "times", f"{found}, {wanted}")
-    states, times = ([stretch[k] for stretch in stretches] for k in (1, 2))
+    states, times, behavior = ([stretch[k] for stretch in stretches] for k in (1, 2, 3))
     features = [stretch[0] for stretch in stretches]
     del stretches
     features = features[0] if len(features) == 1 else np.concatenate(features)
@@ -254,24 +281,29 @@ def _fill_worm(dataset: Dataset, first: int, recording, request, frame_rate):
         row, frames = first + index, slice(0, stop - start)
         dataset.arrays.features[row, frames] = features[start:stop]
         dataset.arrays.states[row, frames], dataset.times[row, frames] = states[index], times[index]
+        dataset.arrays.behavior[row, frames] = behavior[index]
         dataset.arrays.valid[row, frames] = True
         dataset.scored[row, max(0, calibration_frames - start) * calibrated : stop - start] = True
 
 
 def _align(recording, request):
-    """A worm's channels by name [frame, neuron], and its motor states, at its own frame rate."""
+    """A worm's channels by name [frame, neuron], its motor states and its targets, at its own frame rate."""
     channels = {"trace": align_neurons(recording, request.neuron_names)}
     if "source_derivative" in request.inputs:
         if recording.derivatives is None:
             fail(recording, "derivatives", "found none, expected the source's derivative (data.inputs)")
         channels["source_derivative"] = align_neurons(recording, request.neuron_names, "derivatives")
-    return channels, map_motor_states(recording, request.state_names, request.state_map, request.strict_states)
+    lacking = np.full(len(recording.times), np.nan)
+    behavior = np.stack([recording.behavior.get(name, lacking) for name in request.targets] or [lacking], axis=-1)
+    states = map_motor_states(recording, request.state_names, request.state_map, request.strict_states)
+    return channels, states, behavior[:, : len(request.targets)]
 
 
-def _stretch_features(recording, span, channels, states, request, frame_rate):
-    """Features [frame, neuron, feature] in their own units (NaN where masked), states and times of one stretch."""
+def _stretch_features(recording, span, channels, states, behavior, request, frame_rate):
+    """Features [frame, neuron, feature] (NaN where masked), states, times and targets [frame, target] of a stretch."""
     part, rate = slice(*span), recording.frame_rate
     times, states = recording.times[part], states[part]
+    behavior, unscored = fill_missing(behavior[part], times, "mask")
     filled = {
         name: fill_missing(values[part], times, request.missing, request.causal) for name, values in channels.items()
     }
@@ -282,6 +314,8 @@ def _stretch_features(recording, span, channels, states, request, frame_rate):
         grid = times, new_times, request.causal
         channels = {name: resampling.resample_values(values, *grid) for name, values in channels.items()}
         states = resampling.resample_states(states, *grid)
+        behavior = resampling.resample_values(behavior, *grid)
+        unscored = resampling.resample_states(unscored, *grid)
         masks = [resampling.resample_states(masked, *grid) for masked in masks]
         times, rate = new_times, frame_rate
     columns = []
@@ -294,4 +328,4 @@ def _stretch_features(recording, span, channels, states, request, frame_rate):
     features = np.stack(columns, axis=-1)
     for masked in masks:
         features[masked] = np.nan
-    return features, states, times
+    return features, states, times, np.where(unscored, np.nan, behavior)

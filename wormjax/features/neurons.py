@@ -1,5 +1,6 @@
-"""Which neurons enter: those uniquely identified in every worm in play (Wang et al. 2021), or a list."""
+"""Which neurons enter: those uniquely identified in every worm in play (Wang et al. 2021), any of them, or a list."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,9 @@ from jaxtyping import Float
 from wormjax.errors import ConfigError, InputError
 from wormjax.recordings.names import normalise_neuron_name
 from wormjax.recordings.recording import Recording, fail
+
+SHARED, ANY = "shared", "any"
+UNNAMED = ""  # On a neuron axis: the next of a worm's neurons without a name, or nothing.
 
 
 def shared_neurons(recordings: Sequence[Recording]) -> tuple[str, ...]:
@@ -23,17 +27,35 @@ def shared_neurons(recordings: Sequence[Recording]) -> tuple[str, ...]:
     return tuple(sorted(shared))
 
 
-def choose_neurons(recordings: Sequence[Recording], neurons: str | Sequence[str]) -> tuple[str, ...]:
-    """The neurons in play: "shared" for those that all worms share, or the given names, each of which must be there.
+def choose_neurons(
+    recordings: Sequence[Recording], neurons: str | Sequence[str], least_worms: int = 1, unnamed: bool = False
+) -> tuple[str, ...]:
+    """Return the neurons in play, in alphabetical order or that of a list.
+
+    Args:
+      recordings: the worms.
+      neurons: "shared" for those that all worms share; "any" for those named in at least `least_worms` of them; or
+        names, each of which must be there.
+      least_worms: see `neurons`.
+      unnamed: whether neurons without a name follow, called UNNAMED: as many as the worm with the most of them has.
 
     Raises:
-      InputError: no shared neurons, an empty or repeated list, or a worm without one of the listed neurons.
+      InputError: no such neurons, an empty or repeated list, or a worm without one of the listed neurons.
     """
-    if neurons == "shared":
+    if neurons == SHARED:
         return shared_neurons(recordings)
+    if neurons == ANY:
+        counts = Counter(name for recording in recordings for name in recording.identified)
+        names = tuple(sorted(name for name, count in counts.items() if count >= least_worms))
+        if not names:
+            most = max(counts.values(), default=0)
+            found = f"found {least_worms}, and no neuron that is named in more than {most} of {len(recordings)} worms"
+            raise ConfigError("data.least_worms", f"{found}, expected at most {most or 'some named neurons: none'}")
+        most = max(len(recording.neuron_names) - len(recording.identified) for recording in recordings)
+        return names + (UNNAMED,) * (most * unnamed)
     names = parse_neurons(neurons)
     if not names or len(set(names)) != len(names) or not all(names):
-        raise ConfigError("data.neurons", f"found {names}, expected 'shared' or names, each once")
+        raise ConfigError("data.neurons", f"found {names}, expected 'shared', 'any' or names, each once")
     for recording in recordings:
         _check_identified(recording, names)
     return names
@@ -47,13 +69,17 @@ def parse_neurons(neurons: str | Sequence[str]) -> tuple[str, ...]:
 def align_neurons(
     recording: Recording, names: Sequence[str], field: str = "traces"
 ) -> Float[np.ndarray, "frame neuron"]:
-    """Return the columns of `names` of a recording's "traces" or "derivatives", in that order; NaN if it has none."""
-    identified = recording.identified  # Made anew at each call.
-    values, there = getattr(recording, field), [name in identified for name in names]
-    if all(there):
-        return np.ascontiguousarray(values[:, [identified[name] for name in names]])
+    """Return the columns of `names` of a recording's "traces" or "derivatives", in that order; NaN if it has none.
+
+    Each UNNAMED takes the next of the neurons that the recording has no name for.
+    """
+    identified, values = recording.identified, getattr(recording, field)
+    unnamed = iter([column for column, name in enumerate(recording.neuron_names) if name is None])
+    columns = np.array([next(unnamed, -1) if name == UNNAMED else identified.get(name, -1) for name in names])
+    if (columns >= 0).all():
+        return np.ascontiguousarray(values[:, columns])
     aligned = np.full((len(values), len(names)), np.nan, values.dtype)
-    aligned[:, there] = values[:, [identified[name] for name in names if name in identified]]
+    aligned[:, columns >= 0] = values[:, columns[columns >= 0]]
     return aligned
 
 

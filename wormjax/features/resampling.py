@@ -24,6 +24,8 @@ def resample_values(
     With `causal`, a new frame is the mean of the frames recorded since the new frame before it, or the last recorded
     frame where there is none: it depends on no later frame, and no recorded frame counts in two means.
     """
+    if not values.shape[1]:
+        return np.zeros((len(new_times), 0))
     if causal:
         return _average_past(values, times, new_times)
     columns = values.T.astype(np.float64)

@@ -5,7 +5,7 @@ import os
 from wormjax.errors import ConfigError
 from wormjax.recordings.catalog import open_study
 from wormjax.recordings.recording import Recording
-from wormjax.simulation.worms import simulate_worms
+from wormjax.simulation.worms import KATO_NEURONS, choose_names, hide_names, simulate_worms
 
 SIMULATED = "simulated"
 DATA_DIR_VARIABLE = "WORMJAX_DATA_DIR"
@@ -17,14 +17,16 @@ def open_recordings(study: str, path: str, simulation, frame_rate: float = 0.0) 
     Args:
       study: "simulated", or a name of wormjax.recordings.catalog.
       path: the file or folder as downloaded; "" stands for the study's folder in `WORMJAX_DATA_DIR`.
-      simulation: the config's `data.simulation` (seed, worms, minutes).
+      simulation: the config's `data.simulation` (seed, worms, minutes; perhaps neurons, named).
       frame_rate: hertz, of files that hold no times (`data.frame_rate`).
 
     Raises:
       InputError: no path, an unknown study, or files that cannot be used.
     """
     if study == SIMULATED:
-        return simulate_worms(simulation.seed, simulation.worms, simulation.minutes).recordings
+        neurons, named = simulation.get("neurons", len(KATO_NEURONS)), simulation.get("named", 1.0)
+        study = simulate_worms(simulation.seed, simulation.worms, simulation.minutes, choose_names(neurons))
+        return tuple(hide_names(worm, named, simulation.seed) for worm in study.recordings)
     if not path and os.environ.get(DATA_DIR_VARIABLE):
         path = os.path.join(os.environ[DATA_DIR_VARIABLE], study)
     if not path:

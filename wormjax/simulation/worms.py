@@ -7,7 +7,9 @@ the trace is a saturating function of calcium with its own gain, offset, drift a
 fitted to a recording, but decoding is about as difficult as in real worms: see the tests.
 """
 
+import dataclasses
 import math
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -19,6 +21,7 @@ from jaxtyping import Float, Int
 from scipy.signal import lfilter, savgol_filter
 
 from wormjax.errors import InputError
+from wormjax.recordings.names import NEURONS
 from wormjax.recordings.recording import UNSCORED, Recording
 
 STATE_NAMES = ("forward", "reverse", "dorsal turn", "ventral turn")
@@ -133,6 +136,21 @@ def simulate_worms(
         for number in range(worms)
     )
     return SimulatedStudy(recordings, weights, names)
+
+
+def choose_names(neurons: int) -> tuple[str, ...]:
+    """Return the names of that many neurons: those of Kato et al. (2015) first, then others in alphabetical order."""
+    return (*KATO_NEURONS, *sorted(NEURONS.difference(KATO_NEURONS)))[:neurons]
+
+
+def hide_names(worm: Recording, share: float, seed: int) -> Recording:
+    """Return a worm of which each named neuron has kept its name with a probability of `share`."""
+    if share == 1.0:
+        return worm
+    random = np.random.default_rng([seed, zlib.crc32(worm.worm.encode())])
+    kept = random.random(len(worm.neuron_names)) < share
+    names = tuple(name if keep else None for name, keep in zip(worm.neuron_names, kept, strict=True))
+    return dataclasses.replace(worm, neuron_names=names)
 
 
 def iterate_worms(

@@ -18,11 +18,13 @@ from wormjax.errors import ConfigError
 from wormjax.features import systems
 from wormjax.features.dataset import INPUTS, TIMED_INPUTS
 from wormjax.features.missing import MISSING
+from wormjax.features.neurons import ANY
 from wormjax.features.scaling import SCALINGS
 from wormjax.features.studies import SIMULATED
 from wormjax.models.layers import PRECISIONS
 from wormjax.models.nri import DECODERS, ENCODERS
 from wormjax.recordings.motor_states import OWN, STATE_SETS
+from wormjax.recordings.names import NEURONS
 from wormjax.tasks.protocols import PROTOCOLS
 from wormjax.training.objectives.nri_sampled import POSTERIORS, TASKS
 from wormjax.training.parallel import PLACEMENTS, check_placement
@@ -55,7 +57,7 @@ FREE = (
     "infer.data.simulation",
     "sensitivity.parameters",
 )
-MAY_BE_EMPTY = ("models", "baselines", "derivative_seconds", "edge_prior")
+MAY_BE_EMPTY = ("models", "baselines", "derivative_seconds", "edge_prior", "studies", "paths")
 SECTION = Kind("a section of fields", lambda value: isinstance(value, ConfigDict))
 ANY_NUMBER = number(-LARGEST_NUMBER)
 
@@ -68,7 +70,7 @@ _KINDS = (
     (whole(0, 1_000), "unseen"),
     (whole(1, 1_000), "seeds members order orders code kernel embedding_kernel embedding modes"),
     (whole(2, 1_000), "objects"),
-    (whole(1, 10_000), "worms train_counts forecast.steps scored delays delay_frames segments"),
+    (whole(1, 10_000), "worms least_worms train_counts forecast.steps scored delays delay_frames segments"),
     (several(whole(1, 10_000), most=100), "dilations"),
     (several(whole(1, 10_000), 2, 2), "kernels"),
     (several(whole(-10_000, 10_000)), "offsets"),
@@ -83,7 +85,8 @@ _KINDS = (
     (optional(whole(1, 10_000_000)), "chunk_size"),
     (number(above=0), "temperature temperature_end trace_weight ridges weights frame_weights resolution kl_weight_end"),
     (optional(number(above=0)), "box"),
-    (number(above=0, high=1), "edge_prior given_until"),
+    (whole(1, len(NEURONS)), "data.simulation.neurons"),
+    (number(above=0, high=1), "edge_prior given_until named"),
     (number(above=0, high=1_000), "learning_rate"),
     (number(above=0, high=10_000), "minutes derivative_seconds"),
     (number(above=0, high=100_000), "ahead.seconds sensitivity.seconds"),
@@ -243,14 +246,19 @@ def _list_data_faults(config, defaults) -> Iterator[tuple[str, str]]:
     idle = {
         "derivative_seconds": not set(data.inputs) & set(TIMED_INPUTS) and f"without {' or '.join(TIMED_INPUTS)}",
         "trace_weight": "trace" not in data.inputs and "without the input 'trace'",
-        "test_study": not cross and f"with protocol.name={config.protocol.name!r}",
+        "test_study": not cross and not data.studies and f"with protocol.name={config.protocol.name!r}",
         "test_path": not cross and f"with protocol.name={config.protocol.name!r}",
         "path": data.study == SIMULATED and "with data.study='simulated'",
+        "paths": not data.studies and "without data.studies",
+        "least_worms": data.neurons != ANY and f"with data.neurons={data.neurons!r}",
+        "unnamed": data.neurons != ANY and f"with data.neurons={data.neurons!r}",
     }
     for name, where in idle.items():
         value = data[name] if isinstance(data[name], int | float | str) else tuple(data[name])  # JSON has lists.
         if where and value != defaults.data[name]:
             yield f"data.{name}", _no_effect(f"{defaults.data[name]!r} {where}")
+    if data.paths and len(data.paths) != len(data.studies):
+        yield "data.paths", f", expected one of each of the {len(data.studies)} data.studies, or none"
 
 
 def _list_inference_faults(train) -> Iterator[tuple[str, str]]:

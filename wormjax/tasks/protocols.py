@@ -50,6 +50,31 @@ def list_splits(protocol: str, worms: int, test_worms: int = 0, train_counts: Se
     return kept
 
 
+def list_config_splits(config, worm_studies: Sequence[str], test_worms: int) -> list[Split]:
+    """Return the splits of a config's protocol. Of several studies, those that are not `data.test_study` always train.
+
+    Args:
+      config: of an experiment on worms.
+      worm_studies: the study of each worm.
+      test_worms: number of worms of the other study, for "cross_study".
+
+    Raises:
+      InputError: as `list_splits`.
+    """
+    protocol, test_study = config.protocol, config.data.get("test_study", "")
+    if not test_study or protocol.name == "cross_study":
+        return list_splits(protocol.name, len(worm_studies), test_worms, protocol.train_counts)
+    candidates = [worm for worm, study in enumerate(worm_studies) if study == test_study]
+    always = tuple(worm for worm, study in enumerate(worm_studies) if study != test_study)
+    if not candidates:
+        found = f"found {test_study!r}, expected one of {', '.join(dict.fromkeys(worm_studies))}"
+        raise ConfigError("data.test_study", f"{found}, or protocol.name='cross_study'")
+    return [
+        Split(tuple(sorted((*always, *(candidates[k] for k in split.train)))), tuple(candidates[k] for k in split.test))
+        for split in list_splits(protocol.name, len(candidates), 0, protocol.train_counts)
+    ]
+
+
 def _train_sizes(protocol, worms) -> range:
     """The numbers of training worms that a protocol knows."""
     if protocol == "same_worm":

@@ -1,6 +1,7 @@
 """A config's worms, ready to train and test on: recordings → datasets → splits."""
 
 import dataclasses
+import itertools
 import logging
 import os
 import warnings
@@ -13,22 +14,24 @@ import numpy as np
 
 from wormjax.errors import ConfigError, InputError, RecordingWarning
 from wormjax.features.dataset import Dataset, build_dataset
-from wormjax.features.neurons import choose_neurons, find_poor_worms, parse_neurons
+from wormjax.features.neurons import ANY, SHARED, UNNAMED, choose_neurons, find_poor_worms, parse_neurons
 from wormjax.features.studies import SIMULATED, open_recordings
-from wormjax.recordings.motor_states import choose_state_names, read_state_map
+from wormjax.recordings.motor_states import choose_state_names, map_motor_states, read_state_map
 from wormjax.recordings.recording import UNSCORED, Recording
-from wormjax.tasks.protocols import Split, list_splits
+from wormjax.tasks.protocols import Split, list_config_splits
 from wormjax.training.workdir import describe_dataset, read_description, refuse_changes
 
 # Fields of a config that name recordings.
 RECORDINGS = (
-    "data.path",
+    "data.path",  # And data.paths.
     "data.study",
+    "data.studies",
     "data.test_path",
     "data.test_study",
     "data.simulation",
-)  # Fields that name them.
+)
 
+MOTOR_STATE = "motor_state"  # Of `data.targets`; all others are behaviours.
 CAUSAL_EXPERIMENTS = ("forecast", "ahead")  # A resampled frame must not depend on a later one.
 FEWEST_SCORED = 20  # Frames; a worm with fewer scored ones neither trains nor is tested.
 SIMILAR_RATES = 1.25  # Worms whose rates differ by no more than this factor share a model without resampling.
@@ -60,27 +63,48 @@ def prepare_materials(config) -> Materials:
 def _open_materials(config) -> Materials:
     recordings = choose_worms(config, open_config_recordings(config))
     if config.protocol.name != "cross_study":
-        neurons = choose_neurons(recordings, config.data.neurons)
-        dataset = build(config, recordings, neurons)
-        splits = list_splits(config.protocol.name, len(dataset.worms), train_counts=config.protocol.train_counts)
-        return Materials(dataset, dataset, tuple(splits))
+        dataset = build(config, recordings, choose_config_neurons(config, recordings))
+        return Materials(dataset, dataset, tuple(list_config_splits(config, dataset.worm_studies, 0)))
     test_recordings = choose_worms(config, open_test_recordings(config))
     _refuse_shared_worms(recordings, test_recordings)
-    neurons = choose_neurons((*recordings, *test_recordings), config.data.neurons)
+    neurons = choose_config_neurons(config, (*recordings, *test_recordings))
     _check_rates(config, recordings, test_recordings)
-    names = choose_state_names(recordings, config.data.states, read_state_map(config.data.state_map))
+    names = _share_states(config, recordings)
     dataset, test_dataset = (build(config, worms, neurons, names) for worms in (recordings, test_recordings))
-    counts = config.protocol.train_counts
-    splits = list_splits("cross_study", len(dataset.worms), len(test_dataset.worms), counts)
+    splits = list_config_splits(config, dataset.worm_studies, len(test_dataset.worms))
     return Materials(dataset, test_dataset, tuple(splits))
+
+
+def choose_config_neurons(config, recordings: Sequence[Recording]) -> tuple[str, ...]:
+    """Return the neurons in play by a config's `data` section."""
+    data = config.data
+    return choose_neurons(recordings, data.neurons, data.get("least_worms", 1), data.get("unnamed", False))
+
+
+def _share_states(config, recordings: Sequence[Recording]) -> tuple[str, ...]:
+    """Return the states to decode: of several studies those that every one of them has."""
+    names = choose_state_names(recordings, config.data.states, read_state_map(config.data.state_map))
+    studies = dict.fromkeys(worm.study for worm in recordings if worm.scored)
+    if len(studies) < 2:
+        return names
+    state_map, there = read_state_map(config.data.state_map), {study: set() for study in studies}
+    for worm in recordings:
+        if worm.scored:
+            there[worm.study] |= set(map_motor_states(worm, names, state_map).tolist())
+    shared = tuple(name for number, name in enumerate(names) if all(number in found for found in there.values()))
+    if len(shared) < 2:
+        found = f"found {' and '.join(studies)}, which share the states {', '.join(shared) or 'none'}"
+        raise ConfigError("data.studies", f"{found}, expected at least two (data.states, data.state_map)")
+    return shared
 
 
 def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = None) -> list[Recording]:
     """Return the worms that an experiment can use; a warning names each that is left out, and why.
 
     Left out are: the same traces under a second name; a worm too short for a window or a forecast; where states are
-    decoded, a worm with fewer than FEWEST_SCORED scored frames; a worm that lacks a neuron of a given list; and a worm
-    that more than halves the number of neurons that all others share.
+    or behaviours are decoded, a worm with fewer than FEWEST_SCORED scored frames of all of them; a worm that lacks a
+    neuron of a given list; of any neurons, a worm without a named one; and of shared neurons, a worm that more than
+    halves the number of those that all others share.
 
     Args:
       config: of an experiment on worms.
@@ -91,27 +115,32 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
       InputError: no worm is left.
     """
     scored = config.get("experiment", "generalize") != "forecast" if scored is None else scored
-    wanted = () if config.data.neurons == "shared" else parse_neurons(config.data.neurons)
+    neurons = config.data.neurons
+    wanted = () if neurons in (SHARED, ANY) else parse_neurons(neurons)
+    targets = config.data.get("targets", (MOTOR_STATE,))
     short = _find_short(config, recordings)
     kept, left_out, first = [], {}, {}
     for worm in recordings:
-        frames = 0 if worm.motor_state is None else int((worm.motor_state != UNSCORED).sum())
+        frames = max(_count_scored(worm, target) for target in targets)
         missing = [name for name in wanted if name not in worm.identified]
         known = worm.fingerprint in first
         if known:
             left_out[dataclasses.replace(worm)] = f"it has the traces of {first[worm.fingerprint].worm!r}"
-        elif scored and not worm.scored:
-            left_out[worm] = "no motor state is scored"
+        elif scored and not frames:
+            left_out[worm] = f"no {' or '.join(targets).replace('_', ' ')} is scored"
         elif worm in short:
             left_out[worm] = short[worm]
         elif scored and frames < FEWEST_SCORED:
-            left_out[worm] = f"only {frames} frames have a scored motor state, of {FEWEST_SCORED} that are needed"
+            what = "motor state" if MOTOR_STATE in targets else targets[0]
+            left_out[worm] = f"only {frames} frames have a scored {what}, of {FEWEST_SCORED} that are needed"
+        elif neurons == ANY and not worm.identified:
+            left_out[worm] = "it has no named neuron"
         elif missing:
             left_out[worm] = f"it lacks {', '.join(missing)} (data.neurons)"
         else:
             kept.append(worm)
         first.setdefault(worm.fingerprint, worm)
-    if not wanted:
+    if neurons == SHARED:
         for worm in find_poor_worms(kept):
             kept.remove(worm)
             left_out[worm] = f"it has {len(worm.identified)} named neurons, few of those that the others share"
@@ -121,6 +150,13 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
     for worm, reason in left_out.items():
         warnings.warn(f"{worm.source}: worm {worm.worm!r} is left out: {reason}", RecordingWarning, stacklevel=1)
     return name_apart(kept)
+
+
+def _count_scored(worm: Recording, target: str) -> int:
+    """Return in how many frames a target, the motor state or a behaviour, is scored."""
+    if target == MOTOR_STATE:
+        return 0 if worm.motor_state is None else int((worm.motor_state != UNSCORED).sum())
+    return int(np.isfinite(worm.behavior.get(target, np.nan)).sum())
 
 
 def _find_short(config, recordings: Sequence[Recording]) -> dict[Recording, str]:
@@ -149,9 +185,10 @@ def count_needed(config, rate: float) -> int:
 
 def format_materials(materials: Materials) -> list[str]:
     """Return the worms, neurons and states in play, one line each."""
-    lines = []
+    lines, named = [], tuple(name for name in materials.dataset.neuron_names if name != UNNAMED)
     for dataset in dict.fromkeys((materials.dataset, materials.test_dataset)):
         lines.append(f"{len(dataset.worms)} worm{'s' * (len(dataset.worms) > 1)} of {dataset.study}:")
+        present = dataset.find_present()
         for worm, name in enumerate(dataset.worms):
             own = dataset.stretches_of(worm)
             steps = np.concatenate([np.diff(dataset.times[k][dataset.arrays.valid[k]]) for k in own])
@@ -159,8 +196,10 @@ def format_materials(materials: Materials) -> list[str]:
             frames, scored = int(dataset.arrays.valid[own].sum()), int((dataset.scored_states[own] != UNSCORED).sum())
             parts = f"{frames} frames, {steps.sum() / 60:.1f} min at {rate:.2f} Hz"
             lines.append(f"  {name}: {parts}, {scored / max(frames, 1):.0%} with a scored state")
-    neurons, states = materials.dataset.neuron_names, materials.dataset.state_names
-    return [*lines, f"{len(neurons)} neurons: {', '.join(neurons)}", f"{len(states)} states: {', '.join(states)}"]
+            if dataset.neuron_names != named or not present.all():
+                lines[-1] += f", {present[worm].sum()} of the neurons"
+    states = materials.dataset.state_names
+    return [*lines, f"{len(named)} neurons: {', '.join(named)}", f"{len(states)} states: {', '.join(states)}"]
 
 
 def format_setting(config, materials: Materials) -> str:
@@ -240,7 +279,7 @@ def build_training_dataset(config, recordings: Sequence[Recording], scored: bool
       InputError: recordings that cannot be used.
     """
     worms = choose_worms(config, recordings, scored)
-    return build(config, worms, choose_neurons(worms, config.data.neurons))
+    return build(config, worms, choose_config_neurons(config, worms))
 
 
 def build_new_dataset(config, description: dict, recordings: Sequence[Recording], leave_out: bool = False) -> Dataset:
@@ -310,8 +349,7 @@ def prepare_evaluation(
     refuse_changes(config, workdir, open_fields)
     description = read_description(workdir)
     tests = len(description.get("test", description)["worms"])
-    counts = config.protocol.train_counts
-    splits = list_splits(config.protocol.name, len(description["worms"]), tests, counts)
+    splits = list_config_splits(config, description["worm_studies"], tests)
     dataset, test_splits = prepare_new_worms(config, description, splits)
     if config.protocol.name != "same_worm" and not any(split.test for split in test_splits):
         raise ConfigError("data.path", "found no worm that is not a training worm of every run")
@@ -319,8 +357,15 @@ def prepare_evaluation(
 
 
 def open_config_recordings(config) -> tuple[Recording, ...]:
-    """Return the worms of a config's `data.study`."""
+    """Return the worms of a config's `data.study`, or of its `data.studies`."""
     data = config.data
+    if data.get("studies", ()):
+        paths = data.paths or ("",) * len(data.studies)
+        opened = [
+            open_recordings(study, path, data.simulation, data.frame_rate)
+            for study, path in zip(data.studies, paths, strict=True)
+        ]
+        return tuple(itertools.chain(*opened))
     return open_recordings(data.study, data.path, data.simulation, data.frame_rate)
 
 
@@ -345,11 +390,14 @@ def build(
     """Return the dataset of a config's `data` section. The list is emptied: each worm goes once it is in the dataset.
 
     `state_names` and `frame_rates`, one per worm, take the place of the config's. Without any rate, a worm whose own is
-    unlike the median of all is resampled to that.
+    unlike the usual one, the median of the slowest study, is resampled to that.
     """
     data = config.data
-    if frame_rates is None and not data.frame_rate:
-        usual = float(np.median([worm.frame_rate for worm in recordings]))
+    studies = {worm.study for worm in recordings}
+    if not state_names and len(studies) > 1:
+        state_names = _share_states(config, recordings)
+    if frame_rates is None and not data.frame_rate:  # That of the slowest study.
+        usual = min(np.median([worm.frame_rate for worm in recordings if worm.study == study]) for study in studies)
         frame_rates = [_choose_rate(worm, usual) for worm in recordings]
     return build_dataset(
         recordings,
@@ -366,6 +414,7 @@ def build(
         state_map=read_state_map(data.state_map),
         state_names=state_names,
         causal=config.get("experiment", "") in CAUSAL_EXPERIMENTS,
+        targets=[target for target in data.get("targets", ()) if target != MOTOR_STATE],
     )
 
 
@@ -374,7 +423,7 @@ def _choose_rate(worm: Recording, usual: float) -> float:
     ratio = worm.frame_rate / usual
     if max(ratio, 1 / ratio) <= SIMILAR_RATES:
         return 0.0
-    change = f"resampled from {worm.frame_rate:.2f} to {usual:.2f} Hz, the median of all worms"
+    change = f"resampled from {worm.frame_rate:.2f} to {usual:.2f} Hz, the usual rate"
     warnings.warn(f"{worm.source}: worm {worm.worm!r}: {change}", RecordingWarning, stacklevel=3)
     return usual
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import jax
 import ml_collections
 import numpy as np
 from flax.traverse_util import flatten_dict
@@ -156,15 +157,17 @@ def write_description(path: Path, description: Mapping[str, Any]) -> None:
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:
     """Return the names on a dataset's axes, how often its states followed each other, and a fingerprint of it all."""
     digest = hashlib.sha256()
-    for array in dataset.arrays:
+    for array in jax.tree.leaves(dataset.arrays):
         digest.update(np.ascontiguousarray(array).data)  # As it lies in memory, without a copy.
     return {
         "study": dataset.study,
         "worms": list(dataset.worms),
+        "worm_studies": list(dataset.worm_studies),
         "fingerprints": list(dataset.fingerprints),  # By these a worm is known, whatever it is called.
         "neurons": list(dataset.neuron_names),
         "features": list(dataset.feature_names),
         "states": list(dataset.state_names),
+        "targets": list(dataset.target_names),
         "frame_rate": dataset.frame_rate,
         "transition_counts": [
             count_transitions(dataset.arrays.states[dataset.stretches_of(worm)], len(dataset.state_names)).tolist()

@@ -8,7 +8,6 @@ from small_experiments import replace_arrays
 
 from wormjax.baselines import dwell_times
 from wormjax.baselines.linear import LinearClassifier
-from wormjax.features.dataset import WormArrays
 from wormjax.features.forecast_origins import list_starts
 from wormjax.recordings.recording import UNSCORED
 from wormjax.tasks.ahead import baselines as simple
@@ -60,7 +59,7 @@ def fits(dataset, setting):
 
 def changed(dataset, first, last, features=True, states=True):
     """The dataset with other values in frames of the third worm's first stretch, or of all frames of its second."""
-    arrays, random = WormArrays(*(array.copy() for array in dataset.arrays)), np.random.default_rng(first)
+    arrays, random = jax.tree.map(np.copy, dataset.arrays), np.random.default_rng(first)
     if features:
         arrays.features[2, first:last] += 3.0 * random.normal(size=arrays.features[2, first:last].shape)
     if states:
@@ -326,7 +325,7 @@ def test_the_state_told_last_holds_where_none_is_scored(setting):
 
 
 def test_regression_finds_what_goes_before(dataset):
-    arrays = WormArrays(*(array.copy() for array in dataset.arrays))
+    arrays = jax.tree.map(np.copy, dataset.arrays)
     for stretch, states in enumerate(arrays.states):  # The neurons tell the state 3 s (9 frames) on, and no other.
         later = np.append(states[9:], np.full(9, UNSCORED))
         arrays.features[stretch, ..., 0] = 2.0 * np.eye(4)[later][:, 1:] * (later != UNSCORED)[:, None]

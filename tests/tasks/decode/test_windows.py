@@ -142,7 +142,7 @@ def test_by_its_own_statistics_a_worm_of_other_gains_and_offsets_is_decoded_alik
     stored = predict_stretches(module, variables, scaled, 0).probabilities
     assert np.abs(stored - own)[:, arrays.valid].max() > 0.1
     # Each worm has its own: without the other worm it is decoded the same.
-    alone = predict_stretches(module, variables, type(arrays)(*(values[:1] for values in arrays)), 0, True)
+    alone = predict_stretches(module, variables, jax.tree.map(lambda values: values[:1], arrays), 0, True)
     np.testing.assert_allclose(alone.probabilities[:, 0], own[:, 0], atol=1e-6)
 
 

@@ -1,5 +1,6 @@
 """The diffusion map as decoder and forecaster: blind to the future and to other test worms, its departures learnt."""
 
+import jax
 import numpy as np
 import pytest
 from small_experiments import replace_arrays
@@ -59,7 +60,7 @@ def fit(dataset, train=TRAIN):
 
 def change(dataset, stretch, start):
     """The dataset with other activity from frame `start` of a stretch on."""
-    arrays = WormArrays(*(array.copy() for array in dataset.arrays))
+    arrays = jax.tree.map(np.copy, dataset.arrays)
     part = arrays.features[stretch, start:]
     part[dataset.arrays.valid[stretch, start:]] = np.random.default_rng(5).normal(size=part.shape)[
         dataset.arrays.valid[stretch, start:]

@@ -228,12 +228,10 @@ def _append_frame(dataset: Dataset, stretch: int, frame: int) -> Dataset:
 
     It belongs to the worm, as a forecast's first frame does in the benchmark, and nothing reads its values.
     """
-    features, states, valid = (
-        np.pad(values, [(0, 0), (0, 1)] + [(0, 0)] * (values.ndim - 2)) for values in dataset.arrays
-    )
-    states[:, -1] = UNSCORED
-    valid[stretch, frame] = True
-    return dataclasses.replace(dataset, arrays=WormArrays(features, states, valid))
+    arrays = WormArrays(*(np.pad(values, [(0, 0), (0, 1)] + [(0, 0)] * (values.ndim - 2)) for values in dataset.arrays))
+    arrays.states[:, -1] = UNSCORED
+    arrays.valid[stretch, frame] = True
+    return dataclasses.replace(dataset, arrays=arrays)
 
 
 def _without_scaling(config):

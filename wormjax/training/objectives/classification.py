@@ -100,6 +100,7 @@ def augment_features(
     def augment(key, window):
         gain_key, offset_key, noise_key, drop_key = jax.random.split(key, 4)
         neurons, size = window.shape[1:]
+        there = (window != 0).any(axis=-1, keepdims=True)  # What is masked stays masked.
         if "gain" in kinds:
             window = window * jnp.exp(hyper["gain"] * jax.random.normal(gain_key, (neurons, 1)))
         if "offset" in kinds:
@@ -108,7 +109,7 @@ def augment_features(
             window = window + hyper["noise"] * jax.random.normal(noise_key, window.shape)
         if "neuron_dropout" in kinds:
             window = window * jax.random.bernoulli(drop_key, 1.0 - hyper["neuron_dropout"], (neurons, 1))
-        return window
+        return window * there
 
     return jax.vmap(augment)(keys, features)
 

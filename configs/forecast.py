@@ -32,7 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.forecast.steps = 64
     config.forecast.scored = (*range(1, 17), 32, 64)
 
-    config.linear = ml_collections.ConfigDict()  # Ridge vector autoregressions; all is chosen on training worms.
+    config.linear = ml_collections.ConfigDict()  # Ridge autoregressions; all is chosen on training worms.
     config.linear.orders = (1, 2, 4, 8, 16)
     config.linear.ridges = (1e-3, 1e-2, 1e-1, 0.3)
     config.linear.adaptation = ml_collections.ConfigDict()  # Of var_adapted, which is also the networks' drift.
@@ -42,6 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.linear.adaptation.block = 16  # Frames between two estimates.
 
     config.baselines = ("persistence", "mean", "var_1", "var_2", "var_4", "var_8", "var_16", "var_adapted")
+    config.baselines += ("ar_16", "mixture")  # Per neuron from its own past; and all that do not adapt, weighted.
     # And var_known_worm, a bound: adapted to all of the worm but the frames around each forecast, the future too.
     config.models = ("nri_graph", "recurrent")  # Or any section of `model`.
     config.model = ml_collections.ConfigDict()  # Any name → a kind of network and its sizes.

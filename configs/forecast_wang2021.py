@@ -25,7 +25,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.linear.orders = (1, 2, 4, 8)
     config.linear.adaptation.order = 1
 
-    config.baselines = ("persistence", "mean", "var_1", "var_2", "var_4", "var_8", "var_adapted")
+    config.baselines = ("persistence", "mean", "var_1", "var_2", "var_4", "var_8", "var_adapted", "ar_8", "mixture")
     config.models = ("wang_graph", "wang_mlp")
     config.model = ml_collections.ConfigDict()
     config.model.wang_graph = ml_collections.ConfigDict({"kind": "wang_graph", "drift": "none", "hidden": 256})

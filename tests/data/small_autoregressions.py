@@ -6,7 +6,7 @@ from small_experiments import replace_arrays, small_dataset
 from configs.forecast import get_config
 
 CHANNELS, FIRST, EVERY, STEPS, BLOCK = 4, 16, 16, 20, 8
-BASELINES = ("persistence", "mean", "var_1", "var_3", "var_adapted")
+BASELINES = ("persistence", "mean", "ar_1", "ar_3", "var_1", "var_3", "mixture", "var_adapted")
 LENGTHS = ((200,), (170,), (90, 100))
 # Two pairs of channels; each turns about itself, and the first pair drives the second.
 TURNS = np.kron(np.eye(2), [[-0.12, -0.3], [0.3, -0.12]]) + 0.08 * np.eye(CHANNELS, k=-2)

@@ -126,7 +126,7 @@ def foretell(quick_compilation):
 @pytest.mark.parametrize("frame", [52, 59, 100])  # A start, the next one, and a frame between two starts.
 def test_no_forecast_knows_a_frame_at_or_after_its_start(foretell, frame):
     dataset = small_dataset((200, 180))
-    arrays = type(dataset.arrays)(*(values.copy() for values in dataset.arrays))
+    arrays = dataset.arrays._replace(features=dataset.arrays.features.copy())
     arrays.features[1, frame:180] = 5.0 * np.random.default_rng(frame).normal(size=(180 - frame, 4, 1))
     before, starts = foretell(dataset)
     after, _ = foretell(replace_arrays(dataset, arrays))

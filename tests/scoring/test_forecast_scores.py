@@ -11,6 +11,7 @@ from wormjax.scoring.forecasts import (
     measure_crps,
     measure_mode_share,
     measure_nll,
+    measure_score,
     score_forecast,
     score_parts,
 )
@@ -204,3 +205,21 @@ def test_the_share_between_modes_tells_a_fork_from_spreads_around_one_mean():
     assert measure_mode_share(one_mean, scale, weights) == 0.0
     fork = one_mean + np.array([-3.0, 3.0])[None, :, None, None]
     assert measure_mode_share(fork, scale, weights) == pytest.approx(9.0 / (9.0 + 2.5))
+
+
+def test_score_is_the_share_of_persistences_error_over_all_steps_together():
+    spread, last, future = make_forecast(modes=1)
+    there = np.arange(STEPS) < np.r_[np.full(STARTS - 1, STEPS), 2][:, None]  # The last start reaches two steps.
+    wrong, still = 0.0, 0.0
+    for start in range(STARTS):
+        for step in range(STEPS if start < STARTS - 1 else 2):
+            wrong += ((future[start, step] - spread.mean[start, 0, step]) ** 2).sum()
+            still += ((future[start, step] - last[start]) ** 2).sum()
+    expected = pytest.approx(1.0 - wrong / still)
+    assert measure_score(spread.center, last, future, there) == {"score": expected}
+    persistence = np.repeat(last[:, None], STEPS, axis=1)
+    assert measure_score(persistence, last, future, there)["score"] == 0.0
+    assert measure_score(future, last, future, there)["score"] == 1.0
+    first = 1.0 - ((future - spread.center)[:, :1] ** 2).sum() / ((future[:, :1] - last[:, None]) ** 2).sum()
+    assert measure_score(spread.center, last, future, there, steps=1)["score"] == pytest.approx(first)
+    assert measure_score(spread.center, last, persistence, there) == {}

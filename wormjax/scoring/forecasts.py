@@ -13,6 +13,7 @@ from scipy.special import logsumexp, ndtr
 from scipy.stats import norm
 
 BAND = (0.05, 0.95)  # Of the 90 % band.
+SCORE_STEPS = 16  # The score is over the steps from 1 to this, or as far as there are.
 PART_STEPS = (1, 4, 8, 16)  # Steps whose errors are also given by neuron and by motor state.
 
 
@@ -66,6 +67,24 @@ def score_forecast(
         if static > 0:
             scores[f"r2@{step}"] = 1.0 - square / static
     return {name: float(value) for name, value in scores.items()}
+
+
+def measure_score(
+    center: Float[np.ndarray, "start step neuron feature"],
+    last: Float[np.ndarray, "start neuron feature"],
+    future: Float[np.ndarray, "start step neuron feature"],
+    there: Bool[np.ndarray, "start step"],
+    steps: int = SCORE_STEPS,
+) -> dict[str, float]:
+    """Return {"score": 1 - MSE / MSE of persistence} over the first `steps` steps; empty where nothing changes.
+
+    The definition of Duan et al. (2025), whose models forecast 16 steps. 0 is persistence, 1 is perfect.
+    """
+    there = there[:, : min(steps, center.shape[1])]
+    true = future[:, : there.shape[1]].astype(np.float64)[there]
+    error = true - center[:, : there.shape[1]][there]
+    static = ((true - np.broadcast_to(last[:, None], future[:, : there.shape[1]].shape)[there]) ** 2).sum()
+    return {"score": float(1.0 - (error**2).sum() / static)} if static > 0 else {}
 
 
 def score_parts(

@@ -103,6 +103,18 @@ def test_table_of_errors(tmp_path):
     assert "0 training worms" not in text
 
 
+def test_the_score_is_a_column_with_its_interval(tmp_path):
+    scores = np.array([0.1, 0.3, 0.5])
+    text = write(tmp_path, ROWS + make_rows("nri_graph", scores[:, None], "score"))
+    table = read_table(text, "### Mean squared error")
+    assert table["model"][-1] == "score"
+    low, high = interval_over_worms(scores)[1:3]
+    assert table["nri\\_graph"][-1] == f"0.300 ± 0.200 [{low:.3f}, {high:.3f}]"
+    assert table["recurrent"][-1] == ""
+    assert "### score" not in text
+    assert parse_metric("score") == ("score", 16, None)
+
+
 def test_untrained_models_are_shown_on_the_worms_of_the_table(tmp_path):
     other = ROWS[0]._replace(test_worm="z", value=9.0)  # No trained model was scored on this worm.
     table = read_table(write(tmp_path, [*ROWS, other]), "### Mean squared error")
@@ -263,14 +275,15 @@ def test_nothing_is_written_where_a_summary_fails(tmp_path):
 
 def test_console_by_hand():
     rows = ROWS + make_rows("nri_graph", [[0.90], [0.92], [0.94]], "coverage90@8")
+    rows += make_rows("nri_graph", [[0.3], [0.35], [0.4]], "score")
     lines = format_forecast_summary(rows, BASELINES)
     assert lines[3:5] == ["s, worms never seen, 2 training worms", "Best ridge VAR: var_8 at 8"]
     assert lines[5].split("@")[0].strip() == "MSE"
-    table = {line[:26].strip(): line[26:] for line in lines[6:]}
-    cells = [table["nri_graph"][start : start + 10].strip() for start in range(0, 50, 10)]
-    assert cells == ["0.0300", "", "0.220", "", "0.920"]
-    assert table["nri_graph"][50:62].strip() == "-12.0 %"
-    assert table["nri_graph"][62:].strip() == ""
+    table = {line[:22].strip(): line[22:] for line in lines[6:]}
+    cells = [table["nri_graph"][start : start + 9].strip() for start in range(0, 54, 9)]
+    assert cells == ["0.0300", "", "0.220", "", "0.920", "0.350"]
+    assert table["nri_graph"][54:66].strip() == "-12.0 %"
+    assert table["nri_graph"][66:].strip() == ""
     assert table["* persistence"].split() == ["0.500"]
     assert [*table][:2] == ["nri_graph", "recurrent"]
 
@@ -295,4 +308,4 @@ def test_console_fits_100_columns(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 100
     (line,) = [line for line in lines if line.startswith("a model")]
-    assert line[26:].split() == ["8.33e+105"] * 5 + ["+99900.0", "%"] * 2
+    assert line[22:].split() == ["8.3e+105"] * 5 + ["+99900.0", "%"] * 2

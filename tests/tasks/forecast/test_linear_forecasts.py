@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 from small_autoregressions import (
     BASELINES,
     BLOCK,
@@ -34,6 +35,7 @@ from wormjax.tasks.forecast.linear import (
 )
 from wormjax.tasks.protocols import Split
 
+MEMBERS = ("ar_1", "ar_3", "var_1", "var_3")
 SPLITS = [Split((0, 1), (2,)), Split((2,), (0, 1)), Split((0, 2), (1,))]
 
 
@@ -135,6 +137,94 @@ def test_a_fit_is_that_of_plain_ridge_regressions():
         np.testing.assert_allclose(fit["mean"]["scale"][number], np.sqrt(level))
 
 
+def test_an_autoregression_per_channel_is_its_own_least_squares():
+    config, worms = linear_config(ridges=(1e-9,)), make_worms()
+    fit = own_fit(fit_linear(config, worms, SPLITS), 2)
+    rows = [values for worm in SPLITS[2].train for values in worms[worm]]
+    for order in (1, 3):
+        operators = fit[f"ar_{order}"]["operators"]
+        for channel in range(CHANNELS):
+            past = np.concatenate(
+                [[np.append(values[k - order : k, channel], 1.0) for k in range(order, len(values))] for values in rows]
+            )
+            change = np.concatenate([np.diff(values[order - 1 :, channel]) for values in rows])
+            expected = np.linalg.lstsq(past, change, rcond=None)[0]
+            own = np.arange(order) * CHANNELS + channel
+            np.testing.assert_allclose(operators[[*own, -1], channel], expected, atol=1e-6)
+            assert not np.delete(operators[:-1, channel], own).any()
+
+
+@pytest.mark.parametrize("name", ["ar_3", "var_3"])
+def test_a_large_penalty_leaves_persistence(name):
+    dataset = make_dataset()
+    starts = list_starts(dataset, FIRST, EVERY)
+    last = cut_past(dataset, starts, 1)
+    away = []
+    for ridge in (1e-3, 1e9):
+        config = linear_config(ridges=(ridge,))
+        fit = fit_linear(config, gather_worms(dataset), SPLITS)
+        forecast = forecast_linear(name, config, fit, 0, dataset, starts, STEPS).mean
+        drift = np.arange(1, STEPS + 1)[:, None] * fit[name]["operators"][0, -1]  # Of the mean change, not penalised.
+        away.append(np.abs(forecast - last - drift.reshape(STEPS, 2, 2)).max())
+    assert away[0] > 1.0
+    assert away[1] < 1e-5
+
+
+def test_weights_of_the_mixture_are_non_negative_least_squares_on_worms_left_out():
+    config, worms, split = linear_config(ridges=(1e-2,)), make_worms(((400,), (400,), (400,))), Split((0, 1), (2,))
+    fit = own_fit(fit_linear(config, worms, [split]), 0)
+    columns, true = {step: [] for step in (0, 7, 19)}, {step: [] for step in (0, 7, 19)}
+    for part in (0, 1):
+        other, values = worms[1 - part], worms[part][0]
+        learnt = own_fit(fit_linear(config, [other, other], [Split((0, 1), ())]), 0)
+        for start in range(FIRST, len(values) - STEPS, EVERY):
+            past = values[:start]
+            rolled = [roll_plainly(learnt[name]["operators"], past, STEPS) for name in MEMBERS]
+            forecasts = np.stack([np.broadcast_to(learnt["mean"]["mean"], (STEPS, CHANNELS)), *rolled]) - past[-1]
+            for step, rows in columns.items():
+                rows.append(forecasts[:, step].T)
+                true[step].append(values[start + step] - past[-1])
+    for step, rows in columns.items():
+        expected = nnls(np.concatenate(rows), np.concatenate(true[step]))[0]
+        found = fit["mixture"]["weights"][step]
+        assert (found >= 0).all()
+        error, best = (
+            np.mean((np.concatenate(rows) @ weights - np.concatenate(true[step])) ** 2) for weights in (found, expected)
+        )
+        assert error == pytest.approx(best, rel=2e-2)
+    singles = [np.square(fit[name]["scale"]).mean() for name in ("mean", *MEMBERS)]
+    assert np.square(fit["mixture"]["scale"]).mean() <= 1.001 * min(singles)
+
+
+def test_what_a_worm_lacks_teaches_and_is_predicted_nothing():
+    """The second worm of three lacks the last channel: others' coefficients of it are those without that worm."""
+    config, worms, split = linear_config(ridges=(1e-3,)), make_worms(((300,), (300,), (300,))), Split((0, 1, 2), ())
+    lacking = [[values.copy() for values in stretches] for stretches in worms]
+    lacking[1][0][:, -1] = 0.0
+    fit = own_fit(fit_linear(config, lacking, [split]), 0)
+    without = own_fit(fit_linear(config, [lacking[0], lacking[2]], [Split((0, 1), ())]), 0)
+    for name in ("ar_1", "ar_3", "var_1", "var_3"):
+        found, expected = (of[name]["operators"][:, -1] for of in (fit, without))
+        np.testing.assert_allclose(found, expected, atol=1e-2 if name.startswith("var") else 1e-12)
+        changed = np.abs(fit[name]["operators"] - without[name]["operators"])[:, :-1].max()
+        assert changed > 1e-2
+    np.testing.assert_allclose(fit["mean"]["mean"][-1], without["mean"]["mean"][-1])
+    np.testing.assert_allclose(fit["persistence"]["scale"][:, -1], without["persistence"]["scale"][:, -1])
+
+
+def test_a_neuron_that_the_test_worm_lacks_is_not_predicted():
+    dataset, config = make_dataset(), linear_config()
+    features = dataset.arrays.features.copy()
+    features[2:, :, 1] = 0.0  # The third worm lacks the second neuron.
+    dataset = replace_arrays(dataset, dataset.arrays._replace(features=features))
+    fit, starts = fit_linear(config, gather_worms(dataset), SPLITS[:1]), list_starts(dataset, FIRST, EVERY)
+    starts = starts.of(starts.worm == 2)
+    for name in ("ar_3", "var_3", "var_adapted"):
+        mean = forecast_linear(name, config, fit, 0, dataset, starts, STEPS).mean
+        assert mean[:, :, 0].any()
+        assert not mean[:, :, 1].any()
+
+
 def test_the_adapted_fit_is_what_its_operators_do_on_training_worms():
     config, worms = linear_config(), make_worms()
     own = own_fit(fit_linear(config, worms, SPLITS[2:]), 0)["var_adapted"]
@@ -217,6 +307,13 @@ def test_forecasts_of_pooled_baselines():
             past = dataset.arrays.features[stretch, :frame].reshape(frame, CHANNELS)
             if name == "persistence":
                 expected = np.repeat(past[-1:], STEPS, axis=0)
+            elif name == "mixture":
+                weights, learnt = fit["mixture"]["weights"][1], [fit["mean"]["mean"][1][None]] * STEPS
+                members = [np.concatenate(learnt)]
+                for member in ("ar_1", "ar_3", "var_1", "var_3"):
+                    members.append(roll_plainly(fit[member]["operators"][1], past, STEPS))
+                changes = np.stack(members) - past[-1]
+                expected = past[-1] + np.einsum("mtc,tm->tc", changes, weights)
             elif name == "mean":
                 expected = np.repeat(fit["mean"]["mean"][1][None], STEPS, axis=0)
             else:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from wormjax.features.dataset import Dataset
 from wormjax.features.derivatives import refuse_future
 from wormjax.features.forecast_origins import Starts, cut_future, cut_past, list_starts
-from wormjax.scoring.forecasts import Spread, score_forecast, score_parts
+from wormjax.scoring.forecasts import Spread, measure_score, score_forecast, score_parts
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.forecast import networks as forecasting
@@ -136,12 +136,16 @@ def restore_from(workdir) -> Callable[[str], dict]:
 def score_output(config, names, dataset: Dataset, groups: Sequence[Group], output: Output) -> list[Row]:
     """Return the rows of one model's forecasts of a group's test worms; `names` are of the training study and worms."""
     future, there = cut_future(dataset, output.starts, config.forecast.steps)
-    last = cut_past(dataset, output.starts, 1)[:, 0]
-    parts, center = {"neurons": dataset.neuron_names, "states": dataset.state_names}, output.spread.center
+    last, present = cut_past(dataset, output.starts, 1)[:, 0], dataset.find_present()
 
     def score(own):
-        spread = Spread(*(values[own] for values in output.spread))
-        scores = score_forecast(spread, last[own], future[own], there[own], config.forecast.scored)
-        return scores | score_parts(center[own], future[own], there[own], output.starts.state[own], parts)
+        has = present[output.starts.worm[own][0]]  # What a worm lacks is not scored.
+        mean, scale = (values[own][..., has, :] for values in (output.spread.mean, output.spread.scale))
+        spread, true = Spread(mean, scale, output.spread.weights[own]), future[own][:, :, has]
+        known = last[own][:, has], true, there[own]
+        scores = score_forecast(spread, *known, config.forecast.scored) | measure_score(spread.center, *known)
+        neurons = [name for name, own in zip(dataset.neuron_names, has, strict=True) if own]
+        parts = {"neurons": neurons, "states": dataset.state_names}
+        return scores | score_parts(spread.center, true, there[own], output.starts.state[own], parts)
 
     return score_worms(output.model, names, dataset, groups[output.group], output.starts.worm, score)

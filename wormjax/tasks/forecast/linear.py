@@ -1,22 +1,31 @@
-"""The baselines of forecasts: persistence, mean, ridge vector autoregressions, and one that adapts to the worm at hand.
+"""The baselines of forecasts: persistence, mean, ridge autoregressions, their mixture, and one that adapts to the worm.
 
-What they need to know (order apart: penalty, how much a worm's own frames count, how far forecasts go astray) is found
-on the training worms alone, each forecast from the others; a lone training worm stands in as its two halves.
+Autoregressions are of each channel from its own past (`ar_16`) or from that of all channels (`var_16`). Both predict
+the change from the last frame, so that their penalty shrinks them towards persistence and not towards 0.
+
+What they need to know (order apart: penalty, weights, how much a worm's own frames count, how far forecasts go astray)
+is found on the training worms alone, each forecast from the others; a lone training worm stands in as its two halves.
+
+A neuron that a worm lacks is 0 as an input, is not predicted, and teaches nothing of itself: it enters no error, and
+the coefficients of its change are those of the worms that have it.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from scipy.optimize import nnls
 
 from wormjax.baselines import vector_autoregression as var
+from wormjax.baselines.autoregression import solve_own_products, sum_own_products
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past
 from wormjax.tasks.protocols import Split
 
-PERSISTENCE, MEAN, ADAPTED = "persistence", "mean", "var_adapted"
+PERSISTENCE, MEAN, ADAPTED, MIXTURE = "persistence", "mean", "var_adapted", "mixture"
+OWN, ALL = "ar", "var"  # Autoregressions on a channel's own past, or on that of all: "ar_16", "var_8".
 KNOWN_WORM = "var_known_worm"  # A bound: adapted to all of the worm, but for the frames around each forecast.
 CHOSEN_ON = 16  # Steps whose errors, each in units of persistence's, choose a penalty.
 SMALLEST_SCALE = 1e-3  # Of a spread: nothing is ever certain.
@@ -33,11 +42,16 @@ class LinearForecast(NamedTuple):
 
 def list_baselines(config) -> list[str]:
     """The baselines that a config names: persistence and mean as they are, autoregressions by order."""
-    known = [PERSISTENCE, MEAN, *(f"var_{order}" for order in config.linear.orders), ADAPTED, KNOWN_WORM]
+    known = [PERSISTENCE, *_list_members(config), MIXTURE, ADAPTED, KNOWN_WORM]
     unknown = [name for name in config.baselines if name not in known]
     if unknown:
         raise ConfigError("baselines", f"found {unknown[0]!r}, expected some of {', '.join(known)}")
     return list(config.baselines)
+
+
+def _list_members(config) -> list[str]:
+    """What the mixture mixes, beside persistence, which has the weight that they leave."""
+    return [MEAN, *(f"{kind}_{order}" for kind in (OWN, ALL) for order in config.linear.orders)]
 
 
 def gather_worms(dataset: Dataset) -> Worms:
@@ -53,7 +67,8 @@ def gather_worms(dataset: Dataset) -> Worms:
 def fit_linear(config, worms: Worms, splits: Sequence[Split]) -> dict[str, dict[str, np.ndarray]]:
     """All that the baselines learn of each split's training worms, stacked by split: a tree to be kept whole.
 
-    "persistence", "mean", "var_ORDER": the coefficients ("operators", or the "mean") and the spread ("scale").
+    "persistence", "mean", "ar_ORDER", "var_ORDER": the coefficients ("operators", or the "mean") and the spread
+    ("scale"). "mixture": "weights" [step, member] and the spread.
     "var_adapted": the training worms' products ("gram", "cross"), "weight" and "ridge", and the spread.
     """
     fits = [_fit_split(config, [worms[worm] for worm in split.train]) for split in splits]
@@ -73,26 +88,61 @@ def forecast_linear(
     """A baseline's forecasts of `starts`, after training on the worms of one split (`fit` of `fit_linear`)."""
     own = {field: values[split] for field, values in fit[ADAPTED if name == KNOWN_WORM else name].items()}
     shape = dataset.arrays.features.shape[2:]
+    last = cut_past(dataset, starts, 1)
     if name == PERSISTENCE:
-        mean = np.repeat(cut_past(dataset, starts, 1), steps, axis=1)
+        mean = np.repeat(last, steps, axis=1)
     elif name == MEAN:
         mean = np.broadcast_to(own["mean"].reshape(shape), (len(starts.frame), steps, *shape))
+    elif name == MIXTURE:
+        mean = last
+        for member, weights in zip(_list_members(config), own["weights"].T[:, :steps, None, None], strict=True):
+            mean = mean + weights * (forecast_linear(member, config, fit, split, dataset, starts, steps).mean - last)
+    elif name in (ADAPTED, KNOWN_WORM):
+        adapt = adapt_to_starts if name == ADAPTED else adapt_around_starts
+        past = _cut_channels(dataset, starts, config.linear.adaptation.order)
+        mean = var.roll_out(adapt(config, own, dataset, starts), past, steps)
     else:
-        if name in (ADAPTED, KNOWN_WORM):
-            order, adapt = config.linear.adaptation.order, adapt_to_starts if name == ADAPTED else adapt_around_starts
-            operators = adapt(config, own, dataset, starts)
-        else:
-            order, operators = int(name.removeprefix("var_")), own["operators"][None]
-        past = cut_past(dataset, starts, order).reshape(len(starts.frame), order, -1)
-        mean = var.roll_out(operators, past.astype(np.float64), steps)
+        past, there = _cut_channels(dataset, starts, int(name.partition("_")[2])), find_channels(dataset)
+        mean = np.zeros((len(past), steps, past.shape[2]))
+        for worm in np.unique(starts.worm):
+            here = starts.worm == worm
+            mean[here] = var.roll_out((own["operators"] * there[worm])[None], past[here], steps)
     return LinearForecast(
         np.asarray(mean, np.float32).reshape(-1, steps, *shape), own["scale"][:steps].reshape(steps, *shape)
     )
 
 
+def _cut_channels(dataset: Dataset, starts: Starts, order: int) -> Float[np.ndarray, "start order channel"]:
+    return cut_past(dataset, starts, order).reshape(len(starts.frame), order, -1).astype(np.float64)
+
+
+def find_channels(dataset: Dataset) -> Bool[np.ndarray, "worm channel"]:
+    """Which channels each worm has."""
+    return np.repeat(dataset.find_present(), dataset.arrays.features.shape[3], axis=1)
+
+
+def pool_products(
+    products: Sequence[var.Products], there: Bool[np.ndarray, "worm channel"], ridge: float
+) -> var.Products:
+    """Return the sum of some worms' products, completed where worms lack channels.
+
+    The change of a channel that a worm lacks is taken to be what the coefficients of the worms that have it predict
+    from that worm's frames, so that it leaves these coefficients as they are.
+    """
+    total = sum(products[1:], products[0])
+    for pattern in np.unique(there, axis=1).T:
+        if pattern.any() and not pattern.all():
+            chosen = (there == pattern[:, None]).all(axis=0)
+            having = [own for own, has in zip(products, pattern, strict=True) if has]
+            seen = sum(having[1:], having[0])
+            operators = var.solve_products(var.Products(seen.gram, seen.cross[:, chosen]), ridge)
+            total.cross[:, chosen] += (total.gram - seen.gram) @ operators
+    return total
+
+
 def adapt_to_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> Float[np.ndarray, "start past channel"]:
     """Each start's coefficients, from the training worms and the worm's own frames before it (one split's `fit`)."""
-    adaptation, worms = config.linear.adaptation, gather_worms(dataset)
+    adaptation, worms, there = config.linear.adaptation, gather_worms(dataset), find_channels(dataset)
     prior = var.Products(fit["gram"], fit["cross"])
     operators: list[np.ndarray | None] = [None] * len(starts.frame)
     for worm in np.unique(starts.worm):
@@ -102,7 +152,7 @@ def adapt_to_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> Floa
         )
         for start in np.flatnonzero(starts.worm == worm):
             blocks = by_stretch[stretches.index(starts.stretch[start])]
-            operators[start] = blocks[starts.frame[start] // adaptation.block]
+            operators[start] = blocks[starts.frame[start] // adaptation.block] * there[worm]
     return np.stack(operators).astype(np.float32)
 
 
@@ -115,13 +165,13 @@ def adapt_around_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> 
     prior = var.Products(fit["gram"], fit["cross"])
     weight, ridge = float(fit["weight"]), float(fit["ridge"])
     totals = {worm: var.sum_products(worms[worm], order) for worm in np.unique(starts.worm)}
-    operators = []
+    operators, there = [], find_channels(dataset)
     for worm, stretch, frame in zip(starts.worm, starts.stretch, starts.frame, strict=True):
         values = worms[worm][dataset.stretches_of(int(worm)).index(stretch)]
         # A product's past begins `order` frames before it: those of frame - order to frame + steps + order.
         near = var.sum_products([values[max(frame - 2 * order, 0) : frame + steps + order]], order)
         rest = totals[worm] + near.times(-1.0)
-        operators.append(var.solve_products(prior + rest.times(weight), ridge))
+        operators.append(var.solve_products(prior + rest.times(weight), ridge) * there[worm])
     return np.stack(operators).astype(np.float32)
 
 
@@ -140,6 +190,7 @@ def tabulate_operators(
     index = np.zeros((len(splits), len(dataset.stretch_worm)), np.int32)
     blocks = -(-dataset.arrays.valid.shape[1] // adaptation.block) + 1
     products = [var.sum_products(stretches, adaptation.order) for stretches in worms]
+    there = find_channels(dataset)
     for number, split in enumerate(splits):
         weight, ridge = (float(fit[ADAPTED][field][number]) for field in ("weight", "ridge"))
         weight = weight if drift == "adapted" else 0.0
@@ -147,9 +198,10 @@ def tabulate_operators(
             prior = tuple(other for other in split.train if other != worm)
             key = (worm, prior, weight, ridge)
             if key not in numbers:
-                summed = [products[other] for other in prior]
+                pooled = pool_products([products[k] for k in prior], there[[*prior]], ridge) if prior else None
                 numbers[key] = len(entries)
-                entries += _adapt_training_worm(config, worms[worm], summed, weight, ridge)
+                adapted = _adapt_training_worm(config, worms[worm], pooled, weight, ridge)
+                entries += [operators * there[worm] for operators in adapted]
             stretches = dataset.stretches_of(worm)
             index[number, stretches] = numbers[key] + np.arange(len(stretches))
     padded = np.zeros((len(entries), blocks, *entries[0].shape[1:]), np.float32)
@@ -160,11 +212,10 @@ def tabulate_operators(
     return padded, index
 
 
-def _adapt_training_worm(config, stretches, summed, weight, ridge) -> list[np.ndarray]:
-    """Coefficients by stretch and block, of a worm that trains, from the products of the others."""
+def _adapt_training_worm(config, stretches, prior, weight, ridge) -> list[np.ndarray]:
+    """Coefficients by stretch and block, of a worm that trains, from the products of the others (None: a lone worm)."""
     order, block = config.linear.adaptation.order, config.linear.adaptation.block
-    if summed:
-        prior = sum(summed[1:], summed[0])
+    if prior is not None:
         return var.adapt_operators(stretches, prior, order, weight, ridge, block)
     halves = var.halve_worm(stretches, block)
     products = [var.sum_products(half, order) for half in halves]
@@ -179,38 +230,74 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
     linear, steps = config.linear, config.forecast.steps
     chosen_on = min(CHOSEN_ON, steps)
     parts = _list_parts(config, train)
-    everything = np.concatenate([values for stretches in train for values in stretches])
+    there = _find_present(parts)
     starts = [_list_part_starts(config, stretches, steps) for stretches in parts]
     unit = _measure(starts, lambda part, past: np.repeat(past[:, -1:], steps, axis=1))
-    means = [_mean_of_others(parts, part) for part in range(len(parts))]
-    fit = {
-        PERSISTENCE: {"scale": _scale(unit)},
-        MEAN: {
-            "mean": everything.mean(axis=0),
-            "scale": _scale(_measure(starts, lambda part, past: np.repeat(means[part][None, None], steps, axis=1))),
-        },
-    }
-    for order in linear.orders:
-        products = [var.sum_products(stretches, order) for stretches in parts]
-        errors = {ridge: _cross_validate(starts, products, order, ridge, chosen_on) for ridge in linear.ridges}
-        ridge = _choose(errors, unit)
-        operators = var.solve_products(sum(products[1:], products[0]), ridge)
-        scale = _scale(_cross_validate(starts, products, order, ridge, steps))
-        fit[f"var_{order}"] = {"operators": operators, "scale": scale, "ridge": np.float64(ridge)}
-    return fit | {ADAPTED: _fit_adapted(config, parts, starts, unit, train)}
+    means = [_average([stretches for k, stretches in enumerate(parts) if k != part]) for part in range(len(parts))]
+    members = {MEAN: lambda part, past: np.broadcast_to(means[part], (len(past), steps, len(means[part])))}
+    fit = {PERSISTENCE: {"scale": _scale(unit)}, MEAN: {"mean": _average(train)}}
+    for kind in (OWN, ALL):
+        for order in linear.orders:
+            products = [_sum(kind, stretches, order) for stretches in parts]
+
+            def teach(ridge, steps, kind=kind, order=order, products=products):
+                """Return a forecast of each part from the others' coefficients."""
+                operators = [
+                    _solve(kind, *_list_others(products, there, k), ridge) * there[k] for k in range(len(parts))
+                ]
+                return lambda part, past: var.roll_out(operators[part][None], past[:, -order:], steps)
+
+            name = f"{kind}_{order}"
+            ridge = _choose({ridge: _measure(starts, teach(ridge, chosen_on)) for ridge in linear.ridges}, unit)
+            fit[name] = {"operators": _solve(kind, products, there, ridge), "ridge": np.float64(ridge)}
+            members[name] = teach(ridge, steps)
+    for name, forecast in members.items():
+        fit[name]["scale"] = _scale(_measure(starts, forecast))
+    fit[MIXTURE] = _fit_mixture(starts, list(members.values()))
+    return fit | {ADAPTED: _fit_adapted(config, parts, there, starts, unit, train)}
 
 
-def _fit_adapted(config, parts, starts, unit, train):
+def _fit_mixture(starts, members) -> dict[str, np.ndarray]:
+    """Weights of the members' forecasts by step, none negative, by least squares on worms that taught none of them.
+
+    Forecasts count as changes from the last frame, so that weights of 0 are persistence.
+    """
+    gram, cross, square, counts = 0.0, 0.0, 0.0, 0.0
+    for part, (_, _, past, future) in enumerate(starts):
+        change = future - past[:, -1:]
+        known = np.isfinite(change)
+        forecasts = np.stack([np.where(known, forecast(part, past) - past[:, -1:], 0.0) for forecast in members])
+        change = np.where(known, change, 0.0)
+        gram = gram + np.einsum("mstc,nstc->tcmn", forecasts, forecasts, optimize=True)
+        cross = cross + np.einsum("mstc,stc->tcm", forecasts, change)
+        square, counts = square + (change**2).sum(axis=0), counts + known.sum(axis=0)
+    weights = np.zeros((len(gram), len(members)))
+    for step in range(len(gram)):
+        weights[step] = (
+            _weigh(gram[step].sum(axis=0), cross[step].sum(axis=0)) if counts[step].any() else weights[step - 1]
+        )
+    fitted = np.einsum("tcmn,tm,tn->tc", gram, weights, weights) - 2.0 * np.einsum("tcm,tm->tc", cross, weights)
+    return {"weights": weights, "scale": _scale(np.maximum(square + fitted, 0.0) / np.maximum(counts, 1))}
+
+
+def _weigh(gram: Float[np.ndarray, "member member"], cross: Float[np.ndarray, " member"]) -> np.ndarray:
+    """Non-negative least squares from products; every member is scaled to a mean square of one."""
+    unit = np.sqrt(np.maximum(np.diagonal(gram), 1e-12))
+    root = np.linalg.cholesky(gram / (unit[:, None] * unit) + 1e-6 * np.eye(len(gram)))
+    return nnls(root.T, np.linalg.solve(root, cross / unit))[0] / unit
+
+
+def _fit_adapted(config, parts, there, starts, unit, train):
     adaptation, steps = config.linear.adaptation, config.forecast.steps
     order, block = adaptation.order, adaptation.block
     products = [var.sum_products(stretches, order) for stretches in parts]
 
     def measure(weight, ridge, every, steps):
         def forecast(part, past):
-            prior = _sum_others(products, part)
+            prior = pool_products(*_list_others(products, there, part), ridge)
             by_stretch = var.adapt_operators(parts[part], prior, order, weight, ridge, every)
             operators = np.stack([by_stretch[k][frame // every] for k, frame in zip(*starts[part][:2], strict=True)])
-            return var.roll_out(operators, past[:, -order:], steps)
+            return var.roll_out(operators * there[part], past[:, -order:], steps)
 
         return _measure(starts, forecast)
 
@@ -219,7 +306,7 @@ def _fit_adapted(config, parts, starts, unit, train):
     if len(candidates) > 1:  # Coarser blocks choose as well, and cost less.
         chosen = _choose({candidate: measure(*candidate, 4 * block, chosen_on) for candidate in candidates}, unit)
     total = [var.sum_products(stretches, order) for stretches in train]
-    gram, cross = sum(total[1:], total[0])
+    gram, cross = pool_products(total, _find_present(train), chosen[1])
     scale = _scale(measure(*chosen, block, steps))
     return {
         "gram": gram,
@@ -244,7 +331,8 @@ def _list_part_starts(config, stretches, steps):
         longest = max(map(len, stretches))
         found = f"found {first}, with training stretches (or halves of one) of {longest} frames"
         raise ConfigError("forecast.first", f"{found}, expected less")
-    padded = [np.concatenate([values, np.full((steps, values.shape[1]), np.nan)]) for values in stretches]
+    lacking = np.where(_find_present([stretches])[0], 0.0, np.nan)  # What the worm lacks is never right or wrong.
+    padded = [np.concatenate([values + lacking, np.full((steps, values.shape[1]), np.nan)]) for values in stretches]
     past = np.stack([stretches[k][frame - past_frames : frame] for k, frame in rows])
     future = np.stack([padded[k][frame : frame + steps] for k, frame in rows])
     return [k for k, _ in rows], [frame for _, frame in rows], past, future
@@ -261,23 +349,35 @@ def _measure(starts, forecast) -> Float[np.ndarray, "step channel"]:
     return squares / np.maximum(counts, 1)
 
 
-def _cross_validate(starts, products, order, ridge, steps):
-    def forecast(part, past):
-        operators = var.solve_products(_sum_others(products, part), ridge)
-        return var.roll_out(operators[None], past[:, -order:], steps)
-
-    return _measure(starts, forecast)
+def _sum(kind: str, stretches, order: int) -> var.Products:
+    return (sum_own_products if kind == OWN else var.sum_products)(stretches, order)
 
 
-def _sum_others(products, part):
-    others = [values for k, values in enumerate(products) if k != part]
-    return sum(others[1:], others[0])
+def _solve(kind: str, products, there, ridge: float) -> Float[np.ndarray, "past channel"]:
+    """Return the coefficients that some parts, which have some channels each, teach."""
+    if kind == OWN:
+        return solve_own_products(sum(products[1:], products[0]), ridge)
+    return var.solve_products(pool_products(products, there, ridge), ridge)
 
 
-def _mean_of_others(parts, part):
-    return np.concatenate([values for k, stretches in enumerate(parts) if k != part for values in stretches]).mean(
-        axis=0
-    )
+def _list_others(products, there, part):
+    """Return the products of all parts but one, and the channels that those have."""
+    others = [k for k in range(len(products)) if k != part]
+    return [products[k] for k in others], there[others]
+
+
+def _find_present(worms: Worms) -> Bool[np.ndarray, "worm channel"]:
+    """Which channels are not 0 throughout each worm: those that it has."""
+    return np.stack([np.any([values.any(axis=0) for values in stretches], axis=0) for stretches in worms])
+
+
+def _average(worms: Worms) -> Float[np.ndarray, " channel"]:
+    """Return the mean over all frames of the worms that have a channel; 0 where none has."""
+    total, frames = 0.0, 0
+    for stretches, there in zip(worms, _find_present(worms), strict=True):
+        total = total + sum(values.sum(axis=0) for values in stretches)
+        frames = frames + there * sum(map(len, stretches))
+    return total / np.maximum(frames, 1)
 
 
 def _choose(errors: dict, unit):

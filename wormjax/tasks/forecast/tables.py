@@ -4,7 +4,8 @@ Entries are mean ± s.d. over training subset, worm and seed, as Wang et al. (20
 with the 95 % interval over worms. Each model is then compared with the ridge vector autoregression (VAR) that turned
 out best at that very step, in view of the test worms, with the VAR that goes on learning from the test worm's past, and
 with its twin without a graph: the relative difference of mean squared error, paired by training set and worm. The
-name of a metric says what is measured, after how many steps and of which part: mse@16, mse@8:AVAL.
+name of a metric says what is measured, after how many steps and of which part: mse@16, mse@8:AVAL. The score, 1 - MSE /
+persistence's over the first 16 steps together, has no step in its name and is a column of the table of errors.
 """
 
 import functools
@@ -20,6 +21,7 @@ import numpy as np
 
 from wormjax.errors import InputError
 from wormjax.recordings.motor_states import COMMON_NAMES
+from wormjax.scoring.forecasts import SCORE_STEPS
 from wormjax.scoring.intervals import Interval, difference_over_worms, interval_over_rows
 from wormjax.scoring.markdown import (
     escape,
@@ -37,6 +39,7 @@ from wormjax.scoring.tables import Setting, describe_setting
 
 STEPS = (1, 4, 8, 16, 32, 64)
 WHERE_STEPS = (8, 16)
+SCORE = "score"
 CONSOLE_STEPS = (1, 4, 8, 16)
 ADAPTED = "var_adapted"
 
@@ -52,8 +55,9 @@ METRIC_TITLES = {
 ERRORS = ("mse", "mae", "crps")  # Positive and of any size: three significant digits. All else: three decimals.
 
 EXPLANATION = (
-    "Errors are of one frame, so many steps after the last one given. Entries: mean ± s.d. over training subset, worm "
-    "and seed [95 % interval of the mean, the worm as the unit: a jackknife over worms, or Student's t where that is "
+    "Errors are of one frame, so many steps after the last one given. The score is 1 - MSE / persistence's over the "
+    "first 16 steps together: 0 is persistence, 1 is perfect. Entries: mean ± s.d. over training subset, worm and "
+    "seed [95 % interval of the mean, the worm as the unit: a jackknife over worms, or Student's t where that is "
     "wider or all there is: docs/trust.md]; "
     "beside the model, how many numbers went in, and of how many worms. Relative differences of mean squared error, in "
     "percent (below zero: the model's error is the smaller): paired by training set and test worm, seeds averaged "
@@ -63,7 +67,7 @@ EXPLANATION = (
     "included; with calibration it is that of the first minutes alone."
 )
 
-NAME_WIDTH, ENTRY_WIDTH, RELATIVE_WIDTH = 26, 10, 12  # 26 + 5 * 10 + 2 * 12 = 100 columns of a console.
+NAME_WIDTH, ENTRY_WIDTH, RELATIVE_WIDTH = 22, 9, 12  # 22 + 6 * 9 + 2 * 12 = 100 columns of a console.
 
 METRIC_NAME = re.compile(r"([a-z][a-z0-9_]*)@([1-9][0-9]*)(?::(.+))?")
 RIDGE_VAR = re.compile(r"var_[1-9][0-9]*")  # By order; not var_adapted.
@@ -92,11 +96,14 @@ class Table(NamedTuple):
 def parse_metric(name: str) -> Metric:
     """Parses a metric's name: "mse@16:AVAL" → ("mse", 16, "AVAL"), "coverage90@8" → ("coverage90", 8, None).
 
-    The part is the name of a neuron, or of the motor state at the start.
+    "score" is over several steps and has that of its last, `SCORE_STEPS`. The part is the name of a neuron, or of the
+    motor state at the start.
 
     Raises:
       InputError: the name has another form.
     """
+    if name == SCORE:
+        return Metric(SCORE, SCORE_STEPS, None)
     found = METRIC_NAME.fullmatch(name)
     if not found:
         raise InputError(f"metric: found {name!r}, expected KIND@STEP or KIND@STEP:PART, for instance 'mse@16:AVAL'")
@@ -270,7 +277,7 @@ def _select_published(published: Sequence[PublishedResult], table: Table, counts
 
 def _list_kinds(table: Table) -> list[str]:
     found = {metric.kind for metric in table.rows if metric.part is None and metric.step in STEPS}
-    return [kind for kind in METRIC_TITLES if kind in found] + sorted(found - METRIC_TITLES.keys())
+    return [kind for kind in METRIC_TITLES if kind in found] + sorted(found - METRIC_TITLES.keys() - {SCORE})
 
 
 def _list_steps(table: Table, kind: str) -> list[int]:
@@ -278,10 +285,13 @@ def _list_steps(table: Table, kind: str) -> list[int]:
 
 
 def _tabulate_kind(table: Table, kind: str, baseline_models, published: Sequence[PublishedResult]) -> list[str]:
-    """Models down, steps across. Mean squared error with interval and counts, all else with mean ± s.d. alone."""
+    """Models down, steps across. Mean squared error with interval, counts and score; all else is mean ± s.d. alone."""
     whole, published = kind == "mse", [one for one in published if one.metric.startswith(f"{kind}@")]
     steps = sorted({*_list_steps(table, kind), *(parse_metric(one.metric).step for one in published)})
     metrics = {step: Metric(kind, step, None) for step in steps}
+    score = Metric(SCORE, SCORE_STEPS, None)
+    if whole and score in table.rows:
+        metrics[SCORE] = score
     cells = {}
     for model in list_models(table, metrics.values(), baseline_models):
         name = mark_model(model, model in baseline_models)
@@ -290,13 +300,14 @@ def _tabulate_kind(table: Table, kind: str, baseline_models, published: Sequence
         cells[name, "counts"] = _describe_counts(found.values())
         for step, members in found.items():
             smaller = table.smaller.get(metrics[step], {}).get(model, ())
-            cells[name, step] = _format_entry(kind, members, whole, smaller)
+            cells[name, step] = _format_entry(metrics[step].kind, members, whole, smaller)
     for one in published:
         where = f"{one.source}, trained on {one.train_count}" if one.train_count else one.source
         text = f"{format_spread(one.mean, one.sd, _choose_format(kind, one.mean))} †"
         cells[f"{escape(one.model)} † ({escape(where)})", parse_metric(one.metric).step] = text
     titles = {"counts": "numbers / worms"} if whole else {}
-    lines = tabulate("model", titles | {step: _title_step(step) for step in steps}, cells)
+    titles |= {step: SCORE if step == SCORE else _title_step(step) for step in metrics}
+    lines = tabulate("model", titles, cells)
     return [*lines, "", FORECAST_NOTE] if published else lines
 
 
@@ -418,7 +429,7 @@ def _format_entry(kind: str, members: Sequence[Row], whole: bool, smaller: Seque
 def _choose_format(kind: str, mean: float) -> Callable[[float], str]:
     """Return how numbers are written: of an error with three digits of its mean, of all else with three decimals."""
     decimals = min(max(2 - math.floor(math.log10(mean)), 0), 8) if kind in ERRORS and mean > 0 else 3
-    return lambda value: f"{value:.2e}" if abs(value) >= 1e5 else f"{value:.{decimals}f}"
+    return lambda value: f"{value:.1e}" if abs(value) >= 1e5 else f"{value:.{decimals}f}"
 
 
 def _format_relative(interval: Interval | None) -> str:
@@ -434,12 +445,16 @@ def _format_percent(value: float) -> str:
 
 def _format_block(table: Table, baseline_models: Collection[str]) -> list[str]:
     """One table of the console: errors, coverage at step 8, relative differences at steps 8 and 16."""
-    columns = [Metric("mse", step, None) for step in CONSOLE_STEPS] + [Metric("coverage90", 8, None)]
+    columns = [Metric("mse", step, None) for step in CONSOLE_STEPS] + [
+        Metric("coverage90", 8, None),
+        Metric(SCORE, SCORE_STEPS, None),
+    ]
     best = {step: find_best_var(table.rows.get(Metric("mse", step, None), {})) for step in WHERE_STEPS}
     names = ", ".join(f"{model} at {step}" for step, model in best.items() if model)
     title = f"{describe_setting(table.setting)}, {_count(table.train_count, 'training worm')}"
     lines = [title[:100], *([f"Best ridge VAR: {names}"] if names else [])]
-    titles = {metric: f"{'MSE' if metric.kind == 'mse' else 'cover'}@{metric.step}" for metric in columns}
+    titles = {metric: f"{'MSE' if metric.kind == 'mse' else 'cover'}@{metric.step}" for metric in columns[:-1]}
+    titles[columns[-1]] = SCORE
     titles |= {step: f"% VAR@{step}".rjust(RELATIVE_WIDTH) for step in WHERE_STEPS}
     cells = {}
     for model in list_models(table, columns, baseline_models):

@@ -2,7 +2,14 @@
 
 import pytest
 
-from wormjax.recordings.names import NEURONS, identify_neurons, is_neuron_name, normalise_neuron_name, sort_candidates
+from wormjax.recordings.names import (
+    NEURONS,
+    identify_neurons,
+    is_neuron_name,
+    normalise_neuron_name,
+    sort_candidates,
+    split_neuron_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +80,33 @@ def test_a_name_that_two_neurons_carry_identifies_neither():
     assert names == (None, None, "VB02", None, None, None, None, "mine")
     assert candidates == (("AVAL",), ("AVAL",), (), ("AVAR",), ("RIML", "RIMR"), (), (), ())
     assert twice == ("AVAL",)
+
+
+def test_class_and_side():
+    expected = {
+        **{
+            "AVAL": ("AVA", "L"),
+            "RID": ("RID", ""),
+            "VB02": ("VB", "02"),
+            "IL1DL": ("IL1", "DL"),
+            "IL1L": ("IL1", "L"),
+        },
+        **{
+            "RMED": ("RME", "D"),
+            "RMEL": ("RME", "L"),
+            "RMDL": ("RMD", "L"),
+            "RMDVR": ("RMD", "VR"),
+            "I1L": ("I1", "L"),
+        },
+        **{
+            "SABD": ("SAB", "D"),
+            "SABVL": ("SAB", "VL"),
+            "AWCON": ("AWC", ""),
+            "AIY": ("AIY", ""),
+            "cell": ("cell", ""),
+        },
+    }
+    assert {name: split_neuron_name(name) for name in expected} == expected
+    classes = {split_neuron_name(name)[0] for name in NEURONS}
+    assert len(classes) == 118
+    assert all("".join(split_neuron_name(name)) == name for name in NEURONS)

@@ -23,6 +23,17 @@ NEURONS = frozenset(
     + [name + side for name in _FOURS.split() for side in ("DL", "DR", "VL", "VR")]
     + [f"{name}{number:02d}" for name, count in _CORD.items() for number in range(1, count + 1)]
 )
+_CLASSES = (
+    {name + side: (name, side) for name in _PAIRS.split() for side in "LR"}
+    | {name + side: (name, side) for name in _FOURS.split() for side in ("DL", "DR", "VL", "VR")}
+    | {"RMED": ("RME", "D"), "RMEV": ("RME", "V"), "SABD": ("SAB", "D"), "SABVL": ("SAB", "VL"), "SABVR": ("SAB", "VR")}
+    | {
+        f"{name}{number:02d}": (name, f"{number:02d}")
+        for name, count in _CORD.items()
+        for number in range(1, count + 1)
+    }
+    | {"AWCON": ("AWC", ""), "AWCOFF": ("AWC", "")}
+)
 _NUMBERED = re.compile(r"(AS|D[ABD]|V[ABCD])0*(\d{1,2})")
 _OTHER_NAMES = frozenset({"AWCON", "AWCOFF"})  # AWCL and AWCR by what they express.
 # A number, a dash, `unknown_3`, `neuron_12` or `nan` names no neuron.
@@ -87,3 +98,14 @@ def identify_neurons(
     twice = {name for name, count in counts.items() if count > 1}
     doubtful = [(name,) if name in twice else own for name, own in zip(names, doubtful, strict=True)]
     return tuple(None if name in twice else name for name in names), tuple(doubtful), tuple(sorted(twice))
+
+
+def split_neuron_name(name: str) -> tuple[str, str]:
+    """Return the class and the side of a neuron, by which left and right, or the neurons of the cord, are alike.
+
+    A neuron of the ventral cord has its number for a side. A name that is not of `NEURONS` is a class of its own.
+
+    >>> [split_neuron_name(name) for name in ("AVAL", "IL1DL", "RMED", "VB02", "RID", "cell 7")]
+    [('AVA', 'L'), ('IL1', 'DL'), ('RME', 'D'), ('VB', '02'), ('RID', ''), ('cell 7', '')]
+    """
+    return _CLASSES.get(name, (name, ""))

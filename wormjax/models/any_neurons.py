@@ -1,0 +1,210 @@
+"""A decoder of any set of neurons: every neuron is a node with its recent activity and an embedding of its identity.
+
+The identity is composed of neuron, class and side (AVAL and AVAR share AVA), so that a neuron seen in few worms borrows
+from its class. The embedding makes the weights with which a neuron's activity is read (a hypernetwork, Ha et al. 2017);
+what the neurons say is summed, as by Deep Sets (Zaheer et al. 2017), so that their order and number do not matter.
+Before the sum, messages may pass on a graph: complete, given, or inferred by the encoder of neural relational
+inference (Kipf, Fetaya et al. 2018).
+
+A neuron is absent from a frame exactly where all its features are 0. Which neuron has which place on the axis is no
+parameter: the numbers stand in the collection "identity", to be replaced for another set or order of neurons.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from wormjax import graphs
+from wormjax.errors import ConfigError
+from wormjax.models.classifiers import Decoding, Features, TemporalReadOut, Valid
+from wormjax.models.encoders import Mlp
+from wormjax.models.layers import PairDense, TrainingRngs, draw_keys, elu, mask_frames, stack_frames
+from wormjax.models.sampling import sample_edges
+from wormjax.recordings.names import split_neuron_name
+
+IDENTITIES = ("class", "neuron", "none")
+GRAPHS = ("none", "complete", "inferred", "given")
+UNKNOWN = 0  # The number of a neuron, class or side that is not in the vocabulary.
+
+
+class Vocabulary(NamedTuple):
+    """The neurons, classes and sides that a model has embeddings of, numbered from 1."""
+
+    neurons: tuple[str, ...]
+    classes: tuple[str, ...]
+    sides: tuple[str, ...]
+
+
+def build_vocabulary(names: Sequence[str]) -> Vocabulary:
+    """Return the vocabulary of the names on the axis of neurons; "" is no name."""
+    neurons = tuple(dict.fromkeys(name for name in names if name))
+    classes, sides = zip(*map(split_neuron_name, neurons), strict=True) if neurons else ((), ())
+    return Vocabulary(neurons, tuple(dict.fromkeys(classes)), tuple(dict.fromkeys(side for side in sides if side)))
+
+
+def index_identities(names: Sequence[str], vocabulary: Vocabulary) -> Int[np.ndarray, "neuron 3"]:
+    """Return the numbers of each neuron, its class and its side in a vocabulary; UNKNOWN where it has none.
+
+    >>> vocabulary = build_vocabulary(["AVAL", "RID"])
+    >>> index_identities(["RID", "AVAR", ""], vocabulary).tolist()
+    [[2, 2, 0], [0, 1, 0], [0, 0, 0]]
+    """
+    tables = [{name: number for number, name in enumerate(part, 1)} for part in vocabulary]
+    rows = [(name, *split_neuron_name(name)) for name in names]
+    numbers = [[table.get(part, UNKNOWN) for table, part in zip(tables, row, strict=True)] for row in rows]
+    return np.array(numbers, np.int32).reshape(-1, 3)
+
+
+class IdentityEmbedding(nn.Module):
+    """The numbers of neurons, classes and sides → the sum of their embeddings; what is UNKNOWN adds nothing."""
+
+    sizes: tuple[int, int, int]
+    embedding: int
+    identity: str
+
+    @nn.compact
+    def __call__(self, ids: Int[Array, "neuron 3"]) -> Float[Array, "neuron embedding"]:
+        total = jnp.zeros((len(ids), self.embedding))
+        for part, (name, size) in enumerate(zip(("neuron", "class", "side"), self.sizes, strict=True)):
+            if not size or self.identity == "none" or (self.identity == "neuron" and part):
+                continue
+            table = self.param(name, nn.initializers.normal(0.5), (size, self.embedding))
+            known = ids[:, part, None] != UNKNOWN
+            total += known * table[jnp.maximum(ids[:, part] - 1, 0)]
+        return total
+
+
+class AnyNeuronDecoder(nn.Module):
+    """Motor states and continuous behaviours from any set of neurons; see the module.
+
+    Attributes:
+      states: number of motor states.
+      neurons: names on the axis of neurons that the model is made with; "" for a place without identity.
+      targets: number of continuous behaviours.
+      identity: "class" (embeddings of neuron, class and side), "neuron" (of the neuron alone) or "none".
+      graph: of messages: "none", "complete", "inferred" or "given" (variables["given"]["edges"] [sender, receiver]).
+      embedding: size of the identities' embedding.
+      node_hidden: features of a neuron.
+      node_kernel: frames that a neuron's features depend on.
+      edge_hidden, edge_types: of the inferred graph, whose first type is no edge.
+      channels, kernel, dilations: of the temporal read-out.
+    """
+
+    states: int
+    neurons: tuple[str, ...] = ()
+    targets: int = 0
+    identity: str = "class"
+    graph: str = "none"
+    embedding: int = 8
+    node_hidden: int = 12
+    node_kernel: int = 1
+    edge_hidden: int = 8
+    edge_types: int = 2
+    channels: int = 32
+    kernel: int = 5
+    dilations: tuple[int, ...] = (1, 2, 4)
+    branch_scale: float = 0.3
+
+    def __post_init__(self):
+        super().__post_init__()
+        for field, choices in (("identity", IDENTITIES), ("graph", GRAPHS)):
+            if getattr(self, field) not in choices:
+                found = f"found {getattr(self, field)!r}, expected one of {', '.join(choices)}"
+                raise ConfigError(f"model.any_neurons.{field}", found)
+
+    @nn.compact
+    def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:
+        features = mask_frames(features, valid)
+        present = (features != 0).any(-1)
+        nodes = self._read_nodes(features) * present[..., None]
+        edge_logits = None
+        if self.graph != "none":
+            weights, edge_logits = self._weigh_edges(nodes, present, training_rngs)
+            nodes = (nodes + self.branch_scale * self._pass_messages(nodes, weights)) * present[..., None]
+        count = present.sum(axis=2, keepdims=True)
+        pooled = nodes.sum(axis=2) / jnp.sqrt(jnp.maximum(count, 1))
+        read_out = TemporalReadOut(self.states + self.targets, self.channels, self.kernel, self.dilations)
+        outputs = read_out(pooled, valid, training_rngs)
+        return Decoding(outputs[..., : self.states], edge_logits, self._scale_behavior(outputs[..., self.states :]))
+
+    def _read_nodes(self, features) -> Float[Array, "window frame neuron hidden"]:
+        """Each neuron's activity in the frames around, by weights made from its identity."""
+        windows, frames, neurons, size = features.shape
+        vocabulary = build_vocabulary(self.neurons)
+        ids = self.variable("identity", "ids", lambda: jnp.asarray(index_identities(self.neurons, vocabulary)))
+        sizes = tuple(map(len, vocabulary))
+        identities = IdentityEmbedding(sizes, self.embedding, self.identity, name="embedding")(ids.value)
+        half = self.node_kernel // 2
+        offsets = tuple(range(-half, self.node_kernel - half))
+        flat = features.reshape(windows, frames, neurons * size)
+        stacked = stack_frames(flat, offsets).reshape(windows, frames, len(offsets), neurons, size)
+        made = nn.Dense((len(offsets) * size + 1) * self.node_hidden, name="weights")(identities)
+        made = made.reshape(neurons, len(offsets) * size + 1, self.node_hidden)
+        weights, bias = made[:, :-1] / jnp.sqrt(len(offsets) * size), made[:, -1]
+        weights = weights.reshape(neurons, len(offsets), size, self.node_hidden)
+        return elu(jnp.einsum("wtknf,nkfh->wtnh", stacked, weights) + bias)
+
+    def _weigh_edges(self, nodes, present, training_rngs):
+        """The weights of messages [window, receiver, sender], of as many senders as there are; the logits of edges."""
+        neurons = nodes.shape[2]
+        there = present.any(axis=1)
+        pairs = there[:, :, None] & there[:, None, :] & ~jnp.eye(neurons, dtype=bool)
+        logits = None
+        if self.graph == "complete":
+            weights = pairs.astype(nodes.dtype)
+        elif self.graph == "given":
+            edges = self.variable("given", "edges", jnp.zeros, (neurons, neurons))
+            weights = pairs * edges.value.T
+        else:
+            logits = self._infer_edges(nodes, present, pairs)
+            edges = jax.nn.softmax(logits)
+            if training_rngs is not None:
+                keys = draw_keys(training_rngs, 100)
+                edges = jax.vmap(sample_edges, in_axes=(0, 0, None))(logits, keys, training_rngs.temperature)
+            weights = pairs * graphs.edges_to_square(1.0 - edges[..., 0], neurons)
+        return weights / jnp.sqrt(jnp.maximum(there.sum(axis=1), 1))[:, None, None], logits
+
+    def _infer_edges(self, nodes, present, pairs) -> Float[Array, "window edge type"]:
+        """One graph per window, from the mean and spread of each node's course over the frames where it is."""
+        weights = (present / jnp.maximum(present.sum(axis=1, keepdims=True), 1))[..., None]
+        mean = (nodes * weights).sum(axis=1)
+        spread = jnp.sqrt(((nodes - mean[:, None]) ** 2 * weights).sum(axis=1) + 1e-6)
+        encoder = PresentEncoder(self.edge_hidden, self.edge_types, name="encoder")
+        return encoder(jnp.concatenate([mean, spread], axis=-1), pairs)
+
+    def _pass_messages(self, nodes, weights):
+        messages = nn.Dense(self.node_hidden, use_bias=False, name="messages")(nodes)
+        return elu(jnp.einsum("wrs,wtsh->wtrh", weights, messages))
+
+    def _scale_behavior(self, outputs):
+        """Outputs, in standard deviations, in the behaviours' own units."""
+        if not self.targets:
+            return None
+        mean = self.variable("targets", "mean", jnp.zeros, (self.targets,))
+        sd = self.variable("targets", "sd", jnp.ones, (self.targets,))
+        return outputs * sd.value + mean.value
+
+
+class PresentEncoder(nn.Module):
+    """`MlpEncoder` among the nodes that are there: of what arrives at a node, the mean over present senders."""
+
+    hidden: int
+    edge_types: int
+
+    @nn.compact
+    def __call__(self, nodes: Float[Array, "window node feature"], pairs: Bool[Array, "window node node"]):
+        count = nodes.shape[1]
+        senders, receivers = graphs.complete_edges(count)
+        there = pairs[:, receivers, senders, None]
+        nodes = Mlp(self.hidden)(nodes)
+        edges = elu(nn.Dense(self.hidden)(elu(PairDense(self.hidden)(nodes)))) * there
+        arrived = jnp.maximum(graphs.sum_messages(there, count), 1)
+        nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / arrived)
+        edges = elu(PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(edges))
+        edges = elu(nn.Dense(self.hidden)(edges))
+        return nn.Dense(self.edge_types, kernel_init=nn.initializers.variance_scaling(0.01, "fan_in", "normal"))(edges)

@@ -102,6 +102,7 @@ def classification(**fields) -> ConfigDict:
     train = training_on_worms(average_decay=0.99, offset=0.3, neuron_dropout=0.1)
     train.window_frames = 64
     train.gain = 0.2
+    train.target_weight = 1.0  # Of each behaviour's squared error, in variances, beside the states' cross-entropy.
     train.members = 1  # Networks whose probabilities are averaged, each with its own initial parameters.
     train.update(fields)
     return train

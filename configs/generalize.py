@@ -9,6 +9,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = base.experiment()
     config.seeds = 3
     config.data = base.inputs("trace", "smoothed_derivative")
+    config.data.targets = ("motor_state",)  # And behaviours of the recordings, such as "velocity" (any_neurons).
     config.protocol = base.protocol("subsets")
 
     # Of the training worms' frames. All of them train; that and the graph's weight were settled with the four Kato
@@ -19,6 +20,15 @@ def get_config() -> ml_collections.ConfigDict:
     config.split.validation_fraction = 0.0
     config.split.test_fraction = 0.3  # For same_worm alone.
 
+    config.few_neurons = ml_collections.ConfigDict()  # Scores by how many of a tested worm's neurons are kept.
+    config.few_neurons.counts = ()
+    config.few_neurons.orders = 5  # Random orders of each worm's neurons, of which the first are kept.
+
+    config.calibration = ml_collections.ConfigDict()  # Scores after the first model has trained on with a worm's labels
+    config.calibration.durations = ()  # of its first seconds.
+    config.calibration.steps = 60
+    config.calibration.learning_rate = 1e-3
+
     config.decode = ml_collections.ConfigDict()
     config.decode.whole = False  # Decode a recording at once, not in windows as long as those of training.
     config.decode.own_statistics = False  # Batch norm by the worm's own statistics (wang_mlp, wang_graph; whole worms).
@@ -26,6 +36,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.linear = ml_collections.ConfigDict()  # The linear baselines.
     config.linear.inverse_penalty = 0.01  # Of logistic regression; 0 chooses it on validation windows.
+    config.linear.ridge_penalty = 5000.0  # Of ridge regression, which decodes behaviours.
     config.linear.balanced = False  # Whether it weighs each state by its inverse frequency.
 
     config.baselines = ("logistic_regression", "logistic_regression_context", "lda", "lda_context")

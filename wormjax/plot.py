@@ -27,7 +27,7 @@ from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
 from wormjax.recordings.names import normalise_neuron_name
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.scoring.classification import confusion
-from wormjax.scoring.tables import METRIC_TITLES
+from wormjax.scoring.tables import title_metric
 
 STRIP = 0.16  # Height of a strip of states, the probabilities' panel being 1.
 
@@ -221,7 +221,7 @@ def accuracy(rows: pd.DataFrame, metric: str = "accuracy", *, ax: Axes | None = 
         ax.plot(place + spread, values, "o", color=styles[model]["color"], markersize=4, alpha=0.6)
         ax.hlines(values.mean(), place - 0.25, place + 0.25, color=styles[model]["color"])
     ax.set_xticks(range(len(models)), [name.replace("_", " ") for name in models], rotation=20, ha="right")
-    ax.set(xlim=(-0.6, len(models) - 0.4), ylabel=METRIC_TITLES.get(metric, metric))
+    ax.set(xlim=(-0.6, len(models) - 0.4), ylabel=title_metric(metric))
     rule_lines(ax)
     return ax
 

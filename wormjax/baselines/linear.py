@@ -12,26 +12,46 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1)  # scikit-learn's C, to choose from.
 NO_CONTEXT, NEIGHBOURS, CONTEXT = (0,), (-1, 0, 1), (-8, -4, 0, 4, 8)
 
 
 class LinearClassifier(NamedTuple):
-    """softmax(features @ weights + bias), features being the frames at `offsets` beside each other."""
+    """features @ weights + bias: logits of states, or behaviours; features are the frames at `offsets` together."""
 
     weights: Float[np.ndarray, "channel state"]
     bias: Float[np.ndarray, " state"]
 
 
-# Name → (kind, offsets in frames).
+ALL, SHARED, PAIRS = "all", "shared", "pairs"
+
+
+class LinearBaseline(NamedTuple):
+    """A linear decoder of motor states; behaviours are decoded from the same channels by ridge regression.
+
+    Attributes:
+      kind: "logistic" or "lda".
+      offsets: frames before and after the decoded one.
+      neurons: ALL in play, a missing one being 0; SHARED by all worms; or PAIRS: a decoder for each pair of a training
+        and a tested worm, on the neurons that both have, averaged over training worms.
+    """
+
+    kind: str
+    offsets: tuple[int, ...]
+    neurons: str = ALL
+
+
 LINEAR_BASELINES = {
-    "logistic_regression": ("logistic", NO_CONTEXT),
-    "logistic_regression_neighbours": ("logistic", NEIGHBOURS),
-    "logistic_regression_context": ("logistic", CONTEXT),
-    "lda": ("lda", NO_CONTEXT),
-    "lda_context": ("lda", CONTEXT),
+    "logistic_regression": LinearBaseline("logistic", NO_CONTEXT),
+    "logistic_regression_neighbours": LinearBaseline("logistic", NEIGHBOURS),
+    "logistic_regression_context": LinearBaseline("logistic", CONTEXT),
+    "lda": LinearBaseline("lda", NO_CONTEXT),
+    "lda_context": LinearBaseline("lda", CONTEXT),
+    "linear_shared": LinearBaseline("logistic", NEIGHBOURS, SHARED),
+    "linear_union": LinearBaseline("logistic", NEIGHBOURS),
+    "linear_pairs": LinearBaseline("logistic", NEIGHBOURS, PAIRS),
 }
 
 
@@ -82,6 +102,19 @@ def fit_linear(
     return _keep_arrays(_logistic(chosen, balanced), channels, states, count)
 
 
+def fit_ridge(
+    channels: Float[np.ndarray, "frame channel"], behavior: Float[np.ndarray, "frame target"], penalty: float
+) -> LinearClassifier:
+    """Fit each behaviour to the frames in which it is known; without such a frame it is decoded as 0."""
+    weights, bias = np.zeros((channels.shape[1], behavior.shape[1])), np.zeros(behavior.shape[1])
+    for target, values in enumerate(behavior.T):
+        known = np.isfinite(values)
+        if known.any():
+            model = Ridge(penalty).fit(channels[known], values[known])
+            weights[:, target], bias[target] = model.coef_, model.intercept_
+    return LinearClassifier(weights, bias)
+
+
 def _logistic(inverse_penalty: float, balanced: bool) -> LogisticRegression:
     weights = "balanced" if balanced else None
     return LogisticRegression(C=inverse_penalty, class_weight=weights, max_iter=300, tol=1e-3)
@@ -103,6 +136,8 @@ def _choose_penalty(channels, states, validation, count, balanced) -> float:
 
 def _keep_arrays(model, channels, states, count) -> LinearClassifier:
     present = np.unique(states)
+    if not len(present):
+        return LinearClassifier(np.zeros((channels.shape[1], count)), np.zeros(count))
     weights, bias = np.zeros((channels.shape[1], count)), np.full(count, -1e9)
     if len(present) == 1:
         bias[present] = 0.0

@@ -74,6 +74,9 @@ class Dataset:
     worm_studies: tuple[str, ...] = ()
 
     def __post_init__(self):
+        if self.arrays.behavior is None:
+            empty = np.zeros((*self.arrays.valid.shape, 0), np.float32)
+            object.__setattr__(self, "arrays", self.arrays._replace(behavior=empty))
         if not self.worm_studies:
             object.__setattr__(self, "worm_studies", (self.study,) * len(self.worms))
         if not self.fingerprints:  # Worms that are made up are known by their names.

@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Float
 
 from wormjax.errors import ConfigError, InputError
-from wormjax.recordings.names import normalise_neuron_name
+from wormjax.recordings.names import normalise_neuron_name, split_neuron_name
 from wormjax.recordings.recording import Recording, fail
 
 SHARED, ANY = "shared", "any"
+PLACES = 16
 UNNAMED = ""  # On a neuron axis: the next of a worm's neurons without a name, or nothing.
 
 
@@ -59,6 +60,18 @@ def choose_neurons(
     for recording in recordings:
         _check_identified(recording, names)
     return names
+
+
+def extend_neurons(names: Sequence[str], recordings: Sequence[Recording]) -> tuple[str, ...]:
+    """Return names with those of the recordings' neurons whose class they have: AVAR, where AVAL is there.
+
+    Places that are UNNAMED follow up to a multiple of PLACES, so that few numbers of places occur.
+    """
+    classes = {split_neuron_name(name)[0] for name in names if name != UNNAMED}
+    named = {name for recording in recordings for name in recording.identified}
+    more = sorted(name for name in named.difference(names) if split_neuron_name(name)[0] in classes)
+    places = -(-len(more) // PLACES) * PLACES
+    return (*names, *more, *(UNNAMED,) * (places - len(more)))
 
 
 def parse_neurons(neurons: str | Sequence[str]) -> tuple[str, ...]:

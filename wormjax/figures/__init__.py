@@ -18,6 +18,7 @@ from wormjax.figures.manifolds import plot_manifolds, plot_phase_plots, plot_var
 from wormjax.figures.phase_portrait import plot_phase_portrait
 from wormjax.figures.phase_transitions import plot_phase_transitions
 from wormjax.figures.roll_out_error import plot_roll_out_error
+from wormjax.figures.score_by_amount import plot_score_by_amount
 from wormjax.figures.sensitivity import plot_sensitivity
 from wormjax.figures.skill_by_horizon import plot_skill_by_horizon
 from wormjax.figures.style import save_figure

@@ -11,7 +11,7 @@ from wormjax.figures.lines import PUBLISHED_COLOURS, choose_styles, rule_lines
 from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.published import PAPER, PublishedResult
 from wormjax.scoring.rows import Row
-from wormjax.scoring.tables import METRIC_TITLES, summarise
+from wormjax.scoring.tables import summarise, title_metric
 
 PUBLISHED_MARKERS = {"GNN": "o", "MLP": "s"}
 SPREAD = 0.5  # All models of one number of worms lie within ± half of this.
@@ -60,7 +60,7 @@ def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[Published
     first, last = np.round(axes.dataLim.intervalx)
     axes.set(xlim=(first - 0.45, last + 0.45), xlabel="training worms")
     axes.set_xticks(np.arange(first, last + 1, max(1, (last - first) // 10)))
-    axes.set_ylabel(METRIC_TITLES.get(metric, metric))
+    axes.set_ylabel(title_metric(metric))
     rule_lines(axes)
     if metric in ("accuracy", "balanced_accuracy", "auroc"):
         lowest = min(min(line.get_ydata()) for line in axes.get_lines())

@@ -11,13 +11,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from wormjax.baselines.linear import LINEAR_BASELINES
 from wormjax.errors import InputError
+from wormjax.features.neurons import ANY
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import Decoding, name_states
 from wormjax.instrument.settings import build_config, join_neurons, list_worms, take_one, take_whole
 from wormjax.recordings.recording import Recording
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode.experiment import check_config
-from wormjax.tasks.decode.prediction import TrainedDecoder, decode_recordings, score_recordings, train_decoder
+from wormjax.tasks.decode.prediction import (
+    TrainedDecoder,
+    calibrate_decoder,
+    decode_recordings,
+    score_recordings,
+    train_decoder,
+)
 from wormjax.tasks.worms import build_training_dataset
 
 
@@ -25,18 +32,22 @@ class Decoder(Estimator):
     """Decode the motor state of each frame, after training on worms whose states are scored.
 
     Args:
-      model: "nri_graph", "temporal_convolution", "mlp", "recurrent", "wang_mlp", "wang_graph", or a linear baseline:
-        "logistic_regression", "logistic_regression_context", "lda", "lda_context".
-      neurons: "shared" for those identified in all training worms, or their names.
+      model: "nri_graph", "temporal_convolution", "mlp", "recurrent", "wang_mlp", "wang_graph", "any_neurons", or a
+        linear baseline: "logistic_regression", "logistic_regression_context", "lda", "lda_context", "linear_union".
+        None takes "any_neurons" for any neurons, and otherwise "nri_graph".
+      neurons: "shared" for those identified in all training worms; "any" for all that have a name in some worm, each
+        worm being decoded from those that it has; or names.
       states: "four" (reverse, forward, dorsal turn, ventral turn) or "two"; None takes the config's.
       steps: updates of training; None takes the config's.
       members: networks whose probabilities are averaged; None takes the config's.
-      config: a config of `generalize`: name, file or ConfigDict.
+      config: a config of `generalize`: name, file or ConfigDict. None takes "any_neurons" for any neurons, which also
+        decodes velocity, and otherwise "generalize".
       settings: further fields of the config, such as {"train.dropout": 0.1}.
       progress: whether to show a progress bar.
 
     Attributes:
       state_names_: the columns of probabilities.
+      behavior_names_: continuous behaviours that are decoded, too.
       neuron_names_: the neurons that are read. A worm that lacks one is decoded with that neuron masked.
       worms_: names of the training worms.
       frame_rate_: of the training, hertz. Recordings at another rate are resampled to it.
@@ -50,13 +61,13 @@ class Decoder(Estimator):
 
     def __init__(
         self,
-        model: str = "nri_graph",
+        model: str | None = None,
         *,
         neurons: str | Sequence[str] = "shared",
         states: str | None = None,
         steps: int | None = None,
         members: int | None = None,
-        config: str | ml_collections.ConfigDict = "generalize",
+        config: str | ml_collections.ConfigDict | None = None,
         settings: Mapping[str, Any] | None = None,
         progress: bool = True,
     ):
@@ -80,22 +91,31 @@ class Decoder(Estimator):
         Raises:
           InputError: a parameter or a recording that cannot be used.
         """
-        linear = self.model in LINEAR_BASELINES
+        anyone = join_neurons(self.neurons) == ANY
+        model = self.model or ("any_neurons" if anyone else "nri_graph")
+        chosen = ("any_neurons" if anyone else "generalize") if self.config is None else self.config
+        linear = model in LINEAR_BASELINES
         fields = {"data.states": self.states, "train.steps": self.steps, "train.members": self.members}
-        config = build_config(self.config, "generalize", fields | dict(self.settings or {}))
+        config = build_config(chosen, "generalize", fields | dict(self.settings or {}))
         config.seed, config.seeds = take_whole("seed", seed), 1
         config.data.neurons = join_neurons(self.neurons)
-        config.models, config.baselines = ((), (self.model,)) if linear else ((self.model,), ())
+        config.models, config.baselines = ((), (model,)) if linear else ((model,), ())
         check_config(config.lock())
         dataset = build_training_dataset(config, list_worms(worms))
-        return self._keep(train_decoder(self.model, config, dataset, config.seed, self.progress))
+        return self._keep(train_decoder(model, config, dataset, config.seed, self.progress))
 
     def decode(self, worm: Recording) -> Decoding:
         """Return all that the model says of one recording: probabilities, states and graph, as `Decoding`."""
         check_is_fitted(self)
         (decoded,) = decode_recordings(self.trained_, [take_one(worm)])
         return Decoding(
-            worm.worm, worm.times, decoded.probabilities, self.state_names_, decoded.edges, self.neuron_names_
+            worm.worm,
+            worm.times,
+            decoded.probabilities,
+            self.state_names_,
+            decoded.edges,
+            decoded.neurons,
+            decoded.behavior,
         )
 
     def predict_proba(self, worms: Recording | Sequence[Recording]) -> np.ndarray | list[np.ndarray]:
@@ -113,6 +133,27 @@ class Decoder(Estimator):
         if isinstance(worms, Recording):
             return name_states(probabilities, self.state_names_)
         return [name_states(one, self.state_names_) for one in probabilities]
+
+    def calibrate(self, worm: Recording, seconds: float = 60.0) -> "Decoder":
+        """Return a decoder of one animal, which has gone on training on its first seconds; this one stays as it is.
+
+        Args:
+          worm: a recording with scored motor states, or behaviours that are decoded, in its first seconds.
+          seconds: from its first frame on; what follows is not seen.
+
+        Raises:
+          InputError: a linear baseline, seconds that are not a number above 0, or nothing scored in them.
+
+        Example:
+          >>> decoder = wormjax.Decoder(neurons="any").fit(worms[:3])
+          >>> own = decoder.calibrate(worms[3], seconds=60)
+          >>> velocity = own.decode(worms[3]).behavior["velocity"]
+        """
+        check_is_fitted(self)
+        if not isinstance(seconds, int | float | np.number) or not 0 < seconds < np.inf:
+            raise InputError(f"seconds: found {seconds!r}, expected seconds above 0")
+        calibrated = calibrate_decoder(self.trained_, take_one(worm), float(seconds), self.progress)
+        return type(self)(**self.get_params())._keep(calibrated)
 
     def edges(self, worm: Recording) -> Float[np.ndarray, "sender receiver"]:
         """Return the probability of an edge (of any type but the first, "no edge") between each pair of neurons.
@@ -140,6 +181,7 @@ class Decoder(Estimator):
 
     def _keep(self, trained: TrainedDecoder) -> "Decoder":
         super()._keep(trained)
+        self.behavior_names_ = tuple(trained.description["targets"])
         self.state_names_ = tuple(trained.description["states"])
         self.neuron_names_ = tuple(trained.description["neurons"])
         self.worms_ = tuple(trained.description["worms"])
@@ -147,4 +189,4 @@ class Decoder(Estimator):
         return self
 
     def _describe(self) -> str:
-        return f"{super()._describe()}; states: {', '.join(self.state_names_)}"
+        return f"{super()._describe()}; decodes {', '.join((*self.state_names_, *self.behavior_names_))}"

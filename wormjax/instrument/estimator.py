@@ -42,7 +42,7 @@ class Estimator(BaseEstimator):
         shown = [
             f"{name}={value!r}"
             for name, value in parameters.items()
-            if name == "model"
+            if (name == "model" and value is not None)
             or (repr(value) != repr(defaults[name]) and not isinstance(value, ml_collections.ConfigDict))
         ]
         head = f"{type(self).__name__}({', '.join(shown)})"

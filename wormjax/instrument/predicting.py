@@ -151,6 +151,7 @@ def _write_decoding(decoder: Decoder, worm: Recording, folder: Path, nwb: bool) 
         "states/probabilities": decoding.probabilities,
         "states/names": decoding.state_names,
         "states/decoded": decoding.states,
+        **{f"behavior/{name}": values for name, values in decoding.behavior.items()},
     }
     return arrays | _write_edges(decoding.edges, decoding.neuron_names, folder)
 

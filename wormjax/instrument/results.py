@@ -1,6 +1,7 @@
 """What the estimators answer with: a decoded recording, a forecast. Each turns into a pandas DataFrame."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ class Decoding:
       state_names: the columns of `probabilities`.
       edges: probability of an edge of each type, the first being "no edge"; None where the model infers no graph.
       neuron_names: the senders and receivers of `edges`.
+      behavior: continuous behaviours by name [frame], such as velocity, in the units of the training worms.
     """
 
     worm: str
@@ -32,11 +34,12 @@ class Decoding:
     state_names: tuple[str, ...]
     edges: Float[np.ndarray, "sender receiver type"] | None
     neuron_names: tuple[str, ...]
+    behavior: Mapping[str, Float[np.ndarray, " frame"]] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         graph = "no graph" if self.edges is None else f"a graph of {len(self.neuron_names)} neurons"
-        names = ", ".join(self.state_names)
-        return f"Decoding(worm {self.worm!r}: {len(self.times)} frames; probabilities of {names}; {graph})"
+        names = ", ".join((*self.state_names, *self.behavior))
+        return f"Decoding(worm {self.worm!r}: {len(self.times)} frames; {names}; {graph})"
 
     @property
     def states(self) -> np.ndarray:
@@ -51,10 +54,10 @@ class Decoding:
         return sum_types(self.edges)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a row per frame: time, the probability of each state, and the decoded state."""
+        """Return a row per frame: time, the probability of each state, the decoded state, and behaviours."""
         frame = pd.DataFrame(self.probabilities, columns=list(self.state_names))
         frame.insert(0, "time", self.times)
-        return frame.assign(state=self.states)
+        return frame.assign(state=self.states, **self.behavior)
 
     def edges_to_pandas(self) -> pd.DataFrame:
         """Return a row per ordered pair of neurons: sender, receiver, probability of an edge, in falling order."""

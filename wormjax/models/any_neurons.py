@@ -87,6 +87,7 @@ class AnyNeuronDecoder(nn.Module):
       neurons: names on the axis of neurons that the model is made with; "" for a place without identity.
       targets: number of continuous behaviours.
       identity: "class" (embeddings of neuron, class and side), "neuron" (of the neuron alone) or "none".
+      unnamed: whether neurons without any identity are read.
       graph: of messages: "none", "complete", "inferred" or "given" (variables["given"]["edges"] [sender, receiver]).
       embedding: size of the identities' embedding.
       node_hidden: features of a neuron.
@@ -99,6 +100,7 @@ class AnyNeuronDecoder(nn.Module):
     neurons: tuple[str, ...] = ()
     targets: int = 0
     identity: str = "class"
+    unnamed: bool = False
     graph: str = "none"
     embedding: int = 8
     node_hidden: int = 12
@@ -120,8 +122,10 @@ class AnyNeuronDecoder(nn.Module):
     @nn.compact
     def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:
         features = mask_frames(features, valid)
-        present = (features != 0).any(-1)
-        nodes = self._read_nodes(features) * present[..., None]
+        vocabulary = build_vocabulary(self.neurons)
+        ids = self.variable("identity", "ids", lambda: jnp.asarray(index_identities(self.neurons, vocabulary))).value
+        present = (features != 0).any(-1) & ((ids != UNKNOWN).any(axis=-1) | self.unnamed)
+        nodes = self._read_nodes(features, ids, tuple(map(len, vocabulary))) * present[..., None]
         edge_logits = None
         if self.graph != "none":
             weights, edge_logits = self._weigh_edges(nodes, present, training_rngs)
@@ -132,13 +136,10 @@ class AnyNeuronDecoder(nn.Module):
         outputs = read_out(pooled, valid, training_rngs)
         return Decoding(outputs[..., : self.states], edge_logits, self._scale_behavior(outputs[..., self.states :]))
 
-    def _read_nodes(self, features) -> Float[Array, "window frame neuron hidden"]:
+    def _read_nodes(self, features, ids, sizes) -> Float[Array, "window frame neuron hidden"]:
         """Each neuron's activity in the frames around, by weights made from its identity."""
         windows, frames, neurons, size = features.shape
-        vocabulary = build_vocabulary(self.neurons)
-        ids = self.variable("identity", "ids", lambda: jnp.asarray(index_identities(self.neurons, vocabulary)))
-        sizes = tuple(map(len, vocabulary))
-        identities = IdentityEmbedding(sizes, self.embedding, self.identity, name="embedding")(ids.value)
+        identities = IdentityEmbedding(sizes, self.embedding, self.identity, name="embedding")(ids)
         half = self.node_kernel // 2
         offsets = tuple(range(-half, self.node_kernel - half))
         flat = features.reshape(windows, frames, neurons * size)

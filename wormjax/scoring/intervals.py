@@ -147,7 +147,8 @@ def find_range(metric: str) -> tuple[float, float]:
     name = re.split("[@:]", metric)[0]
     if name == "nll" and re.fullmatch(r"nll@\d+(:.*)?", metric):  # Of a forecast's density at a step.
         return -math.inf, math.inf
-    return RANGES.get(name, (-math.inf, math.inf))
+    ends = {"_r": (-1.0, 1.0), "_r2": AT_MOST_ONE}  # Of decoded behaviours: velocity_r.
+    return RANGES.get(name) or next((own for end, own in ends.items() if name.endswith(end)), (-math.inf, math.inf))
 
 
 def cut_to_range(interval: Interval, limits: tuple[float, float]) -> Interval:

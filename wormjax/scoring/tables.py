@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from wormjax.scoring.behavior import title_metric as title_behavior
 from wormjax.scoring.classification import LOWER_IS_BETTER
 from wormjax.scoring.intervals import difference_over_worms, interval_over_rows
 from wormjax.scoring.markdown import (
@@ -46,6 +47,7 @@ EXPLANATION = (
 
 COLUMNS = ["setting", "metric", "model", "baseline", "train_count", "mean", "sd", "n", "low", "high", "worms"]
 COLUMNS += ["best_baseline", "difference"]
+SHOWN = ("accuracy", "balanced_accuracy", "auroc")  # And correlations.
 CONSOLE_COLUMNS, NAME_WIDTH, ENTRY_WIDTH = 5, 30, 14  # 100 columns of a console.
 
 
@@ -96,6 +98,16 @@ def summarise(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> pd.
     return frame.sort_values(["setting", "metric", "baseline", "model", "train_count"], key=_rank, ignore_index=True)
 
 
+def is_main(metric: str, *others: str) -> bool:
+    """Return whether a metric is shown on the console and in figures of scores, where it is none of `others`."""
+    return (metric in SHOWN or metric.endswith("_r")) and metric not in others
+
+
+def title_metric(metric: str) -> str:
+    """Return what a metric is called in tables and figures."""
+    return METRIC_TITLES.get(metric) or title_behavior(metric) or metric
+
+
 def _rank(column: pd.Series) -> pd.Series:
     """Return the place of each value: metrics as in `METRIC_TITLES`, other names as they first occur."""
     if column.name not in ("setting", "metric", "model"):
@@ -104,12 +116,47 @@ def _rank(column: pd.Series) -> pd.Series:
     return column.map({value: place for place, value in enumerate(order)})
 
 
+def tabulate_amounts(rows: Iterable[Row]) -> pd.DataFrame:
+    """Return the rows whose metric is METRIC@AMOUNT as a table: model, metric, amount, worm, value (mean over runs)."""
+    lines = [(row.model, *row.metric.split("@"), row.test_worm, row.value) for row in rows if "@" in row.metric]
+    frame = pd.DataFrame(lines, columns=["model", "metric", "amount", "worm", "value"])
+    return frame.groupby(["model", "metric", "amount", "worm"], sort=False, as_index=False).mean()
+
+
+def format_amounts(
+    rows: Sequence[Row], metrics: Iterable[str], amounts: str, baseline_models: Collection[str] = ()
+) -> list[str]:
+    """Return a Markdown table of each METRIC@AMOUNT, a column per amount: the mean and its 95 % interval over worms."""
+    lines = []
+    for metric in metrics:
+        cells: dict[tuple[str, str], str] = {}
+        for name, members in _group_rows(rows, metric).items():
+            interval = interval_over_rows(members)
+            model, amount = name
+            text = f"{interval.mean:.3f}{format_bounds(interval.low, interval.high)}"
+            cells[mark_model(model, model in baseline_models), amount] = text
+        titles = {amount: f"{amount} {amounts}" for amount in unique(amount for _, amount in cells)}
+        lines += ["", f"### {title_metric(metric)}", "", *tabulate("model", titles, cells)]
+    return lines
+
+
+def _group_rows(rows: Iterable[Row], metric: str) -> dict[tuple[str, str], list[Row]]:
+    """Return (model, amount) → the rows of one metric."""
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        name, _, amount = row.metric.partition("@")
+        if name == metric:
+            groups[row.model, amount].append(row)
+    return groups
+
+
 def write_summary(
     path: str | os.PathLike,
     rows: Iterable[Row],
     baseline_models: Collection[str] = (),
     config_text: str | None = None,
     published: Sequence[PublishedResult] = (),
+    more: Sequence[str] = (),
 ) -> None:
     """Writes the summary as Markdown, whole or not at all.
 
@@ -118,6 +165,7 @@ def write_summary(
       rows: the results.
       baseline_models: which of the models are baselines.
       config_text: the config that made the rows, printed at the end.
+      more: lines that follow the tables.
       published: others' numbers, put into the tables of their study and metric and marked (`find_published`).
     """
     parts = ["# Results", "", EXPLANATION]
@@ -126,13 +174,13 @@ def write_summary(
         parts += ["", f"## {describe_setting(setting)}"]
         for metric, same in members.groupby("metric", sort=False):
             others = [p for p in published if setting == (p.study, p.test_study, True) and p.metric == metric]
-            parts += ["", f"### {METRIC_TITLES.get(metric, metric)}", "", *_tabulate(same, others)]
+            parts += ["", f"### {title_metric(metric)}", "", *_tabulate(same, others)]
             parts += _tabulate_differences(same[[one is not None for one in same["difference"]]])
-    write_markdown(path, parts, config_text)
+    write_markdown(path, [*parts, *more], config_text)
 
 
 def print_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> None:
-    """Prints mean ± s.d. of accuracy, balanced accuracy and AUROC; no line is wider than 100 columns."""
+    """Print mean ± s.d. of the main metrics; no line is wider than 100 columns."""
     print("\n".join(format_summary(rows, baseline_models)))
 
 
@@ -140,7 +188,7 @@ def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -
     """The lines that `print_summary` prints."""
     lines, frame = [], summarise(rows, baseline_models)
     for setting, members in frame.groupby("setting", sort=False):
-        for metric in ("accuracy", "balanced_accuracy", "auroc"):
+        for metric in filter(is_main, unique(members["metric"])):
             same = members[members["metric"] == metric]
             names = [f"* {line.model}" if line.baseline else line.model for line in same.itertuples()]
             texts = map(format_spread, same["mean"], same["sd"])
@@ -149,7 +197,7 @@ def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -
             for start in range(0, len(counts), CONSOLE_COLUMNS):
                 titles = {count: str(count) for count in counts[start : start + CONSOLE_COLUMNS]}
                 shown = {key: text for key, text in cells.items() if key[1] in titles or start == 0}
-                lines += ["", f"{METRIC_TITLES[metric]}: {describe_setting(Setting(*setting))}"[:100]]
+                lines += ["", f"{title_metric(metric)}: {describe_setting(Setting(*setting))}"[:100]]
                 lines += tabulate_console("training worms", titles, shown, (NAME_WIDTH, ENTRY_WIDTH))
     legend = "Mean ± s.d. over training subset, worm and seed" + ("; * baseline" if baseline_models else "")
     return [legend, *lines]

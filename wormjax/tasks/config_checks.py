@@ -49,7 +49,13 @@ DEFAULTS = {
     "manifold": manifold.get_config(),
     "infer": nri_springs.get_config(),
 }
-OPTIONAL = ("distributed", "epochs", "own_statistics", "pools")  # Where a config lacks one, the code has a default.
+OPTIONAL = (
+    "distributed",
+    "epochs",
+    "own_statistics",
+    "pools",
+    "targets",
+)  # Where a config lacks one, the code has a default.
 # Sections whose members have names of the user's, by experiment and field.
 FREE = (
     *(f"{task}.{section}" for task in ("generalize", "forecast", "ahead") for section in ("model", "pools")),
@@ -57,7 +63,7 @@ FREE = (
     "infer.data.simulation",
     "sensitivity.parameters",
 )
-MAY_BE_EMPTY = ("models", "baselines", "derivative_seconds", "edge_prior", "studies", "paths")
+MAY_BE_EMPTY = ("models", "baselines", "derivative_seconds", "edge_prior", "studies", "paths", "counts", "durations")
 SECTION = Kind("a section of fields", lambda value: isinstance(value, ConfigDict))
 ANY_NUMBER = number(-LARGEST_NUMBER)
 
@@ -70,7 +76,7 @@ _KINDS = (
     (whole(0, 1_000), "unseen"),
     (whole(1, 1_000), "seeds members order orders code kernel embedding_kernel embedding modes"),
     (whole(2, 1_000), "objects"),
-    (whole(1, 10_000), "worms least_worms train_counts forecast.steps scored delays delay_frames segments"),
+    (whole(1, 10_000), "counts worms least_worms train_counts forecast.steps scored delays delay_frames segments"),
     (several(whole(1, 10_000), most=100), "dilations"),
     (several(whole(1, 10_000), 2, 2), "kernels"),
     (several(whole(-10_000, 10_000)), "offsets"),
@@ -84,12 +90,13 @@ _KINDS = (
     (whole(1, 10_000_000), "train valid test"),
     (optional(whole(1, 10_000_000)), "chunk_size"),
     (number(above=0), "temperature temperature_end trace_weight ridges weights frame_weights resolution kl_weight_end"),
+    (number(above=0), "ridge_penalty target_weight"),
     (optional(number(above=0)), "box"),
     (whole(1, len(NEURONS)), "data.simulation.neurons"),
     (number(above=0, high=1), "edge_prior given_until named"),
     (number(above=0, high=1_000), "learning_rate"),
     (number(above=0, high=10_000), "minutes derivative_seconds"),
-    (number(above=0, high=100_000), "ahead.seconds sensitivity.seconds"),
+    (number(above=0, high=100_000), "durations ahead.seconds sensitivity.seconds"),
     (number(0, 1), "given given_end prior kl_warm_up"),
     (number(0, below=1), "test_fraction validation_fraction average_decay dropout neuron_dropout label_smoothing"),
     (number(0, below=1), "smallest_share"),
@@ -101,7 +108,8 @@ _KINDS = (
     (several(ANY_NUMBER, 2, 2), "frequencies"),
     (number(), "stiffness strength location_scale speed"),
     (truth(), "messages skip_first hard directed"),
-    (text(), "kind drift graph base cell features"),
+    (text(), "kind drift graph base cell features identity targets studies"),
+    (text(longest=4096), "paths"),
     (text(longest=100_000), "neurons"),
     (text((*STATE_SETS, OWN)), "states"),
     (text(MISSING), "missing"),

@@ -282,7 +282,13 @@ def build_training_dataset(config, recordings: Sequence[Recording], scored: bool
     return build(config, worms, choose_config_neurons(config, worms))
 
 
-def build_new_dataset(config, description: dict, recordings: Sequence[Recording], leave_out: bool = False) -> Dataset:
+def build_new_dataset(
+    config,
+    description: dict,
+    recordings: Sequence[Recording],
+    leave_out: bool = False,
+    neurons: Sequence[str] | None = None,
+) -> Dataset:
     """Return recordings as a dataset for a model that is already trained: its neurons, its states, its rate.
 
     A neuron that a worm lacks is masked. A worm at another rate than that of the training is resampled to it. A
@@ -293,25 +299,28 @@ def build_new_dataset(config, description: dict, recordings: Sequence[Recording]
       description: of the training data (`workdir.read_description`).
       recordings: worms, scored or not.
       leave_out: whether a worm with none of the neurons is left out, with a warning, where another has some.
+      neurons: in place of the training's, of a model that reads more.
 
     Raises:
       InputError: a recording with none of the neurons, or one that cannot be used.
     """
-    neurons, rate, rates, kept = description["neurons"], description["frame_rate"], [], []
+    rate, rates, kept = description["frame_rate"], [], []
+    neurons = description["neurons"] if neurons is None else neurons
+    named = [name for name in neurons if name != UNNAMED]
     for worm in recordings:
-        missing = [name for name in neurons if name not in worm.identified]
+        missing = [name for name in named if name not in worm.identified]
         place = f"{worm.source}: worm {worm.worm!r}"
-        stranger = len(missing) == len(neurons)
+        stranger = len(missing) == len(named)
         if stranger and leave_out and any(set(neurons) & set(other.identified) for other in recordings):
             why = "it has none of the model's neurons"
             warnings.warn(f"{place} is left out: {why}", RecordingWarning, stacklevel=1)
             continue
         if stranger:
             there = ", ".join(sorted(worm.identified)) or "none"
-            expected = f"expected some of {', '.join(neurons)}, which the model was trained on"
+            expected = f"expected some of {_list_names(neurons)}, which the model was trained on"
             raise InputError(f"{place}: found the named neurons {there}, {expected}")
         if missing:
-            lacks = f"it lacks {len(missing)} of {len(neurons)} neurons ({', '.join(missing)}); these are masked"
+            lacks = f"it lacks {len(missing)} of {len(named)} neurons ({_list_names(missing)}); these are masked"
             warnings.warn(f"{place}: {lacks}", RecordingWarning, stacklevel=1)
         kept.append(worm)
         ratio = worm.frame_rate / rate
@@ -321,7 +330,11 @@ def build_new_dataset(config, description: dict, recordings: Sequence[Recording]
             change = f"resampled from {worm.frame_rate:.2f} to {rate:.2f} Hz, the rate of the training"
             warnings.warn(f"{place}: {change}", RecordingWarning, stacklevel=1)
     known = dict(zip(description["worms"], description["fingerprints"], strict=True))
-    return build(config, name_apart(kept, known), neurons, description["states"], rates)
+    return build(config, name_apart(kept, known), neurons, description["states"], rates, description["targets"])
+
+
+def _list_names(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def is_training_worm(description: dict, split: Split, dataset: Dataset, worm: int) -> bool:
@@ -386,11 +399,12 @@ def build(
     neurons: Sequence[str],
     state_names: Sequence[str] = (),
     frame_rates: Sequence[float] | None = None,
+    targets: Sequence[str] | None = None,
 ) -> Dataset:
     """Return the dataset of a config's `data` section. The list is emptied: each worm goes once it is in the dataset.
 
-    `state_names` and `frame_rates`, one per worm, take the place of the config's. Without any rate, a worm whose own is
-    unlike the usual one, the median of the slowest study, is resampled to that.
+    `state_names`, `targets` and `frame_rates`, one per worm, take the place of the config's. Without any rate, a worm
+    whose own is unlike the usual one, the median of the slowest study, is resampled to that.
     """
     data = config.data
     studies = {worm.study for worm in recordings}
@@ -414,8 +428,26 @@ def build(
         state_map=read_state_map(data.state_map),
         state_names=state_names,
         causal=config.get("experiment", "") in CAUSAL_EXPERIMENTS,
-        targets=[target for target in data.get("targets", ()) if target != MOTOR_STATE],
+        targets=_find_behaviors(config, recordings) if targets is None else targets,
     )
+
+
+def _find_behaviors(config, recordings: Sequence[Recording]) -> list[str]:
+    """Return the behaviours among a config's targets that any recording has; a warning names the others.
+
+    Raises:
+      ConfigError: the recordings have none of all targets.
+    """
+    wanted = [target for target in config.data.get("targets", ()) if target != MOTOR_STATE]
+    found = [name for name in wanted if any(_count_scored(worm, name) for worm in recordings)]
+    lacking = ", ".join(name for name in wanted if name not in found)
+    if lacking:
+        there = ", ".join(sorted({name for worm in recordings for name in worm.behavior})) or "none"
+        if not found and MOTOR_STATE not in config.data.targets:
+            raise ConfigError("data.targets", f"found {lacking}, expected some of the recordings' behaviours: {there}")
+        text = f"no recording has {lacking}, which is not decoded (data.targets); their behaviours are: {there}"
+        warnings.warn(text, RecordingWarning, stacklevel=3)
+    return found
 
 
 def _choose_rate(worm: Recording, usual: float) -> float:

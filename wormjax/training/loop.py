@@ -88,17 +88,26 @@ def train_ensemble(
 
 
 def train_in_memory(
-    engine: Engine, recipe: Recipe, data: Any, runs: Any, name: str = "model", progress: bool = True
+    engine: Engine,
+    recipe: Recipe,
+    data: Any,
+    runs: Any,
+    name: str = "model",
+    progress: bool = True,
+    initial: Any = None,
 ) -> TrainState:
     """Train all runs to their last step and return their states, stacked by run, on the host; write nothing.
 
-    The states are those of `train_ensemble`, whose arguments these are.
+    The states are those of `train_ensemble`, whose arguments these are. `initial` variables, stacked by run, take the
+    place of random ones.
 
     Raises:
       TrainingError: the loss or the parameters of a run are not finite.
     """
     chunks = int(np.ceil(runs.steps.max() / recipe.steps_per_chunk))
     state = jax.device_get(engine.initialise(runs))
+    if initial is not None:
+        state = state._replace(variables=initial, average=initial["params"], best=initial)
     with notebook_tqdm(range(chunks), desc=name, unit="chunk", disable=not progress) as bar:
         state = _train_chunks(engine, recipe, data, runs, state, bar, None, lambda placed, step, done: done, name)
     failed = np.flatnonzero(~is_sound(state.failed_step))

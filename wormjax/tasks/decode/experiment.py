@@ -7,6 +7,8 @@ from wormjax.errors import InputError
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.decode.calibration import score_calibration
+from wormjax.tasks.decode.few_neurons import score_few_neurons
 from wormjax.tasks.decode.report import write_report
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
@@ -20,7 +22,8 @@ OPEN_FIELDS = (*RECORDINGS, "decode")
 def generalize(config, workdir: str | os.PathLike) -> None:
     """Train every model on every split and seed of a config, decodes the worms left out, and reports.
 
-    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
+    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`; by `few_neurons` and `calibration` also
+    `few_neurons.csv` and `calibration.csv`. What an earlier call has trained is not
     trained again; what it had begun is gone on with.
 
     Raises:
@@ -33,23 +36,24 @@ def generalize(config, workdir: str | os.PathLike) -> None:
     description = describe_materials(materials)
     with claim_workdir(workdir, config, description):
         for name in config.baselines if multihost.is_first() else ():
-            decoding.train_baseline(name, config, materials.dataset, groups, workdir)
+            decoding.train_baseline(name, config, materials.dataset, groups, workdir, materials.test_dataset)
         for name in config.models:
             decoding.train_model(name, config, materials.dataset, groups, workdir)
         if not multihost.is_first():
             return
+        names = (*config.models, *config.baselines)
+        variables = {name: restore_best(model_folder(workdir, name)) for name in names}
+        tested, curves = materials.test_dataset, {}
         decoded = {
-            name: decoding.decode_model(
-                name,
-                config,
-                description,
-                materials.test_dataset,
-                groups,
-                restore_best(model_folder(workdir, name)),
-            )
-            for name in (*config.models, *config.baselines)
+            name: decoding.decode_model(name, config, description, tested, groups, own)
+            for name, own in variables.items()
         }
-        write_report(config, materials, groups, decoded, Path(workdir))
+        if config.few_neurons.counts:
+            curves["few_neurons"] = score_few_neurons(config, description, materials, groups, variables)
+        if config.calibration.durations:
+            name = config.models[0]
+            curves["calibration"] = score_calibration(config, description, tested, groups, name, variables[name])
+        write_report(config, materials, groups, decoded, Path(workdir), curves)
 
 
 def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:

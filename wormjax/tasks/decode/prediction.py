@@ -18,12 +18,15 @@ from wormjax import graphs
 from wormjax.baselines.linear import LINEAR_BASELINES
 from wormjax.errors import InputError, RecordingWarning
 from wormjax.features.dataset import Dataset
+from wormjax.features.neurons import extend_neurons
 from wormjax.recordings.recording import Recording
+from wormjax.scoring.behavior import score_behavior
 from wormjax.scoring.classification import score_states
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.decode.calibration import calibrate
 from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
-from wormjax.tasks.protocols import Split, list_splits
+from wormjax.tasks.protocols import Split, list_config_splits
 from wormjax.tasks.worms import build_new_dataset, is_training_worm
 from wormjax.training.loop import train_in_memory
 from wormjax.training.workdir import describe_dataset, read_description
@@ -46,10 +49,14 @@ class DecodedWorm(NamedTuple):
       probabilities: of each state in each frame of the recording; NaN in frames outside its stretches.
       edges: probability of an edge of each type, mean over the recording; NaN for neurons that the recording lacks;
         None where the model infers no graph.
+      behavior: continuous behaviours, in the units of the training worms; NaN outside stretches, too.
+      neurons: the senders and receivers of `edges`.
     """
 
     probabilities: Float[np.ndarray, "frame state"]
     edges: Float[np.ndarray, "sender receiver type"] | None
+    behavior: dict[str, Float[np.ndarray, " frame"]]
+    neurons: tuple[str, ...]
 
 
 def train_decoder(name: str, config, dataset: Dataset, seed: int = 0, progress: bool = True) -> TrainedDecoder:
@@ -89,15 +96,29 @@ def open_decoder(workdir: str | os.PathLike, config, name: str | None = None) ->
         raise InputError(f"{os.fspath(workdir)}: found no model {name!r}, expected one of: {', '.join(known)}")
     description = read_description(workdir)
     tests = len(description.get("test", description)["worms"])
-    protocol = config.protocol
-    splits = list_splits(protocol.name, len(description["worms"]), tests, protocol.train_counts)
-    groups = list_groups(config, splits)
+    groups = list_groups(config, list_config_splits(config, description["worm_studies"], tests))
     most = max(len(group.split.train) for group in groups)
     chosen = [k for k, group in enumerate(groups) if len(group.split.train) == most]
     members = 1 if name in LINEAR_BASELINES else config.train.members
     runs = (np.array(chosen)[:, None] * members + np.arange(members)).ravel()
     variables = decoding.select_runs(restore_best(model_folder(workdir, name)), runs)
     return TrainedDecoder(name, config, description, tuple(groups[k] for k in chosen), variables)
+
+
+def calibrate_decoder(
+    decoder: TrainedDecoder, recording: Recording, seconds: float, progress: bool = True
+) -> TrainedDecoder:
+    """Return a decoder that has gone on training on a recording's first seconds, of which it saw the labels.
+
+    Raises:
+      InputError: a linear baseline, or a recording without scored frames in these seconds.
+    """
+    if decoder.name in LINEAR_BASELINES:
+        raise InputError(f"calibrate: found the baseline {decoder.name!r}, expected a network")
+    dataset = _build_dataset(decoder, [recording], extend=False)
+    worms = [0] * len(decoder.groups)
+    variables = calibrate(decoder.name, decoder.config, dataset, worms, seconds, decoder.variables, progress=progress)
+    return decoder._replace(variables=variables)
 
 
 def decode_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -> list[DecodedWorm]:
@@ -107,25 +128,29 @@ def decode_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) 
     recording's own frames. Where a decoder has several runs, those are averaged that were not trained on the worm;
     where all were, all of them.
     """
-    dataset = build_new_dataset(decoder.config, decoder.description, recordings)
+    dataset = _build_dataset(decoder, recordings)
     groups = _choose_groups(decoder, dataset)
     decoded = _decode(decoder, dataset, groups)
     worms = []
     for number, recording in enumerate(recordings):
         own = [k for k, group in enumerate(groups) if number in group.split.test]
         stretches = dataset.stretches_of(number)
-        probabilities = np.full((len(recording.times), len(dataset.state_names)), np.nan)
+        parts = [decoded.probabilities] if decoded.behavior is None else [decoded.probabilities, decoded.behavior]
+        found = np.concatenate([part[own].mean(axis=0) for part in parts], axis=-1)
+        values = np.full((len(recording.times), found.shape[-1]), np.nan)
         for stretch, span in zip(stretches, recording.stretches, strict=True):
-            mean = decoded.probabilities[own, stretch].mean(axis=0)
             valid = dataset.arrays.valid[stretch]
             frames = slice(*span)
-            probabilities[frames] = interpolate(recording.times[frames], dataset.times[stretch][valid], mean[valid])
+            times = recording.times[frames], dataset.times[stretch][valid]
+            values[frames] = interpolate(*times, found[stretch][valid])
+        states = len(dataset.state_names)
+        behavior = dict(zip(dataset.target_names, values[:, states:].T, strict=True))
         edges = None
         if decoded.edges is not None:
             lacking = np.array([name not in recording.identified for name in dataset.neuron_names])
             edges = _average_edges(decoded.edges[np.ix_(own, stretches)], dataset, stretches)
             edges = graphs.mask_edges(edges, lacking)
-        worms.append(DecodedWorm(probabilities, edges))
+        worms.append(DecodedWorm(values[:, :states], edges, behavior, dataset.neuron_names))
     return worms
 
 
@@ -134,7 +159,7 @@ def score_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -
 
     Of one run these are the rows that the benchmark writes. Of several, the scores are of the averaged probabilities.
     """
-    dataset = build_new_dataset(decoder.config, decoder.description, recordings)
+    dataset = _build_dataset(decoder, recordings)
     groups = _choose_groups(decoder, dataset)
     decoded, rows = _decode(decoder, dataset, groups), []
     for worm, name in enumerate(dataset.worms):
@@ -145,6 +170,10 @@ def score_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -
         scores = score_states(
             probabilities.reshape(-1, len(dataset.state_names)), dataset.scored_states[stretches].ravel()
         )
+        if decoded.behavior is not None:
+            measured = np.where(dataset.scored[..., None], dataset.arrays.behavior, np.nan)[stretches]
+            pair = decoded.behavior[np.ix_(own, stretches)].mean(axis=0), measured
+            scores |= score_behavior(*(part.reshape(-1, part.shape[-1]) for part in pair), dataset.target_names)
         names = tuple(decoder.description["worms"][k] for k in trained)
         place = decoder.name, decoder.description["study"], names, dataset.study, name, groups[own[0]].seed
         rows += [Row(*place, metric, value) for metric, value in scores.items()]
@@ -156,6 +185,14 @@ def interpolate(
 ) -> Float[np.ndarray, "frame channel"]:
     """Interpolate each channel linearly from known times to others; before and after them the nearest one is taken."""
     return np.stack([np.interp(times, known, column) for column in values.T], axis=-1)
+
+
+def _build_dataset(decoder: TrainedDecoder, recordings: Sequence[Recording], extend: bool = True) -> Dataset:
+    """Return recordings for a decoder; for one that knows classes also with neurons that no training worm had."""
+    neurons = decoder.description["neurons"]
+    if extend and "identity" in decoder.variables:
+        neurons = extend_neurons(neurons, recordings)
+    return build_new_dataset(decoder.config, decoder.description, recordings, neurons=neurons)
 
 
 def _choose_groups(decoder: TrainedDecoder, dataset: Dataset) -> list[Group]:

@@ -1,6 +1,6 @@
 """The report of a `decode` experiment: results.csv, summary.md and figures, from rows and probabilities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +11,44 @@ from wormjax.features.dataset import Dataset
 from wormjax.figures.transfer import Example
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.classification import confusion, measure_auroc
+from wormjax.scoring.markdown import unique
 from wormjax.scoring.published import find_published
 from wormjax.scoring.rows import Row, write_rows
-from wormjax.scoring.tables import print_summary, write_summary
+from wormjax.scoring.tables import format_amounts, is_main, print_summary, write_summary
 from wormjax.tasks.decode.runs import Decoded, score_model, test_labels
 from wormjax.tasks.groups import Group
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
 from wormjax.tasks.worms import Materials, format_setting
 from wormjax.training.workdir import describe_dataset
 
+# Name → of what, what the amounts are called in a table and in a figure, and the figure's title.
+CURVES = {
+    "few_neurons": ("Few neurons", "neurons", "named neurons of the unseen worm", "A worm with few named neurons"),
+    "calibration": ("Calibration", "s", "seconds that calibrate", "Calibration to the unseen worm, scored on the rest"),
+}
 
-def write_report(config, worms: Materials, groups, decoded: dict[str, Decoded], workdir: Path) -> list[Row]:
-    """Write rows, summary and figures into the workdir of an experiment, and print the summary; return the rows."""
+
+CURVE_TEXT = "Mean over worms [95 % interval over worms]; baselines are in italics."
+
+
+def write_report(
+    config,
+    worms: Materials,
+    groups,
+    decoded: dict[str, Decoded],
+    workdir: Path,
+    curves: Mapping[str, Sequence[Row]] | None = None,
+) -> list[Row]:
+    """Write rows, summary and figures into the workdir of an experiment, and print the summary; return the rows.
+
+    Args:
+      config: of decoding.
+      worms: those that train and are tested.
+      groups: the seeds and splits.
+      decoded: model → what it decodes.
+      workdir: of the experiment.
+      curves: of CURVES, with their rows.
+    """
     description, dataset = describe_dataset(worms.dataset), worms.test_dataset
     rows = [
         row
@@ -31,8 +57,17 @@ def write_report(config, worms: Materials, groups, decoded: dict[str, Decoded], 
     ]
     published = find_published(worms.dataset.study, dataset.study, config.data.states)
     write_rows(workdir / "results.csv", rows)
-    write_summary(workdir / "summary.md", rows, config.baselines, format_setting(config, worms), published)
-    save_figures(workdir, plot_figures(config, worms, groups, decoded, rows, published))
+    more, drawn = [], []
+    for name, own in (curves or {}).items():
+        write_rows(workdir / f"{name}.csv", own)
+        title, amounts, label, figure_title = CURVES[name]
+        linear = [row.model for row in own if row.model.startswith("linear")]
+        metrics = [name for name in unique(row.metric.split("@")[0] for row in own) if is_main(name, "accuracy")]
+        more += ["", f"## {title}", "", CURVE_TEXT, *format_amounts(own, metrics, amounts, linear)]
+        drawn.append((name, figures.plot_score_by_amount(own, metrics, label, linear, figure_title)))
+    setting = format_setting(config, worms)
+    write_summary(workdir / "summary.md", rows, config.baselines, setting, published, more)
+    save_figures(workdir, [*plot_figures(config, worms, groups, decoded, rows, published), *drawn])
     print_summary(rows, config.baselines)
     print_places(workdir)
     return rows

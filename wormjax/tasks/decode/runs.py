@@ -4,7 +4,9 @@ Every model, deep or linear, is trained into `workdir/models/NAME` and always de
 table made right after training and one made from a restored checkpoint are one and the same.
 """
 
+import functools
 import itertools
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -13,16 +15,30 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from wormjax.baselines.hidden_markov import smooth_probabilities, transition_matrix
-from wormjax.baselines.linear import LINEAR_BASELINES, LinearClassifier, fit_linear, predict_linear, stack_context
+from wormjax.baselines.linear import (
+    LINEAR_BASELINES,
+    PAIRS,
+    SHARED,
+    LinearClassifier,
+    fit_linear,
+    fit_ridge,
+    predict_linear,
+    stack_context,
+)
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset, WormArrays
+from wormjax.features.neurons import ANY
 from wormjax.features.splits import TEST, TRAINING, VALIDATION
+from wormjax.models.any_neurons import build_vocabulary, index_identities
 from wormjax.models.catalog import build_classifier
+from wormjax.models.identities import keep_known, move_identities
 from wormjax.recordings.recording import UNSCORED
+from wormjax.scoring.behavior import score_behavior
 from wormjax.scoring.classification import score_states
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode.windows import predict_stretches
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
+from wormjax.tasks.worms import MOTOR_STATE
 from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import AUGMENTATIONS, Objective, classification
@@ -35,7 +51,8 @@ class Decoded(NamedTuple):
     """One model's output for every group on the stretches of its test worms; the other stretches say nothing."""
 
     probabilities: Float[np.ndarray, "group stretch frame state"]
-    edges: Float[np.ndarray, "group stretch edge type"] | None
+    edges: Float[np.ndarray, "group stretch edge type"] | None = None
+    behavior: Float[np.ndarray, "group stretch frame target"] | None = None
 
 
 def test_labels(config, dataset: Dataset, groups: Iterable[Group]) -> dict[int, np.ndarray] | None:
@@ -51,39 +68,99 @@ def check_models(config):
         if name not in LINEAR_BASELINES:
             expected = f"expected some of {', '.join(LINEAR_BASELINES)}"
             raise ConfigError("baselines", f"found {name!r}, {expected}")
-    prior = tuple(config.train.edge_prior)
+    prior, targets = tuple(config.train.edge_prior), len(list_behaviors(config))
     for name in config.models:
-        types = getattr(build_classifier(name, 2, _sizes(config, name)), "edge_types", 0)
+        types = getattr(build_classifier(name, 2, _sizes(config, name), targets=targets), "edge_types", 0)
         if prior and types and len(prior) != types:
             expected = f"expected the probability of each of the {types} edge types of {name}, or none"
             raise ConfigError("train.edge_prior", f"found {prior}, {expected}")
 
 
-def train_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir):
+def list_behaviors(config) -> list[str]:
+    """Return the continuous behaviours among a config's targets."""
+    return [target for target in config.data.get("targets", ()) if target != MOTOR_STATE]
+
+
+def train_baseline(
+    name: str, config, dataset: Dataset, groups: Sequence[Group], workdir, tested: Dataset | None = None
+):
     """Fit one linear baseline for every group (`fit_baseline`) and keep it in the workdir."""
     folder = model_folder(workdir, name)
     if restore_fitted(folder) is None:
-        save_fitted(folder, fit_baseline(name, config, dataset, groups))
+        save_fitted(folder, fit_baseline(name, config, dataset, groups, tested))
 
 
-def fit_baseline(name: str, config, dataset: Dataset, groups: Sequence[Group]) -> dict[str, np.ndarray]:
-    """Return one linear baseline's arrays by group, fitted on all scored frames that are not kept for a test."""
-    kind, offsets = LINEAR_BASELINES[name]
-    labels = split_by_seed(config, dataset)
+def fit_baseline(
+    name: str, config, dataset: Dataset, groups: Sequence[Group], tested: Dataset | None = None
+) -> dict[str, np.ndarray]:
+    """Return one linear baseline's arrays by group, fitted on all scored frames that are not kept for a test.
+
+    Of PAIRS the arrays are by group, tested worm (known by the fingerprints in "tested") and training worm, NaN where a
+    group has fewer of these than another.
+
+    Args:
+      name: of one of LINEAR_BASELINES.
+      config: of decoding.
+      dataset: the training worms.
+      groups: the seeds and splits.
+      tested: the worms to be tested, if others than those of `dataset`; PAIRS and SHARED read which neurons they have.
+    """
+    baseline, labels, tested = LINEAR_BASELINES[name], split_by_seed(config, dataset), tested or dataset
+    present, there = dataset.find_present(), tested.find_present()
     same_worm = config.protocol.name == "same_worm"
-    fitted: dict[tuple, LinearClassifier] = {}
-    for group in groups:
+
+    @functools.cache
+    def fit(worms, seed, neurons):
+        return fit_neurons(name, config, dataset, worms, np.array(neurons), labels[seed])
+
+    def fit_group(group):
         # On whole worms the seed would only move the split that the penalty is chosen on: one fit serves all.
-        key = (group.split.train, group.seed if same_worm else 0)
-        if key not in fitted:
-            used = _find_used(config, dataset, labels[group.seed])
-            validation = labels[group.seed] == VALIDATION
-            frames = _stack_scored(dataset, group.split.train, used, validation, offsets)
-            fitted[key] = fit_linear(
-                *frames, len(dataset.state_names), kind, config.linear.inverse_penalty, config.linear.balanced
-            )
-    chosen = [fitted[group.split.train, group.seed if same_worm else 0] for group in groups]
-    return LinearClassifier(*(np.stack(parts) for parts in zip(*chosen, strict=True)))._asdict()
+        seed = group.seed if same_worm else config.seed
+        if baseline.neurons != PAIRS:
+            shared = present.all(axis=0) & there.all(axis=0)
+            neurons = shared if baseline.neurons == SHARED else np.ones_like(shared)
+            return fit(group.split.train, seed, tuple(neurons.tolist()))
+        trained = [
+            [fit((worm,), seed, tuple((present[worm] & own).tolist())) for worm in group.split.train] for own in there
+        ]
+        most = max(len(other.split.train) for other in groups)
+        stacked = jax.tree.map(lambda *parts: np.stack(parts), *(_stack_padded(row, most) for row in trained))
+        return stacked
+
+    fitted = jax.tree.map(lambda *parts: np.stack(parts), *map(fit_group, groups))
+    return fitted | ({"tested": np.array(tested.fingerprints)} if baseline.neurons == PAIRS else {})
+
+
+def _stack_padded(fits: list[dict], count: int) -> dict[str, np.ndarray]:
+    """Return fits stacked by training worm, with NaN for those that a group lacks."""
+    lacking = jax.tree.map(lambda values: np.full_like(values, np.nan), fits[0])
+    return jax.tree.map(lambda *parts: np.stack(parts), *fits, *[lacking] * (count - len(fits)))
+
+
+def fit_neurons(name: str, config, dataset: Dataset, worms, neurons, labels) -> dict[str, np.ndarray]:
+    """Return the weights of states, and of behaviours where there are any, fitted to some worms and neurons.
+
+    Args:
+      name: of one of LINEAR_BASELINES.
+      config: of decoding.
+      dataset: the worms.
+      worms: indices of those that train.
+      neurons: which neurons are read [neuron]; all others are 0.
+      labels: the split of all frames.
+    """
+    baseline, linear = LINEAR_BASELINES[name], config.linear
+    used = _find_used(config, dataset, labels)
+    channels, stretch, frame = _stack_frames(dataset, worms, used, neurons, baseline.offsets)
+    states, validation = dataset.arrays.states[stretch, frame], labels[stretch, frame] == VALIDATION
+    scored = states != UNSCORED
+    frames = channels[scored], states[scored], validation[scored]
+    fitted = fit_linear(
+        *frames, len(dataset.state_names), baseline.kind, linear.inverse_penalty, linear.balanced
+    )._asdict()
+    if dataset.target_names:
+        ridge = fit_ridge(channels, dataset.arrays.behavior[stretch, frame].astype(np.float64), linear.ridge_penalty)
+        fitted |= {f"behavior_{name}": values for name, values in ridge._asdict().items()}
+    return fitted
 
 
 def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir, stop_after_chunks=None):
@@ -104,12 +181,13 @@ def build_training(name: str, config, dataset: Dataset, runs: Runs) -> tuple[Obj
     train = config.train
     recipe = build_recipe(train)
     objective = classification(
-        _build_module(name, config, dataset, parallel=train.placement == "batch"),
+        _build_module(name, config, dataset, dataset.neuron_names, parallel=train.placement == "batch"),
         sizes=dataset.arrays.features.shape[2:],
         window_frames=train.window_frames,
         batch_windows=train.batch_windows,
         augmentations=tuple(kind for kind in AUGMENTATIONS if (runs.hyper[kind] > 0).any()),
         edge_prior=tuple(train.edge_prior) or None,
+        target_weight=train.get("target_weight", 1.0),
     )
     engine = build_engine(
         objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
@@ -132,14 +210,32 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
             found = f"found {worms} as training worms, of which no frame has a scored motor state to train on"
             expected = "expected more training worms (protocol.train_counts), or recordings without these"
             raise ConfigError("data.path", f"{found}; {expected}")
-    return build_runs(
+    train_worms = [group.split.train for group in groups for _ in range(members)]
+    runs = build_runs(
         dataset,
-        train_worms=[group.split.train for group in groups for _ in range(members)],
+        train_worms=train_worms,
         seeds=[group.seed for group in groups for _ in range(members)],
         members=[number_run(dataset, group.split, member) for group in groups for member in range(members)],
         labels=labels,
         train=config.train,
     )
+    return runs._replace(own=_describe_runs(config, dataset, train_worms))
+
+
+def _describe_runs(config, dataset: Dataset, train_worms: Sequence[Sequence[int]]) -> dict | None:
+    """Return by run what its training worms fix: the neurons that it may use, and the scale of each behaviour."""
+    own = {}
+    if config.data.neurons == ANY:
+        ids = index_identities(dataset.neuron_names, build_vocabulary(dataset.neuron_names))
+        present, least = dataset.find_present(), config.data.least_worms
+        own["identity"] = {"ids": np.stack([keep_known(ids, present[list(worms)], least) for worms in train_worms])}
+    if dataset.target_names:
+        measured = [dataset.arrays.behavior[np.isin(dataset.stretch_worm, worms)] for worms in train_worms]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # A behaviour may be in none of a run's worms.
+            mean, sd = (np.stack([f(values, axis=(0, 1)) for values in measured]) for f in (np.nanmean, np.nanstd))
+        own["targets"] = {"mean": np.nan_to_num(mean), "sd": np.where(sd > 0, sd, 1.0).astype(np.float32)}
+    return own or None
 
 
 def decode_model(name: str, config, description: dict, dataset: Dataset, groups: Sequence[Group], best) -> Decoded:
@@ -161,8 +257,13 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
         raise InputError(f"checkpoint of {name!r}: found {count} runs, expected {len(groups)} groups of {members}")
     tested = test_labels(config, dataset, groups)
     stretches = _list_tested(groups, dataset)
+    vocabulary = tuple(description["neurons"])
+    if "identity" in best and vocabulary != dataset.neuron_names:
+        ids = move_identities(best["identity"]["ids"], vocabulary, dataset.neuron_names)
+        best = {**best, "identity": {"ids": ids}}
+    decode = functools.partial(_decode_arrays, name, config, dataset, vocabulary)
     if tested is None:
-        decoded = _decode_arrays(name, config, dataset, best, dataset.arrays, members, stretches)
+        decoded = decode(best, dataset.arrays, members, stretches)
         if config.decode.state_durations:
             return decoded._replace(probabilities=_smooth(decoded.probabilities, dataset, groups, description))
         return decoded
@@ -171,9 +272,8 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
         own = np.array([*indices])
         variables = select_runs(best, (own[:, None] * members + np.arange(members)).ravel())
         arrays = _mask_arrays(dataset.arrays, tested[seed])
-        parts.append(_decode_arrays(name, config, dataset, variables, arrays, members, stretches[own]))
-    edges = None if parts[0].edges is None else np.concatenate([part.edges for part in parts])
-    return Decoded(np.concatenate([part.probabilities for part in parts]), edges)
+        parts.append(decode(variables, arrays, members, stretches[own]))
+    return jax.tree.map(lambda *values: np.concatenate(values), *parts)
 
 
 def select_runs(variables, runs: Int[np.ndarray, " run"]):
@@ -188,12 +288,13 @@ def _list_tested(groups, dataset) -> Int[np.ndarray, "group chosen"]:
     return np.stack([np.resize(stretches if len(stretches) else [0], longest) for stretches in tested])
 
 
-def _decode_arrays(name, config, dataset, variables, arrays, members, stretches) -> Decoded:
+def _decode_arrays(name, config, dataset, vocabulary, variables, arrays, members, stretches) -> Decoded:
     if name in LINEAR_BASELINES:
-        return Decoded(_decode_linear(name, variables, arrays, stretches), None)
+        fingerprints = [dataset.fingerprints[worm] for worm in dataset.stretch_worm]
+        return _decode_linear(name, variables, arrays, stretches, fingerprints)
     window = 0 if config.decode.whole else config.train.window_frames
     own = config.decode.get("own_statistics", False) and "batch_stats" in variables
-    module = _build_module(name, config, dataset)
+    module = _build_module(name, config, dataset, vocabulary)
     predictions = predict_stretches(module, variables, arrays, window, own, np.repeat(stretches, members, axis=0))
     averaged = [_average_members(values, members) for values in predictions]
     return Decoded(*(_spread_out(values, stretches, len(arrays.valid)) for values in averaged))
@@ -210,30 +311,25 @@ def _spread_out(values, stretches, count):
 
 def score_model(name: str, config, description: dict, dataset: Dataset, groups, decoded: Decoded) -> list[Row]:
     """The rows of one model: every group on every test worm of its split, every metric."""
-    rows = []
+    rows, targets = [], config.data.get("targets", (MOTOR_STATE,))
     tested = test_labels(config, dataset, groups)
     for index, group in enumerate(groups):
-        states = dataset.scored_states
-        if tested is not None:
-            states = np.where(tested[group.seed], states, UNSCORED)
+        scored = dataset.scored if tested is None else dataset.scored & tested[group.seed]
+        states = np.where(scored, dataset.scored_states, UNSCORED)
         train_worms = tuple(description["worms"][worm] for worm in group.split.train)
+        study = "+".join(dict.fromkeys(description["worm_studies"][worm] for worm in group.split.train))
         for worm in group.split.test:
             stretches = dataset.stretches_of(worm)
             probabilities = decoded.probabilities[index, stretches].reshape(-1, len(dataset.state_names))
-            metrics = score_states(probabilities, states[stretches].reshape(-1))
-            rows += [
-                Row(
-                    name,
-                    description["study"],
-                    train_worms,
-                    dataset.study,
-                    dataset.worms[worm],
-                    group.seed,
-                    metric,
-                    value,
+            metrics = score_states(probabilities, states[stretches].reshape(-1)) if MOTOR_STATE in targets else {}
+            if decoded.behavior is not None:
+                measured = np.where(scored[..., None], dataset.arrays.behavior, np.nan)[stretches]
+                flat = (
+                    values.reshape(-1, measured.shape[-1]) for values in (decoded.behavior[index, stretches], measured)
                 )
-                for metric, value in metrics.items()
-            ]
+                metrics |= score_behavior(*flat, dataset.target_names)
+            place = name, study, train_worms, dataset.worm_studies[worm], dataset.worms[worm], group.seed
+            rows += [Row(*place, metric, value) for metric, value in metrics.items()]
     return rows
 
 
@@ -241,9 +337,16 @@ def _sizes(config, name) -> dict:
     return dict(config.model.get(name, {}))
 
 
-def _build_module(name, config, dataset, parallel=False):
-    axis_name = DEVICE_AXIS if parallel else None
-    return build_classifier(name, len(dataset.state_names), _sizes(config, name), axis_name)
+def _build_module(name, config, dataset, vocabulary, parallel=False):
+    return build_classifier(
+        name,
+        len(dataset.state_names),
+        _sizes(config, name),
+        DEVICE_AXIS if parallel else None,
+        vocabulary,
+        len(dataset.target_names),
+        config.data.get("unnamed", False),
+    )
 
 
 def _find_used(config, dataset, labels) -> Bool[np.ndarray, "stretch frame"]:
@@ -251,32 +354,55 @@ def _find_used(config, dataset, labels) -> Bool[np.ndarray, "stretch frame"]:
     return np.isin(labels, (TRAINING, VALIDATION)) if config.protocol.name == "same_worm" else dataset.arrays.valid
 
 
-def _stack_scored(dataset, worms, used, validation, offsets):
-    """The channels of all scored frames in use, their states, and which of them are for validation."""
-    channels, states, kept = [], [], []
-    for stretch in np.flatnonzero(np.isin(dataset.stretch_worm, worms)):
-        scored = used[stretch] & (dataset.arrays.states[stretch] != UNSCORED)
-        channels.append(stack_context(dataset.arrays.features[stretch], used[stretch], offsets)[scored])
-        states.append(dataset.arrays.states[stretch][scored])
-        kept.append(validation[stretch][scored])
-    return np.concatenate(channels), np.concatenate(states), np.concatenate(kept)
+def _stack_frames(dataset, worms, used, neurons, offsets):
+    """Return the channels of all frames in use of some worms and neurons, and the stretch and frame of each."""
+    stretches = np.flatnonzero(np.isin(dataset.stretch_worm, worms))
+    channels, places = [], []
+    for stretch in stretches:
+        features = dataset.arrays.features[stretch] * neurons[:, None]
+        channels.append(stack_context(features, used[stretch], offsets)[used[stretch]])
+        frames = np.flatnonzero(used[stretch])
+        places.append(np.stack([np.full_like(frames, stretch), frames]))
+    return np.concatenate(channels), *np.concatenate(places, axis=1)
 
 
-def _decode_linear(name, variables, arrays: WormArrays, stretches):
-    offsets = LINEAR_BASELINES[name][1]
-    fitted = [LinearClassifier(*pair) for pair in zip(variables["weights"], variables["bias"], strict=True)]
-    probabilities = np.zeros((len(fitted), *arrays.valid.shape, fitted[0].bias.size), np.float32)
+def _decode_linear(name, variables, arrays: WormArrays, stretches, fingerprints) -> Decoded:
+    """Decode stretches, each of a worm with a fingerprint, with a baseline of every group."""
+    baseline, variables = LINEAR_BASELINES[name], dict(variables)
+    tested = list(variables.pop("tested", ()))
+    shape = (len(stretches), *arrays.valid.shape)
+    probabilities = np.zeros((*shape, variables["bias"].shape[-1]), np.float32)
+    behavior = None
+    if "behavior_bias" in variables:
+        behavior = np.zeros((*shape, variables["behavior_bias"].shape[-1]), np.float32)
     for stretch in np.unique(stretches):
-        channels = stack_context(arrays.features[stretch], arrays.valid[stretch], offsets)
+        channels = stack_context(arrays.features[stretch], arrays.valid[stretch], baseline.offsets)
         for index in np.flatnonzero((stretches == stretch).any(axis=1)):
-            probabilities[index, stretch] = predict_linear(fitted[index], channels)
-    return probabilities
+            fits = jax.tree.map(lambda values, index=index: values[index], variables)
+            if baseline.neurons == PAIRS:
+                if fingerprints[stretch] not in tested:
+                    found = f"found a worm that {name!r} was not fitted for, since it is fitted to each tested worm"
+                    raise ConfigError("baselines", f"{found}; expected the worms of the training")
+                worm = tested.index(fingerprints[stretch])
+                fits = jax.tree.map(lambda values, worm=worm: values[worm], fits)
+            else:
+                fits = jax.tree.map(lambda values: values[None], fits)
+            known = np.isfinite(fits["bias"]).all(axis=1)
+            states = zip(fits["weights"][known], fits["bias"][known], strict=True)
+            probabilities[index, stretch] = np.mean(
+                [predict_linear(LinearClassifier(*one), channels) for one in states], axis=0
+            )
+            if behavior is not None:
+                weights, bias = (fits[f"behavior_{part}"][known].mean(axis=0) for part in ("weights", "bias"))
+                behavior[index, stretch] = channels @ weights + bias
+    return Decoded(probabilities, None, behavior)
 
 
 def _mask_arrays(arrays: WormArrays, tested) -> WormArrays:
     """The arrays with nothing but the tested frames in them."""
     valid = arrays.valid & tested
-    return WormArrays(arrays.features * valid[..., None, None], np.where(valid, arrays.states, UNSCORED), valid)
+    features, states = arrays.features * valid[..., None, None], np.where(valid, arrays.states, UNSCORED)
+    return arrays._replace(features=features, states=states, valid=valid)
 
 
 def _smooth(probabilities, dataset, groups, description):

@@ -14,10 +14,11 @@ from wormjax.models.layers import TrainingRngs
 
 
 class Predictions(NamedTuple):
-    """Host arrays; `edges` is None where the model infers no graph."""
+    """Host arrays; `edges` is None where the model infers no graph, `behavior` where it decodes no behaviour."""
 
     probabilities: Float[np.ndarray, "run stretch frame state"]
-    edges: Float[np.ndarray, "run stretch edge type"] | None
+    edges: Float[np.ndarray, "run stretch edge type"] | None = None
+    behavior: Float[np.ndarray, "run stretch frame target"] | None = None
 
 
 def predict_stretches(
@@ -28,7 +29,7 @@ def predict_stretches(
     own_statistics: bool = False,
     stretches: Int[np.ndarray, "run chosen"] | None = None,
 ) -> Predictions:
-    """Probabilities of each state per frame, for every run (stacked variables) on every stretch, or on chosen ones.
+    """Return the states' probabilities and the behaviours per frame, for every run (stacked variables) and stretch.
 
     A stretch is decoded in windows of the length that the model was trained on, half a window apart, and the windows'
     probabilities are averaged with weights that fall towards a window's ends, where it lacks context on one side.
@@ -42,14 +43,14 @@ def predict_stretches(
     if stretches is None:
         stretches = np.tile(np.arange(len(starts)), (len(jax.tree.leaves(variables)[0]), 1))
     runs = (variables, np.asarray(stretches, np.int32))
-    probabilities, edges = decode_runs(module, length, own_statistics, runs, (data, starts, used))
-    return Predictions(np.asarray(probabilities), None if edges is None else np.asarray(edges))
+    data = data._replace(behavior=None)  # What is to be decoded is not an input.
+    return jax.tree.map(np.asarray, decode_runs(module, length, own_statistics, runs, (data, starts, used)))
 
 
 # The worms are an argument: what a program closes over is compiled into it, a copy in memory and on disk. The module is
 # static, so that all calls with one module and one shape share one compiled program.
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tuple, inputs: tuple):
+def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tuple, inputs: tuple) -> Predictions:
     """Decode each run's chosen stretches, one after the other, as one compiled program.
 
     Args:
@@ -60,7 +61,7 @@ def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tupl
       inputs: (worms, first frames of windows, windows in use), stacked by stretch.
 
     Returns:
-      Probabilities [run, chosen, frame, state] and edge probabilities [run, chosen, edge, type] or None.
+      `Predictions` of the chosen stretches.
     """
     apply = _apply_with_own_statistics if own_statistics else nn.Module.apply
 
@@ -105,11 +106,16 @@ def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, 
     position = jnp.arange(length)
     weights = jnp.minimum(position + 1, length - position) * used[:, None].astype(jnp.float32)
     where = starts[:, None] + position
-    total = jnp.zeros((len(stretch.valid), decoding.logits.shape[-1]))
-    total = total.at[where].add(jax.nn.softmax(decoding.logits) * weights[..., None])
     covered = jnp.zeros(len(stretch.valid)).at[where].add(weights)
-    probabilities = total / jnp.maximum(covered, 1.0)[:, None]  # Zero in padding that no window reaches.
-    if decoding.edge_logits is None:
-        return probabilities, None
-    share = valid.sum(axis=1)[:, None, None] / jnp.maximum(valid.sum(), 1)
-    return probabilities, (jax.nn.softmax(decoding.edge_logits) * share).sum(axis=0)
+
+    def average(values):  # Zero in padding that no window reaches.
+        total = jnp.zeros((len(stretch.valid), values.shape[-1])).at[where].add(values * weights[..., None])
+        return total / jnp.maximum(covered, 1.0)[:, None]
+
+    edges = behavior = None
+    if decoding.edge_logits is not None:
+        share = valid.sum(axis=1)[:, None, None] / jnp.maximum(valid.sum(), 1)
+        edges = (jax.nn.softmax(decoding.edge_logits) * share).sum(axis=0)
+    if decoding.behavior is not None:
+        behavior = average(decoding.behavior)
+    return Predictions(average(jax.nn.softmax(decoding.logits)), edges, behavior)

@@ -138,10 +138,13 @@ def classification(
     batch_windows: int,
     augmentations: Collection[str] = AUGMENTATIONS,
     edge_prior: tuple[float, ...] | None = None,
+    target_weight: float = 1.0,
 ) -> Objective:
     """Return the objective of the cross-entropy of the motor state per frame.
 
-    Label smoothing, class balance and augmentation are hyperparameters.
+    Label smoothing, class balance and augmentation are hyperparameters. A module that decodes behaviours adds the mean
+    squared error of each, in variances, times `target_weight`. What `runs.own` holds takes the place of the module's
+    collections of the same names, which are no parameters ("identity", "targets").
 
     `sizes` are the numbers of neurons and features, `module` one of the classifiers of wormjax.models.
 
@@ -151,7 +154,8 @@ def classification(
 
     def initialise(run):
         window = jnp.zeros((1, window_frames, *sizes)), jnp.ones((1, window_frames), bool)
-        return module.init(initial_key(run), *window)
+        variables = module.init(initial_key(run), *window)
+        return variables | {name: own for name, own in (run.own or {}).items() if name in variables}
 
     def loss(variables, data, run, progress, key, shard):
         windows, keys = draw_share(run, key, batch_windows, shard)
@@ -163,6 +167,11 @@ def classification(
         log_likelihood = _log_likelihood(decoding.logits, batch.states, run.hyper["label_smoothing"])
         value = -(weights * log_likelihood).sum() / jnp.maximum(total, 1e-6)
         value += charge_edges(decoding.edge_logits, edge_prior, run.hyper, batch_windows)
+        if decoding.behavior is not None:
+            error, known = _behavior_error(decoding.behavior, batch.behavior, run)
+            value += (
+                target_weight * (error.sum(axis=(0, 1)) / jnp.maximum(shard.total(known.sum(axis=(0, 1))), 1)).sum()
+            )
         correct = ((decoding.logits.argmax(-1) == batch.states) * (weights > 0)).sum()
         frames = jnp.maximum(shard.total((weights > 0).sum()), 1)
         return value, (updates.get("batch_stats", {}), {"loss": value, "accuracy": correct / frames})
@@ -176,7 +185,13 @@ def classification(
         frames = jnp.maximum(scored.sum(), 1)
         score = -(scored * log_likelihood).sum() / frames
         accuracy = (scored * (decoding.logits.argmax(-1) == batch.states)).sum() / frames
-        return score, {"nll": score, "accuracy": accuracy}
+        metrics = {"nll": score, "accuracy": accuracy}
+        if decoding.behavior is not None:
+            error, known = _behavior_error(decoding.behavior, batch.behavior, run)
+            error, known = ((values * used[:, None, None]).sum(axis=(0, 1)) for values in (error, known))
+            metrics["behavior_error"] = (error / jnp.maximum(known, 1)).sum()
+            score += target_weight * metrics["behavior_error"]
+        return score, metrics
 
     return Objective(initialise, loss, validate)
 
@@ -185,6 +200,12 @@ def _frame_weights(states, run):
     """Return each frame's weight in the loss: 0 where unscored, else (inverse class frequency) ** class_balance."""
     balanced = jnp.maximum(run.class_weights, 1e-6) ** run.hyper["class_balance"]
     return jnp.where(states == UNSCORED, 0.0, balanced[jnp.maximum(states, 0)])
+
+
+def _behavior_error(decoded, measured, run):
+    """Return the squared error of each behaviour in variances, 0 where it is not known, and where it is known."""
+    known = jnp.isfinite(measured)
+    return jnp.where(known, (decoded - jnp.where(known, measured, 0)) / run.own["targets"]["sd"], 0.0) ** 2, known
 
 
 def _log_likelihood(logits, states, smoothing):

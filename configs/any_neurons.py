@@ -1,0 +1,34 @@
+"""One decoder over all named neurons of all worms: motor state and velocity of worms never seen.
+
+Worms share few named neurons; this takes any. Each worm is left out once; `--config.data.study=dag2023` and
+`--config.data.path=FOLDER` take the worms of Dag et al. (2023).
+"""
+
+import ml_collections
+from wormjax.configs import base, generalize
+
+NETWORK = {"kind": "any_neurons"}
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The config of `python -m experiments.generalize --config=configs/any_neurons.py`."""
+    config = generalize.get_config()
+    config.data = base.inputs("trace", "smoothed_derivative")
+    config.data.neurons = "any"
+    config.data.states = "two"
+    config.data.targets = ("motor_state", "velocity")
+    config.data.simulation.update({"worms": 4, "minutes": 6.0, "neurons": 40, "named": 0.7})
+    config.protocol.name = "leave_one_worm_out"
+
+    config.few_neurons.counts = (1, 2, 4, 8, 16, 32, 1000)
+    config.calibration.durations = (30.0, 60.0, 120.0, 240.0)
+    config.linear.inverse_penalty = 0.001
+    config.baselines = ("linear_shared", "linear_union", "linear_pairs")
+    config.models = ("any_neurons", "no_messages", "no_class", "no_identity")
+    config.model = ml_collections.ConfigDict()
+    config.model.any_neurons = ml_collections.ConfigDict({**NETWORK, "graph": "inferred"})
+    config.model.no_messages = ml_collections.ConfigDict({**NETWORK, "graph": "none"})
+    config.model.no_class = ml_collections.ConfigDict({**NETWORK, "graph": "inferred", "identity": "neuron"})
+    config.model.no_identity = ml_collections.ConfigDict({**NETWORK, "graph": "inferred", "identity": "none"})
+    config.train.neuron_dropout = 0.4
+    return config

@@ -1,0 +1,254 @@
+"""Any neurons, behaviours, few neurons, calibration: what each protocol shows of a worm, and no more."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from small_experiments import small_config
+
+from wormjax.baselines.linear import LINEAR_BASELINES
+from wormjax.errors import ConfigError, InputError
+from wormjax.features.dataset import build_dataset
+from wormjax.models.any_neurons import build_vocabulary, index_identities
+from wormjax.models.identities import keep_known, move_identities
+from wormjax.recordings.recording import UNSCORED, Recording
+from wormjax.simulation.worms import hide_names, simulate_worms
+from wormjax.tasks.decode import calibration, few_neurons
+from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.groups import list_groups
+from wormjax.tasks.protocols import list_splits
+from wormjax.tasks.worms import Materials, build_training_dataset
+from wormjax.training.loop import train_in_memory
+from wormjax.training.workdir import describe_dataset
+
+NETWORK = {"kind": "any_neurons", "node_hidden": 4, "embedding": 4, "channels": 8, "dilations": (1,)}
+
+
+def any_config(**fields):
+    changes = {
+        "data__neurons": "any",
+        "data__states": "two",
+        "data__targets": ("motor_state", "velocity"),
+        "split__validation_fraction": 0.0,
+        "train__keep_best": False,
+        "models": ("any_neurons",),
+        "baselines": ("linear_union",),
+        "protocol__name": "leave_one_worm_out",
+        "model__any_neurons": {**NETWORK, "graph": "none"},
+        "linear__inverse_penalty": 0.01,
+        "few_neurons__counts": (2, 1000),
+        "few_neurons__orders": 2,
+        "calibration__durations": (30.0, 60.0),
+        "calibration__steps": 8,
+    }
+    return small_config(**changes | fields)
+
+
+WORMS = [hide_names(worm, 0.7, 3) for worm in simulate_worms(5, 3, 2.5).recordings]
+CONFIG = any_config()
+DATASET = build_training_dataset(CONFIG, list(WORMS))
+MATERIALS = Materials(DATASET, DATASET, tuple(list_splits("leave_one_worm_out", 3)))
+GROUPS = list_groups(CONFIG, MATERIALS.splits)
+DESCRIPTION = describe_dataset(DATASET)
+
+
+def train(config=CONFIG, dataset=DATASET, groups=GROUPS):
+    runs = decoding.build_group_runs(config, dataset, groups)
+    _, recipe, engine = decoding.build_training("any_neurons", config, dataset, runs)
+    return train_in_memory(engine, recipe, dataset.arrays, runs, progress=False).best
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return train()
+
+
+def decode(variables, dataset=DATASET, name="any_neurons", config=CONFIG):
+    return decoding.decode_model(name, config, DESCRIPTION, dataset, GROUPS, variables)
+
+
+def test_states_and_behaviours_are_decoded_and_scored(variables):
+    rows = decoding.score_model("any_neurons", CONFIG, DESCRIPTION, DATASET, GROUPS, decode(variables))
+    assert {row.metric for row in rows} >= {"auroc", "velocity_r", "velocity_r2"}
+    assert len({row.test_worm for row in rows}) == 3
+
+
+def test_without_motor_state_among_the_targets_only_behaviours_are_scored(variables):
+    config = any_config(data__targets=("velocity",))
+    rows = decoding.score_model("any_neurons", config, DESCRIPTION, DATASET, GROUPS, decode(variables))
+    assert {row.metric for row in rows} == {"velocity_r", "velocity_r2"}
+
+
+def test_a_neuron_that_no_training_worm_has_is_not_read_unless_its_class_is_known(variables):
+    present = DATASET.find_present()
+    for number, group in enumerate(GROUPS):
+        ids = variables["identity"]["ids"][number]
+        unknown = (ids == 0).all(axis=-1)
+        trained = present[list(group.split.train)].any(axis=0)
+        assert not (unknown & trained).any()
+        changed = DATASET.arrays.features.copy()
+        changed[:, :, unknown] = 7.0 * (changed[:, :, unknown] != 0)
+        other = dataclasses.replace(DATASET, arrays=DATASET.arrays._replace(features=changed))
+        before, after = decode(variables), decode(variables, other)
+        np.testing.assert_allclose(before.probabilities[number], after.probabilities[number], atol=1e-6)
+
+
+def test_a_held_out_worm_leaves_no_trace_in_what_its_runs_learn(variables):
+    features, held_out = DATASET.arrays.features.copy(), GROUPS[0].split.test[0]
+    own = DATASET.stretch_worm == held_out
+    features[own] *= -3.0
+    behavior = np.where(own[:, None, None], 5.0, DATASET.arrays.behavior)
+    other = dataclasses.replace(DATASET, arrays=DATASET.arrays._replace(features=features, behavior=behavior))
+    before, after = (decoding.select_runs(learnt, np.array([0])) for learnt in (variables, train(dataset=other)))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+
+
+def test_how_rare_a_neuron_may_be_is_counted_in_training_worms():
+    names = ("AVAL", "AVAR", "RID", "VB02", "")
+    ids = index_identities(names, build_vocabulary(names))
+    present = np.array([[1, 0, 1, 1, 1], [0, 1, 1, 0, 1]], bool)
+    known = keep_known(ids, present, least_worms=2)
+    assert (known[:, 0] > 0).tolist() == [False, False, True, False, False]
+    assert (known[:, 1] > 0).tolist() == [True, True, True, False, False]  # Both worms have one of AVA.
+    assert (known[[3, 4]] == 0).all()
+    np.testing.assert_array_equal(keep_known(ids, present[:1], least_worms=2)[[0, 2, 3]], ids[[0, 2, 3]])
+
+
+def test_identities_move_to_other_neurons_by_name_and_by_class():
+    vocabulary = ("AVAL", "RIMR", "VB02", "")
+    ids = index_identities(vocabulary, build_vocabulary(vocabulary))
+    ids = np.stack([ids, ids * (np.arange(4) != 1)[:, None]])  # The second run does not know RIM.
+    moved = move_identities(ids, vocabulary, ("VB02", "AVAR", "RIML", "ASEL", "", "AVAL"))
+    np.testing.assert_array_equal(moved[:, [0, 5]], ids[:, [2, 0]])
+    assert moved[:, 1, 0].tolist() == [0, 0]
+    np.testing.assert_array_equal(moved[:, 1, 1], ids[:, 0, 1])
+    assert (moved[:, [3, 4]] == 0).all()
+    assert moved[0, 2, 1] == ids[0, 1, 1]
+    assert (moved[1, 2] == 0).all()
+
+
+def test_shared_neurons_alone_are_read_where_a_baseline_says_so():
+    fitted = decoding.fit_baseline("linear_shared", CONFIG, DATASET, GROUPS)
+    shared = DATASET.find_present().all(axis=0)
+    weights = fitted["weights"].reshape(len(GROUPS), 3, len(shared), -1)
+    assert shared.any()
+    assert not shared.all()
+    assert np.abs(weights[:, :, ~shared]).max() < 1e-9
+    assert np.abs(weights[:, :, shared]).max() > 1e-3
+
+
+def test_pairs_are_the_mean_of_decoders_fitted_to_each_training_worm_on_common_neurons():
+    fitted, present = decoding.fit_baseline("linear_pairs", CONFIG, DATASET, GROUPS), DATASET.find_present()
+    labels = decoding.split_by_seed(CONFIG, DATASET)[0]
+    group, tested = GROUPS[0], GROUPS[0].split.test[0]
+    parts = []
+    for worm in group.split.train:
+        common = present[worm] & present[tested]
+        one = decoding.fit_neurons("linear_pairs", CONFIG, DATASET, (worm,), common, labels)
+        assert LINEAR_BASELINES["linear_union"].offsets == LINEAR_BASELINES["linear_pairs"].offsets
+        alone = {name: np.stack([values] * 3) for name, values in one.items()}
+        parts.append(decode(alone, name="linear_union"))
+    pairs = decode(fitted, name="linear_pairs")
+    own = DATASET.stretches_of(tested)
+    for field in ("probabilities", "behavior"):
+        expected = np.mean([getattr(part, field)[0, own] for part in parts], axis=0)
+        np.testing.assert_allclose(getattr(pairs, field)[0, own], expected, atol=1e-6)
+    with pytest.raises(ConfigError, match=r"linear_pairs"):
+        decode(fitted, dataclasses.replace(DATASET, fingerprints=("a", "b", "c")), name="linear_pairs")
+
+
+def test_few_neurons_are_nested_and_those_of_the_worm():
+    present = DATASET.find_present()
+    fewer, more = (few_neurons.choose_subsets(DATASET, count, 0) for count in (2, 4))
+    assert (fewer.sum(axis=1) == 2).all()
+    assert (more.sum(axis=1) == 4).all()
+    assert not (fewer & ~more).any()
+    assert not (more & ~present).any()
+    assert (few_neurons.choose_subsets(DATASET, 2, 1) != fewer).any()
+
+
+def test_with_all_neurons_the_scores_are_those_of_the_table(variables):
+    learnt = {"any_neurons": variables, "linear_union": decoding.fit_baseline("linear_union", CONFIG, DATASET, GROUPS)}
+    rows = few_neurons.score_few_neurons(CONFIG, DESCRIPTION, MATERIALS, GROUPS, learnt)
+    table = {
+        (name, row.test_worm, row.metric): row.value
+        for name, own in learnt.items()
+        for row in decoding.score_model(name, CONFIG, DESCRIPTION, DATASET, GROUPS, decode(own, name=name))
+    }
+    whole = {
+        (row.model, row.test_worm, row.metric.removesuffix("@all")): row.value for row in rows if "@all" in row.metric
+    }
+    for key, value in table.items():
+        assert whole[key] == pytest.approx(value, abs=1e-6)
+    assert {row.model for row in rows} == {"any_neurons", "linear_union", "linear_refitted"}
+    assert {row.metric.split("@")[1] for row in rows} == {"2", "all"}
+
+
+def test_calibration_sees_no_label_after_its_seconds_and_starts_from_what_was_learnt(variables):
+    worms = [group.split.test[0] for group in GROUPS]
+    changed = DATASET.arrays.behavior.copy()
+    late = DATASET.times > 30.0 + DATASET.times[:, :1]
+    changed[late] = 9.0
+    states = np.where(late & (DATASET.arrays.states != UNSCORED), 1 - DATASET.arrays.states, DATASET.arrays.states)
+    other = dataclasses.replace(DATASET, arrays=DATASET.arrays._replace(behavior=changed, states=states))
+    one, two = (calibration.calibrate("any_neurons", CONFIG, data, worms, 30.0, variables) for data in (DATASET, other))
+    jax.tree.map(np.testing.assert_array_equal, one, two)
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), one["params"], variables["params"])
+    assert max(jax.tree.leaves(moved)) > 0
+    config = any_config(calibration__learning_rate=1e-9)
+    same = calibration.calibrate("any_neurons", config, DATASET, worms, 30.0, variables)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), same["params"], variables["params"])
+
+
+def test_calibration_is_scored_on_what_follows_the_longest(variables):
+    rows = calibration.score_calibration(CONFIG, DESCRIPTION, DATASET, GROUPS, "any_neurons", variables)
+    assert {row.metric.split("@")[1] for row in rows} == {"0", "30", "60"}
+    assert {row.model for row in rows} == {
+        "any_neurons",
+        "any_neurons (these seconds alone)",
+        "linear_union (these seconds alone)",
+    }
+    late = DATASET.scored & (DATASET.times >= 60.0 + DATASET.times[:, :1])
+    states = np.where(late, DATASET.scored_states, UNSCORED)
+    rest = dataclasses.replace(DATASET, scored=late, scored_states=states)
+    expected = decoding.score_model("any_neurons", CONFIG, DESCRIPTION, rest, GROUPS, decode(variables))
+    found = {(row.test_worm, row.metric): row.value for row in rows if row.model == "any_neurons"}
+    for row in expected:
+        assert found[row.test_worm, f"{row.metric}@0"] == pytest.approx(row.value)
+
+
+def test_calibration_without_a_scored_frame_is_refused(variables):
+    arrays = DATASET.arrays
+    states, behavior = np.full_like(arrays.states, UNSCORED), np.full_like(arrays.behavior, np.nan)
+    blank = dataclasses.replace(DATASET, arrays=arrays._replace(states=states, behavior=behavior))
+    with pytest.raises(InputError, match=r"seconds: found no scored frame in the first 30 s of worm"):
+        calibration.calibrate("any_neurons", CONFIG, blank, [0, 1, 2], 30.0, variables)
+
+
+def test_models_that_decode_no_behaviour_are_refused_by_name():
+    config = any_config(models=("mlp",))
+    with pytest.raises(ConfigError, match=r"models.*'mlp', which decodes no behaviour"):
+        decoding.check_models(config)
+
+
+def test_a_behaviour_that_no_recording_has_is_named():
+    worms = [dataclasses.replace(worm, behavior={}) for worm in WORMS]
+    with pytest.warns(Warning, match=r"no recording has velocity, which is not decoded"):
+        assert build_training_dataset(CONFIG, worms).target_names == ()
+    with pytest.raises(InputError, match=r"no velocity is scored"):
+        build_training_dataset(any_config(data__targets=("velocity",)), worms)
+
+
+def test_worms_of_other_units_share_a_dataset_without_motor_states():
+    worms = [Recording(**{**_fields(worm), "motor_state": None, "state_names": ()}) for worm in WORMS]
+    config = any_config(data__targets=("velocity",))
+    dataset = build_training_dataset(config, worms)
+    assert len(dataset.worms) == 3
+    assert (dataset.arrays.states == UNSCORED).all()
+    assert np.isfinite(dataset.arrays.behavior[dataset.arrays.valid]).all()
+    assert build_dataset(worms, ("AVAL",)).target_names == ()
+
+
+def _fields(worm):
+    return {field.name: getattr(worm, field.name) for field in dataclasses.fields(worm) if field.name != "frame_rate"}

@@ -1,0 +1,155 @@
+"""Calibration to a new animal: a trained decoder goes on training on the first seconds of the tested worm, with labels.
+
+Scored on what follows the longest calibration, beside the decoder as it was (0 s) and beside decoders trained on those
+seconds alone. This is the only protocol in which a tested worm's labels are seen, and its results say so.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float
+
+from wormjax.errors import InputError
+from wormjax.features.dataset import Dataset
+from wormjax.features.splits import GAP, TRAINING
+from wormjax.recordings.recording import UNSCORED
+from wormjax.scoring.rows import Row
+from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.groups import Group, number_run
+from wormjax.tasks.protocols import Split
+from wormjax.training.loop import train_in_memory
+from wormjax.training.runs import build_runs
+
+ALONE = "{} (these seconds alone)"
+
+
+def score_calibration(
+    config, description: dict, dataset: Dataset, groups: Sequence[Group], name: str, variables: Any
+) -> list[Row]:
+    """Return the rows of a network before and after calibration to each tested worm; metrics are METRIC@SECONDS.
+
+    Args:
+      config: of decoding; `calibration` has the durations, and how a network goes on training.
+      description: of the training data.
+      dataset: the worms that are tested.
+      groups: the seeds and splits; those of the first seed are calibrated.
+      name: of the network.
+      variables: its runs' parameters.
+    """
+    first = [number for number, group in enumerate(groups) if group.seed == config.seed]
+    pairs = [(number, worm) for number in first for worm in groups[number].split.test]
+    tested = [Group(config.seed, Split(groups[number].split.train, (worm,))) for number, worm in pairs]
+    members = config.train.members
+    own = np.array([number * members + member for number, _ in pairs for member in range(members)])
+    own = decoding.select_runs(variables, own)
+    rest = _keep_rest(dataset, max(config.calibration.durations))
+
+    def score(label, name, seconds, parameters):
+        decoded = decoding.decode_model(name, config, description, rest, tested, parameters)
+        rows = decoding.score_model(label, config, description, rest, tested, decoded)
+        return [row._replace(metric=f"{row.metric}@{seconds:g}") for row in rows]
+
+    rows = score(name, name, 0, own)
+    worms = [worm for _, worm in pairs]
+    for seconds in config.calibration.durations:
+        rows += score(name, name, seconds, calibrate(name, config, dataset, worms, seconds, own))
+        rows += score(ALONE.format(name), name, seconds, calibrate(name, config, dataset, worms, seconds, own, True))
+        linear = _fit_alone(config, dataset, worms, seconds)
+        rows += score(ALONE.format(LINEAR), LINEAR, seconds, linear)
+    return rows
+
+
+LINEAR = "linear_union"
+
+
+def calibrate(
+    name: str,
+    config,
+    dataset: Dataset,
+    worms: Sequence[int],
+    seconds: float,
+    variables: Any,
+    alone: bool = False,
+    progress: bool = False,
+) -> Any:
+    """Return a network's parameters after further training on the first seconds of a worm, stacked by run.
+
+    Args:
+      name: of the network.
+      config: of decoding.
+      dataset: the worms.
+      worms: the worm of each group of `config.train.members` runs.
+      seconds: from each worm's first frame on.
+      variables: stacked by run.
+      alone: whether training begins anew, with the steps of training, instead of going on.
+      progress: whether to show a progress bar.
+
+    Raises:
+      InputError: no scored frame in these seconds.
+    """
+    seen = _find_first(dataset, seconds)
+    shown = _hide_labels(dataset, seen)
+    for worm in worms:
+        own = dataset.stretch_worm == worm
+        if (shown.arrays.states[own] == UNSCORED).all() and not np.isfinite(shown.arrays.behavior[own]).any():
+            found = f"found no scored frame in the first {seconds:g} s of worm {dataset.worms[worm]!r}"
+            raise InputError(f"seconds: {found}, expected some to calibrate to")
+    config = config.copy_and_resolve_references().unlock()
+    train, members = config.train, config.train.members
+    train.weight_decay = 0.0 if not alone else train.weight_decay
+    if not alone:
+        train.steps, train.learning_rate = config.calibration.steps, config.calibration.learning_rate
+    train.update({"steps_per_chunk": min(train.steps_per_chunk, train.steps), "keep_best": False, "epochs": 0})
+    labels = np.where(_widen(seen, dataset, train.window_frames), TRAINING, GAP)
+    runs = build_runs(
+        shown,
+        train_worms=[(worm,) for worm in worms for _ in range(members)],
+        seeds=[config.seed for _ in worms for _ in range(members)],
+        members=[number_run(dataset, Split((worm,), ()), member) for worm in worms for member in range(members)],
+        labels={config.seed: labels},
+        train=train,
+    )
+    own = {collection: values for collection, values in variables.items() if collection in ("identity", "targets")}
+    runs = runs._replace(own=jax.tree.map(np.asarray, own))
+    _, recipe, engine = decoding.build_training(name, config, shown, runs)
+    initial = None if alone else variables
+    return train_in_memory(engine, recipe, shown.arrays, runs, name, progress, initial).best
+
+
+def _find_first(dataset: Dataset, seconds: float) -> Bool[np.ndarray, "stretch frame"]:
+    """Return the frames within the first seconds of each worm."""
+    starts = np.array([dataset.times[dataset.stretches_of(worm)[0], 0] for worm in dataset.stretch_worm])
+    return dataset.arrays.valid & (dataset.times - starts[:, None] < seconds)
+
+
+def _widen(seen, dataset: Dataset, window: int) -> Bool[np.ndarray, "stretch frame"]:
+    """Return the frames that windows may hold: those seen, and as many after as a window of a stretch's first needs."""
+    wide = seen.copy()
+    wide[seen.any(axis=1), :window] = True
+    return wide & dataset.arrays.valid
+
+
+def _hide_labels(dataset: Dataset, kept: Bool[np.ndarray, "stretch frame"]) -> Dataset:
+    arrays = dataset.arrays
+    states = np.where(kept, arrays.states, UNSCORED)
+    behavior: Float[np.ndarray, "stretch frame target"] = np.where(kept[..., None], arrays.behavior, np.nan)
+    return dataclasses.replace(dataset, arrays=arrays._replace(states=states, behavior=behavior))
+
+
+def _keep_rest(dataset: Dataset, seconds: float) -> Dataset:
+    """Return a dataset of which only what follows the first seconds of each worm is scored."""
+    rest = dataset.scored & ~_find_first(dataset, seconds)
+    states = np.where(rest, dataset.scored_states, UNSCORED)
+    return dataclasses.replace(dataset, scored=rest, scored_states=states)
+
+
+def _fit_alone(config, dataset: Dataset, worms: Sequence[int], seconds: float) -> dict[str, np.ndarray]:
+    """Return a linear decoder of each worm that is fitted to its first seconds."""
+    seen = _find_first(dataset, seconds)
+    shown, present = _hide_labels(dataset, seen), dataset.find_present()
+    labels = np.where(seen, TRAINING, GAP)
+    fits = [decoding.fit_neurons(LINEAR, config, shown, (worm,), present[worm], labels) for worm in worms]
+    return {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}

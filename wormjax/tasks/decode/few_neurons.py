@@ -1,0 +1,88 @@
+"""Few neurons: the score of trained decoders by how many named neurons the worm that is tested has.
+
+Of each tested worm a random order of its neurons is drawn; the first 1, 2, 4, ... stay and all others are masked. The
+orders are the same for all models. Beside them stands a linear decoder that is fitted anew to exactly these neurons.
+"""
+
+import dataclasses
+import functools
+import zlib
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from tqdm import tqdm
+
+from wormjax.baselines.linear import LINEAR_BASELINES
+from wormjax.features.dataset import Dataset
+from wormjax.scoring.rows import Row
+from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.groups import Group, split_by_seed
+from wormjax.tasks.worms import Materials
+
+BASE, REFITTED = "linear_union", "linear_refitted"
+
+
+def score_few_neurons(
+    config, description: dict, materials: Materials, groups: Sequence[Group], variables: dict[str, Any]
+) -> list[Row]:
+    """Return the rows of every model with fewer neurons; metrics are called METRIC@COUNT.
+
+    METRIC@all is that of a number which no worm exceeds.
+
+    Args:
+      config: of decoding; `few_neurons` has the counts and how many orders of neurons are drawn.
+      description: of the training data.
+      materials: the worms.
+      groups: the seeds and splits.
+      variables: model or baseline → its runs' parameters.
+    """
+    dataset, few = materials.test_dataset, config.few_neurons
+    values: dict[Row, list[float]] = defaultdict(list)
+    for count, number in tqdm([(c, n) for c in few.counts for n in range(few.orders)], desc="few neurons"):
+        kept = choose_subsets(dataset, count, number)
+        masked = mask_neurons(dataset, kept)
+        rows = []
+        for name, own in variables.items():
+            if name == BASE or name not in LINEAR_BASELINES:
+                decoded = decoding.decode_model(name, config, description, masked, groups, own)
+                rows += decoding.score_model(name, config, description, masked, groups, decoded)
+        rows += _score_refitted(config, description, materials, masked, groups, kept)
+        amount = count if count < dataset.find_present().sum(axis=1).max() else "all"
+        for row in rows:
+            values[row._replace(metric=f"{row.metric}@{amount}", value=0.0)].append(row.value)
+    return [row._replace(value=float(np.mean(found))) for row, found in values.items()]
+
+
+def choose_subsets(dataset: Dataset, count: int, number: int) -> Bool[np.ndarray, "worm neuron"]:
+    """Return which `count` neurons of each worm stay in its random order with this number; all where it has fewer."""
+    kept = dataset.find_present()
+    for worm, own in enumerate(kept):
+        random = np.random.default_rng([zlib.crc32(dataset.worms[worm].encode()), number])
+        own[random.permutation(np.flatnonzero(own))[count:]] = False
+    return kept
+
+
+def mask_neurons(dataset: Dataset, kept: Bool[np.ndarray, "worm neuron"]) -> Dataset:
+    """Return a dataset in which each worm has the neurons that are kept, and no other."""
+    features = dataset.arrays.features * kept[dataset.stretch_worm][:, None, :, None]
+    return dataclasses.replace(dataset, arrays=dataset.arrays._replace(features=features))
+
+
+def _score_refitted(config, description, materials, masked: Dataset, groups, kept) -> list[Row]:
+    """Return the rows of a linear decoder that is fitted to the training worms' neurons that each tested worm keeps."""
+    labels, rows = split_by_seed(config, materials.dataset), []
+
+    @functools.cache
+    def fit(worms, tested):
+        fitted = decoding.fit_neurons(BASE, config, materials.dataset, worms, kept[tested], labels[config.seed])
+        return {name: values[None] for name, values in fitted.items()}
+
+    for group in groups:
+        for tested in group.split.test:
+            one = [group._replace(split=group.split._replace(test=(tested,)))]
+            decoded = decoding.decode_model(BASE, config, description, masked, one, fit(group.split.train, tested))
+            rows += decoding.score_model(REFITTED, config, description, masked, one, decoded)
+    return rows

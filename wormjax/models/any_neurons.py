@@ -23,7 +23,7 @@ from wormjax import graphs
 from wormjax.errors import ConfigError
 from wormjax.models.classifiers import Decoding, Features, TemporalReadOut, Valid
 from wormjax.models.encoders import Mlp
-from wormjax.models.layers import PairDense, TrainingRngs, draw_keys, elu, mask_frames, stack_frames
+from wormjax.models.layers import PairDense, TrainingRngs, draw_keys, elu, mask_frames
 from wormjax.models.sampling import sample_edges
 from wormjax.recordings.names import split_neuron_name
 
@@ -121,39 +121,44 @@ class AnyNeuronDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:
-        features = mask_frames(features, valid)
+        features = jnp.moveaxis(mask_frames(features, valid), (2, 3), (0, 1))
         vocabulary = build_vocabulary(self.neurons)
         ids = self.variable("identity", "ids", lambda: jnp.asarray(index_identities(self.neurons, vocabulary))).value
-        present = (features != 0).any(-1) & ((ids != UNKNOWN).any(axis=-1) | self.unnamed)
-        nodes = self._read_nodes(features, ids, tuple(map(len, vocabulary))) * present[..., None]
+        read = (ids != UNKNOWN).any(axis=-1) | self.unnamed
+        present = (features != 0).any(axis=1) & read[:, None, None]
+        nodes = self._read_nodes(features, ids, tuple(map(len, vocabulary))) * present[:, None]
         edge_logits = None
         if self.graph != "none":
             weights, edge_logits = self._weigh_edges(nodes, present, training_rngs)
-            nodes = (nodes + self.branch_scale * self._pass_messages(nodes, weights)) * present[..., None]
-        count = present.sum(axis=2, keepdims=True)
-        pooled = nodes.sum(axis=2) / jnp.sqrt(jnp.maximum(count, 1))
+            nodes = (nodes + self.branch_scale * self._pass_messages(nodes, weights)) * present[:, None]
+        pooled = nodes.sum(axis=0) / jnp.sqrt(jnp.maximum(present.sum(axis=0), 1))
         read_out = TemporalReadOut(self.states + self.targets, self.channels, self.kernel, self.dilations)
-        outputs = read_out(pooled, valid, training_rngs)
+        outputs = read_out(jnp.moveaxis(pooled, 0, -1), valid, training_rngs)
         return Decoding(outputs[..., : self.states], edge_logits, self._scale_behavior(outputs[..., self.states :]))
 
-    def _read_nodes(self, features, ids, sizes) -> Float[Array, "window frame neuron hidden"]:
-        """Each neuron's activity in the frames around, by weights made from its identity."""
-        windows, frames, neurons, size = features.shape
+    def _read_nodes(
+        self, features: Float[Array, "neuron feature window frame"], ids: Int[Array, "neuron 3"], sizes
+    ) -> Float[Array, "neuron hidden window frame"]:
+        """Each neuron's activity in the frames around, by weights made from its identity.
+
+        With the frames last, a product of small matrices per neuron takes a fifteenth of the time on a CPU.
+        """
+        neurons, _, windows, frames = features.shape
         identities = IdentityEmbedding(sizes, self.embedding, self.identity, name="embedding")(ids)
         half = self.node_kernel // 2
-        offsets = tuple(range(-half, self.node_kernel - half))
-        flat = features.reshape(windows, frames, neurons * size)
-        stacked = stack_frames(flat, offsets).reshape(windows, frames, len(offsets), neurons, size)
-        made = nn.Dense((len(offsets) * size + 1) * self.node_hidden, name="weights")(identities)
-        made = made.reshape(neurons, len(offsets) * size + 1, self.node_hidden)
-        weights, bias = made[:, :-1] / jnp.sqrt(len(offsets) * size), made[:, -1]
-        weights = weights.reshape(neurons, len(offsets), size, self.node_hidden)
-        return elu(jnp.einsum("wtknf,nkfh->wtnh", stacked, weights) + bias)
+        padded = jnp.pad(features, ((0, 0), (0, 0), (0, 0), (half, self.node_kernel - 1 - half)))
+        stacked = jnp.concatenate([padded[..., k : k + frames] for k in range(self.node_kernel)], axis=1)
+        stacked = stacked.reshape(neurons, -1, windows * frames)
+        inputs = stacked.shape[1]
+        made = nn.Dense((inputs + 1) * self.node_hidden, name="weights")(identities)
+        made = made.reshape(neurons, self.node_hidden, inputs + 1)
+        read = elu((made[..., :-1] / jnp.sqrt(inputs)) @ stacked + made[..., -1:])
+        return read.reshape(neurons, self.node_hidden, windows, frames)
 
     def _weigh_edges(self, nodes, present, training_rngs):
         """The weights of messages [window, receiver, sender], of as many senders as there are; the logits of edges."""
-        neurons = nodes.shape[2]
-        there = present.any(axis=1)
+        neurons = nodes.shape[0]
+        there = present.any(axis=2).T
         pairs = there[:, :, None] & there[:, None, :] & ~jnp.eye(neurons, dtype=bool)
         logits = None
         if self.graph == "complete":
@@ -172,15 +177,17 @@ class AnyNeuronDecoder(nn.Module):
 
     def _infer_edges(self, nodes, present, pairs) -> Float[Array, "window edge type"]:
         """One graph per window, from the mean and spread of each node's course over the frames where it is."""
-        weights = (present / jnp.maximum(present.sum(axis=1, keepdims=True), 1))[..., None]
-        mean = (nodes * weights).sum(axis=1)
-        spread = jnp.sqrt(((nodes - mean[:, None]) ** 2 * weights).sum(axis=1) + 1e-6)
+        weights = (present / jnp.maximum(present.sum(axis=2, keepdims=True), 1))[:, None]
+        mean = (nodes * weights).sum(axis=3)
+        spread = jnp.sqrt(((nodes - mean[..., None]) ** 2 * weights).sum(axis=3) + 1e-6)
         encoder = PresentEncoder(self.edge_hidden, self.edge_types, name="encoder")
-        return encoder(jnp.concatenate([mean, spread], axis=-1), pairs)
+        return encoder(jnp.moveaxis(jnp.concatenate([mean, spread], axis=1), 2, 0), pairs)
 
     def _pass_messages(self, nodes, weights):
-        messages = nn.Dense(self.node_hidden, use_bias=False, name="messages")(nodes)
-        return elu(jnp.einsum("wrs,wtsh->wtrh", weights, messages))
+        initial = nn.initializers.lecun_normal(in_axis=1, out_axis=0)
+        mixing = self.param("messages", initial, (self.node_hidden, self.node_hidden))
+        received = jnp.einsum("wrs,shwt->rhwt", weights, nodes)
+        return elu(jnp.einsum("gh,rhwt->rgwt", mixing, received))
 
     def _scale_behavior(self, outputs):
         """Outputs, in standard deviations, in the behaviours' own units."""

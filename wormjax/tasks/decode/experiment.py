@@ -1,9 +1,11 @@
 """The experiment of Wang et al. (2021): decode the motor state of worms that no model has seen."""
 
 import os
+import warnings
 from pathlib import Path
 
-from wormjax.errors import InputError
+from wormjax.baselines.linear import LINEAR_BASELINES, PAIRS
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import runs as decoding
@@ -71,7 +73,12 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
             raise InputError(f"{workdir}: found a same_worm experiment, expected its own recordings to evaluate it on")
         test_splits = splits
     tested, rows = list_groups(config, test_splits), []
+    others = sorted(set(dataset.fingerprints) - set(description.get("test", description)["fingerprints"]))
     for name in (*config.models, *config.baselines):
+        if others and name in LINEAR_BASELINES and LINEAR_BASELINES[name].neurons == PAIRS:
+            text = f"{name} is fitted to each tested worm: it has no rows of other recordings"
+            warnings.warn(text, RecordingWarning, stacklevel=2)
+            continue
         best = restore_best(model_folder(workdir, name))
         decoded = decoding.decode_model(name, config, description, dataset, tested, best)
         rows += decoding.score_model(name, config, description, dataset, tested, decoded)

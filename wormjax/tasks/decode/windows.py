@@ -12,6 +12,8 @@ from jaxtyping import Array, Bool, Float, Int
 from wormjax.features.dataset import WormArrays
 from wormjax.models.layers import TrainingRngs
 
+WINDOWS = 32
+
 
 class Predictions(NamedTuple):
     """Host arrays; `edges` is None where the model infers no graph, `behavior` where it decodes no behaviour."""
@@ -63,7 +65,7 @@ def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tupl
     Returns:
       `Predictions` of the chosen stretches.
     """
-    apply = _apply_with_own_statistics if own_statistics else nn.Module.apply
+    apply = _apply_with_own_statistics if own_statistics else _apply_in_parts
 
     def decode_run(run):
         variables, chosen = run
@@ -97,6 +99,21 @@ def _apply_with_own_statistics(module, variables, features, valid, _):
     """A training pass in which nothing is random: batch normalisation takes the batch's own statistics."""
     training_rngs = TrainingRngs(jax.random.split(jax.random.key(0), len(features)), jnp.float32(0.0), jnp.float32(1.0))
     return module.apply(variables, features, valid, training_rngs, mutable=["batch_stats"])[0]
+
+
+def _apply_in_parts(module, variables, features, valid, training_rngs):
+    """Apply a module to WINDOWS windows at a time: a graph between all pairs of neurons fills the memory."""
+    count = len(features)
+    if count <= WINDOWS:
+        return module.apply(variables, features, valid, training_rngs)
+    parts = -(-count // WINDOWS)
+    padding = parts * WINDOWS - count
+    features, valid = (
+        jnp.pad(values, [(0, padding)] + [(0, 0)] * (values.ndim - 1)).reshape(parts, WINDOWS, *values.shape[1:])
+        for values in (features, valid)
+    )
+    decoding = jax.lax.map(lambda part: module.apply(variables, *part, training_rngs), (features, valid))
+    return jax.tree.map(lambda values: values.reshape(-1, *values.shape[2:])[:count], decoding)
 
 
 def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, length: int, apply):

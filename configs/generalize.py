@@ -10,6 +10,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.seeds = 3
     config.data = base.inputs("trace", "smoothed_derivative")
     config.data.targets = ("motor_state",)  # And behaviours of the recordings, such as "velocity" (any_neurons).
+    config.data.edges = (
+        ""  # A CSV table of sender, receiver, weight: the graph of an any_neurons model with graph="given".
+    )
     config.protocol = base.protocol("subsets")
 
     # Of the training worms' frames. All of them train; that and the graph's weight were settled with the four Kato

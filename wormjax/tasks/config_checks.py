@@ -49,13 +49,8 @@ DEFAULTS = {
     "manifold": manifold.get_config(),
     "infer": nri_springs.get_config(),
 }
-OPTIONAL = (
-    "distributed",
-    "epochs",
-    "own_statistics",
-    "pools",
-    "targets",
-)  # Where a config lacks one, the code has a default.
+# Where a config lacks one, the code has a default.
+OPTIONAL = ("distributed", "epochs", "own_statistics", "pools", "targets", "edges")
 # Sections whose members have names of the user's, by experiment and field.
 FREE = (
     *(f"{task}.{section}" for task in ("generalize", "forecast", "ahead") for section in ("model", "pools")),
@@ -276,6 +271,11 @@ def _list_inference_faults(train) -> Iterator[tuple[str, str]]:
 
 
 def _list_decoding_faults(config) -> Iterator[tuple[str, str]]:
+    given = [
+        name for name, section in config.model.items() if section.get("graph") == "given" and name in config.models
+    ]
+    if given and not config.data.get("edges", ""):
+        yield "data.edges", f", expected a table of edges, the graph that {given[0]} is given"
     decode, own = config.decode, config.decode.get("own_statistics", False)
     if own and not decode.whole:
         yield "decode.own_statistics", ", expected False where 'decode.whole' is False"

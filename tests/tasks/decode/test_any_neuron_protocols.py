@@ -14,6 +14,7 @@ from wormjax.models.any_neurons import build_vocabulary, index_identities
 from wormjax.models.identities import keep_known, move_identities
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.simulation.worms import hide_names, simulate_worms
+from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import calibration, few_neurons
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.groups import list_groups
@@ -252,3 +253,17 @@ def test_worms_of_other_units_share_a_dataset_without_motor_states():
 
 def _fields(worm):
     return {field.name: getattr(worm, field.name) for field in dataclasses.fields(worm) if field.name != "frame_rate"}
+
+
+def test_messages_pass_on_the_graph_that_is_given(tmp_path):
+    names = [name for name in DATASET.neuron_names if DATASET.find_present()[:, DATASET.neuron_names.index(name)].all()]
+    (tmp_path / "edges.csv").write_text(f"sender,receiver\n{names[0]},{names[1]}\n")
+    config = any_config(model__any_neurons={**NETWORK, "graph": "given"}, data__edges=str(tmp_path / "edges.csv"))
+    learnt = train(config)
+    assert learnt["given"]["edges"].sum() == len(GROUPS)
+    before = decode(learnt, config=config)
+    without = {**learnt, "given": {"edges": np.zeros_like(learnt["given"]["edges"])}}
+    assert np.abs(decode(without, config=config).probabilities - before.probabilities).max() > 1e-5
+    config.data.edges = ""
+    with pytest.raises(ConfigError, match=r"data\.edges.*the graph that any_neurons is given"):
+        check_settings(config)

@@ -27,6 +27,7 @@ from wormjax.baselines.linear import (
 )
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset, WormArrays
+from wormjax.features.edge_list import read_edges
 from wormjax.features.neurons import ANY
 from wormjax.features.splits import TEST, TRAINING, VALIDATION
 from wormjax.models.any_neurons import build_vocabulary, index_identities
@@ -229,6 +230,9 @@ def _describe_runs(config, dataset: Dataset, train_worms: Sequence[Sequence[int]
         ids = index_identities(dataset.neuron_names, build_vocabulary(dataset.neuron_names))
         present, least = dataset.find_present(), config.data.least_worms
         own["identity"] = {"ids": np.stack([keep_known(ids, present[list(worms)], least) for worms in train_worms])}
+    if config.data.get("edges", ""):
+        edges = read_edges(config.data.edges, dataset.neuron_names)
+        own["given"] = {"edges": np.broadcast_to(edges, (len(train_worms), *edges.shape))}
     if dataset.target_names:
         measured = [dataset.arrays.behavior[np.isin(dataset.stretch_worm, worms)] for worms in train_worms]
         with warnings.catch_warnings():
@@ -261,6 +265,9 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
     if "identity" in best and vocabulary != dataset.neuron_names:
         ids = move_identities(best["identity"]["ids"], vocabulary, dataset.neuron_names)
         best = {**best, "identity": {"ids": ids}}
+        if "given" in best:
+            edges = read_edges(config.data.edges, dataset.neuron_names)
+            best["given"] = {"edges": np.broadcast_to(edges, (count, *edges.shape))}
     decode = functools.partial(_decode_arrays, name, config, dataset, vocabulary)
     if tested is None:
         decoded = decode(best, dataset.arrays, members, stretches)

@@ -14,6 +14,7 @@ Public names:
     load, Recording, simulate_worms     recordings of worms: from files, from arrays, simulated
     Decoder                             motor state per frame of a worm that nobody has annotated
     Forecaster                          the activity of its neurons in the seconds to come
+    Reconstructor, reconstruct          a neuron that is hidden or was not recorded, from the others
     RelationalInference                 the graph between the objects of systems, from their trajectories
     Trajectories, simulate_springs      trajectories of systems
     load_model                          a saved estimator, or a work directory of the programs
@@ -38,6 +39,8 @@ _PUBLIC = {
     "Recording": "wormjax.recordings.recording",
     "Decoder": "wormjax.instrument.decoder",
     "Forecaster": "wormjax.instrument.forecaster",
+    "Reconstructor": "wormjax.instrument.reconstructor",
+    "reconstruct": "wormjax.instrument.reconstructor",
     "RelationalInference": "wormjax.instrument.relational_inference",
     "simulate_springs": "wormjax.instrument.systems",
     "Trajectories": "wormjax.simulation.trajectories",

@@ -72,14 +72,14 @@ def download(values):
 
 def predict(values):
     """Write what trained models say of recordings that nobody needs to have annotated."""
-    from wormjax import RelationalInference, load, load_model
+    from wormjax import Reconstructor, RelationalInference, load, load_model
     from wormjax.instrument.predicting import predict
 
     if not values.model or not values.data or not values.output:
         missing = [name for name in ("model", "data", "output") if not values[name].value]
         raise InputError(f"--{missing[0]}: found none, expected --model=FOLDER --data=FILE_OR_FOLDER --output=FOLDER")
     models = [load_model(path, values.name) for path in values.model]
-    strange = [model for model in models if isinstance(model, RelationalInference)]
+    strange = [model for model in models if isinstance(model, Reconstructor | RelationalInference)]
     if strange:
         raise InputError(f"--model: found {strange[0]!r}, expected models of worms (Decoder, Forecaster)")
     worms = load(values.reader, values.data, frame_rate=values.frame_rate)
@@ -124,6 +124,12 @@ COMMANDS = {
     ),
     "ahead": Command(
         run_experiment, "Predict the motor state of held-out worms seconds ahead.", "ahead", [_workdir("ahead")]
+    ),
+    "reconstruct": Command(
+        run_experiment,
+        "Reconstruct hidden neurons of held-out worms from their other named neurons.",
+        "reconstruct",
+        [_workdir("reconstruct")],
     ),
     "manifold": Command(
         run_experiment,

@@ -19,6 +19,7 @@ from wormjax.figures.phase_portrait import plot_phase_portrait
 from wormjax.figures.phase_transitions import plot_phase_transitions
 from wormjax.figures.roll_out_error import plot_roll_out_error
 from wormjax.figures.score_by_amount import plot_score_by_amount
+from wormjax.figures.score_by_neuron import plot_score_by_neuron
 from wormjax.figures.sensitivity import plot_sensitivity
 from wormjax.figures.skill_by_horizon import plot_skill_by_horizon
 from wormjax.figures.style import save_figure

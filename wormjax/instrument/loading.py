@@ -6,28 +6,37 @@ from pathlib import Path
 from wormjax.errors import InputError
 from wormjax.instrument.decoder import Decoder
 from wormjax.instrument.forecaster import Forecaster
+from wormjax.instrument.reconstructor import Reconstructor
 from wormjax.instrument.relational_inference import RelationalInference
 from wormjax.instrument.saved_model import MODEL_FILE, read_model
 from wormjax.tasks.decode.prediction import TrainedDecoder, open_decoder
 from wormjax.tasks.dispatch import find_experiment, read_experiment
 from wormjax.tasks.forecast.prediction import TrainedForecaster, open_forecaster
 from wormjax.tasks.infer.relations import TrainedRelations
+from wormjax.tasks.reconstruct.prediction import TrainedReconstructor, open_reconstructor
 from wormjax.training.workdir import CONFIG_FILE
 
 KINDS = {
     "Decoder": (Decoder, TrainedDecoder),
     "Forecaster": (Forecaster, TrainedForecaster),
+    "Reconstructor": (Reconstructor, TrainedReconstructor),
     "RelationalInference": (RelationalInference, TrainedRelations),
 }
-OPENERS = {"generalize": ("Decoder", open_decoder), "forecast": ("Forecaster", open_forecaster)}
+OPENERS = {
+    "generalize": ("Decoder", open_decoder),
+    "forecast": ("Forecaster", open_forecaster),
+    "reconstruct": ("Reconstructor", open_reconstructor),
+}
 
 
-def load_model(path: str | os.PathLike, model: str | None = None) -> Decoder | Forecaster | RelationalInference:
+def load_model(
+    path: str | os.PathLike, model: str | None = None
+) -> Decoder | Forecaster | Reconstructor | RelationalInference:
     """Return a fitted estimator.
 
     Args:
-      path: a folder that an estimator's `save` wrote, or the work directory of `wormjax generalize` or
-        `wormjax forecast`. Of a work directory the runs are taken that trained on the largest number of worms; a
+      path: a folder that an estimator's `save` wrote, or the work directory of `wormjax generalize`, `wormjax forecast`
+        or `wormjax reconstruct`. Of a work directory the runs are taken that trained on the largest number of worms; a
         decoder averages them, leaving out those that trained on the worm at hand.
       model: which model of a work directory; None takes the first.
 

@@ -137,6 +137,44 @@ class Forecast:
         return pd.DataFrame(columns | {name: value.ravel() for name, value in values.items()})
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """The neurons of one recording, each reconstructed from all its others.
+
+    Attributes:
+      worm: the recording's name.
+      times: seconds [frame].
+      reconstructed: scaled traces (z-scores, unless the config scales otherwise). A neuron that the recording lacks is
+        reconstructed from all that it has.
+      measured: the scaled traces; NaN where a neuron was not recorded.
+      r2: of each neuron over all frames; NaN for a neuron that the recording lacks.
+      neuron_names: the columns.
+    """
+
+    worm: str
+    times: Float[np.ndarray, " frame"]
+    reconstructed: Float[np.ndarray, "frame neuron"]
+    measured: Float[np.ndarray, "frame neuron"]
+    r2: Float[np.ndarray, " neuron"]
+    neuron_names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        known = int(np.isfinite(self.r2).sum())
+        score = f", mean R² {np.nanmean(self.r2):.2f} of {known} that were recorded" if known else ""
+        return f"Reconstruction(worm {self.worm!r}: {len(self.times)} frames; {len(self.r2)} neurons{score})"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row per frame: time, and the reconstructed trace of each neuron."""
+        frame = pd.DataFrame(self.reconstructed, columns=list(self.neuron_names))
+        frame.insert(0, "time", self.times)
+        return frame
+
+    def r2_to_pandas(self) -> pd.DataFrame:
+        """Return a row per neuron: its name and R², in falling order; NaN for those that were not recorded."""
+        frame = pd.DataFrame({"neuron": self.neuron_names, "r2": self.r2})
+        return frame.sort_values("r2", ascending=False, ignore_index=True)
+
+
 def name_states(probabilities: Float[np.ndarray, "frame state"], state_names: tuple[str, ...]) -> np.ndarray:
     """Return the name of the most probable state per frame; NO_STATE where the probabilities are NaN."""
     known = np.isfinite(probabilities).all(axis=1)

@@ -109,3 +109,16 @@ def split_neuron_name(name: str) -> tuple[str, str]:
     [('AVA', 'L'), ('IL1', 'DL'), ('RME', 'D'), ('VB', '02'), ('RID', ''), ('cell 7', '')]
     """
     return _CLASSES.get(name, (name, ""))
+
+
+def find_partners(names: Sequence[str]) -> list[int]:
+    """Return the place of each neuron's left-right partner among the names; -1 where it is not there.
+
+    >>> find_partners(["AVAL", "SMDDR", "RID", "AVAR", "SMDDL", "SMDVL"])
+    [3, 4, -1, 0, 1, -1]
+    """
+    places = {split_neuron_name(name): place for place, name in enumerate(names)}
+    return [
+        places.get((own, side[:-1] + {"L": "R", "R": "L"}[side[-1]]), -1) if side[-1:] in ("L", "R") else -1
+        for own, side in map(split_neuron_name, names)
+    ]

@@ -35,6 +35,9 @@ METRIC_TITLES = {
     "macro_f1": "Macro F1",
     "nll": "Negative log-likelihood (nats per frame)",
     "calibration_error": "Expected calibration error",
+    "r2": "R² of hidden neurons",
+    "r2_with_partner": "R² of hidden neurons with a left-right partner",
+    "r2_without_partner": "R² of hidden neurons, their left-right partner withheld",
 }
 
 EXPLANATION = (
@@ -47,7 +50,7 @@ EXPLANATION = (
 
 COLUMNS = ["setting", "metric", "model", "baseline", "train_count", "mean", "sd", "n", "low", "high", "worms"]
 COLUMNS += ["best_baseline", "difference"]
-SHOWN = ("accuracy", "balanced_accuracy", "auroc")  # And correlations.
+SHOWN = ("accuracy", "balanced_accuracy", "auroc", "r2")  # And correlations.
 CONSOLE_COLUMNS, NAME_WIDTH, ENTRY_WIDTH = 5, 30, 14  # 100 columns of a console.
 
 

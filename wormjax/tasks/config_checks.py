@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from wormjax.baselines.principal_components import DERIVATIVE_SCALINGS
 from wormjax.baselines.relational_graphs import RELATIONS
-from wormjax.configs import ahead, forecast, generalize, manifold, nri_springs
+from wormjax.configs import ahead, forecast, generalize, manifold, nri_springs, reconstruct
 from wormjax.errors import ConfigError
 from wormjax.features import systems
 from wormjax.features.dataset import INPUTS, TIMED_INPUTS
@@ -47,18 +47,33 @@ DEFAULTS = {
     "forecast": forecast.get_config(),
     "ahead": ahead.get_config(),
     "manifold": manifold.get_config(),
+    "reconstruct": reconstruct.get_config(),
     "infer": nri_springs.get_config(),
 }
 # Where a config lacks one, the code has a default.
 OPTIONAL = ("distributed", "epochs", "own_statistics", "pools", "targets", "edges")
 # Sections whose members have names of the user's, by experiment and field.
 FREE = (
-    *(f"{task}.{section}" for task in ("generalize", "forecast", "ahead") for section in ("model", "pools")),
+    *(
+        f"{task}.{section}"
+        for task in ("generalize", "forecast", "ahead", "reconstruct")
+        for section in ("model", "pools")
+    ),
     *(f"tasks.{task}.{section}" for task in ("decode", "forecast", "ahead") for section in ("model", "pools")),
     "infer.data.simulation",
     "sensitivity.parameters",
 )
-MAY_BE_EMPTY = ("models", "baselines", "derivative_seconds", "edge_prior", "studies", "paths", "counts", "durations")
+MAY_BE_EMPTY = (
+    "models",
+    "baselines",
+    "derivative_seconds",
+    "edge_prior",
+    "studies",
+    "paths",
+    "counts",
+    "durations",
+    "mixture",
+)
 SECTION = Kind("a section of fields", lambda value: isinstance(value, ConfigDict))
 ANY_NUMBER = number(-LARGEST_NUMBER)
 
@@ -84,11 +99,15 @@ _KINDS = (
     (whole(2, 1_000_000), "data.frames test_frames"),
     (whole(1, 10_000_000), "train valid test"),
     (optional(whole(1, 10_000_000)), "chunk_size"),
-    (number(above=0), "temperature temperature_end trace_weight ridges weights frame_weights resolution kl_weight_end"),
+    (
+        number(above=0),
+        "temperature temperature_end trace_weight ridges penalties weights frame_weights resolution kl_weight_end",
+    ),
     (number(above=0), "ridge_penalty target_weight"),
     (optional(number(above=0)), "box"),
     (whole(1, len(NEURONS)), "data.simulation.neurons"),
-    (number(above=0, high=1), "edge_prior given_until named"),
+    (number(above=0, high=1), "edge_prior given_until named shrinkages"),
+    (several(number(0, 1), 2, 2), "hidden_shares"),
     (number(above=0, high=1_000), "learning_rate"),
     (number(above=0, high=10_000), "minutes derivative_seconds"),
     (number(above=0, high=100_000), "durations ahead.seconds sensitivity.seconds"),

@@ -14,6 +14,7 @@ from wormjax.tasks.decode import experiment as generalize
 from wormjax.tasks.forecast import experiment as forecast
 from wormjax.tasks.infer import experiment as infer
 from wormjax.tasks.manifold import experiment as manifold
+from wormjax.tasks.reconstruct import experiment as reconstruct
 from wormjax.training.multihost import start_processes
 from wormjax.training.workdir import CONFIG_FILE, read_config
 
@@ -31,6 +32,7 @@ EXPERIMENTS = {
     "forecast": Experiment(forecast.forecast, forecast.check_config, forecast.evaluate_forecast),
     "ahead": Experiment(ahead.predict_ahead, ahead.check_config, ahead.evaluate_ahead),
     "manifold": Experiment(manifold.explore_manifold, manifold.prepare_tasks, manifold.refuse_evaluation),
+    "reconstruct": Experiment(reconstruct.reconstruct, reconstruct.check_config, reconstruct.evaluate_reconstruction),
     "infer": Experiment(infer.infer, infer.check_config, infer.evaluate_inference),
 }
 

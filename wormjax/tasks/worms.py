@@ -32,6 +32,7 @@ RECORDINGS = (
 )
 
 MOTOR_STATE = "motor_state"  # Of `data.targets`; all others are behaviours.
+STATELESS_EXPERIMENTS = ("forecast", "reconstruct")  # No motor state is needed.
 CAUSAL_EXPERIMENTS = ("forecast", "ahead")  # A resampled frame must not depend on a later one.
 FEWEST_SCORED = 20  # Frames; a worm with fewer scored ones neither trains nor is tested.
 SIMILAR_RATES = 1.25  # Worms whose rates differ by no more than this factor share a model without resampling.
@@ -114,7 +115,8 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
     Raises:
       InputError: no worm is left.
     """
-    scored = config.get("experiment", "generalize") != "forecast" if scored is None else scored
+    if scored is None:
+        scored = config.get("experiment", "generalize") not in STATELESS_EXPERIMENTS
     neurons = config.data.neurons
     wanted = () if neurons in (SHARED, ANY) else parse_neurons(neurons)
     targets = config.data.get("targets", (MOTOR_STATE,))
@@ -249,7 +251,7 @@ def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) 
     cross = config.protocol.name == "cross_study"
     recordings = open_test_recordings(config) if cross else open_config_recordings(config)
     dataset = build_new_dataset(config, description, recordings, leave_out=True)
-    if config.get("experiment", "generalize") != "forecast":
+    if config.get("experiment", "generalize") not in STATELESS_EXPERIMENTS:
         _warn_of_unscored(dataset)
     everyone = range(len(dataset.worms))
     splits = [

@@ -1,0 +1,39 @@
+"""Hidden neurons of worms never seen, reconstructed from their other named neurons; on simulated worms by default."""
+
+import ml_collections
+from wormjax.configs import base
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The config of `python -m experiments.reconstruct --config=configs/reconstruct.py`."""
+    config = base.experiment("reconstruct")
+    config.data = base.inputs("trace")
+    config.data.neurons = "any"
+    config.data.least_worms = 2  # Training worms that have a neuron that is scored; of fewer worms, all of them.
+    config.data.simulation.update({"worms": 4, "minutes": 6.0, "neurons": 40, "named": 0.7})
+    config.protocol = base.protocol("leave_one_worm_out")
+
+    config.split = ml_collections.ConfigDict()  # Of the training worms' frames; all of them train.
+    config.split.block = 192
+    config.split.gap = 16
+    config.split.validation_fraction = 0.0
+
+    config.linear = ml_collections.ConfigDict()  # The baselines; each choice is made on training worms left out.
+    config.linear.penalties = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # Of ridge regressions, per training worm and frame.
+    config.linear.shrinkages = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)  # Of the covariance towards the identity.
+
+    config.baselines = ("partner", "ridge_union", "ridge_available", "ridge_pairs", "gaussian")
+    config.models = ("network",)
+    config.mixture = ("network", "ridge_pairs")  # Of models and baselines, whose mean is a model, too; () for none.
+    config.model = ml_collections.ConfigDict()
+    config.model.network = ml_collections.ConfigDict({"identity": "class"})
+
+    config.train = base.training_on_worms(learning_rate=3e-3, weight_decay=1e-2, dropout=0.2, average_decay=0.98)
+    config.train.window_frames = 32
+    config.train.batch_windows = 16
+    config.train.members = 1  # Networks whose reconstructions are averaged.
+    config.train.hidden_shares = (0.05, 0.3)  # Least and most of the neurons that training hides.
+    config.train.gain = 0.2
+    config.train.offset = 0.2
+    config.train.noise = 0.3
+    return config

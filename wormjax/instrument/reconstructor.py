@@ -1,0 +1,120 @@
+"""Reconstructor: the neurons of a worm that are hidden, or that were not recorded, from those that were."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+from sklearn.utils.validation import check_is_fitted
+
+from wormjax.instrument.estimator import Estimator
+from wormjax.instrument.results import Reconstruction
+from wormjax.instrument.settings import build_config, list_worms, take_one, take_whole
+from wormjax.recordings.recording import Recording
+from wormjax.tasks.reconstruct.experiment import MIXTURE, check_config
+from wormjax.tasks.reconstruct.prediction import TrainedReconstructor, reconstruct_recording, train_reconstructor
+from wormjax.tasks.worms import build_training_dataset
+
+
+class Reconstructor(Estimator):
+    """Reconstruct each named neuron of a worm from all its others, after training on other worms.
+
+    No motor states are needed, and the worms may differ in their named neurons.
+
+    Args:
+      model: "mixture" (the mean of the network and of ridge regressions by pairs of worms), "network", or a baseline:
+        "partner", "ridge_union", "ridge_available", "ridge_pairs", "gaussian".
+      steps: updates of training; None takes the config's.
+      config: a config of `reconstruct`: name, file or ConfigDict.
+      settings: further fields of the config, such as {"train.members": 3}.
+      progress: whether to show a progress bar.
+
+    Attributes:
+      neuron_names_: the neurons that are read.
+      worms_: names of the training worms.
+      frame_rate_: of the training, hertz.
+      config_: all that the model was trained with.
+
+    Example:
+      >>> worms = wormjax.simulate_worms(4, minutes=4.0)
+      >>> reconstructor = wormjax.Reconstructor("ridge_pairs").fit(worms[:3])
+      >>> reconstructor.reconstruct(worms[3]).r2_to_pandas()
+    """
+
+    def __init__(
+        self,
+        model: str = MIXTURE,
+        *,
+        steps: int | None = None,
+        config: str | ml_collections.ConfigDict = "reconstruct",
+        settings: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ):
+        self.model = model
+        self.steps = steps
+        self.config = config
+        self.settings = settings
+        self.progress = progress
+
+    def fit(self, worms: Sequence[Recording], y: None = None, *, seed: int = 0) -> "Reconstructor":
+        """Train on worms, scored or not. Return self.
+
+        Args:
+          worms: recordings.
+          y: ignored.
+          seed: of initial parameters and batches; the same seed gives the same model.
+
+        Raises:
+          InputError: a parameter or a recording that cannot be used.
+        """
+        config = build_config(self.config, "reconstruct", {"train.steps": self.steps} | dict(self.settings or {}))
+        config.seed, config.seeds = take_whole("seed", seed), 1
+        if self.model != MIXTURE:
+            network = self.model in config.model
+            config.models, config.baselines = ((self.model,), ()) if network else ((), (self.model,))
+            config.mixture = ()
+        check_config(config.lock())
+        dataset = build_training_dataset(config, list_worms(worms), scored=False)
+        return self._keep(train_reconstructor(self.model, config, dataset, self.progress))
+
+    def reconstruct(self, worm: Recording) -> Reconstruction:
+        """Reconstruct each neuron of a worm from all its other named neurons, and those that it lacks from all.
+
+        Args:
+          worm: a recording.
+
+        Raises:
+          InputError: a recording that cannot be used.
+        """
+        check_is_fitted(self)
+        return Reconstruction(take_one(worm).worm, *reconstruct_recording(self.trained_, worm))
+
+    def _keep(self, trained: TrainedReconstructor) -> "Reconstructor":
+        super()._keep(trained)
+        self.neuron_names_ = tuple(trained.description["neurons"])
+        self.worms_ = tuple(trained.description["worms"][worm] for worm in trained.group.split.train)
+        self.frame_rate_ = float(trained.description["frame_rate"])
+        return self
+
+
+def reconstruct(
+    worm: Recording, training_worms: Sequence[Recording], model: str = MIXTURE, *, seed: int = 0, **parameters: Any
+) -> Reconstruction:
+    """Return each named neuron of a worm as reconstructed from all its others by a model trained on other worms.
+
+    Args:
+      worm: a recording.
+      training_worms: recordings, of other animals.
+      model: see `Reconstructor`.
+      seed: see `Reconstructor.fit`.
+      parameters: further ones of `Reconstructor`.
+
+    Raises:
+      InputError: a parameter or a recording that cannot be used.
+
+    Example:
+      >>> worms = wormjax.simulate_worms(4, minutes=4.0)
+      >>> result = wormjax.reconstruct(worms[3], worms[:3], "ridge_pairs")
+      >>> result.reconstructed.shape == (len(result.times), len(result.neuron_names))
+      True
+    """
+    return Reconstructor(model, **parameters).fit(training_worms, seed=seed).reconstruct(worm)

@@ -1,0 +1,96 @@
+"""A network that reconstructs hidden neurons from the visible ones: any set of neurons, known by their identities.
+
+Each visible neuron is a node with its activity in the frames around and an embedding of its identity (neuron, class and
+side: AVAL and AVAR share AVA). What the nodes say is summed, as by Deep Sets (Zaheer et al. 2017), and read over time;
+a hidden neuron is read from that sum by weights made from its own identity, and from each visible neuron's trace by a
+weight that both identities make. It is trained as a masked autoencoder (Vincent et al. 2008): random neurons are
+hidden, and predicted from the others.
+
+A neuron is absent from a frame exactly where all its features are 0. Hidden and absent neurons are not read. Which
+neuron has which place on the axis stands in the collection "identity", as in `any_neurons`.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from wormjax.models.any_neurons import UNKNOWN, IdentityEmbedding, build_vocabulary, index_identities
+from wormjax.models.classifiers import Features, Valid
+from wormjax.models.layers import TrainingRngs, drop_channels, elu, mask_frames, stack_frames
+
+
+class ReconstructionNetwork(nn.Module):
+    """The first feature, the trace, of all neurons from those that are visible; see the module.
+
+    Attributes:
+      neurons: names on the axis of neurons.
+      identity: "class" (embeddings of neuron, class and side) or "neuron" (of the neuron alone).
+      embedding: size of the identities' embedding.
+      node_hidden: features of a neuron.
+      node_kernel: frames that a neuron's features depend on.
+      channels, kernel, dilations: of the temporal read-out of the sum.
+    """
+
+    neurons: tuple[str, ...]
+    identity: str = "class"
+    embedding: int = 16
+    node_hidden: int = 16
+    node_kernel: int = 5
+    channels: int = 32
+    kernel: int = 3
+    dilations: tuple[int, ...] = (1, 4)
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Features,
+        valid: Valid,
+        hidden: Bool[Array, "window neuron"],
+        training_rngs: TrainingRngs | None = None,
+    ) -> Float[Array, "window frame neuron"]:
+        features = mask_frames(features, valid)
+        vocabulary = build_vocabulary(self.neurons)
+        ids = self.variable("identity", "ids", lambda: jnp.asarray(index_identities(self.neurons, vocabulary))).value
+        visible = (features != 0).any(-1) & (ids != UNKNOWN).any(axis=-1) & ~hidden[:, None]
+        sizes = tuple(map(len, vocabulary))
+        identities = IdentityEmbedding(sizes, self.embedding, self.identity, name="embedding")(ids)
+        scale = 1.0 / jnp.sqrt(jnp.maximum(visible.sum(axis=2, keepdims=True), 1))
+        pooled = (self._read_nodes(features, identities) * visible[..., None]).sum(axis=2) * scale
+        read = drop_channels(self._read_time(pooled, valid), training_rngs, 100)
+        made = nn.Dense(self.channels + 1, name="read_out", kernel_init=nn.initializers.normal(0.05))(identities)
+        from_sum = jnp.einsum("wtc,nc->wtn", read, made[:, :-1]) + made[:, -1]
+        traces = features[..., 0] * visible
+        return from_sum + traces @ self._weigh_pairs(identities) * scale + self._read_class(traces, visible, ids)
+
+    def _read_time(self, pooled, valid) -> Float[Array, "window frame channel"]:
+        read, half = elu(nn.Dense(self.channels, name="pool")(pooled)), self.kernel // 2
+        for number, dilation in enumerate(self.dilations):
+            offsets = tuple(dilation * k for k in range(-half, self.kernel - half))
+            stacked = stack_frames(mask_frames(read, valid), offsets)
+            read = read + 0.5 * elu(nn.Dense(self.channels, name=f"temporal_{number}")(stacked))
+        return read
+
+    def _weigh_pairs(self, identities) -> Float[Array, "sender receiver"]:
+        """The weight of each neuron's trace in each hidden neuron's."""
+        sender = nn.Dense(self.embedding, name="sender", use_bias=False)(identities)
+        receiver = nn.Dense(self.embedding, name="receiver", use_bias=False)(identities)
+        return sender @ receiver.T / self.embedding
+
+    def _read_class(self, traces, visible, ids) -> Float[Array, "window frame neuron"]:
+        """The mean of the visible neurons of each one's class, by a weight that all classes share."""
+        same = (ids[:, None, 1] == ids[None, :, 1]) & (ids[:, None, 1] != UNKNOWN) & ~jnp.eye(len(ids), dtype=bool)
+        same = same.astype(traces.dtype)
+        count = jnp.maximum(visible.astype(traces.dtype) @ same, 1.0)
+        return self.param("class_weight", nn.initializers.zeros, ()) * (traces @ same) / count
+
+    def _read_nodes(self, features, identities) -> Float[Array, "window frame neuron hidden"]:
+        windows, frames, neurons, size = features.shape
+        half = self.node_kernel // 2
+        offsets = tuple(range(-half, self.node_kernel - half))
+        stacked = stack_frames(features.reshape(windows, frames, neurons * size), offsets)
+        stacked = stacked.reshape(windows, frames, len(offsets), neurons, size)
+        inputs = len(offsets) * size
+        made = nn.Dense((inputs + 1) * self.node_hidden, name="weights")(identities)
+        made = made.reshape(neurons, inputs + 1, self.node_hidden)
+        weights = (made[:, :-1] / jnp.sqrt(inputs)).reshape(neurons, len(offsets), size, self.node_hidden)
+        return elu(jnp.einsum("wtknf,nkfh->wtnh", stacked, weights) + made[:, -1])

@@ -1,0 +1,216 @@
+"""Linear reconstructions of hidden neurons: the partner alone, ridge regressions, a Gaussian conditional.
+
+All of them are weights [neuron, hidden neuron] on the standardised traces of one worm, and need of the training worms
+no more than the products of these traces. The weights of every hidden neuron on all others come from one inverse P of
+the regularised products: -P[:, h] / P[h, h]. Leaving out a partner p as well is a rank-one change of P.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from wormjax.errors import ConfigError
+from wormjax.features.dataset import Dataset
+from wormjax.tasks.protocols import Split
+
+PARTNER, UNION, AVAILABLE, PAIRS, GAUSSIAN = "partner", "ridge_union", "ridge_available", "ridge_pairs", "gaussian"
+BASELINES = (PARTNER, UNION, AVAILABLE, PAIRS, GAUSSIAN)
+SMALLEST_VALUE = 1e-6  # Eigenvalues of a covariance from frames present pair by pair may be negative.
+
+Products = Float[np.ndarray, "neuron neuron"]
+Partners = Int[np.ndarray, " neuron"]
+
+
+def check_baselines(config) -> None:
+    """Raise ConfigError for a baseline that does not exist."""
+    for name in config.baselines:
+        if name not in BASELINES:
+            raise ConfigError("baselines", f"found {name!r}, expected some of {', '.join(BASELINES)}")
+
+
+def standardise(traces: Float[np.ndarray, "stretch frame neuron"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return one worm's traces with mean 0 and s.d. 1, 0 where there is none, and both statistics [neuron]."""
+    traces, there = traces.astype(np.float64), traces != 0
+    count = np.maximum(there.sum(axis=(0, 1)), 1)
+    mean = traces.sum(axis=(0, 1)) / count
+    centred = (traces - mean) * there
+    sd = np.sqrt((centred**2).sum(axis=(0, 1)) / count)
+    return centred / np.where(sd > 0, sd, 1.0), mean, sd
+
+
+def fit_baselines(config, dataset: Dataset, splits: Sequence[Split]) -> dict[str, Any]:
+    """Return what the baselines read of the worms, and the penalties that each split's training worms choose.
+
+    Returns:
+      products, counts: of the standardised traces [worm, neuron, neuron]: sums of products, and of how many frames.
+      mean, sd: of the traces [worm, neuron].
+      penalty: baseline → the penalty or shrinkage chosen [split].
+    """
+    worms = []
+    for worm in range(len(dataset.worms)):
+        traces = dataset.arrays.features[dataset.stretches_of(worm), ..., 0]
+        values, mean, sd = standardise(traces)
+        flat, there = (part.reshape(-1, len(mean)).astype(np.float64) for part in (values, traces != 0))
+        worms.append({"products": flat.T @ flat, "counts": there.T @ there, "mean": mean, "sd": sd})
+    fit = {field: np.stack([worm[field] for worm in worms]) for field in worms[0]}
+    chosen = {
+        name: np.array([choose_penalty(name, config, fit, split.train) for split in splits])
+        for name in BASELINES
+        if name != PARTNER
+    }
+    return fit | {"penalty": chosen}
+
+
+def find_known(fit: dict[str, Any], train: Sequence[int], least_worms: int) -> Bool[np.ndarray, " neuron"]:
+    """Return the neurons that enough training worms have; of fewer training worms, all of them must."""
+    return find_there(fit)[list(train)].sum(axis=0) >= min(least_worms, len(train))
+
+
+def find_there(fit: dict[str, Any]) -> Bool[np.ndarray, "worm neuron"]:
+    """Return which neurons each training worm has."""
+    return np.diagonal(fit["counts"], axis1=1, axis2=2) > 0
+
+
+def choose_penalty(name: str, config, fit: dict[str, Any], train: Sequence[int]) -> float:
+    """Return the penalty of the best mean R² over training worms, each left out once; the middle one of a lone worm."""
+    candidates = list_candidates(name, config)
+    if len(train) < 2:
+        return candidates[len(candidates) // 2]
+    there, scores = find_there(fit), np.zeros(len(candidates))
+    for worm in train:
+        others = [k for k in train if k != worm]
+        scored = there[worm] & find_known(fit, others, config.data.least_worms)
+        correlations = _correlate(fit, worm)
+        for number, penalty in enumerate(candidates):
+            weights = find_weights(name, fit, others, there[worm], penalty)
+            explained = 2 * (weights * correlations).sum(axis=0) - (weights * (correlations @ weights)).sum(axis=0)
+            scores[number] += explained[scored].mean() if scored.any() else 0.0
+    return candidates[int(np.argmax(scores))]
+
+
+def list_candidates(name: str, config) -> tuple[float, ...]:
+    """Return the penalties (per training worm and frame), or the shrinkages, among which a baseline chooses."""
+    return tuple(config.linear.shrinkages if name == GAUSSIAN else config.linear.penalties)
+
+
+def find_weights(
+    name: str,
+    fit: dict[str, Any],
+    train: Sequence[int],
+    there: Bool[np.ndarray, " neuron"],
+    penalty: float,
+    partners: Partners | None = None,
+) -> Float[np.ndarray, "neuron hidden"]:
+    """Return each neuron's weights in the reconstruction of each hidden neuron of a worm; 0 of itself.
+
+    Args:
+      name: of the baseline.
+      fit: of `fit_baselines`.
+      train: the training worms.
+      there: the neurons that the worm has.
+      penalty: of `list_candidates`; PARTNER has none.
+      partners: with them, each hidden neuron's partner is withheld (`find_partners`).
+    """
+    weights, counts = np.zeros((2, len(there), len(there)))
+    for hidden, read, gram in _list_systems(name, fit, train, there, penalty):
+        kept, lacking = np.flatnonzero(read), np.flatnonzero(hidden & ~read)
+        precision = np.linalg.inv(gram[np.ix_(kept, kept)])
+        solved = _regress(precision, None if partners is None else _renumber(partners, kept))
+        for columns, own in (
+            (solved[:, hidden[kept]], kept[hidden[kept]]),
+            (precision @ gram[kept][:, lacking], lacking),
+        ):
+            weights[np.ix_(kept, own)] += columns
+            counts[:, own] += 1
+    return weights * there[:, None] / np.maximum(counts, 1)
+
+
+def weigh_partner(fit: dict[str, Any], train: Sequence[int], there: Bool[np.ndarray, " neuron"], partners: Partners):
+    """Return the weights [neuron, hidden] of each neuron's partner: the correlation of both in the training worms."""
+    products, counts = fit["products"][list(train)].sum(axis=0), fit["counts"][list(train)].sum(axis=0)
+    weights, own = np.zeros_like(products), np.flatnonzero(partners >= 0)
+    places = partners[own], own
+    weights[places] = products[places] / np.maximum(counts[places], 1)
+    return weights * there[:, None]
+
+
+def _list_systems(name, fit, train, there, penalty) -> Iterator[tuple[np.ndarray, np.ndarray, Products]]:
+    """Yield (hidden neurons, neurons that are read, regularised products) of each regression."""
+    present, identity = find_there(fit), np.eye(len(there))
+    if name == PAIRS:
+        for worm in train:
+            yield present[worm], present[worm] & there, _correlate(fit, worm) + penalty * identity
+    elif name == GAUSSIAN:
+        there = there & present[list(train)].any(axis=0)
+        covariance = fit["products"][list(train)].sum(axis=0) / np.maximum(fit["counts"][list(train)].sum(axis=0), 1)
+        values, vectors = np.linalg.eigh((1 - penalty) * covariance + penalty * identity)
+        yield present[list(train)].any(axis=0), there, (vectors * np.maximum(values, SMALLEST_VALUE)) @ vectors.T
+    else:  # Neurons that the same training worms have share their rows.
+        patterns = present[list(train)].T
+        for pattern in np.unique(patterns[patterns.any(axis=1)], axis=0):
+            rows = [worm for worm, own in zip(train, pattern, strict=True) if own]
+            gram = sum(_correlate(fit, worm) for worm in rows) + penalty * len(rows) * identity
+            read = present[rows].any(axis=0)
+            yield (patterns == pattern).all(axis=1), read if name == UNION else read & there, gram
+
+
+def _correlate(fit: dict[str, Any], worm: int) -> Products:
+    """Return the correlations of a worm's traces: 0 with a neuron that it lacks."""
+    return fit["products"][worm] / max(fit["counts"][worm].max(), 1)
+
+
+def _renumber(partners: Partners, kept: Int[np.ndarray, " kept"]) -> Partners:
+    """Return the places of partners among the neurons kept; -1 where it is not."""
+    places = np.full(len(partners) + 1, -1)
+    places[kept] = np.arange(len(kept))
+    return places[partners[kept]]
+
+
+def _regress(precision: Products, partners: Partners | None) -> Products:
+    """Return the weights [neuron, hidden] of the regression of each neuron on all others, or all but its partner."""
+    columns = precision.copy()
+    if partners is not None:
+        own = np.flatnonzero(partners >= 0)
+        mates = partners[own]
+        columns[:, own] -= precision[:, mates] * (precision[mates, own] / precision[mates, mates])
+        columns[mates, own] = 0.0
+    weights = -columns / np.diagonal(columns)
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def reconstruct(
+    name: str,
+    fit: dict[str, Any],
+    split: int,
+    train: Sequence[int],
+    dataset: Dataset,
+    worm: int,
+    partners: Partners,
+    without_partner: bool,
+) -> Float[np.ndarray, "stretch frame neuron"]:
+    """Return a baseline's reconstruction of each neuron of a worm's stretches from all others.
+
+    Args:
+      name: of the baseline.
+      fit: of `fit_baselines`.
+      split: its number, by which a penalty was chosen.
+      train: the training worms of that split.
+      dataset: holds the worm.
+      worm: its index.
+      partners: of `find_partners`.
+      without_partner: whether each neuron's partner is withheld.
+    """
+    values, _, _ = standardise(dataset.arrays.features[dataset.stretches_of(worm), ..., 0])
+    there = (values != 0).any(axis=(0, 1))
+    if name == PARTNER:
+        weights = weigh_partner(fit, train, there, partners) * (not without_partner)
+    else:
+        penalty = fit["penalty"][name][split]
+        weights = find_weights(name, fit, train, there, penalty, partners if without_partner else None)
+    have = find_there(fit)[list(train)]
+    count = np.maximum(have.sum(axis=0), 1)
+    mean, sd = ((fit[field][list(train)] * have).sum(axis=0) / count for field in ("mean", "sd"))
+    return (values @ weights * sd + mean).astype(np.float32)

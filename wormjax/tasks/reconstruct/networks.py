@@ -1,0 +1,150 @@
+"""Trains the reconstruction networks of a config and reconstructs worms with them.
+
+Every model is trained into `workdir/models/NAME` and always run from there, so that a table made right after training
+and one made from a restored checkpoint are one and the same.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from wormjax.errors import ConfigError
+from wormjax.features.dataset import Dataset
+from wormjax.models.any_neurons import build_vocabulary, index_identities
+from wormjax.models.identities import keep_known
+from wormjax.models.reconstruction import ReconstructionNetwork
+from wormjax.tasks.chunks import map_chunks
+from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
+from wormjax.training.loop import train_ensemble
+from wormjax.training.objectives.classification import AUGMENTATIONS
+from wormjax.training.objectives.reconstruction import reconstruction
+from wormjax.training.parallel import Engine, build_engine
+from wormjax.training.runs import Runs, build_runs
+from wormjax.training.step import Recipe, build_recipe
+
+GIVEN = ("parent", "name", "neurons")  # Fields of a module that the data set.
+HIDDEN_AT_ONCE = 8  # Passes over a stretch, each with other neurons hidden, in one call.
+
+
+class Training(NamedTuple):
+    """All that `train_ensemble` needs, but the data."""
+
+    recipe: Recipe
+    engine: Engine
+    runs: Runs
+
+
+def check_models(config) -> None:
+    """Raise ConfigError for a network that the config does not describe, or describes with what does not exist."""
+    for name in config.models:
+        if name not in config.model:
+            known = ", ".join(config.model)
+            raise ConfigError("models", f"found {name!r}, expected some of {known} (sections of 'model')")
+        fields = set(ReconstructionNetwork.__dataclass_fields__).difference(GIVEN)
+        unknown = sorted(set(config.model[name]) - fields)
+        if unknown:
+            expected = f"expected some of {', '.join(sorted(fields))}"
+            raise ConfigError(f"model.{name}", f"found {', '.join(unknown)}, {expected}")
+
+
+def build_module(name: str, config, neurons: Sequence[str]) -> ReconstructionNetwork:
+    """Return the network of one model."""
+    sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in config.model[name].items()}
+    return ReconstructionNetwork(neurons=tuple(neurons), **sizes)
+
+
+def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
+    """Return the runs of all groups, `train.members` of each group beside each other.
+
+    Raises:
+      InputError: a group without a single training window.
+    """
+    members = range(config.train.members)
+    train_worms = [group.split.train for group in groups for _ in members]
+    runs = build_runs(
+        dataset,
+        train_worms=train_worms,
+        seeds=[group.seed for group in groups for _ in members],
+        members=[number_run(dataset, group.split, member) for group in groups for member in members],
+        labels=split_by_seed(config, dataset),
+        train=config.train,
+    )
+    ids = index_identities(dataset.neuron_names, build_vocabulary(dataset.neuron_names))
+    present = dataset.find_present()
+    return runs._replace(
+        own={"identity": {"ids": np.stack([keep_known(ids, present[list(worms)]) for worms in train_worms])}}
+    )
+
+
+def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group]) -> Training:
+    """Return a network's runs, how they are trained, and by which compiled program."""
+    train, runs = config.train, build_group_runs(config, dataset, groups)
+    recipe = build_recipe(train)
+    objective = reconstruction(
+        build_module(name, config, dataset.neuron_names),
+        dataset.arrays.features.shape[2:],
+        train.window_frames,
+        train.batch_windows,
+        tuple(train.hidden_shares),
+        tuple(kind for kind in AUGMENTATIONS if (runs.hyper[kind] > 0).any()),
+    )
+    engine = build_engine(
+        objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
+    )
+    return Training(recipe, engine, runs)
+
+
+def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir, stop_after_chunks=None):
+    """Train one network for every group and member, all runs in one compiled program."""
+    recipe, engine, runs = build_training(name, config, dataset, groups)
+    folder, seconds = model_folder(workdir, name), config.train.checkpoint_seconds
+    return train_ensemble(engine, recipe, dataset.arrays, runs, folder, name, seconds, stop_after_chunks)
+
+
+def reconstruct(
+    name: str,
+    config,
+    variables,
+    dataset: Dataset,
+    worm: int,
+    neurons: Int[np.ndarray, " chosen"],
+    withheld: Int[np.ndarray, " chosen"],
+) -> Float[np.ndarray, "stretch frame neuron"]:
+    """Return a network's reconstruction of chosen neurons of a worm's stretches, each from all others; else NaN.
+
+    Args:
+      name, config: the network.
+      variables: the parameters of a group's members, stacked; their reconstructions are averaged.
+      dataset: holds the worm; its neurons are those of the training.
+      worm: its index.
+      neurons: numbers of those to be hidden, one at a time.
+      withheld: the number of another neuron that is hidden with each; -1 for none.
+    """
+    own, count = dataset.stretches_of(worm), len(dataset.neuron_names)
+    module = build_module(name, config, dataset.neuron_names)
+    hidden = (np.arange(count) == neurons[:, None]) | (np.arange(count) == withheld[:, None])
+    values = np.full((len(own), dataset.arrays.valid.shape[1], count), np.nan, np.float32)
+    for place, stretch in enumerate(own if len(neurons) else []):
+        worms = dataset.arrays.features[stretch], dataset.arrays.valid[stretch]
+        predict = functools.partial(_predict, module, variables, worms)
+        values[place][:, neurons] = map_chunks(predict, (hidden, neurons), HIDDEN_AT_ONCE).T
+    return values
+
+
+# The module is static and the worm an argument, so that all calls with one shape share one compiled program.
+@functools.partial(jax.jit, static_argnums=0)
+def _predict(module, variables, worm, chosen: tuple[Bool[np.ndarray, "set neuron"], Int[np.ndarray, " set"]]):
+    """Return the mean over members [set, frame] of the neuron that each set is about."""
+    features, valid = worm
+
+    def predict(own):
+        hidden, neuron = own
+        each = jax.lax.map(lambda one: module.apply(one, features[None], valid[None], hidden[None])[0], variables)
+        return jnp.take(each.mean(axis=0), neuron, axis=-1)
+
+    return jax.lax.map(predict, chosen)

@@ -222,7 +222,7 @@ def main() -> None:
         run_command(names[0], sys.argv[1:])
         return
     lines = ["wormjax COMMAND [--config=NAME_OR_FILE] [--config.FIELD=VALUE] [--FLAG=VALUE]", "", "Commands:"]
-    lines += [f"  {name:<11}{command.about}" for name, command in COMMANDS.items()]
+    lines += [f"  {name:<12}{command.about}" for name, command in COMMANDS.items()]
     lines += ["", "wormjax COMMAND --help lists its flags, and the fields of its config."]
     if names or not set(sys.argv[1:2]) & set(command_line.HELP):
         found = f"found the command {names[0]!r}" if names else "found no command"

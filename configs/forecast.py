@@ -26,6 +26,11 @@ def get_config() -> ml_collections.ConfigDict:
     config.split.gap = 16
     config.split.validation_fraction = 0.25
 
+    config.segment = ml_collections.ConfigDict()  # Of "within_recording": what trains, then validates, then tests.
+    config.segment.frames = 1000
+    config.segment.validation_fraction = 0.2
+    config.segment.test_fraction = 0.2
+
     config.forecast = ml_collections.ConfigDict()
     config.forecast.first = 32  # Frames before the first start of a stretch.
     config.forecast.every = 16

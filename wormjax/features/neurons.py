@@ -48,7 +48,7 @@ def choose_neurons(
     if neurons == ANY:
         counts = Counter(name for recording in recordings for name in recording.identified)
         names = tuple(sorted(name for name, count in counts.items() if count >= least_worms))
-        if not names:
+        if not names and not unnamed:
             most = max(counts.values(), default=0)
             found = f"found {least_worms}, and no neuron that is named in more than {most} of {len(recordings)} worms"
             raise ConfigError("data.least_worms", f"{found}, expected at most {most or 'some named neurons: none'}")

@@ -28,10 +28,15 @@ class InputNoise(NamedTuple):
 
 
 class Clamp(NamedTuple):
-    """Neurons that are held at values all through a roll-out, whatever the forecast says: an intervention."""
+    """Neurons that are held at values all through a roll-out, whatever the forecast says: moved, or lacking."""
 
     neurons: Bool[Array, "window neuron"]
     values: Float[Array, "window neuron feature"]
+
+
+def clamp_lacking(past: Float[Array, "window frame neuron feature"]) -> Clamp:
+    """Return the clamp that holds at 0 what is 0 all through the past: neurons that a worm lacks."""
+    return Clamp((past == 0).all(axis=(1, 3)), jnp.zeros_like(past[:, 0]))
 
 
 class TeacherForcing(NamedTuple):
@@ -62,14 +67,14 @@ def predict(
       operators: coefficients of the drift, a row a lag, neuron and feature (oldest frame first), and one for a 1.
       steps: how many frames to predict.
       training_rngs, input_noise: for training.
-      clamp: neurons that are held at values.
+      clamp: neurons that are held at values; in training they are shown without noise.
       teacher_forcing: true frames to go on from (scheduled sampling).
     """
     windows, frames, neurons, features = past.shape
     order = (operators.shape[1] - 1) // (neurons * features)
     modes = getattr(module, "modes", 1)
     context, edge_logits = module.apply(variables, past[:, order:], training_rngs, method="begin")
-    disturb = _draw_disturbance(past, training_rngs, input_noise)
+    disturb = _draw_disturbance(past, training_rngs, input_noise, clamp)
 
     def look(recent, step, mode):
         drift = (jnp.einsum("wp,wpc->wc", recent.reshape(windows, -1), operators[:, :-1]) + operators[:, -1]).reshape(
@@ -134,7 +139,7 @@ def _draw_frame_rngs(training_rngs: TrainingRngs | None, frame: Array) -> Traini
     )
 
 
-def _draw_disturbance(past, training_rngs, input_noise):
+def _draw_disturbance(past, training_rngs, input_noise, clamp=None):
     """A function of what is shown, and of the step: as it is, or as `InputNoise` changes it."""
     if training_rngs is None or input_noise is None:
         return lambda step_input, step: step_input
@@ -144,6 +149,8 @@ def _draw_disturbance(past, training_rngs, input_noise):
     heard = jax.vmap(
         lambda key: jax.random.bernoulli(jax.random.fold_in(key, 1), 1.0 - input_noise.neuron_dropout, shape[:1])
     )(keys)
+    if clamp is not None:
+        heard &= ~clamp.neurons
 
     def disturb(step_input, step):
         added = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 2 + step), shape))(keys)

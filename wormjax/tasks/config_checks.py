@@ -25,7 +25,7 @@ from wormjax.models.layers import PRECISIONS
 from wormjax.models.nri import DECODERS, ENCODERS
 from wormjax.recordings.motor_states import OWN, STATE_SETS
 from wormjax.recordings.names import NEURONS
-from wormjax.tasks.protocols import PROTOCOLS
+from wormjax.tasks.protocols import PROTOCOLS, WITHIN_RECORDING
 from wormjax.training.objectives.nri_sampled import POSTERIORS, TASKS
 from wormjax.training.parallel import PLACEMENTS, check_placement
 from wormjax.training.step import SCHEDULES
@@ -94,7 +94,10 @@ _KINDS = (
     (whole(1, 65_536), "batch_windows batch_simulations"),
     (whole(1, 100_000), "num_processes neighbours phase_bins attempts cells lag"),
     (whole(0, 1_000_000), "gap epochs decoded_frames"),
-    (whole(1, 1_000_000), "block window_stride window_frames burn_in roll_out first every stride pooling shifts"),
+    (
+        whole(1, 1_000_000),
+        "block segment.frames window_stride window_frames burn_in roll_out first every stride pooling shifts",
+    ),
     (whole(1, 1_000_000), "apart_frames noise_frames shortest_frames toy.frames"),
     (whole(2, 1_000_000), "data.frames test_frames"),
     (whole(1, 10_000_000), "train valid test"),
@@ -252,10 +255,11 @@ def _list_faults(config, experiment: str) -> Iterator[tuple[str, str]]:
     if train.kl_weight and not len(train.edge_prior):
         yield "train.kl_weight", _no_effect("0 without a 'train.edge_prior', which it weighs")
     yield from _list_data_faults(config, DEFAULTS[experiment])
+    others = {"generalize": (WITHIN_RECORDING,), "forecast": ("same_worm",)}
+    if config.protocol.name in others.get(experiment, ("same_worm", WITHIN_RECORDING)):
+        yield "protocol.name", f", expected subsets, leave_one_worm_out or cross_study for {experiment}"
     if experiment == "generalize":
         yield from _list_decoding_faults(config)
-    elif config.protocol.name == "same_worm":
-        yield "protocol.name", f", expected subsets, leave_one_worm_out or cross_study for {experiment}"
     if experiment == "forecast":
         yield from _list_forecast_faults(config)
     if experiment == "ahead":
@@ -307,6 +311,15 @@ def _list_decoding_faults(config) -> Iterator[tuple[str, str]]:
 
 def _list_forecast_faults(config) -> Iterator[tuple[str, str]]:
     steps = config.forecast.steps
+    if config.data.unnamed and config.protocol.name != WITHIN_RECORDING:
+        yield (
+            "data.unnamed",
+            f", expected False without protocol.name={WITHIN_RECORDING!r}: in another worm it has no match",
+        )
+    default = DEFAULTS["forecast"].segment
+    for name, value in config.segment.items():
+        if config.protocol.name != WITHIN_RECORDING and value != default.get(name):
+            yield f"segment.{name}", _no_effect(f"{default[name]} without protocol.name={WITHIN_RECORDING!r}")
     if config.train.roll_out > steps:
         yield "train.roll_out", f", expected at most forecast.steps, {steps}"
     if max(config.forecast.scored) > steps:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from wormjax.errors import ConfigError
 
-PROTOCOLS = ("subsets", "leave_one_worm_out", "same_worm", "cross_study")
+WITHIN_RECORDING = "within_recording"
+PROTOCOLS = ("subsets", "leave_one_worm_out", "same_worm", "cross_study", WITHIN_RECORDING)
 LARGEST_COUNT = 100_000  # The subsets of 100 worms are 1.3e30.
 
 
@@ -25,7 +26,8 @@ def list_splits(protocol: str, worms: int, test_worms: int = 0, train_counts: Se
       protocol: "subsets": every subset of the worms trains, and is tested on every worm left out (Wang et al. 2021;
         the subset of all worms has nothing to be tested on, and is left out). "leave_one_worm_out": each worm is
         tested once, trained on all others. "same_worm": each worm trains and is tested on blocks of its own
-        frames. "cross_study": every subset trains, and is tested on every worm of the other study.
+        frames; so it is with "within_recording". "cross_study": every subset trains, and is tested on every worm of the
+        other study.
       worms: number of worms of the study.
       test_worms: number of worms of the other study, for "cross_study".
       train_counts: numbers of training worms to keep; () keeps all.
@@ -77,7 +79,7 @@ def list_config_splits(config, worm_studies: Sequence[str], test_worms: int) -> 
 
 def _train_sizes(protocol, worms) -> range:
     """The numbers of training worms that a protocol knows."""
-    if protocol == "same_worm":
+    if protocol in ("same_worm", WITHIN_RECORDING):
         return range(1, min(worms, 1) + 1)
     if protocol == "leave_one_worm_out":
         return range(max(worms - 1, 1), worms)
@@ -85,7 +87,7 @@ def _train_sizes(protocol, worms) -> range:
 
 
 def _choose_test(protocol, train, worms, test_worms) -> tuple[int, ...]:
-    if protocol == "same_worm":
+    if protocol in ("same_worm", WITHIN_RECORDING):
         return train
     if protocol == "cross_study":
         return tuple(range(test_worms))

@@ -135,7 +135,7 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
         elif scored and frames < FEWEST_SCORED:
             what = "motor state" if MOTOR_STATE in targets else targets[0]
             left_out[worm] = f"only {frames} frames have a scored {what}, of {FEWEST_SCORED} that are needed"
-        elif neurons == ANY and not worm.identified:
+        elif neurons == ANY and not (worm.identified or config.data.get("unnamed", False)):
             left_out[worm] = "it has no named neuron"
         elif missing:
             left_out[worm] = f"it lacks {', '.join(missing)} (data.neurons)"

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.derivatives import refuse_future
 from wormjax.features.forecast_origins import Starts, cut_future, cut_past, list_starts
@@ -17,9 +18,10 @@ from wormjax.scoring.forecasts import Spread, measure_score, score_forecast, sco
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.forecast import networks as forecasting
+from wormjax.tasks.forecast import within_recording
 from wormjax.tasks.forecast.report import write_report
 from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best, score_worms
-from wormjax.tasks.protocols import Split
+from wormjax.tasks.protocols import WITHIN_RECORDING, Split
 from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.workdir import claim_workdir
@@ -48,6 +50,8 @@ def forecast(config, workdir: str | os.PathLike) -> list[Row]:
       InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
     check_config(config)
+    if config.protocol.name == WITHIN_RECORDING:
+        return within_recording.forecast_within(config, workdir)
     materials = prepare_materials(config)
     dataset, splits = materials.dataset, list(materials.splits)
     groups = list_groups(config, splits)
@@ -75,6 +79,9 @@ def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:
     Raises:
       InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
     """
+    if config.protocol.name == WITHIN_RECORDING:
+        expected = "expected a protocol of worms left out: here each worm has models of its own, in results.csv"
+        raise ConfigError("protocol.name", f"found {WITHIN_RECORDING!r}, {expected}")
     description, _, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
     check_config(config)
     groups = list_groups(config, test_splits)
@@ -90,7 +97,10 @@ def check_config(config):
     """Raise InputError for what a config of forecasts must not hold."""
     check_settings(config)
     refuse_future(tuple(config.data.inputs))
-    forecasting.check_models(config)
+    if config.protocol.name == WITHIN_RECORDING:
+        within_recording.check_models(config)
+    else:
+        forecasting.check_models(config)
 
 
 def run_models(

@@ -42,14 +42,14 @@ class LinearForecast(NamedTuple):
 
 def list_baselines(config) -> list[str]:
     """The baselines that a config names: persistence and mean as they are, autoregressions by order."""
-    known = [PERSISTENCE, *_list_members(config), MIXTURE, ADAPTED, KNOWN_WORM]
+    known = [PERSISTENCE, *list_members(config), MIXTURE, ADAPTED, KNOWN_WORM]
     unknown = [name for name in config.baselines if name not in known]
     if unknown:
         raise ConfigError("baselines", f"found {unknown[0]!r}, expected some of {', '.join(known)}")
     return list(config.baselines)
 
 
-def _list_members(config) -> list[str]:
+def list_members(config) -> list[str]:
     """What the mixture mixes, beside persistence, which has the weight that they leave."""
     return [MEAN, *(f"{kind}_{order}" for kind in (OWN, ALL) for order in config.linear.orders)]
 
@@ -95,7 +95,7 @@ def forecast_linear(
         mean = np.broadcast_to(own["mean"].reshape(shape), (len(starts.frame), steps, *shape))
     elif name == MIXTURE:
         mean = last
-        for member, weights in zip(_list_members(config), own["weights"].T[:, :steps, None, None], strict=True):
+        for member, weights in zip(list_members(config), own["weights"].T[:, :steps, None, None], strict=True):
             mean = mean + weights * (forecast_linear(member, config, fit, split, dataset, starts, steps).mean - last)
     elif name in (ADAPTED, KNOWN_WORM):
         adapt = adapt_to_starts if name == ADAPTED else adapt_around_starts
@@ -238,7 +238,7 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
     fit = {PERSISTENCE: {"scale": _scale(unit)}, MEAN: {"mean": _average(train)}}
     for kind in (OWN, ALL):
         for order in linear.orders:
-            products = [_sum(kind, stretches, order) for stretches in parts]
+            products = [sum_products(kind, stretches, order) for stretches in parts]
 
             def teach(ridge, steps, kind=kind, order=order, products=products):
                 """Return a forecast of each part from the others' coefficients."""
@@ -274,13 +274,13 @@ def _fit_mixture(starts, members) -> dict[str, np.ndarray]:
     weights = np.zeros((len(gram), len(members)))
     for step in range(len(gram)):
         weights[step] = (
-            _weigh(gram[step].sum(axis=0), cross[step].sum(axis=0)) if counts[step].any() else weights[step - 1]
+            weigh_members(gram[step].sum(axis=0), cross[step].sum(axis=0)) if counts[step].any() else weights[step - 1]
         )
     fitted = np.einsum("tcmn,tm,tn->tc", gram, weights, weights) - 2.0 * np.einsum("tcm,tm->tc", cross, weights)
     return {"weights": weights, "scale": _scale(np.maximum(square + fitted, 0.0) / np.maximum(counts, 1))}
 
 
-def _weigh(gram: Float[np.ndarray, "member member"], cross: Float[np.ndarray, " member"]) -> np.ndarray:
+def weigh_members(gram: Float[np.ndarray, "member member"], cross: Float[np.ndarray, " member"]) -> np.ndarray:
     """Non-negative least squares from products; every member is scaled to a mean square of one."""
     unit = np.sqrt(np.maximum(np.diagonal(gram), 1e-12))
     root = np.linalg.cholesky(gram / (unit[:, None] * unit) + 1e-6 * np.eye(len(gram)))
@@ -349,15 +349,20 @@ def _measure(starts, forecast) -> Float[np.ndarray, "step channel"]:
     return squares / np.maximum(counts, 1)
 
 
-def _sum(kind: str, stretches, order: int) -> var.Products:
+def sum_products(kind: str, stretches, order: int) -> var.Products:
+    """Return the products of an autoregression of a kind, `OWN` or `ALL`."""
     return (sum_own_products if kind == OWN else var.sum_products)(stretches, order)
+
+
+def solve_products(kind: str, products: var.Products, ridge: float) -> Float[np.ndarray, "past channel"]:
+    """Return the coefficients of an autoregression of a kind, those of a vector autoregression in any case."""
+    return (solve_own_products if kind == OWN else var.solve_products)(products, ridge)
 
 
 def _solve(kind: str, products, there, ridge: float) -> Float[np.ndarray, "past channel"]:
     """Return the coefficients that some parts, which have some channels each, teach."""
-    if kind == OWN:
-        return solve_own_products(sum(products[1:], products[0]), ridge)
-    return var.solve_products(pool_products(products, there, ridge), ridge)
+    pooled = sum(products[1:], products[0]) if kind == OWN else pool_products(products, there, ridge)
+    return solve_products(kind, pooled, ridge)
 
 
 def _list_others(products, there, part):

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past, list_starts
-from wormjax.models.forecast_roll_outs import predict
+from wormjax.models.forecast_roll_outs import clamp_lacking, predict
 from wormjax.models.forecasters import GRAPHS, GraphForecaster, MlpForecaster, RecurrentForecaster
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 from wormjax.scoring.forecasts import Spread
@@ -128,7 +128,8 @@ def build_training(name: str, config, dataset: Dataset, splits, groups: Sequence
     prior = tuple(train.edge_prior) or None
     scheduled = max(train.given, train.given_end) > 0
     sizes = dataset.arrays.features.shape[2:]
-    objective = forecasting(module, build_shape(config), sizes, prior if inferred else None, scheduled)
+    masked = not dataset.find_present().all()
+    objective = forecasting(module, build_shape(config), sizes, prior if inferred else None, scheduled, masked)
     engine = build_engine(
         objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
     )
@@ -186,20 +187,22 @@ def build_forecaster(name: str, config, dataset: Dataset, origins_at_once: int =
       origins_at_once: origins per call of the program; 0 takes all that the dataset has, at most `STARTS_AT_ONCE`.
     """
     module, steps = build_module(name, config, dataset), config.forecast.steps
-    size = origins_at_once
+    size, masked = origins_at_once, not dataset.find_present().all()
     if not size:
         origins = len(list_starts(dataset, config.forecast.first, config.forecast.every).frame)
         size = max(1, min(STARTS_AT_ONCE, origins))
 
     def forecast(variables, past: Array, operators: Array):
-        return map_chunks(lambda chunk: _forecast_chunk(module, steps, variables, *chunk), (past, operators), size)
+        return map_chunks(
+            lambda chunk: _forecast_chunk(module, steps, masked, variables, *chunk), (past, operators), size
+        )
 
     return forecast
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _forecast_chunk(module: nn.Module, steps: int, variables, past: Array, operators: Array):
-    result = predict(module, variables, past, operators, steps)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _forecast_chunk(module: nn.Module, steps: int, masked: bool, variables, past: Array, operators: Array):
+    result = predict(module, variables, past, operators, steps, clamp=clamp_lacking(past) if masked else None)
     edges = None if result.edge_logits is None else jax.nn.softmax(result.edge_logits)
     return result.mean, result.log_scale, jax.nn.softmax(result.mode_logits), edges
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wormjax.features.dataset import WormArrays
-from wormjax.models.forecast_roll_outs import InputNoise, TeacherForcing, initialise, predict
+from wormjax.models.forecast_roll_outs import Clamp, InputNoise, TeacherForcing, clamp_lacking, initialise, predict
 from wormjax.models.forecasters import Forecast
 from wormjax.models.layers import TrainingRngs, draw_keys
 from wormjax.models.sampling import kl_divergence
@@ -62,6 +62,7 @@ def forecasting(
     sizes: tuple[int, int],
     edge_prior: Sequence[float] | None = None,
     scheduled: bool = False,
+    masked: bool = False,
 ) -> Objective:
     """Return the objective of a forecaster of wormjax.models on windows of `shape.frames` frames.
 
@@ -73,6 +74,7 @@ def forecasting(
         edge (the mean over frames, where a graph is inferred in each).
       scheduled: scheduled sampling: each step goes on from the true frame with a probability that goes from `given` to
         `given_end` over the first `given_until` of training.
+      masked: whether worms lack neurons, which are then held at 0 and enter no error.
     """
 
     def start(run):
@@ -88,13 +90,15 @@ def forecasting(
             draw = jax.vmap(lambda key: jax.random.bernoulli(key, chance, (shape.roll_out,)))
             teacher_forcing = TeacherForcing(future, draw(draw_keys(training_rngs, 400)))
         inputs = module, variables, past, operators, shape.roll_out, training_rngs, shown
-        return predict(*inputs, teacher_forcing=teacher_forcing), future
+        clamp = clamp_lacking(past) if masked else None
+        return predict(*inputs, clamp=clamp, teacher_forcing=teacher_forcing), future, weigh_neurons(clamp)
 
-    def measure(forecast, future, run):
+    def measure(forecast, future, weights, run):
         """Per window: squared error in units of persistence's, and negative log-likelihood, nats per value."""
-        error = ((average_modes(forecast) - future) ** 2).mean(axis=(2, 3))
+        squares = (average_modes(forecast) - future) ** 2
+        error = (squares if weights is None else weights * squares).mean(axis=(2, 3))
         relative = (error / run.own["step_scale"][: shape.roll_out]).mean(axis=1)
-        return relative, trajectory_nll(forecast, future, run.own["base_scale"][: shape.roll_out]), error
+        return relative, trajectory_nll(forecast, future, run.own["base_scale"][: shape.roll_out], weights), error
 
     def loss(variables, data, run, progress, key, shard):
         windows, keys = draw_share(run, key, shape.batch, shard)
@@ -104,8 +108,8 @@ def forecasting(
         if scheduled:
             share = jnp.minimum(progress / run.hyper["given_until"], 1.0)
             chance = run.hyper["given"] + (run.hyper["given_end"] - run.hyper["given"]) * share
-        forecast, future = run_windows(variables, data, run, windows, training_rngs, shown, chance)
-        relative, nll, error = measure(forecast, future, run)
+        forecast, *true = run_windows(variables, data, run, windows, training_rngs, shown, chance)
+        relative, nll, error = measure(forecast, *true, run)
         value = relative.sum() + run.hyper["spread_weight"] * nll.sum()
         if forecast.edge_logits is not None and edge_prior is not None:
             divergence = charge_graphs(forecast, jnp.asarray(edge_prior))
@@ -115,8 +119,8 @@ def forecasting(
 
     def validate(variables, data, run):
         used = jnp.arange(len(run.validation_windows)) < run.validation_count
-        forecast, future = run_windows(variables, data, run, run.validation_windows, None, None)
-        relative, nll, error = measure(forecast, future, run)
+        forecast, *true = run_windows(variables, data, run, run.validation_windows, None, None)
+        relative, nll, error = measure(forecast, *true, run)
         count = jnp.maximum(used.sum(), 1)
         relative, nll, mse = ((used * values).sum() / count for values in (relative, nll, error.mean(axis=1)))
         return relative + run.hyper["spread_weight"] * nll, {"relative_error": relative, "mse": mse, "nll": nll}
@@ -131,6 +135,14 @@ def charge_graphs(forecast: Forecast, edge_prior: Float[Array, " type"]) -> Floa
     return kl_divergence(forecast.frame_logits, edge_prior).mean(axis=1)
 
 
+def weigh_neurons(clamp: Clamp | None) -> Float[Array, "window 1 neuron 1"] | None:
+    """Return weights of mean 1 over each window's neurons, 0 for those that are held; None where none ever is."""
+    if clamp is None:
+        return None
+    there = 1.0 - clamp.neurons
+    return (there / jnp.maximum(there.mean(axis=1, keepdims=True), 1e-6))[:, None, :, None]
+
+
 def average_modes(forecast: Forecast) -> Float[Array, "window step neuron feature"]:
     """Return the mean of the mixture."""
     weights = jax.nn.softmax(forecast.mode_logits)
@@ -141,13 +153,19 @@ def trajectory_nll(
     forecast: Forecast,
     future: Float[Array, "window step neuron feature"],
     base_scale: Float[Array, "step neuron feature"],
+    weights: Float[Array, "window 1 neuron 1"] | None = None,
 ) -> Float[Array, " window"]:
-    """Return the negative log-likelihood of whole trajectories, nats per value; one mode's mean gets no gradient."""
+    """Return the negative log-likelihood of whole trajectories, nats per value; one mode's mean gets no gradient.
+
+    `weights` are those of neurons (`weigh_neurons`).
+    """
     modes = forecast.mean.shape[1]
     mean = jax.lax.stop_gradient(forecast.mean) if modes == 1 else forecast.mean
     log_scale = jnp.log(base_scale) + forecast.log_scale
     squares = ((future[:, None] - mean) * jnp.exp(-log_scale)) ** 2
     densities = -(0.5 * squares + log_scale + 0.5 * jnp.log(2.0 * jnp.pi))
+    if weights is not None:
+        densities = weights[:, None] * densities
     log_weights = jax.nn.log_softmax(forecast.mode_logits)
     total = jax.nn.logsumexp(densities.sum(axis=(2, 3, 4)) + log_weights, axis=1)
     return -total / densities[0, 0].size

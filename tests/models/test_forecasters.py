@@ -11,8 +11,16 @@ import pytest
 
 from wormjax import graphs
 from wormjax.baselines import vector_autoregression
+from wormjax.models import forecast_roll_outs
 from wormjax.models import forecasters as forecasters_module
-from wormjax.models.forecast_roll_outs import Clamp, InputNoise, TeacherForcing, initialise, predict
+from wormjax.models.forecast_roll_outs import (
+    Clamp,
+    InputNoise,
+    TeacherForcing,
+    clamp_lacking,
+    initialise,
+    predict,
+)
 from wormjax.models.forecasters import (
     Forecast,
     GraphForecaster,
@@ -21,7 +29,7 @@ from wormjax.models.forecasters import (
     StepInput,
     SummedMessages,
 )
-from wormjax.models.layers import elu
+from wormjax.models.layers import TrainingRngs, elu
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -384,3 +392,26 @@ def test_summed_messages_equal_those_along_jraphs_indices(draw_variables, compil
     moved[1] += 1.0
     before, after = (hear(variables, values[None], silent[None]) for values in (nodes, moved))
     np.testing.assert_array_equal(before, after)  # The first type is "no edge".
+
+
+@pytest.mark.parametrize("name", ["static", "recurrent"])
+def test_a_neuron_that_a_worm_lacks_stays_at_zero(forecaster, name):
+    variables, forecast = forecaster(name)
+    past = draw_past()
+    past[0, :, 2], past[1, -1, 2] = 0.0, 0.0  # Lacking in one window; in another it is 0 for once.
+    held = clamp_lacking(past)
+    np.testing.assert_array_equal(held.neurons, [[False, False, True, False], [False] * 4, [False] * 4])
+    mean = forecast(variables, past, draw_operators(), held).mean
+    assert not mean[0, :, :, 2].any()
+    assert (mean[1:, :, :, 2] != 0).all()
+    assert (mean[0, :, :, [0, 1, 3]] != 0).all()
+
+
+def test_a_neuron_that_a_worm_lacks_is_shown_no_noise():
+    past = draw_past()
+    past[0, :, 2] = 0.0
+    rngs = TrainingRngs(jax.random.split(jax.random.key(0), WINDOWS), 0.0, 1.0)
+    disturb = forecast_roll_outs._draw_disturbance(past, rngs, InputNoise(3.0, 3.0, 0.0), clamp_lacking(past))
+    shown = disturb(StepInput(past[:, -ORDER:], past[:, 0], np.zeros((WINDOWS, 0))), 0)
+    assert not np.asarray(shown.recent)[0, :, 2].any()
+    assert (np.asarray(shown.recent)[1:] != past[1:, -ORDER:]).all()

@@ -28,7 +28,8 @@ class Forecaster(Estimator):
 
     Args:
       model: a network: "nri_graph", "recurrent", "mlp", "nri_dynamic" (sections of the config's `model`); or a
-        baseline: "persistence", "mean", "var_1" ... "var_16", "var_adapted".
+        baseline: "persistence", "mean", "ar_1" ... "ar_16", "var_1" ... "var_16", "mixture",
+        "var_adapted".
       neurons: "shared" for those identified in all training worms, or their names.
       steps: updates of training; None takes the config's.
       config: a config of `forecast`: name, file or ConfigDict.

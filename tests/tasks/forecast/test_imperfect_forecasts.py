@@ -10,6 +10,7 @@ from small_forecasts import small_config
 from wormjax.recordings import container
 from wormjax.scoring.rows import read_rows
 from wormjax.tasks.forecast.experiment import forecast
+from wormjax.tasks.worms import open_config_recordings
 
 
 @pytest.mark.usefixtures("quick_compilation")
@@ -32,3 +33,33 @@ def test_worms_without_states_and_with_gaps_are_forecast(tmp_path):
     assert "worm 0: 400 frames, 2.2 min at 3.00 Hz, 0% with a scored state" in summary
     assert "4 neurons: AVAL, AVAR, AVBL, RIML" in summary
     assert (tmp_path / "runs" / "figures").is_dir()
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_worms_of_different_named_neurons_are_forecast_and_scored_on_their_own(tmp_path):
+    config = small_config(
+        data__neurons="any",
+        data__least_worms=2,
+        data__simulation__named=0.6,
+        data__simulation__worms=3,
+        protocol__name="leave_one_worm_out",
+        models=("nri_graph",),
+        baselines=("persistence", "mean", "ar_2", "var_2", "mixture", "var_adapted"),
+    )
+    worms = open_config_recordings(config)
+    named = {worm.worm: set(worm.identified) for worm in worms}
+    played = {name for name in set.union(*named.values()) if sum(name in of for of in named.values()) >= 2}
+    assert any(not played <= of for of in named.values())
+    rows = forecast(config, tmp_path / "runs")
+    assert all(np.isfinite(row.value) for row in rows)
+    for model in (*config.models, *config.baselines):
+        for worm, names in named.items():
+            own = {row.metric for row in rows if (row.model, row.test_worm) == (model, worm)}
+            scored = {metric.partition(":")[2] for metric in own if metric.startswith("mse@8:")} & played
+            assert scored == names & played, (model, worm)
+            assert "score" in own
+    # The mean of a worm's error over the neurons that it has is its error.
+    for worm, names in named.items():
+        errors = {row.metric: row.value for row in rows if (row.model, row.test_worm) == ("ar_2", worm)}
+        parts = [errors[f"mse@8:{name}"] for name in names & played]
+        assert errors["mse@8"] == pytest.approx(np.mean(parts), rel=1e-5)

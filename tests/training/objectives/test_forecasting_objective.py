@@ -13,7 +13,7 @@ from small_forecasts import GRAPH, small_config, small_dataset
 
 from wormjax.features.forecast_origins import cut_future, list_starts
 from wormjax.graphs import edges_to_matrix
-from wormjax.models.forecast_roll_outs import predict
+from wormjax.models.forecast_roll_outs import Clamp, predict
 from wormjax.models.forecasters import Forecast, GraphForecaster
 from wormjax.simulation.ensembles import enable_float64
 from wormjax.tasks.forecast import networks as steps
@@ -21,7 +21,13 @@ from wormjax.tasks.groups import list_groups, restore_best
 from wormjax.tasks.protocols import list_splits
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import Shard
-from wormjax.training.objectives.forecasting import average_modes, charge_graphs, forecasting, trajectory_nll
+from wormjax.training.objectives.forecasting import (
+    average_modes,
+    charge_graphs,
+    forecasting,
+    trajectory_nll,
+    weigh_neurons,
+)
 from wormjax.training.parallel import build_engine
 from wormjax.training.step import build_recipe
 
@@ -286,3 +292,40 @@ def test_a_graph_of_each_frame_is_charged_in_each():
     np.testing.assert_allclose(charge_graphs(forecast, prior), [nats / 2], rtol=1e-5)
     static = forecast._replace(edge_logits=logits[:, 1], frame_logits=None)
     np.testing.assert_allclose(charge_graphs(static, prior), [nats], rtol=1e-5)
+
+
+@pytest.mark.parametrize("modes", [1, 2])
+def test_what_is_held_enters_no_likelihood(modes):
+    forecast, future, base_scale = draw_forecast(modes=modes)
+    lacking = np.zeros(future.shape[:1] + future.shape[2:3], bool)
+    lacking[0, 1] = True
+    weights = weigh_neurons(Clamp(lacking, np.zeros_like(future[:, 0])))
+    found = trajectory_nll(forecast, future, base_scale, weights)
+    changed = future.copy()
+    changed[0, :, 1] = 50.0
+    np.testing.assert_allclose(trajectory_nll(forecast, changed, base_scale, weights), found, rtol=1e-5)
+    np.testing.assert_allclose(found[1:], trajectory_nll(forecast, future, base_scale)[1:], rtol=1e-5)
+    np.testing.assert_allclose(np.mean(weights, axis=2), 1.0, rtol=1e-5)
+    if modes == 1:
+        kept = np.delete(np.arange(future.shape[2]), 1)
+        fewer = forecast._replace(mean=forecast.mean[:, :, :, kept], log_scale=forecast.log_scale[:, :, :, kept])
+        alone = trajectory_nll(fewer, future[:, :, kept], base_scale[:, kept])
+        np.testing.assert_allclose(found[0], alone[0], rtol=1e-5)
+
+
+def test_the_loss_does_not_know_the_spread_of_a_neuron_that_is_not_there():
+    config = small_config()
+    module = steps.build_module("nri_graph", config, DATASET)
+    found = []
+    for masked in (True, False):
+        objective, run, data, params = build_objective(config, module, masked=masked)
+        features, operators = np.array(data.worms.features), np.array(data.operators)
+        features[:, :, 3], operators[..., 3] = 0.0, 0.0
+        data = data._replace(worms=data.worms._replace(features=features), operators=operators)
+        for scale in (1.0, 100.0):
+            own = run.own | {"base_scale": run.own["base_scale"] * np.array([1, 1, 1, scale], np.float32)[:, None]}
+            value, metrics = jax.jit(objective.validate)({"params": params}, data, run._replace(own=own))
+            assert np.isfinite(value)
+            found.append(float(metrics["nll"]))
+    assert found[0] == found[1]
+    assert abs(found[2] - found[3]) > 0.1

@@ -22,17 +22,18 @@ def get_config() -> ml_collections.ConfigDict:
     config.linear.penalties = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # Of ridge regressions, per training worm and frame.
     config.linear.shrinkages = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)  # Of the covariance towards the identity.
 
-    config.baselines = ("partner", "ridge_union", "ridge_available", "ridge_pairs", "gaussian")
+    config.baselines = ("partner", "ridge_union", "ridge_available", "ridge_pairs", "ridge_mirrored", "gaussian")
     config.models = ("network",)
-    config.mixture = ("network", "ridge_pairs")  # Of models and baselines, whose mean is a model, too; () for none.
+    config.mixture = ("network", "ridge_mirrored")  # Of models and baselines, whose mean is a model, too; () for none.
     config.model = ml_collections.ConfigDict()
     config.model.network = ml_collections.ConfigDict({"identity": "class"})
 
-    config.train = base.training_on_worms(learning_rate=3e-3, weight_decay=1e-2, dropout=0.2, average_decay=0.98)
+    config.train = base.training_on_worms(steps=600, weight_decay=1e-2, dropout=0.2, average_decay=0.98)
     config.train.window_frames = 32
     config.train.batch_windows = 16
     config.train.members = 1  # Networks whose reconstructions are averaged.
     config.train.hidden_shares = (0.05, 0.3)  # Least and most of the neurons that training hides.
+    config.train.mirrored = 0.33  # Share of the windows in which left and right are exchanged.
     config.train.gain = 0.2
     config.train.offset = 0.2
     config.train.noise = 0.3

@@ -18,7 +18,16 @@ from wormjax.training.workdir import read_config
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-MODELS = {"network", "mixture", "partner", "ridge_union", "ridge_available", "ridge_pairs", "gaussian"}
+MODELS = {
+    "network",
+    "mixture",
+    "partner",
+    "ridge_union",
+    "ridge_available",
+    "ridge_pairs",
+    "ridge_mirrored",
+    "gaussian",
+}
 
 
 @pytest.fixture(scope="module")

@@ -111,14 +111,15 @@ def split_neuron_name(name: str) -> tuple[str, str]:
     return _CLASSES.get(name, (name, ""))
 
 
-def find_partners(names: Sequence[str]) -> list[int]:
-    """Return the place of each neuron's left-right partner among the names; -1 where it is not there.
+def find_mirrors(names: Sequence[str]) -> list[int]:
+    """Return the place of each neuron's left-right partner among the names; its own on the midline; -1 for no partner.
 
-    >>> find_partners(["AVAL", "SMDDR", "RID", "AVAR", "SMDDL", "SMDVL"])
-    [3, 4, -1, 0, 1, -1]
+    >>> find_mirrors(["AVAL", "SMDDR", "RID", "AVAR", "SMDDL", "SMDVL"])
+    [3, 4, 2, 0, 1, -1]
     """
+    other = {"L": "R", "R": "L"}
     places = {split_neuron_name(name): place for place, name in enumerate(names)}
     return [
-        places.get((own, side[:-1] + {"L": "R", "R": "L"}[side[-1]]), -1) if side[-1:] in ("L", "R") else -1
-        for own, side in map(split_neuron_name, names)
+        places.get((own, side[:-1] + other[side[-1]]), -1) if side[-1:] in other else place
+        for place, (own, side) in enumerate(map(split_neuron_name, names))
     ]

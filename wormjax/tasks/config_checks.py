@@ -114,7 +114,7 @@ _KINDS = (
     (number(above=0, high=1_000), "learning_rate"),
     (number(above=0, high=10_000), "minutes derivative_seconds"),
     (number(above=0, high=100_000), "durations ahead.seconds sensitivity.seconds"),
-    (number(0, 1), "given given_end prior kl_warm_up"),
+    (number(0, 1), "mirrored given given_end prior kl_warm_up"),
     (number(0, below=1), "test_fraction validation_fraction average_decay dropout neuron_dropout label_smoothing"),
     (number(0, below=1), "smallest_share"),
     (number(0, 1_000), "frame_rate"),

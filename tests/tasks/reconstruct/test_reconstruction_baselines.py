@@ -5,7 +5,7 @@ import pytest
 from small_experiments import small_dataset
 from small_reconstructions import small_config
 
-from wormjax.recordings.names import find_partners
+from wormjax.recordings.names import find_mirrors
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.reconstruct import baselines
 from wormjax.tasks.reconstruct.experiment import reconstruct_worm, score_neurons
@@ -162,6 +162,24 @@ def test_r2_is_over_measured_frames():
     assert np.isnan(r2[1])
 
 
+def test_mirrored_ridge_adds_each_worm_with_left_and_right_exchanged(dataset, fit):
+    present, mirrors = dataset.find_present(), np.array([1, 0, -1, 4, 3, 5])
+    weights = baselines.find_weights("ridge_mirrored", fit, TRAIN, present[TEST], PENALTY)
+    for hidden in range(len(NAMES)):
+        total, shares = np.zeros(len(NAMES)), 0.0
+        for worm in TRAIN:
+            traces = take_traces(dataset, worm)
+            mirrored = np.where(mirrors >= 0, traces[:, mirrors], 0.0)
+            for share, own in ((1.0, traces), (0.5, mirrored)):
+                if (own[:, hidden] == 0).all():
+                    continue
+                read = list_read(present[TEST] & (own != 0).any(axis=0), hidden, None)
+                gram = own[:, read].T @ own[:, read] / len(own) + PENALTY * np.eye(len(read))
+                total[read] += share * np.linalg.solve(gram, own[:, read].T @ own[:, hidden] / len(own))
+                shares += share
+        np.testing.assert_allclose(weights[:, hidden], total / max(shares, 1e-9), atol=1e-9)
+
+
 def test_partners_are_left_and_right():
     names = ("AVAL", "SMDDR", "RID", "AVAR", "SMDDL", "SMDVL", "RMED", "VB01", "cell 7")
-    assert find_partners(names) == [3, 4, -1, 0, 1, -1, -1, -1, -1]
+    assert find_mirrors(names) == [3, 4, 2, 0, 1, -1, 6, 7, 8]

@@ -13,10 +13,13 @@ from jaxtyping import Bool, Float, Int
 
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
+from wormjax.recordings.names import find_mirrors
 from wormjax.tasks.protocols import Split
 
 PARTNER, UNION, AVAILABLE, PAIRS, GAUSSIAN = "partner", "ridge_union", "ridge_available", "ridge_pairs", "gaussian"
-BASELINES = (PARTNER, UNION, AVAILABLE, PAIRS, GAUSSIAN)
+MIRRORED = "ridge_mirrored"  # PAIRS, and each training worm a second time with its left and right exchanged.
+BASELINES = (PARTNER, UNION, AVAILABLE, PAIRS, MIRRORED, GAUSSIAN)
+MIRROR_WEIGHT = 0.5  # Of a regression on a mirrored worm beside that on the worm itself.
 SMALLEST_VALUE = 1e-6  # Eigenvalues of a covariance from frames present pair by pair may be negative.
 
 Products = Float[np.ndarray, "neuron neuron"]
@@ -46,6 +49,7 @@ def fit_baselines(config, dataset: Dataset, splits: Sequence[Split]) -> dict[str
     Returns:
       products, counts: of the standardised traces [worm, neuron, neuron]: sums of products, and of how many frames.
       mean, sd: of the traces [worm, neuron].
+      mirrors: of `find_mirrors` [neuron].
       penalty: baseline → the penalty or shrinkage chosen [split].
     """
     worms = []
@@ -55,6 +59,7 @@ def fit_baselines(config, dataset: Dataset, splits: Sequence[Split]) -> dict[str
         flat, there = (part.reshape(-1, len(mean)).astype(np.float64) for part in (values, traces != 0))
         worms.append({"products": flat.T @ flat, "counts": there.T @ there, "mean": mean, "sd": sd})
     fit = {field: np.stack([worm[field] for worm in worms]) for field in worms[0]}
+    fit["mirrors"] = np.array(find_mirrors(dataset.neuron_names))
     chosen = {
         name: np.array([choose_penalty(name, config, fit, split.train) for split in splits])
         for name in BASELINES
@@ -111,20 +116,17 @@ def find_weights(
       train: the training worms.
       there: the neurons that the worm has.
       penalty: of `list_candidates`; PARTNER has none.
-      partners: with them, each hidden neuron's partner is withheld (`find_partners`).
+      partners: with them, each hidden neuron's partner is withheld (-1 for none).
     """
-    weights, counts = np.zeros((2, len(there), len(there)))
-    for hidden, read, gram in _list_systems(name, fit, train, there, penalty):
+    weights, total = np.zeros((2, len(there), len(there)))
+    for share, hidden, read, gram in _list_systems(name, fit, train, there, penalty):
         kept, lacking = np.flatnonzero(read), np.flatnonzero(hidden & ~read)
         precision = np.linalg.inv(gram[np.ix_(kept, kept)])
         solved = _regress(precision, None if partners is None else _renumber(partners, kept))
-        for columns, own in (
-            (solved[:, hidden[kept]], kept[hidden[kept]]),
-            (precision @ gram[kept][:, lacking], lacking),
-        ):
-            weights[np.ix_(kept, own)] += columns
-            counts[:, own] += 1
-    return weights * there[:, None] / np.maximum(counts, 1)
+        weights[np.ix_(kept, kept[hidden[kept]])] += share * solved[:, hidden[kept]]
+        weights[np.ix_(kept, lacking)] += share * precision @ gram[kept][:, lacking]
+        total[:, hidden] += share
+    return weights * there[:, None] / np.where(total > 0, total, 1.0)
 
 
 def weigh_partner(fit: dict[str, Any], train: Sequence[int], there: Bool[np.ndarray, " neuron"], partners: Partners):
@@ -136,24 +138,29 @@ def weigh_partner(fit: dict[str, Any], train: Sequence[int], there: Bool[np.ndar
     return weights * there[:, None]
 
 
-def _list_systems(name, fit, train, there, penalty) -> Iterator[tuple[np.ndarray, np.ndarray, Products]]:
-    """Yield (hidden neurons, neurons that are read, regularised products) of each regression."""
-    present, identity = find_there(fit), np.eye(len(there))
-    if name == PAIRS:
+def _list_systems(name, fit, train, there, penalty) -> Iterator[tuple[float, np.ndarray, np.ndarray, Products]]:
+    """Yield (weight, hidden neurons, neurons that are read, regularised products) of each regression."""
+    present, identity, mirrors = find_there(fit), np.eye(len(there)), fit["mirrors"]
+    if name in (PAIRS, MIRRORED):
         for worm in train:
-            yield present[worm], present[worm] & there, _correlate(fit, worm) + penalty * identity
+            gram = _correlate(fit, worm)
+            yield 1.0, present[worm], present[worm] & there, gram + penalty * identity
+            if name == MIRRORED:
+                own = present[worm, mirrors] & (mirrors >= 0)
+                gram = gram[np.ix_(mirrors, mirrors)] * np.outer(own, own)
+                yield MIRROR_WEIGHT, own, own & there, gram + penalty * identity
     elif name == GAUSSIAN:
         there = there & present[list(train)].any(axis=0)
         covariance = fit["products"][list(train)].sum(axis=0) / np.maximum(fit["counts"][list(train)].sum(axis=0), 1)
         values, vectors = np.linalg.eigh((1 - penalty) * covariance + penalty * identity)
-        yield present[list(train)].any(axis=0), there, (vectors * np.maximum(values, SMALLEST_VALUE)) @ vectors.T
+        yield 1.0, present[list(train)].any(axis=0), there, (vectors * np.maximum(values, SMALLEST_VALUE)) @ vectors.T
     else:  # Neurons that the same training worms have share their rows.
         patterns = present[list(train)].T
         for pattern in np.unique(patterns[patterns.any(axis=1)], axis=0):
             rows = [worm for worm, own in zip(train, pattern, strict=True) if own]
             gram = sum(_correlate(fit, worm) for worm in rows) + penalty * len(rows) * identity
             read = present[rows].any(axis=0)
-            yield (patterns == pattern).all(axis=1), read if name == UNION else read & there, gram
+            yield 1.0, (patterns == pattern).all(axis=1), read if name == UNION else read & there, gram
 
 
 def _correlate(fit: dict[str, Any], worm: int) -> Products:
@@ -200,7 +207,7 @@ def reconstruct(
       train: the training worms of that split.
       dataset: holds the worm.
       worm: its index.
-      partners: of `find_partners`.
+      partners: the number of each neuron's left-right partner; -1 for none.
       without_partner: whether each neuron's partner is withheld.
     """
     values, _, _ = standardise(dataset.arrays.features[dataset.stretches_of(worm), ..., 0])

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
-from wormjax.recordings.names import find_partners
+from wormjax.recordings.names import find_mirrors
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
@@ -180,8 +180,8 @@ def reconstruct_worm(
       neurons: the numbers of those to be hidden, one at a time.
       without_partner: whether the left-right partner is withheld as well; neurons without one are then NaN.
     """
-    there, partners = dataset.find_present()[worm], np.array(find_partners(dataset.neuron_names))
-    partners = np.where(there[partners], partners, -1)
+    there, mirrors = dataset.find_present()[worm], np.array(find_mirrors(dataset.neuron_names))
+    partners = np.where((mirrors >= 0) & (mirrors != np.arange(len(mirrors))) & there[mirrors], mirrors, -1)
     neurons = neurons[partners[neurons] >= 0] if without_partner else neurons
     if name in config.model:
         withheld = partners[neurons] if without_partner else np.full(len(neurons), -1)

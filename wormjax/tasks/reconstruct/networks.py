@@ -18,6 +18,7 @@ from wormjax.features.dataset import Dataset
 from wormjax.models.any_neurons import build_vocabulary, index_identities
 from wormjax.models.identities import keep_known
 from wormjax.models.reconstruction import ReconstructionNetwork
+from wormjax.recordings.names import find_mirrors
 from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.training.loop import train_ensemble
@@ -91,6 +92,8 @@ def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group])
         train.window_frames,
         train.batch_windows,
         tuple(train.hidden_shares),
+        find_mirrors(dataset.neuron_names),
+        train.mirrored,
         tuple(kind for kind in AUGMENTATIONS if (runs.hyper[kind] > 0).any()),
     )
     engine = build_engine(

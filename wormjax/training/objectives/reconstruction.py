@@ -1,6 +1,6 @@
 """What a reconstruction network minimises: the squared error of random neurons that are hidden from it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import flax.linen as nn
 import jax
@@ -15,7 +15,7 @@ from wormjax.training.objectives.classification import (
     initial_key,
 )
 
-HIDING_SALT = 2  # `disturb_windows` folds 0 and 1 into a window's key.
+HIDING_SALT, MIRROR_SALT = 2, 3  # `disturb_windows` folds 0 and 1 into a window's key.
 PARTS = 4  # Of the neurons, each hidden once in validation.
 
 
@@ -25,13 +25,16 @@ def reconstruction(
     window_frames: int,
     batch_windows: int,
     hidden_shares: tuple[float, float],
+    mirrors: Sequence[int],
+    mirrored: float,
     augmentations: Collection[str] = AUGMENTATIONS,
 ) -> Objective:
     """Return the objective of a `ReconstructionNetwork`.
 
     Each window hides every neuron with a probability of its own, drawn evenly from between the two `hidden_shares`.
-    What is visible is disturbed (`augment_features`), what is hidden is to be predicted as it is. What `runs.own` holds
-    takes the place of the module's collections of the same names ("identity").
+    Left and right are exchanged in a share `mirrored` of the windows, by `mirrors` (`find_mirrors`): what is known of
+    AVAL holds for AVAR, too. What is visible is disturbed (`augment_features`), what is hidden is to be predicted as it
+    is. What `runs.own` holds takes the place of the module's collections of the same names ("identity").
 
     Validation hides each quarter of the neurons in turn.
     """
@@ -46,6 +49,12 @@ def reconstruction(
         share = jax.random.uniform(share_key, minval=hidden_shares[0], maxval=hidden_shares[1])
         return jax.random.bernoulli(neuron_key, share, sizes[:1])
 
+    def mirror(batch, keys):
+        places = jnp.asarray(mirrors)
+        exchanged = batch.features[:, :, places] * (places >= 0)[:, None]
+        chosen = jax.vmap(lambda key: jax.random.bernoulli(jax.random.fold_in(key, MIRROR_SALT), mirrored))(keys)
+        return batch._replace(features=jnp.where(chosen[:, None, None, None], exchanged, batch.features))
+
     def measure(batch, predicted, hidden):
         """The sum of squared errors of hidden samples, and their number."""
         true = batch.features[..., 0]
@@ -54,7 +63,7 @@ def reconstruction(
 
     def loss(variables, data, run, progress, key, shard):
         windows, keys = draw_share(run, key, batch_windows, shard)
-        batch = cut_windows(data, windows, window_frames)
+        batch = mirror(cut_windows(data, windows, window_frames), keys)
         hidden = jax.vmap(hide)(keys)
         features, training_rngs = disturb_windows(batch.features, keys, run.hyper, augmentations)
         error, count = measure(batch, module.apply(variables, features, batch.valid, hidden, training_rngs), hidden)

@@ -31,7 +31,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train = base.training_on_worms(steps=600, weight_decay=1e-2, dropout=0.2, average_decay=0.98)
     config.train.window_frames = 32
     config.train.batch_windows = 16
-    config.train.members = 1  # Networks whose reconstructions are averaged.
+    config.train.members = 2  # Networks whose reconstructions are averaged.
     config.train.hidden_shares = (0.05, 0.3)  # Least and most of the neurons that training hides.
     config.train.mirrored = 0.33  # Share of the windows in which left and right are exchanged.
     config.train.gain = 0.2

@@ -93,7 +93,8 @@ def test_the_gaussian_conditional_is_that_of_the_shrunk_covariance(dataset, fit,
     for i, j in np.argwhere(~np.eye(len(NAMES), dtype=bool)):
         both = [k for k, worm in enumerate(TRAIN) if present[worm, i] and present[worm, j]]
         frames = sum(len(traces[k]) for k in both)
-        covariance[i, j] = sum(traces[k][:, i] @ traces[k][:, j] for k in both) / max(frames, 1) * 0.5
+        frames += np.mean([len(own) for own in traces])  # One more worm without a correlation.
+        covariance[i, j] = sum(traces[k][:, i] @ traces[k][:, j] for k in both) / frames * 0.5
     weights = baselines.find_weights("gaussian", fit, TRAIN, present[TEST], 0.5, partners)
     for hidden in np.flatnonzero(present[TEST]):
         read = list_read(present[TEST], hidden, partners)

@@ -20,6 +20,7 @@ PARTNER, UNION, AVAILABLE, PAIRS, GAUSSIAN = "partner", "ridge_union", "ridge_av
 MIRRORED = "ridge_mirrored"  # PAIRS, and each training worm a second time with its left and right exchanged.
 BASELINES = (PARTNER, UNION, AVAILABLE, PAIRS, MIRRORED, GAUSSIAN)
 MIRROR_WEIGHT = 0.5  # Of a regression on a mirrored worm beside that on the worm itself.
+PRIOR_WORMS = 1
 SMALLEST_VALUE = 1e-6  # Eigenvalues of a covariance from frames present pair by pair may be negative.
 
 Products = Float[np.ndarray, "neuron neuron"]
@@ -151,7 +152,7 @@ def _list_systems(name, fit, train, there, penalty) -> Iterator[tuple[float, np.
                 yield MIRROR_WEIGHT, own, own & there, gram + penalty * identity
     elif name == GAUSSIAN:
         there = there & present[list(train)].any(axis=0)
-        covariance = fit["products"][list(train)].sum(axis=0) / np.maximum(fit["counts"][list(train)].sum(axis=0), 1)
+        covariance = _pool(fit, train)
         values, vectors = np.linalg.eigh((1 - penalty) * covariance + penalty * identity)
         yield 1.0, present[list(train)].any(axis=0), there, (vectors * np.maximum(values, SMALLEST_VALUE)) @ vectors.T
     else:  # Neurons that the same training worms have share their rows.
@@ -161,6 +162,18 @@ def _list_systems(name, fit, train, there, penalty) -> Iterator[tuple[float, np.
             gram = sum(_correlate(fit, worm) for worm in rows) + penalty * len(rows) * identity
             read = present[rows].any(axis=0)
             yield 1.0, (patterns == pattern).all(axis=1), read if name == UNION else read & there, gram
+
+
+def _pool(fit: dict[str, Any], train: Sequence[int]) -> Products:
+    """Return the covariance of the union, from frames in which both neurons are there; pairs of few worms are shrunk.
+
+    Each pair counts `PRIOR_WORMS` more worms in which it is not correlated.
+    """
+    products, counts = fit["products"][list(train)].sum(axis=0), fit["counts"][list(train)].sum(axis=0)
+    prior = PRIOR_WORMS * fit["counts"][list(train)].max(axis=(1, 2)).mean()
+    covariance = products / (counts + prior)
+    np.fill_diagonal(covariance, 1.0)
+    return covariance
 
 
 def _correlate(fit: dict[str, Any], worm: int) -> Products:

@@ -33,7 +33,7 @@ def small_config(**fields):
         "baselines": ("persistence", "mean", "ar_8", "var_2", "direct", "direct_shared", "mixture"),
         "model.kernel.components": 3,
         "model.kernel.random_features": 16,
-        "model.kernel.penalties": (5.0, 20.0),
+        "model.kernel.noise_variances": (5.0, 20.0),
     }
     with config.unlocked():
         config.update_from_flattened_dict(changes | {name.replace("__", "."): value for name, value in fields.items()})

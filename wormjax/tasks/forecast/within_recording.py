@@ -50,7 +50,7 @@ from wormjax.training.workdir import claim_workdir, describe_dataset
 DIRECT, SHARED = "direct", "direct_shared"  # Regressions of all steps on the window: per neuron, or one for all.
 KERNEL, ENSEMBLE = "kernel", "ensemble"
 KERNEL_STARTS = ("persistence", "ar")  # What the two kernel regressions, whose mean is taken, start from.
-KERNEL_FIELDS = ("penalties", "priors", *Sizes._fields)
+KERNEL_FIELDS = ("noise_variances", "priors", *Sizes._fields)
 
 
 class Parts(NamedTuple):
@@ -108,7 +108,7 @@ def _check_kernel(section):
     if set(section) != set(KERNEL_FIELDS):
         found = f"found the fields {', '.join(section) or 'none'}"
         raise ConfigError(f"model.{KERNEL}", f"{found}, expected {', '.join(KERNEL_FIELDS)}")
-    shapes = {"priors": (len(KERNEL_STARTS), len(Prior._fields)), "penalties": (len(section.penalties),)}
+    shapes = {"priors": (len(KERNEL_STARTS), len(Prior._fields)), "noise_variances": (len(section.noise_variances),)}
     for field, value in section.items():
         array = np.asarray(value, np.float64)
         if array.shape != shapes.get(field, ()) or not array.size or not (array > 0).all():
@@ -232,7 +232,7 @@ def _list_settings(config) -> dict[str, tuple]:
     settings = {name: config.linear.ridges for name in names}
     settings |= {name: (0.0,) for name in (linear.PERSISTENCE, linear.MEAN) if name in names}
     if KERNEL in config.models:
-        settings |= {f"{KERNEL}_{start}": config.model[KERNEL].penalties for start in KERNEL_STARTS}
+        settings |= {f"{KERNEL}_{start}": config.model[KERNEL].noise_variances for start in KERNEL_STARTS}
         settings[f"ar_{max(config.linear.orders)}"] = config.linear.ridges
     return settings
 

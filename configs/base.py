@@ -55,9 +55,8 @@ def inputs(*names: str, **fields) -> ConfigDict:
 def protocol(name: str) -> ConfigDict:
     """Return a section `protocol`: which worms train and which are tested."""
     protocol = ConfigDict()
-    protocol.name = (
-        name  # subsets, leave_one_worm_out, cross_study; to decode also same_worm, to forecast within_recording.
-    )
+    # subsets, leave_one_worm_out, cross_study; to decode also same_worm; to forecast also within_recording.
+    protocol.name = name
     protocol.train_counts = ()  # Numbers of training worms; () takes all.
     return protocol
 

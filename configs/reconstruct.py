@@ -3,6 +3,8 @@
 import ml_collections
 from wormjax.configs import base
 
+NETWORK = {"node_hidden": 32, "channels": 64}
+
 
 def get_config() -> ml_collections.ConfigDict:
     """The config of `python -m experiments.reconstruct --config=configs/reconstruct.py`."""
@@ -23,17 +25,19 @@ def get_config() -> ml_collections.ConfigDict:
     config.linear.shrinkages = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)  # Of the covariance towards the identity.
 
     config.baselines = ("partner", "ridge_union", "ridge_available", "ridge_pairs", "ridge_mirrored", "gaussian")
-    config.models = ("network",)
+    config.models = ("network",)  # And its ablations, no_context and no_class.
     config.mixture = ("network", "ridge_mirrored")  # Of models and baselines, whose mean is a model, too; () for none.
     config.model = ml_collections.ConfigDict()
-    config.model.network = ml_collections.ConfigDict({"identity": "class"})
+    config.model.network = ml_collections.ConfigDict({**NETWORK, "identity": "class"})
+    config.model.no_context = ml_collections.ConfigDict({**NETWORK, "node_kernel": 1, "dilations": ()})
+    config.model.no_class = ml_collections.ConfigDict({**NETWORK, "identity": "neuron"})
 
-    config.train = base.training_on_worms(steps=600, weight_decay=1e-2, dropout=0.2, average_decay=0.98)
+    config.train = base.training_on_worms(steps=600, weight_decay=3e-2, dropout=0.5, average_decay=0.98)
     config.train.window_frames = 32
     config.train.batch_windows = 16
     config.train.members = 2  # Networks whose reconstructions are averaged.
     config.train.hidden_shares = (0.05, 0.3)  # Least and most of the neurons that training hides.
-    config.train.mirrored = 0.33  # Share of the windows in which left and right are exchanged.
+    config.train.mirrored = 0.5  # Share of the windows in which left and right are exchanged.
     config.train.gain = 0.2
     config.train.offset = 0.2
     config.train.noise = 0.3

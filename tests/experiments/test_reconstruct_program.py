@@ -1,5 +1,7 @@
 """experiments.reconstruct from end to end, and the estimator that gives its numbers."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pandas as pd
@@ -8,11 +10,12 @@ from small_reconstructions import small_config
 
 import wormjax
 from wormjax.errors import InputError
+from wormjax.recordings.names import find_mirrors
 from wormjax.scoring.rows import read_rows
 from wormjax.tasks.dispatch import evaluate
-from wormjax.tasks.groups import list_groups
+from wormjax.tasks.groups import list_groups, restore_best
 from wormjax.tasks.reconstruct import networks
-from wormjax.tasks.reconstruct.experiment import check_config, reconstruct
+from wormjax.tasks.reconstruct.experiment import check_config, reconstruct, reconstruct_worm
 from wormjax.tasks.worms import open_config_recordings, prepare_materials
 from wormjax.training.workdir import read_config
 
@@ -102,6 +105,25 @@ def test_a_hidden_neuron_never_reads_itself(trained):
     np.testing.assert_allclose(after.reconstructed[:, place], before.reconstructed[:, place], atol=1e-5)
     assert abs(after.reconstructed - before.reconstructed).max() > 0.01
     assert after.r2[place] != before.r2[place]
+
+
+def test_a_partner_that_is_withheld_is_not_read(trained):
+    workdir, _ = trained
+    config, dataset = small_config(), prepare_materials(small_config()).dataset
+    mirrors = np.array(find_mirrors(dataset.neuron_names))
+    there = dataset.find_present()[0]
+    (hidden, *_) = np.flatnonzero(there & (mirrors >= 0) & (mirrors != np.arange(len(mirrors))) & there[mirrors])
+    variables = jax.tree.map(lambda x: x[:2], restore_best(workdir / "models" / "network"))
+
+    def run(features, without_partner):
+        changed = dataclasses.replace(dataset, arrays=dataset.arrays._replace(features=features))
+        arguments = config, {}, 0, (), variables, changed, 0, np.array([hidden]), without_partner
+        return reconstruct_worm("network", *arguments)[..., hidden]
+
+    other = dataset.arrays.features.copy()
+    other[0, :, mirrors[hidden]] += 1.0
+    np.testing.assert_array_equal(run(other, True), run(dataset.arrays.features, True))
+    assert abs(run(other, False) - run(dataset.arrays.features, False)).max() > 1e-3
 
 
 def test_the_estimator_is_saved_and_reconstructs_what_a_worm_lacks(tmp_path):

@@ -15,14 +15,21 @@ import small_forecasts
 import small_systems
 from mutated_values import RUBBISH, damage_bytes, damage_json
 
-from configs import ahead, forecast, generalize, manifold, nri_springs, of_workdir
+from configs import ahead, forecast, generalize, manifold, nri_springs, of_workdir, reconstruct
 from wormjax.command_line import list_fields, parse
 from wormjax.errors import InputError, TrainingError
 from wormjax.scoring.rows import Row, read_rows, write_rows
 from wormjax.tasks.dispatch import check_experiment, run_experiment
 from wormjax.training.workdir import read_description, write_description
 
-CONFIGS = {"generalize": generalize, "forecast": forecast, "ahead": ahead, "manifold": manifold, "infer": nri_springs}
+CONFIGS = {
+    "generalize": generalize,
+    "forecast": forecast,
+    "ahead": ahead,
+    "manifold": manifold,
+    "infer": nri_springs,
+    "reconstruct": reconstruct,
+}
 SECONDS = 5.0
 DATASET = {
     "study": "mine",

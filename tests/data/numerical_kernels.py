@@ -164,6 +164,19 @@ KERNELS = {
     "training.objectives.forecasting.trajectory_nll": Kernel(2e-6, 2e-6, "numpy", TRAINING),
     "training.objectives.forecasting.average_modes": Kernel(2e-6, 2e-6, "numpy", TRAINING),
     "training.objectives.forecasting.forecasting": Kernel(2e-5, 1e-4, "float64", TRAINING),
+    "training.objectives.reconstruction.reconstruction": Kernel(
+        1e-5,
+        None,
+        "numpy",
+        "tests/training/objectives/test_reconstruction_objective.py"
+        "::test_the_loss_is_the_mean_square_of_the_hidden_samples_that_are_there",
+    ),
+    "models.reconstruction.ReconstructionNetwork": Kernel(
+        1e-5,
+        1e-5,
+        "float64",
+        "tests/models/test_reconstruction_network.py::test_the_network_and_its_gradient_are_those_at_float64",
+    ),
     "training.likelihoods.negative_log_likelihood": Kernel(5e-6, 5e-6, "numpy", TRAINING),
     "training.likelihoods.take_out_units": Kernel(2e-6, 1e-5, "numpy", TRAINING),
     "training.likelihoods.estimate_units": Kernel(2e-6, None, "numpy", TRAINING),
@@ -220,6 +233,7 @@ EXCEPTIONS = {
     "tasks.forecast.graphs.measure_followers": MAPPED + "models.forecast_roll_outs.predict",
     "tasks.forecast.networks.build_forecaster": MAPPED + "models.forecast_roll_outs.predict",
     "tasks.forecast.networks.build_module": NETWORK,
+    "tasks.reconstruct.networks.reconstruct": MAPPED + "models.reconstruction.ReconstructionNetwork",
     "tasks.infer.networks.infer_edges": MAPPED + "models.nri.encode",
     "tasks.infer.networks.predict_frames": MAPPED + "models.nri.decode",
     "tasks.manifold.report.plot_toy": MAPPED + "simulation.two_cycles.simulate_two_cycles",

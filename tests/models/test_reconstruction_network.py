@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from float64_reference import check_kernel
 
 from wormjax.models.any_neurons import build_vocabulary, index_identities
 from wormjax.models.reconstruction import ReconstructionNetwork
@@ -86,3 +87,15 @@ def test_a_neuron_of_unknown_identity_is_not_read(network):
     changed = features.copy()
     changed[:, :, 4] += 1.0
     np.testing.assert_array_equal(network(changed, valid, hidden, names), network(features, valid, hidden, names))
+
+
+def test_the_network_and_its_gradient_are_those_at_float64():
+    module = ReconstructionNetwork(NAMES, embedding=4, node_hidden=3, channels=5)
+    features, valid, hidden = make_inputs()
+    variables = module.init(jax.random.key(0), features, valid, hidden)
+    identity = {"identity": {"ids": index_identities(NAMES, build_vocabulary(NAMES))}}
+
+    def apply(params, features):
+        return module.apply({"params": params, **identity}, features, valid, hidden)
+
+    check_kernel("models.reconstruction.ReconstructionNetwork", apply, jax.device_get(variables["params"]), features)

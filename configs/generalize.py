@@ -25,7 +25,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.few_neurons = ml_collections.ConfigDict()  # Scores by how many of a tested worm's neurons are kept.
     config.few_neurons.counts = ()
-    config.few_neurons.orders = 5  # Random orders of each worm's neurons, of which the first are kept.
+    config.few_neurons.orders = 3  # Random orders of each worm's neurons, of which the first are kept.
 
     config.calibration = ml_collections.ConfigDict()  # Scores after the first model has trained on with a worm's labels
     config.calibration.durations = ()  # of its first seconds.
@@ -35,6 +35,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.decode = ml_collections.ConfigDict()
     config.decode.whole = False  # Decode a recording at once, not in windows as long as those of training.
     config.decode.own_statistics = False  # Batch norm by the worm's own statistics (wang_mlp, wang_graph; whole worms).
+    config.decode.own_activity = False  # Refine by all of a worm's neurons, without its labels (rows of their own).
     config.decode.state_durations = False  # Smooth by how long the training worms' states lasted (every row).
 
     config.linear = ml_collections.ConfigDict()  # The linear baselines.

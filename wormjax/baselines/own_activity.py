@@ -6,6 +6,8 @@ named or not, to what was decoded finds how this worm's own neurons say it, and 
 (self-training; pseudo-labels, Lee 2013).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float
 
@@ -13,11 +15,28 @@ PENALTY = 12.0  # Per frame; from 5 to 25 the scores of inner folds on Dag et al
 WEIGHT = 0.7
 
 
+class Activity(NamedTuple):
+    """A worm's scaled channels, and the matrix that turns outputs into the weights of their ridge regression."""
+
+    channels: Float[np.ndarray, "frame channel"]
+    solver: Float[np.ndarray, "channel frame"]
+
+
+def factor_activity(activity: Float[np.ndarray, "frame channel"], penalty: float = PENALTY) -> Activity:
+    """Return what regressions on a worm's activity share, however many outputs are regressed.
+
+    Args:
+      activity: any features of any of the worm's neurons; scaled here by channel. NaN, where missing, is the mean.
+      penalty: of the ridge regression on scaled activity, times the number of frames.
+    """
+    channels = _scale(np.asarray(activity, np.float64))
+    channels = channels[:, channels.any(axis=0)]
+    covariance = channels.T @ channels + penalty * len(channels) * np.eye(channels.shape[1])
+    return Activity(channels, np.linalg.solve(covariance, channels.T))
+
+
 def refine_by_own_activity(
-    decoded: Float[np.ndarray, "frame output"],
-    activity: Float[np.ndarray, "frame channel"],
-    penalty: float = PENALTY,
-    weight: float = WEIGHT,
+    decoded: Float[np.ndarray, "frame output"], activity: Activity, weight: float = WEIGHT
 ) -> Float[np.ndarray, "frame output"]:
     """Return the mean of what was decoded and of its regression on the worm's own activity.
 
@@ -26,22 +45,18 @@ def refine_by_own_activity(
 
     Args:
       decoded: outputs of a decoder; logits rather than probabilities. All of its frames are valid ones.
-      activity: any features of any of the worm's neurons; scaled here by channel. NaN, where missing, is the mean.
-      penalty: of the ridge regression on scaled activity, times the number of frames.
+      activity: of the worm in these frames (`factor_activity`).
       weight: of the regression, from 0 to 1.
 
     >>> decoded = np.array([[0.0], [1.0], [5.0], [2.0]])
-    >>> refine_by_own_activity(decoded, np.array([[0.0], [1.0], [2.0], [3.0]]), weight=1.0).round(2).tolist()
+    >>> activity = factor_activity(np.array([[0.0], [1.0], [2.0], [3.0]]))
+    >>> refine_by_own_activity(decoded, activity, weight=1.0).round(2).tolist()
     [[-0.51], [1.16], [2.84], [4.51]]
     """
-    mean, sd = decoded.mean(axis=0), decoded.std(axis=0)
-    channels = _scale(activity)
-    channels = channels[:, channels.any(axis=0)]
-    if not channels.shape[1] or not weight:
+    if not activity.channels.shape[1] or not weight:
         return decoded
-    scaled = _scale(decoded)
-    covariance = channels.T @ channels + penalty * len(channels) * np.eye(channels.shape[1])
-    regressed = channels @ np.linalg.solve(covariance, channels.T @ scaled)
+    mean, sd, scaled = decoded.mean(axis=0), decoded.std(axis=0), _scale(decoded)
+    regressed = activity.channels @ (activity.solver @ scaled)
     return mean + sd * _scale((1 - weight) * scaled + weight * _scale(regressed))
 
 

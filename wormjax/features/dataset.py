@@ -56,6 +56,7 @@ class Dataset:
       fingerprints: per worm, which know it by its traces.
       target_names: the continuous behaviours in `arrays.behavior`, in their own units.
       worm_studies: the study of each worm.
+      activity: features of all of each worm's neurons, named or not, side by side; None where nobody reads them.
     """
 
     arrays: WormArrays
@@ -72,6 +73,7 @@ class Dataset:
     fingerprints: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     worm_studies: tuple[str, ...] = ()
+    activity: Float[np.ndarray, "stretch frame channel"] | None = None
 
     def __post_init__(self):
         if self.arrays.behavior is None:
@@ -109,6 +111,7 @@ class _Request(NamedTuple):
     causal: bool
     feature_names: tuple[str, ...]
     targets: tuple[str, ...]
+    everything: bool
 
 
 def build_dataset(
@@ -127,6 +130,7 @@ def build_dataset(
     state_names: Sequence[str] = (),
     causal: bool = False,
     targets: Sequence[str] = (),
+    everything: bool = False,
 ) -> Dataset:
     """Aligns, resamples, differentiates and scales each worm by itself, and pads all to one array.
 
@@ -149,6 +153,7 @@ def build_dataset(
       state_names: the states of a model that is trained already, in place of those of `state_set`.
       causal: whether resampling and the filling of gaps read past frames only, as forecasts need it.
       targets: names of continuous behaviours to decode; NaN in worms without them.
+      everything: whether the features of all of each worm's neurons are kept, too (`Dataset.activity`).
 
     Raises:
       InputError: an unknown input or scaling, a time or rate that cannot be, or a recording that lacks what is asked
@@ -172,6 +177,7 @@ def build_dataset(
         causal,
         _feature_names(inputs, derivative_seconds),
         tuple(targets),
+        everything,
     )
     dataset = _allocate(recordings, request)
     stretch = 0
@@ -222,7 +228,10 @@ def _allocate(recordings, request) -> Dataset:
     sizes = (len(request.neuron_names), len(request.feature_names))
     rates = [rate or worm.frame_rate for worm, rate in zip(recordings, request.frame_rates, strict=True)]
     stretches = [len(recording.stretches) for recording in recordings]
-    states = np.full(shape, UNSCORED, np.int32)
+    states, activity = np.full(shape, UNSCORED, np.int32), None
+    if request.everything:
+        most = max(recording.traces.shape[1] for recording in recordings)
+        activity = np.zeros((*shape, most * len(request.feature_names)), np.float32)
     return Dataset(
         arrays=WormArrays(
             allocate_zeros((*shape, *sizes)),
@@ -243,6 +252,7 @@ def _allocate(recordings, request) -> Dataset:
         frame_rate=float(np.median(rates)),
         target_names=request.targets,
         worm_studies=tuple(recording.study for recording in recordings),
+        activity=activity,
     )
 
 
@@ -280,9 +290,13 @@ def _fill_worm(dataset: Dataset, first: int, recording, request, frame_rate):
     features = scale_features(features.reshape(shape[0], -1), request.scaling, calibration_frames).reshape(shape)
     if request.trace_weight != 1.0:
         features *= np.where(np.array(request.feature_names) == "trace", request.trace_weight, 1.0)
+    features, everything = np.split(features, [len(request.neuron_names)], axis=1)
     for index, (start, stop) in enumerate(itertools.pairwise(borders)):
         row, frames = first + index, slice(0, stop - start)
         dataset.arrays.features[row, frames] = features[start:stop]
+        if request.everything:
+            own = everything[start:stop].reshape(stop - start, -1)
+            dataset.activity[row, frames, : own.shape[1]] = own
         dataset.arrays.states[row, frames], dataset.times[row, frames] = states[index], times[index]
         dataset.arrays.behavior[row, frames] = behavior[index]
         dataset.arrays.valid[row, frames] = True
@@ -296,6 +310,9 @@ def _align(recording, request):
         if recording.derivatives is None:
             fail(recording, "derivatives", "found none, expected the source's derivative (data.inputs)")
         channels["source_derivative"] = align_neurons(recording, request.neuron_names, "derivatives")
+    if request.everything:
+        whole = {"trace": recording.traces, "source_derivative": recording.derivatives}
+        channels = {name: np.concatenate([values, whole[name]], axis=1) for name, values in channels.items()}
     lacking = np.full(len(recording.times), np.nan)
     behavior = np.stack([recording.behavior.get(name, lacking) for name in request.targets] or [lacking], axis=-1)
     states = map_motor_states(recording, request.state_names, request.state_map, request.strict_states)

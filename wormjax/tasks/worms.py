@@ -431,6 +431,7 @@ def build(
         state_names=state_names,
         causal=config.get("experiment", "") in CAUSAL_EXPERIMENTS,
         targets=_find_behaviors(config, recordings) if targets is None else targets,
+        everything="decode" in config and config.decode.get("own_activity", False),
     )
 
 

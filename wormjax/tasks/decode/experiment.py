@@ -50,6 +50,7 @@ def generalize(config, workdir: str | os.PathLike) -> None:
             name: decoding.decode_model(name, config, description, tested, groups, own)
             for name, own in variables.items()
         }
+        decoded |= decoding.refine_all(decoded, tested, groups, decoding.factor_worms(config, tested))
         if config.few_neurons.counts:
             curves["few_neurons"] = score_few_neurons(config, description, materials, groups, variables)
         if config.calibration.durations:
@@ -73,6 +74,7 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
             raise InputError(f"{workdir}: found a same_worm experiment, expected its own recordings to evaluate it on")
         test_splits = splits
     tested, rows = list_groups(config, test_splits), []
+    activity = decoding.factor_worms(config, dataset)
     others = sorted(set(dataset.fingerprints) - set(description.get("test", description)["fingerprints"]))
     for name in (*config.models, *config.baselines):
         if others and name in LINEAR_BASELINES and LINEAR_BASELINES[name].neurons == PAIRS:
@@ -80,8 +82,9 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
             warnings.warn(text, RecordingWarning, stacklevel=2)
             continue
         best = restore_best(model_folder(workdir, name))
-        decoded = decoding.decode_model(name, config, description, dataset, tested, best)
-        rows += decoding.score_model(name, config, description, dataset, tested, decoded)
+        decoded = {name: decoding.decode_model(name, config, description, dataset, tested, best)}
+        for label, own in (decoded | decoding.refine_all(decoded, dataset, tested, activity)).items():
+            rows += decoding.score_model(label, config, description, dataset, tested, own)
     return rows
 
 

@@ -2,6 +2,8 @@
 
 Of each tested worm a random order of its neurons is drawn; the first 1, 2, 4, ... stay and all others are masked. The
 orders are the same for all models. Beside them stands a linear decoder that is fitted anew to exactly these neurons.
+Neurons that are masked have lost their names alone: where decodings are refined by the worm's own activity, that is the
+activity of all neurons.
 """
 
 import dataclasses
@@ -40,6 +42,7 @@ def score_few_neurons(
       variables: model or baseline → its runs' parameters.
     """
     dataset, few = materials.test_dataset, config.few_neurons
+    activity = decoding.factor_worms(config, dataset)
     values: dict[Row, list[float]] = defaultdict(list)
     for count, number in tqdm([(c, n) for c in few.counts for n in range(few.orders)], desc="few neurons"):
         kept = choose_subsets(dataset, count, number)
@@ -47,9 +50,10 @@ def score_few_neurons(
         rows = []
         for name, own in variables.items():
             if name == BASE or name not in LINEAR_BASELINES:
-                decoded = decoding.decode_model(name, config, description, masked, groups, own)
-                rows += decoding.score_model(name, config, description, masked, groups, decoded)
-        rows += _score_refitted(config, description, materials, masked, groups, kept)
+                decoded = {name: decoding.decode_model(name, config, description, masked, groups, own)}
+                for label, one in (decoded | decoding.refine_all(decoded, masked, groups, activity)).items():
+                    rows += decoding.score_model(label, config, description, masked, groups, one)
+        rows += _score_refitted(config, description, materials, masked, groups, kept, activity)
         amount = count if count < dataset.find_present().sum(axis=1).max() else "all"
         for row in rows:
             values[row._replace(metric=f"{row.metric}@{amount}", value=0.0)].append(row.value)
@@ -71,7 +75,7 @@ def mask_neurons(dataset: Dataset, kept: Bool[np.ndarray, "worm neuron"]) -> Dat
     return dataclasses.replace(dataset, arrays=dataset.arrays._replace(features=features))
 
 
-def _score_refitted(config, description, materials, masked: Dataset, groups, kept) -> list[Row]:
+def _score_refitted(config, description, materials, masked: Dataset, groups, kept, activity) -> list[Row]:
     """Return the rows of a linear decoder that is fitted to the training worms' neurons that each tested worm keeps."""
     labels, rows = split_by_seed(config, materials.dataset), []
 
@@ -83,6 +87,8 @@ def _score_refitted(config, description, materials, masked: Dataset, groups, kep
     for group in groups:
         for tested in group.split.test:
             one = [group._replace(split=group.split._replace(test=(tested,)))]
-            decoded = decoding.decode_model(BASE, config, description, masked, one, fit(group.split.train, tested))
-            rows += decoding.score_model(REFITTED, config, description, masked, one, decoded)
+            fitted = fit(group.split.train, tested)
+            decoded = {REFITTED: decoding.decode_model(BASE, config, description, masked, one, fitted)}
+            for label, found in (decoded | decoding.refine_all(decoded, masked, one, activity)).items():
+                rows += decoding.score_model(label, config, description, masked, one, found)
     return rows

@@ -217,7 +217,8 @@ def _decode(decoder: TrainedDecoder, dataset: Dataset, groups: Sequence[Group]) 
     if config.protocol.name == "same_worm":  # The whole of each recording is decoded, not blocks of it.
         config = config.copy_and_resolve_references().unlock()
         config.protocol.name = "subsets"
-    return decoding.decode_model(decoder.name, config, decoder.description, dataset, groups, decoder.variables)
+    decoded = decoding.decode_model(decoder.name, config, decoder.description, dataset, groups, decoder.variables)
+    return decoding.refine_decoded(decoded, dataset, groups, decoding.factor_worms(config, dataset))
 
 
 def _average_edges(edges, dataset, stretches) -> Float[np.ndarray, "sender receiver type"]:

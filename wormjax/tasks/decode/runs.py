@@ -6,6 +6,7 @@ table made right after training and one made from a restored checkpoint are one 
 
 import functools
 import itertools
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import softmax
 
 from wormjax.baselines.hidden_markov import smooth_probabilities, transition_matrix
 from wormjax.baselines.linear import (
@@ -25,6 +27,7 @@ from wormjax.baselines.linear import (
     predict_linear,
     stack_context,
 )
+from wormjax.baselines.own_activity import Activity, factor_activity, refine_by_own_activity
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset, WormArrays
 from wormjax.features.edge_list import read_edges
@@ -46,6 +49,9 @@ from wormjax.training.objectives.classification import AUGMENTATIONS, Objective,
 from wormjax.training.parallel import DEVICE_AXIS, Engine, build_engine
 from wormjax.training.runs import Runs, build_runs
 from wormjax.training.step import Recipe, build_recipe
+
+LEAST_PROBABILITY = math.exp(-6.0)  # Of a state before it is refined: a logarithm has no floor.
+REFINED = "{} + own activity"  # What the rows of a model are called where they are refined.
 
 
 class Decoded(NamedTuple):
@@ -153,14 +159,18 @@ def fit_neurons(name: str, config, dataset: Dataset, worms, neurons, labels) -> 
     used = _find_used(config, dataset, labels)
     channels, stretch, frame = _stack_frames(dataset, worms, used, neurons, baseline.offsets)
     states, validation = dataset.arrays.states[stretch, frame], labels[stretch, frame] == VALIDATION
-    scored = states != UNSCORED
-    frames = channels[scored], states[scored], validation[scored]
-    fitted = fit_linear(
-        *frames, len(dataset.state_names), baseline.kind, linear.inverse_penalty, linear.balanced
-    )._asdict()
+    scored, read = states != UNSCORED, channels.any(axis=0)
+    own = channels[:, read]  # What is always 0 would only take time.
+    frames = own[scored], states[scored], validation[scored]
+    fits = {"": fit_linear(*frames, len(dataset.state_names), baseline.kind, linear.inverse_penalty, linear.balanced)}
     if dataset.target_names:
-        ridge = fit_ridge(channels, dataset.arrays.behavior[stretch, frame].astype(np.float64), linear.ridge_penalty)
-        fitted |= {f"behavior_{name}": values for name, values in ridge._asdict().items()}
+        behavior = dataset.arrays.behavior[stretch, frame].astype(np.float64)
+        fits["behavior_"] = fit_ridge(own, behavior, linear.ridge_penalty)
+    fitted = {}
+    for prefix, fit in fits.items():
+        weights = np.zeros((len(read), len(fit.bias)))
+        weights[read] = fit.weights
+        fitted |= {f"{prefix}weights": weights, f"{prefix}bias": fit.bias}
     return fitted
 
 
@@ -281,6 +291,49 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
         arrays = _mask_arrays(dataset.arrays, tested[seed])
         parts.append(decode(variables, arrays, members, stretches[own]))
     return jax.tree.map(lambda *values: np.concatenate(values), *parts)
+
+
+def factor_worms(config, dataset: Dataset) -> list[Activity] | None:
+    """Return each worm's own activity, by which decodings are refined; None where `decode.own_activity` is off."""
+    if not config.decode.get("own_activity", False):
+        return None
+    stretches = [dataset.stretches_of(worm) for worm in range(len(dataset.worms))]
+    return [factor_activity(dataset.activity[own][dataset.arrays.valid[own]]) for own in stretches]
+
+
+def refine_all(
+    decoded: dict[str, Decoded], dataset: Dataset, groups: Sequence[Group], activity: Sequence[Activity] | None
+) -> dict[str, Decoded]:
+    """Return several models' decodings, refined, under the names of REFINED; {} without activity."""
+    if activity is None:
+        return {}
+    return {REFINED.format(name): refine_decoded(one, dataset, groups, activity) for name, one in decoded.items()}
+
+
+def refine_decoded(
+    decoded: Decoded, dataset: Dataset, groups: Sequence[Group], activity: Sequence[Activity] | None
+) -> Decoded:
+    """Return what was decoded, refined by each test worm's own activity (`factor_worms`), without labels."""
+    if activity is None:
+        return decoded
+    probabilities = decoded.probabilities.copy()
+    behavior = None if decoded.behavior is None else decoded.behavior.copy()
+    states = probabilities.shape[-1]
+    for index, group in enumerate(groups):
+        for worm in group.split.test:
+            stretches = dataset.stretches_of(worm)
+            valid = dataset.arrays.valid[stretches]
+            logits = np.log(np.maximum(probabilities[index, stretches][valid], LEAST_PROBABILITY)).astype(np.float64)
+            outputs = logits - logits.mean(axis=-1, keepdims=True)
+            if behavior is not None:
+                outputs = np.concatenate([outputs, behavior[index, stretches][valid]], axis=-1)
+            refined = refine_by_own_activity(outputs, activity[worm])
+            place = np.nonzero(valid)
+            rows = np.array(stretches)[place[0]]
+            probabilities[index, rows, place[1]] = softmax(refined[:, :states], axis=-1)
+            if behavior is not None:
+                behavior[index, rows, place[1]] = refined[:, states:]
+    return Decoded(probabilities, decoded.edges, behavior)
 
 
 def select_runs(variables, runs: Int[np.ndarray, " run"]):

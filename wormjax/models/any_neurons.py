@@ -102,8 +102,8 @@ class AnyNeuronDecoder(nn.Module):
     identity: str = "class"
     unnamed: bool = False
     graph: str = "none"
-    embedding: int = 8
-    node_hidden: int = 12
+    embedding: int = 24
+    node_hidden: int = 24
     node_kernel: int = 1
     edge_hidden: int = 8
     edge_types: int = 2

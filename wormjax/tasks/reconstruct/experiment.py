@@ -1,7 +1,7 @@
 """Hidden neurons: each named neuron of a worm never seen, reconstructed from all its other named neurons.
 
-Neurons are recorded together, so that frames before and after may be read as well: a network reads those around, the
-baselines each frame by itself.
+Neurons are recorded together, so that frames before and after may be read as well: a network may, the baselines read
+each frame by itself.
 """
 
 import os

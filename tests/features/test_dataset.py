@@ -399,8 +399,8 @@ def test_targets_are_in_the_dataset_in_their_own_units_and_nan_where_nobody_scor
     with_it = make_recording("w1", behavior={"velocity": velocity})
     dataset = build_dataset([with_it, make_recording("w2")], ("AVAL",), targets=("velocity",))
     assert dataset.target_names == ("velocity",)
-    np.testing.assert_allclose(dataset.arrays.behavior[0, :40, 0], velocity, rtol=1e-6)
-    assert np.isnan(dataset.arrays.behavior[1]).all()
+    np.testing.assert_allclose(dataset.measured[0, :40, 0], velocity, rtol=1e-6)
+    assert np.isnan(dataset.measured[1]).all()
 
 
 def test_a_resampled_target_is_nan_near_what_nobody_scored_and_keeps_its_course_elsewhere(make_recording):
@@ -409,7 +409,7 @@ def test_a_resampled_target_is_nan_near_what_nobody_scored_and_keeps_its_course_
     velocity[20] = np.nan
     worm = make_recording("w1", behavior={"velocity": velocity})
     dataset = build_dataset([worm], ("AVAL",), targets=("velocity",), frame_rate=worm.frame_rate / 2)
-    found, times = dataset.arrays.behavior[0, :, 0], dataset.times[0]
+    found, times = dataset.measured[0, :, 0], dataset.times[0]
     assert np.isnan(found).sum() == 1
     scored = np.isfinite(found)
     np.testing.assert_allclose(found[scored], np.sin(times[scored] / 3), atol=0.05)
@@ -419,3 +419,23 @@ def test_which_neurons_each_worm_has(make_recording):
     worms = [make_recording("w1"), make_recording("w2", neuron_names=("AVAL", None, "AVBR", None))]
     dataset = build_dataset(worms, ("AVAL", "AVBR", "RID"))
     np.testing.assert_array_equal(dataset.find_present(), [[True, True, True], [True, True, False]])
+
+
+def test_targets_that_train_are_scaled_by_worm_and_cut_where_they_are_outliers(make_recording):
+    velocity = np.random.default_rng(0).normal(size=40) * 0.1 + 0.05
+    velocity[3] = 40.0
+    dataset = build_dataset([make_recording(behavior={"velocity": velocity})], ("AVAL",), targets=("velocity",))
+    scaled = dataset.arrays.behavior[0, :40, 0]
+    np.testing.assert_allclose(scaled, np.clip((velocity - velocity.mean()) / velocity.std(), -3, 3), rtol=1e-5)
+    assert scaled[3] == 3.0
+    assert dataset.measured[0, 3, 0] == 40.0
+
+
+def test_the_activity_of_all_neurons_is_kept_where_somebody_reads_it(make_recording):
+    worm = make_recording(neuron_names=("AVAL", None, None, None))
+    plain = build_dataset([worm], ("AVAL",))
+    whole = build_dataset([worm], ("AVAL",), everything=True)
+    np.testing.assert_array_equal(plain.arrays.features, whole.arrays.features)
+    assert plain.activity is None
+    assert whole.activity.shape == (1, 40, 4 * 2)
+    np.testing.assert_allclose(whole.activity[0, :, :2], plain.arrays.features[0, :, 0], rtol=1e-6)

@@ -9,6 +9,7 @@ The array is made once, at its final size, and filled worm by worm: beside it no
 import dataclasses
 import itertools
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from wormjax.recordings.recording import UNSCORED, Recording, fail
 
 INPUTS = ("trace", "causal_derivative", "smoothed_derivative", "source_derivative")
 TIMED_INPUTS = ("causal_derivative", "smoothed_derivative")  # Made once for each of `derivative_seconds`.
+BEHAVIOR_LIMIT = 3.0  # Of a scaled behaviour.
 ALIGNMENT = 64  # Bytes. JAX takes a host array that begins at such an address as it is, and copies any other.
 
 
@@ -37,7 +39,7 @@ class WormArrays(NamedTuple):
     features: Float[Array, "stretch frame neuron feature"]
     states: Int[Array, "stretch frame"]
     valid: Bool[Array, "stretch frame"]
-    behavior: Float[Array, "stretch frame target"] | None = None  # NaN where it was not scored.
+    behavior: Float[Array, "stretch frame target"] | None = None  # Scaled by worm; NaN where it was not scored.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,7 +56,8 @@ class Dataset:
       study: the recordings' study; of several "kato2015+dag2023".
       frame_rate: hertz; the common rate, or the median over worms where nothing was resampled.
       fingerprints: per worm, which know it by its traces.
-      target_names: the continuous behaviours in `arrays.behavior`, in their own units.
+      target_names: the continuous behaviours in `arrays.behavior`.
+      measured: these in their own units [stretch, frame, target], as they are scored.
       worm_studies: the study of each worm.
       activity: features of all of each worm's neurons, named or not, side by side; None where nobody reads them.
     """
@@ -73,12 +76,15 @@ class Dataset:
     fingerprints: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     worm_studies: tuple[str, ...] = ()
+    measured: Float[np.ndarray, "stretch frame target"] | None = None
     activity: Float[np.ndarray, "stretch frame channel"] | None = None
 
     def __post_init__(self):
         if self.arrays.behavior is None:
             empty = np.zeros((*self.arrays.valid.shape, 0), np.float32)
             object.__setattr__(self, "arrays", self.arrays._replace(behavior=empty))
+        if self.measured is None:
+            object.__setattr__(self, "measured", np.array(self.arrays.behavior))
         if not self.worm_studies:
             object.__setattr__(self, "worm_studies", (self.study,) * len(self.worms))
         if not self.fingerprints:  # Worms that are made up are known by their names.
@@ -298,9 +304,25 @@ def _fill_worm(dataset: Dataset, first: int, recording, request, frame_rate):
             own = everything[start:stop].reshape(stop - start, -1)
             dataset.activity[row, frames, : own.shape[1]] = own
         dataset.arrays.states[row, frames], dataset.times[row, frames] = states[index], times[index]
-        dataset.arrays.behavior[row, frames] = behavior[index]
+        dataset.measured[row, frames] = behavior[index]
+        dataset.arrays.behavior[row, frames] = scale_behavior(behavior[index], *measure_scale(np.concatenate(behavior)))
         dataset.arrays.valid[row, frames] = True
         dataset.scored[row, max(0, calibration_frames - start) * calibrated : stop - start] = True
+
+
+def measure_scale(
+    behavior: Float[np.ndarray, "frame target"],
+) -> tuple[Float[np.ndarray, " target"], Float[np.ndarray, " target"]]:
+    """Return the mean and standard deviation of each behaviour; 0 and 1 where it is never scored, or constant."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # A behaviour may not be scored at all.
+        mean, sd = np.nanmean(behavior, axis=0), np.nanstd(behavior, axis=0)
+    return np.nan_to_num(mean), np.where(sd > 0, sd, 1.0)
+
+
+def scale_behavior(behavior, mean, sd) -> Float[np.ndarray, "... target"]:
+    """Return behaviours in standard deviations, cut at BEHAVIOR_LIMIT, so that no outlier rules a loss."""
+    return np.clip((behavior - mean) / sd, -BEHAVIOR_LIMIT, BEHAVIOR_LIMIT)
 
 
 def _align(recording, request):

@@ -99,8 +99,9 @@ def test_a_held_out_worm_leaves_no_trace_in_what_its_runs_learn(variables):
     features, held_out = DATASET.arrays.features.copy(), GROUPS[0].split.test[0]
     own = DATASET.stretch_worm == held_out
     features[own] *= -3.0
-    behavior = np.where(own[:, None, None], 5.0, DATASET.arrays.behavior)
-    other = dataclasses.replace(DATASET, arrays=DATASET.arrays._replace(features=features, behavior=behavior))
+    behavior, measured = (np.where(own[:, None, None], 5.0, v) for v in (DATASET.arrays.behavior, DATASET.measured))
+    arrays = DATASET.arrays._replace(features=features, behavior=behavior)
+    other = dataclasses.replace(DATASET, arrays=arrays, measured=measured)
     before, after = (decoding.select_runs(learnt, np.array([0])) for learnt in (variables, train(dataset=other)))
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
@@ -188,11 +189,12 @@ def test_with_all_neurons_the_scores_are_those_of_the_table(variables):
 
 def test_calibration_sees_no_label_after_its_seconds_and_starts_from_what_was_learnt(variables):
     worms = [group.split.test[0] for group in GROUPS]
-    changed = DATASET.arrays.behavior.copy()
+    changed = DATASET.measured.copy()
     late = DATASET.times > 30.0 + DATASET.times[:, :1]
     changed[late] = 9.0
     states = np.where(late & (DATASET.arrays.states != UNSCORED), 1 - DATASET.arrays.states, DATASET.arrays.states)
-    other = dataclasses.replace(DATASET, arrays=DATASET.arrays._replace(behavior=changed, states=states))
+    arrays = DATASET.arrays._replace(behavior=-DATASET.arrays.behavior, states=states)
+    other = dataclasses.replace(DATASET, arrays=arrays, measured=changed)
     one, two = (calibration.calibrate("any_neurons", CONFIG, data, worms, 30.0, variables) for data in (DATASET, other))
     jax.tree.map(np.testing.assert_array_equal, one, two)
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), one["params"], variables["params"])
@@ -222,7 +224,7 @@ def test_calibration_is_scored_on_what_follows_the_longest(variables):
 def test_calibration_without_a_scored_frame_is_refused(variables):
     arrays = DATASET.arrays
     states, behavior = np.full_like(arrays.states, UNSCORED), np.full_like(arrays.behavior, np.nan)
-    blank = dataclasses.replace(DATASET, arrays=arrays._replace(states=states, behavior=behavior))
+    blank = dataclasses.replace(DATASET, arrays=arrays._replace(states=states), measured=behavior)
     with pytest.raises(InputError, match=r"seconds: found no scored frame in the first 30 s of worm"):
         calibration.calibrate("any_neurons", CONFIG, blank, [0, 1, 2], 30.0, variables)
 
@@ -267,3 +269,13 @@ def test_messages_pass_on_the_graph_that_is_given(tmp_path):
     config.data.edges = ""
     with pytest.raises(ConfigError, match=r"data\.edges.*the graph that any_neurons is given"):
         check_settings(config)
+
+
+def test_without_a_neuron_that_the_training_worms_have_a_baseline_knows_how_often_states_occur():
+    labels, none = decoding.split_by_seed(CONFIG, DATASET)[0], np.zeros(len(DATASET.neuron_names), bool)
+    fitted = decoding.fit_neurons("linear_union", CONFIG, DATASET, (0, 1), none, labels)
+    assert not fitted["weights"].any()
+    states = DATASET.arrays.states[np.isin(DATASET.stretch_worm, (0, 1))]
+    share = (states == 0).sum() / (states != UNSCORED).sum()
+    odds = np.exp(fitted["bias"][0] - fitted["bias"][1])
+    assert odds / (1 + odds) == pytest.approx(share, abs=0.02)

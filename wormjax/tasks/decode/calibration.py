@@ -10,10 +10,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from wormjax.errors import InputError
-from wormjax.features.dataset import Dataset
+from wormjax.features.dataset import Dataset, scale_behavior
 from wormjax.features.splits import GAP, TRAINING
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.rows import Row
@@ -94,9 +94,13 @@ def calibrate(
     shown = _hide_labels(dataset, seen)
     for worm in worms:
         own = dataset.stretch_worm == worm
-        if (shown.arrays.states[own] == UNSCORED).all() and not np.isfinite(shown.arrays.behavior[own]).any():
+        if (shown.arrays.states[own] == UNSCORED).all() and not np.isfinite(shown.measured[own]).any():
             found = f"found no scored frame in the first {seconds:g} s of worm {dataset.worms[worm]!r}"
             raise InputError(f"seconds: {found}, expected some to calibrate to")
+    if "targets" in variables:
+        every = config.train.members
+        targets = {name: values[::every] for name, values in variables["targets"].items()}
+        shown = _scale_as_trained(shown, worms, targets)
     config = config.copy_and_resolve_references().unlock()
     train, members = config.train, config.train.members
     train.weight_decay = 0.0 if not alone else train.weight_decay
@@ -135,8 +139,20 @@ def _widen(seen, dataset: Dataset, window: int) -> Bool[np.ndarray, "stretch fra
 def _hide_labels(dataset: Dataset, kept: Bool[np.ndarray, "stretch frame"]) -> Dataset:
     arrays = dataset.arrays
     states = np.where(kept, arrays.states, UNSCORED)
-    behavior: Float[np.ndarray, "stretch frame target"] = np.where(kept[..., None], arrays.behavior, np.nan)
-    return dataclasses.replace(dataset, arrays=arrays._replace(states=states, behavior=behavior))
+    behavior, measured = (np.where(kept[..., None], values, np.nan) for values in (arrays.behavior, dataset.measured))
+    return dataclasses.replace(dataset, arrays=arrays._replace(states=states, behavior=behavior), measured=measured)
+
+
+def _scale_as_trained(dataset: Dataset, worms: Sequence[int], targets) -> Dataset:
+    """Return a dataset whose behaviours are scaled as those of the training worms of the first run of each worm.
+
+    A worm's own scale depends on frames that come later.
+    """
+    behavior = dataset.measured.copy()
+    for run, worm in reversed([*enumerate(worms)]):
+        own = dataset.stretch_worm == worm
+        behavior[own] = scale_behavior(dataset.measured[own], targets["mean"][run], targets["sd"][run])
+    return dataclasses.replace(dataset, arrays=dataset.arrays._replace(behavior=behavior.astype(np.float32)))
 
 
 def _keep_rest(dataset: Dataset, seconds: float) -> Dataset:

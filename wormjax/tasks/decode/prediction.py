@@ -171,7 +171,7 @@ def score_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -
             probabilities.reshape(-1, len(dataset.state_names)), dataset.scored_states[stretches].ravel()
         )
         if decoded.behavior is not None:
-            measured = np.where(dataset.scored[..., None], dataset.arrays.behavior, np.nan)[stretches]
+            measured = np.where(dataset.scored[..., None], dataset.measured, np.nan)[stretches]
             pair = decoded.behavior[np.ix_(own, stretches)].mean(axis=0), measured
             scores |= score_behavior(*(part.reshape(-1, part.shape[-1]) for part in pair), dataset.target_names)
         names = tuple(decoder.description["worms"][k] for k in trained)

@@ -7,7 +7,6 @@ table made right after training and one made from a restored checkpoint are one 
 import functools
 import itertools
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -29,7 +28,7 @@ from wormjax.baselines.linear import (
 )
 from wormjax.baselines.own_activity import Activity, factor_activity, refine_by_own_activity
 from wormjax.errors import ConfigError, InputError
-from wormjax.features.dataset import Dataset, WormArrays
+from wormjax.features.dataset import Dataset, WormArrays, measure_scale
 from wormjax.features.edge_list import read_edges
 from wormjax.features.neurons import ANY
 from wormjax.features.splits import TEST, TRAINING, VALIDATION
@@ -160,11 +159,12 @@ def fit_neurons(name: str, config, dataset: Dataset, worms, neurons, labels) -> 
     channels, stretch, frame = _stack_frames(dataset, worms, used, neurons, baseline.offsets)
     states, validation = dataset.arrays.states[stretch, frame], labels[stretch, frame] == VALIDATION
     scored, read = states != UNSCORED, channels.any(axis=0)
+    read[:1] |= not read.any()  # A fit needs a channel.
     own = channels[:, read]  # What is always 0 would only take time.
     frames = own[scored], states[scored], validation[scored]
     fits = {"": fit_linear(*frames, len(dataset.state_names), baseline.kind, linear.inverse_penalty, linear.balanced)}
     if dataset.target_names:
-        behavior = dataset.arrays.behavior[stretch, frame].astype(np.float64)
+        behavior = dataset.measured[stretch, frame].astype(np.float64)
         fits["behavior_"] = fit_ridge(own, behavior, linear.ridge_penalty)
     fitted = {}
     for prefix, fit in fits.items():
@@ -244,11 +244,10 @@ def _describe_runs(config, dataset: Dataset, train_worms: Sequence[Sequence[int]
         edges = read_edges(config.data.edges, dataset.neuron_names)
         own["given"] = {"edges": np.broadcast_to(edges, (len(train_worms), *edges.shape))}
     if dataset.target_names:
-        measured = [dataset.arrays.behavior[np.isin(dataset.stretch_worm, worms)] for worms in train_worms]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # A behaviour may be in none of a run's worms.
-            mean, sd = (np.stack([f(values, axis=(0, 1)) for values in measured]) for f in (np.nanmean, np.nanstd))
-        own["targets"] = {"mean": np.nan_to_num(mean), "sd": np.where(sd > 0, sd, 1.0).astype(np.float32)}
+        measured = [dataset.measured[np.isin(dataset.stretch_worm, worms)] for worms in train_worms]
+        scales = [measure_scale(values.reshape(-1, values.shape[-1])) for values in measured]
+        mean, sd = (np.stack(values).astype(np.float32) for values in zip(*scales, strict=True))
+        own["targets"] = {"mean": mean, "sd": sd}
     return own or None
 
 
@@ -383,7 +382,7 @@ def score_model(name: str, config, description: dict, dataset: Dataset, groups, 
             probabilities = decoded.probabilities[index, stretches].reshape(-1, len(dataset.state_names))
             metrics = score_states(probabilities, states[stretches].reshape(-1)) if MOTOR_STATE in targets else {}
             if decoded.behavior is not None:
-                measured = np.where(scored[..., None], dataset.arrays.behavior, np.nan)[stretches]
+                measured = np.where(scored[..., None], dataset.measured, np.nan)[stretches]
                 flat = (
                     values.reshape(-1, measured.shape[-1]) for values in (decoded.behavior[index, stretches], measured)
                 )

@@ -204,8 +204,9 @@ def _frame_weights(states, run):
 
 def _behavior_error(decoded, measured, run):
     """Return the squared error of each behaviour in variances, 0 where it is not known, and where it is known."""
-    known = jnp.isfinite(measured)
-    return jnp.where(known, (decoded - jnp.where(known, measured, 0)) / run.own["targets"]["sd"], 0.0) ** 2, known
+    known, scale = jnp.isfinite(measured), run.own["targets"]
+    scaled = (decoded - scale["mean"]) / scale["sd"]
+    return jnp.where(known, scaled - jnp.where(known, measured, 0), 0.0) ** 2, known
 
 
 def _log_likelihood(logits, states, smoothing):

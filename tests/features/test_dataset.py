@@ -439,3 +439,5 @@ def test_the_activity_of_all_neurons_is_kept_where_somebody_reads_it(make_record
     assert plain.activity is None
     assert whole.activity.shape == (1, 40, 4 * 2)
     np.testing.assert_allclose(whole.activity[0, :, :2], plain.arrays.features[0, :, 0], rtol=1e-6)
+    several = build_dataset([worm], ("AVAL",), derivative_seconds=(5.0, 9.0), everything=True)
+    np.testing.assert_allclose(several.activity, whole.activity, rtol=1e-6)

@@ -59,7 +59,8 @@ class Dataset:
       target_names: the continuous behaviours in `arrays.behavior`.
       measured: these in their own units [stretch, frame, target], as they are scored.
       worm_studies: the study of each worm.
-      activity: features of all of each worm's neurons, named or not, side by side; None where nobody reads them.
+      activity: features of all of each worm's neurons, named or not, side by side, of several derivatives the first;
+        None where nobody reads them.
     """
 
     arrays: WormArrays
@@ -223,6 +224,12 @@ def _feature_names(inputs, derivative_seconds) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _list_firsts(request) -> list[int]:
+    """Return the place of each input among the features; of a derivative in several widths that of the first."""
+    widths = [len(request.derivative_seconds) if name in TIMED_INPUTS else 1 for name in request.inputs]
+    return [sum(widths[:number]) for number in range(len(widths))]
+
+
 def _allocate(recordings, request) -> Dataset:
     """The dataset of these worms with nothing but padding in it."""
     lengths = [
@@ -237,7 +244,7 @@ def _allocate(recordings, request) -> Dataset:
     states, activity = np.full(shape, UNSCORED, np.int32), None
     if request.everything:
         most = max(recording.traces.shape[1] for recording in recordings)
-        activity = np.zeros((*shape, most * len(request.feature_names)), np.float32)
+        activity = np.zeros((*shape, most * len(request.inputs)), np.float32)
     return Dataset(
         arrays=WormArrays(
             allocate_zeros((*shape, *sizes)),
@@ -301,7 +308,7 @@ def _fill_worm(dataset: Dataset, first: int, recording, request, frame_rate):
         row, frames = first + index, slice(0, stop - start)
         dataset.arrays.features[row, frames] = features[start:stop]
         if request.everything:
-            own = everything[start:stop].reshape(stop - start, -1)
+            own = everything[start:stop][..., _list_firsts(request)].reshape(stop - start, -1)
             dataset.activity[row, frames, : own.shape[1]] = own
         dataset.arrays.states[row, frames], dataset.times[row, frames] = states[index], times[index]
         dataset.measured[row, frames] = behavior[index]

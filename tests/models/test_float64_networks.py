@@ -52,6 +52,11 @@ CLASSIFIERS = {
         {"node_hidden": 3, "edge_hidden": 4, "kernel": 3, "dilations": (1,)},
         "channels",
     ),
+    "models.any_neurons.AnyNeuronDecoder": (
+        "any_neurons",
+        {"graph": "inferred", "embedding": 4, "node_hidden": 3, "edge_hidden": 4, "kernel": 3, "dilations": (1,)},
+        "channels",
+    ),
     "models.wang2021.WangMlp": ("wang_mlp", {}, "hidden"),
     "models.wang2021.WangGraph": ("wang_graph", {}, "hidden"),
 }
@@ -74,6 +79,8 @@ def draw_variables(make, seed=7):
     rng = np.random.default_rng(seed)
 
     def one(path, leaf):
+        if jnp.issubdtype(leaf.dtype, jnp.integer):  # Numbers of neurons, all the same one.
+            return np.ones(leaf.shape, leaf.dtype)
         values = rng.normal(size=leaf.shape) / (np.sqrt(leaf.shape[-2]) if len(leaf.shape) > 1 else 2.0)
         return (0.5 + abs(values) if path[-1].key in ("var", "scale") else values).astype(np.float32)
 
@@ -87,7 +94,8 @@ def make_training_rngs(windows):
 def build_decoding(name, size):
     """A training pass of a classifier: (params, features) → logits, edge logits; its batch statistics too."""
     kind, fields, width = CLASSIFIERS[name]
-    module = build_classifier(kind, STATES, fields | {width: size.hidden})
+    names = tuple(f"N{neuron}" for neuron in range(size.neurons))
+    module = build_classifier(kind, STATES, fields | {width: size.hidden}, neurons=names)
     features = draw(size.windows, size.frames, size.neurons, FEATURES)
     valid = np.arange(size.frames) < np.linspace(size.frames, size.frames // 2, size.windows)[:, None]
     variables = draw_variables(lambda: module.init(jax.random.key(0), features, valid))

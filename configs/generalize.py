@@ -35,7 +35,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.decode = ml_collections.ConfigDict()
     config.decode.whole = False  # Decode a recording at once, not in windows as long as those of training.
     config.decode.own_statistics = False  # Batch norm by the worm's own statistics (wang_mlp, wang_graph; whole worms).
-    config.decode.own_activity = False  # Refine by all of a worm's neurons, without its labels (rows of their own).
+    config.decode.own_activity = False  # Refine by the activity of all of a worm's neurons, without its labels.
     config.decode.state_durations = False  # Smooth by how long the training worms' states lasted (every row).
 
     config.linear = ml_collections.ConfigDict()  # The linear baselines.

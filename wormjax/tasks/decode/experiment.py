@@ -50,7 +50,7 @@ def generalize(config, workdir: str | os.PathLike) -> None:
             name: decoding.decode_model(name, config, description, tested, groups, own)
             for name, own in variables.items()
         }
-        decoded |= decoding.refine_all(decoded, tested, groups, decoding.factor_worms(config, tested))
+        decoded = decoding.refine_all(decoded, tested, groups, decoding.factor_worms(config, tested))
         if config.few_neurons.counts:
             curves["few_neurons"] = score_few_neurons(config, description, materials, groups, variables)
         if config.calibration.durations:
@@ -83,7 +83,7 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
             continue
         best = restore_best(model_folder(workdir, name))
         decoded = {name: decoding.decode_model(name, config, description, dataset, tested, best)}
-        for label, own in (decoded | decoding.refine_all(decoded, dataset, tested, activity)).items():
+        for label, own in decoding.refine_all(decoded, dataset, tested, activity).items():
             rows += decoding.score_model(label, config, description, dataset, tested, own)
     return rows
 

@@ -51,7 +51,7 @@ def score_few_neurons(
         for name, own in variables.items():
             if name == BASE or name not in LINEAR_BASELINES:
                 decoded = {name: decoding.decode_model(name, config, description, masked, groups, own)}
-                for label, one in (decoded | decoding.refine_all(decoded, masked, groups, activity)).items():
+                for label, one in decoding.refine_all(decoded, masked, groups, activity).items():
                     rows += decoding.score_model(label, config, description, masked, groups, one)
         rows += _score_refitted(config, description, materials, masked, groups, kept, activity)
         amount = count if count < dataset.find_present().sum(axis=1).max() else "all"
@@ -89,6 +89,6 @@ def _score_refitted(config, description, materials, masked: Dataset, groups, kep
             one = [group._replace(split=group.split._replace(test=(tested,)))]
             fitted = fit(group.split.train, tested)
             decoded = {REFITTED: decoding.decode_model(BASE, config, description, masked, one, fitted)}
-            for label, found in (decoded | decoding.refine_all(decoded, masked, one, activity)).items():
+            for label, found in decoding.refine_all(decoded, masked, one, activity).items():
                 rows += decoding.score_model(label, config, description, masked, one, found)
     return rows

@@ -15,7 +15,7 @@ from wormjax.scoring.markdown import unique
 from wormjax.scoring.published import find_published
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.scoring.tables import format_amounts, is_main, print_summary, write_summary
-from wormjax.tasks.decode.runs import REFINED, Decoded, score_model, test_labels
+from wormjax.tasks.decode.runs import PLAIN, Decoded, score_model, test_labels
 from wormjax.tasks.groups import Group
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
 from wormjax.tasks.worms import Materials, format_setting
@@ -55,7 +55,7 @@ def write_report(
         for name, output in decoded.items()
         for row in score_model(name, config, description, dataset, groups, output)
     ]
-    baselines = [*config.baselines, *map(REFINED.format, config.baselines)]
+    baselines = [*config.baselines, *map(PLAIN.format, config.baselines)]
     published = find_published(worms.dataset.study, dataset.study, config.data.states)
     write_rows(workdir / "results.csv", rows)
     more, drawn = [], []
@@ -79,7 +79,7 @@ def plot_figures(config, worms: Materials, groups, decoded, rows, published) -> 
     cross = worms.test_dataset is not worms.dataset
     if any(row.unseen for row in rows):
         metrics = ("auroc", "balanced_accuracy") if cross else ("accuracy", "balanced_accuracy")
-        baselines = [*config.baselines, *map(REFINED.format, config.baselines)]
+        baselines = [*config.baselines, *map(PLAIN.format, config.baselines)]
         figure = figures.plot_accuracy_by_worms(rows, baselines, published, metrics)
         yield "accuracy_by_training_worms", figure
     yield "confusions", plot_confusions(config, worms, groups, decoded)

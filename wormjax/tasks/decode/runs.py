@@ -50,7 +50,7 @@ from wormjax.training.runs import Runs, build_runs
 from wormjax.training.step import Recipe, build_recipe
 
 LEAST_PROBABILITY = math.exp(-6.0)  # Of a state before it is refined: a logarithm has no floor.
-REFINED = "{} + own activity"  # What the rows of a model are called where they are refined.
+PLAIN = "{} without own activity"  # What a model's rows are called that are not refined, where others are.
 
 
 class Decoded(NamedTuple):
@@ -303,10 +303,11 @@ def factor_worms(config, dataset: Dataset) -> list[Activity] | None:
 def refine_all(
     decoded: dict[str, Decoded], dataset: Dataset, groups: Sequence[Group], activity: Sequence[Activity] | None
 ) -> dict[str, Decoded]:
-    """Return several models' decodings, refined, under the names of REFINED; {} without activity."""
+    """Return several models' decodings, refined, and plain ones under the names of PLAIN; these alone without activity."""
     if activity is None:
-        return {}
-    return {REFINED.format(name): refine_decoded(one, dataset, groups, activity) for name, one in decoded.items()}
+        return decoded
+    refined = {name: refine_decoded(one, dataset, groups, activity) for name, one in decoded.items()}
+    return refined | {PLAIN.format(name): one for name, one in decoded.items()}
 
 
 def refine_decoded(

@@ -279,3 +279,25 @@ def test_without_a_neuron_that_the_training_worms_have_a_baseline_knows_how_ofte
     share = (states == 0).sum() / (states != UNSCORED).sum()
     odds = np.exp(fitted["bias"][0] - fitted["bias"][1])
     assert odds / (1 + odds) == pytest.approx(share, abs=0.02)
+
+
+def test_refined_decodings_have_the_models_names_and_plain_ones_names_of_their_own(variables):
+    config = any_config(decode__own_activity=True)
+    dataset = build_training_dataset(config, list(WORMS))
+    plain = decode(variables)
+    activity = decoding.factor_worms(config, dataset)
+    both = decoding.refine_all({"any_neurons": plain}, dataset, GROUPS, activity)
+    assert list(both) == ["any_neurons", "any_neurons without own activity"]
+    assert both["any_neurons without own activity"] is plain
+    refined, valid = both["any_neurons"], dataset.arrays.valid
+    for number, group in enumerate(GROUPS):
+        (worm,) = group.split.test
+        own = [k for k in dataset.stretches_of(worm) if valid[k].any()]
+        frames = refined.probabilities[number, own][valid[own]]
+        np.testing.assert_allclose(frames.sum(axis=-1), 1.0, rtol=1e-5)
+        assert np.abs(frames - plain.probabilities[number, own][valid[own]]).max() > 1e-3
+    assert decoding.refine_all({"any_neurons": plain}, DATASET, GROUPS, None) == {"any_neurons": plain}
+    # Labels have no part in it.
+    blind = dataclasses.replace(dataset, scored_states=np.full_like(dataset.scored_states, UNSCORED), measured=None)
+    again = decoding.refine_all({"any_neurons": plain}, blind, GROUPS, decoding.factor_worms(config, blind))
+    np.testing.assert_array_equal(again["any_neurons"].probabilities, refined.probabilities)

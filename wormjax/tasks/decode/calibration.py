@@ -46,10 +46,13 @@ def score_calibration(
     own = np.array([number * members + member for number, _ in pairs for member in range(members)])
     own = decoding.select_runs(variables, own)
     rest = _keep_rest(dataset, max(config.calibration.durations))
+    activity = decoding.factor_worms(config, dataset)
 
     def score(label, name, seconds, parameters):
-        decoded = decoding.decode_model(name, config, description, rest, tested, parameters)
-        rows = decoding.score_model(label, config, description, rest, tested, decoded)
+        decoded = {label: decoding.decode_model(name, config, description, rest, tested, parameters)}
+        rows = []
+        for refined, one in decoding.refine_all(decoded, rest, tested, activity).items():
+            rows += decoding.score_model(refined, config, description, rest, tested, one)
         return [row._replace(metric=f"{row.metric}@{seconds:g}") for row in rows]
 
     rows = score(name, name, 0, own)

@@ -303,7 +303,7 @@ def factor_worms(config, dataset: Dataset) -> list[Activity] | None:
 def refine_all(
     decoded: dict[str, Decoded], dataset: Dataset, groups: Sequence[Group], activity: Sequence[Activity] | None
 ) -> dict[str, Decoded]:
-    """Return several models' decodings, refined, and plain ones under the names of PLAIN; these alone without activity."""
+    """Return models' decodings, refined, and the plain ones under names of PLAIN; without activity only the latter."""
     if activity is None:
         return decoded
     refined = {name: refine_decoded(one, dataset, groups, activity) for name, one in decoded.items()}

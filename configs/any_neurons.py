@@ -23,7 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.targets = ("motor_state", "velocity")
     config.data.edges = ""
     config.data.derivative_seconds = (3.0, 10.0)
-    config.data.simulation.update({"worms": 4, "minutes": 6.0, "neurons": 40, "named": 0.7})
+    config.data.simulation.update({"worms": 4, "minutes": 6.0, "neurons": 24, "named": 0.7})
     config.protocol.name = "leave_one_worm_out"
     config.decode.own_activity = True
 

@@ -40,3 +40,13 @@ def test_the_functions_beneath_train_over_seeds(quick_compilation):
 def test_help_lists_what_there_is():
     text = wormjax.__doc__
     assert all(name in text for name in wormjax.__all__)
+
+
+def test_the_example_of_any_neurons_runs(quick_compilation):
+    text = (ROOT / "docs" / "any_neurons.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    names: dict = {}
+    exec(compile(example, "any_neurons.md", "exec"), names)
+    worm = names["worms"][3]
+    assert np.corrcoef(names["decoding"].behavior["velocity"], worm.behavior["velocity"])[0, 1] > 0.5
+    assert names["own"].decode(worm).probabilities.shape == (len(worm.times), 2)

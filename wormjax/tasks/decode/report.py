@@ -65,7 +65,8 @@ def write_report(
         linear = [row.model for row in own if row.model.startswith("linear")]
         metrics = [name for name in unique(row.metric.split("@")[0] for row in own) if is_main(name, "accuracy")]
         more += ["", f"## {title}", "", CURVE_TEXT, *format_amounts(own, metrics, amounts, linear)]
-        drawn.append((name, figures.plot_score_by_amount(own, metrics, label, linear, figure_title)))
+        refined = [row for row in own if not row.model.endswith(PLAIN.format(""))]
+        drawn.append((name, figures.plot_score_by_amount(refined, metrics, label, linear, figure_title)))
     setting = format_setting(config, worms)
     write_summary(workdir / "summary.md", rows, baselines, setting, published, more)
     save_figures(workdir, [*plot_figures(config, worms, groups, decoded, rows, published), *drawn])

@@ -24,6 +24,7 @@ from wormjax.training.loop import train_in_memory
 from wormjax.training.runs import build_runs
 
 ALONE = "{} (these seconds alone)"
+CHUNK = 20  # Updates, the same for all that train here.
 
 
 def score_calibration(
@@ -109,7 +110,7 @@ def calibrate(
     train.weight_decay = 0.0 if not alone else train.weight_decay
     if not alone:
         train.steps, train.learning_rate = config.calibration.steps, config.calibration.learning_rate
-    train.update({"steps_per_chunk": min(train.steps_per_chunk, train.steps), "keep_best": False, "epochs": 0})
+    train.update({"steps_per_chunk": CHUNK, "keep_best": False, "epochs": 0})
     labels = np.where(_widen(seen, dataset, train.window_frames), TRAINING, GAP)
     runs = build_runs(
         shown,
@@ -120,7 +121,10 @@ def calibrate(
         train=train,
     )
     own = {collection: values for collection, values in variables.items() if collection in ("identity", "targets")}
-    runs = runs._replace(own=jax.tree.map(np.asarray, own))
+    # As many windows as a stretch has frames, whatever the seconds: one compiled program serves all.
+    spare = ((0, 0), (0, max(0, labels.shape[1] - runs.training_windows.shape[1])), (0, 0))
+    windows = np.pad(runs.training_windows, spare, mode="edge")
+    runs = runs._replace(own=jax.tree.map(np.asarray, own), training_windows=windows)
     _, recipe, engine = decoding.build_training(name, config, shown, runs)
     initial = None if alone else variables
     return train_in_memory(engine, recipe, shown.arrays, runs, name, progress, initial).best

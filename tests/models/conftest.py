@@ -43,6 +43,8 @@ def draw_at_random(module, *inputs, seed=7):
     rng = np.random.default_rng(seed)
 
     def draw(path, leaf):
+        if jnp.issubdtype(leaf.dtype, jnp.integer):  # Numbers of neurons, each another one.
+            return jnp.broadcast_to(jnp.arange(1, leaf.shape[0] + 1)[:, None], leaf.shape)
         values = rng.normal(size=leaf.shape) / np.sqrt(leaf.shape[0] if len(leaf.shape) > 1 else 4.0)
         positive = path[-1].key in ("var", "scale")
         return jnp.asarray(0.5 + abs(values) if positive else values, leaf.dtype)
@@ -52,7 +54,9 @@ def draw_at_random(module, *inputs, seed=7):
 
 
 def make_small(name: str, axis_name: str | None = None, **sizes) -> Small:
-    module, alone = (build_classifier(name, STATES, SMALL.get(name, {}) | sizes, axis) for axis in (axis_name, None))
+    names = tuple(f"N{neuron}" for neuron in range(NEURONS))
+    given = name, STATES, SMALL.get(name, {}) | sizes
+    module, alone = (build_classifier(*given, axis, names) for axis in (axis_name, None))
     variables = draw_at_random(alone, jnp.zeros((1, 4, NEURONS, FEATURES)), jnp.ones((1, 4), bool))
     evaluate = compile_quickly(lambda variables, features, valid: module.apply(variables, features, valid, None))
     train = compile_quickly(lambda variables, *inputs: module.apply(variables, *inputs, mutable=["batch_stats"]))

@@ -36,7 +36,7 @@ def test_cross_study_tests_every_subset_on_every_worm_of_the_other_study():
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_train_counts_keep_splits_of_those_numbers_of_worms_in_order(protocol):
     every = list_splits(protocol, 4, 2)
-    counts = {"leave_one_worm_out": (3,), "same_worm": (1,)}.get(protocol, (1, 3))
+    counts = {"leave_one_worm_out": (3,), "same_worm": (1,), "within_recording": (1,)}.get(protocol, (1, 3))
     kept = list_splits(protocol, 4, 2, counts)
     assert kept == [split for split in every if len(split.train) in counts]
     assert {len(split.train) for split in kept} == set(counts)

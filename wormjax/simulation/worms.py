@@ -144,7 +144,7 @@ def choose_names(neurons: int) -> tuple[str, ...]:
 
 
 def hide_names(worm: Recording, share: float, seed: int) -> Recording:
-    """Return a worm of which each named neuron has kept its name with a probability of `share`."""
+    """Return a worm with names hidden at random: each named neuron keeps its name with a probability of `share`."""
     if share == 1.0:
         return worm
     random = np.random.default_rng([seed, zlib.crc32(worm.worm.encode())])

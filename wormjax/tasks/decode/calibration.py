@@ -24,6 +24,7 @@ from wormjax.training.loop import train_in_memory
 from wormjax.training.runs import build_runs
 
 ALONE = "{} (these seconds alone)"
+LINEAR = "linear_union"  # Stands beside, fitted to these seconds.
 CHUNK = 20  # Updates, the same for all that train here.
 
 
@@ -64,9 +65,6 @@ def score_calibration(
         linear = _fit_alone(config, dataset, worms, seconds)
         rows += score(ALONE.format(LINEAR), LINEAR, seconds, linear)
     return rows
-
-
-LINEAR = "linear_union"
 
 
 def calibrate(
@@ -120,7 +118,7 @@ def calibrate(
         labels={config.seed: labels},
         train=train,
     )
-    own = {collection: values for collection, values in variables.items() if collection in ("identity", "targets")}
+    own = {name: values for name, values in variables.items() if name not in ("params", "batch_stats")}
     # As many windows as a stretch has frames, whatever the seconds: one compiled program serves all.
     spare = ((0, 0), (0, max(0, labels.shape[1] - runs.training_windows.shape[1])), (0, 0))
     windows = np.pad(runs.training_windows, spare, mode="edge")
@@ -137,7 +135,7 @@ def _find_first(dataset: Dataset, seconds: float) -> Bool[np.ndarray, "stretch f
 
 
 def _widen(seen, dataset: Dataset, window: int) -> Bool[np.ndarray, "stretch frame"]:
-    """Return the frames that windows may hold: those seen, and as many after as a window of a stretch's first needs."""
+    """Return the frames that windows may hold: those seen, and where these are fewer than a window, a whole window."""
     wide = seen.copy()
     wide[seen.any(axis=1), :window] = True
     return wide & dataset.arrays.valid

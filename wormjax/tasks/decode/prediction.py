@@ -108,7 +108,7 @@ def open_decoder(workdir: str | os.PathLike, config, name: str | None = None) ->
 def calibrate_decoder(
     decoder: TrainedDecoder, recording: Recording, seconds: float, progress: bool = True
 ) -> TrainedDecoder:
-    """Return a decoder that has gone on training on a recording's first seconds, of which it saw the labels.
+    """Return a decoder that was trained further on a recording's first seconds, with their labels.
 
     Raises:
       InputError: a linear baseline, or a recording without scored frames in these seconds.
@@ -175,7 +175,8 @@ def score_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -
             pair = decoded.behavior[np.ix_(own, stretches)].mean(axis=0), measured
             scores |= score_behavior(*(part.reshape(-1, part.shape[-1]) for part in pair), dataset.target_names)
         names = tuple(decoder.description["worms"][k] for k in trained)
-        place = decoder.name, decoder.description["study"], names, dataset.study, name, groups[own[0]].seed
+        studies = dict.fromkeys(decoder.description["worm_studies"][k] for k in trained)
+        place = decoder.name, "+".join(studies), names, dataset.worm_studies[worm], name, groups[own[0]].seed
         rows += [Row(*place, metric, value) for metric, value in scores.items()]
     return rows
 

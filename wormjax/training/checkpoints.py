@@ -13,6 +13,7 @@ import os
 import pathlib
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,7 @@ from flax.traverse_util import empty_node, flatten_dict, unflatten_dict
 
 from wormjax.errors import InputError
 
+SETTLING_SECONDS = 0.5  # After a failed save its threads end; at the end of the process nothing can silence them.
 CHECKSUM = "sha256"  # The name of the checksum, among the arrays that it is of.
 UNFINISHED = ".orbax-checkpoint-tmp"  # In the name of what Orbax has not yet renamed.
 DISK_ERRORS = ("No space left on device", "File too large", "Read-only file system", "Disk quota exceeded")
@@ -74,6 +76,7 @@ def save_state(manager: ocp.CheckpointManager, step: int, state: Any) -> None:
             manager.wait_until_finished()
     except Exception as error:  # TensorStore and Orbax have many names for a disk that is full.
         _clear_unfinished(pathlib.Path(manager.directory))
+        time.sleep(SETTLING_SECONDS)
         raise InputError(
             f"{manager.directory}: the checkpoint of step {step} could not be written ({_shorten(error)}); what was "
             "there is kept: free some space, or make it writable, and run the same command again"

@@ -40,6 +40,8 @@ DATASET = {
     "frame_rate": 3.0,
     "transition_counts": [[[3, 1], [1, 3]], [[2, 2], [0, 1]]],
     "fingerprint": "0a" * 32,
+    "targets": [],
+    "worm_studies": ["mine", "mine"],
 }
 SYSTEMS = {
     "system": "springs",

@@ -13,7 +13,6 @@ import os
 import pathlib
 import shutil
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +25,6 @@ from flax.traverse_util import empty_node, flatten_dict, unflatten_dict
 
 from wormjax.errors import InputError
 
-SETTLING_SECONDS = 0.5  # After a failed save its threads end; at the end of the process nothing can silence them.
 CHECKSUM = "sha256"  # The name of the checksum, among the arrays that it is of.
 UNFINISHED = ".orbax-checkpoint-tmp"  # In the name of what Orbax has not yet renamed.
 DISK_ERRORS = ("No space left on device", "File too large", "Read-only file system", "Disk quota exceeded")
@@ -76,7 +74,6 @@ def save_state(manager: ocp.CheckpointManager, step: int, state: Any) -> None:
             manager.wait_until_finished()
     except Exception as error:  # TensorStore and Orbax have many names for a disk that is full.
         _clear_unfinished(pathlib.Path(manager.directory))
-        time.sleep(SETTLING_SECONDS)
         raise InputError(
             f"{manager.directory}: the checkpoint of step {step} could not be written ({_shorten(error)}); what was "
             "there is kept: free some space, or make it writable, and run the same command again"
@@ -151,31 +148,35 @@ def _restore_whole(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence Orbax and its threads, which log pages about what they also raise."""
+    _pass_over_closed_loops()
     logger, hook = logging.getLogger("absl"), sys.unraisablehook
-    level, print_exception = logger.level, sys.excepthook
+    level = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logger.setLevel(logging.CRITICAL)
         sys.unraisablehook = lambda _: None
-        sys.excepthook = functools.partial(_print_exception, print_exception)
         try:
             yield
         except BaseException:
             gc.collect()
-            # A thread of the failed save may end later still, and log or print that nobody waits for it.
-            logging.getLogger("concurrent.futures").setLevel(logging.CRITICAL + 1)
+            for name in ("asyncio", "concurrent.futures"):  # A failed save may end later, and log that nobody waits.
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
             raise
-        else:
-            sys.excepthook = print_exception
         finally:
             logger.setLevel(level)
             sys.unraisablehook = hook
 
 
-def _print_exception(print_exception, kind: type[BaseException], error: BaseException, trace) -> None:
-    """Print an exception that nobody caught, but for that of TensorStore's threads which outlive a failed save."""
-    if not (kind is RuntimeError and str(error) == "Event loop is closed"):
-        print_exception(kind, error, trace)
+@functools.cache
+def _pass_over_closed_loops() -> None:
+    """Print no more tracebacks of TensorStore's threads, which may outlive the event loop of their save."""
+    print_other = sys.unraisablehook
+
+    def print_unraisable(unraisable) -> None:
+        if not (unraisable.exc_type is RuntimeError and str(unraisable.exc_value) == "Event loop is closed"):
+            print_other(unraisable)
+
+    sys.unraisablehook = print_unraisable
 
 
 def _digest(arrays: dict[tuple[str, ...], np.ndarray]) -> np.ndarray:

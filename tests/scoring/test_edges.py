@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from wormjax.errors import InputError
+from wormjax.graphs import matrix_to_edges
 from wormjax.scoring.edges import (
     Threshold,
     choose_threshold,
@@ -14,6 +15,7 @@ from wormjax.scoring.edges import (
     decide_types,
     match_types,
     relabel_types,
+    score_directions,
     score_edges,
     score_ranked_edges,
 )
@@ -204,3 +206,28 @@ def test_wrong_input_is_named():
         choose_threshold(probabilities[..., 0], np.full_like(types, -1))
     with pytest.raises(InputError, match="found 2, expected numbers below 2"):
         choose_threshold(probabilities[..., 0], types + 1, count=2)
+
+
+def test_directions_by_hand():
+    # Edges of three nodes, by receiver: 1→0, 2→0, 0→1, 2→1, 0→2, 1→2. One way: 0→1 and 2→1; both: 0→2.
+    types = np.array([[0, 1, 1, 1, 1, 0]])
+    scores = np.array([[0.5, 0.9, 0.6, 0.4, 0.1, 0.3]])
+    # Edges 0.9, 0.6, 0.4, 0.1 against 0.5, 0.3: 2 + 2 + 1 + 0 of 8. One way: 0.6, 0.4 against 0.5, 0.3: 3 of 4.
+    expected = {"edge_auroc": 5 / 8, "direction_auroc": 3 / 4}
+    assert score_directions(scores, types) == pytest.approx(expected)
+    found = score_edges(np.stack([1 - scores, scores / 2, scores / 2], axis=-1), types)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    falling = score_ranked_edges(-scores, types, Threshold((-0.5,), False))
+    assert {name: falling[name] for name in expected} == pytest.approx(expected)
+    # An edge that is not known, and the direction of its pair, are not scored.
+    types[0, 0] = -1
+    assert score_directions(scores, types) == pytest.approx({"edge_auroc": 3 / 4, "direction_auroc": 1.0})
+
+
+def test_a_symmetric_score_tells_no_direction():
+    types = np.random.default_rng(0).integers(0, 2, (50, 20))
+    scores = np.random.default_rng(1).random((50, 5, 5))
+    symmetric = matrix_to_edges(scores + scores.swapaxes(1, 2))
+    assert score_directions(symmetric, types)["direction_auroc"] == pytest.approx(0.5)
+    undirected = matrix_to_edges(np.ones((50, 5, 5), int) * np.arange(50)[:, None, None] % 2)
+    assert score_directions(symmetric, undirected).keys() == {"edge_auroc"}

@@ -5,11 +5,12 @@ to true types (Kipf, Fetaya et al. 2018, arXiv 1802.04687). The matching is foun
 (`match_types`) and applied to test simulations (`relabel_types`), so that the test chooses nothing. A method that gives
 one number an edge, such as a correlation, is cut into types by thresholds found on validation (`choose_threshold`).
 
-An edge whose type is -1 (UNSCORED) is not known and is never scored. Edges are in the order of wormjax.graphs, though
-nothing here depends on it.
+An edge whose type is -1 (UNSCORED) is not known and is never scored. Edges are in the order of wormjax.graphs, on which
+`direction_auroc` alone depends.
 """
 
 import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 from sklearn.metrics import recall_score, roc_auc_score
 
+from wormjax import graphs
 from wormjax.errors import InputError
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.classification import measure_auroc, measure_calibration_error, measure_nll
@@ -98,6 +100,7 @@ def score_edges(
       balanced_accuracy: recall per type, averaged over the types that occur.
       auroc: area under the ROC curve. Two types: of type 1 (an edge) against type 0. More: each type that occurs
         against the rest, averaged. Left out where fewer than two types occur.
+      edge_auroc, direction_auroc: see `score_directions`, of one minus the probability of type 0.
       nll: negative log-likelihood, nats per edge, probabilities clipped at 1e-7.
       calibration_error: expected calibration error of the top probability, 15 bins of equal width.
 
@@ -113,7 +116,40 @@ def score_edges(
     if len(np.unique(known)) > 1:
         binary = flat.shape[1] == 2
         scores["auroc"] = float(roc_auc_score(known, flat[:, 1])) if binary else measure_auroc(flat, known)
-    return scores
+    return scores | score_directions(1.0 - np.asarray(probabilities)[..., 0], types)
+
+
+def score_directions(
+    scores: Float[np.ndarray, "simulation edge"], types: Int[np.ndarray, "simulation edge"]
+) -> dict[str, float]:
+    """Return how well a number per ordered pair ranks edges of any type above those of type 0, which is no edge.
+
+    Args:
+      scores: larger where an edge is more likely.
+      types: the true type of each edge, or -1.
+
+    Returns:
+      edge_auroc: area under the ROC curve over all ordered pairs of all simulations together.
+      direction_auroc: the same over both directions of the pairs that are connected in one direction alone, so that a
+        symmetric score has 0.5. Left out, as is the other, where there is nothing to tell apart, and where the edges
+        are not those of a complete graph.
+
+    Example:
+      >>> score_directions(np.array([[0.9, 0.2]]), np.array([[1, 0]]))
+      {'edge_auroc': 1.0, 'direction_auroc': 1.0}
+    """
+    scores, types = np.asarray(scores, float), np.asarray(types)
+    edge, known = types > 0, _find_known(types)
+    nodes = (1 + math.isqrt(1 + 4 * types.shape[1])) // 2
+    kept = {"edge_auroc": known}
+    if nodes * (nodes - 1) == types.shape[1]:
+        swapped = graphs.matrix_to_edges(graphs.edges_to_matrix(types, nodes).swapaxes(-1, -2))
+        kept["direction_auroc"] = known & (swapped != UNSCORED) & (edge != (swapped > 0))
+    return {
+        name: float(roc_auc_score(edge[chosen], scores[chosen]))
+        for name, chosen in kept.items()
+        if len(np.unique(edge[chosen])) > 1
+    }
 
 
 def confusion(
@@ -175,14 +211,16 @@ def score_ranked_edges(
       auroc: how often the edge of a higher type has the higher score (the lower one, where `threshold` falls). Two
         types: the area under the ROC curve. More: its mean over pairs of types that occur, for a number alone does not
         rank the edges of a middle type against the rest. Left out where fewer than two types occur.
+      edge_auroc, direction_auroc: see `score_directions`.
 
     Raises:
       InputError: shapes do not match, or a score is not finite.
     """
+    directed = np.asarray(scores) * (1 if threshold.rising else -1)
     scores, known = _select_scores(scores, types)
     if not len(known):
         return {}
-    metrics = _score_decisions(decide_types(scores, threshold), known)
+    metrics = _score_decisions(decide_types(scores, threshold), known) | score_directions(directed, types)
     directed = scores if threshold.rising else -scores
     areas = []
     for low, high in itertools.combinations(np.unique(known), 2):

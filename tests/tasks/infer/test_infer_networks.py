@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 HISTORY, STEPS = 12, (1, 4, 8)
 MODELS, BASELINES = ("nri", "nri_supervised", "nri_true_graph", "lstm"), ("static", "var", "correlation")
-EDGE_METRICS = {"edge_accuracy", "balanced_accuracy", "auroc", "nll", "calibration_error"}
+EDGE_METRICS = {"edge_accuracy", "balanced_accuracy", "auroc", "edge_auroc", "nll", "calibration_error"}
 ERRORS = {f"mse@{step}" for step in STEPS}
 EXACT = {"train__posterior": "exact"}
 
@@ -71,13 +71,15 @@ def test_every_model_has_its_metrics_in_every_group_of_test_systems(trained):
         "lstm": ERRORS,
         "static": ERRORS,
         "var": ERRORS,
-        "correlation": {"edge_accuracy", "balanced_accuracy", "auroc"},
+        "correlation": {"edge_accuracy", "balanced_accuracy", "auroc", "edge_auroc"},
     }
     found: dict[str, set] = {}
     for row in rows:
         found.setdefault(row.model, set()).add(row.metric)
     # A group of two systems may hold edges of one type alone, and then has no AUROC.
-    assert {name: metrics | {"auroc"} if "nll" in metrics else metrics for name, metrics in found.items()} == expected
+    assert {
+        name: metrics | {"auroc", "edge_auroc"} if "nll" in metrics else metrics for name, metrics in found.items()
+    } == expected
     assert {row.test_study for row in rows} == {"springs3"}
     assert {row.test_worm for row in rows} == {f"test-{k}" for k in range(10)}
     assert {row.seed for row in rows if row.model == "nri"} == {0, 1}

@@ -110,7 +110,7 @@ def test_published_systems():
 
 def test_console_table_fits_100_columns(capsys):
     names = ("nri", "nri_supervised", "partial_correlation", "a model with a very long name that goes on", "lstm")
-    metrics = ("edge_accuracy", "auroc", "balanced_accuracy", "calibration_error", "nll", "mse@1", "mse@10")
+    metrics = ("edge_accuracy", "edge_auroc", "direction_auroc", "calibration_error", "nll", "mse@1", "mse@10")
     rows = [
         row
         for name in names

@@ -31,6 +31,8 @@ RELATIONS = ("correlation", "partial_correlation", "lagged_correlation", "grange
 METRIC_TITLES = {
     "edge_accuracy": "Edge accuracy",
     "auroc": "AUROC",
+    "edge_auroc": "Edge AUROC",
+    "direction_auroc": "Direction AUROC",
     "balanced_accuracy": "Balanced accuracy",
     "nll": "NLL (nats per edge)",
     "calibration_error": "Calibration error",
@@ -45,7 +47,7 @@ EXPLANATION = (
     "published numbers, whose test systems are not those scored here."
 )
 
-CONSOLE_METRICS = ("edge_accuracy", "auroc", "balanced_accuracy", "calibration_error")
+CONSOLE_METRICS = ("edge_accuracy", "edge_auroc", "direction_auroc", "calibration_error")
 CONSOLE_COLUMNS, NAME_WIDTH, ENTRY_WIDTH = 4, 28, 18  # 100 columns of a console.
 
 

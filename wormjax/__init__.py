@@ -18,6 +18,7 @@ Public names:
     RelationalInference                 the graph between the objects of systems, from their trajectories
     Trajectories, simulate_springs      trajectories of systems
     load_model                          a saved estimator, or a work directory of the programs
+    connectome                          the wiring and the signal-propagation atlas: reference graphs
     plot                                pictures
     InputError                          the error of input that cannot be used; its message says how to mend it
     RecordingWarning                    the warning of imperfect data; its message says what was done about them
@@ -48,12 +49,13 @@ _PUBLIC = {
     "InputError": "wormjax.errors",
     "RecordingWarning": "wormjax.errors",
 }
-__all__ = [*_PUBLIC, "plot"]
+_MODULES = ("plot", "connectome")
+__all__ = [*_PUBLIC, *_MODULES]
 
 
 def __getattr__(name: str):
-    if name == "plot":
-        return importlib.import_module("wormjax.plot")
+    if name in _MODULES:
+        return importlib.import_module(f"wormjax.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'wormjax' has no attribute {name!r}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -64,7 +64,9 @@ def download(values):
     folder = values.folder or os.path.join("recordings", values.study)
     for path in download.download_study(values.study, folder, values.base_url):
         print(path)
-    print(f"use them with: --config.data.study={values.study} --config.data.path={folder}")
+    atlas = f"--config.references.atlas={folder}"
+    recordings = f"--config.data.study={values.study} --config.data.path={folder}"
+    print(f"use them with: {atlas if values.study == 'randi2023' else recordings}")
     print(f"source:  {manifest['home']}")
     print(f"licence: {manifest['licence']}")
     print(f"cite:    {manifest['citation']}")
@@ -196,10 +198,10 @@ COMMANDS = {
     ),
     "download": Command(
         download,
-        "Fetch a study's public recordings.",
+        "Fetch a study's public recordings, or the signal-propagation atlas.",
         None,
         [
-            ("string", "study", None, "The study: kato2015, nichols2017 or dag2023."),
+            ("string", "study", None, "The study: kato2015, nichols2017, dag2023 or randi2023."),
             ("string", "folder", None, "Where the files go (default: recordings/STUDY)."),
             ("string", "base_url", None, "A mirror that holds the files under their names."),
         ],

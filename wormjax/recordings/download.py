@@ -1,4 +1,4 @@
-"""Download the public recordings that third_party/ lists.
+"""Download the public data that third_party/ lists.
 
 A manifest, third_party/<study>/manifest.json, has `study`, `title`, `home`, `licence`, `citation` and `files`. An entry
 of `files` has `file` (its path in the folder), `address`, and `sha256`, which is null where nobody has checked it. An
@@ -23,7 +23,7 @@ from wormjax.errors import InputError
 from wormjax.recordings import hdf5
 from wormjax.shipped import find_shipped
 
-STUDIES = ("kato2015", "nichols2017", "dag2023")
+STUDIES = ("kato2015", "nichols2017", "dag2023", "randi2023")
 CHUNK = 1 << 18  # Bytes.
 TIMEOUT = 60  # Seconds without an answer.
 HDF5_SUFFIXES = (".mat", ".h5", ".jld2")

@@ -34,7 +34,7 @@ def test_the_wiring_has_all_neurons_and_its_known_facts(wiring):
         block = wiring.matrix("chemical", [*senders, *receivers])
         assert (block[:2, 2:] > 0).all()
         assert block[2:, :2].sum() < block[:2, 2:].sum() / 5
-    assert (wiring.matrix("electrical", ["AVBL", "DB2", "VB04"])[0, 1:] > 0).all()
+    assert (wiring.matrix("electrical", ["AVBL", "AVBR", "DB2", "VB04"])[:2, 2:].sum(axis=0) > 0).all()
 
 
 def test_names_may_be_spelt_as_in_any_source_and_strangers_are_unknown(wiring):

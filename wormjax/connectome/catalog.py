@@ -1,7 +1,7 @@
 """The reference graphs that there are, and how each is read.
 
-cook2019: Cook et al. (2019, Nature 571:63), shipped as a table. randi2023: Randi et al. (2023, Nature 623:406), from the
-public file (`wormjax download --study=randi2023`).
+cook2019: Cook et al. (2019, Nature 571:63), shipped as a table. randi2023: Randi et al. (2023, Nature 623:406), from
+the public file (`wormjax download --study=randi2023`).
 """
 
 import json

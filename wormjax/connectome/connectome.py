@@ -71,8 +71,8 @@ class Connectome:
     def graph(self, kind: str) -> GraphsTuple:
         """Return the edges of one kind as a jraph.GraphsTuple.
 
-        Nodes are one-hot [neuron, 3] for sensory, inter- and motor neurons (0 for those of no one type), in the order of
-        `neuron_names`; edges are the weights [edge, 1].
+        Nodes are one-hot [neuron, 3] for sensory, inter- and motor neurons (0 for those of no one type), in the order
+        of `neuron_names`; edges are the weights [edge, 1].
         """
         matrix = np.nan_to_num(self.matrix(kind))
         senders, receivers = np.nonzero(matrix)

@@ -1,7 +1,7 @@
 """What neurons are: class, side, and whether they are sensory, inter- or motor neurons.
 
-Types follow White et al. (1986, Phil. Trans. R. Soc. B 314:1) and WormAtlas. Classes that these, or later work, count as
-more than one type (such as RIM, inter- and motor neuron, or URA, sensory and motor neuron) have no type here.
+Types follow White et al. (1986, Phil. Trans. R. Soc. B 314:1) and WormAtlas. Classes that these, or later work, count
+as more than one type (such as RIM, inter- and motor neuron, or URA, sensory and motor neuron) have no type here.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ import pandas as pd
 from wormjax.recordings.names import NEURONS, split_neuron_name
 
 _CLASSES = {
-    "sensory": """ADE ADF ADL AFD ALM ALN AQR ASE ASG ASH ASI ASJ ASK AVM AWA AWB AWC BAG CEP FLP IL1 IL2 OLL OLQ PDE PHA
-        PHB PHC PLM PLN PQR PVD PVM URB URX URY""",
-    "inter": """ADA AIA AIB AIM AIN AIY AIZ ALA AVA AVB AVD AVE AVF AVH AVJ AVK BDU DVA DVC I1 I2 I3 I4 I5 I6 LUA PVC PVN
-        PVP PVQ PVT PVW RIA RIB RIC RIF RIG RIH RIP RIR RIS SAA""",
+    "sensory": """ADE ADF ADL AFD ALM ALN AQR ASE ASG ASH ASI ASJ ASK AVM AWA AWB AWC BAG CEP FLP IL1 IL2 OLL OLQ PDE
+        PHA PHB PHC PLM PLN PQR PVD PVM URB URX URY""",
+    "inter": """ADA AIA AIB AIM AIN AIY AIZ ALA AVA AVB AVD AVE AVF AVH AVJ AVK BDU DVA DVC I1 I2 I3 I4 I5 I6 LUA PVC
+        PVN PVP PVQ PVT PVW RIA RIB RIC RIF RIG RIH RIP RIR RIS SAA""",
     "motor": """AS DA DB DD VA VB VC VD DVB HSN M1 M2 M3 M4 M5 MC PDA PDB RID RMD RME RMF RMH SAB SMB SMD""",
 }
 TYPES = {name: kind for kind, names in _CLASSES.items() for name in names.split()}

@@ -255,6 +255,7 @@ EXCEPTIONS = {
     "simulation.worms.iterate_worms": MAPPED + "simulation.worms.simulate_worms, a worm at a time",
     "training.objectives.nri_sampled.squared_errors": MAPPED + "models.nri.decode",
     "training.objectives.nri_exact.infer_posterior": MAPPED + "measure_combinations and models.exact_posterior",
+    "training.objectives.nri_exact.adapt_edges": MAPPED + "measure_combinations, which climbs a bound",
     "training.objectives.classification.Shard": "sums over devices: see tests/training/test_parallel.py",
     "training.objectives.classification.run_key": WHOLE,
     "training.objectives.classification.initial_key": WHOLE,

@@ -1,9 +1,12 @@
 """RelationalInference infers graphs in memory, from trajectories and from plain arrays."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import wormjax
+from wormjax.instrument.relational_inference import choose_fields
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -71,3 +74,18 @@ def test_the_neurons_of_worms_are_objects():
     relations = wormjax.RelationalInference(steps=10, settings=SMALL, progress=False).fit(worms)
     assert relations.edges(worms[0]).shape[1:] == (3, 3, 2)
     assert relations.edges_to_pandas(worms[0], names=names[:3]).sender.isin(names[:3]).all()
+
+
+def test_a_directed_system_has_directed_edges():
+    springs = wormjax.simulate_springs(12, objects=3, frames=20, directed=True)
+    assert (springs.edges != np.swapaxes(springs.edges, 1, 2)).any()
+    relations = wormjax.RelationalInference(steps=10, settings=SMALL, progress=False).fit(springs)
+    edges = np.nan_to_num(relations.edges(springs))
+    assert (edges != edges.swapaxes(1, 2)).any()
+
+
+def test_the_decoder_of_a_config_for_other_features_is_kept():
+    named = [f"feature {k + 1}" for k in range(4)]
+    waves = dataclasses.replace(SPRINGS, feature_names=tuple(named))
+    assert choose_fields(waves, "equivariant")["model.decoder.name"] == "mlp"
+    assert "model.decoder.name" not in choose_fields(waves, "context")

@@ -28,6 +28,9 @@ PLANAR = ("x", "y", "velocity x", "velocity y")  # The features that an equivari
 class RelationalInference(Estimator):
     """Infer the graph of systems by neural relational inference (Kipf, Fetaya et al. 2018); no graph need be known.
 
+    Each direction of a pair is inferred by itself: a graph may be directed (`config="causal_kuramoto:small"` is for
+    directed oscillators, as in Löwe et al. 2022).
+
     Args:
       model: "nri", which never reads a graph to train, or "nri_supervised", which needs those of the training systems.
       edge_types: how many; the first is "no edge". 0 takes as many as the systems have, 2 where no graph is known.
@@ -78,7 +81,8 @@ class RelationalInference(Estimator):
           InputError: a parameter or trajectories that cannot be used.
         """
         train = to_trajectories(trajectories)
-        fields = choose_fields(train) | {"train.steps": self.steps, "model.edge_types": self._count_types(train)}
+        fields = {"train.steps": self.steps, "model.edge_types": self._count_types(train)}
+        fields |= choose_fields(train, build_config(self.config, "infer", {}).model.decoder.name)
         config = build_config(self.config, "infer", fields | dict(self.settings or {}))
         config.models, config.seed, config.seeds = (self.model,), take_whole("seed", seed), 1
         check_config(config.lock())
@@ -156,15 +160,15 @@ def to_trajectories(given) -> Trajectories:
     return Trajectories("mine", features.astype(np.float32), None, names)
 
 
-def choose_fields(trajectories: Trajectories) -> dict[str, Any]:
-    """Return the fields of a config that the form of trajectories decides.
+def choose_fields(trajectories: Trajectories, decoder: str) -> dict[str, Any]:
+    """Return the fields of a config that the form of trajectories decides; `decoder` is the config's.
 
     Objects that do not move in a plane have messages of any form; of more objects than an exact posterior can go over,
     the graph is sampled.
     """
     _, frames, objects, _ = np.shape(trajectories.features)
     fields: dict[str, Any] = {"data.frames": frames}
-    if tuple(trajectories.feature_names) != PLANAR:
+    if decoder == "equivariant" and tuple(trajectories.feature_names) != PLANAR:
         fields |= {"model.decoder.name": "mlp", "train.turn_and_mirror": False, "data.scaling": "reference"}
     if 2 ** (objects - 1) > LARGEST:  # With two types of edges.
         fields |= {"train.posterior": "sampled"}

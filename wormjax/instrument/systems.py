@@ -6,7 +6,9 @@ from wormjax.simulation import springs
 from wormjax.simulation.trajectories import Trajectories
 
 
-def simulate_springs(simulations: int = 1000, objects: int = 5, frames: int = 49, seed: int = 0) -> Trajectories:
+def simulate_springs(
+    simulations: int = 1000, objects: int = 5, frames: int = 49, seed: int = 0, directed: bool = False
+) -> Trajectories:
     """Return particles in a box, half of whose pairs are joined by springs (Kipf, Fetaya et al. 2018).
 
     Args:
@@ -14,9 +16,10 @@ def simulate_springs(simulations: int = 1000, objects: int = 5, frames: int = 49
       objects: particles per system.
       frames: of each.
       seed: the same seed gives the same systems.
+      directed: whether a spring pulls its receiver only; each direction of a pair is then drawn by itself.
 
     Example:
       >>> wormjax.simulate_springs(200).features.shape
       (200, 49, 5, 4)
     """
-    return springs.simulate_springs(jax.random.key(seed), simulations, objects, frames)
+    return springs.simulate_springs(jax.random.key(seed), simulations, objects, frames, directed=directed)

@@ -129,6 +129,25 @@ SYSTEMS_ERRORS: dict[str, dict[str, tuple[float, float, float]]] = {
     "kuramoto5": {NRI: (1.4e-2, 2.0e-2, 3.3e-2), LSTM: (3.4e-4, 1.3e-2, 4.7e-2)},
 }
 
+# Löwe, Madras, Zemel, Welling (2022), Amortized Causal Discovery (arXiv 2006.10833): AUROC over ordered pairs of five
+# directed Kuramoto oscillators by the number of training systems, read off the authors' figure.
+DIRECTED_SOURCE, DIRECTED_STUDY = "Löwe et al. 2022", "kuramoto5"
+DIRECTED_AUROC = {10: 0.55, 100: 0.61, 1_000: 0.71, 5_000: 0.85, 10_000: 0.91, 50_000: 0.950}
+
+
+def find_published_directions(study: str) -> tuple[PublishedResult, ...]:
+    """The published edge_auroc of directed systems, one per number of training systems; () if none.
+
+    Args:
+      study: the system and its number of objects; "kuramoto5" is published.
+    """
+    if study != DIRECTED_STUDY:
+        return ()
+    return tuple(
+        PublishedResult(DIRECTED_SOURCE, f"ACD, {count:,} systems", study, study, count, "edge_auroc", value, None)
+        for count, value in DIRECTED_AUROC.items()
+    )
+
 
 def find_published_systems(study: str, edge_types: int = 2) -> tuple[PublishedResult, ...]:
     """The published results on a system, for instance "springs5"; () if none.

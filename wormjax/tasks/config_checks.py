@@ -51,7 +51,16 @@ DEFAULTS = {
     "infer": nri_springs.get_config(),
 }
 # Where a config lacks one, the code has a default.
-OPTIONAL = ("distributed", "epochs", "own_statistics", "pools", "targets", "edges")
+OPTIONAL = (
+    "distributed",
+    "epochs",
+    "own_statistics",
+    "pools",
+    "targets",
+    "edges",
+    "adaptation_steps",
+    "adaptation_rate",
+)
 # Sections whose members have names of the user's, by experiment and field.
 FREE = (
     *(
@@ -111,7 +120,8 @@ _KINDS = (
     (whole(1, len(NEURONS)), "data.simulation.neurons"),
     (number(above=0, high=1), "edge_prior given_until named shrinkages"),
     (several(number(0, 1), 2, 2), "hidden_shares"),
-    (number(above=0, high=1_000), "learning_rate"),
+    (number(above=0, high=1_000), "learning_rate adaptation_rate"),
+    (whole(0, 1_000_000), "adaptation_steps"),
     (number(above=0, high=10_000), "minutes derivative_seconds"),
     (number(above=0, high=100_000), "durations ahead.seconds sensitivity.seconds"),
     (number(0, 1), "mirrored given given_end prior kl_warm_up"),
@@ -245,7 +255,7 @@ def _list_faults(config, experiment: str) -> Iterator[tuple[str, str]]:
     if not train.steps and not train.get("epochs", 0):
         yield "train.steps", ", expected 1 or more" + (" where 'train.epochs' is 0" if "epochs" in train else "")
     if experiment == "infer":
-        yield from _list_inference_faults(train)
+        yield from _list_inference_faults(config)
         return
     if not (*config.models, *config.baselines):
         yield "models", " and no baselines either, expected at least one"
@@ -287,7 +297,10 @@ def _list_data_faults(config, defaults) -> Iterator[tuple[str, str]]:
         yield "data.paths", f", expected one of each of the {len(data.studies)} data.studies, or none"
 
 
-def _list_inference_faults(train) -> Iterator[tuple[str, str]]:
+def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
+    train, evaluate = config.train, config.evaluate
+    if evaluate.get("adaptation_steps", 0) and train.posterior != "exact":
+        yield "evaluate.adaptation_steps", _no_effect(f"0 with train.posterior={train.posterior!r}")
     for name, value in SAMPLED_ONLY.items():
         if train.posterior == "exact" and train[name] != value:
             yield f"train.{name}", _no_effect(f"{value!r} with train.posterior='exact', which does not read it")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wormjax.scoring.intervals import interval_over_worms
-from wormjax.scoring.published import find_published_systems
+from wormjax.scoring.published import find_published_directions, find_published_systems
 from wormjax.scoring.rows import Row
 from wormjax.tasks.infer.tables import (
     format_systems_summary,
@@ -106,6 +106,12 @@ def test_published_systems():
     assert len(find_published_systems("kuramoto10")) == 1
     assert find_published_systems("worms") == ()
     assert find_published_systems("springs5", edge_types=3) == ()
+    assert [(r.metric, r.train_count, r.mean) for r in find_published_directions("kuramoto5")][-1] == (
+        "edge_auroc",
+        50_000,
+        0.95,
+    )
+    assert find_published_directions("springs5") == ()
 
 
 def test_console_table_fits_100_columns(capsys):

@@ -29,7 +29,7 @@ from wormjax.tasks.infer.tables import BOUNDS
 from wormjax.training.likelihoods import estimate_units
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import Objective
-from wormjax.training.objectives.nri_exact import exact_evidence, infer_posterior
+from wormjax.training.objectives.nri_exact import adapt_edges, exact_evidence, infer_posterior
 from wormjax.training.objectives.nri_sampled import (
     Bound,
     SystemArrays,
@@ -52,6 +52,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 EXACT_ONLY = ("offset_and_gain", "roll_out_weight")  # Of config.train: what the exact posterior alone can have.
 POSTERIOR = "nri_posterior"  # What "nri" trained with the exact posterior is called where its decoder infers the graph.
+ADAPTED = "nri_adapted"  # What it is called where its encoder's edges are adapted to each system.
 AT_ONCE = 128  # Simulations that are run at a time.
 
 
@@ -318,7 +319,7 @@ def run_model(
 
     Returns:
       The model's output by its name; of one trained with the exact posterior, that of its decoder alone too, under the
-      name POSTERIOR.
+      name POSTERIOR, and that of its encoder adapted to each system, under the name ADAPTED, where the config asks.
     """
     config = vary_config(name, config)
     nri = build_model(config, edge_types, scaling.change_scale)
@@ -335,6 +336,12 @@ def run_model(
         inferred[POSTERIOR] = tuple(
             infer_posterior(nri, bound, price, variables, *split) for split in zip(splits, observed, strict=True)
         )
+        if config.evaluate.get("adaptation_steps", 0):
+            amount = config.evaluate.adaptation_steps, config.evaluate.adaptation_rate
+            inferred[ADAPTED] = tuple(
+                adapt_edges(nri, bound, price, variables, *split, *amount)
+                for split in zip(splits, observed, inferred[name], strict=True)
+            )
     outputs = {}
     for output, (validation_edges, test_edges) in inferred.items():
         predicted = None

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from wormjax import figures
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.edges import confusion
-from wormjax.scoring.published import PublishedResult, find_published_systems
+from wormjax.scoring.published import PublishedResult, find_published_directions, find_published_systems
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.simulation.trajectories import Trajectories, hide_missing
 from wormjax.tasks.infer.networks import Inference, find_pairs, name_types, stack_system
@@ -53,8 +53,10 @@ def write_report(
 def find_published(config, test: Trajectories, study: str) -> Sequence[PublishedResult]:
     """Return the published numbers, where these systems are of the published kind: the reference's simulation."""
     simulation = config.data.simulation
-    if simulation.get("noise", 0.0) or simulation.get("directed", False) or config.data.frames != 49:
+    if simulation.get("noise", 0.0) or config.data.frames != 49:
         return ()
+    if simulation.get("directed", False):
+        return find_published_directions(study)
     return find_published_systems(study, len(test.edge_types))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from wormjax.models import exact_posterior as exact
@@ -188,29 +189,82 @@ def infer_posterior(
     observed: Bool[np.ndarray, "simulation frame object"] | None = None,
 ) -> Float[np.ndarray, "run simulation edge type"]:
     """Return the posterior of every edge's type under each run's decoder (stacked variables), without its encoder."""
+    combinations, prior = exact.list_combinations(features.shape[2] - 1, nri.edge_types), sampled.find_prior(nri, bound)
+
+    def infer(log_likelihood, _):
+        _, posterior = exact.weigh_combinations(log_likelihood, combinations, prior, price)
+        return exact.marginalise_edges(posterior, combinations)[0]
+
+    return _map_systems(nri, bound, infer, variables, features, observed)
+
+
+def adapt_edges(
+    nri: Nri,
+    bound: sampled.Bound,
+    price: float,
+    variables: Mapping[str, Any],
+    features: Float[np.ndarray, "simulation frame object feature"],
+    observed: Bool[np.ndarray, "simulation frame object"] | None,
+    edges: Float[np.ndarray, "run simulation edge type"],
+    steps: int,
+    learning_rate: float,
+) -> Float[np.ndarray, "run simulation edge type"]:
+    """Return the encoder's posterior of every edge's type, adapted to each system by gradient steps of Adam.
+
+    As Löwe et al. (2022, arXiv 2006.10833) adapt it at test time: the logits of one system's edges, which begin at the
+    encoder's, climb the evidence lower bound under the decoder, which stays as it is. There the bound is estimated by
+    edges that are sampled; here it is a sum over all combinations of edges. Its maximum is the posterior of
+    `infer_posterior` where that is one graph, or edges that do not depend on each other.
+
+    Args:
+      edges: probabilities that the encoder gives (`networks.infer_edges`).
+      steps, learning_rate: of Adam.
+    """
+    combinations, prior = exact.list_combinations(features.shape[2] - 1, nri.edge_types), sampled.find_prior(nri, bound)
+    optimizer = optax.adam(learning_rate)
+
+    def adapt(log_likelihood, begin):
+        def lose(logits):
+            log_edges = jax.nn.log_softmax(logits)
+            log_share = jnp.einsum("csk,nsk->cn", combinations, log_edges)
+            divergence = (jnp.exp(log_edges) * (log_edges - jnp.log(prior))).sum()
+            return price * divergence - (jnp.exp(log_share) * log_likelihood[:, 0]).sum()
+
+        def step(_, state):
+            logits, moments = state
+            change, moments = optimizer.update(jax.grad(lose)(logits), moments)
+            return optax.apply_updates(logits, change), moments
+
+        logits = jnp.log(jnp.maximum(begin, 1e-12)).reshape(features.shape[2], -1, nri.edge_types)
+        logits, _ = jax.lax.fori_loop(0, steps, step, (logits, optimizer.init(logits)))
+        return jax.nn.softmax(logits).reshape(begin.shape)
+
+    return _map_systems(nri, bound, adapt, variables, features, observed, edges)
+
+
+def _map_systems(nri, bound, infer, variables, features, observed, edges=None):
+    """Return what `infer` makes of each run's and system's log likelihoods [combination, 1, node], and of its edges."""
     pieces = _Pieces(bound, features.shape[1])
     combinations = exact.list_combinations(features.shape[2] - 1, nri.edge_types)
-    prior = sampled.find_prior(nri, bound)
     scale = np.asarray(nri.change_scale, np.float32) ** 2
 
     def infer_run(run):
+        run, run_edges = run
         squared_error = run["batch_stats"]["squared_error"]
         variance = likelihoods.find_variance(squared_error, bound.variance, bound.variance_floor, scale)[0]
 
-        def infer(system):
-            simulation, there = system
+        def infer_system(system):
+            simulation, there, begin = system
             cut, weights = pieces.all(simulation)[None], None
             if there is not None:
                 weights = _weigh_pieces(pieces.all(masks.as_feature(there))[None])
             inputs = run["params"], cut, combinations, variance, simulation[None], weights
-            _, _, log_likelihood = measure_combinations(nri, bound, *inputs)
-            _, posterior = exact.weigh_combinations(log_likelihood, combinations, prior, price)
-            return exact.marginalise_edges(posterior, combinations)[0]
+            return infer(measure_combinations(nri, bound, *inputs)[2], begin)
 
-        return jax.lax.map(infer, (features, observed), batch_size=AT_ONCE)
+        return jax.lax.map(infer_system, (features, observed, run_edges), batch_size=AT_ONCE)
 
-    edges = jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))(variables)
-    return np.minimum(edges, 1.0)  # Rounding may lift one above.
+    inferred = jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))((variables, edges))
+    return np.minimum(inferred, 1.0)  # Rounding may lift one above.
 
 
 def measure_combinations(

@@ -1,6 +1,7 @@
 """Neural relational inference on particles joined by springs; `:small` is what a laptop trains in half an hour."""
 
 import ml_collections
+from ml_collections import ConfigDict
 from wormjax.configs import base
 
 
@@ -19,6 +20,12 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.path = ""  # A folder of splits or one file of trajectories, instead of simulations.
     config.data.suffix = ""  # Of .npy files, such as springs5, where a folder holds those of several systems.
     config.data.window = 0  # Frames of the windows that long simulations of a file are cut into; 0: where they are few.
+    # Of a file of trials, one array [frame, object, feature] each, which are cut into windows of test_frames frames:
+    config.data.stride = 0  # Frames from one window to the next; 0: a window.
+    config.data.train_stride = 0  # The same, of the trials that train.
+    config.data.stretches = ()  # Trials also train so many times slower: (1.1,).
+    config.data.velocity = False  # Whether each feature's velocity is a feature, too.
+    config.data.trials = ConfigDict({"train": (), "valid": (), "test": ()})  # Their names; else by shares, in order.
     config.data.cache = ""  # Folder that keeps simulations; "" is the user's cache folder.
     config.data.seed = 0  # Of the simulations.
     config.data.objects = 5
@@ -31,7 +38,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.simulation = ml_collections.ConfigDict()  # Arguments of the simulator.
     config.data.simulation.strengths = (0.0, 1.0)
     config.data.simulation.noise = 0.0
-    config.data.scaling = "reference"  # To [-1, 1], locations and velocities apart; or none.
+    config.data.scaling = "reference"  # To [-1, 1], locations and velocities apart; features, each by itself; or none.
 
     config.model = ml_collections.ConfigDict()
     config.model.edge_types = 0  # 0: as many as the systems have.
@@ -58,7 +65,13 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.lstm_hidden = 128 if small else 256
 
     config.models = ("nri", "nri_supervised", "nri_true_graph", "lstm")
+    # Also constant_velocity, damped_velocity, ridge, lagged_correlation.
     config.baselines = ("static", "var", "correlation", "partial_correlation", "granger")
+
+    config.linear = ConfigDict()  # Of the baseline "ridge", one regression per step.
+    config.linear.lags = (1, 2, 3, 4, 5, 6, 7)  # Frames before the last one, whose changes to it are shown.
+    config.linear.joint = True  # All objects from all; or one regression per kind of object, from its own past.
+    config.linear.centred = False  # Show places as distances from the mean of all objects.
 
     config.train = base.training(steps=10_000 if small else 100_000, learning_rate=3e-3 if small else 5e-4)
     config.train.task = "unsupervised"
@@ -94,7 +107,10 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.placement = "batch"  # Over all devices: "batch" shares out each batch, "runs" the seeds; or "single".
 
     config.evaluate = ml_collections.ConfigDict()
-    config.evaluate.steps = (1, 10, 20)  # Whose mean squared errors are reported.
+    config.evaluate.steps = (1, 10, 20)  # Whose errors are reported.
+    config.evaluate.error = "mse"  # Mean squared, in scaled units; or distance, in those of the file.
+    config.evaluate.features = ()  # Names of the features that are scored; () for all.
+    config.evaluate.unscored = ()  # Names of objects whose predictions are not scored.
     # Gradient steps that adapt the encoder's edges to each test system (Löwe et al. 2022): the rows nri_adapted. With
     # an exact posterior alone, whose own edges (nri_posterior) are what they go towards.
     config.evaluate.adaptation_steps = 0

@@ -1,7 +1,8 @@
 """Trajectories → what a model of many systems trains, chooses and is tested on: opened, split and scaled.
 
 Scaling "reference" is that of Kipf, Fetaya et al. (2018): all locations share one minimum and maximum, all velocities
-another, any other feature has its own; the training simulations give them, and they are mapped to [-1, 1].
+another, any other feature has its own; the training simulations give them, and they are mapped to [-1, 1]. With
+"features" each feature has its own.
 """
 
 import dataclasses
@@ -33,9 +34,21 @@ from wormjax.simulation.trajectories import (
     read_splits,
     read_trajectories,
 )
+from wormjax.simulation.trials import (
+    Trials,
+    add_velocity,
+    cut_trials,
+    holds_games,
+    join_trials,
+    read_games,
+    read_trials,
+    share_trials,
+    split_trials,
+    stretch_trials,
+)
 
 SIMULATORS = {"springs": simulate_springs, "charged": simulate_charged, "kuramoto": simulate_kuramoto}
-SCALINGS = ("reference", "none")
+SCALINGS = ("reference", "features", "none")
 LOCATION_NAMES = frozenset("xyz")
 LEAST_SIMULATIONS = 10
 SIMILAR_RATES = 1.25  # Worms whose rates differ by no more than this factor are systems of one kind.
@@ -59,20 +72,25 @@ class Systems(NamedTuple):
     scaling: Scaling
 
 
-def open_systems(data, cache: str | os.PathLike) -> dict[str, Trajectories]:
+def open_systems(data, cache: str | os.PathLike, trained: bool = False) -> dict[str, Trajectories]:
     """The splits train, valid and test that a config's `data` section names: read from files, or simulated.
 
     Args:
       data: the section. `path` is a folder of splits, or one file, of which the first tenths train and the last test; a
         file of few long simulations, or of recordings of worms, is cut into windows of `window` frames (0: of
-        `test_frames`, or of `frames` where these would be too few).
+        `test_frames`, or of `frames` where these would be too few). Trials (`simulation.trials`) are cut into windows
+        of `test_frames` frames every `stride` frames, those to train on every `train_stride`, of the trials as they
+        are and `stretches` times slower.
       cache: folder that keeps what was simulated.
+      trained: whether the models have been trained on other files: then all trials of these are the test, or those of
+        the test games where a folder has some.
 
     Raises:
       InputError: no such system, or files that cannot be used.
     """
     if data.path:
-        return _read_path(data, Path(data.path))
+        trials = _read_trials(data, Path(data.path), trained)
+        return _read_path(data, Path(data.path)) if trials is None else _cut_splits(data, trials)
     if data.system not in SIMULATORS:
         expected = f"expected one of {', '.join(SIMULATORS)}"
         raise ConfigError("data.system", f"found {data.system!r}, {expected}")
@@ -128,6 +146,66 @@ def _read_path(data, path: Path) -> dict[str, Trajectories]:
         raise InputError(f"{path}: field 'features': {found} (data.window, data.frames cut long ones)")
     parts = zip(SPLITS, ends[:-1], ends[1:], strict=True)
     return {split: take_simulations(whole, slice(start, end)) for split, start, end in parts}
+
+
+def _read_trials(data, path: Path, trained: bool) -> dict[str, Trials] | None:
+    """Return the trials of each split; None where the path leads to something else."""
+    names = {split: tuple(data.trials[split]) for split in SPLITS}
+    if path.is_dir() and holds_games(path):
+        splits = read_games(path, data.suffix or None)
+        if trained:
+            test = splits.get("test", next(reversed(splits.values())))
+            return {split: test for split in SPLITS}
+        if "train" not in splits:
+            raise InputError(f"{path}: found no player_coords_train*.npy, expected games to train on")
+        if len(splits) == 3:
+            return splits
+        if len(splits) == 1:
+            return dict(zip(SPLITS, share_trials(splits["train"], SHARES), strict=True))
+        test = splits.get("test", splits.get("valid"))
+        train, valid = share_trials(splits["train"], (1.0 - SHARES[1], SHARES[1]))
+        return {"train": train, "valid": valid, "test": test}
+    if path.suffix != ".npz" or not path.is_file():
+        return None
+    trials = read_trials(path)
+    if trials is None:
+        return None
+    if trained:
+        seen = [name for name in trials.names if name in names["train"]]
+        if seen:
+            text = f"{path}: trial {seen[0]!r} has the name of one that was trained on: its score may flatter"
+            warnings.warn(text, RecordingWarning, stacklevel=2)
+        return {split: trials for split in SPLITS}
+    if any(names.values()):
+        return split_trials(trials, names)
+    return dict(zip(SPLITS, share_trials(trials, SHARES), strict=True))
+
+
+def _cut_splits(data, splits: Mapping[str, Trials]) -> dict[str, Trajectories]:
+    """Return windows of the trials of each split."""
+    frames, system = data.test_frames, "trials" if data.system in SIMULATORS else data.system
+    found, cut = {}, {}
+    for split, trials in splits.items():
+        training = split == "train"
+        stride = data.train_stride if training else data.stride
+        key = (id(trials), training)
+        if key not in cut:
+            stretched = [stretch_trials(trials, factor) for factor in data.stretches] if training else ()
+            moving = join_trials([trials, *stretched])
+            moving = add_velocity(moving) if data.velocity else moving
+            features, _ = cut_trials(moving, frames, stride or frames)
+            cut[key] = Trajectories(
+                system,
+                features,
+                None,
+                moving.feature_names,
+                (),
+                trials.frame_interval,
+                trials.source,
+                trials.object_names,
+            )
+        found[split] = cut[key]
+    return found
 
 
 def _read_file(path: Path) -> Trajectories:
@@ -274,7 +352,7 @@ def _measure_range(train, scaling):
     if scaling == "none":
         return -np.ones(features.shape[-1]), np.ones(features.shape[-1])
     low, high = (reduce(features, axis=(0, 1, 2)).astype(float) for reduce in (np.nanmin, np.nanmax))
-    for group in _group_features(train.feature_names):
+    for group in _group_features(train.feature_names) if scaling == "reference" else ():
         low[group], high[group] = low[group].min(), high[group].max()
     if (high <= low).any():
         name = train.feature_names[int(np.argmax(high <= low))]

@@ -35,6 +35,16 @@ def read_npy(path: str | os.PathLike) -> np.ndarray:
         return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
+def list_npz(path: str | os.PathLike) -> list[str]:
+    """Return the names of the fields of a NumPy archive.
+
+    Raises:
+      InputError: a file that is no NumPy archive.
+    """
+    with _guard(path, "a NumPy archive"), np.load(path, allow_pickle=False) as archive:
+        return list(archive.files)
+
+
 def read_npz(path: str | os.PathLike, names: Sequence[str]) -> dict[str, Any]:
     """Return those of the named fields that a NumPy archive holds; strings and single numbers as Python's own.
 

@@ -25,6 +25,7 @@ from wormjax.models.layers import PRECISIONS
 from wormjax.models.nri import DECODERS, ENCODERS
 from wormjax.recordings.motor_states import OWN, STATE_SETS
 from wormjax.recordings.names import NEURONS
+from wormjax.scoring.frame_errors import ERRORS
 from wormjax.tasks.protocols import PROTOCOLS, WITHIN_RECORDING
 from wormjax.training.objectives.nri_sampled import POSTERIORS, TASKS
 from wormjax.training.parallel import PLACEMENTS, check_placement
@@ -82,6 +83,8 @@ MAY_BE_EMPTY = (
     "counts",
     "durations",
     "mixture",
+    "stretches",
+    "unscored",
 )
 SECTION = Kind("a section of fields", lambda value: isinstance(value, ConfigDict))
 ANY_NUMBER = number(-LARGEST_NUMBER)
@@ -109,6 +112,10 @@ _KINDS = (
     ),
     (whole(1, 1_000_000), "apart_frames noise_frames shortest_frames toy.frames"),
     (whole(2, 1_000_000), "data.frames test_frames"),
+    (whole(1, 10_000), "lags"),
+    (whole(0, 1_000_000), "data.stride train_stride"),
+    (number(above=0, high=100), "stretches"),
+    (text(longest=1000), "trials.train trials.valid trials.test"),
     (whole(1, 10_000_000), "train valid test"),
     (optional(whole(1, 10_000_000)), "chunk_size"),
     (
@@ -135,7 +142,8 @@ _KINDS = (
     (several(ANY_NUMBER, 2, 2), "frequencies"),
     (number(), "stiffness strength location_scale speed"),
     (truth(), "messages skip_first hard directed"),
-    (text(), "kind drift graph base cell features identity targets studies"),
+    (text(), "kind drift graph base cell features identity targets studies unscored"),
+    (text(ERRORS), "evaluate.error"),
     (text(longest=4096), "paths"),
     (text(longest=100_000), "neurons"),
     (text((*STATE_SETS, OWN)), "states"),

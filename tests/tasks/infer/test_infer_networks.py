@@ -11,6 +11,7 @@ from small_systems import make_splits, make_system, replace_features, small_conf
 
 from wormjax.errors import InputError
 from wormjax.models import nri as model
+from wormjax.scoring.frame_errors import measure_errors
 from wormjax.scoring.rows import read_rows
 from wormjax.simulation.trajectories import write_trajectories
 from wormjax.tasks.dispatch import evaluate
@@ -228,7 +229,9 @@ def test_the_decoders_own_posterior_is_of_the_history_alone_and_has_rows_of_its_
     features[::2, HISTORY:], features[1::2, HISTORY:] = 1e6, np.nan
     unseen = replace_features(test, features)
     outputs = inference.run_model("nri", config, 2, systems.scaling, variables, systems.valid, unseen)
-    expect_whole_rows(score_outputs(config, match_outputs(outputs, systems.valid), test), {"nri", "nri_posterior"})
+    expect_whole_rows(
+        score_outputs(config, match_outputs(outputs, systems.valid), test, systems.scaling), {"nri", "nri_posterior"}
+    )
     nri, found = inference.build_model(config, 2, systems.scaling.change_scale), outputs[inference.POSTERIOR]
     price = 0.5  # The last one.
     expected = infer_posterior(nri, inference.build_bound(config), price, variables, test.features[:, :HISTORY])
@@ -299,7 +302,7 @@ def test_errors_are_those_of_the_frame_so_many_steps_on():
     features = np.zeros((2, 10, 3, 4), np.float32)
     features[:, 6:] = np.arange(1.0, 5.0)[None, :, None, None]
     predicted = np.zeros((2, 3, 3, 4), np.float32)
-    assert inference.measure_errors(predicted, features, 6, (1, 3, 9)) == {"mse@1": 1.0, "mse@3": 9.0}
+    assert measure_errors(predicted, features, 6, (1, 3, 9)) == {"mse@1": 1.0, "mse@3": 9.0}
 
 
 def test_stacked_edges_stand_where_the_encoder_puts_them():

@@ -10,14 +10,17 @@ import numpy as np
 from jaxtyping import Float
 
 from wormjax.baselines import relations
-from wormjax.baselines.vector_autoregression import choose_var, predict_static, roll_out_var
+from wormjax.baselines.extrapolation import DAMPINGS, choose_extrapolation, extrapolate
+from wormjax.baselines.vector_autoregression import ORDERS, choose_var, predict_static, roll_out_var
 from wormjax.errors import ConfigError
-from wormjax.features.systems import Systems
+from wormjax.features.systems import Scaling, Systems
 from wormjax.scoring.edges import Threshold, choose_threshold, score_ranked_edges
+from wormjax.scoring.frame_errors import measure_errors
 from wormjax.scoring.rows import Row
-from wormjax.simulation.trajectories import Trajectories, hide_missing
+from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.groups import model_folder, restore_best
-from wormjax.tasks.infer.networks import measure_errors, stack_system
+from wormjax.tasks.infer.horizons import cut_future, find_history, fit_regression, predict_regression
+from wormjax.tasks.infer.networks import find_truth, find_units, stack_system
 from wormjax.training.fitted import restore_fitted, save_fitted
 
 RELATIONS = {
@@ -26,8 +29,9 @@ RELATIONS = {
     "partial_correlation": relations.correlate_partially,
     "granger": relations.measure_granger,
 }
-PREDICTORS = ("static", "var")
+PREDICTORS = ("static", "constant_velocity", "damped_velocity", "var", "ridge")
 FITTING_SIMULATIONS = 5_000  # More change nothing in a few hundred coefficients.
+FITTING_PRODUCTS = 3e11  # Of an autoregression of the highest order, on a core in less than a minute.
 
 
 def check_baselines(names: Sequence[str]):
@@ -44,9 +48,16 @@ def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike
         return
     fitted = {}
     if name == "var":
-        train, valid = (np.asarray(part.features)[:FITTING_SIMULATIONS] for part in (systems.train, systems.valid))
-        steps = min(max(config.evaluate.steps), config.data.frames // 2)
-        fitted = {"operators": choose_var(train, valid, steps)[0]}
+        train, valid = (np.asarray(part.features) for part in (systems.train, systems.valid))
+        steps = valid.shape[1] - find_history(config, valid.shape[1])
+        fitted = {"operators": choose_var(_thin_out(train), valid[:FITTING_SIMULATIONS], steps)[0]}
+    elif name in ("constant_velocity", "damped_velocity"):
+        past, _ = cut_future(config, systems.valid)
+        truth = find_truth(config, systems.valid)[:, past.shape[1] :]
+        frames, damping = choose_extrapolation(past, truth, DAMPINGS if name == "damped_velocity" else (1.0,))
+        fitted = {"frames": np.asarray(frames), "damping": np.asarray(damping)}
+    elif name == "ridge":
+        fitted = fit_regression(config, systems)[0]._asdict()
     elif name in RELATIONS and (stack_system(systems.valid).edges >= 0).any():
         scores = RELATIONS[name](np.asarray(systems.valid.features))
         threshold = choose_threshold(scores, stack_system(systems.valid).edges, len(systems.valid.edge_types))
@@ -54,22 +65,35 @@ def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike
     save_fitted(model_folder(workdir, name), fitted)
 
 
+def _thin_out(train: Float[np.ndarray, "simulation frame object feature"]) -> np.ndarray:
+    """Return as many simulations, evenly chosen, as an autoregression is fitted on in reasonable time."""
+    count, frames, objects, features = train.shape
+    cost = frames * (max(ORDERS) * objects * features) ** 2
+    most = max(int(min(FITTING_PRODUCTS / cost, FITTING_SIMULATIONS)), 1)
+    return train[:FITTING_SIMULATIONS] if count <= most else train[np.linspace(0, count - 1, most).astype(int)]
+
+
 def score_baselines(
-    config, workdir, test: Trajectories, study: str, split_groups: Callable[[int], list[np.ndarray]]
+    config,
+    workdir,
+    test: Trajectories,
+    scaling: Scaling,
+    study: str,
+    split_groups: Callable[[int], list[np.ndarray]],
 ) -> list[Row]:
     """Return the rows of all baselines; none depends on a seed."""
     features, true, history = np.asarray(test.features), stack_system(test).edges, config.data.frames
-    shown, rows = hide_missing(test), []
+    truth, units, rows = find_truth(config, test), find_units(config, scaling), []
     for name in config.baselines:
         fitted = restore_best(model_folder(workdir, name))
-        predicted, scores = predict(name, config, fitted, features), None
+        predicted, scores = predict(name, config, fitted, test), None
         if predicted is None and "boundaries" in fitted and test.edges is not None:
             threshold = Threshold(tuple(fitted["boundaries"].tolist()), bool(fitted["rising"]))
             scores = RELATIONS[name](features[:, :history])
         for number, group in enumerate(split_groups(len(features))):
             values = {} if scores is None else score_ranked_edges(scores[group], true[group], threshold)
             if predicted is not None:
-                values |= measure_errors(predicted[group], shown[group], history, config.evaluate.steps)
+                values |= measure_errors(predicted[group], truth[group], history, config.evaluate.steps, units)
             rows += [
                 Row(name, study, ("train",), study, f"test-{number}", config.seed, metric, value)
                 for metric, value in values.items()
@@ -77,23 +101,29 @@ def score_baselines(
     return rows
 
 
-def predict(name: str, config, fitted, features) -> Float[np.ndarray, "simulation step object feature"] | None:
+def predict(name: str, config, fitted, test: Trajectories) -> Float[np.ndarray, "window step object feature"] | None:
     """The frames after the history as a predictor sees them; None of a relation, or where there is no such frame."""
+    features = np.asarray(test.features)
     history = config.data.frames
     steps = min(max(config.evaluate.steps), features.shape[1] - history)
     if name not in PREDICTORS or steps < 1:
         return None
     if name == "static":
         return predict_static(features[:, :history], steps)
+    if name in ("constant_velocity", "damped_velocity"):
+        return extrapolate(features[:, :history], steps, int(fitted["frames"]), float(fitted["damping"]))
+    if name == "ridge":
+        return predict_regression(config, fitted, features[:, :history], test)[:, :steps]
     return roll_out_var(fitted["operators"], features[:, :history], steps)
 
 
 def measure_baselines(config, workdir, test: Trajectories) -> dict[str, Float[np.ndarray, " step"]]:
     """Predictor → mean squared error by step, over all test systems."""
-    features, history, errors = np.asarray(test.features), config.data.frames, {}
+    history, errors = config.data.frames, {}
+    truth = find_truth(config, test)
     for name in config.baselines:
-        predicted = predict(name, config, restore_best(model_folder(workdir, name)), features)
+        predicted = predict(name, config, restore_best(model_folder(workdir, name)), test)
         if predicted is not None:
-            future = hide_missing(test)[:, history : history + predicted.shape[1]]
+            future = truth[:, history : history + predicted.shape[1]]
             errors[name] = np.nanmean((predicted - future) ** 2, axis=(0, 2, 3))
     return errors

@@ -10,8 +10,9 @@ import pooch
 from wormjax.errors import InputError
 from wormjax.features.systems import Scaling, open_systems, scale_trajectories
 from wormjax.scoring.edges import match_types, relabel_types, score_edges
+from wormjax.scoring.frame_errors import measure_errors
 from wormjax.scoring.rows import Row
-from wormjax.simulation.trajectories import Trajectories, hide_missing
+from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.groups import list_seeds, model_folder, restore_best
 from wormjax.tasks.infer import baselines as relating
@@ -21,10 +22,10 @@ from wormjax.tasks.infer.networks import Inference
 from wormjax.tasks.infer.relations import arrange_edges, check_features
 from wormjax.tasks.infer.report import write_report
 from wormjax.training import multihost
-from wormjax.training.workdir import claim_workdir, read_description, refuse_changes
+from wormjax.training.workdir import claim_workdir, read_config, read_description, refuse_changes
 
 TEST_GROUPS = 10  # Groups of test systems: each has rows of its own, so that intervals come from rows.
-OPEN_FIELDS = ("data.path", "data.suffix", "data.cache", "data.simulations", "evaluate")
+OPEN_FIELDS = ("data.path", "data.suffix", "data.cache", "data.simulations", "data.stride", "evaluate")
 
 
 def infer(config, workdir: str | os.PathLike) -> list[Row]:
@@ -53,8 +54,8 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
         study = name_study(systems.test)
         types = materials.edge_types
         write_graphs(config, outputs, types, systems.train.edge_types, systems.test, Path(workdir))
-        rows = score_outputs(config, outputs, systems.test)
-        rows += relating.score_baselines(config, workdir, systems.test, study, split_groups)
+        rows = score_outputs(config, outputs, systems.test, systems.scaling)
+        rows += relating.score_baselines(config, workdir, systems.test, systems.scaling, study, split_groups)
         errors = relating.measure_baselines(config, workdir, systems.test)
         write_report(config, rows, outputs, errors, systems.test, study, Path(workdir))
         return rows
@@ -70,8 +71,8 @@ def check_config(config):
 def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     """Return the rows of a workdir's models on the test systems of `config.data`: its own, or others of the same kind.
 
-    Other systems are scaled as those of the training were. The names of the edge types are matched on the training's
-    own validation systems, or those of the other files.
+    Other systems are scaled as those of the training were; of a file of other trials, all are scored. The names of the
+    edge types are matched on the training's own validation systems, or those of the other files.
 
     Raises:
       InputError: no trained workdir, a config that differs where training fixed it, or files that do not fit.
@@ -79,13 +80,14 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     refuse_changes(config, workdir, OPEN_FIELDS)
     description = read_description(workdir)
     scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
-    splits = open_systems(config.data, find_cache(config))
+    other = config.data.path != read_config(workdir).data.path
+    splits = open_systems(config.data, find_cache(config), trained=other)
     for split in ("valid", "test"):
         _check_fit(config, splits[split], description)
     valid, test = (scale_trajectories(splits[split], scaling) for split in ("valid", "test"))
     outputs = run_models(config, description["edge_type_count"], scaling, workdir, valid, test)
-    rows = score_outputs(config, match_outputs(outputs, valid), test)
-    return rows + relating.score_baselines(config, workdir, test, name_study(test), split_groups)
+    rows = score_outputs(config, match_outputs(outputs, valid), test, scaling)
+    return rows + relating.score_baselines(config, workdir, test, scaling, name_study(test), split_groups)
 
 
 def find_cache(config) -> Path:
@@ -143,9 +145,10 @@ def write_graphs(
         write_edges(workdir, inferred, inference.name_types(config, known if named else (), columns), test)
 
 
-def score_outputs(config, outputs: dict[str, Inference], test: Trajectories) -> list[Row]:
+def score_outputs(config, outputs: dict[str, Inference], test: Trajectories, scaling: Scaling) -> list[Row]:
     """Return the rows of all models (`match_outputs`), a group of test systems at a time."""
-    true, features, history = inference.stack_system(test).edges, hide_missing(test), config.data.frames
+    true, features, history = inference.stack_system(test).edges, inference.find_truth(config, test), config.data.frames
+    units = inference.find_units(config, scaling)
     study, rows = name_study(test), []
     for name, output in outputs.items():
         for run, seed in enumerate(list_seeds(config)):
@@ -155,7 +158,8 @@ def score_outputs(config, outputs: dict[str, Inference], test: Trajectories) -> 
                     scores |= score_edges(output.test_edges[run][group], true[group])
                 if output.predicted is not None:
                     predicted = output.predicted[run, group]
-                    scores |= inference.measure_errors(predicted, features[group], history, config.evaluate.steps)
+                    steps = config.evaluate.steps
+                    scores |= measure_errors(predicted, features[group], history, steps, units)
                 rows += [
                     Row(name, study, ("train",), study, f"test-{number}", seed, metric, value)
                     for metric, value in scores.items()

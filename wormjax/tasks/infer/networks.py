@@ -23,7 +23,8 @@ from wormjax.models import nri as model
 from wormjax.models.decoders import MARKOV, check_vectors
 from wormjax.models.exact_posterior import list_combinations
 from wormjax.models.nri import Nri, build_nri
-from wormjax.simulation.trajectories import Trajectories
+from wormjax.scoring.frame_errors import DISTANCE
+from wormjax.simulation.trajectories import Trajectories, hide_missing
 from wormjax.tasks.groups import list_seeds, model_folder
 from wormjax.tasks.infer.tables import BOUNDS
 from wormjax.training.likelihoods import estimate_units
@@ -412,20 +413,25 @@ def predict_frames(
     return np.asarray(jax.jit(lambda stacked: jax.lax.map(predict_run, stacked))((params, edges)))
 
 
-def measure_errors(
-    predicted: Float[np.ndarray, "simulation step object feature"],
-    features: Float[np.ndarray, "simulation frame object feature"],
-    history: int,
-    steps: tuple[int, ...],
-) -> dict[str, float]:
-    """Mean squared error of the frames so many steps after the history, `mse@1`, ..., in scaled units.
+def find_truth(config, test: Trajectories) -> Float[np.ndarray, "simulation frame object feature"]:
+    """Return the features with NaN for all that is not scored: missing, or not in `evaluate.features`, or unscored.
 
-    Features that are NaN were not observed (`hide_missing`) and do not count; a step without any has no error.
+    Raises:
+      InputError: a name in `evaluate` that the systems do not have.
     """
-    errors = {}
-    for step in steps:
-        if step <= predicted.shape[1]:
-            squares = (predicted[:, step - 1].astype(float) - features[:, history + step - 1]) ** 2
-            if np.isfinite(squares).any():
-                errors[f"mse@{step}"] = float(np.nanmean(squares))
-    return errors
+    truth = np.array(hide_missing(test))
+    for field, names in (("features", test.feature_names), ("unscored", test.object_names)):
+        unknown = [name for name in config.evaluate[field] if name not in names]
+        if unknown:
+            found = f"found {unknown[0]!r}, expected some of {', '.join(names) or 'none: they have no names'}"
+            raise ConfigError(f"evaluate.{field}", found)
+    if config.evaluate.features:
+        truth[..., [name not in config.evaluate.features for name in test.feature_names]] = np.nan
+    if config.evaluate.unscored:
+        truth[:, :, [name in config.evaluate.unscored for name in test.object_names]] = np.nan
+    return truth
+
+
+def find_units(config, scaling: Scaling) -> Float[np.ndarray, " feature"] | None:
+    """Return what a scaled feature of 1 is in the units of the file, where errors are distances in them; else None."""
+    return (scaling.high - scaling.low) / 2 if config.evaluate.error == DISTANCE else None

@@ -12,8 +12,8 @@ from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.edges import confusion
 from wormjax.scoring.published import PublishedResult, find_published_directions, find_published_systems
 from wormjax.scoring.rows import Row, write_rows
-from wormjax.simulation.trajectories import Trajectories, hide_missing
-from wormjax.tasks.infer.networks import Inference, find_pairs, name_types, stack_system
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.tasks.infer.networks import Inference, find_pairs, find_truth, name_types, stack_system
 from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summary
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
 
@@ -78,7 +78,7 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
             names = name_types(config, names if outputs["nri"].named else (), edges.shape[-1])
         yield "graphs", figures.plot_inferred_graphs(true[:DRAWN], edges[:DRAWN], positions, names)
     if predicted:
-        features = hide_missing(test)
+        features = find_truth(config, test)
         by_step = {name: _average_errors(values, features, history) for name, values in predicted.items()}
         yield "roll_out_error", figures.plot_roll_out_error(by_step | dict(errors), published)
         if any(name in predicted for name in DRAWN_MODELS):

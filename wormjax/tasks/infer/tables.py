@@ -25,7 +25,7 @@ from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
 
 BOUNDS = ("nri_supervised", "nri_true_graph")  # They know the graph: in training, or in testing too.
-PREDICTORS = ("lstm", "static", "var")  # Predict without a graph.
+PREDICTORS = ("lstm", "static", "constant_velocity", "damped_velocity", "var", "ridge")  # Predict without a graph.
 RELATIONS = ("correlation", "partial_correlation", "lagged_correlation", "granger")  # A graph by statistics alone.
 
 METRIC_TITLES = {
@@ -37,14 +37,17 @@ METRIC_TITLES = {
     "nll": "NLL (nats per edge)",
     "calibration_error": "Calibration error",
 }
+BEST = "_best"  # Followed by the number of sampled futures.
 KEYS = ["study", "test_study", "model", "metric"]
-ERROR = "mse@"  # Begins the names of errors of prediction; the number of steps follows.
+# Begin the names of errors of prediction; the number of steps follows, or nothing for the mean over all.
+ERROR_TITLES = {"mse": "MSE", "distance": "Distance"}
 
 EXPLANATION = (
     "Entries: mean over seeds and test systems ± s.d. over seeds (where there are several) [95 % interval over groups "
     "of test systems: seeds averaged first, then Student's t]. MSE @ k: mean squared error of the frame k steps after "
-    "the last one given, in the scaled features. ‡ bounds, which are given the graph; *italics* baselines; † others' "
-    "published numbers, whose test systems are not those scored here."
+    "the last one given, in the scaled features. Distance @ k: the mean distance then, in the units of the file; best "
+    "of n: of each object's n sampled futures that with the lowest mean distance. ‡ bounds, which are given the graph; "
+    "*italics* baselines; † others' published numbers, whose test systems are not those scored here."
 )
 
 CONSOLE_METRICS = ("edge_accuracy", "edge_auroc", "direction_auroc", "calibration_error")
@@ -120,7 +123,7 @@ def format_systems_summary(rows: Iterable[Row]) -> list[str]:
     for system, same in summarise_systems(rows).groupby(KEYS[:2], sort=False):
         metrics = sorted(unique(same["metric"]), key=_rank_metric)
         edges = [metric for metric in metrics if metric in CONSOLE_METRICS]
-        errors = [metric for metric in metrics if metric.startswith(ERROR)]
+        errors = [metric for metric in metrics if _is_error(metric)]
         for title, chosen in (("edges", edges), ("error of prediction", errors)):
             for start in range(0, len(chosen), CONSOLE_COLUMNS):
                 titles = {metric: _title_metric(metric) for metric in chosen[start : start + CONSOLE_COLUMNS]}
@@ -134,15 +137,21 @@ def format_systems_summary(rows: Iterable[Row]) -> list[str]:
 
 
 def _rank_metric(metric: str) -> tuple:
-    if metric.startswith(ERROR):
-        steps = metric.removeprefix(ERROR)
+    if _is_error(metric):
+        steps = metric.partition("@")[2]
         return (2, int(steps) if steps.isdecimal() else 0, metric)
     return (0, [*METRIC_TITLES].index(metric), metric) if metric in METRIC_TITLES else (1, 0, metric)
 
 
+def _is_error(metric: str) -> bool:
+    return metric.partition("@")[0].partition(BEST)[0] in ERROR_TITLES
+
+
 def _title_metric(metric: str) -> str:
-    if metric.startswith(ERROR):
-        return f"MSE @ {metric.removeprefix(ERROR)}"
+    if _is_error(metric):
+        (name, _, steps), (_, _, futures) = metric.partition("@"), metric.partition(BEST)
+        title = ERROR_TITLES[name.partition(BEST)[0]]
+        return title + (f" @ {steps}" if steps else "") + (f", best of {futures}" if futures else "")
     return METRIC_TITLES.get(metric, metric)
 
 
@@ -179,7 +188,9 @@ def _format_spread(line) -> str:
 
 def _format_number(metric: str, value: float) -> str:
     """Return three decimals; of an error two digits and its power of ten, 3.1e-8."""
-    if not metric.startswith(ERROR):
+    if metric.startswith("distance"):
+        return f"{value:.2f}"
+    if not _is_error(metric):
         return f"{value:.3f}"
     digits, power = f"{value:.1e}".split("e")
     return f"{digits}e{int(power)}"

@@ -26,6 +26,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.stretches = ()  # Trials also train so many times slower: (1.1,).
     config.data.velocity = False  # Whether each feature's velocity is a feature, too.
     config.data.trials = ConfigDict({"train": (), "valid": (), "test": ()})  # Their names; else by shares, in order.
+    config.data.fold = 0  # Of a folder of subjects: others that are tested, so that all can be, each in its turn.
+    config.data.longest_period = 0.0  # Frames; slower changes are taken out of each simulation. 0 keeps them.
+    config.data.shuffle_objects = False  # Number the objects of each simulation anew, as a control.
     config.data.cache = ""  # Folder that keeps simulations; "" is the user's cache folder.
     config.data.seed = 0  # Of the simulations.
     config.data.objects = 5
@@ -76,7 +79,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train = base.training(steps=10_000 if small else 100_000, learning_rate=3e-3 if small else 5e-4)
     config.train.task = "unsupervised"
     # Of the graph: over all graphs, by the decoder, so that neither it nor the encoder waits for the other. Or else
-    # "sampled" from the encoder (nri_springs_sampled.py), where objects are many or the decoder has a memory.
+    # "sampled" from the encoder (nri_springs_sampled.py), where objects are many or the decoder has a memory; or
+    # "pairwise" (netsim.py), where effects are faster than frames.
     config.train.posterior = "exact"
     config.train.baseline_steps = 1_500 if small else 20_000  # Of the bounds and the LSTM.
     config.train.steps_per_chunk = 250 if small else 500

@@ -6,11 +6,14 @@ from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score
 
 from wormjax.baselines.relations import (
+    compare_skewness,
     correlate,
     correlate_lagged,
     correlate_partially,
+    correlate_sparsely,
     measure_granger,
     null_by_shifts,
+    regress_lagged,
 )
 from wormjax.errors import InputError
 from wormjax.graphs import complete_edges, edges_to_matrix, matrix_to_edges
@@ -21,6 +24,8 @@ RELATIONS = {
     "partial": correlate_partially,
     "granger": measure_granger,
     "granger, two frames": lambda features: measure_granger(features, order=2),
+    "lagged regression": regress_lagged,
+    "skewness": compare_skewness,
 }
 each_relation = pytest.mark.parametrize("relation", RELATIONS.values(), ids=RELATIONS.keys())
 
@@ -196,3 +201,35 @@ def test_wrong_input_is_named():
         measure_granger(features, ridge=0)
     with pytest.raises(InputError, match="'shifts': found 0"):
         null_by_shifts(correlate, features, np.random.default_rng(0), shifts=0)
+
+
+def test_the_graphical_lasso_leaves_out_what_goes_through_another():
+    rng = np.random.default_rng(1)
+    first = rng.normal(size=(1, 500))
+    middle = first + rng.normal(size=first.shape)
+    last = middle + rng.normal(size=first.shape)
+    scores = edges_to_matrix(correlate_sparsely(np.stack([first, middle, last], axis=-1)[..., None]), 3)[0]
+    assert scores[0, 2] < 0.1 < 0.3 < min(scores[0, 1], scores[1, 2])
+    np.testing.assert_allclose(scores, scores.T)
+
+
+def test_lagged_regression_finds_a_planted_graph_and_its_direction():
+    features, edges = draw_system()
+    scores = regress_lagged(features)
+    turned = matrix_to_edges(edges_to_matrix(scores, 5).swapaxes(1, 2))
+    assert roc_auc_score(edges.ravel(), scores.ravel()) > 0.95
+    assert roc_auc_score(edges.ravel(), turned.ravel()) < 0.6
+
+
+def test_skewness_points_from_sender_to_receiver_without_a_lag():
+    rng = np.random.default_rng(2)
+    sender = rng.gamma(1.0, 1.0, (8, 500))
+    receiver = 0.7 * sender + rng.gamma(1.0, 1.0, sender.shape)
+    scores = compare_skewness(np.stack([sender, receiver], axis=-1)[..., None])
+    senders, _ = complete_edges(2)
+    assert scores[:, senders == 0].min() > 0
+    np.testing.assert_allclose(scores[:, senders == 1], -scores[:, senders == 0])
+    x, y = ((values[0] - values[0].mean()) / values[0].std() for values in (sender, receiver))
+    bent = [np.log(np.cosh(np.maximum(values, 0))) for values in (x, y)]
+    expected = (x * y).mean() * ((bent[0] * y).mean() - (x * bent[1]).mean())
+    assert scores[0, senders == 0][0] == pytest.approx(expected, rel=1e-6)

@@ -97,3 +97,14 @@ def write_reference(folder: str | os.PathLike, splits: dict[str, Trajectories], 
 def replace_features(trajectories: Trajectories, features) -> Trajectories:
     """The trajectories with other features."""
     return dataclasses.replace(trajectories, features=np.asarray(features, np.float32))
+
+
+def write_subjects(folder: str | os.PathLike, count: int, regions: int = 5, frames: int = 60, seed: int = 0):
+    """Write `sim3_subject_*.npz` files of skewed effects on one graph; return the signals and the graph, as written."""
+    random = np.random.default_rng(seed)
+    causes = np.eye(regions, dtype=np.int16) + np.eye(regions, k=-1, dtype=np.int16)
+    mixing = np.linalg.inv(np.eye(regions) - 0.6 * np.eye(regions, k=-1))
+    signals = [mixing @ random.gamma(1.0, 1.0, (regions, frames)) for _ in range(count)]
+    for number, signal in enumerate(signals):
+        np.savez(os.path.join(folder, f"sim3_subject_{number}.npz"), X_np=signal, Gref=causes, n=regions, T=frames)
+    return signals, causes

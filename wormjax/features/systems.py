@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from wormjax.errors import ConfigError, InputError, RecordingWarning
 from wormjax.recordings import container
@@ -25,6 +25,7 @@ from wormjax.simulation.charged import simulate_charged
 from wormjax.simulation.ensembles import SIMULATOR_VERSION
 from wormjax.simulation.kuramoto import simulate_kuramoto
 from wormjax.simulation.springs import simulate_springs
+from wormjax.simulation.subject_files import list_subjects, read_subjects
 from wormjax.simulation.trajectories import (
     HDF5_ENDINGS,
     SPLITS,
@@ -80,21 +81,81 @@ def open_systems(data, cache: str | os.PathLike, trained: bool = False) -> dict[
         file of few long simulations, or of recordings of worms, is cut into windows of `window` frames (0: of
         `test_frames`, or of `frames` where these would be too few). Trials (`simulation.trials`) are cut into windows
         of `test_frames` frames every `stride` frames, those to train on every `train_stride`, of the trials as they
-        are and `stretches` times slower.
+        are and `stretches` times slower. Of a folder of subjects (`simulation.subject_files`), `simulations` says how
+        many train, validate and test; `fold` moves on by so many times the subjects that test.
       cache: folder that keeps what was simulated.
-      trained: whether the models have been trained on other files: then all trials of these are the test, or those of
-        the test games where a folder has some.
+      trained: whether the models have been trained on other files: then all trials or subjects of these are the test,
+        or those of the test games where a folder has some.
 
     Raises:
       InputError: no such system, or files that cannot be used.
     """
+    splits = _open_splits(data, cache, trained)
+    if data.get("longest_period", 0.0):
+        splits = {split: remove_drift(part, data.longest_period) for split, part in splits.items()}
+    if data.get("shuffle_objects", False):
+        splits = {
+            split: shuffle_objects(part, np.random.default_rng([data.seed, number]))
+            for number, (split, part) in enumerate(splits.items())
+        }
+    return splits
+
+
+def _open_splits(data, cache, trained):
+    path = Path(data.path)
+    if data.path and path.is_dir() and os.access(path, os.R_OK) and list_subjects(path):
+        return _split_subjects(data, read_subjects(path), trained)
+    if data.get("fold", 0):
+        raise ConfigError("data.fold", f"found {data.fold} without a folder of subjects, expected 0")
     if data.path:
-        trials = _read_trials(data, Path(data.path), trained)
-        return _read_path(data, Path(data.path)) if trials is None else _cut_splits(data, trials)
+        trials = _read_trials(data, path, trained)
+        return _read_path(data, path) if trials is None else _cut_splits(data, trials)
     if data.system not in SIMULATORS:
         expected = f"expected one of {', '.join(SIMULATORS)}"
         raise ConfigError("data.system", f"found {data.system!r}, {expected}")
     return {split: _simulate(data, split, number, cache) for number, split in enumerate(SPLITS)}
+
+
+def _split_subjects(data, whole: Trajectories, trained: bool) -> dict[str, Trajectories]:
+    """Return the subjects that train, validate and test; all of them in each where the models are `trained`."""
+    count, sizes = len(whole.features), [data.simulations[split] for split in SPLITS]
+    if trained:
+        return {split: whole for split in SPLITS}
+    if sum(sizes) > count:
+        shares = ", ".join(f"{split} {size}" for split, size in zip(SPLITS, sizes, strict=True))
+        raise ConfigError("data.simulations", f"found {shares} with {count} subjects in {data.path}, expected fewer")
+    order = np.roll(np.arange(count), data.get("fold", 0) * sizes[-1])
+    parts = np.split(order, np.cumsum(sizes))
+    return {split: take_simulations(whole, part) for split, part in zip(SPLITS, parts, strict=False)}
+
+
+def remove_drift(trajectories: Trajectories, longest: float) -> Trajectories:
+    """Return trajectories without what changes more slowly than once in `longest` frames, and without their means.
+
+    As is usual for functional MRI, cosines of longer periods are regressed out of each simulation.
+    """
+    features = np.asarray(trajectories.features, np.float64)
+    frames = features.shape[1]
+    numbers = np.arange(int(2 * frames / longest) + 1)
+    basis = np.cos(np.pi * np.outer(np.arange(frames) + 0.5, numbers) / frames)
+    basis /= np.linalg.norm(basis, axis=0)
+    drift = np.einsum("tk,uk,nu...->nt...", basis, basis, features, optimize=True)
+    return dataclasses.replace(trajectories, features=(features - drift).astype(np.float32))
+
+
+def shuffle_objects(trajectories: Trajectories, rng: np.random.Generator) -> Trajectories:
+    """Return each simulation with its objects in an order of its own, which its graph follows."""
+    count, _, objects, _ = np.shape(trajectories.features)
+    orders = rng.permuted(np.tile(np.arange(objects), (count, 1)), axis=1)
+    rows = np.arange(count)[:, None]
+    edges, observed = trajectories.edges, trajectories.observed
+    return dataclasses.replace(
+        trajectories,
+        features=np.take_along_axis(np.asarray(trajectories.features), orders[:, None, :, None], axis=2),
+        edges=None if edges is None else np.asarray(edges)[rows[..., None], orders[:, :, None], orders[:, None, :]],
+        observed=None if observed is None else np.take_along_axis(np.asarray(observed), orders[:, None], axis=2),
+        object_names=(),
+    )
 
 
 def _simulate(data, split, number, cache):
@@ -247,7 +308,8 @@ def cut_windows(trajectories: Trajectories, frames: int) -> Trajectories:
     kept = np.isfinite(cut).any(axis=(1, 2, 3))
     edges = trajectories.edges
     edges = None if edges is None else np.repeat(np.asarray(edges), windows, axis=0)[kept]
-    return dataclasses.replace(trajectories, features=cut[kept], edges=edges, observed=None)
+    names = trajectories.sample_names and tuple(np.repeat(trajectories.sample_names, windows)[kept].tolist())
+    return dataclasses.replace(trajectories, features=cut[kept], edges=edges, observed=None, sample_names=names)
 
 
 def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
@@ -285,11 +347,13 @@ def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
     return Trajectories(study, features, None, ("trace",), (), interval, source, tuple(names))
 
 
-def take_simulations(trajectories: Trajectories, chosen: slice) -> Trajectories:
+def take_simulations(trajectories: Trajectories, chosen: slice | Int[np.ndarray, " chosen"]) -> Trajectories:
     """Some of the simulations."""
     edges = None if trajectories.edges is None else trajectories.edges[chosen]
     observed = None if trajectories.observed is None else trajectories.observed[chosen]
-    return dataclasses.replace(trajectories, features=trajectories.features[chosen], edges=edges, observed=observed)
+    names = trajectories.sample_names and tuple(np.array(trajectories.sample_names)[chosen].tolist())
+    features = trajectories.features[chosen]
+    return dataclasses.replace(trajectories, features=features, edges=edges, observed=observed, sample_names=names)
 
 
 def hold_out_simulations(trajectories: Trajectories) -> tuple[Trajectories, Trajectories]:

@@ -68,6 +68,7 @@ class Trajectories:
       observed: which samples were there; None for all. Features given as NaN make it, and become the object's last
         value before, or its first one: nothing is taken from later frames but at the start. An object that is never
         observed in a simulation is not part of it, and stands at the mean of the others.
+      sample_names: one per simulation, such as a subject; () where they have none. Not written to files.
     """
 
     system: str
@@ -79,6 +80,7 @@ class Trajectories:
     source: str = "memory"
     object_names: tuple[str, ...] = ()
     observed: Bool[np.ndarray, "simulation frame object"] | None = None
+    sample_names: tuple[str, ...] = ()
 
     def __post_init__(self):
         shape = np.shape(self.features)
@@ -96,6 +98,9 @@ class Trajectories:
         if self.object_names and len(self.object_names) != shape[2]:
             found = f"found {len(self.object_names)} names, expected {shape[2]}, one per object"
             _fail(self.source, "object_names", found)
+        if self.sample_names and len(self.sample_names) != shape[0]:
+            found = f"found {len(self.sample_names)} names, expected {shape[0]}, one per simulation"
+            _fail(self.source, "sample_names", found)
         missing = np.isnan(np.asarray(self.features))
         if missing.any():
             if missing.all():

@@ -61,6 +61,9 @@ OPTIONAL = (
     "edges",
     "adaptation_steps",
     "adaptation_rate",
+    "fold",
+    "longest_period",
+    "shuffle_objects",
 )
 # Sections whose members have names of the user's, by experiment and field.
 FREE = (
@@ -177,6 +180,9 @@ PRODUCTS = {
 }
 # What an exact posterior never reads: it samples no graph, and charges for the whole of it from the first update.
 SAMPLED_ONLY = {"hard": False, "free_bits": 0.0, "temperature": 0.5, "temperature_end": 0.5, "kl_warm_up": 0.0}
+# What a pairwise posterior, which decodes no frames, never reads.
+DECODED_ONLY = {"segments": 1, "burn_in": 1, "roll_out": 1, "decoded_frames": 0, "degrees_of_freedom": 0.0}
+DECODED_ONLY |= {"variance": 0.0, "kl_weight": 1.0, "kl_weight_end": 1.0, "given": 1.0, "given_end": 0.0}
 BATCH_NORMALISED = ("wang_mlp", "wang_graph")
 
 
@@ -309,9 +315,11 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
     train, evaluate = config.train, config.evaluate
     if evaluate.get("adaptation_steps", 0) and train.posterior != "exact":
         yield "evaluate.adaptation_steps", _no_effect(f"0 with train.posterior={train.posterior!r}")
-    for name, value in SAMPLED_ONLY.items():
-        if train.posterior == "exact" and train[name] != value:
-            yield f"train.{name}", _no_effect(f"{value!r} with train.posterior='exact', which does not read it")
+    idle = SAMPLED_ONLY | (DECODED_ONLY if train.posterior == "pairwise" else {})
+    for name, value in idle.items():
+        if train.posterior in ("exact", "pairwise") and train[name] != value:
+            where = f"with train.posterior={train.posterior!r}, which does not read it"
+            yield f"train.{name}", _no_effect(f"{value!r} {where}")
 
 
 def _list_decoding_faults(config) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ Each is fitted on training and validation systems, kept in `workdir/models/NAME`
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -28,6 +28,9 @@ RELATIONS = {
     "lagged_correlation": relations.correlate_lagged,
     "partial_correlation": relations.correlate_partially,
     "granger": relations.measure_granger,
+    "graphical_lasso": relations.correlate_sparsely,
+    "lagged_regression": relations.regress_lagged,
+    "pairwise_direction": relations.compare_skewness,
 }
 PREDICTORS = ("static", "constant_velocity", "damped_velocity", "var", "ridge")
 FITTING_SIMULATIONS = 5_000  # More change nothing in a few hundred coefficients.
@@ -79,9 +82,9 @@ def score_baselines(
     test: Trajectories,
     scaling: Scaling,
     study: str,
-    split_groups: Callable[[int], list[np.ndarray]],
+    groups: Mapping[str, np.ndarray],
 ) -> list[Row]:
-    """Return the rows of all baselines; none depends on a seed."""
+    """Return the rows of all baselines, a group of test systems at a time; none depends on a seed."""
     features, true, history = np.asarray(test.features), stack_system(test).edges, config.data.frames
     truth, units, rows = find_truth(config, test), find_units(config, scaling), []
     for name in config.baselines:
@@ -90,12 +93,12 @@ def score_baselines(
         if predicted is None and "boundaries" in fitted and test.edges is not None:
             threshold = Threshold(tuple(fitted["boundaries"].tolist()), bool(fitted["rising"]))
             scores = RELATIONS[name](features[:, :history])
-        for number, group in enumerate(split_groups(len(features))):
+        for group_name, group in groups.items():
             values = {} if scores is None else score_ranked_edges(scores[group], true[group], threshold)
             if predicted is not None:
                 values |= measure_errors(predicted[group], truth[group], history, config.evaluate.steps, units)
             rows += [
-                Row(name, study, ("train",), study, f"test-{number}", config.seed, metric, value)
+                Row(name, study, ("train",), study, group_name, config.seed, metric, value)
                 for metric, value in values.items()
             ]
     return rows

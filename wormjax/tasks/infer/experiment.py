@@ -54,8 +54,9 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
         study = name_study(systems.test)
         types = materials.edge_types
         write_graphs(config, outputs, types, systems.train.edge_types, systems.test, Path(workdir))
-        rows = score_outputs(config, outputs, systems.test, systems.scaling)
-        rows += relating.score_baselines(config, workdir, systems.test, systems.scaling, study, split_groups)
+        test, scaling = systems.test, systems.scaling
+        rows = score_outputs(config, outputs, test, scaling)
+        rows += relating.score_baselines(config, workdir, test, scaling, study, split_groups(test))
         errors = relating.measure_baselines(config, workdir, systems.test)
         write_report(config, rows, outputs, errors, systems.test, study, Path(workdir))
         return rows
@@ -87,7 +88,7 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     valid, test = (scale_trajectories(splits[split], scaling) for split in ("valid", "test"))
     outputs = run_models(config, description["edge_type_count"], scaling, workdir, valid, test)
     rows = score_outputs(config, match_outputs(outputs, valid), test, scaling)
-    return rows + relating.score_baselines(config, workdir, test, scaling, name_study(test), split_groups)
+    return rows + relating.score_baselines(config, workdir, test, scaling, name_study(test), split_groups(test))
 
 
 def find_cache(config) -> Path:
@@ -97,12 +98,17 @@ def find_cache(config) -> Path:
 
 def name_study(trajectories: Trajectories) -> str:
     """Return what rows call a kind of system: its name and the number of its objects."""
-    return f"{trajectories.system}{trajectories.features.shape[2]}"
+    link = "-" if trajectories.system[-1:].isdigit() else ""
+    return f"{trajectories.system}{link}{trajectories.features.shape[2]}"
 
 
-def split_groups(count: int) -> list[np.ndarray]:
-    """Return the test simulations of each group, in their order."""
-    return [group for group in np.array_split(np.arange(count), TEST_GROUPS) if len(group)]
+def split_groups(test: Trajectories) -> dict[str, np.ndarray]:
+    """Return the test simulations of each group by its name, in their order; named samples are groups by themselves."""
+    if test.sample_names:
+        names = np.array(test.sample_names)
+        return {name: np.nonzero(names == name)[0] for name in dict.fromkeys(test.sample_names)}
+    groups = np.array_split(np.arange(len(test.features)), TEST_GROUPS)
+    return {f"test-{number}": group for number, group in enumerate(groups) if len(group)}
 
 
 def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test) -> dict[str, Inference]:
@@ -123,8 +129,9 @@ def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[st
             # Without true types, those of the first run are the names of all.
             known = true if named else output.validation_edges[0].argmax(axis=-1)
             pairs = zip(output.test_edges, output.validation_edges, strict=True)
-            edges = [relabel_types(test, match_types(validation, known)) for test, validation in pairs]
-            output = output._replace(test_edges=edges, named=named)
+            if not output.meant:
+                edges = [relabel_types(test, match_types(validation, known)) for test, validation in pairs]
+                output = output._replace(test_edges=edges, named=named)
         matched[name] = output
     return matched
 
@@ -152,7 +159,7 @@ def score_outputs(config, outputs: dict[str, Inference], test: Trajectories, sca
     study, rows = name_study(test), []
     for name, output in outputs.items():
         for run, seed in enumerate(list_seeds(config)):
-            for number, group in enumerate(split_groups(len(true))):
+            for group_name, group in split_groups(test).items():
                 scores = {}
                 if output.test_edges is not None and output.named:
                     scores |= score_edges(output.test_edges[run][group], true[group])
@@ -161,7 +168,7 @@ def score_outputs(config, outputs: dict[str, Inference], test: Trajectories, sca
                     steps = config.evaluate.steps
                     scores |= measure_errors(predicted, features[group], history, steps, units)
                 rows += [
-                    Row(name, study, ("train",), study, f"test-{number}", seed, metric, value)
+                    Row(name, study, ("train",), study, group_name, seed, metric, value)
                     for metric, value in scores.items()
                 ]
     return rows

@@ -31,6 +31,7 @@ from wormjax.training.likelihoods import estimate_units
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import Objective
 from wormjax.training.objectives.nri_exact import adapt_edges, exact_evidence, infer_posterior
+from wormjax.training.objectives.nri_pairwise import infer_pairwise, pairwise_evidence
 from wormjax.training.objectives.nri_sampled import (
     Bound,
     SystemArrays,
@@ -52,7 +53,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lstm": {**TRUE_GRAPH, "model.encoder.name": "none", "model.decoder.name": "lstm"},
 }
 EXACT_ONLY = ("offset_and_gain", "roll_out_weight")  # Of config.train: what the exact posterior alone can have.
-POSTERIOR = "nri_posterior"  # What "nri" trained with the exact posterior is called where its decoder infers the graph.
+POSTERIOR = "nri_posterior"  # What "nri" is called where not its encoder but its exact or pairwise posterior infers.
 ADAPTED = "nri_adapted"  # What it is called where its encoder's edges are adapted to each system.
 AT_ONCE = 128  # Simulations that are run at a time.
 
@@ -68,13 +69,15 @@ class Materials(NamedTuple):
 class Inference(NamedTuple):
     """One model's output for every run: edge probabilities, and frames predicted after the history of test systems.
 
-    Either is None where the model does not give it. `named`: whether inferred types are named after true ones.
+    Either is None where the model does not give it. `named`: whether inferred types are named after true ones; `meant`:
+    they mean what true ones do by themselves, and need no match.
     """
 
     validation_edges: Float[np.ndarray, "run simulation edge type"] | None
     test_edges: Float[np.ndarray, "run simulation edge type"] | None
     predicted: Float[np.ndarray, "run simulation step object feature"] | None
     named: bool = True
+    meant: bool = False
 
 
 def prepare_materials(config, cache: str | os.PathLike) -> Materials:
@@ -148,9 +151,12 @@ def check_models(config):
         raise ConfigError("model.encoder.kernels", f"{found}, {expected}")
     if "nri" in config.models and is_exact(config):
         _check_exact(config)
+    if "nri" in config.models and is_pairwise(config) and config.model.decoder.name != "none":
+        found = f"found {config.model.decoder.name!r} with a train.posterior of 'pairwise'"
+        raise ConfigError("model.decoder.name", f"{found}, expected 'none'")
     for name in EXACT_ONLY:
-        if config.train[name] and config.train.posterior == "sampled":
-            found = f"found {config.train[name]} with a train.posterior of 'sampled'"
+        if config.train[name] and config.train.posterior != "exact":
+            found = f"found {config.train[name]} with a train.posterior of {config.train.posterior!r}"
             raise ConfigError(f"train.{name}", f"{found}, expected 0")
     if config.model.edge_types == 1:
         raise ConfigError("model.edge_types", "found 1, expected two types or more, or 0 for the systems'")
@@ -190,6 +196,9 @@ def check_systems(config, materials: Materials):
     _, _, objects, features = np.shape(materials.systems.train.features)
     if "nri" in config.models and is_exact(config):
         list_combinations(objects - 1, types)
+    if is_pairwise(config) and types != 2:
+        found = f"found 'pairwise' with {types} types of edges"
+        raise ConfigError("train.posterior", f"{found}, expected 2: no edge, and an edge (model.edge_types)")
     if config.model.decoder.name == "equivariant":
         check_vectors(features)
     if config.train.turn_and_mirror:
@@ -266,10 +275,11 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
     if train.turn_and_mirror:
         names, scaling = materials.systems.train.feature_names, materials.systems.scaling
         bound = bound._replace(symmetries=list_box_symmetries(names, scaling.low, scaling.high))
-    make = exact_evidence if is_exact(config) else evidence_lower_bound
+    makers = {"exact": exact_evidence, "pairwise": pairwise_evidence}
+    make = makers.get(train.posterior, evidence_lower_bound) if infers_posterior(config) else evidence_lower_bound
     objective = make(nri, bound, frames, objects)
-    # With the exact posterior no part waits for another, nor may a decoder's large gradient make an encoder's small.
-    recipe = build_recipe(train)._replace(clip_parts=is_exact(config))
+    # With a posterior of its own no part waits for another, nor may a decoder's gradient make an encoder's small.
+    recipe = build_recipe(train)._replace(clip_parts=infers_posterior(config))
     size = len(runs.seed)
     engine = build_engine(
         objective, recipe, size, train.placement, train.devices, train.batch_simulations, train.runs_at_once
@@ -280,6 +290,16 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
 def is_exact(config) -> bool:
     """Whether a model (`vary_config`) is trained with the exact posterior of the graph."""
     return config.train.posterior == "exact" and config.train.task == "unsupervised"
+
+
+def is_pairwise(config) -> bool:
+    """Whether a model (`vary_config`) is trained with the posterior of each pair."""
+    return config.train.posterior == "pairwise" and config.train.task == "unsupervised"
+
+
+def infers_posterior(config) -> bool:
+    """Whether a model (`vary_config`) has a posterior of the graph beside its encoder."""
+    return is_exact(config) or is_pairwise(config)
 
 
 def build_bound(config) -> Bound:
@@ -343,6 +363,8 @@ def run_model(
                 adapt_edges(nri, bound, price, variables, *split, *amount)
                 for split in zip(splits, observed, inferred[name], strict=True)
             )
+    if is_pairwise(config):
+        inferred[POSTERIOR] = tuple(infer_pairwise(variables, split) for split in splits)
     outputs = {}
     for output, (validation_edges, test_edges) in inferred.items():
         predicted = None
@@ -357,7 +379,7 @@ def run_model(
                 best *= find_pairs(test.present)[..., None]
             freedom = config.train.offset_and_gain if is_exact(config) else 0.0
             predicted = predict_frames(nri, variables["params"], features, best, history, steps, freedom)
-        outputs[output] = Inference(validation_edges, test_edges, predicted)
+        outputs[output] = Inference(validation_edges, test_edges, predicted, meant=is_pairwise(config))
     return outputs
 
 

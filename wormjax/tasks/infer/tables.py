@@ -26,7 +26,15 @@ from wormjax.scoring.rows import Row
 
 BOUNDS = ("nri_supervised", "nri_true_graph")  # They know the graph: in training, or in testing too.
 PREDICTORS = ("lstm", "static", "constant_velocity", "damped_velocity", "var", "ridge")  # Predict without a graph.
-RELATIONS = ("correlation", "partial_correlation", "lagged_correlation", "granger")  # A graph by statistics alone.
+RELATIONS = (  # A graph by statistics alone.
+    "correlation",
+    "partial_correlation",
+    "lagged_correlation",
+    "granger",
+    "graphical_lasso",
+    "lagged_regression",
+    "pairwise_direction",
+)
 
 METRIC_TITLES = {
     "edge_accuracy": "Edge accuracy",

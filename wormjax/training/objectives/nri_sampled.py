@@ -33,7 +33,8 @@ from wormjax.training.objectives.classification import Objective, initial_key
 
 TASKS = ("unsupervised", "supervised", "true_graph")
 TURN = 3  # Of a simulation's keys, that which turns it.
-POSTERIORS = ("sampled", "exact")  # Of the graph: the encoder's, sampled; or the decoder's, as `exact` has it.
+# Of the graph: the encoder's, sampled; the decoder's, as `nri_exact` has it; or of each pair (`nri_pairwise`).
+POSTERIORS = ("sampled", "exact", "pairwise")
 
 # Numbers that may differ from run to run within one compiled program.
 PER_RUN = (

@@ -21,6 +21,7 @@ from wormjax.recordings import container
 from wormjax.recordings.catalog import open_study
 from wormjax.recordings.recording import Recording
 from wormjax.simulation import array_files
+from wormjax.simulation.changing_springs import simulate_changing_springs
 from wormjax.simulation.charged import simulate_charged
 from wormjax.simulation.ensembles import SIMULATOR_VERSION
 from wormjax.simulation.kuramoto import simulate_kuramoto
@@ -48,7 +49,12 @@ from wormjax.simulation.trials import (
     stretch_trials,
 )
 
-SIMULATORS = {"springs": simulate_springs, "charged": simulate_charged, "kuramoto": simulate_kuramoto}
+SIMULATORS = {
+    "springs": simulate_springs,
+    "changing_springs": simulate_changing_springs,
+    "charged": simulate_charged,
+    "kuramoto": simulate_kuramoto,
+}
 SCALINGS = ("reference", "features", "none")
 LOCATION_NAMES = frozenset("xyz")
 LEAST_SIMULATIONS = 10
@@ -307,7 +313,10 @@ def cut_windows(trajectories: Trajectories, frames: int) -> Trajectories:
     cut = features[:, : windows * frames].reshape(count * windows, frames, *features.shape[2:])
     kept = np.isfinite(cut).any(axis=(1, 2, 3))
     edges = trajectories.edges
-    edges = None if edges is None else np.repeat(np.asarray(edges), windows, axis=0)[kept]
+    if edges is not None and np.ndim(edges) == 4:
+        edges = np.asarray(edges)[:, : windows * frames].reshape(count * windows, frames, *edges.shape[2:])[kept]
+    elif edges is not None:
+        edges = np.repeat(np.asarray(edges), windows, axis=0)[kept]
     names = trajectories.sample_names and tuple(np.repeat(trajectories.sample_names, windows)[kept].tolist())
     return dataclasses.replace(trajectories, features=cut[kept], edges=edges, observed=None, sample_names=names)
 
@@ -408,7 +417,9 @@ def _measure_change(changes):
 
 def _cut_frames(trajectories, frames):
     observed = None if trajectories.observed is None else trajectories.observed[:, :frames]
-    return dataclasses.replace(trajectories, features=trajectories.features[:, :frames], observed=observed)
+    edges = trajectories.edges[:, :frames] if np.ndim(trajectories.edges) == 4 else trajectories.edges
+    features = trajectories.features[:, :frames]
+    return dataclasses.replace(trajectories, features=features, edges=edges, observed=observed)
 
 
 def _measure_range(train, scaling):

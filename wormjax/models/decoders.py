@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 from wormjax import graphs
 from wormjax.errors import ConfigError
@@ -307,10 +307,11 @@ def _read_out(size, values, hidden):
 
 
 def roll_out(
-    step: Callable[[Any, Array], tuple[Any, Array]],
+    step: Callable[..., tuple[Any, Array]],
     carry: Any,
     frames: Float[Array, "*batch frame node feature"],
     given: Bool[Array, "*batch frame"],
+    beside: Shaped[Array, "..."] | None = None,
 ) -> Float[Array, "*batch frame node feature"]:
     """Predicts each next frame, from the true frame where it is given and else from the frame predicted before.
 
@@ -318,10 +319,12 @@ def roll_out(
     choice. The first is always given.
 
     Args:
-      step: (carry, nodes) → (carry, change of the nodes), of one decoder and one graph a sample.
+      step: (carry, nodes) → (carry, change of the nodes), of one decoder and one graph a sample; with `beside`, what
+        that has of the frame is its last argument.
       carry: into the first frame.
       frames: true frames; what stands in a frame that is not given has no effect.
       given: which of them the decoder is shown.
+      beside: [*batch, frame, ...], what else a step is given of each frame, such as its edges.
 
     Returns:
       Predictions of the frames 1, 2, ..., as many as `frames`: the last one is of a frame that is not among them.
@@ -329,13 +332,15 @@ def roll_out(
 
     def advance(state, inputs):
         carry, predicted = state
-        true, shown = inputs
+        true, shown, *others = inputs
         nodes = jnp.where(shown[..., None, None], true, predicted)
-        carry, change = step(carry, nodes)
+        carry, change = step(carry, nodes, *others)
         return (carry, nodes + change), nodes + change
 
     shown = given.at[..., 0].set(True)
     inputs = jnp.moveaxis(frames, -3, 0), jnp.moveaxis(shown, -1, 0)
+    if beside is not None:
+        inputs = *inputs, jnp.moveaxis(beside, given.ndim - 1, 0)
     unroll = len(inputs[0]) <= UNROLLED  # A loop keeps what the gradient needs in copies.
     _, predicted = jax.lax.scan(advance, (carry, jnp.zeros_like(inputs[0][0])), inputs, unroll=unroll or 1)
     return jnp.moveaxis(predicted, 0, -3)

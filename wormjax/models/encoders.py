@@ -1,8 +1,11 @@
 """The encoders of neural relational inference (Kipf, Fetaya et al. 2018): a graph of nodes in, edge types out.
 
-Both take one complete graph in the edge order of wormjax.graphs; vmap them over windows or samples. Relabelling the
-nodes relabels the logits and changes nothing else.
+`MlpEncoder` and `CnnEncoder` take one complete graph in the edge order of wormjax.graphs; vmap them over windows or
+samples. `RecurrentEncoder` has edges of their own for each frame (Graber & Schwing 2020). Relabelling the nodes
+relabels the logits and changes nothing else.
 """
+
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -100,6 +103,73 @@ class CnnEncoder(nn.Module):
         nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
         edges = PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(edges)
         return elu(nn.Dense(self.hidden)(elu(edges)))
+
+
+class RecurrentEncoder(nn.Module):
+    """Edge types of each frame: a prior from the frames so far, and a posterior from all frames.
+
+    After dynamic neural relational inference (Graber & Schwing 2020, CVPR): node → edge → node → edge message passing
+    in each frame by itself, then a recurrent cell per edge that goes forward over the frames and one that goes
+    backward. The prior of a frame reads the forward state alone, the posterior both. Edges of frame t act from it to
+    frame t + 1. Objects that are not there in a frame send nothing in it.
+
+    Attributes:
+      hidden, edge_types: sizes.
+      scale: of each feature's typical change; where given, pairs are seen by their differences too (`RelativeDense`).
+    """
+
+    hidden: int
+    edge_types: int
+    scale: tuple[float, ...] | None = None
+
+    def setup(self):
+        """Make the layers of one frame, the two cells and the two read-outs."""
+        self.node_layers, self.informed_layers = Mlp(self.hidden), Mlp(self.hidden)
+        self.pairs, self.informed_pairs = PairDense(self.hidden), PairDense(self.hidden)
+        self.differences = RelativeDense(self.hidden, self.scale) if self.scale is not None else None
+        self.edge_layers = [nn.Dense(self.hidden) for _ in range(3)]
+        # Not orthogonal: LAPACK in a vmapped program can stall on a CPU.
+        initial = nn.initializers.glorot_uniform()
+        self.forward_cell = nn.GRUCell(self.hidden, recurrent_kernel_init=initial)
+        self.run_forward = nn.RNN(self.forward_cell)
+        self.run_backward = nn.RNN(
+            nn.GRUCell(self.hidden, recurrent_kernel_init=initial), reverse=True, keep_order=True
+        )
+        self.prior_layer, self.posterior_layer = nn.Dense(self.hidden), Mlp(self.hidden)
+        self.prior_types, self.posterior_types = _read_types(self.edge_types), _read_types(self.edge_types)
+
+    def __call__(
+        self, nodes: Float[Array, "*batch frame node feature"], there: Float[Array, "*batch frame node"] | None = None
+    ) -> tuple[Float[Array, "*batch frame edge type"], Float[Array, "*batch frame edge type"]]:
+        """Return the logits of posterior and prior. `there` is 1 where an object is in a frame; None: all are."""
+        seen = jnp.moveaxis(self.look(nodes, there), -3, -2)  # Edges before frames, as nn.RNN has them.
+        forward, backward = self.run_forward(seen), self.run_backward(seen)
+        posterior = self.posterior_types(self.posterior_layer(jnp.concatenate([forward, backward], axis=-1)))
+        return jnp.moveaxis(posterior, -2, -3), jnp.moveaxis(self._read_prior(forward), -2, -3)
+
+    def advance(
+        self, state: Float[Array, "*batch edge hidden"], nodes: Float[Array, "*batch node feature"], there: Any = None
+    ) -> tuple[Float[Array, "*batch edge hidden"], Float[Array, "*batch edge type"]]:
+        """Return the forward state after one more frame, and the logits of that frame's prior."""
+        state, _ = self.forward_cell(state, self.look(nodes, there))
+        return state, self._read_prior(state)
+
+    def look(self, nodes: Float[Array, "*batch node feature"], there: Float[Array, "*batch node"] | None):
+        """Return what each frame by itself says of each edge: [*batch, edge, hidden]."""
+        count = nodes.shape[-2]
+        pairs = self.pairs(self.node_layers(nodes))
+        if self.differences is not None:
+            pairs += self.differences(nodes)
+        edges = elu(self.edge_layers[0](elu(pairs)))
+        sent, others = edges, max(count - 1, 1)
+        if there is not None:
+            sent = edges * graphs.send(there[..., None])
+            others = jnp.maximum(there.sum(axis=-1) - 1.0, 1.0)[..., None, None]
+        informed = self.informed_layers(graphs.sum_messages(sent, count) / others)
+        return elu(self.edge_layers[2](elu(self.informed_pairs(informed) + self.edge_layers[1](edges))))
+
+    def _read_prior(self, state):
+        return self.prior_types(elu(self.prior_layer(state)))
 
 
 def _read_types(edge_types: int) -> nn.Dense:

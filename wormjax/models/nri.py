@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from wormjax import graphs
 from wormjax.errors import ConfigError
@@ -24,10 +24,11 @@ from wormjax.models.decoders import (
     RecurrentDecoder,
     roll_out,
 )
-from wormjax.models.encoders import CnnEncoder, MlpEncoder
+from wormjax.models.encoders import CnnEncoder, MlpEncoder, RecurrentEncoder
 from wormjax.models.layers import check_precision, dense_precision
 
-ENCODERS = ("mlp", "cnn", "none")  # "none": the graph is given, or there is none.
+# "recurrent" has a graph in each frame; "none": the graph is given, or there is none.
+ENCODERS = ("mlp", "cnn", "recurrent", "none")
 # "lstm" ignores the graph; "none": the graph alone is wanted.
 DECODERS = ("mlp", "equivariant", "context", "recurrent", "lstm", "none")
 
@@ -78,6 +79,10 @@ def _build_encoder(encoder, edge_types, scale):
         return CnnEncoder(
             encoder.hidden, edge_types, kernels, encoder.stride, encoder.pooling, relative, encoder.rounds
         )
+    if encoder.name == "recurrent":
+        return RecurrentEncoder(
+            encoder.hidden, edge_types, (*scale, *(1.0,) * len(scale)) if encoder.relative else None
+        )
     if encoder.name == "none":
         return None
     raise ConfigError("model.encoder.name", f"found {encoder.name!r}, expected one of {_list(ENCODERS)}")
@@ -111,7 +116,8 @@ def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str
     edges = jnp.zeros((nodes * (nodes - 1), nri.edge_types))
     params = {}
     if nri.encoder is not None:
-        params["encoder"] = nri.encoder.init(encoder_key, _observe(nri, features))["params"]
+        seen = _see_changes(nri, features) if is_dynamic(nri) else _observe(nri, features)
+        params["encoder"] = nri.encoder.init(encoder_key, seen)["params"]
     if nri.summary is not None:
         params["summary"] = nri.summary.init(jax.random.fold_in(decoder_key, 1), features)["params"]
     if nri.decoder is not None:
@@ -132,6 +138,27 @@ def encode(
         return jax.vmap(encode_sample)(features)
 
 
+def is_dynamic(nri: Nri) -> bool:
+    """Return whether a model infers edges anew in every frame."""
+    return isinstance(nri.encoder, RecurrentEncoder)
+
+
+def encode_frames(
+    nri: Nri,
+    params: Mapping[str, Any],
+    features: Float[Array, "sample frame node feature"],
+    observed: Shaped[Array, "sample frame node"] | None = None,
+) -> tuple[Float[Array, "sample interval edge type"], Float[Array, "sample interval edge type"]]:
+    """Return the logits of every edge's type in each frame but the last: from all frames, and from those so far.
+
+    Edges of a frame act from it to the next. `observed`: which objects are there in each frame; None for all.
+    """
+    there = None if observed is None else jnp.asarray(observed, features.dtype)
+    with dense_precision(nri.precision):
+        logits = nri.encoder.apply({"params": params["encoder"]}, _see_changes(nri, features, there), there)
+    return tuple(part[:, :-1] for part in logits)
+
+
 def decode(
     nri: Nri,
     params: Mapping[str, Any],
@@ -143,18 +170,66 @@ def decode(
 ) -> Float[Array, "*batch frame node feature"]:
     """Predictions of each next frame on a graph, as `decoders.roll_out` makes them of the frames that are given.
 
+    Edges that change are [*batch, frame, edge, type], those of each frame in which the decoder goes on.
+
     `history` is what the code of each node is made of, where the decoder is shown one: the frames that the encoder
     sees. Its batch axes are the first of those of `frames`. `correct` is applied to each prediction before it is used.
     """
-    scale = jnp.asarray(nri.change_scale)
+    scale, changing = jnp.asarray(nri.change_scale), edges.ndim == frames.ndim
 
-    def step(carry, nodes):
-        carry, change = nri.decoder.apply({"params": params["decoder"]}, carry, nodes, edges)
+    def step(carry, nodes, present=edges):
+        carry, change = nri.decoder.apply({"params": params["decoder"]}, carry, nodes, present)
         change = change * scale
         return carry, change if correct is None else correct(nodes + change) - nodes
 
     with dense_precision(nri.precision):
-        return roll_out(step, start_decoder(nri, params, frames[..., 0, :, :], history), frames, given)
+        start = start_decoder(nri, params, frames[..., 0, :, :], history)
+        return roll_out(step, start, frames, given, edges if changing else None)
+
+
+def decode_on_prior(
+    nri: Nri,
+    params: Mapping[str, Any],
+    frames: Float[Array, "sample frame node feature"],
+    given: Bool[Array, "sample frame"],
+    history: Float[Array, "sample time node feature"] | None = None,
+    observed: Shaped[Array, "sample frame node"] | None = None,
+    key: PRNGKeyArray | None = None,
+) -> Float[Array, "sample frame node feature"]:
+    """Return predictions of each next frame, each on the edges that the prior has from the frames before it.
+
+    Where a frame is not given, the prior and the decoder go on from the frame predicted before.
+
+    Args:
+      nri, params: a dynamic model (`is_dynamic`) with a decoder.
+      frames, given, history: as in `decode`.
+      observed: which objects are there; of frames not given, those that are to be predicted.
+      key: draws edges; None takes the likeliest.
+    """
+    scale, (samples, length, count, _) = jnp.asarray(nri.change_scale), frames.shape
+    there = jnp.ones(frames.shape[:3]) if observed is None else jnp.asarray(observed, frames.dtype)
+    numbers = jnp.broadcast_to(jnp.arange(length, dtype=frames.dtype)[:, None], (samples, length, 1))
+
+    def step(carry, nodes, beside):
+        state, previous, own = carry
+        there, both, number = beside[..., :count], beside[..., count:-1], beside[0, -1].astype(int)
+        change = _measure_change(nri, nodes - previous) * both[..., None]
+        seen = jnp.concatenate([nodes, change], axis=-1)
+        inputs = {"params": params["encoder"]}, state, seen, there
+        state, logits = nri.encoder.apply(*inputs, method="advance")
+        if key is not None:
+            logits += jax.random.gumbel(jax.random.fold_in(key, number), logits.shape)
+        pairs = graphs.send(there[..., None]) * graphs.receive(there[..., None])
+        edges = jax.nn.one_hot(logits.argmax(axis=-1), nri.edge_types) * pairs
+        own, change = nri.decoder.apply({"params": params["decoder"]}, own, nodes, edges)
+        return (state, nodes, own), change * scale
+
+    with dense_precision(nri.precision):
+        first = frames[:, 0]
+        state = jnp.zeros((samples, count * (count - 1), nri.encoder.hidden))
+        carry = state, first, start_decoder(nri, params, first, history)
+        beside = jnp.concatenate([there, _find_both(there), numbers], axis=-1)
+        return roll_out(step, carry, frames, given, beside)
 
 
 def start_decoder(
@@ -171,10 +246,27 @@ def start_decoder(
     return nri.decoder.start(nodes, jnp.broadcast_to(code, (*nodes.shape[:-1], code.shape[-1])))
 
 
+def _measure_change(nri, change):
+    """Return changes from frame to frame on a logarithmic scale, so that no outlier saturates a network."""
+    return jnp.arcsinh(change / jnp.asarray(nri.change_scale))
+
+
+def _see_changes(nri, features, there=None):
+    """Return frames with the change from the frame before beside them; none where an object was not there."""
+    changes = _measure_change(nri, jnp.diff(features, axis=-3, prepend=features[..., :1, :, :]))
+    changes = changes if there is None else changes * _find_both(there)[..., None]
+    return jnp.concatenate([features, changes], axis=-1)
+
+
+def _find_both(there):
+    """Return 1 where an object is there in a frame and in the frame before it, else 0: [*batch, frame, node]."""
+    return there * jnp.concatenate([there[..., :1, :], there[..., :-1, :]], axis=-2)
+
+
 def _observe(nri, sample):
     """What the encoder is shown of one sample: a complete graph whose nodes are [node, frame, feature]."""
     if nri.differences:
-        changes = jnp.arcsinh((sample[1:] - sample[:-1]) / jnp.asarray(nri.change_scale))
+        changes = _measure_change(nri, sample[1:] - sample[:-1])
         sample = jnp.concatenate([sample[:-1], changes], axis=-1)
     nodes = sample.swapaxes(0, 1)
     return graphs.complete_graph(nodes.reshape(len(nodes), -1) if isinstance(nri.encoder, MlpEncoder) else nodes)

@@ -85,6 +85,23 @@ def relabel_types(
     return relabelled
 
 
+def pair_frames(
+    probabilities: Float[np.ndarray, "simulation *interval edge type"], types: Int[np.ndarray, "simulation *frame edge"]
+) -> tuple[Float[np.ndarray, "sample edge type"], Int[np.ndarray, "sample edge"]]:
+    """Return inferred and true edges side by side: a sample is a simulation, or one of its frames where edges change.
+
+    One graph of a simulation is that of each of its frames. The edges of the last frame act on nothing observed; they
+    are not scored.
+    """
+    if probabilities.ndim == 3 and types.ndim == 2:
+        return probabilities, types
+    intervals = probabilities.shape[1] if probabilities.ndim == 4 else types.shape[1] - 1
+    if probabilities.ndim == 3:
+        probabilities = np.repeat(probabilities[:, None], intervals, axis=1)
+    types = types[:, :intervals] if types.ndim == 3 else np.repeat(types[:, None], intervals, axis=1)
+    return probabilities.reshape(-1, *probabilities.shape[2:]), types.reshape(-1, types.shape[2])
+
+
 def score_edges(
     probabilities: Float[np.ndarray, "simulation edge type"], types: Int[np.ndarray, "simulation edge"]
 ) -> dict[str, float]:

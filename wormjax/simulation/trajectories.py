@@ -3,7 +3,8 @@
 Three kinds of file are read. `features` is [simulation, frame, object, feature], floating point; a sample that is NaN
 is missing, and where systems have fewer objects than others, the objects that they lack are NaN in all frames. `edges`
 is [simulation, sender, receiver], the type of each edge, whole numbers from 0 (or all from 1, which are renumbered), -1
-or NaN where unknown; its diagonal is ignored and set to 0. Flat edges [simulation, N (N - 1)] are in the order of Kipf,
+or NaN where unknown; its diagonal is ignored and set to 0. Edges that change are [simulation, frame, sender, receiver];
+those of frame t act from it to frame t + 1. Flat edges [simulation, N (N - 1)] are in the order of Kipf,
 Fetaya et al. (2018): by receiver, then by sender. The graph of a file without `edges` is unknown.
 
 - HDF5 (.h5, .hdf5), as `write_trajectories` writes it: the datasets `features` and `edges`; on the root the attributes
@@ -59,7 +60,8 @@ class Trajectories:
     Attributes:
       system: its name, for instance "springs".
       features: the observation of each object in each frame.
-      edges: the type of each edge, the diagonal 0; None where the graph is unknown.
+      edges: the type of each edge, the diagonal 0; None where the graph is unknown. With an axis of frames where edges
+        change: those of a frame act from it to the next.
       feature_names: one per feature.
       edge_types: the name of each type; () where the graph is unknown.
       frame_interval: seconds from one frame to the next.
@@ -73,7 +75,7 @@ class Trajectories:
 
     system: str
     features: Float[jax.Array | np.ndarray, "simulation frame object feature"]
-    edges: Int[jax.Array | np.ndarray, "simulation sender receiver"] | None
+    edges: Int[jax.Array | np.ndarray, "simulation *frame sender receiver"] | None
     feature_names: tuple[str, ...]
     edge_types: tuple[str, ...] = ()
     frame_interval: float = REFERENCE_INTERVAL
@@ -90,9 +92,10 @@ class Trajectories:
         if len(self.feature_names) != shape[3]:
             found = f"found {len(self.feature_names)} names, expected {shape[3]}, one per feature"
             _fail(self.source, "feature_names", found)
-        if self.edges is not None and np.shape(self.edges) != (shape[0], shape[2], shape[2]):
-            found = f"found shape {np.shape(self.edges)}, expected {(shape[0], shape[2], shape[2])} as the features"
-            _fail(self.source, "edges", f"{found}: [simulation, sender, receiver]")
+        changing = (*shape[:3], shape[2])
+        if self.edges is not None and np.shape(self.edges) not in ((shape[0], *changing[2:]), changing):
+            found = f"found shape {np.shape(self.edges)}, expected {(shape[0], *changing[2:])} as the features"
+            _fail(self.source, "edges", f"{found}: [simulation, sender, receiver], or {changing} where edges change")
         if not (np.isfinite(self.frame_interval) and self.frame_interval > 0):
             _fail(self.source, "frame_interval", f"found {self.frame_interval}, expected seconds above 0")
         if self.object_names and len(self.object_names) != shape[2]:
@@ -438,7 +441,8 @@ def _check_edges(source, edges, shape):
     objects = shape[2]
     if edges.ndim == 2 and edges.shape == (shape[0], objects * (objects - 1)) and edges.dtype.kind in "fiub":
         edges = _unflatten(edges, objects)
-    if edges.ndim != 3 or edges.shape[1] != edges.shape[2] or edges.dtype.kind not in "fiub" or not edges.size:
+    square = edges.ndim in (3, 4) and edges.shape[-2] == edges.shape[-1]
+    if not square or edges.dtype.kind not in "fiub" or not edges.size:
         found = f"found {edges.dtype} of shape {edges.shape}"
         _fail(source, "edges", f"{found}, expected edge types [simulation, sender, receiver]")
     edges = _clear_diagonal(edges)
@@ -460,12 +464,12 @@ def _unflatten(edges, objects):
 
 
 def _clear_diagonal(edges):
-    return np.where(np.eye(edges.shape[1], dtype=bool), np.zeros((), edges.dtype), edges)
+    return np.where(np.eye(edges.shape[-1], dtype=bool), np.zeros((), edges.dtype), edges)
 
 
 def _is_counted_from_one(edges, names) -> bool:
     """Return whether edge types are numbered from 1: 1 occurs, 0 does not, and others do."""
-    known = np.unique([kind for one in edges for kind in np.unique(one[:, ~np.eye(one.shape[1], dtype=bool)])])
+    known = np.unique([kind for one in edges for kind in np.unique(one[..., ~np.eye(one.shape[-1], dtype=bool)])])
     known = known[known >= 0]
     return bool(len(known) and known[0] == 1 and known[-1] >= 2 and (not len(names) or len(names) == known[-1]))
 
@@ -489,7 +493,8 @@ def pad_objects(trajectories: Trajectories, objects: int) -> Trajectories:
         return trajectories
     edges = trajectories.edges
     if edges is not None:
-        edges = np.pad(np.asarray(edges), [(0, 0), (0, more), (0, more)], constant_values=-1)
+        others = [(0, 0)] * (np.ndim(edges) - 2)
+        edges = np.pad(np.asarray(edges), [*others, (0, more), (0, more)], constant_values=-1)
     features = np.pad(hide_missing(trajectories), [(0, 0), (0, 0), (0, more), (0, 0)], constant_values=np.nan)
     names = (*trajectories.object_names, *("",) * more) if trajectories.object_names else ()
     return dataclasses.replace(trajectories, features=features, edges=edges, observed=None, object_names=names)

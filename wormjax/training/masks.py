@@ -38,6 +38,13 @@ def find_pairs(observed: Bool[Array, "*batch frame object"] | None) -> Float[Arr
     return (graphs.send(there) * graphs.receive(there))[..., 0]
 
 
+def find_pairs_by_frame(
+    observed: Bool[Array, "*batch frame object"] | None,
+) -> Float[Array, "*batch frame edge"] | None:
+    """Return 1 for each edge between two objects that are there in a frame, else 0."""
+    return None if observed is None else find_pairs(observed[..., None, :])
+
+
 def apply_mask(values: Float[Array, "*batch"], mask: Any) -> Float[Array, "*batch"]:
     """Return the values times a mask, if there is one."""
     return values if mask is None else values * mask

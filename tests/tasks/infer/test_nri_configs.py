@@ -14,7 +14,15 @@ from wormjax.tasks.infer.experiment import check_config
 from wormjax.training.objectives.classification import Shard
 from wormjax.training.objectives.nri_sampled import SystemData
 
-CONFIGS = ("nri_springs", "nri_springs_sampled", "nri_springs3", "nri_charged", "nri_kuramoto", "causal_kuramoto")
+CONFIGS = (
+    "nri_springs",
+    "nri_springs_sampled",
+    "nri_springs3",
+    "nri_springs_changing",
+    "nri_charged",
+    "nri_kuramoto",
+    "causal_kuramoto",
+)
 
 
 @pytest.mark.parametrize("variant", ["small", pytest.param("full", marks=pytest.mark.slow)])

@@ -14,13 +14,13 @@ from wormjax.baselines.extrapolation import DAMPINGS, choose_extrapolation, extr
 from wormjax.baselines.vector_autoregression import ORDERS, choose_var, predict_static, roll_out_var
 from wormjax.errors import ConfigError
 from wormjax.features.systems import Scaling, Systems
-from wormjax.scoring.edges import Threshold, choose_threshold, score_ranked_edges
+from wormjax.scoring.edges import Threshold, choose_threshold, pair_frames, score_ranked_edges
 from wormjax.scoring.frame_errors import measure_errors
 from wormjax.scoring.rows import Row
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.groups import model_folder, restore_best
 from wormjax.tasks.infer.horizons import cut_future, find_history, fit_regression, predict_regression
-from wormjax.tasks.infer.networks import find_truth, find_units, stack_system
+from wormjax.tasks.infer.networks import find_edges, find_truth, find_units, stack_system
 from wormjax.training.fitted import restore_fitted, save_fitted
 
 RELATIONS = {
@@ -63,7 +63,8 @@ def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike
         fitted = fit_regression(config, systems)[0]._asdict()
     elif name in RELATIONS and (stack_system(systems.valid).edges >= 0).any():
         scores = RELATIONS[name](np.asarray(systems.valid.features))
-        threshold = choose_threshold(scores, stack_system(systems.valid).edges, len(systems.valid.edge_types))
+        scores, true = pair_frames(scores[..., None], stack_system(systems.valid).edges)
+        threshold = choose_threshold(scores[..., 0], true, len(systems.valid.edge_types))
         fitted = {"boundaries": np.asarray(threshold.boundaries), "rising": np.asarray(threshold.rising)}
     save_fitted(model_folder(workdir, name), fitted)
 
@@ -85,7 +86,7 @@ def score_baselines(
     groups: Mapping[str, np.ndarray],
 ) -> list[Row]:
     """Return the rows of all baselines, a group of test systems at a time; none depends on a seed."""
-    features, true, history = np.asarray(test.features), stack_system(test).edges, config.data.frames
+    features, true, history = np.asarray(test.features), find_edges(test, config.data.frames), config.data.frames
     truth, units, rows = find_truth(config, test), find_units(config, scaling), []
     for name in config.baselines:
         fitted = restore_best(model_folder(workdir, name))
@@ -94,7 +95,10 @@ def score_baselines(
             threshold = Threshold(tuple(fitted["boundaries"].tolist()), bool(fitted["rising"]))
             scores = RELATIONS[name](features[:, :history])
         for group_name, group in groups.items():
-            values = {} if scores is None else score_ranked_edges(scores[group], true[group], threshold)
+            values = {}
+            if scores is not None:
+                ranked, known = pair_frames(scores[group][..., None], true[group])
+                values |= score_ranked_edges(ranked[..., 0], known, threshold)
             if predicted is not None:
                 values |= measure_errors(predicted[group], truth[group], history, config.evaluate.steps, units)
             rows += [

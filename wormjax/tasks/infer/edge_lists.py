@@ -16,7 +16,7 @@ CSV_FILE, HDF5_FILE = "edges.csv", "edges.h5"
 
 def write_edges(
     workdir: Path,
-    probabilities: Mapping[str, Float[np.ndarray, "sample sender receiver type"]],
+    probabilities: Mapping[str, Float[np.ndarray, "sample *interval sender receiver type"]],
     type_names: Sequence[str],
     test: Trajectories,
 ) -> None:
@@ -24,7 +24,8 @@ def write_edges(
 
     The CSV file has a line per sample and edge: sample, sender, receiver (numbers from 0), their names where objects
     have them, the likeliest type and its probability. Objects that a sample lacks have no edge. `probabilities` in
-    HDF5 is [sample, sender, receiver, type], NaN on the diagonal and where an object is absent; the attributes
+    HDF5 is [sample, sender, receiver, type] ([sample, frame, sender, receiver, type] of a model with a graph in each
+    frame, whose mean over frames the CSV file has), NaN on the diagonal and where an object is absent; the attributes
     `edge_types` and `object_names` name its axes.
 
     Args:
@@ -36,7 +37,9 @@ def write_edges(
     hidden = {name: hide_absent(values, test.present) for name, values in probabilities.items()}
     first = next(iter(hidden.values()))
     with open_place(workdir / CSV_FILE) as beside:
-        list_edges(first, type_names, test.object_names).to_csv(beside, index=False)
+        list_edges(first.mean(axis=1) if first.ndim == 5 else first, type_names, test.object_names).to_csv(
+            beside, index=False
+        )
     with open_place(workdir / HDF5_FILE) as beside, h5py.File(beside, "w") as file:
         file["probabilities"] = first.astype(np.float32)
         file.attrs["model"] = np.bytes_(next(iter(hidden)).encode())
@@ -47,10 +50,12 @@ def write_edges(
 
 
 def hide_absent(
-    probabilities: Float[np.ndarray, "sample sender receiver type"], present: Bool[np.ndarray, "sample object"]
-) -> Float[np.ndarray, "sample sender receiver type"]:
+    probabilities: Float[np.ndarray, "sample *interval sender receiver type"],
+    present: Bool[np.ndarray, "sample object"],
+) -> Float[np.ndarray, "sample *interval sender receiver type"]:
     """Return probabilities with NaN for the edges of objects that a sample lacks."""
     pairs = present[:, :, None] & present[:, None, :]
+    pairs = pairs[:, None] if probabilities.ndim == 5 else pairs
     return np.where(pairs[..., None], probabilities, np.nan)
 
 

@@ -9,7 +9,7 @@ import pooch
 
 from wormjax.errors import InputError
 from wormjax.features.systems import Scaling, open_systems, scale_trajectories
-from wormjax.scoring.edges import match_types, relabel_types, score_edges
+from wormjax.scoring.edges import match_types, pair_frames, relabel_types, score_edges
 from wormjax.scoring.frame_errors import measure_errors
 from wormjax.scoring.rows import Row
 from wormjax.simulation.trajectories import Trajectories
@@ -130,7 +130,7 @@ def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[st
             known = true if named else output.validation_edges[0].argmax(axis=-1)
             pairs = zip(output.test_edges, output.validation_edges, strict=True)
             if not output.meant:
-                edges = [relabel_types(test, match_types(validation, known)) for test, validation in pairs]
+                edges = [relabel_types(test, match_types(*pair_frames(valid, known))) for test, valid in pairs]
                 output = output._replace(test_edges=edges, named=named)
         matched[name] = output
     return matched
@@ -154,15 +154,15 @@ def write_graphs(
 
 def score_outputs(config, outputs: dict[str, Inference], test: Trajectories, scaling: Scaling) -> list[Row]:
     """Return the rows of all models (`match_outputs`), a group of test systems at a time."""
-    true, features, history = inference.stack_system(test).edges, inference.find_truth(config, test), config.data.frames
-    units = inference.find_units(config, scaling)
+    features, history = inference.find_truth(config, test), config.data.frames
+    true, units = inference.find_edges(test, history), inference.find_units(config, scaling)
     study, rows = name_study(test), []
     for name, output in outputs.items():
         for run, seed in enumerate(list_seeds(config)):
             for group_name, group in split_groups(test).items():
                 scores = {}
                 if output.test_edges is not None and output.named:
-                    scores |= score_edges(output.test_edges[run][group], true[group])
+                    scores |= score_edges(*pair_frames(output.test_edges[run][group], true[group]))
                 if output.predicted is not None:
                     predicted = output.predicted[run, group]
                     steps = config.evaluate.steps

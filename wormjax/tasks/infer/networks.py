@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from wormjax import graphs
 from wormjax.errors import ConfigError, RecordingWarning
@@ -22,7 +22,7 @@ from wormjax.features.systems import Scaling, Systems, open_systems, scale_syste
 from wormjax.models import nri as model
 from wormjax.models.decoders import MARKOV, check_vectors
 from wormjax.models.exact_posterior import list_combinations
-from wormjax.models.nri import Nri, build_nri
+from wormjax.models.nri import Nri, build_nri, is_dynamic
 from wormjax.scoring.frame_errors import DISTANCE
 from wormjax.simulation.trajectories import Trajectories, hide_missing
 from wormjax.tasks.groups import list_seeds, model_folder
@@ -30,7 +30,7 @@ from wormjax.tasks.infer.tables import BOUNDS
 from wormjax.training.likelihoods import estimate_units
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import Objective
-from wormjax.training.objectives.nri_exact import adapt_edges, exact_evidence, infer_posterior
+from wormjax.training.objectives.nri_exact import adapt_edges, exact_evidence, infer_changes, infer_posterior
 from wormjax.training.objectives.nri_pairwise import infer_pairwise, pairwise_evidence
 from wormjax.training.objectives.nri_sampled import (
     Bound,
@@ -48,13 +48,23 @@ TRUE_GRAPH = {"train.task": "true_graph", "train.degrees_of_freedom": 0.0}
 # Model → what it changes in the config. The bounds are given the graph; the LSTM has none.
 VARIANTS: dict[str, dict[str, Any]] = {
     "nri": {},
+    "dnri": {"model.encoder.name": "recurrent"},
     "nri_supervised": {"train.task": "supervised", "model.decoder.name": "none"},
+    "dnri_supervised": {
+        "train.task": "supervised",
+        "model.decoder.name": "none",
+        "model.encoder.name": "recurrent",
+    },
     "nri_true_graph": {**TRUE_GRAPH, "model.encoder.name": "none"},
     "lstm": {**TRUE_GRAPH, "model.encoder.name": "none", "model.decoder.name": "lstm"},
 }
 EXACT_ONLY = ("offset_and_gain", "roll_out_weight")  # Of config.train: what the exact posterior alone can have.
+UNSUPERVISED = ("nri", "dnri")
 POSTERIOR = "nri_posterior"  # What "nri" is called where not its encoder but its exact or pairwise posterior infers.
 ADAPTED = "nri_adapted"  # What it is called where its encoder's edges are adapted to each system.
+# With a graph in each frame, what follows the name where edges are inferred from the frames so far, by the encoder's
+# prior or by the decoder, and by the decoder from all frames.
+PRIOR, FILTER, SMOOTHED = "_prior", "_filter", "_posterior"
 AT_ONCE = 128  # Simulations that are run at a time.
 
 
@@ -70,11 +80,12 @@ class Inference(NamedTuple):
     """One model's output for every run: edge probabilities, and frames predicted after the history of test systems.
 
     Either is None where the model does not give it. `named`: whether inferred types are named after true ones; `meant`:
-    they mean what true ones do by themselves, and need no match.
+    they mean what true ones do by themselves, and need no match. A model with a graph in each frame has one for each
+    frame of the history but the last.
     """
 
-    validation_edges: Float[np.ndarray, "run simulation edge type"] | None
-    test_edges: Float[np.ndarray, "run simulation edge type"] | None
+    validation_edges: Float[np.ndarray, "run simulation *interval edge type"] | None
+    test_edges: Float[np.ndarray, "run simulation *interval edge type"] | None
     predicted: Float[np.ndarray, "run simulation step object feature"] | None
     named: bool = True
     meant: bool = False
@@ -100,12 +111,19 @@ def gather_materials(config, systems: Systems) -> Materials:
 
 def stack_system(trajectories: Trajectories) -> SystemArrays:
     """The arrays that training reads: features at float32, types by edge, -1 where the graph is not known."""
-    count, _, objects, _ = np.shape(trajectories.features)
-    edges = np.full((count, objects * (objects - 1)), -1)
+    pairs = find_pairs(trajectories.present)
+    edges = np.full(pairs.shape, -1)
     if trajectories.edges is not None:
-        edges = np.where(find_pairs(trajectories.present), graphs.matrix_to_edges(trajectories.edges), -1)
+        pairs = pairs[:, None] if np.ndim(trajectories.edges) == 4 else pairs
+        edges = np.where(pairs, graphs.matrix_to_edges(trajectories.edges), -1)
     observed = None if trajectories.observed is None else np.asarray(trajectories.observed)
     return SystemArrays(np.asarray(trajectories.features, np.float32), edges.astype(np.int32), observed)
+
+
+def find_edges(trajectories: Trajectories, history: int) -> Int[np.ndarray, "simulation *frame edge"]:
+    """Return the true types of the edges that a model infers from so many frames, -1 where one is not known."""
+    edges = stack_system(trajectories).edges
+    return edges[:, :history] if edges.ndim == 3 else edges
 
 
 def find_pairs(present: Bool[np.ndarray, "simulation object"]) -> Bool[np.ndarray, "simulation edge"]:
@@ -149,11 +167,14 @@ def check_models(config):
         found = f"found {tuple(encoder.kernels)} with a stride of {encoder.stride} and a pooling of {encoder.pooling}"
         expected = f"expected kernels that fit into data.frames, {frames}"
         raise ConfigError("model.encoder.kernels", f"{found}, {expected}")
-    if "nri" in config.models and is_exact(config):
-        _check_exact(config)
+    for name in set(UNSUPERVISED) & set(config.models):
+        if is_exact(config):
+            _check_exact(vary_config(name, config))
     if "nri" in config.models and is_pairwise(config) and config.model.decoder.name != "none":
         found = f"found {config.model.decoder.name!r} with a train.posterior of 'pairwise'"
         raise ConfigError("model.decoder.name", f"{found}, expected 'none'")
+    if "dnri" in config.models and is_pairwise(config):
+        raise ConfigError("models", "found 'dnri' with a train.posterior of 'pairwise', expected 'nri'")
     for name in EXACT_ONLY:
         if config.train[name] and config.train.posterior != "exact":
             found = f"found {config.train[name]} with a train.posterior of {config.train.posterior!r}"
@@ -181,7 +202,11 @@ def _check_exact(config):
         if config.train.offset_and_gain and config.train[name]:
             found = f"found {config.train.offset_and_gain} with train.{name} {config.train[name]}"
             raise ConfigError("train.offset_and_gain", f"{found}, expected 0 for one of the two")
-    decoder = build_model(config, 2, np.ones(2)).decoder
+    nri = build_model(config, 2, np.ones(2))
+    for name in EXACT_ONLY if is_dynamic(nri) else ():
+        if config.train[name]:
+            raise ConfigError(f"train.{name}", f"found {config.train[name]} with a graph in each frame, expected 0")
+    decoder = nri.decoder
     if not isinstance(decoder, MARKOV):
         found = f"found {config.model.decoder.name!r} with a train.posterior of 'exact'"
         raise ConfigError("model.decoder.name", f"{found}, expected one that sees frames alone")
@@ -194,11 +219,14 @@ def check_systems(config, materials: Materials):
         expected = f"expected {types} probabilities above 0 that sum to 1, or none"
         raise ConfigError("train.prior", f"found {prior}, {expected}")
     _, _, objects, features = np.shape(materials.systems.train.features)
-    if "nri" in config.models and is_exact(config):
+    if set(UNSUPERVISED) & set(config.models) and is_exact(config):
         list_combinations(objects - 1, types)
     if is_pairwise(config) and types != 2:
         found = f"found 'pairwise' with {types} types of edges"
         raise ConfigError("train.posterior", f"{found}, expected 2: no edge, and an edge (model.edge_types)")
+    if "nri_supervised" in config.models and materials.data.training.edges.ndim == 3:
+        found, expected = "found 'nri_supervised' with edges that change", "expected 'dnri_supervised'"
+        raise ConfigError("models", f"{found}, {expected}")
     if config.model.decoder.name == "equivariant":
         check_vectors(features)
     if config.train.turn_and_mirror:
@@ -240,7 +268,7 @@ def leave_out_bounds(config, materials: Materials):
 
 
 def vary_config(name: str, config):
-    """The config of one model: that of "nri" with what the variant changes."""
+    """The config of one model: that of the config with what the variant changes."""
     changed = config.copy_and_resolve_references()
     with changed.ignore_type():  # A config may say 1 and not 1.0.
         changed.update_from_flattened_dict(VARIANTS[name])
@@ -252,7 +280,7 @@ def vary_config(name: str, config):
             changed.train.update({"given": 0.0, "given_end": 0.0})
     if name == "nri_true_graph" and config.train.posterior == "exact":  # As many frames, in roll-outs.
         changed.train.segments = max(config.train.segments // config.train.roll_out, 1)
-    if name != "nri":
+    if name not in UNSUPERVISED:
         changed.train.steps = config.train.baseline_steps or config.train.steps
     return changed
 
@@ -341,6 +369,7 @@ def run_model(
     Returns:
       The model's output by its name; of one trained with the exact posterior, that of its decoder alone too, under the
       name POSTERIOR, and that of its encoder adapted to each system, under the name ADAPTED, where the config asks.
+      With a graph in each frame, the edges from the frames so far, too (PRIOR, FILTER).
     """
     config = vary_config(name, config)
     nri = build_model(config, edge_types, scaling.change_scale)
@@ -349,15 +378,24 @@ def run_model(
     steps = min(max(config.evaluate.steps), features.shape[1] - history)
     splits = np.asarray(valid.features[:, :history], np.float32), features[:, :history]
     observed = [None if part.observed is None else np.asarray(part.observed)[:, :history] for part in (valid, test)]
+    inputs = [*zip(splits, observed, strict=True)]
     inferred = {name: (None, None)}
-    if nri.encoder is not None:
+    if is_dynamic(nri):
+        pairs = [infer_frames(nri, variables["params"], *split) for split in inputs]
+        inferred = dict(zip((name, name + PRIOR), zip(*pairs, strict=True), strict=True))
+    elif nri.encoder is not None:
         inferred[name] = tuple(infer_edges(nri, variables["params"], split) for split in splits)
+    last_edges = None
     if is_exact(config):
         bound, price = build_bound(config), config.train.kl_weight_end
-        inferred[POSTERIOR] = tuple(
-            infer_posterior(nri, bound, price, variables, *split) for split in zip(splits, observed, strict=True)
-        )
-        if config.evaluate.get("adaptation_steps", 0):
+        if is_dynamic(nri):
+            chains = [infer_changes(nri, bound, price, variables, *split) for split in inputs]
+            inferred[name + SMOOTHED] = tuple(chain.smoothed for chain in chains)
+            inferred[name + FILTER] = tuple(chain.predicted[:, :, :-1] for chain in chains)
+            last_edges = chains[-1].predicted[:, :, -1]
+        else:
+            inferred[POSTERIOR] = tuple(infer_posterior(nri, bound, price, variables, *split) for split in inputs)
+        if config.evaluate.get("adaptation_steps", 0) and not is_dynamic(nri):
             amount = config.evaluate.adaptation_steps, config.evaluate.adaptation_rate
             inferred[ADAPTED] = tuple(
                 adapt_edges(nri, bound, price, variables, *split, *amount)
@@ -368,6 +406,11 @@ def run_model(
     outputs = {}
     for output, (validation_edges, test_edges) in inferred.items():
         predicted = None
+        if is_dynamic(nri) and output != name + SMOOTHED:
+            if output == name and nri.decoder is not None and steps > 0:
+                predicted = predict_on_prior(nri, variables["params"], *inputs[-1], steps)
+            outputs[output] = Inference(validation_edges, test_edges, predicted)
+            continue
         needs_graph = test_edges is None and name in BOUNDS
         if nri.decoder is not None and steps > 0 and not (needs_graph and test.edges is None):
             if test_edges is None:
@@ -375,7 +418,8 @@ def run_model(
                 best = (true[..., None] == np.arange(edge_types)).astype(np.float32)  # An unknown edge has no message.
                 best = np.broadcast_to(best, (runs, *best.shape))
             else:
-                best = np.eye(edge_types, dtype=np.float32)[test_edges.argmax(axis=-1)]
+                latest = test_edges if last_edges is None else last_edges
+                best = np.eye(edge_types, dtype=np.float32)[latest.argmax(axis=-1)]
                 best *= find_pairs(test.present)[..., None]
             freedom = config.train.offset_and_gain if is_exact(config) else 0.0
             predicted = predict_frames(nri, variables["params"], features, best, history, steps, freedom)
@@ -395,11 +439,76 @@ def infer_edges(
     return np.minimum(jax.nn.softmax(logits), 1.0)  # Rounding may lift one above.
 
 
+def infer_frames(
+    nri: Nri,
+    params: Mapping[str, Any],
+    features: Float[np.ndarray, "simulation frame object feature"],
+    observed: Bool[np.ndarray, "simulation frame object"] | None = None,
+) -> tuple[
+    Float[np.ndarray, "run simulation interval edge type"], Float[np.ndarray, "run simulation interval edge type"]
+]:
+    """Return the probability of each edge type in each frame but the last: by the posterior, and by the prior.
+
+    Of a model with a graph in each frame (`nri.is_dynamic`), for every run (stacked parameters). The prior of a frame
+    has seen the frames up to it.
+
+    Args:
+      observed: which objects are there in each frame; None for all.
+
+    Example:
+      >>> posterior, prior = infer_frames(nri, state.best["params"], features, observed)
+    """
+    there = np.ones(features.shape[:3], bool) if observed is None else observed
+
+    def infer_run(run_params):
+        def infer(system):
+            return [part[0] for part in model.encode_frames(nri, run_params, *(part[None] for part in system))]
+
+        return jax.lax.map(infer, (features, there), batch_size=AT_ONCE // 8)
+
+    logits = jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))(params)
+    return tuple(np.minimum(jax.nn.softmax(part), 1.0) for part in logits)
+
+
+def predict_on_prior(
+    nri: Nri,
+    params: Mapping[str, Any],
+    features: Float[np.ndarray, "simulation frame object feature"],
+    observed: Bool[np.ndarray, "simulation frame object"] | None,
+    steps: int,
+    seed: int | None = None,
+) -> Float[np.ndarray, "run simulation step object feature"]:
+    """Return the `steps` frames after the given ones, each on the edges that the prior has from the frames before it.
+
+    Objects that are there in the last given frame are those of all later ones. With a `seed`, edges are drawn anew in
+    each frame; None takes the likeliest.
+    """
+    history = features.shape[1]
+    there = np.ones(features.shape[:3], bool) if observed is None else observed
+    given = np.arange(history + steps - 1) < history
+    features, there = (
+        np.pad(part, [(0, 0), (0, steps - 1), *[(0, 0)] * (part.ndim - 2)]) for part in (features, there)
+    )
+    there[:, history:] = there[:, history - 1 : history]
+    keys = jax.random.split(jax.random.key(seed or 0), len(features))
+
+    def predict_run(run_params):
+        def predict(system):
+            frames, there, key = system
+            inputs = frames[None], jnp.asarray(given)[None], frames[None, :history], there[None]
+            drawn = None if seed is None else key
+            return model.decode_on_prior(nri, run_params, *inputs, drawn)[0, history - 1 :]
+
+        return jax.lax.map(predict, (features, there, keys), batch_size=AT_ONCE // 8)
+
+    return np.asarray(jax.jit(lambda stacked: jax.lax.map(predict_run, stacked))(params))
+
+
 def predict_frames(
     nri: Nri,
     params: Mapping[str, Any],
     features: Float[np.ndarray, "simulation frame object feature"],
-    edges: Float[np.ndarray, "run simulation edge type"],
+    edges: Float[np.ndarray, "run simulation *frame edge type"],
     history: int,
     steps: int,
     freedom: float = 0.0,
@@ -412,6 +521,7 @@ def predict_frames(
     # A Markov decoder needs the last frame or two.
     first = max(history - nri.decoder.memory, 0) if isinstance(nri.decoder, MARKOV) else 0
     frames = features[:, first : history + steps - 1].copy()
+    edges = edges[:, :, first : history + steps - 1] if edges.ndim == 5 else edges
     given = np.arange(frames.shape[1]) < history - first
     frames[:, ~given] = 0.0  # So that nothing of them can be used.
 

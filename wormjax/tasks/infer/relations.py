@@ -10,7 +10,8 @@ from jaxtyping import Float
 from wormjax import graphs
 from wormjax.errors import InputError
 from wormjax.features.systems import Scaling, hold_out_simulations, scale_systems, scale_trajectories
-from wormjax.scoring.edges import match_types, relabel_types
+from wormjax.models.nri import is_dynamic
+from wormjax.scoring.edges import match_types, pair_frames, relabel_types
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.edge_lists import hide_absent
@@ -81,7 +82,8 @@ def infer_edges(
     """Return the probability of each type of every edge, by the encoder, from the first `data.frames` frames.
 
     The columns are `trained.description["edge_types"]`. The diagonal is NaN, and so are the edges of objects
-    that a sample lacks.
+    that a sample lacks. With `model.encoder.name` "recurrent" they are [sample, frame, sender, receiver, type], of all
+    frames but the last.
 
     Args:
       trained: from `fit_relations`.
@@ -98,11 +100,11 @@ def infer_edges(
 
 
 def arrange_edges(
-    edges: Float[np.ndarray, "sample edge type"], objects: int
-) -> Float[np.ndarray, "sample sender receiver type"]:
+    edges: Float[np.ndarray, "sample *interval edge type"], objects: int
+) -> Float[np.ndarray, "sample *interval sender receiver type"]:
     """Return probabilities by edge as matrices, NaN on the diagonal."""
-    matrices = np.moveaxis(graphs.edges_to_matrix(np.moveaxis(np.asarray(edges), 2, 1), objects), 1, 3).copy()
-    matrices[:, np.arange(objects), np.arange(objects)] = np.nan
+    matrices = np.moveaxis(graphs.edges_to_matrix(np.moveaxis(np.asarray(edges), -1, -2), objects), -3, -1).copy()
+    matrices[..., np.arange(objects), np.arange(objects), :] = np.nan
     return matrices
 
 
@@ -114,17 +116,20 @@ def _infer(trained: TrainedRelations, trajectories: Trajectories) -> Float[np.nd
     config = inference.vary_config(trained.name, trained.config)
     nri = inference.build_model(config, description["edge_type_count"], scaling.change_scale)
     params = jax.tree.map(np.asarray, trained.variables["params"])
+    if is_dynamic(nri):
+        there = None if trajectories.observed is None else np.asarray(trajectories.observed)[:, :frames]
+        return inference.infer_frames(nri, params, seen, there)[0][0]
     return inference.infer_edges(nri, params, seen)[0]
 
 
 def _name_types(trained: TrainedRelations, valid: Trajectories) -> dict[str, Any]:
     """Return how inferred types are numbered anew, and their names."""
     count = trained.description["edge_type_count"]
-    known = inference.stack_system(valid).edges
+    known = inference.find_edges(valid, trained.config.data.frames)
     names = inference.name_types(trained.config, trained.description["edge_types"], count)
     if not (known >= 0).any():
         return {"matching": None, "edge_types": names}
-    return {"matching": list(match_types(_infer(trained, valid), known)), "edge_types": names}
+    return {"matching": list(match_types(*pair_frames(_infer(trained, valid), known))), "edge_types": names}
 
 
 def check_features(trajectories: Trajectories, names, frames: int) -> None:

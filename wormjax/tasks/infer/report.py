@@ -9,17 +9,17 @@ from matplotlib.figure import Figure
 
 from wormjax import figures
 from wormjax.recordings.recording import UNSCORED
-from wormjax.scoring.edges import confusion
+from wormjax.scoring.edges import confusion, pair_frames
 from wormjax.scoring.published import PublishedResult, find_published_directions, find_published_systems
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.simulation.trajectories import Trajectories
-from wormjax.tasks.infer.networks import Inference, find_pairs, find_truth, name_types, stack_system
+from wormjax.tasks.infer.networks import Inference, find_edges, find_pairs, find_truth, name_types
 from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summary
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
 
 LOCATION = ("x", "y")
 DRAWN = 4  # Test systems in a figure.
-DRAWN_MODELS = ("nri", "nri_true_graph", "lstm")  # Whose predictions are drawn over true trajectories.
+DRAWN_MODELS = ("nri", "dnri", "nri_true_graph", "lstm")  # Whose predictions are drawn over true trajectories.
 
 
 def write_report(
@@ -62,14 +62,14 @@ def find_published(config, test: Trajectories, study: str) -> Sequence[Published
 
 def plot_figures(config, outputs, errors, test: Trajectories, published) -> NamedFigures:
     """Yield all figures that the models and the systems have the data for; of the first seed where one is drawn."""
-    true, history = stack_system(test).edges, config.data.frames
+    true, history = find_edges(test, config.data.frames), config.data.frames
     inferred = {name: output.test_edges for name, output in outputs.items() if output.test_edges is not None}
     predicted = {name: output.predicted for name, output in outputs.items() if output.predicted is not None}
     known, names = bool((true >= 0).any()), test.edge_types
     if known and inferred and all(output.named for output in outputs.values()):
-        counts = {name: sum(confusion(run, true) for run in edges) for name, edges in inferred.items()}
+        counts = {name: sum(confusion(*pair_frames(run, true)) for run in edges) for name, edges in inferred.items()}
         yield "confusions", figures.plot_confusions(counts, test.edge_types, "type", "edge", "inferred")
-    if "nri" in inferred:
+    if "nri" in inferred and inferred["nri"][0].ndim == 3 and true.ndim == 2:
         positions = _select(test.features, test.feature_names, LOCATION)
         positions = None if positions is None else positions[:DRAWN, 0]
         edges = inferred["nri"][0] * find_pairs(test.present)[..., None]

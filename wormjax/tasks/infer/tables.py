@@ -24,7 +24,7 @@ from wormjax.scoring.markdown import (
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
 
-BOUNDS = ("nri_supervised", "nri_true_graph")  # They know the graph: in training, or in testing too.
+BOUNDS = ("nri_supervised", "dnri_supervised", "nri_true_graph")  # They know the graph: in training, or in testing too.
 PREDICTORS = ("lstm", "static", "constant_velocity", "damped_velocity", "var", "ridge")  # Predict without a graph.
 RELATIONS = (  # A graph by statistics alone.
     "correlation",
@@ -95,7 +95,7 @@ def rank_model(model: str) -> int:
     for place, names in ((1, BOUNDS), (3, PREDICTORS), (4, RELATIONS)):
         if model in names:
             return place
-    return 0 if model.startswith("nri") else 2
+    return 0 if model.startswith(("nri", "dnri")) else 2
 
 
 def write_systems_summary(

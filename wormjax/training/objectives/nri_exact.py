@@ -7,7 +7,7 @@ the evidence lower bound stands still on systems whose graph says little about t
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from wormjax.models import edge_chains
 from wormjax.models import exact_posterior as exact
 from wormjax.models import nri as model
 from wormjax.models.nri import Nri
@@ -43,10 +44,14 @@ def exact_evidence(nri: Nri, bound: sampled.Bound, frames: int, objects: int) ->
     encoder's own edges: under a decoder that knows springs to four digits, the one edge in a hundred that the encoder
     has wrong costs more than all that the decoder learns.
 
+    Of a model with a graph in each frame, the likelihood is that of all frames, summed over all sequences of graphs
+    (`models.edge_chains`); the encoder's posterior learns the smoothed edges, and its prior, from the frames so far,
+    the same. Edges change with probabilities that are estimated beside the squared errors.
+
     Raises:
       InputError: more combinations of edges than can be tried.
     """
-    parts = _ExactEvidence(nri, bound, frames, objects)
+    parts = (_ChangingEvidence if model.is_dynamic(nri) else _ExactEvidence)(nri, bound, frames, objects)
     return Objective(parts.initialise, parts.loss, parts.validate)
 
 
@@ -74,7 +79,7 @@ class _ExactEvidence:
         """Return the loss of a shard's part of a batch, the running means of squared errors, and metrics."""
         bound = self.bound
         batch, keys = sampled.draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
-        cut, pairs = jax.vmap(self.pieces.draw)(batch.features, keys), masks.find_pairs(batch.observed)
+        cut, pairs = jax.vmap(self.pieces.draw)(batch.features, keys), self._find_pairs(batch.observed)
         weights = None
         if batch.observed is not None:
             weights = _weigh_pieces(jax.vmap(self.pieces.draw)(masks.as_feature(batch.observed), keys))
@@ -82,18 +87,15 @@ class _ExactEvidence:
         old = statistics["squared_error"]
         squares, white, log_likelihood = self._measure(params, cut, self._find(old), batch.features, weights)
         price = price_posterior(run.hyper, progress)
-        evidence, posterior = exact.weigh_combinations(log_likelihood, self.combinations, self.prior, price)
-        posterior = jax.lax.stop_gradient(posterior)
-        log_edges = jax.nn.log_softmax(model.encode(self.nri, params, batch.features))
-        edges = exact.marginalise_edges(posterior, self.combinations)
+        evidence, posterior, edges, found = self._infer(log_likelihood, statistics, price)
         edges = edges if pairs is None else edges * pairs[..., None]
-        cross_entropy = -(edges * log_edges).sum(axis=(1, 2))
+        cross_entropy = self._compare(edges, self._encode(params, batch.features, batch.observed))
         values = cut.shape[1] * self.objects * len(self.scale)
         value = ((cross_entropy - evidence.sum(axis=1)) / values).sum() / bound.batch
-        weight = posterior[:, :, None, :, None]
+        weight = posterior[..., None]
         weighed = weight * white * likelihoods.student_t_weights(white, self._find(old), bound.degrees_of_freedom)
         errors = shard.total(masks.average(weighed.sum(axis=0), weights, (0, 1, 2)) / shard.count)
-        new = {"squared_error": likelihoods.remember(old, errors)}
+        new = {"squared_error": likelihoods.remember(old, errors), **self._remember(statistics, found, shard)}
         metrics = {
             "mse": masks.average((weight * squares).sum(axis=0), weights, (0, 1, 2, 3)) / shard.count,
             "cross_entropy": cross_entropy.sum() / bound.batch,
@@ -116,29 +118,28 @@ class _ExactEvidence:
         """Return the mean loss over validation simulations at the last price, and metrics."""
         variance = self._find(variables["batch_stats"]["squared_error"])
         price, batch = price_posterior(run.hyper, 1.0), data.validation
-        measured, inferred, found = jax.lax.map(
+        measured, inferred = jax.lax.map(
             lambda system: self._score(variables, variance, price, *system),
             (batch.features, batch.observed),
             batch_size=AT_ONCE,
         )
         metrics = {name: values.mean() for name, values in measured.items()}
-        metrics["edge_accuracy"] = sampled.best_accuracy(inferred, batch.edges, self.nri.edge_types)
-        metrics["posterior_edge_accuracy"] = sampled.best_accuracy(found, batch.edges, self.nri.edge_types)
+        for name, edges in zip(self.accuracies, inferred, strict=True):
+            metrics[name] = sampled.best_accuracy(edges, self._cut_edges(batch.edges), self.nri.edge_types)
         return metrics["loss"], metrics
 
     def _score(self, variables, variance, price, features, observed):
-        """Return one simulation's loss and metrics, and the likeliest edges by the encoder and by the posterior."""
+        """Return one simulation's loss and metrics, and the likeliest edges of each kind in `accuracies`."""
         params, bound = variables["params"], self.bound
-        cut, weights, pairs = self.pieces.all(features)[None], None, masks.find_pairs(observed)
+        cut, weights, pairs = self.pieces.all(features)[None], None, self._find_pairs(observed)
         if observed is not None:
             weights = _weigh_pieces(self.pieces.all(masks.as_feature(observed))[None])
         squares, _, log_likelihood = self._measure(params, cut, variance, features[None], weights)
-        evidence, posterior = exact.weigh_combinations(log_likelihood, self.combinations, self.prior, price)
-        log_edges = jax.nn.log_softmax(model.encode(self.nri, params, features[None]))[0]
-        edges = exact.marginalise_edges(posterior, self.combinations)[0]
-        edges = edges if pairs is None else edges * pairs[:, None]
-        cross_entropy = -(edges * log_edges).sum()
-        mse = masks.average((posterior[:, :, None, :, None] * squares).sum(axis=0), weights, (0, 1, 2, 3))
+        evidence, posterior, edges, _ = self._infer(log_likelihood, variables["batch_stats"], price)
+        edges = edges if pairs is None else edges * pairs[..., None]
+        log_edges = self._encode(params, features[None], None if observed is None else observed[None])
+        cross_entropy = self._compare(edges, log_edges)[0]
+        mse = masks.average((posterior[..., None] * squares).sum(axis=0), weights, (0, 1, 2, 3))
         value = (cross_entropy - evidence.sum()) / squares[0].size
         found = {"mse": mse, "cross_entropy": cross_entropy}
         if self.rolls:
@@ -147,14 +148,41 @@ class _ExactEvidence:
             if observed is not None:
                 shown = sampled.tile_segments(masks.as_feature(observed)[None, self.decoded], self.length + 1)
                 weights = self._weigh_roll_outs(shown)
-            inputs = params, variables["batch_stats"], cut, edges[None], given, features[None], weights
+            inputs = params, variables["batch_stats"], cut, edges, given, features[None], weights
             squares, nats = self._roll_out(*inputs)
             value += nats[0]
             found["roll_out_mse"] = masks.average(squares, weights, (0, 1, 2, 3, 4))
-        return {"loss": value, **found}, log_edges.argmax(axis=-1), edges.argmax(axis=-1)
+        return {"loss": value, **found}, tuple(part[0].argmax(axis=-1) for part in (*log_edges, edges))
+
+    accuracies = ("edge_accuracy", "posterior_edge_accuracy")
 
     def _measure(self, params, cut, variance, features, weights):
-        return measure_combinations(self.nri, self.bound, params, cut, self.combinations, variance, features, weights)
+        inputs = self.nri, self.bound, params, cut, self.combinations, variance, features, weights
+        return measure_combinations(*inputs)
+
+    def _find_pairs(self, observed):
+        return masks.find_pairs(observed)
+
+    def _cut_edges(self, true):
+        return true
+
+    def _encode(self, params, features, observed):
+        """Return the log probabilities of each edge's type, of every read-out of the encoder."""
+        return (jax.nn.log_softmax(model.encode(self.nri, params, features)),)
+
+    def _compare(self, edges, log_edges):
+        """Return the cross-entropy of the encoder's edges under the posterior, nats of each simulation."""
+        return sum(-(edges * part).sum(axis=tuple(range(1, edges.ndim))) for part in log_edges)
+
+    def _infer(self, log_likelihood, statistics, price):
+        """Return evidence [simulation, object], posterior [combination, simulation, 1, object], edges, and None."""
+        evidence, posterior = exact.weigh_combinations(log_likelihood, self.combinations, self.prior, price)
+        posterior = jax.lax.stop_gradient(posterior)
+        return evidence, posterior[:, :, None], exact.marginalise_edges(posterior, self.combinations), None
+
+    def _remember(self, statistics, found, shard):
+        """Return running means other than those of errors."""
+        return {}
 
     def _weigh_roll_outs(self, pieces):
         return masks.weigh_following(pieces)[:, :, -self.bound.roll_out :]
@@ -180,6 +208,53 @@ class _ExactEvidence:
         return cut, given | (jnp.arange(self.length) < self.bound.burn_in)
 
 
+class _ChangingEvidence(_ExactEvidence):
+    """The same of edges that change from frame to frame."""
+
+    accuracies = ("edge_accuracy", "prior_edge_accuracy", "posterior_edge_accuracy")
+
+    def __init__(self, nri: Nri, bound: sampled.Bound, frames: int, objects: int):
+        super().__init__(nri, bound._replace(segments=frames), frames, objects)  # A chain has no gaps.
+
+    def initialise(self, run):
+        """Return the variables of a run."""
+        variables = super().initialise(run)
+        transitions = {"transition": jnp.asarray(edge_chains.stay_mostly(self.nri.edge_types))}
+        return variables | {"batch_stats": variables["batch_stats"] | transitions}
+
+    def _measure(self, params, cut, variance, features, weights):
+        inputs = self.nri, self.bound, params, cut, self.combinations, variance, features, weights
+        return measure_combinations(*inputs, by_frame=True)
+
+    def _find_pairs(self, observed):
+        pairs = masks.find_pairs_by_frame(observed)
+        return None if pairs is None else pairs[..., self.bound.burn_in - 1 : self.pieces.last, :]
+
+    def _cut_edges(self, true):
+        return true[:, self.bound.burn_in - 1 :] if true.ndim == 3 else true
+
+    def _encode(self, params, features, observed):
+        logits = model.encode_frames(self.nri, params, features, observed)
+        return tuple(jax.nn.log_softmax(part[:, self.bound.burn_in - 1 : self.pieces.last]) for part in logits)
+
+    def _infer(self, log_likelihood, statistics, price):
+        return smooth_edges(log_likelihood, self.combinations, self.prior, statistics["transition"], price)
+
+    def _remember(self, statistics, found, shard):
+        counts = shard.total(found)
+        counts = (counts + 1e-6) / (counts + 1e-6).sum(axis=-1, keepdims=True)
+        return {"transition": likelihoods.remember(statistics["transition"], counts)}
+
+
+def smooth_edges(
+    log_likelihood: Float[Array, "combination simulation interval object"], combinations, prior, transition, price
+):
+    """Return evidence [simulation, object], posterior (as the likelihood), edges by frame, and transition counts."""
+    chains = edge_chains.follow_chains(jnp.moveaxis(log_likelihood, 2, 0), prior, transition, price)
+    edges = exact.marginalise_edges(chains.smoothed.swapaxes(0, 1), combinations)
+    return chains.evidence, jnp.moveaxis(chains.smoothed, 0, 2), edges.swapaxes(0, 1), chains.transitions
+
+
 def infer_posterior(
     nri: Nri,
     bound: sampled.Bound,
@@ -191,11 +266,48 @@ def infer_posterior(
     """Return the posterior of every edge's type under each run's decoder (stacked variables), without its encoder."""
     combinations, prior = exact.list_combinations(features.shape[2] - 1, nri.edge_types), sampled.find_prior(nri, bound)
 
-    def infer(log_likelihood, _):
+    def infer(_, log_likelihood, __):
         _, posterior = exact.weigh_combinations(log_likelihood, combinations, prior, price)
         return exact.marginalise_edges(posterior, combinations)[0]
 
     return _map_systems(nri, bound, infer, variables, features, observed)
+
+
+class ChangingEdges(NamedTuple):
+    """The posterior of edges in each frame by a run's decoder.
+
+    Attributes:
+      smoothed: given all frames, of each frame but the last.
+      predicted: given the frames up to that one, of each frame, the last one too.
+    """
+
+    smoothed: Float[np.ndarray, "run simulation interval edge type"]
+    predicted: Float[np.ndarray, "run simulation frame edge type"]
+
+
+def infer_changes(
+    nri: Nri,
+    bound: sampled.Bound,
+    price: float,
+    variables: Mapping[str, Any],
+    features: Float[np.ndarray, "simulation frame object feature"],
+    observed: Bool[np.ndarray, "simulation frame object"] | None = None,
+) -> ChangingEdges:
+    """Return the posterior of every edge's type in each frame under each run's decoder, without its encoder.
+
+    Frames before the first that the decoder predicts have the edges of that one.
+    """
+    bound = bound._replace(decoded_frames=0)
+    combinations, prior = exact.list_combinations(features.shape[2] - 1, nri.edge_types), sampled.find_prior(nri, bound)
+
+    def infer(run, log_likelihood, _):
+        inputs = jnp.moveaxis(log_likelihood, 2, 0), prior, run["batch_stats"]["transition"], price
+        chains = edge_chains.follow_chains(*inputs)
+        parts = (exact.marginalise_edges(part.swapaxes(0, 1), combinations) for part in chains[1:3])
+        first = [(bound.burn_in - 1, 0), (0, 0), (0, 0)]
+        return ChangingEdges(*(jnp.pad(part[:, 0], first, mode="edge") for part in parts))
+
+    return _map_systems(nri, bound, infer, variables, features, observed, by_frame=True)
 
 
 def adapt_edges(
@@ -223,7 +335,7 @@ def adapt_edges(
     combinations, prior = exact.list_combinations(features.shape[2] - 1, nri.edge_types), sampled.find_prior(nri, bound)
     optimizer = optax.adam(learning_rate)
 
-    def adapt(log_likelihood, begin):
+    def adapt(_, log_likelihood, begin):
         def lose(logits):
             log_edges = jax.nn.log_softmax(logits)
             log_share = jnp.einsum("csk,nsk->cn", combinations, log_edges)
@@ -242,8 +354,11 @@ def adapt_edges(
     return _map_systems(nri, bound, adapt, variables, features, observed, edges)
 
 
-def _map_systems(nri, bound, infer, variables, features, observed, edges=None):
-    """Return what `infer` makes of each run's and system's log likelihoods [combination, 1, node], and of its edges."""
+def _map_systems(nri, bound, infer, variables, features, observed, edges=None, by_frame=False):
+    """Return what `infer` makes of each run's variables and of each system's log likelihoods and edges.
+
+    Log likelihoods are [combination, 1, node], or [combination, 1, interval, node] by frame.
+    """
     pieces = _Pieces(bound, features.shape[1])
     combinations = exact.list_combinations(features.shape[2] - 1, nri.edge_types)
     scale = np.asarray(nri.change_scale, np.float32) ** 2
@@ -259,12 +374,12 @@ def _map_systems(nri, bound, infer, variables, features, observed, edges=None):
             if there is not None:
                 weights = _weigh_pieces(pieces.all(masks.as_feature(there))[None])
             inputs = run["params"], cut, combinations, variance, simulation[None], weights
-            return infer(measure_combinations(nri, bound, *inputs)[2], begin)
+            return infer(run, measure_combinations(nri, bound, *inputs, by_frame)[2], begin)
 
         return jax.lax.map(infer_system, (features, observed, run_edges), batch_size=AT_ONCE)
 
     inferred = jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))((variables, edges))
-    return np.minimum(inferred, 1.0)  # Rounding may lift one above.
+    return jax.tree.map(lambda part: np.minimum(part, 1.0), inferred)  # Rounding may lift one above.
 
 
 def measure_combinations(
@@ -276,15 +391,16 @@ def measure_combinations(
     variance: Float[Array, " feature"],
     history: Float[Array, "simulation frame object feature"],
     weights: Float[Array, "simulation segment object"] | None = None,
+    by_frame: bool = False,
 ) -> tuple[
     Float[Array, "combination simulation segment object feature"],
     Float[Array, "combination simulation segment object feature"],
-    Float[Array, "combination simulation object"],
+    Float[Array, "combination simulation *segment object"],
 ]:
     """Return squared errors and likelihoods under every combination.
 
     These are squared errors of the last frame of every piece, the same less what each object's own offset and gain
-    explain, and log likelihoods of all pieces together, of those alone whose weight is 1.
+    explain, and log likelihoods of all pieces together (or of each, `by_frame`), of those alone whose weight is 1.
     """
     predicted = exact.decode_combinations(nri, params, pieces[:, :, :-1], combinations, history)
     errors, cost = predicted - pieces[:, :, -1], 0.0
@@ -296,6 +412,8 @@ def measure_combinations(
         white = errors**2
     nll = likelihoods.negative_log_likelihood(white, variance, bound.degrees_of_freedom)
     nll = nll if weights is None else nll * weights[..., None]
+    if by_frame:
+        return squares, white, -nll.sum(axis=4)
     return squares, white, -nll.sum(axis=(2, 4)) - cost
 
 
@@ -316,7 +434,8 @@ class _Pieces:
 
     def __init__(self, bound: sampled.Bound, frames: int):
         self.length = bound.burn_in + 1
-        self.total = min(bound.decoded_frames or frames, frames) - bound.burn_in
+        self.last = min(bound.decoded_frames or frames, frames) - 1  # The last frame that is predicted.
+        self.total = self.last + 1 - bound.burn_in
         self.count = min(bound.segments, self.total)
 
     def draw(self, features: Float[Array, "frame object feature"], key: PRNGKeyArray):

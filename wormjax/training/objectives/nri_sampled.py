@@ -54,11 +54,11 @@ PER_RUN = (
 class SystemArrays(NamedTuple):
     """Trajectories of many simulations, scaled; an edge whose type is not known has type -1.
 
-    `observed`: which samples count in loss and metrics; None for all.
+    `observed`: which samples count in loss and metrics; None for all. Edges that change have an axis of frames.
     """
 
     features: Float[Array, "simulation frame object feature"]
-    edges: Int[Array, "simulation edge"]
+    edges: Int[Array, "simulation *frame edge"]
     observed: Bool[Array, "simulation frame object"] | None = None
 
 
@@ -124,7 +124,9 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
     """
     if bound.task == "supervised":
         return _supervised(nri, bound, frames, objects)
-    decoded = slice(None, bound.decoded_frames or None)
+    decoded, decoded_edges = (
+        slice(None, end) for end in (bound.decoded_frames or None, (bound.decoded_frames or frames) - 1)
+    )
     length = bound.burn_in + bound.roll_out - 1  # Frames of a segment that another is predicted from.
     prior = find_prior(nri, bound)
     scale = np.asarray(nri.change_scale, np.float32) ** 2
@@ -142,14 +144,14 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         """Return edges to decode on (sampled, or without keys the likeliest), their cost in nats, and the logits."""
         if bound.task == "true_graph" or nri.encoder is None:
             return jax.nn.one_hot(batch.edges, nri.edge_types), jnp.zeros(len(batch.edges)), None
-        logits, pairs = model.encode(nri, params, batch.features), masks.find_pairs(batch.observed)
+        logits, log_prior, pairs = infer_logits(nri, params, batch, prior)
         if keys is None:
             edges = jax.nn.one_hot(logits.argmax(axis=-1), nri.edge_types)
         else:
             temperature = anneal(hyper["temperature"], hyper["temperature_end"], progress)
             edges = jax.vmap(lambda x, key: sample_edges(x, key, temperature, bound.hard))(logits, keys)
         edges = edges if pairs is None else edges * pairs[..., None]
-        return edges, _charge_edges(logits, prior, hyper, progress, pairs), logits
+        return edges, _charge_edges(logits, log_prior, hyper, progress, pairs), logits
 
     def weigh(pieces):
         weights = masks.weigh_following(pieces)
@@ -167,6 +169,8 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         chance = anneal(run.hyper["given"], run.hyper["given_end"], progress)
         given = jax.vmap(lambda k: jax.random.bernoulli(k, chance, (bound.segments, length)))(given_keys)
         given = given | (jnp.arange(length) < bound.burn_in)
+        if edges.ndim == 4:
+            edges = jax.vmap(lambda x, k: cut_segments(x, k, bound.segments, length))(edges[:, decoded_edges], cut_keys)
         squares = squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
         old = variables["batch_stats"]["squared_error"]
         weighed = squares * student_t_weights(squares, find(old)[:, None], bound.degrees_of_freedom)
@@ -189,6 +193,8 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         if batch.observed is not None:
             weights = weigh(tile_segments(masks.as_feature(batch.observed[:, decoded]), length + 1))
         given = jnp.broadcast_to(jnp.arange(length) < bound.burn_in, (*pieces.shape[:2], length))
+        if edges.ndim == 4:
+            edges = tile_edges(edges[:, decoded_edges], length)
         squares = squared_errors(nri, params, pieces, edges, given, batch.features)[:, :, -bound.roll_out :]
         variance = find(variables["batch_stats"]["squared_error"])[:, None]
         nll = negative_log_likelihood(squares, variance, bound.degrees_of_freedom)
@@ -198,6 +204,18 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
         return score, {"negative_elbo": score, "mse": mse, **accuracy}
 
     return Objective(initialise, loss, validate)
+
+
+def infer_logits(nri: Nri, params, batch: SystemArrays, prior):
+    """Return the logits of the edges, the logarithm of their prior, and which edges are there (None for all).
+
+    Of a model with a graph in each frame, those of all frames but the last, and the prior that the model has of it.
+    """
+    if model.is_dynamic(nri):
+        logits, log_prior = model.encode_frames(nri, params, batch.features, batch.observed)
+        pairs = masks.find_pairs_by_frame(batch.observed)
+        return logits, jax.nn.log_softmax(log_prior), None if pairs is None else pairs[:, :-1]
+    return model.encode(nri, params, batch.features), jnp.log(prior), masks.find_pairs(batch.observed)
 
 
 def find_prior(nri: Nri, bound: Bound) -> Float[np.ndarray, " type"]:
@@ -211,12 +229,13 @@ def _supervised(nri, bound, frames, objects) -> Objective:
 
     def cross_entropy(params, batch):
         """Return each simulation's cross-entropy and accuracy over its known edges; 0 where none is known."""
-        log_probabilities = jax.nn.log_softmax(model.encode(nri, params, batch.features))
-        known = batch.edges >= 0
-        count = jnp.maximum(known.sum(axis=-1), 1)
-        correct = (log_probabilities.argmax(axis=-1) == batch.edges).sum(axis=-1) / count
-        chosen = jnp.take_along_axis(log_probabilities, jnp.maximum(batch.edges, 0)[..., None], axis=-1)[..., 0]
-        return -(chosen * known).sum(axis=-1) / count, correct
+        log_probabilities = jax.nn.log_softmax(infer_logits(nri, params, batch, find_prior(nri, bound))[0])
+        edges = match_frames(batch.edges, log_probabilities.shape[1:-1])
+        known, axes = edges >= 0, tuple(range(1, edges.ndim))
+        count = jnp.maximum(known.sum(axis=axes), 1)
+        correct = (log_probabilities.argmax(axis=-1) == edges).sum(axis=axes) / count
+        chosen = jnp.take_along_axis(log_probabilities, jnp.maximum(edges, 0)[..., None], axis=-1)[..., 0]
+        return -(chosen * known).sum(axis=axes) / count, correct
 
     def loss(variables, data, run, progress, key, shard):
         batch, _ = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
@@ -224,7 +243,8 @@ def _supervised(nri, bound, frames, objects) -> Objective:
         return value, ({}, {"loss": value, "edge_accuracy": correct})
 
     def validate(variables, data, run):
-        count = jnp.maximum((data.validation.edges >= 0).any(axis=-1).sum(), 1)
+        edges = data.validation.edges
+        count = jnp.maximum((edges >= 0).any(axis=tuple(range(1, edges.ndim))).sum(), 1)
         score, correct = (part.sum() / count for part in cross_entropy(variables["params"], data.validation))
         return score, {"cross_entropy": score, "edge_accuracy": correct}
 
@@ -265,8 +285,31 @@ def tile_segments(
     return jnp.stack([features[:, k * (length - 1) : k * (length - 1) + length] for k in range(count)], axis=1)
 
 
+def tile_edges(
+    edges: Float[Array, "simulation interval edge type"], length: int
+) -> Float[Array, "simulation segment interval edge type"]:
+    """Cut the edges that go with the pieces of `tile_segments`: those of all frames of a piece but the last."""
+    count = edges.shape[1] // length
+    return edges[:, : count * length].reshape(len(edges), count, length, *edges.shape[2:])
+
+
+def match_frames(
+    true: Int[Array, "simulation *frame edge"], shape: tuple[int, ...]
+) -> Int[Array, "simulation *interval edge"]:
+    """Return true edges in the shape of those inferred of a simulation: [edge], or [interval, edge] of changing ones.
+
+    Edges of the last frame act on nothing observed, and are left out; edges that do not change are those of each frame.
+    """
+    if true.ndim == 3:
+        return true[:, : shape[0]] if len(shape) == 2 else true[:, :-1]
+    return jnp.broadcast_to(true[:, None], (len(true), *shape)) if len(shape) == 2 else true
+
+
 def best_accuracy(inferred: Int[Array, "*batch"], true: Int[Array, "*batch"], types: int) -> Float[Array, ""]:
     """Return the edge accuracy under the best renaming of the inferred types: for the eye, not for choosing."""
+    true = match_frames(true, inferred.shape[1:])
+    if true.ndim > inferred.ndim:  # One graph for all frames of edges that change.
+        inferred = jnp.broadcast_to(inferred[:, None], true.shape)
     known = (true >= 0).astype(jnp.float32)
     matrix = jnp.zeros((types, types)).at[inferred, jnp.clip(true, 0, types - 1)].add(known) / jnp.maximum(
         known.sum(), 1.0
@@ -280,25 +323,32 @@ def squared_errors(
     nri: Nri,
     params: Any,
     pieces: Float[Array, "simulation segment frame object feature"],
-    edges: Float[Array, "simulation edge type"],
+    edges: Float[Array, "simulation *piece edge type"],
     given: Bool[Array, "simulation segment step"],
     history: Float[Array, "simulation frame object feature"],
 ) -> Float[Array, "simulation segment step object feature"]:
-    """Return squared errors of every frame after the first of each piece, by `model.decode`."""
-    edges = jnp.broadcast_to(edges[:, None], (*pieces.shape[:2], *edges.shape[1:]))
+    """Return squared errors of every frame after the first of each piece, by `model.decode`.
+
+    Edges are those of a simulation, or [simulation, segment, step, edge, type] where they change.
+    """
+    if edges.ndim == 3:
+        edges = jnp.broadcast_to(edges[:, None], (*pieces.shape[:2], *edges.shape[1:]))
     predicted = model.decode(nri, params, pieces[:, :, :-1], edges, given, history)
     return (predicted - pieces[:, :, 1:]) ** 2
 
 
-def _charge_edges(logits, prior, hyper, progress, pairs=None) -> Float[Array, " simulation"]:
-    """Return KL(q || prior) of each simulation's edges in nats, above `free_bits` an edge, times its weight so far."""
+def _charge_edges(logits, log_prior, hyper, progress, pairs=None) -> Float[Array, " simulation"]:
+    """Return KL(q || prior) of each simulation's edges in nats, above `free_bits` an edge, times its weight so far.
+
+    Of edges that change it is the sum over frames.
+    """
     log_probabilities = jax.nn.log_softmax(logits)
-    divergence = (jnp.exp(log_probabilities) * (log_probabilities - jnp.log(prior))).sum(axis=-1)
+    divergence = (jnp.exp(log_probabilities) * (log_probabilities - log_prior)).sum(axis=-1)
     warm_up = hyper["kl_warm_up"]
     warm = jnp.where(progress < warm_up, progress / jnp.maximum(warm_up, 1e-6), 1.0)
     weight = hyper["kl_weight"] ** (1.0 - progress) * hyper["kl_weight_end"] ** progress
     charged = masks.apply_mask(jnp.maximum(divergence, hyper["free_bits"] * jnp.log(2.0)), pairs)
-    return warm * weight * charged.sum(axis=-1)
+    return warm * weight * charged.sum(axis=tuple(range(1, charged.ndim)))
 
 
 def anneal(start, end, progress):

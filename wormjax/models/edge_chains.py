@@ -1,0 +1,97 @@
+"""The exact posterior of edges that change: a hidden Markov chain over the combinations that arrive at a receiver.
+
+Each edge keeps its type from frame to frame or changes it, by one matrix of transition probabilities, independently of
+the others. Under a decoder that goes one frame ahead, the likelihood of each frame given the combination of arriving
+edges is known (`exact_posterior`), so that the forward algorithm has the evidence of a whole trajectory, all sequences
+of graphs summed over. Its derivative with respect to the log likelihoods is the smoothed posterior of each frame, which
+has seen the whole trajectory; what it predicts before each frame is the prior from the past.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+FIRST_STAY = 0.95  # Probability that an edge keeps its type to the next frame, before it has been estimated.
+
+
+class Chains(NamedTuple):
+    """What the forward algorithm says of each receiver.
+
+    Attributes:
+      evidence: log marginal likelihood of all frames, nats.
+      smoothed: probability of each combination in each frame, given all frames.
+      predicted: the same given what happened before that frame; one frame more than there are likelihoods.
+      transitions: expected number of transitions from type to type, over all edges and frames.
+    """
+
+    evidence: Float[Array, "*batch"]
+    smoothed: Float[Array, "frame combination *batch"]
+    predicted: Float[Array, "later combination *batch"]
+    transitions: Float[Array, "type type"]
+
+
+def stay_mostly(types: int) -> Float[np.ndarray, "type type"]:
+    """Return the transition probabilities that training begins with."""
+    other = (1.0 - FIRST_STAY) / (types - 1)
+    return np.where(np.eye(types, dtype=bool), FIRST_STAY, other).astype(np.float32)
+
+
+def follow_chains(
+    log_likelihood: Float[Array, "frame combination *batch"],
+    initial: Float[Array, " type"],
+    transition: Float[Array, "type type"],
+    price: Float[Array, ""] | float = 1.0,
+) -> Chains:
+    """Return evidence, smoothed and predicted combinations of edges; differentiable by its evidence.
+
+    Args:
+      log_likelihood: of each frame under each combination, in the order of `exact_posterior.list_combinations`.
+      initial: probability of each edge type in the first frame.
+      transition: probability of the next type (columns) after each type (rows).
+      price: what a nat of posterior costs, as in `exact_posterior.weigh_combinations`.
+
+    Example:
+      >>> chains = follow_chains(log_likelihood, prior, stay_mostly(2))
+      >>> edges = marginalise_edges(chains.smoothed[0], combinations)  # Of the first frame.
+    """
+    inputs = log_likelihood, jnp.log(transition)
+
+    def total(log_likelihood, log_transition):
+        evidence, predicted = _go_forward(log_likelihood, initial, jnp.exp(log_transition), price)
+        return evidence.sum(), predicted
+
+    held = jax.lax.stop_gradient(inputs)
+    (_, predicted), (smoothed, transitions) = jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(*held)
+    evidence, _ = _go_forward(*inputs[:1], initial, transition, price)
+    return Chains(evidence, *jax.lax.stop_gradient((smoothed, predicted, transitions / price)))
+
+
+def _go_forward(log_likelihood, initial, transition, price):
+    """Return the evidence [*batch] and the predicted combinations [later, combination, *batch]."""
+    count, *batch = log_likelihood.shape[1:]
+    types = len(initial)
+    senders = round(np.log(count) / np.log(types))
+
+    def move(probability):
+        """One transition of each sender's edge, one after another: K² S sums and not K^2S."""
+        factored = probability.reshape((types,) * senders + tuple(batch))
+        for sender in range(senders):
+            factored = jnp.moveaxis(jnp.tensordot(transition, factored, axes=(0, sender)), 0, sender)
+        return factored.reshape(count, *batch)
+
+    def advance(predicted, nats):
+        largest = jax.lax.stop_gradient(nats.max(axis=0))
+        joint = predicted * jnp.exp(nats - largest)
+        sums = joint.sum(axis=0)
+        following = move(joint / sums)
+        return following, (largest + jnp.log(sums), following)
+
+    first = jnp.ones(())
+    for _ in range(senders):
+        first = (first[..., None] * jnp.asarray(initial)).reshape(-1)
+    first = jnp.broadcast_to(first.reshape(-1, *(1,) * len(batch)), (count, *batch))
+    _, (evidence, later) = jax.lax.scan(advance, first, log_likelihood / price)
+    return price * evidence.sum(axis=0), jnp.concatenate([first[None], later])

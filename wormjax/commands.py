@@ -139,6 +139,12 @@ COMMANDS = {
         "manifold",
         [_workdir("manifold")],
     ),
+    "relate": Command(
+        run_experiment,
+        "Infer graphs between named neurons; score them against the wiring, other worms, other seeds and nulls.",
+        "neuron_graphs",
+        [_workdir("relate")],
+    ),
     "infer": Command(
         run_experiment,
         "Recover the graphs of systems from their trajectories by neural relational inference.",

@@ -9,4 +9,4 @@ atlas.matrix("significant", names=("AVAL", "AVAR"))     # NaN where the pair was
 # ruff: noqa: F401
 from wormjax.connectome.catalog import SOURCES, load
 from wormjax.connectome.connectome import Connectome
-from wormjax.connectome.neuron_types import describe_neurons
+from wormjax.connectome.neuron_types import TYPES, describe_neurons

@@ -15,6 +15,13 @@ from wormjax.figures.graphs_by_state import plot_graphs_by_state
 from wormjax.figures.inferred_graphs import plot_inferred_graphs
 from wormjax.figures.loops import plot_toy_loops
 from wormjax.figures.manifolds import plot_manifolds, plot_phase_plots, plot_variance
+from wormjax.figures.neuron_graphs import (
+    plot_class_graph,
+    plot_graph_agreement,
+    plot_graph_curves,
+    plot_graph_scores,
+    plot_responses,
+)
 from wormjax.figures.phase_portrait import plot_phase_portrait
 from wormjax.figures.phase_transitions import plot_phase_transitions
 from wormjax.figures.roll_out_error import plot_roll_out_error

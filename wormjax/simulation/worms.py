@@ -123,7 +123,7 @@ def simulate_worms(
     """
     names = tuple(neurons)
     _check_arguments(seed, worms, minutes, names)
-    weights = draw_wiring(_start_wiring_stream(seed), len(names)) if wiring is None else wiring
+    weights = find_wiring(seed, len(names)) if wiring is None else wiring
     weights = _check_wiring(weights, len(names))
     coupling = _look_up_coupling(names)
     steps = math.ceil(minutes * 60 / TIME_STEP) + 1
@@ -136,6 +136,11 @@ def simulate_worms(
         for number in range(worms)
     )
     return SimulatedStudy(recordings, weights, names)
+
+
+def find_wiring(seed: int, neurons: int) -> Float[np.ndarray, "sender receiver"]:
+    """Return the weights that `simulate_worms` draws for so many neurons, without simulating any worm."""
+    return draw_wiring(_start_wiring_stream(seed), neurons)
 
 
 def choose_names(neurons: int) -> tuple[str, ...]:
@@ -176,7 +181,7 @@ def iterate_worms(
     if not 0 < frame_rates[0] <= frame_rates[1] <= 1 / TIME_STEP:
         found = f"found {frame_rates!r}"
         raise InputError(f"simulated worms, field 'frame_rates': {found}, expected a range up to {1 / TIME_STEP:g} Hz")
-    weights = draw_wiring(_start_wiring_stream(seed), len(names))
+    weights = find_wiring(seed, len(names))
     coupling = _look_up_coupling(names)
     steps = math.ceil(minutes * 60 / TIME_STEP) + 1
     for number in range(worms):

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from wormjax.baselines.principal_components import DERIVATIVE_SCALINGS
 from wormjax.baselines.relational_graphs import RELATIONS
-from wormjax.configs import ahead, forecast, generalize, manifold, nri_springs, reconstruct
+from wormjax.configs import ahead, forecast, generalize, manifold, neuron_graphs, nri_springs, reconstruct
 from wormjax.errors import ConfigError
 from wormjax.features import systems
 from wormjax.features.dataset import INPUTS, TIMED_INPUTS
@@ -49,6 +49,7 @@ DEFAULTS = {
     "ahead": ahead.get_config(),
     "manifold": manifold.get_config(),
     "reconstruct": reconstruct.get_config(),
+    "relate": neuron_graphs.get_config(),
     "infer": nri_springs.get_config(),
 }
 # Where a config lacks one, the code has a default.
@@ -72,7 +73,11 @@ FREE = (
         for task in ("generalize", "forecast", "ahead", "reconstruct")
         for section in ("model", "pools")
     ),
-    *(f"tasks.{task}.{section}" for task in ("decode", "forecast", "ahead") for section in ("model", "pools")),
+    *(
+        f"tasks.{task}.{section}"
+        for task in ("decode", "forecast", "ahead", "reconstruct")
+        for section in ("model", "pools")
+    ),
     "infer.data.simulation",
     "sensitivity.parameters",
 )
@@ -88,6 +93,7 @@ MAY_BE_EMPTY = (
     "mixture",
     "stretches",
     "unscored",
+    "shares",
 )
 SECTION = Kind("a section of fields", lambda value: isinstance(value, ConfigDict))
 ANY_NUMBER = number(-LARGEST_NUMBER)
@@ -95,6 +101,8 @@ ANY_NUMBER = number(-LARGEST_NUMBER)
 # Kind → the fields that it is of, by the last words of their names: of a list its items', unless the kind is a list.
 # All others have the kind of their default: whole numbers and numbers from 0 on, strings, true and false.
 _KINDS = (
+    (whole(0, 100_000), "rewirings permutations relate.nulls.shifts"),
+    (whole(10, 100_000), "draws"),
     (whole(1), "steps_per_chunk patience evaluate.steps"),
     (whole(1, 100), "rounds edge_types"),
     (whole(0, 100), "infer.model.edge_types"),
@@ -121,6 +129,7 @@ _KINDS = (
     (text(longest=1000), "trials.train trials.valid trials.test"),
     (whole(1, 10_000_000), "train valid test"),
     (optional(whole(1, 10_000_000)), "chunk_size"),
+    (whole(1, 1_000_000), "starts report.edges"),
     (
         number(above=0),
         "temperature temperature_end trace_weight ridges penalties weights frame_weights resolution kl_weight_end",
@@ -157,6 +166,9 @@ _KINDS = (
     (text(PROTOCOLS), "protocol.name"),
     (text(INPUTS), "inputs"),
     (text(RELATIONS), "methods"),
+    (text(), "relate.relations.methods kinds report.method"),
+    (number(above=0), "ridge class_worms perturbation.seconds held_seconds"),
+    (number(above=0, high=1), "shrinkage shares"),
     (text(SCHEDULES), "schedule"),
     (text(PLACEMENTS), "placement"),
     (text(PRECISIONS), "precision"),
@@ -178,6 +190,7 @@ PRODUCTS = {
     ("data.simulations.test", "data.objects", "data.test_frames"): 1 << 31,
     ("train.batch_simulations", "data.objects", "data.objects", "data.frames"): 1 << 31,
 }
+COMPOSED = ("manifold", "relate")  # Whose tasks have sections of their own.
 # What an exact posterior never reads: it samples no graph, and charges for the whole of it from the first update.
 SAMPLED_ONLY = {"hard": False, "free_bits": 0.0, "temperature": 0.5, "temperature_end": 0.5, "kl_warm_up": 0.0}
 # What a pairwise posterior, which decodes no frames, never reads.
@@ -189,13 +202,13 @@ BATCH_NORMALISED = ("wang_mlp", "wang_graph")
 def check_settings(config) -> None:
     """Raise ConfigError for the first field of a config that is missing, not of its kind, or does not fit the others.
 
-    The tasks of a manifold config are checked by themselves; here, only their fields.
+    The tasks of a config that composes others are checked by themselves; here, only their fields.
     """
     experiment = find_experiment(config)
     check_fields(config)
     for field, problem in _list_faults(config, experiment):
         raise ConfigError(field, f"found {show_value(_get(config, field))}{problem}")
-    if experiment != "manifold":
+    if experiment not in COMPOSED:
         batch = "batch_simulations" if experiment == "infer" else "batch_windows"
         check_placement(config.train.placement, config.train.devices, config.train[batch], batch)
 
@@ -261,6 +274,8 @@ def _get(config, field: str):
 
 def _list_faults(config, experiment: str) -> Iterator[tuple[str, str]]:
     """Yield each field that does not fit the others or has no effect, and what follows its value in the message."""
+    if experiment == "relate":
+        return
     if experiment == "manifold":
         if config.protocol.name not in ("leave_one_worm_out", "subsets"):
             yield "protocol.name", ", expected leave_one_worm_out or subsets"

@@ -15,6 +15,7 @@ from wormjax.tasks.forecast import experiment as forecast
 from wormjax.tasks.infer import experiment as infer
 from wormjax.tasks.manifold import experiment as manifold
 from wormjax.tasks.reconstruct import experiment as reconstruct
+from wormjax.tasks.relate import experiment as relate
 from wormjax.training.multihost import start_processes
 from wormjax.training.workdir import CONFIG_FILE, read_config
 
@@ -33,6 +34,7 @@ EXPERIMENTS = {
     "ahead": Experiment(ahead.predict_ahead, ahead.check_config, ahead.evaluate_ahead),
     "manifold": Experiment(manifold.explore_manifold, manifold.prepare_tasks, manifold.refuse_evaluation),
     "reconstruct": Experiment(reconstruct.reconstruct, reconstruct.check_config, reconstruct.evaluate_reconstruction),
+    "relate": Experiment(relate.relate_neurons, relate.prepare_tasks, relate.refuse_evaluation),
     "infer": Experiment(infer.infer, infer.check_config, infer.evaluate_inference),
 }
 

@@ -32,7 +32,7 @@ RECORDINGS = (
 )
 
 MOTOR_STATE = "motor_state"  # Of `data.targets`; all others are behaviours.
-STATELESS_EXPERIMENTS = ("forecast", "reconstruct")  # No motor state is needed.
+STATELESS_EXPERIMENTS = ("forecast", "reconstruct", "relate")  # No motor state is needed.
 CAUSAL_EXPERIMENTS = ("forecast", "ahead")  # A resampled frame must not depend on a later one.
 FEWEST_SCORED = 20  # Frames; a worm with fewer scored ones neither trains nor is tested.
 SIMILAR_RATES = 1.25  # Worms whose rates differ by no more than this factor share a model without resampling.

@@ -1,0 +1,142 @@
+"""Scores of directed edges between the neurons of one worm, from its traces alone: larger for a stronger relation.
+
+Unlike wormjax.baselines.relations, which knows of |correlation|, these keep the sign: neurons that are wired together
+tend to move together, not against each other. Rows are senders, columns receivers; the diagonal is 0.
+
+`correlate_innovations` relates what is new in each frame, the trace less what its own past foretells; `combine` adds
+three estimates of one graph: correlation, and partial correlations of the traces and of their innovations.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+
+from wormjax.baselines.relations import measure_granger
+from wormjax.baselines.vector_autoregression import roll_out, solve_products, sum_products
+from wormjax.graphs import edges_to_matrix
+
+Traces = Float[np.ndarray, "frame neuron"]
+Matrix = Float[np.ndarray, "sender receiver"]
+AUTOREGRESSION = 2  # Past frames that foretell a trace from itself.
+
+
+def correlate(traces: Traces) -> Matrix:
+    """Return the correlation of each two neurons."""
+    return _clear(_correlate(standardise(traces)))
+
+
+def correlate_lagged(traces: Traces, lag: int = 1) -> Matrix:
+    """Return the correlation of each sender with the receiver `lag` frames later."""
+    scaled = standardise(traces)
+    return _clear(scaled[:-lag].T @ scaled[lag:] / (len(scaled) - lag))
+
+
+def correlate_partially(traces: Traces, shrinkage: float = 0.8) -> Matrix:
+    """Return the correlation of each two neurons given all others, the correlations shrunk towards 0."""
+    return _clear(_invert(_correlate(standardise(traces)), shrinkage))
+
+
+def correlate_innovations(traces: Traces, shrinkage: float = 0.8) -> Matrix:
+    """Return the shrunk partial correlation of what is new in each frame: not foretold by a trace's own past."""
+    return _clear(_invert(_correlate(find_innovations(traces)), shrinkage))
+
+
+def combine(traces: Traces, shrinkage: float = 0.8) -> Matrix:
+    """Return the sum of correlation and partial correlations of traces and innovations, each with an s.d. of 1."""
+    parts = correlate(traces), correlate_partially(traces, shrinkage), correlate_innovations(traces, shrinkage)
+    off = ~np.eye(traces.shape[1], dtype=bool)
+    return sum(part / max(part[off].std(), 1e-12) for part in parts)
+
+
+def measure_causality(traces: Traces, order: int = 2, ridge: float = 1e-2) -> Matrix:
+    """Return conditional Granger causality (wormjax.baselines.relations), which has no sign."""
+    edges = measure_granger(standardise(traces)[None, :, :, None], order, ridge)
+    return edges_to_matrix(edges[0], traces.shape[1])
+
+
+def fit_var(traces: Traces, order: int = 2, ridge: float = 0.1) -> Matrix:
+    """Return the coefficients of a ridge vector autoregression, their sum over `order` past frames."""
+    neurons = traces.shape[1]
+    return _clear(_fit_operators(traces, order, ridge)[:-1].reshape(order, neurons, neurons).sum(axis=0))
+
+
+def respond_var(traces: Traces, order: int = 2, ridge: float = 0.1, held: int = 1, steps: int = 10) -> Matrix:
+    """Return how each neuron responds when one is driven, in the roll-out of a ridge vector autoregression.
+
+    Args:
+      traces: of a worm.
+      order, ridge: of the autoregression.
+      held: frames for which a neuron is held one s.d. above its mean, the others at theirs before.
+      steps: frames over which a response is averaged, after the drive has begun.
+    """
+    operators, neurons = _fit_operators(traces, order, ridge), traces.shape[1]
+    operators[-1] = 0.0
+    past, total = np.zeros((neurons, order, neurons)), np.zeros((neurons, neurons))
+    drive = np.eye(neurons)
+    for step in range(steps):
+        following = roll_out(operators[None], past, 1)[:, 0]
+        if step < held:
+            following = np.where(drive > 0, 1.0, following)
+        past = np.concatenate([past[:, 1:], following[:, None]], axis=1)
+        total += following / steps
+    return _clear(total)
+
+
+METHODS: Mapping[str, Callable[..., Matrix]] = {
+    "correlation": correlate,
+    "lagged_correlation": correlate_lagged,
+    "partial_correlation": correlate_partially,
+    "innovations": correlate_innovations,
+    "combined": combine,
+    "granger": measure_causality,
+    "var": fit_var,
+    "var_response": respond_var,
+}
+
+
+def choose_method(name: str, settings: Mapping[str, float]) -> Callable[[Traces], Matrix]:
+    """Return a method with those of the settings that it reads: lag, shrinkage, order, ridge, held, steps."""
+    method = METHODS[name]
+    read = method.__code__.co_varnames[1 : method.__code__.co_argcount]
+    return partial(method, **{field: settings[field] for field in read if field in settings})
+
+
+def standardise(traces: Traces) -> Traces:
+    """Return traces with mean 0 and s.d. 1; one that does not vary becomes 0."""
+    centred = np.asarray(traces, np.float64) - np.mean(traces, axis=0)
+    spread = centred.std(axis=0)
+    return centred / np.where(spread > 1e-9, spread, np.inf)
+
+
+def find_innovations(traces: Traces, order: int = AUTOREGRESSION) -> Traces:
+    """Return each trace less its prediction from its own `order` past frames, standardised."""
+    scaled = standardise(traces)
+    past = np.stack([scaled[order - 1 - lag : len(scaled) - 1 - lag] for lag in range(order)])  # [lag, frame, neuron]
+    gram = np.einsum("kfn,lfn->nkl", past, past) + 1e-6 * len(scaled) * np.eye(order)
+    cross = np.einsum("kfn,fn->nk", past, scaled[order:])
+    weights = np.linalg.solve(gram, cross[..., None])[..., 0]
+    return standardise(scaled[order:] - np.einsum("kfn,nk->fn", past, weights))
+
+
+def _fit_operators(traces, order, ridge):
+    return solve_products(sum_products([standardise(traces)], order), ridge)
+
+
+def _correlate(scaled):
+    return scaled.T @ scaled / len(scaled)
+
+
+def _invert(correlations, shrinkage):
+    """Return partial correlations of correlations that are shrunk towards the identity."""
+    shrunk = (1 - shrinkage) * correlations
+    np.fill_diagonal(shrunk, 1.0)
+    precision = np.linalg.inv(shrunk)
+    scale = np.sqrt(np.diagonal(precision))
+    return -precision / (scale * scale[:, None])
+
+
+def _clear(matrix):
+    np.fill_diagonal(matrix, 0.0)
+    return matrix

@@ -1,0 +1,233 @@
+"""Graphs between named neurons: by class, scores against references, agreement, curves, and responses to a drive."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch
+
+from wormjax.figures.graph import ARROW, place_on_circle
+from wormjax.figures.lines import choose_styles, rule_lines
+from wormjax.figures.matrices import arrange_matrix, cluster_neurons, draw_differences, find_largest, mark_strongest
+from wormjax.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT_GREY,
+    ORANGE,
+    PURPLE,
+    VERMILLION,
+    finish_figure,
+    hide_frame,
+    make_figure,
+    styled,
+)
+
+SHOWN_CLASSES = 60  # Names that can be read beside a matrix.
+TYPE_COLOURS = {"sensory": GREEN, "inter": PURPLE, "motor": VERMILLION, "": GREY}
+TYPE_LABELS = {"sensory": "sensory neurons", "inter": "interneurons", "motor": "motor neurons", "": "of several types"}
+
+
+@styled
+def plot_class_graph(
+    scores: Float[np.ndarray, "sender receiver"],
+    classes: Sequence[str],
+    types: Sequence[str],
+    title: str,
+    known: Float[np.ndarray, "sender receiver"] | None = None,
+    top_edges: int = 40,
+    arrows: bool = True,
+) -> Figure:
+    """Plot a graph between neuron classes: its strongest edges on a circle, and all scores as a matrix.
+
+    Args:
+      scores: of the classes; NaN where there is none.
+      classes: their names.
+      types: "sensory", "inter", "motor" or "" of each class; the circle is in this order.
+      title: of the figure.
+      known: of a reference, above 0 for an edge; its edges are drawn dark, others pale.
+      top_edges: how many edges are drawn; an edge that has the same score both ways is a line without a head.
+      arrows: whether edges are drawn at all. A graph that is no better than chance has none, and the panel says so.
+    """
+    kept = np.argsort(-np.isfinite(scores).sum(axis=0), kind="stable")[:SHOWN_CLASSES]
+    scores = scores[np.ix_(kept, kept)]
+    order = cluster_neurons(np.nan_to_num(scores / max(find_largest(scores), 1e-12)))
+    matrix, names = arrange_matrix(scores, order), [classes[kept[k]] for k in order]
+    figure = make_figure(13.0, 6.6, layout="compressed")
+    circle, panel = figure.subplots(1, 2)
+    around = sorted(range(len(kept)), key=lambda k: (list(TYPE_COLOURS).index(types[kept[k]]), classes[kept[k]]))
+    reference = None if known is None else arrange_matrix(known[np.ix_(kept, kept)], around)
+    placed = [classes[kept[k]] for k in around], [types[kept[k]] for k in around]
+    draw_class_circle(circle, arrange_matrix(scores, around), *placed, reference, top_edges if arrows else 0)
+    draw_differences(panel, matrix, names, float(np.nanpercentile(np.abs(matrix), 98)))
+    panel.tick_params(labelsize=5)
+    figure.colorbar(panel.images[0], ax=panel, shrink=0.7, pad=0.02, label="score", extend="both")
+    look = {"marker": "o", "linewidth": 0, "markersize": 5}
+    shown = [one for one in TYPE_COLOURS if one in set(types)]
+    handles = [Line2D([], [], color=TYPE_COLOURS[one], label=TYPE_LABELS[one], **look) for one in shown]
+    if arrows and known is not None:
+        handles.append(Line2D([], [], color=BLUE, label="an edge of the reference, in either direction"))
+        handles.append(Line2D([], [], color=ORANGE, label="none"))
+    return finish_figure(figure, title, handles)
+
+
+def draw_class_circle(axes: Axes, matrix, names: Sequence[str], types: Sequence[str], known, top_edges: int) -> Axes:
+    """Draw classes on a circle with their strongest edges, or, without any, the reason."""
+    angles, points = place_on_circle([1.0] * len(names))
+    symmetric = np.allclose(np.nan_to_num(matrix), np.nan_to_num(matrix.T))
+    shown = np.where(np.tril(np.ones_like(matrix), -1) > 0, np.nan, matrix) if symmetric else matrix
+    senders, receivers = np.nonzero(mark_strongest(shown, top_edges) & (shown > 0))
+    look = {**ARROW, "arrowstyle": "-"} if symmetric else ARROW
+    for sender, receiver in zip(senders, receivers, strict=True):
+        is_known = known is not None and np.nanmax([known[sender, receiver], known[receiver, sender], 0]) > 0
+        colour = BLUE if is_known or known is None else ORANGE
+        axes.add_patch(
+            FancyArrowPatch(points[sender], points[receiver], color=colour, linewidth=1.2, alpha=0.8, **look)
+        )
+    axes.scatter(*points.T, s=28, c=[TYPE_COLOURS[one] for one in types], edgecolors="white", zorder=3)
+    for name, point, turn in zip(names, points, np.degrees(angles) % 360, strict=True):
+        left = 90 < turn < 270
+        style = {"rotation": turn - 180 if left else turn, "rotation_mode": "anchor", "fontsize": 7}
+        axes.text(*(1.05 * point), name, ha="right" if left else "left", va="center", **style)
+    axes.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal")
+    axes.set_axis_off()
+    if top_edges:
+        axes.set_title(f"the {len(senders)} strongest edges between classes")
+    else:
+        axes.text(0, 0, "no better than chance:\nno edge is drawn", ha="center", va="center", fontsize=10, color=GREY)
+    return axes
+
+
+@styled
+def plot_graph_scores(scores: pd.DataFrame, title: str) -> Figure:
+    """Plot each method's AUROC with its interval, a panel per reference; hollow: over worms, full: with classes.
+
+    Args:
+      scores: a line per method, pooling ("worms" or "classes") and reference, with auroc, low and high.
+      title: of the figure.
+    """
+    references, methods = list(dict.fromkeys(scores["reference"])), list(dict.fromkeys(scores["method"]))
+    figure = make_figure(3.3 * len(references) + 1.6, 0.34 * len(methods) + 1.6)
+    panels = figure.subplots(1, len(references), sharey=True, squeeze=False)[0]
+    for axes, reference in zip(panels, references, strict=True):
+        own = scores[scores["reference"] == reference]
+        for line in own.itertuples():
+            pooled = line.pooling == "classes"
+            place = -methods.index(line.method) + (-0.14 if pooled else 0.14)
+            axes.plot([line.low, line.high], [place, place], color=BLUE if pooled else GREY, linewidth=1.2)
+            face = BLUE if pooled else "white"
+            axes.plot(line.auroc, place, "o", color=BLUE if pooled else GREY, markerfacecolor=face, markersize=5)
+        axes.axvline(0.5, color=LIGHT_GREY, zorder=0)
+        base = own[(own["method"] == "correlation") & (own["pooling"] == "worms")]
+        for value in base["auroc"]:
+            axes.axvline(value, color=GREY, linestyle=(0, (3, 2)), linewidth=0.8, zorder=0)
+        axes.set_title(reference, fontweight="bold")
+        axes.set(xlabel="AUROC", yticks=[-k for k in range(len(methods))])
+        axes.set_yticklabels([name.replace("_", " ") for name in methods])
+    handles = [
+        Line2D([], [], color=GREY, marker="o", markerfacecolor="white", label="mean over worms"),
+        Line2D([], [], color=BLUE, marker="o", label="shrunk to classes"),
+        Line2D([], [], color=GREY, linestyle=(0, (3, 2)), linewidth=0.8, label="correlation, mean over worms"),
+    ]
+    return finish_figure(figure, title, handles)
+
+
+@styled
+def plot_graph_agreement(graphs: Mapping[str, Float[np.ndarray, "sender receiver"]], title: str) -> Figure:
+    """Plot the correlation of each two graphs, methods' and references', over the pairs that both have."""
+    names = list(graphs)
+    values = np.full((len(names), len(names)), np.nan)
+    for row, one in enumerate(graphs.values()):
+        for column, other in enumerate(graphs.values()):
+            both = np.isfinite(one) & np.isfinite(other)
+            if row != column and one[both].std() > 0 and other[both].std() > 0:
+                values[row, column] = np.corrcoef(one[both], other[both])[0, 1]
+    figure = make_figure(0.62 * len(names) + 2.2, 0.5 * len(names) + 2.2)
+    axes = figure.subplots()
+    axes.imshow(
+        values, cmap=matplotlib.colormaps["RdBu_r"].with_extremes(bad=LIGHT_GREY), vmin=-1, vmax=1, aspect="auto"
+    )
+    for row, column in np.argwhere(np.isfinite(values)):
+        value = values[row, column]
+        text = f"{value:.2f}".replace("0.", ".", 1)
+        axes.text(
+            column, row, text, ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 else "black"
+        )
+    labels = [name.replace("_", " ") for name in names]
+    axes.set_xticks(range(len(names)), labels, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), labels)
+    hide_frame(axes)
+    return finish_figure(figure, title)
+
+
+@styled
+def plot_graph_curves(amounts: pd.DataFrame, title: str) -> Figure:
+    """Plot the AUROC by the number of worms, a panel per reference, a line per method, and by share of the recording.
+
+    Full lines are of whole recordings; of the parts, the smallest is dotted.
+
+    Args:
+      amounts: method, reference, worms, share, auroc, several lines for several sets of worms.
+      title: of the figure.
+    """
+    references, methods = list(dict.fromkeys(amounts["reference"])), list(dict.fromkeys(amounts["method"]))
+    shares = sorted(set(amounts["share"]))
+    styles = choose_styles(methods)
+    patterns = dict(zip(reversed(shares), ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (1, 4))), strict=False))
+    figure = make_figure(3.2 * len(references) + 2.2, 3.6)
+    panels = figure.subplots(1, len(references), squeeze=False, sharey=True)[0]
+    for axes, reference in zip(panels, references, strict=True):
+        own = amounts[amounts["reference"] == reference]
+        for (method, share), part in own.groupby(["method", "share"], sort=False):
+            mean = part.groupby("worms")["auroc"].mean()
+            look = {**styles[method], "linestyle": patterns.get(share, "-")}
+            axes.plot(mean.index, mean.to_numpy(), **look)
+        axes.axhline(0.5, color=LIGHT_GREY, zorder=0)
+        axes.set_title(reference, fontweight="bold")
+        axes.set(xlabel="worms", xticks=sorted(set(own["worms"])))
+        rule_lines(axes)
+    panels[0].set_ylabel("AUROC, mean over sets of worms")
+    handles = [Line2D([], [], label=name.replace("_", " "), **styles[name]) for name in methods]
+    handles += [Line2D([], [], color=GREY, linestyle=patterns[x], label=f"{x:.0%} of each recording") for x in patterns]
+    figure.legend(handles=handles, loc="outside right center", handlelength=3.0)
+    return finish_figure(figure, title)
+
+
+@styled
+def plot_responses(
+    measured: Float[np.ndarray, "sender receiver"],
+    predicted: Mapping[str, Float[np.ndarray, "sender receiver"]],
+    known: Float[np.ndarray, "sender receiver"],
+    title: str,
+) -> Figure:
+    """Plot measured responses to a driven neuron against each prediction; red: significant ones.
+
+    Args:
+      measured: mean dF/F; NaN where a pair was not observed.
+      predicted: method → its responses or scores.
+      known: 1 for a significant response, 0 for none.
+      title: of the figure.
+    """
+    figure = make_figure(3.2 * len(predicted) + 0.6, 3.6)
+    panels = figure.subplots(1, len(predicted), squeeze=False, sharey=True)[0]
+    for axes, (name, values) in zip(panels, predicted.items(), strict=True):
+        both = np.isfinite(measured) & np.isfinite(values) & np.isfinite(known)
+        for significant, colour, size in ((False, GREY, 3), (True, VERMILLION, 7)):
+            chosen = both & ((known > 0) == significant)
+            axes.scatter(values[chosen], measured[chosen], s=size, color=colour, alpha=0.5, linewidths=0)
+        low, high = np.nanpercentile(measured[both], (0.5, 99.5))
+        axes.set(ylim=(low, high), xlim=np.nanpercentile(values[both], (0.2, 99.8)), xlabel=name.replace("_", " "))
+        axes.locator_params(axis="x", nbins=5)
+        axes.axhline(0, color=LIGHT_GREY, zorder=0)
+        axes.axvline(0, color=LIGHT_GREY, zorder=0)
+    panels[0].set_ylabel("measured response (mean dF/F)")
+    handles = [
+        Line2D([], [], color=VERMILLION, marker="o", linewidth=0, markersize=4, label="q < 0.05"),
+        Line2D([], [], color=GREY, marker="o", linewidth=0, markersize=3, label="not significant"),
+    ]
+    return finish_figure(figure, title, handles)

@@ -1,0 +1,117 @@
+"""One graph of several worms: the mean of each pair over the worms that have both neurons, shrunk to that of classes.
+
+Left and right of a class, and the neurons of the cord, are wired alike. So a pair's score is the mean over n worms, and
+counts beside it, as c worms do, the mean over all pairs of the same two classes. c is chosen without any reference: the
+value by which the consensus of the other worms is most correlated with the scores of a worm that is left out.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations, islice
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from wormjax.recordings.names import split_neuron_name
+
+MOST_HALVINGS = 10
+
+Stack = Float[np.ndarray, "worm sender receiver"]
+Matrix = Float[np.ndarray, "sender receiver"]
+
+
+def place_scores(matrix: Matrix, columns: Int[np.ndarray, " own"], neurons: int) -> Matrix:
+    """Return the scores of a worm's neurons among all neurons; NaN for pairs that it lacks, and on the diagonal."""
+    placed = np.full((neurons, neurons), np.nan)
+    placed[np.ix_(columns, columns)] = matrix
+    np.fill_diagonal(placed, np.nan)
+    return placed
+
+
+def number_classes(names: Sequence[str]) -> Int[np.ndarray, " neuron"]:
+    """Return the number of each neuron's class."""
+    return np.unique([split_neuron_name(name)[0] for name in names], return_inverse=True)[1]
+
+
+def count_worms(stack: Stack) -> Int[np.ndarray, "sender receiver"]:
+    """Return how many worms have each pair."""
+    return np.isfinite(stack).sum(axis=0)
+
+
+def pool_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: float = 0.0) -> Matrix:
+    """Return the consensus of the worms; NaN for pairs that none has.
+
+    Args:
+      stack: scores of each worm; NaN for pairs that it lacks.
+      classes: of `number_classes`.
+      class_worms: for how many worms the mean over the pairs of two classes counts.
+    """
+    counts, total = count_worms(stack), np.nansum(stack, axis=0)
+    if class_worms:
+        size = classes.max() + 1
+        sums, weights = np.zeros((2, size, size))
+        pair = np.ix_(classes, classes)
+        np.add.at(sums, pair, total)
+        np.add.at(weights, pair, counts)
+        total = total + class_worms * (sums / np.maximum(weights, 1))[pair]
+    return np.where(counts > 0, total / np.maximum(counts + class_worms, 1e-12), np.nan)
+
+
+def choose_class_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], candidates: Sequence[float]) -> float:
+    """Return the candidate by which the other worms best foretell each worm, on average; the first of a lone worm."""
+    if len(stack) < 2:
+        return candidates[0]
+    return max(candidates, key=lambda one: foretell_worms(stack, classes, one))
+
+
+def foretell_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: float) -> float:
+    """Return the correlation of each worm's scores with the consensus of the others, mean over worms."""
+    found = []
+    for worm, own in enumerate(stack):
+        found.append(correlate(pool_worms(np.delete(stack, worm, axis=0), classes, class_worms), own))
+    return float(np.nan_to_num(np.nanmean(found)))
+
+
+def correlate(one: Matrix, other: Matrix) -> float:
+    """Return Pearson's correlation over the pairs that both have; NaN where one does not vary."""
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < 3 or one[both].std() < 1e-12 or other[both].std() < 1e-12:
+        return float("nan")
+    return float(np.corrcoef(one[both], other[both])[0, 1])
+
+
+def list_halvings(worms: int) -> list[tuple[list[int], list[int]]]:
+    """Return the ways to halve the worms, each once; of many the first `MOST_HALVINGS`. An odd worm is left out."""
+    half, everyone = worms // 2, range(worms)
+    if not half:
+        return []
+    ways = []
+    for first in combinations(everyone, half):
+        rest = [worm for worm in everyone if worm not in first]
+        ways += [(list(first), list(second)) for second in combinations(rest, half) if second > first]
+    step = max(1, len(ways) // MOST_HALVINGS)
+    return list(islice(ways[::step], MOST_HALVINGS))
+
+
+def agree_halves(
+    stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: float, permutations: int, seed: int = 0
+) -> tuple[float, float]:
+    """Return the correlation of the graphs of two halves of the worms, and the 95th percentile of its null.
+
+    The mean over halvings; in the null the neurons of one half are permuted.
+    """
+    random, found, null = np.random.default_rng(seed), [], []
+    for first, second in list_halvings(len(stack)):
+        one, other = (pool_worms(stack[half], classes, class_worms) for half in (first, second))
+        found.append(correlate(one, other))
+        for _ in range(max(1, permutations // 10)):
+            order = random.permutation(len(classes))
+            null.append(correlate(one, other[np.ix_(order, order)]))
+    if not found:
+        return float("nan"), float("nan")
+    return float(np.nanmean(found)), float(np.nanpercentile(null, 95))
+
+
+def list_subsets(worms: int, count: int) -> list[list[int]]:
+    """Return sets of so many worms; of many, some that are spread over all."""
+    sets = list(map(list, combinations(range(worms), count)))
+    return sets[:: max(1, len(sets) // MOST_HALVINGS)][:MOST_HALVINGS]

@@ -1,0 +1,150 @@
+"""Graphs between named neurons, and how far they hold up: against references, other worms, other seeds, and nulls."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from wormjax.errors import ConfigError, InputError
+from wormjax.features.dataset import Dataset
+from wormjax.scoring.rows import Row
+from wormjax.tasks.config_checks import check_settings
+from wormjax.tasks.forecast import experiment as forecast
+from wormjax.tasks.reconstruct import experiment as reconstruct
+from wormjax.tasks.relate import networks, tables
+from wormjax.tasks.relate.consensus import choose_class_worms, number_classes
+from wormjax.tasks.relate.references import KINDS, load_references
+from wormjax.tasks.relate.relations import RELATIONS, RESPONSE, Worms, read_settings, read_worms, relate
+from wormjax.tasks.relate.report import write_report
+from wormjax.tasks.relate.tables import BASELINE, Inferred, Study
+from wormjax.tasks.worms import build_training_dataset, open_config_recordings
+from wormjax.training import multihost
+from wormjax.training.workdir import claim_workdir, describe_dataset
+
+OWN_FIELDS = ("inputs", "derivative_seconds", "trace_weight")  # Of `data`, that a task says for itself.
+TASKS = {"reconstruct": reconstruct, "forecast": forecast}
+NEEDED_BY = {networks.HIDDEN_NEURON: "reconstruct", networks.FORECASTER: "forecast"}
+
+
+def relate_neurons(config, workdir: str | os.PathLike) -> list[Row]:
+    """Infer graphs by every method of a config, score them, and report.
+
+    Writes `results.csv`, `scores.csv`, `agreement.csv`, `summary.md`, figures, and each method's graph (edge list,
+    GraphML, matrices) into `workdir`. Networks that an earlier call has trained are not trained again.
+
+    Raises:
+      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
+    """
+    tasks = prepare_tasks(config)
+    recordings = open_config_recordings(config)
+    dataset = build_training_dataset(tasks["reconstruct"], recordings, scored=False)
+    names = dataset.neuron_names
+    study = Study(names, number_classes(names), load_references(config, names), config.data.least_worms)
+    with claim_workdir(workdir, config, describe_dataset(dataset)), threadpool_limits(1):
+        trained = train_networks(config, tasks, dataset, recordings, workdir)
+        if not multihost.is_first():
+            return []
+        worms, settings = read_worms(dataset), read_settings(config, dataset.frame_rate)
+        inferred = [
+            build_inferred(config, study, name, networks.average_seeds(one.by_seed), one.by_seed, one.halves)
+            for name, one in trained.items()
+        ]
+        for name in (*config.relations.methods, RESPONSE):
+            inferred.append(build_inferred(config, study, name, relate(name, worms, len(names), settings)))
+        findings = measure(config, study, inferred, worms, settings, dataset)
+        return write_report(config, dataset, study, inferred, findings, Path(workdir))
+
+
+def build_inferred(config, study: Study, name, stack, by_seed=(), halves=None) -> Inferred:
+    """Return one method's graphs, with the weight of classes that worms left out choose."""
+    weight = choose_class_worms(stack, study.classes, tuple(config.consensus.class_worms))
+    return Inferred(name, stack, weight, by_seed, halves)
+
+
+def train_networks(config, tasks, dataset: Dataset, recordings, workdir) -> dict[str, networks.Trained]:
+    """Return what the networks of `models` imply."""
+    trained = {}
+    if networks.HIDDEN_NEURON in config.models:
+        trained[networks.HIDDEN_NEURON] = networks.relate_hidden(config, tasks["reconstruct"], dataset, workdir)
+    if networks.FORECASTER in config.models:
+        causal = build_training_dataset(tasks["forecast"], recordings, scored=False)
+        if causal.neuron_names != dataset.neuron_names or causal.worms != dataset.worms:
+            raise InputError("--config: found worms that the forecaster cannot use, expected longer recordings")
+        trained[networks.FORECASTER] = networks.respond_forecaster(config, tasks["forecast"], causal, workdir)
+    return trained
+
+
+def measure(config, study: Study, inferred: Sequence[Inferred], worms: Worms, settings, dataset: Dataset) -> dict:
+    """Return the tables of a report by name."""
+    random, neurons, shifted = np.random.default_rng([config.seed, 1]), len(study.names), {}
+    relations = [one.name for one in inferred if one.name in RELATIONS]
+    for _ in tqdm(range(config.nulls.shifts), desc="circular shifts", unit="shift"):
+        moved = worms.shift(random)
+        for name in relations:
+            shifted.setdefault(name, []).append(relate(name, moved, neurons, settings))
+    found = {
+        "scores": tables.score_references(config, study, inferred, shifted),
+        "agreement": tables.measure_agreement(config, study, inferred, dataset.worm_studies),
+    }
+    if len(config.curves.shares):
+        curves = [name for name in dict.fromkeys((BASELINE, "var", config.report.method)) if name in relations]
+        found["amounts"] = tables.score_amounts(config, study, worms, settings, curves)
+    return found
+
+
+def prepare_tasks(config) -> dict:
+    """Return task → its config, with the worms and seeds of this experiment; all of them checked."""
+    check_config(config)
+    tasks = {name: build_task(config, name) for name in TASKS}
+    for name, task in tasks.items():
+        needed = [model for model in config.models if NEEDED_BY[model] == name]
+        if not needed:
+            continue
+        try:
+            TASKS[name].check_config(task)
+        except ConfigError as error:
+            section = error.field.partition(".")[0]
+            own = section not in ("data", "seed", "seeds")
+            raise ConfigError(f"tasks.{name}.{error.field}" if own else error.field, error.problem) from None
+    return tasks
+
+
+def build_task(config, name: str):
+    """Return the config of a task: its own sections, with the worms and seeds of this experiment."""
+    task = config.tasks[name].copy_and_resolve_references().unlock()
+    own = {field: task.data[field] for field in OWN_FIELDS}
+    task.data = config.data.copy_and_resolve_references().unlock()
+    for field, value in (*own.items(), ("test_study", ""), ("test_path", "")):
+        task.data[field] = value
+    task.protocol = {"name": "leave_one_worm_out", "train_counts": ()}
+    task.seed, task.seeds, task.distributed = config.seed, config.seeds, config.distributed
+    return task.lock()
+
+
+def check_config(config) -> None:
+    """Raise ConfigError for what a config of graphs must not hold."""
+    check_settings(config)
+    for field, found, known in (
+        ("models", config.models, networks.MODELS),
+        ("relations.methods", config.relations.methods, RELATIONS),
+        ("references.kinds", config.references.kinds, KINDS),
+        ("report.method", (config.report.method,), (*config.relations.methods, *config.models)),
+    ):
+        for name in found:
+            if name not in known:
+                raise ConfigError(field, f"found {name!r}, expected some of {', '.join(known)}")
+    if BASELINE not in config.relations.methods:
+        expected = f"expected {BASELINE!r} among them, which all others are compared with"
+        raise ConfigError("relations.methods", f"found {tuple(config.relations.methods)}, {expected}")
+    if RESPONSE in config.relations.methods:
+        raise ConfigError("relations.methods", f"found {RESPONSE!r}, which always runs, expected the others alone")
+    if networks.FORECASTER in config.models and len(config.tasks.forecast.models) != 1:
+        raise ConfigError("tasks.forecast.models", f"found {tuple(config.tasks.forecast.models)}, expected one")
+
+
+def refuse_evaluation(config, workdir: str | os.PathLike) -> list[Row]:
+    """Raise InputError: a graph is not scored on worms that it was not inferred from."""
+    raise InputError(f"--workdir: found {workdir} of experiments.relate, expected a new one: wormjax relate")

@@ -1,0 +1,152 @@
+"""The report of a `relate` experiment: tables, graphs as edge lists, GraphML and matrices, and figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import networkx
+import numpy as np
+import pandas as pd
+
+from wormjax import connectome, figures
+from wormjax.atomic_write import open_place
+from wormjax.features.dataset import Dataset
+from wormjax.recordings.names import split_neuron_name
+from wormjax.scoring.markdown import tabulate_console, write_markdown
+from wormjax.scoring.rows import Row, write_rows
+from wormjax.tasks.relate import consensus, tables
+from wormjax.tasks.relate.networks import FORECASTER
+from wormjax.tasks.relate.references import ATLAS, load_atlas
+from wormjax.tasks.relate.relations import RESPONSE
+from wormjax.tasks.relate.tables import BASELINE, POOLED, WORMS, Inferred, Study
+from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
+
+LEVEL = 0.05  # Of the p-value against rewired references, beyond which a graph counts as no better than chance.
+INTRODUCTION = (
+    "Graphs between named neurons, by relations between their traces and by what trained networks imply, one per worm "
+    "and their consensus. `graphs/` has each consensus as edge list (sender, receiver, score, worms) and as GraphML "
+    "(its strongest edges), `graphs.npz` all of them as matrices [sender, receiver]."
+)
+
+
+def write_report(
+    config, dataset: Dataset, study: Study, inferred: Sequence[Inferred], findings: dict, workdir: Path
+) -> list[Row]:
+    """Write all of a report into a workdir, print the scores, and return the rows."""
+    scores, agreement = findings["scores"], findings["agreement"]
+    if ATLAS in study.references:
+        measured = load_atlas(config).matrix("response", study.names)
+        known = study.references[ATLAS]
+        chosen = [one for one in inferred if one.name in (BASELINE, "var", RESPONSE, FORECASTER, config.report.method)]
+        responses = tables.score_responses(study, chosen, measured, known, config.nulls.draws)
+        findings = {**findings, "responses": responses}
+    rows = tables.list_rows(dataset.study, config.seed, scores, agreement)
+    write_rows(workdir / "results.csv", rows)
+    for name, frame in findings.items():
+        with open_place(workdir / f"{name}.csv") as beside:
+            frame.to_csv(beside, index=False)
+    write_graphs(config, study, inferred, workdir)
+    chance = find_chance(scores)
+    lines = ["# Graphs between neurons", "", INTRODUCTION, *describe_chance(chance)]
+    lines += [*tables.format_scores(scores), *tables.format_agreement(agreement)]
+    if "responses" in findings:
+        lines += tables.format_responses(findings["responses"])
+    worms = f"{len(dataset.worms)} worms of {dataset.study}: {', '.join(dataset.worms)}"
+    names = f"{len(study.names)} neurons: {', '.join(study.names)}"
+    write_markdown(workdir / "summary.md", lines, f"{worms}\n{names}\n\n{config}")
+    save_figures(workdir, plot_figures(config, study, inferred, findings, config.report.method in chance))
+    print_scores(scores)
+    print_places(workdir)
+    return rows
+
+
+def find_chance(scores: pd.DataFrame) -> list[str]:
+    """Return the methods that no reference tells from chance, however they are pooled."""
+    lowest = scores.groupby("method", sort=False)["p_rewired"].min()
+    return [str(name) for name, p_value in lowest.items() if p_value > LEVEL]
+
+
+def describe_chance(methods: Sequence[str]) -> list[str]:
+    """Return the lines that name the graphs which are no better than chance."""
+    if not methods:
+        return []
+    text = f"No better than a rewired reference (p > {LEVEL}), and so not drawn: {', '.join(methods)}."
+    return ["", f"**{text}**"]
+
+
+def write_graphs(config, study: Study, inferred: Sequence[Inferred], workdir: Path) -> None:
+    """Write each method's consensus, shrunk to classes, with the number of worms behind each edge."""
+    folder, matrices = workdir / "graphs", {}
+    folder.mkdir(exist_ok=True)
+    types = connectome.describe_neurons(study.names).set_index("neuron")
+    for one in inferred:
+        matrix, counts = study.pool(one.stack, one.class_worms), consensus.count_worms(one.stack)
+        senders, receivers = np.nonzero(np.isfinite(matrix))
+        edges = pd.DataFrame(
+            {
+                "sender": np.array(study.names)[senders],
+                "receiver": np.array(study.names)[receivers],
+                "score": matrix[senders, receivers],
+                "worms": counts[senders, receivers],
+            }
+        ).sort_values("score", ascending=False, kind="stable")
+        with open_place(folder / f"{one.name}.csv") as beside:
+            edges.to_csv(beside, index=False)
+        graph = networkx.DiGraph(method=one.name)
+        for name, line in types.iterrows():
+            graph.add_node(name, **{field: str(value) for field, value in line.items()})
+        for edge in edges.head(config.report.edges).itertuples():
+            graph.add_edge(edge.sender, edge.receiver, score=float(edge.score), worms=int(edge.worms))
+        with open_place(folder / f"{one.name}.graphml") as beside:
+            networkx.write_graphml(graph, beside)
+        matrices[one.name] = matrix
+    counts = consensus.count_worms(inferred[0].stack)
+    with open_place(workdir / "graphs.npz") as beside, open(beside, "wb") as file:
+        np.savez_compressed(file, neuron_names=np.array(study.names), worms=counts, **matrices)
+
+
+def plot_figures(config, study: Study, inferred: Sequence[Inferred], findings: dict, chance: bool) -> NamedFigures:
+    """Yield the figures of a report."""
+    drawn = next(one for one in inferred if one.name == config.report.method)
+    yield "scores", figures.plot_graph_scores(findings["scores"], "Graphs against references, 95 % over neuron classes")
+    classes, matrix = average_classes(study, study.pool(drawn.stack, drawn.class_worms))
+    parts = [np.nan_to_num(known) for name, known in study.references.items() if name != ATLAS]
+    known = average_classes(study, np.max(parts, axis=0))[1] if parts else None
+    title = f"{drawn.name}: consensus by neuron class"
+    types = [connectome.TYPES.get(name, "") for name in classes]
+    yield "graph_by_class", figures.plot_class_graph(matrix, classes, types, title, known, arrows=not chance)
+    graphs = {one.name: study.pool(one.stack, one.class_worms) for one in inferred}
+    title = "Correlation of graphs: methods (shrunk to classes) and references"
+    yield "agreement", figures.plot_graph_agreement({**graphs, **study.references}, title)
+    if "amounts" in findings:
+        yield "score_by_worms", figures.plot_graph_curves(findings["amounts"], "AUROC by the number of worms")
+    if "responses" in findings:
+        measured = load_atlas(config).matrix("response", study.names)
+        chosen = {
+            name: graphs[name] for name in dict.fromkeys((FORECASTER, RESPONSE, BASELINE, drawn.name)) if name in graphs
+        }
+        title = "Measured responses to a driven neuron against predictions"
+        yield "responses", figures.plot_responses(measured, chosen, study.references[ATLAS], title)
+
+
+def average_classes(study: Study, matrix) -> tuple[list[str], np.ndarray]:
+    """Return the names of the classes, and the mean of a matrix over the pairs of each two; NaN where there is none."""
+    classes = [split_neuron_name(name)[0] for name in study.names]
+    names = sorted(set(classes))
+    numbers = np.array([names.index(name) for name in classes])
+    sums, counts = np.zeros((2, len(names), len(names)))
+    finite = np.isfinite(matrix)
+    place = np.ix_(numbers, numbers)
+    np.add.at(sums, place, np.where(finite, matrix, 0.0))
+    np.add.at(counts, place, finite)
+    return names, np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def print_scores(scores: pd.DataFrame) -> None:
+    """Print the AUROC of every method and reference."""
+    names = scores["method"].where(scores["pooling"] == WORMS, scores["method"].map(POOLED.format))
+    cells = {(name, own.reference): f"{own.auroc:.3f}" for name, own in zip(names, scores.itertuples(), strict=True)}
+    titles = {reference: reference for reference in dict.fromkeys(scores["reference"])}
+    print("AUROC over ordered pairs of neurons; + classes: shrunk to neuron classes")
+    print("\n".join(tabulate_console("method", titles, cells, (34, 12))))
+    if chance := find_chance(scores):
+        print(f"no better than chance: {', '.join(chance)}")

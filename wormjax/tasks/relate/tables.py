@@ -1,0 +1,274 @@
+"""Every number of a `relate` experiment: graphs against references and their nulls, agreement, curves, responses."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.stats import spearmanr
+from tqdm import tqdm
+
+from wormjax.scoring import reference_graphs as scoring
+from wormjax.scoring.markdown import escape, format_bounds, join_cells, start_table
+from wormjax.scoring.rows import Row
+from wormjax.tasks.relate import consensus
+from wormjax.tasks.relate.consensus import Matrix, Stack
+from wormjax.tasks.relate.references import CHEMICAL, WIRING
+from wormjax.tasks.relate.relations import Worms, relate
+
+BASELINE = "correlation"
+WORMS, CLASSES = "worms", "classes"  # How worms are pooled.
+POOLED = "{} + classes"
+
+
+class Inferred(NamedTuple):
+    """One method's graphs.
+
+    Attributes:
+      name: of the method.
+      stack: scores of each worm; of a network, the mean over seeds.
+      class_worms: chosen by `consensus.choose_class_worms`.
+      by_seed: of a network, the scores of each seed.
+      halves: of a network, those of networks trained on either half of the worms.
+    """
+
+    name: str
+    stack: Stack
+    class_worms: float
+    by_seed: Sequence[Stack] = ()
+    halves: tuple[Stack, Stack] | None = None
+
+
+class Study(NamedTuple):
+    """What all tables read: the neurons' names and classes, the references, and how many worms a pair needs."""
+
+    names: tuple[str, ...]
+    classes: np.ndarray
+    references: Mapping[str, Matrix]
+    least_worms: int
+
+    def pool(self, stack: Stack, class_worms: float) -> Matrix:
+        """Return the consensus, NaN for pairs of too few worms."""
+        counts = consensus.count_worms(stack)
+        return np.where(counts >= self.least_worms, consensus.pool_worms(stack, self.classes, class_worms), np.nan)
+
+
+def list_graphs(study: Study, inferred: Sequence[Inferred]) -> Iterator[tuple[Inferred, str, Matrix]]:
+    """Yield each method, how it is pooled, and its consensus."""
+    for one in inferred:
+        yield one, WORMS, study.pool(one.stack, 0.0)
+        yield one, CLASSES, study.pool(one.stack, one.class_worms)
+
+
+def score_references(
+    config, study: Study, inferred: Sequence[Inferred], shifted: Mapping[str, Sequence[Stack]]
+) -> pd.DataFrame:
+    """Return a line per method, pooling and reference; see `TABLE_TEXT`.
+
+    Args:
+      config: of the experiment.
+      study: the neurons and references.
+      inferred: the methods; `BASELINE` must be among them.
+      shifted: method → the scores of circularly shifted traces, for those methods that have them.
+    """
+    random, nulls, lines = np.random.default_rng(config.seed), config.nulls, []
+    draws, homologues = scoring.draw_classes(study.names, nulls.draws), scoring.find_homologues(study.names)
+    graphs = list(list_graphs(study, inferred))
+    orders = np.array([random.permutation(len(study.names)) for _ in range(nulls.permutations)], int)
+    for reference, known in tqdm(study.references.items(), desc="scores against references", unit="reference"):
+        pairs = scoring.find_pairs(graphs[0][2], known)
+        edges = known[pairs] > 0
+        rewired = np.array([scoring.rewire(known, pairs, random)[pairs] > 0 for _ in range(nulls.rewirings)])
+        areas = {
+            (one.name, pooling): scoring.bootstrap_auroc(graph, known, pairs, draws) for one, pooling, graph in graphs
+        }
+        plain = scoring.measure_auroc(next(graph for one, _, graph in graphs if one.name == BASELINE)[pairs], edges)
+        for one, pooling, graph in graphs if edges.any() else ():
+            score, own = scoring.score_graph(graph, known), areas[one.name, pooling]
+            line = {"method": one.name, "pooling": pooling, "reference": reference, **score._asdict()}
+            line |= zip_bounds("", scoring.find_bounds(own))
+            line["class_worms"] = one.class_worms if pooling == CLASSES else 0.0
+            line["without_homologues"] = scoring.score_graph(graph, known, homologues).auroc
+            line["difference"] = score.auroc - plain
+            line |= zip_bounds("difference_", scoring.find_bounds(own - areas[BASELINE, WORMS]))
+            line["p_rewired"] = scoring.find_p_value(score.auroc, scoring.measure_auroc(graph[pairs], rewired))
+            line["p_permuted"] = scoring.find_p_value(score.auroc, scoring.permute_names(graph, known, orders))
+            null = [study.pool(stack, line["class_worms"])[pairs] for stack in shifted.get(one.name, ())]
+            line["p_shifted"] = scoring.find_p_value(
+                score.auroc, np.array([scoring.measure_auroc(values, edges) for values in null])
+            )
+            if reference in (CHEMICAL, WIRING):
+                line["direction"], line["one_way_pairs"] = scoring.score_direction(graph, known)
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def zip_bounds(name: str, bounds: tuple[float, float]) -> dict[str, float]:
+    """Return the ends of an interval as columns."""
+    return {f"{name}low": bounds[0], f"{name}high": bounds[1]}
+
+
+def measure_agreement(config, study: Study, inferred: Sequence[Inferred], studies: Sequence[str]) -> pd.DataFrame:
+    """Return a line per method and pooling: correlation of scores between halves of the worms, seeds and studies."""
+    lines, names = [], list(dict.fromkeys(studies))
+    for one in inferred:
+        for pooling, class_worms in ((WORMS, 0.0), (CLASSES, one.class_worms)):
+            line = {"method": one.name, "pooling": pooling}
+            if one.halves:
+                graphs = [consensus.pool_worms(half, study.classes, class_worms) for half in one.halves]
+                line["halves"] = consensus.correlate(*graphs)
+                random, null = np.random.default_rng(config.seed), []
+                for _ in range(config.nulls.permutations):
+                    order = random.permutation(len(study.names))
+                    null.append(consensus.correlate(graphs[0], graphs[1][np.ix_(order, order)]))
+                line["halves_null"] = float(np.nanpercentile(null, 95))
+            else:
+                line["halves"], line["halves_null"] = consensus.agree_halves(
+                    one.stack, study.classes, class_worms, config.nulls.permutations, config.seed
+                )
+            if len(one.by_seed) > 1:
+                line["seeds"] = consensus.correlate(*(study.pool(stack, class_worms) for stack in one.by_seed[:2]))
+            if len(names) == 2:
+                parts = [one.stack[[k for k, own in enumerate(studies) if own == name]] for name in names]
+                pooled = [consensus.pool_worms(part, study.classes, class_worms) for part in parts]
+                line["studies"] = consensus.correlate(*pooled)
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def score_amounts(config, study: Study, worms: Worms, settings, methods: Sequence[str]) -> pd.DataFrame:
+    """Return the AUROC of graphs from fewer worms, and from the first share of each recording.
+
+    Columns: method, reference, worms, share, auroc. Of many sets of so many worms, ten at most.
+    """
+    lines, neurons = [], len(study.names)
+    for share in config.curves.shares:
+        cut = worms.cut(share)
+        for name in methods:
+            stack = relate(name, cut, neurons, settings)
+            for count in range(1, len(stack) + 1):
+                for chosen in consensus.list_subsets(len(stack), count):
+                    graph = consensus.pool_worms(stack[chosen], study.classes)
+                    for reference, known in study.references.items():
+                        pairs = scoring.find_pairs(graph, known)
+                        area = scoring.measure_auroc(graph[pairs], known[pairs] > 0)
+                        lines.append((name, reference, count, share, float(area)))
+    return pd.DataFrame(lines, columns=["method", "reference", "worms", "share", "auroc"])
+
+
+def score_responses(
+    study: Study,
+    inferred: Sequence[Inferred],
+    measured: Float[np.ndarray, "sender receiver"],
+    known: Matrix,
+    draws: int,
+) -> pd.DataFrame:
+    """Return how well responses are foretold: AUROC of significant ones, and rank correlation with the mean dF/F.
+
+    Args:
+      study: the neurons.
+      inferred: methods, those that answer to a drive and others beside them.
+      measured: the atlas's mean response; NaN where a pair was not observed.
+      known: 1 for a significant response, 0 for none.
+      draws: of the bootstrap.
+    """
+    drawn, lines = scoring.draw_classes(study.names, draws), []
+    for one, pooling, graph in list_graphs(study, inferred):
+        bounds = scoring.find_bounds(scoring.bootstrap_auroc(graph, known, scoring.find_pairs(graph, known), drawn))
+        both = scoring.find_pairs(graph, measured)
+        rank = spearmanr(graph[both], measured[both]).statistic
+        line = {"method": one.name, "pooling": pooling, "pairs": int(both.sum()), "rank_correlation": float(rank)}
+        lines.append(line | {"auroc": scoring.score_graph(graph, known).auroc, **zip_bounds("", bounds)})
+    return pd.DataFrame(lines)
+
+
+def list_rows(study_name: str, seed: int, scores: pd.DataFrame, agreement: pd.DataFrame) -> list[Row]:
+    """Return the numbers as rows of results.csv; the worm is "consensus"."""
+    rows = []
+
+    def add(line, metric, value):
+        if np.isfinite(value):
+            model = line.method if line.pooling == WORMS else POOLED.format(line.method)
+            rows.append(Row(model, study_name, (), study_name, "consensus", seed, metric, float(value)))
+
+    for line in scores.itertuples():
+        for column in ("auroc", "average_precision", "direction"):
+            metric = "direction_auroc" if column == "direction" else column
+            add(line, f"{metric}:{line.reference}", getattr(line, column, np.nan))
+    for line in agreement.itertuples():
+        for column in ("halves", "seeds", "studies"):
+            add(line, f"{column}_r", getattr(line, column, np.nan))
+    return rows
+
+
+TABLE_TEXT = (
+    "AUROC over ordered pairs of neurons that enough worms have [95 % interval, a bootstrap over neuron classes, left "
+    "and right drawn together]; average precision beside the share of pairs that are edges; AUROC without left-right "
+    "pairs; difference to correlation pooled over worms alone [interval, same draws]. p: one-sided, against the "
+    "reference rewired with its degrees kept, permuted names of neurons, and circular shifts of the traces (– where "
+    "the method was not run on shifts). *+ classes*: scores are shrunk to those of the two classes, by a weight that "
+    "worms left out chose."
+)
+
+
+def format_scores(scores: pd.DataFrame) -> list[str]:
+    """Return a Markdown table per reference, and one of directions."""
+    lines = ["", "## Against reference graphs", "", TABLE_TEXT]
+    titles = ["method", "AUROC", "average precision", "without left-right pairs", "difference to correlation"]
+    titles += ["p rewired", "p permuted", "p shifted"]
+    for reference, own in scores.groupby("reference", sort=False):
+        first = own.iloc[0]
+        share = f"{first.edges:,} of {first.pairs:,} pairs, {first.edges / first.pairs:.3f}"
+        lines += ["", f"### {reference} ({share})", "", *start_table(titles)]
+        for line in own.itertuples():
+            cells = [title_method(line), f"{line.auroc:.3f}{format_bounds(line.low, line.high)}"]
+            cells += [f"{line.average_precision:.3f}", f"{line.without_homologues:.3f}"]
+            bounds = format_bounds(line.difference_low, line.difference_high, "{:+.3f}".format)
+            same = line.method == BASELINE and line.pooling == WORMS
+            cells.append("" if same else f"{line.difference:+.3f}{bounds}")
+            cells += [format_p(getattr(line, f"p_{null}")) for null in ("rewired", "permuted", "shifted")]
+            lines.append(join_cells(cells))
+    if "direction" in scores:
+        text = "How often the score of a one-way chemical edge exceeds that of its reverse; 0.5 by chance."
+        lines += ["", "### Direction", "", text, "", *start_table(["method", "direction", "pairs"])]
+        for line in scores[scores["direction"].notna()].itertuples():
+            lines.append(join_cells([title_method(line), f"{line.direction:.3f}", f"{int(line.one_way_pairs):,}"]))
+    return lines
+
+
+def format_agreement(agreement: pd.DataFrame) -> list[str]:
+    """Return a Markdown table of agreement."""
+    text = (
+        "Correlation of edge scores. Between halves of the worms: mean over halvings (a network: one halving, trained "
+        "on each), beside the 95th percentile with the neurons of one half permuted. Methods that draw nothing are the "
+        "same for every seed."
+    )
+    columns = [name for name in ("halves", "halves_null", "seeds", "studies") if name in agreement]
+    lines = ["", "## Agreement", "", text, "", *start_table(["method", *(name.replace("_", ", ") for name in columns)])]
+    for line in agreement.itertuples():
+        values = [getattr(line, name) for name in columns]
+        lines.append(join_cells([title_method(line), *("–" if pd.isna(x) else f"{x:.2f}" for x in values)]))
+    return lines
+
+
+def format_responses(responses: pd.DataFrame) -> list[str]:
+    """Return a Markdown table of predicted responses."""
+    text = (
+        "Responses of the atlas, of the pairs that were observed: AUROC of q < 0.05, rank correlation with mean dF/F."
+    )
+    lines = ["", "## Perturbation", "", text, "", *start_table(["method", "AUROC", "rank correlation", "pairs"])]
+    for line in responses.itertuples():
+        area = f"{line.auroc:.3f}{format_bounds(line.low, line.high)}"
+        lines.append(join_cells([title_method(line), area, f"{line.rank_correlation:+.3f}", f"{line.pairs:,}"]))
+    return lines
+
+
+def title_method(line) -> str:
+    """Return a method's name in tables: in italics where it is pooled over worms alone, as baselines are."""
+    return escape(POOLED.format(line.method)) if line.pooling == CLASSES else f"*{escape(line.method)}*"
+
+
+def format_p(value: float) -> str:
+    """Return a p-value, or a dash where there is none."""
+    return "–" if np.isnan(value) else f"{value:.3f}"

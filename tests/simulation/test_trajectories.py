@@ -357,17 +357,49 @@ def test_velocities_that_are_not_there_are_differences_from_the_past(tmp_path):
     np.testing.assert_array_equal(train.features[:, 0, :, 2:], train.features[:, 1, :, 2:])
 
 
-def test_files_of_structinfer(tmp_path):
-    """BOLD [simulation, frame, 1, object], and one weighted graph of all simulations."""
+@pytest.mark.parametrize("documented", [False, True])
+def test_bold_signals_of_structinfer(tmp_path, documented):
+    """BOLD [simulation, frame, 1, object], or as documented, and one graph of all simulations, -1 on the diagonal."""
     random = np.random.default_rng(0)
     bold, graph = random.standard_normal((4, 6, 1, 5)), random.uniform(0.3, 0.9, (5, 5)) * (random.random((5, 5)) < 0.4)
-    np.save(tmp_path / "bold_train_netsims5r1.npy", bold)
-    np.save(tmp_path / "edges_train_netsims5r1.npy", graph)
+    np.fill_diagonal(graph, -1)
+    np.save(tmp_path / "bold_train_netsims5r2_n1.npy", bold.transpose(0, 3, 2, 1) if documented else bold)
+    np.save(tmp_path / "edges_train_netsims5r2_n1.npy", graph)
     train = read_splits(tmp_path)["train"]
-    assert train.feature_names == ("BOLD",)
+    assert (train.system, train.feature_names) == ("netsims", ("BOLD",))
+    assert train.features.shape == (4, 6, 5, 1)
     assert train.features[1, 2, 3, 0] == np.float32(bold[1, 2, 0, 3])
     off = ~np.eye(5, dtype=bool)
     np.testing.assert_array_equal(train.edges[3][off], (graph.T > 0)[off])
+
+
+@pytest.mark.parametrize("documented", [False, True])
+def test_springs_of_structinfer(tmp_path, documented):
+    """Locations and velocities of three splits, the test longer; another system lies in the same folder."""
+    random = np.random.default_rng(1)
+    graph, written = (random.random((15, 15)) < 0.2).astype(float), {}
+    for split, count, frames in (("train", 4, 9), ("valid", 2, 9), ("test", 2, 19)):
+        for field in ("loc", "vel"):
+            values = written[field, split] = random.standard_normal((count, frames, 2, 15))
+            values = values.transpose(0, 3, 2, 1) if documented else values
+            np.save(tmp_path / f"{field}_{split}_springs15r1.npy", values)
+        np.save(tmp_path / f"edges_{split}_springs15r1.npy", graph)
+    np.save(tmp_path / "bold_train_netsims30r2.npy", random.standard_normal((2, 9, 1, 30)))
+    with pytest.raises(InputError, match="netsims30r2, springs15r1, expected the suffix of one of them"):
+        read_splits(tmp_path)
+    splits = read_splits(tmp_path, "springs15r1")
+    assert {split: one.features.shape for split, one in splits.items()} == {
+        "train": (4, 9, 15, 4),
+        "valid": (2, 9, 15, 4),
+        "test": (2, 19, 15, 4),
+    }
+    assert (splits["test"].system, splits["test"].feature_names) == ("springs", NAMES)
+    features = splits["test"].features[1, 7, 4]
+    expected = [written[field, "test"][1, 7, axis, 4] for field in ("loc", "vel") for axis in range(2)]
+    np.testing.assert_array_equal(features, np.float32(expected))
+    receiver, sender = np.argwhere(graph * ~np.eye(15, dtype=bool))[0]
+    assert splits["valid"].edges[1, sender, receiver] == 1
+    assert splits["valid"].edges[1].sum() == graph.sum() - np.trace(graph)
 
 
 def test_object_names_come_back(tmp_path, trajectories):

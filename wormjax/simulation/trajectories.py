@@ -16,9 +16,10 @@ Fetaya et al. (2018): by receiver, then by sender. The graph of a file without `
   `feat_SPLIT_SUFFIX.npy` [simulation, object, frame, feature], and `edges_SPLIT_SUFFIX.npy` [simulation, receiver,
   sender]. Strengths 0 and 1 are types 0 and 1; with half strengths 0, 0.5, 1 are types 0, 1, 2; products of charges
   -1, 1 are types 0, 1 (-1, 0, 1: types 0, 1, 2). Without velocities, these are differences of locations.
-- The .npy files of StructInfer (Wang et al. 2024, NeurIPS datasets and benchmarks): as above, or
-  `bold_SPLIT_SUFFIX.npy` [simulation, frame, 1, object], with one graph [receiver, sender] of all simulations; any
-  weight above 0 is an edge.
+- The .npy files of StructInfer (Wang et al. 2024, NeurIPS datasets and benchmarks), SUFFIX such as springs15r1 or
+  netsims30r2_n1: as above, or `bold_SPLIT_SUFFIX.npy` [simulation, frame, 1, object], as its simulator writes, or
+  [simulation, object, dimension, frame], as its documentation has them. One graph [receiver, sender], by which its
+  simulator multiplies the objects' states, is that of all simulations; any weight above 0 is an edge.
 
 A folder may also hold one HDF5 or NumPy archive per split: train.h5, valid.h5, test.h5.
 """
@@ -304,7 +305,7 @@ def _read_reference(folder, suffix) -> dict[str, Trajectories]:
         if edges is not None:
             types = np.where(np.isnan(edges), -1, np.searchsorted(edge_types, edges)).astype(np.int32)
         labels = [f"{value:g}" for value in edge_types] if types is not None else ()
-        system = suffix.rstrip("0123456789") or suffix
+        system = re.sub(r"\d+(r\d+(_n\d+)?)?$", "", suffix) or suffix
         features = _check_features(source, features)
         types = None if types is None else _check_edges(source, types, features.shape)
         splits[split] = _make_trajectories(source, features, types, system, names, labels, REFERENCE_INTERVAL)
@@ -317,12 +318,12 @@ def _load_features(folder, split, suffix, kind, has_velocities):
         features = _load_npy(folder / f"feat_{split}_{suffix}.npy", 4)
         return features.swapaxes(1, 2), [f"feature {k + 1}" for k in range(features.shape[3])]
     if kind == "bold":
-        features = _load_npy(folder / f"bold_{split}_{suffix}.npy", 4).swapaxes(2, 3)
+        features = _load_series(folder, "bold", split, suffix).swapaxes(2, 3)
         count = features.shape[3]
         return features, ["BOLD"] if count == 1 else [f"BOLD {k + 1}" for k in range(count)]
     paths = [folder / f"{field}_{split}_{suffix}.npy" for field in ("loc", "vel")]
-    location = _load_npy(paths[0], 4)
-    velocity = _load_npy(paths[1], 4) if has_velocities else _difference(location)
+    location = _load_series(folder, "loc", split, suffix)
+    velocity = _load_series(folder, "vel", split, suffix) if has_velocities else _difference(location)
     if location.shape != velocity.shape:
         expected = f"expected {location.shape} as in {paths[0].name}"
         raise InputError(f"{paths[1]}: found shape {velocity.shape}, {expected}")
@@ -334,6 +335,18 @@ def _load_features(folder, split, suffix, kind, has_velocities):
     axes = "xyz"[: location.shape[2]]
     names = [*axes, *(f"velocity {axis}" for axis in axes)]
     return np.concatenate([location, velocity], axis=2).swapaxes(2, 3), names
+
+
+def _load_series(folder, field, split, suffix):
+    """Return the series [simulation, frame, dimension, object] of a file, whose objects may stand second."""
+    series = _load_npy(folder / f"{field}_{split}_{suffix}.npy", 4)
+    path = folder / f"edges_{split}_{suffix}.npy"
+    if not path.is_file():
+        return series
+    graph = _load_npy(path, (2, 3)).shape
+    if graph == (series.shape[1],) * 2 and series.shape[3] != series.shape[1]:
+        return np.moveaxis(series, 1, 3).swapaxes(1, 2)
+    return series
 
 
 def _difference(location):

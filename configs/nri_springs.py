@@ -63,6 +63,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.decoder.hidden = 64 if small else 256
     config.model.decoder.relative = True  # An mlp's or recurrent one's messages depend on differences of objects alone.
     config.model.decoder.differences = False  # Show an mlp decoder the last change, too.
+    # Of an mlp's or recurrent one's messages, where the posterior is sampled: mean, max, attention, gin, gcn.
+    config.model.decoder.aggregation = "sum"
     config.model.decoder.code = 8  # Numbers that tell a context decoder one object from another.
     config.model.decoder.unseen = ()  # Features, by number, that a context decoder predicts and is not shown.
     config.model.lstm_hidden = 128 if small else 256

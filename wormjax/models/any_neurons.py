@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from wormjax import graphs
 from wormjax.errors import ConfigError
+from wormjax.models.aggregation import AGGREGATIONS, TINY, normalise_degrees
 from wormjax.models.classifiers import Decoding, Features, TemporalReadOut, Valid
 from wormjax.models.encoders import Mlp
 from wormjax.models.layers import PairDense, TrainingRngs, draw_keys, elu, mask_frames
@@ -89,6 +90,8 @@ class AnyNeuronDecoder(nn.Module):
       identity: "class" (embeddings of neuron, class and side), "neuron" (of the neuron alone) or "none".
       unnamed: whether neurons without any identity are read.
       graph: of messages: "none", "complete", "inferred" or "given" (variables["given"]["edges"] [sender, receiver]).
+      aggregation: of the messages that arrive at a neuron, one of models.aggregation; those of "max" take memory by the
+        square of the number of neurons.
       embedding: size of the identities' embedding.
       node_hidden: features of a neuron.
       node_kernel: frames that a neuron's features depend on.
@@ -102,6 +105,7 @@ class AnyNeuronDecoder(nn.Module):
     identity: str = "class"
     unnamed: bool = False
     graph: str = "none"
+    aggregation: str = "sum"
     embedding: int = 24
     node_hidden: int = 24
     node_kernel: int = 1
@@ -114,10 +118,13 @@ class AnyNeuronDecoder(nn.Module):
 
     def __post_init__(self):
         super().__post_init__()
-        for field, choices in (("identity", IDENTITIES), ("graph", GRAPHS)):
+        for field, choices in (("identity", IDENTITIES), ("graph", GRAPHS), ("aggregation", AGGREGATIONS)):
             if getattr(self, field) not in choices:
                 found = f"found {getattr(self, field)!r}, expected one of {', '.join(choices)}"
                 raise ConfigError(f"model.any_neurons.{field}", found)
+        if self.graph == "none" and self.aggregation != "sum":
+            found = f"found {self.aggregation!r}, which has no effect; expected 'sum' with graph='none'"
+            raise ConfigError("model.any_neurons.aggregation", found)
 
     @nn.compact
     def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:
@@ -130,7 +137,7 @@ class AnyNeuronDecoder(nn.Module):
         edge_logits = None
         if self.graph != "none":
             weights, edge_logits = self._weigh_edges(nodes, present, training_rngs)
-            nodes = (nodes + self.branch_scale * self._pass_messages(nodes, weights)) * present[:, None]
+            nodes = (nodes + self.branch_scale * self._pass_messages(nodes, weights, present)) * present[:, None]
         pooled = nodes.sum(axis=0) / jnp.sqrt(jnp.maximum(present.sum(axis=0), 1))
         read_out = TemporalReadOut(self.states + self.targets, self.channels, self.kernel, self.dilations)
         outputs = read_out(jnp.moveaxis(pooled, 0, -1), valid, training_rngs)
@@ -156,7 +163,7 @@ class AnyNeuronDecoder(nn.Module):
         return read.reshape(neurons, self.node_hidden, windows, frames)
 
     def _weigh_edges(self, nodes, present, training_rngs):
-        """The weights of messages [window, receiver, sender], of as many senders as there are; the logits of edges."""
+        """The weights of messages [window, receiver, sender], and the logits of edges."""
         neurons = nodes.shape[0]
         there = present.any(axis=2).T
         pairs = there[:, :, None] & there[:, None, :] & ~jnp.eye(neurons, dtype=bool)
@@ -173,7 +180,7 @@ class AnyNeuronDecoder(nn.Module):
                 keys = draw_keys(training_rngs, 100)
                 edges = jax.vmap(sample_edges, in_axes=(0, 0, None))(logits, keys, training_rngs.temperature)
             weights = pairs * graphs.edges_to_square(1.0 - edges[..., 0], neurons)
-        return weights / jnp.sqrt(jnp.maximum(there.sum(axis=1), 1))[:, None, None], logits
+        return weights, logits
 
     def _infer_edges(self, nodes, present, pairs) -> Float[Array, "window edge type"]:
         """One graph per window, from the mean and spread of each node's course over the frames where it is."""
@@ -183,11 +190,39 @@ class AnyNeuronDecoder(nn.Module):
         encoder = PresentEncoder(self.edge_hidden, self.edge_types, name="encoder")
         return encoder(jnp.moveaxis(jnp.concatenate([mean, spread], axis=1), 2, 0), pairs)
 
-    def _pass_messages(self, nodes, weights):
+    def _pass_messages(self, nodes, weights, present):
+        received = self._aggregate(nodes, weights, present)
+        mixed = elu(jnp.einsum("gh,rhwt->rgwt", self._draw_matrix("messages"), received))
+        if self.aggregation != "gin":
+            return mixed
+        return elu(jnp.einsum("gh,rhwt->rgwt", self._draw_matrix("second"), mixed))
+
+    def _draw_matrix(self, name):
         initial = nn.initializers.lecun_normal(in_axis=1, out_axis=0)
-        mixing = self.param("messages", initial, (self.node_hidden, self.node_hidden))
+        return self.param(name, initial, (self.node_hidden, self.node_hidden))
+
+    def _aggregate(self, nodes, weights, present) -> Float[Array, "neuron hidden window frame"]:
+        """What arrives at each neuron by its weights [window, receiver, sender]; a sum is over the root of how many."""
+        if self.aggregation == "max":
+            return (jnp.moveaxis(weights, 0, -1)[:, :, None, :, None] * nodes).max(axis=1)
+        if self.aggregation == "attention":
+            queries, keys = (jnp.einsum("gh,nhwt->ngwt", self._draw_matrix(name), nodes) for name in ("query", "key"))
+            logits = jnp.einsum("rgwt,sgwt->wrst", queries, keys) / jnp.sqrt(self.node_hidden)
+            shares = weights[..., None] * jnp.exp(logits - logits.max(axis=2, keepdims=True))
+            shares /= jnp.maximum(shares.sum(axis=2, keepdims=True), TINY)
+            shares *= jnp.minimum(weights.sum(axis=2), 1.0)[..., None, None]
+            return jnp.einsum("wrst,shwt->rhwt", shares, nodes)
+        if self.aggregation == "mean":
+            weights = weights / jnp.maximum(weights.sum(axis=2, keepdims=True), 1.0)
+        elif self.aggregation == "gcn":
+            weights = normalise_degrees(weights)
+        else:
+            count = jnp.maximum(present.any(axis=2).sum(axis=0), 1)
+            weights = weights / jnp.sqrt(count)[:, None, None]
         received = jnp.einsum("wrs,shwt->rhwt", weights, nodes)
-        return elu(jnp.einsum("gh,rhwt->rgwt", mixing, received))
+        if self.aggregation == "gin":
+            received += (1.0 + self.param("epsilon", nn.initializers.zeros, ())) * nodes
+        return received
 
     def _scale_behavior(self, outputs):
         """Outputs, in standard deviations, in the behaviours' own units."""

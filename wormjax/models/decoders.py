@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Shaped
 
 from wormjax import graphs
 from wormjax.errors import ConfigError
+from wormjax.models.aggregation import OF_NODES, OF_PAIRS, NodeAggregation, PairAggregation
 from wormjax.models.encoders import Mlp
 from wormjax.models.layers import PairDense, RelativeDense, elu
 
@@ -33,12 +34,13 @@ class TypedMessages(nn.Module):
     With `skip_first` the first type has no message: it stands for "no edge". Without, its messages begin at zero: from
     two types that are alike at first, training goes to edge types that have nothing to do with the graph. With
     `relative`, a scale of each feature, a message depends on the difference sender − receiver alone, as the forces
-    between particles do (`layers.RelativeDense`).
+    between particles do (`layers.RelativeDense`). `aggregation` takes the place of the sum (models.aggregation).
     """
 
     hidden: int
     skip_first: bool = True
     relative: tuple[float, ...] | None = None
+    aggregation: str = "sum"
 
     @nn.compact
     def __call__(
@@ -46,6 +48,8 @@ class TypedMessages(nn.Module):
     ) -> Float[Array, "*batch node hidden"]:
         weights = edges[..., 1:] if self.skip_first else edges
         types, count = weights.shape[-1], nodes.shape[-2]
+        if self.aggregation in OF_NODES:
+            return NodeAggregation(self.hidden, self.aggregation, name="aggregation")(nodes, weights)
         size = types * self.hidden
         pairs = RelativeDense(size, self.relative)(nodes) if self.relative else PairDense(size)(nodes)
         pairs, messages = elu(pairs), []
@@ -54,6 +58,8 @@ class TypedMessages(nn.Module):
             name = f"type_{kind + self.skip_first}"
             initial = nn.initializers.zeros if name == "type_0" else nn.initializers.lecun_normal()
             messages.append(elu(nn.Dense(self.hidden, kernel_init=initial, name=name)(own)))
+        if self.aggregation in OF_PAIRS:
+            return PairAggregation(self.aggregation, name="aggregation")(messages, weights, count)
         return _weigh_messages(messages, weights, count)
 
 
@@ -81,6 +87,7 @@ class MlpDecoder(nn.Module):
     relative: tuple[float, ...] | None = None
     differences: bool = False
     scale: tuple[float, ...] = ()
+    aggregation: str = "sum"
 
     @nn.compact
     def __call__(
@@ -91,7 +98,7 @@ class MlpDecoder(nn.Module):
             change = jnp.arcsinh((nodes - carry) / jnp.asarray(self.scale))
             seen, carry = jnp.concatenate([nodes, change], axis=-1), nodes
             relative = relative and (*relative, *(1.0,) * nodes.shape[-1])
-        heard = TypedMessages(self.hidden, self.skip_first, relative)(seen, edges)
+        heard = TypedMessages(self.hidden, self.skip_first, relative, self.aggregation)(seen, edges)
         seen = jnp.broadcast_to(seen, (*heard.shape[:-1], seen.shape[-1]))  # There may be more graphs than nodes.
         values = jnp.concatenate([seen, heard], axis=-1)
         hidden = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(values))))
@@ -174,12 +181,13 @@ class RecurrentDecoder(nn.Module):
     hidden: int
     skip_first: bool = True
     relative: tuple[float, ...] | None = None
+    aggregation: str = "sum"
 
     @nn.compact
     def __call__(self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]):
         values = jnp.concatenate([nodes, carry], axis=-1)
         scale = self.relative and (*self.relative, *(1.0,) * self.hidden)
-        heard = TypedMessages(self.hidden, self.skip_first, scale)(values, edges)
+        heard = TypedMessages(self.hidden, self.skip_first, scale, self.aggregation)(values, edges)
         from_nodes = nn.Dense(3 * self.hidden, name="from_nodes")(nodes)
         from_heard = nn.Dense(3 * self.hidden, use_bias=False, name="from_heard")(heard)
         reset, keep, new = jnp.split(from_nodes, 3, axis=-1)

@@ -89,15 +89,15 @@ def _build_encoder(encoder, edge_types, scale):
 
 
 def _build_decoder(decoder, skip_first, scale, precision):
-    relative = scale if decoder.relative else None
+    relative, aggregation = scale if decoder.relative else None, decoder.get("aggregation", "sum")
     if decoder.name == "mlp":
-        return MlpDecoder(decoder.hidden, skip_first, relative, decoder.differences, scale)
+        return MlpDecoder(decoder.hidden, skip_first, relative, decoder.differences, scale, aggregation)
     if decoder.name == "equivariant":
         return EquivariantDecoder(decoder.hidden, scale, skip_first)
     if decoder.name == "context":
         return ContextDecoder(decoder.hidden, scale, skip_first, tuple(decoder.unseen))
     if decoder.name == "recurrent":
-        return RecurrentDecoder(decoder.hidden, skip_first, relative)
+        return RecurrentDecoder(decoder.hidden, skip_first, relative, aggregation)
     if decoder.name == "lstm":
         return JointLstm(decoder.hidden, dense_cell=precision == "bfloat16")
     if decoder.name == "none":

@@ -21,6 +21,7 @@ from wormjax.features.missing import MISSING
 from wormjax.features.neurons import ANY
 from wormjax.features.scaling import SCALINGS
 from wormjax.features.studies import SIMULATED
+from wormjax.models.aggregation import AGGREGATIONS, OF_NODES
 from wormjax.models.layers import PRECISIONS
 from wormjax.models.nri import DECODERS, ENCODERS
 from wormjax.recordings.motor_states import OWN, STATE_SETS
@@ -65,6 +66,7 @@ OPTIONAL = (
     "fold",
     "longest_period",
     "shuffle_objects",
+    "aggregation",
 )
 # Sections whose members have names of the user's, by experiment and field.
 FREE = (
@@ -174,6 +176,7 @@ _KINDS = (
     (text(PRECISIONS), "precision"),
     (text(ENCODERS), "encoder.name"),
     (text(DECODERS), "decoder.name"),
+    (text(AGGREGATIONS), "aggregation"),
     (text(TASKS), "train.task"),
     (text(POSTERIORS), "posterior"),
 )
@@ -330,6 +333,16 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
     train, evaluate = config.train, config.evaluate
     if evaluate.get("adaptation_steps", 0) and train.posterior != "exact":
         yield "evaluate.adaptation_steps", _no_effect(f"0 with train.posterior={train.posterior!r}")
+    decoder, aggregation = config.model.decoder, config.model.decoder.get("aggregation", "sum")
+    if aggregation != "sum" and train.posterior != "sampled":
+        yield (
+            "model.decoder.aggregation",
+            f" with train.posterior={train.posterior!r}, expected 'sum' but for 'sampled'",
+        )
+    if aggregation != "sum" and decoder.name not in ("mlp", "recurrent"):
+        yield "model.decoder.aggregation", _no_effect(f"'sum' with model.decoder.name={decoder.name!r}")
+    if aggregation in OF_NODES and decoder.relative:
+        yield "model.decoder.relative", _no_effect(f"False with model.decoder.aggregation={aggregation!r}")
     idle = SAMPLED_ONLY | (DECODED_ONLY if train.posterior == "pairwise" else {})
     for name, value in idle.items():
         if train.posterior in ("exact", "pairwise") and train[name] != value:

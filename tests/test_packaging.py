@@ -28,7 +28,10 @@ def installed(tmp_path_factory):
 
 def test_one_package_is_installed(installed):
     assert [path.name for path in installed.iterdir()] == ["wormjax"]
-    names = {str(path.relative_to(ROOT / "wormjax")) for path in (ROOT / "wormjax").rglob("*.py")}
+    package = ROOT / "wormjax"
+    names = {str(path.relative_to(package)) for path in (*package.rglob("*.py"), *package.rglob("*.html"))} | {
+        "py.typed"
+    }
     names |= {str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("*.py")}
     names |= {str(path.relative_to(ROOT)) for path in (ROOT / "third_party").rglob("*.*")}
     assert {str(path.relative_to(installed / "wormjax")) for path in installed.rglob("*.*")} == names

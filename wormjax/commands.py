@@ -6,6 +6,7 @@ Tasks are imported when their command runs, so that --help is quick.
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from wormjax import command_line
@@ -50,8 +51,11 @@ def ablate(values, config):
     """Train and score every combination of the swept values."""
     from wormjax.tasks.decode.nested_selection import CRITERION
     from wormjax.tasks.decode.sweep import ablate, parse_sweep
+    from wormjax.tasks.report_page import collect_notes, write_page
 
-    ablate(config, parse_sweep(values.sweep, config), values.workdir, tuple(values.choose_by) or CRITERION)
+    with collect_notes() as notes:
+        ablate(config, parse_sweep(values.sweep, config), values.workdir, tuple(values.choose_by) or CRITERION)
+    print(f"Report: {write_page(Path(values.workdir), notes)}")
 
 
 def download(values):
@@ -76,6 +80,7 @@ def predict(values):
     """Write what trained models say of recordings that nobody needs to have annotated."""
     from wormjax import Reconstructor, RelationalInference, load, load_model
     from wormjax.instrument.predicting import predict
+    from wormjax.tasks.report_page import collect_notes, write_page
 
     if not values.model or not values.data or not values.output:
         missing = [name for name in ("model", "data", "output") if not values[name].value]
@@ -84,18 +89,18 @@ def predict(values):
     strange = [model for model in models if isinstance(model, Reconstructor | RelationalInference)]
     if strange:
         raise InputError(f"--model: found {strange[0]!r}, expected models of worms (Decoder, Forecaster)")
-    worms = load(values.reader, values.data, frame_rate=values.frame_rate)
-    print("\n".join([*map(repr, models), *map(repr, worms)]))
-    scores = predict(models, worms, values.output, values.steps, values.nwb)
+    with collect_notes() as notes:
+        worms = load(values.reader, values.data, frame_rate=values.frame_rate)
+        print("\n".join([*map(repr, models), *map(repr, worms)]))
+        scores = predict(models, worms, values.output, values.steps, values.nwb)
     if len(scores):
         print(scores[scores.metric == "accuracy"][["model", "test_worm", "metric", "value"]].to_string(index=False))
     print(f"\nSummary: {os.path.join(values.output, 'summary.md')}")
+    print(f"Report: {write_page(Path(values.output), notes)}")
 
 
 def inspect(values):
     """Print what a file of recordings holds, and which trained models it fits."""
-    from pathlib import Path
-
     from wormjax import load
     from wormjax.instrument.inspecting import describe_recordings, fit_models
 

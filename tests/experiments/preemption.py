@@ -178,7 +178,7 @@ def read_end(workdir: pathlib.Path) -> dict:
     files = {
         str(path.relative_to(workdir)): path.read_bytes()
         for path in sorted(workdir.rglob("*"))
-        if path.is_file() and "checkpoints" not in path.parts
+        if path.is_file() and "checkpoints" not in path.parts and path.name != "report.html"  # It names the command.
     }
     for folder in sorted(workdir.glob("models/*/checkpoints")):
         with open_checkpoints(folder, read_only=True) as manager:

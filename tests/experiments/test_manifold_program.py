@@ -37,7 +37,6 @@ SECTIONS = [
     "Principal components",
     "Loops",
     "Relations",
-    "Config",
 ]
 
 

@@ -86,8 +86,10 @@ def test_generalize_writes_rows_summary_and_figures(trained):
     assert metrics >= {"accuracy", "balanced_accuracy", "auroc", "nll", "calibration_error"}
     assert np.isfinite([float(row["value"]) for row in rows]).all()
     summary = (workdir / "summary.md").read_text()
-    assert "nri_graph" in summary
+    assert r"nri\_graph" in summary
     assert "lda" in summary
+    assert "data:image/png" in (workdir / "report.html").read_text()
+    assert done.stdout.splitlines()[-1] == f"Report: {workdir / 'report.html'}"
     figures = {path.name: path.stat().st_size for path in (workdir / "figures").iterdir()}
     expected = "accuracy_by_training_worms confusions ethogram_nri_graph graph_nri_graph".split()
     assert figures.keys() >= {f"{name}.png" for name in expected}

@@ -8,11 +8,11 @@ import pandas as pd
 from wormjax.atomic_write import open_place
 
 
-def write_markdown(path: str | os.PathLike, lines: Iterable[str], config_text: str | None = None) -> None:
-    """Write lines as a Markdown file, whole or not at all; the config (and worms) that made the rows stand last."""
+def write_markdown(path: str | os.PathLike, lines: Iterable[str], data_text: str = "") -> None:
+    """Write lines as a Markdown file, whole or not at all; the data that made the rows stand last."""
     lines = [*lines]
-    if config_text is not None:
-        lines += ["", "## Config", "", "```", config_text.rstrip(), "```"]
+    if data_text:
+        lines += ["", "## Data", "", "```", data_text.rstrip(), "```"]
     with open_place(path) as beside:
         beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -106,6 +106,11 @@ def is_main(metric: str, *others: str) -> bool:
     return (metric in SHOWN or metric.endswith("_r")) and metric not in others
 
 
+def is_tabled(metric: str) -> bool:
+    """Return whether a metric has a table in a summary: the main ones, and each R² of hidden neurons."""
+    return is_main(metric) or metric.startswith("r2")
+
+
 def title_metric(metric: str) -> str:
     """Return what a metric is called in tables and figures."""
     return METRIC_TITLES.get(metric) or title_behavior(metric) or metric
@@ -157,7 +162,7 @@ def write_summary(
     path: str | os.PathLike,
     rows: Iterable[Row],
     baseline_models: Collection[str] = (),
-    config_text: str | None = None,
+    data_text: str = "",
     published: Sequence[PublishedResult] = (),
     more: Sequence[str] = (),
 ) -> None:
@@ -167,7 +172,7 @@ def write_summary(
       path: where to, for instance "summary.md".
       rows: the results.
       baseline_models: which of the models are baselines.
-      config_text: the config that made the rows, printed at the end.
+      data_text: the data that made the rows, in words, printed at the end.
       more: lines that follow the tables.
       published: others' numbers, put into the tables of their study and metric and marked (`find_published`).
     """
@@ -175,11 +180,13 @@ def write_summary(
     for setting, members in summarise(rows, baseline_models).groupby("setting", sort=False):
         setting = Setting(*setting)
         parts += ["", f"## {describe_setting(setting)}"]
-        for metric, same in members.groupby("metric", sort=False):
+        for metric, same in members[members["metric"].map(is_tabled)].groupby("metric", sort=False):
             others = [p for p in published if setting == (p.study, p.test_study, True) and p.metric == metric]
             parts += ["", f"### {title_metric(metric)}", "", *_tabulate(same, others)]
             parts += _tabulate_differences(same[[one is not None for one in same["difference"]]])
-    write_markdown(path, [*parts, *more], config_text)
+        if rest := [title_metric(metric) for metric in unique(members["metric"]) if not is_tabled(metric)]:
+            parts += ["", f"In results.csv, too: {', '.join(rest)}."]
+    write_markdown(path, [*parts, *more], data_text)
 
 
 def print_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> None:

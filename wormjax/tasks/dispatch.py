@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import ml_collections
@@ -16,7 +17,8 @@ from wormjax.tasks.infer import experiment as infer
 from wormjax.tasks.manifold import experiment as manifold
 from wormjax.tasks.reconstruct import experiment as reconstruct
 from wormjax.tasks.relate import experiment as relate
-from wormjax.training.multihost import start_processes
+from wormjax.tasks.report_page import collect_notes, write_page
+from wormjax.training.multihost import is_first, start_processes
 from wormjax.training.workdir import CONFIG_FILE, read_config
 
 
@@ -40,7 +42,7 @@ EXPERIMENTS = {
 
 
 def run_experiment(config, workdir: str | os.PathLike) -> None:
-    """Run the experiment that `config.experiment` names; a config without that field is of `generalize`.
+    """Run the experiment that `config.experiment` names and write its page; without that field it is `generalize`.
 
     Raises:
       InputError: there is no such experiment, or what it raises.
@@ -48,7 +50,10 @@ def run_experiment(config, workdir: str | os.PathLike) -> None:
     experiment = EXPERIMENTS[find_experiment(config)]
     check_fields(config)
     start_processes(config)
-    experiment.run(config, workdir)
+    with collect_notes() as notes:
+        experiment.run(config, workdir)
+    if is_first():
+        print(f"Report: {write_page(Path(workdir), notes)}")
 
 
 def check_experiment(config) -> None:

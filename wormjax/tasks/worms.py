@@ -204,11 +204,6 @@ def format_materials(materials: Materials) -> list[str]:
     return [*lines, f"{len(named)} neurons: {', '.join(named)}", f"{len(states)} states: {', '.join(states)}"]
 
 
-def format_setting(config, materials: Materials) -> str:
-    """Return what made a table: the worms and neurons in play, and the config."""
-    return "\n".join([*format_materials(materials), "", str(config)])
-
-
 def name_apart(recordings: Sequence[Recording], known: Mapping[str, str] | None = None) -> list[Recording]:
     """Return the worms with names that occur once: worms of one name become STUDY/NAME, or NAME (2), NAME (3), ...
 

@@ -197,7 +197,7 @@ def test_other_metrics_have_tables_of_their_own(tmp_path):
 def test_tables_by_number_of_training_worms(tmp_path):
     fewer = make_rows("nri_graph", [[0.5], [0.6], [0.7]], count=1) + make_rows("var_8", EIGHTH, count=1)
     parts = make_rows("nri_graph", GRAPH, "mse@8:AVAL") + make_rows("nri_graph", GRAPH, "mse@8:AVAL", count=1)
-    text = write(tmp_path, ROWS + fewer + parts, config_text="seed = 3\n")
+    text = write(tmp_path, ROWS + fewer + parts, data_text="3 worms\n")
     assert text.index("1 training worm\n") < text.index("2 training worms\n")
     ones = read_table(text, "## s, worms never seen, 1 training worm")
     assert ones["nri\\_graph"][1].startswith("0.600 ± 0.100")
@@ -205,7 +205,7 @@ def test_tables_by_number_of_training_worms(tmp_path):
     assert read_table(text, "### Against the best")["nri\\_graph"] == [percents(np.array([0.35] * 3), 0.25)]
     assert text.count("### Where") == 1
     assert text.index("### Where") > text.index("2 training worms\n")
-    assert text.endswith("```\nseed = 3\n```\n")
+    assert text.endswith("```\n3 worms\n```\n")
 
 
 def test_where(tmp_path):

@@ -13,7 +13,7 @@ from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead import tables as ahead_tables
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
-from wormjax.tasks.worms import Materials, format_setting
+from wormjax.tasks.worms import Materials, format_materials
 
 FIGURE_LABELS = {"nll": "negative log-likelihood (nats)", "balanced_accuracy": "balanced accuracy"}
 
@@ -25,7 +25,13 @@ def write_report(config, worms: Materials, rows: list[Row], outputs, workdir: Pa
     rivals = (simple.DIFFUSION, simple.DWELL, simple.DWELL + simple.KNOWN)
     write_rows(workdir / "results.csv", rows)
     ahead_tables.write_summary(
-        workdir / "summary.md", tables, seconds, simple.SIMPLE, config.baselines, rivals, format_setting(config, worms)
+        workdir / "summary.md",
+        tables,
+        seconds,
+        simple.SIMPLE,
+        config.baselines,
+        rivals,
+        "\n".join(format_materials(worms)),
     )
     save_figures(workdir, plot_skill(config, tables))
     save_figures(workdir, plot_graphs(config, worms.test_dataset, outputs))

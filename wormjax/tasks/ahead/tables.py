@@ -121,7 +121,7 @@ def write_summary(
     simple: Sequence[str],
     baselines: Sequence[str],
     rivals: Sequence[str],
-    config_text: str,
+    data_text: str,
 ) -> None:
     """Writes the summary as Markdown, whole or not at all. `rivals` are baselines that each model is compared to."""
     parts = ["# The motor state to come", "", EXPLANATION]
@@ -134,7 +134,7 @@ def write_summary(
                 for rival in rivals:
                     parts += tabulate_against(table, kind, seconds, rival, baselines)
         parts += ["", "### The next reversal", "", *tabulate_reversal(table, baselines)]
-    write_markdown(path, parts, config_text)
+    write_markdown(path, parts, data_text)
 
 
 def describe_table(table: Table) -> str:

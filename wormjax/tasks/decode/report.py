@@ -18,7 +18,7 @@ from wormjax.scoring.tables import format_amounts, is_main, print_summary, write
 from wormjax.tasks.decode.runs import PLAIN, Decoded, score_model, test_labels
 from wormjax.tasks.groups import Group
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
-from wormjax.tasks.worms import Materials, format_setting
+from wormjax.tasks.worms import Materials, format_materials
 from wormjax.training.workdir import describe_dataset
 
 # Name → of what, what the amounts are called in a table and in a figure, and the figure's title.
@@ -67,7 +67,7 @@ def write_report(
         more += ["", f"## {title}", "", CURVE_TEXT, *format_amounts(own, metrics, amounts, linear)]
         refined = [row for row in own if not row.model.endswith(PLAIN.format(""))]
         drawn.append((name, figures.plot_score_by_amount(refined, metrics, label, linear, figure_title)))
-    setting = format_setting(config, worms)
+    setting = "\n".join(format_materials(worms))
     write_summary(workdir / "summary.md", rows, baselines, setting, published, more)
     save_figures(workdir, [*plot_figures(config, worms, groups, decoded, rows, published), *drawn])
     print_summary(rows, baselines)

@@ -140,7 +140,7 @@ def _check_variant(config, dataset, groups):
 
 def _report(rows, config, workdir):
     write_rows(workdir / "results.csv", rows)
-    write_summary(workdir / "summary.md", rows, (), str(config))
+    write_summary(workdir / "summary.md", rows)
     unseen = any(row.unseen for row in rows)
     save_figures(workdir, [("ablation", figures.plot_accuracy_by_worms(rows))] if unseen else [])
     print_summary(rows)

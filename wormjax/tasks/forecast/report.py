@@ -18,7 +18,7 @@ from wormjax.tasks.forecast.tables import RIDGE_VAR, parse_metric, print_forecas
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
-from wormjax.tasks.worms import Materials, format_setting
+from wormjax.tasks.worms import Materials, format_materials
 
 TWINS = {  # Model → models of its size that know no graph; the first is itself without messages.
     "nri_graph": ("node_wise", "recurrent", "mlp"),
@@ -43,7 +43,7 @@ def write_report(config, worms: Materials, splits, groups, fit, rows: list[Row],
     published = find_published_forecasts(worms.dataset.study, dataset.study, config.data.scaling)
     write_rows(workdir / "results.csv", rows)
     write_forecast_summary(
-        workdir / "summary.md", rows, config.baselines, format_setting(config, worms), published, TWINS
+        workdir / "summary.md", rows, config.baselines, "\n".join(format_materials(worms)), published, TWINS
     )
     save_figures(workdir, plot_errors(config, dataset, rows, published))
     save_figures(workdir, plot_traces(config, dataset, groups, outputs))

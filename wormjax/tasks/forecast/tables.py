@@ -212,7 +212,7 @@ def write_forecast_summary(
     path: str | os.PathLike,
     rows: Iterable[Row],
     baseline_models: Collection[str],
-    config_text: str | None = None,
+    data_text: str = "",
     published: Sequence[PublishedResult] = (),
     twins: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
@@ -223,7 +223,7 @@ def write_forecast_summary(
       rows: the results. A model that is not trained (no training worms) stands in every table of its studies. Metrics
         that are not of a forecast (`parse_metric`) get no table and are named.
       baseline_models: which of the models are baselines.
-      config_text: the config that made the rows, printed at the end.
+      data_text: the data that made the rows, in words, printed at the end.
       published: others' errors, put into the table of their metric and marked (`find_published_forecasts`): of the
         number of training worms that they have or, where no table has it, of the largest.
       twins: model → its structure-agnostic twins; the first pair is the one looked at by motor state and neuron.
@@ -243,7 +243,7 @@ def write_forecast_summary(
                 parts += _tabulate_comparisons(table, baseline_models, twins or {})
         if table.train_count == max(counts):
             parts += _tabulate_parts(table, baseline_models, twins or {})
-    write_markdown(path, parts, config_text)
+    write_markdown(path, parts, data_text)
 
 
 def print_forecast_summary(rows: Iterable[Row], baseline_models: Collection[str]) -> None:

@@ -293,8 +293,7 @@ def _write_report(config, worms: Sequence[Dataset], rows: list[Row], workdir: Pa
         for worm in worms
     ]
     write_rows(workdir / "results.csv", rows)
-    text = "\n".join([*lines, "", str(config)])
-    write_forecast_summary(workdir / "summary.md", rows, config.baselines, text)
+    write_forecast_summary(workdir / "summary.md", rows, config.baselines, "\n".join(lines))
     save_figures(workdir, plot_errors(config, worms[0], rows, ()))
     print_forecast_summary(rows, config.baselines)
     print_places(workdir)

@@ -44,7 +44,7 @@ def write_report(
     """
     published = find_published(config, test, study)
     write_rows(workdir / "results.csv", rows)
-    write_systems_summary(workdir / "summary.md", rows, str(config), published)
+    write_systems_summary(workdir / "summary.md", rows, published=published)
     save_figures(workdir, plot_figures(config, outputs, errors, test, published))
     print_systems_summary(rows)
     print_places(workdir)

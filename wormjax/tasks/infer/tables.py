@@ -101,7 +101,7 @@ def rank_model(model: str) -> int:
 def write_systems_summary(
     path: str | os.PathLike,
     rows: Iterable[Row],
-    config_text: str | None = None,
+    data_text: str = "",
     published: Sequence[PublishedResult] = (),
 ) -> None:
     """Writes the summary as Markdown, whole or not at all.
@@ -109,7 +109,7 @@ def write_systems_summary(
     Args:
       path: where to, for instance "summary.md".
       rows: the results; a group of test systems is a test worm.
-      config_text: the config that made the rows, printed at the end.
+      data_text: the data that made the rows, in words, printed at the end.
       published: others' numbers, put below the table of their system and marked (`find_published_systems`).
     """
     parts = ["# Results", "", EXPLANATION]
@@ -117,7 +117,7 @@ def write_systems_summary(
         others = [result for result in published if (result.study, result.test_study) == system]
         counts = f"{_count(same['seeds'], 'seed')}, {_count(same['groups'], 'group')} of test systems."
         parts += ["", f"## {_name_system(*system)}", "", counts, "", *_tabulate(same, others)]
-    write_markdown(path, parts, config_text)
+    write_markdown(path, parts, data_text)
 
 
 def print_systems_summary(rows: Iterable[Row]) -> None:

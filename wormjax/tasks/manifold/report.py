@@ -57,7 +57,7 @@ def write_report(
     """Write rows, summary and figures into the workdir of an experiment, and print the summary."""
     lines = ["# Models of worm dynamics", "", *summarise(tasks, rows, findings)]
     write_rows(workdir / "results.csv", rows)
-    write_markdown(workdir / "summary.md", lines, str(config))
+    write_markdown(workdir / "summary.md", lines)
     own = findings.worms, findings.components, findings.trajectories
     save_figures(workdir, pca.plot_components(config, *own, dataset.state_names))
     save_figures(workdir, plot_diffusion_map(dataset, splits, findings))

@@ -12,7 +12,7 @@ from wormjax.atomic_write import open_place
 from wormjax.scoring.rows import SEPARATOR, Row, write_rows
 from wormjax.scoring.tables import print_summary, write_summary
 from wormjax.tasks.report_files import print_places, save_figures
-from wormjax.tasks.worms import Materials, format_setting
+from wormjax.tasks.worms import Materials, format_materials
 
 METRIC_TEXT = (
     "R² of a hidden neuron's scaled trace, from all other named neurons of the same worm: the mean over the worm's "
@@ -44,7 +44,7 @@ def write_report(config, worms: Materials, rows: Sequence[Row], scores: Sequence
     with open_place(workdir / "neurons.csv") as beside:
         frame.assign(train_worms=frame["train_worms"].map(SEPARATOR.join)).to_csv(beside, index=False)
     more = ["", "## Metrics", "", METRIC_TEXT]
-    write_summary(workdir / "summary.md", rows, config.baselines, format_setting(config, worms), more=more)
+    write_summary(workdir / "summary.md", rows, config.baselines, "\n".join(format_materials(worms)), more=more)
     save_figures(workdir, [("r2_by_neuron", plot_neurons(config, frame))])
     print_summary(rows, config.baselines)
     print_places(workdir)

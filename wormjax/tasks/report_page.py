@@ -1,0 +1,136 @@
+"""The page of a report: one self-contained file of HTML that a browser opens from the disk.
+
+It shows what a work directory holds: the tables of summary.md, the figures, the config; and how they came about: the
+command, the fields it changed, versions, and what was said of the data. The template is report_page.html.
+"""
+
+import base64
+import contextlib
+import html
+import importlib.metadata
+import platform
+import shlex
+import string
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import jax
+import markdown
+
+from wormjax.atomic_write import open_place
+from wormjax.errors import RecordingWarning
+
+PAGE = "report.html"
+PACKAGES = ("wormjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+TEMPLATE = Path(__file__).with_name("report_page.html")
+GO_ON = (
+    ("Score the trained models again, or on other data", "wormjax evaluate --workdir={folder}"),
+    ("Every number, one row each", "{folder}/results.csv"),
+    ("The config, whole", "{folder}/config.json"),
+)
+
+
+@contextlib.contextmanager
+def collect_notes() -> Iterator[list[str]]:
+    """Yield a list that receives what is said of the data in the block, which is still printed, too."""
+    notes: list[str] = []
+    show = warnings.showwarning
+
+    def note(message, category, *place, **others) -> None:
+        if issubclass(category, RecordingWarning):
+            notes.append(str(message))
+        show(message, category, *place, **others)
+
+    warnings.showwarning = note
+    try:
+        yield notes
+    finally:
+        warnings.showwarning = show
+
+
+def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | None = None) -> Path:
+    """Write report.html into a folder that holds a report (summary.md, figures), and return its path.
+
+    Args:
+      folder: of the report.
+      notes: what was said of the data.
+      argv: the command line; sys.argv where it is None.
+    """
+    command = describe_command(sys.argv if argv is None else argv)
+    converter = markdown.Markdown(
+        extensions=["tables", "toc", "fenced_code"], extension_configs={"toc": {"marker": ""}}
+    )
+    body = converter.convert((folder / "summary.md").read_text(encoding="utf-8"))
+    parts = {
+        "title": html.escape(f"{name_program(command)}: {folder.resolve().name}"),
+        "command": html.escape(command or "called from Python"),
+        "changed": _list_changed(command),
+        "contents": _list_contents(converter.toc_tokens),
+        "summary": body.replace("<table>", '<div class="table"><table>').replace("</table>", "</table></div>"),
+        "figures": "\n".join(map(_show_figure, _list_figures(folder))),
+        "notes": _list(notes) if notes else "<p>Nothing was odd.</p>",
+        "versions": html.escape(describe_versions()),
+        "go_on": _list(f"{about}: {text.format(folder=shlex.quote(str(folder)))}" for about, text in GO_ON),
+    }
+    page = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(parts)
+    with open_place(folder / PAGE) as beside:
+        beside.write_text(page, encoding="utf-8")
+    return folder / PAGE
+
+
+def describe_command(argv: Sequence[str]) -> str:
+    """Return the command line that was typed; "" where the program is not one of wormjax.
+
+    >>> describe_command(["/somewhere/experiments/infer.py", "--config=configs/nri_springs.py:small"])
+    'python -m experiments.infer --config=configs/nri_springs.py:small'
+    """
+    program = Path(argv[0]) if argv else Path()
+    if program.parent.name == "experiments":
+        return shlex.join(["python", "-m", f"experiments.{program.stem}", *argv[1:]])
+    return shlex.join(["wormjax", *argv[1:]]) if program.stem == "wormjax" else ""
+
+
+def name_program(command: str) -> str:
+    """Return the name of a command's program for a title: `wormjax infer`, or `wormjax`."""
+    words = command.split()
+    if words[:1] == ["python"]:
+        return f"wormjax {words[2].removeprefix('experiments.')}"
+    return " ".join(words[:2]) or "wormjax"
+
+
+def describe_versions() -> str:
+    """Return the versions of Python, wormjax and what it depends on, and the devices, in one line."""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+    devices = jax.devices()
+    return ", ".join([f"Python {platform.python_version()}", *versions, f"{len(devices)} x {devices[0].device_kind}"])
+
+
+def _list_changed(command: str) -> str:
+    """Return the fields that a command line sets, as a list."""
+    words = [word.lstrip("-") for word in shlex.split(command) if word.lstrip("-").startswith("config.")]
+    return _list(word.removeprefix("config.") for word in words) if words else "<p>None.</p>"
+
+
+def _list(items) -> str:
+    return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
+
+
+def _list_contents(tokens) -> str:
+    links = [f'<a href="#{token["id"]}">{token["name"]}</a>' for one in tokens for token in one["children"]]
+    return "\n".join(links)
+
+
+def _list_figures(folder: Path) -> list[Path]:
+    """Return the figures of a report in the order in which they were drawn."""
+    paths = [path for path in folder.glob("**/*") if path.suffix in (".png", ".gif") and "models" not in path.parts]
+    return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def _show_figure(path: Path) -> str:
+    words = path.stem.replace("_", " ")
+    data = base64.b64encode(path.read_bytes()).decode()
+    source = f"data:image/{path.suffix[1:]};base64,{data}"
+    caption = html.escape(words[:1].upper() + words[1:])
+    return f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'

@@ -14,10 +14,12 @@ import plain_networks as plain
 import pytest
 from float64_reference import check_kernel, measure_error, run_at_float64, run_with_gradient
 from scipy.special import log_softmax, logsumexp, softmax
+from scipy.stats import norm
 
 from wormjax import graphs
 from wormjax.models import exact_posterior, layers, wang2021
 from wormjax.models import nri as inference
+from wormjax.models.aggregation import OF_NODES, OF_PAIRS, NodeAggregation, PairAggregation, normalise_degrees
 from wormjax.models.decoders import (
     ContextDecoder,
     EquivariantDecoder,
@@ -31,6 +33,7 @@ from wormjax.models.decoders import (
 from wormjax.models.encoders import CnnEncoder, Mlp, MlpEncoder
 from wormjax.models.forecasters import SummedMessages
 from wormjax.models.layers import TrainingRngs
+from wormjax.models.pairwise_posterior import infer_pairs, initialise_pairs, measure_pairs
 from wormjax.models.sampling import kl_divergence, sample_edges
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -262,6 +265,143 @@ def _():
         return found
 
     return run, (draw_params(module, (), frames[0, 0], np.zeros((EDGES, 2))), frames), reference
+
+
+def take_together(kind, messages, weights, kernel):
+    """PairAggregation in numpy: messages [edge, type, feature], weights [edge, type]."""
+    received = []
+    for node in range(NODES):
+        own = messages[node * (NODES - 1) : (node + 1) * (NODES - 1)].reshape(-1, messages.shape[-1])
+        share = weights[node * (NODES - 1) : (node + 1) * (NODES - 1)].reshape(-1, 1)
+        if kind == "max":
+            received.append((share * own).max(axis=0))
+            continue
+        weighed = share * np.exp(own @ kernel) if kind == "attention" else share
+        received.append(min(share.sum(), 1.0) * (weighed * own).sum(axis=0) / weighed.sum())
+    return np.stack(received)
+
+
+@case("models.aggregation.PairAggregation")
+def _():
+    weights = np.random.default_rng(1).uniform(size=(EDGES, 2)).astype(np.float32)
+    weights[:3] *= 0.1
+
+    def run(trained):
+        kernel, *messages = trained
+        params = {"attention": {"kernel": kernel}}
+        return [
+            PairAggregation(kind).apply({"params": params if kind == "attention" else {}}, messages, weights, NODES)
+            for kind in OF_PAIRS
+        ]
+
+    def reference(trained):
+        kernel, *messages = trained
+        return [take_together(kind, np.stack(messages, axis=1), weights, kernel) for kind in OF_PAIRS]
+
+    return run, (draw(FEATURES, 1), draw(EDGES, FEATURES, seed=2), draw(EDGES, FEATURES, seed=3)), reference
+
+
+def convolve_degrees(weights):
+    weights = weights + np.eye(len(weights))
+    degrees = weights.sum(axis=1)
+    return weights / np.sqrt(np.outer(degrees, degrees))
+
+
+@case("models.aggregation.normalise_degrees")
+def _():
+    weights = np.random.default_rng(1).uniform(size=(NODES, NODES)).astype(np.float32)
+    return normalise_degrees, weights, convolve_degrees
+
+
+@case("models.aggregation.NodeAggregation")
+def _():
+    nodes, weights = draw(NODES, FEATURES), np.random.default_rng(1).uniform(size=(EDGES, 2)).astype(np.float32)
+    modules = [NodeAggregation(HIDDEN, kind) for kind in OF_NODES]
+    params = [draw_params(module, nodes, weights) for module in modules]
+
+    def run(trained):
+        params, nodes = trained
+        return [module.apply({"params": own}, nodes, weights) for module, own in zip(modules, params, strict=True)]
+
+    def reference(trained):
+        params, nodes = trained
+        outputs = []
+        for kind, own in zip(OF_NODES, params, strict=True):
+            received = 0.0
+            for number in range(2):
+                square = np.zeros((NODES, NODES))
+                for edge, (sender, receiver) in enumerate(plain.list_edges(NODES)):
+                    square[receiver, sender] = weights[edge, number]
+                layer = own[f"type_{number}"]
+                sent = nodes @ layer["kernel"] + layer["bias"]
+                if kind == "gcn":
+                    received += convolve_degrees(square) @ sent
+                else:
+                    received += square @ sent + (1.0 + own[f"epsilon_{number}"]) * sent
+            received = plain.elu(received)
+            for name in ("Dense_0", "Dense_1") if kind == "gin" else ():
+                received = plain.elu(received @ own["Mlp_0"][name]["kernel"] + own["Mlp_0"][name]["bias"])
+            outputs.append(received)
+        return outputs
+
+    return run, (params, nodes), reference
+
+
+def relate_pairs(features):
+    """`measure_pairs` of one feature, in numpy."""
+    values = features[..., 0]
+    values = (values - values.mean(axis=0)) / values.std(axis=0)
+    frames, nodes = values.shape
+    correlation = values.T @ values / frames
+    squares = (correlation**2).sum()
+    shrinkage = min((squares + nodes**2) / ((frames + 1) * (squares - nodes)), 1.0)
+    precision = np.linalg.inv((1 - shrinkage) * correlation + shrinkage * np.eye(nodes))
+    link, direction = np.full((nodes, nodes), -np.arctanh(0.999)), np.zeros((nodes, nodes))
+    bent = np.log(np.cosh(np.maximum(values, 0)))
+    bent -= bent.mean(axis=0)
+    for i, j in itertools.permutations(range(nodes), 2):
+        link[i, j] = np.arctanh(-precision[i, j] / np.sqrt(precision[i, i] * precision[j, j]))
+        difference = bent[:, i] * values[:, j] - values[:, i] * bent[:, j]
+        direction[i, j] = np.sign(correlation[i, j]) * difference.mean() / difference.std()
+    return np.sqrt(frames) * link, np.sqrt(frames) * direction
+
+
+def draw_skewed():
+    noise = np.random.default_rng(0).gamma(1.5, 1.0, (80, NODES))
+    return (noise @ (np.eye(NODES) + 0.5 * np.eye(NODES, k=1)))[..., None].astype(np.float32)
+
+
+@case("models.pairwise_posterior.measure_pairs")
+def _():
+    def run(features):
+        found = measure_pairs(features)
+        return found.link, found.direction * (1.0 - jnp.eye(NODES))
+
+    return run, draw_skewed(), relate_pairs
+
+
+@case("models.pairwise_posterior.infer_pairs")
+def _():
+    def reference(trained):
+        params, features = trained
+        link, direction = relate_pairs(features)
+        (none, linked), sd = params["link_mean"], np.exp(params["link_log_sd"])
+        ahead, noise = np.exp(params["direction_log_mean"]), np.exp(params["direction_log_sd"])
+        chance = 1 / (1 + np.exp(-params["edge_log_odds"]))
+        evidence, edges = 0.0, []
+        for sender, receiver in plain.list_edges(NODES):
+            value, lean = link[sender, receiver], direction[sender, receiver]
+            absent = (1 - chance) * norm.pdf(value, none, sd[0]) * norm.pdf(lean, 0, noise[0])
+            there, back = (
+                chance / 2 * norm.pdf(value, linked, sd[1]) * norm.pdf(sign * lean, ahead, noise[1]) for sign in (1, -1)
+            )
+            evidence += np.log(absent + there + back) / 2
+            share = there / (absent + there + back)
+            edges.append([1 - share, share])
+        return evidence, np.array(edges)
+
+    params = jax.tree.map(np.asarray, initialise_pairs())
+    return lambda trained: infer_pairs(*trained), (params, draw_skewed()), reference
 
 
 @case("models.exact_posterior.weigh_combinations")

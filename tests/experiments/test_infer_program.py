@@ -1,4 +1,4 @@
-"""experiments.infer from the command line: what it writes, prints and refuses. Each start costs seconds: few."""
+"""experiments.infer from the command line: what it writes, prints and refuses; in process in test_infer_networks."""
 
 import csv
 import os
@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 from small_systems import make_splits, write_reference
+
+pytestmark = pytest.mark.slow  # Each start costs seconds.
 
 ROOT = pathlib.Path(__file__).parents[2]
 HEADER = "model,study,train_worms,test_study,test_worm,seed,metric,value"
@@ -90,7 +92,6 @@ def test_infer_writes_rows_summary_and_figures(trained):
     assert not [path for path in workdir.rglob("*") if "partial" in path.name]
 
 
-@pytest.mark.slow
 def test_a_second_call_trains_nothing_and_writes_the_same_rows(trained, folder):
     workdir, _ = trained
     before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
@@ -103,13 +104,11 @@ def test_a_second_call_trains_nothing_and_writes_the_same_rows(trained, folder):
     assert {path: path.read_bytes() for path in checkpoints} == {path: before[path] for path in checkpoints}
 
 
-@pytest.mark.slow
 def test_evaluate_prints_the_rows_of_training(trained):
     workdir, _ = trained
     assert succeed("evaluate", f"--workdir={workdir}").stdout == (workdir / "results.csv").read_text()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -16,7 +16,14 @@ from preemption import (
     start,
 )
 
-QUICK = {"models": "('mlp',)", "model.mlp.hidden": "4", "seeds": "3", "train.steps": "8", "train.steps_per_chunk": "1"}
+QUICK = {
+    "models": "('mlp',)",
+    "baselines": "()",
+    "model.mlp.hidden": "4",
+    "seeds": "3",
+    "train.steps": "4",
+    "train.steps_per_chunk": "1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +60,16 @@ def assert_same_end(one, other):
     assert find_difference(*ends) is None
 
 
-def test_a_program_that_is_stopped_and_killed_goes_on_to_the_same_end(undisturbed):
+@pytest.mark.parametrize(
+    "signals",
+    [(signal.SIGKILL,), pytest.param((signal.SIGTERM, signal.SIGKILL), marks=pytest.mark.slow)],
+    ids=["killed", "stopped and killed"],
+)
+def test_a_program_that_is_ended_goes_on_to_the_same_end(signals, undisturbed):
     """As soon as its workdir has a checkpoint that is half written."""
     scratch, expected = undisturbed
-    workdir = scratch / "interrupted"
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    workdir = scratch / f"interrupted {len(signals)}"
+    for number in signals:
         kill = end_once("generalize", workdir, scratch, number, after=0.0, half_written=True, fields=QUICK)
         assert kill is not None
         check_kill(kill)

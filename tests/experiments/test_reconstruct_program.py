@@ -83,10 +83,12 @@ def test_evaluation_gives_the_rows_of_training(trained):
     np.testing.assert_allclose([row.value for row in again], [row.value for row in rows], atol=1e-5)
 
 
-def test_training_that_was_stopped_ends_as_if_it_had_not_been(tmp_path):
+def test_training_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
     config = small_config()
     materials = prepare_materials(config)
     groups = list_groups(config, materials.splits)
+    built = networks.build_training("network", config, materials.dataset, groups)
+    monkeypatch.setattr(networks, "build_training", lambda *_: built)  # Compiled once.
     whole = networks.train_model("network", config, materials.dataset, groups, tmp_path / "whole")
     networks.train_model("network", config, materials.dataset, groups, tmp_path / "parts", stop_after_chunks=1)
     resumed = networks.train_model("network", config, materials.dataset, groups, tmp_path / "parts")
@@ -142,8 +144,13 @@ def test_the_estimator_is_saved_and_reconstructs_what_a_worm_lacks(tmp_path):
     fitted.save(tmp_path / "model")
     again = wormjax.load_model(tmp_path / "model").reconstruct(worms[2])
     np.testing.assert_array_equal(again.reconstructed, result.reconstructed)
-    thin = wormjax.reconstruct(worms[2], worms[:2], config=small_config(), progress=False)
-    np.testing.assert_array_equal(thin.reconstructed, result.reconstructed)
+
+
+def test_a_worm_is_reconstructed_in_one_call():
+    worms, given = open_config_recordings(small_config()), {"config": small_config(), "progress": False}
+    expected = wormjax.Reconstructor("ridge_pairs", **given).fit(worms[:2]).reconstruct(worms[2])
+    found = wormjax.reconstruct(worms[2], worms[:2], "ridge_pairs", **given)
+    np.testing.assert_array_equal(found.reconstructed, expected.reconstructed)
 
 
 def test_the_estimator_gives_the_programs_rows(trained):

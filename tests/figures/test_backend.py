@@ -14,7 +14,13 @@ figures.save_figure(figure, sys.argv[1])
 """
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "module://no_such.backend", ""])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "module://no_such.backend",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("module://matplotlib_inline.backend_inline", "")),
+    ],
+)
 def test_the_backend_of_a_notebook_does_not_break_programs(tmp_path, backend):
     path = tmp_path / "figure.png"
     environment = os.environ | {"MPLBACKEND": backend, "JAX_PLATFORMS": "cpu"}

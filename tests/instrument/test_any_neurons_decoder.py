@@ -104,6 +104,7 @@ def test_predictions_have_behaviours_in_their_table(tmp_path, decoder):
     assert "velocity" in pd.read_csv(tmp_path / "out" / WORMS[3].worm / "states.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "dag2023").is_dir(), reason="WORMJAX_DATA_DIR has no dag2023")
 def test_other_labs_tables_are_decoded_by_whichever_neurons_they_have(quick_compilation):
     worms = wormjax.load("dag2023", DATA / "dag2023")

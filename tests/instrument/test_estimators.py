@@ -16,6 +16,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 STUDY = wormjax.simulate_worms(4, minutes=3.0)
 WORMS = [STUDY[0], STUDY[1], STUDY[3], STUDY[2]]  # The last has every neuron that the others share.
 QUICK = {"progress": False, "steps": 40, "settings": {"train.steps_per_chunk": 20, "train.batch_windows": 8}}
+SHALLOW = QUICK | {"settings": QUICK["settings"] | {"model.nri_graph.dilations": (1,)}}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def decoder(quick_compilation):
 
 @pytest.fixture(scope="module")
 def graph_decoder(quick_compilation):
-    return wormjax.Decoder("nri_graph", **QUICK).fit(WORMS[:3], seed=0)
+    return wormjax.Decoder("nri_graph", **SHALLOW).fit(WORMS[:3], seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,7 @@ def test_a_forecast_depends_on_no_frame_at_or_after_its_origin(forecaster):
     assert forecast.mean.shape == (8, len(forecaster.neuron_names_))
 
 
-@pytest.mark.parametrize("model", ["nri_graph", "nri_mixture", "persistence"])
+@pytest.mark.parametrize("model", ["nri_graph", pytest.param("nri_mixture", marks=pytest.mark.slow), "persistence"])
 def test_intervals_hold_their_share_of_the_forecast(model, forecaster):
     fitted = forecaster if model == "nri_graph" else wormjax.Forecaster(model, **QUICK).fit(WORMS[:3])
     forecast = fitted.forecast(WORMS[3], origin=100.0, steps=4)

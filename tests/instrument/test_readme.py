@@ -5,6 +5,7 @@ import re
 
 import matplotlib
 import numpy as np
+import pytest
 
 import wormjax
 
@@ -42,6 +43,7 @@ def test_help_lists_what_there_is():
     assert all(name in text for name in wormjax.__all__)
 
 
+@pytest.mark.slow
 def test_the_example_of_any_neurons_runs(quick_compilation):
     text = (ROOT / "docs" / "any_neurons.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)

@@ -48,8 +48,20 @@ def assert_same(first, second):
     np.testing.assert_allclose(first.behavior, second.behavior, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("identity", ["class", "neuron", "none"])
+@pytest.mark.parametrize(
+    ("identity", "graph"),
+    [
+        *(("class", graph) for graph in GRAPHS),
+        ("neuron", "inferred"),
+        ("none", "none"),
+        *(
+            pytest.param(identity, graph, marks=pytest.mark.slow)
+            for identity in ("neuron", "none")
+            for graph in GRAPHS
+            if (identity, graph) not in (("neuron", "inferred"), ("none", "none"))
+        ),
+    ],
+)
 def test_the_order_of_neurons_does_not_matter(decoder, windows, graph, identity):
     _, variables, evaluate = decoder(graph=graph, identity=identity)
     features, order = windows(neurons=6), np.array([3, 1, 5, 0, 2, 4])
@@ -138,14 +150,15 @@ def test_gradients_are_finite_and_reach_every_parameter(decoder, windows, noise,
         assert abs(leaf).max() > 1e-7, path
 
 
-@pytest.mark.parametrize("graph", ["none", "inferred"])
-def test_randomness_is_that_of_each_windows_own_key(decoder, windows, noise, graph):
+@pytest.mark.parametrize("graph", ["inferred", pytest.param("none", marks=pytest.mark.slow)])
+def test_randomness_is_that_of_each_windows_own_key(decoder, windows, noise, compile_quickly, graph):
     module, variables, _ = decoder(graph=graph)
     features, drawn = np.repeat(windows(1, neurons=6), 3, axis=0), noise()
-    first = module.apply(variables, features, VALID, drawn).logits
-    np.testing.assert_array_equal(module.apply(variables, features, VALID, drawn).logits, first)
+    run = compile_quickly(lambda drawn: module.apply(variables, features, VALID, drawn).logits)
+    first = run(drawn)
+    np.testing.assert_array_equal(run(drawn), first)
     assert abs(first[0] - first[1]).max() > 0.01
-    turned = module.apply(variables, features, VALID, drawn._replace(keys=drawn.keys[::-1])).logits
+    turned = run(drawn._replace(keys=drawn.keys[::-1]))
     np.testing.assert_allclose(turned[::-1], first, rtol=1e-5, atol=1e-6)
 
 

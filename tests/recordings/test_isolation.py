@@ -86,7 +86,7 @@ def test_an_error_names_the_file_whose_reading_ends(fault, words, tmp_path, monk
         container.write(tmp_path / "in" / f"{name}.h5", [make(name)])
     plant_fault(tmp_path, monkeypatch, FAULTS[fault])
     if fault == "sleeps":
-        monkeypatch.setattr(isolation, "START_SECONDS", 8.0)
+        monkeypatch.setattr(isolation, "START_SECONDS", 4.0)
         monkeypatch.setattr(isolation, "PATIENCE", 1)
     message = read_bad(tmp_path / "in", monkeypatch)
     assert words in message

@@ -135,12 +135,16 @@ def test_defaults_are_the_references_and_noise_is_added_to_the_same_systems():
     added = np.asarray(noisy.features - clean.features)
     assert added.std() == pytest.approx(0.1, rel=0.02)
     assert abs(np.corrcoef(added[:, :-1].ravel(), added[:, 1:].ravel())[0, 1]) < 0.01
+
+
+@pytest.mark.slow
+def test_a_simulation_takes_a_hundredth_of_the_references_time():
     seconds = []
-    for _ in range(3):
+    for _ in range(4):  # The first compiles.
         begin = time.process_time()
         jax.block_until_ready(simulate_springs(jax.random.key(2), 512).features)
         seconds.append(time.process_time() - begin)
-    assert min(seconds) / 512 < 0.002  # Seconds of processor: a hundredth of the 0.2 s that the reference takes.
+    assert min(seconds) / 512 < 0.002  # Seconds of processor; the reference takes 0.2 s.
 
 
 @pytest.mark.parametrize(

@@ -108,11 +108,11 @@ def check_mutations(module, pairs) -> tuple[int, int]:
 def test_any_value_in_any_field(name):
     def draw(fields):
         chance = random.Random(name)
-        return [(chance.choice(fields), chance.choice((*RUBBISH, mutate_config))) for _ in range(150)]
+        return [(chance.choice(fields), chance.choice((*RUBBISH, mutate_config))) for _ in range(60)]
 
     tried, passed = check_mutations(CONFIGS[name], draw)
-    assert tried == 150
-    assert 0 < passed < 75
+    assert tried == 60
+    assert 0 < passed < 30
 
 
 @pytest.mark.slow
@@ -167,7 +167,7 @@ def test_sizes_that_fill_a_memory_together(module, fields, found):
     assert "expected a product of at most" in str(error.value)
 
 
-@pytest.mark.parametrize("count", [500, pytest.param(5_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [150, pytest.param(5_000, marks=pytest.mark.slow)])
 def test_any_override_on_the_command_line(count):
     chance, fields = random.Random(0), list_fields(generalize.get_config())
     texts = [str(value) for value in RUBBISH if not (isinstance(value, int) and value.bit_length() > 300)]
@@ -215,16 +215,16 @@ def test_a_config_file_of_any_fields(workdir, name):
     content = json.loads(CONFIGS[name].get_config().to_json_best_effort())
     path = workdir / "config.json"
     passed = 0
-    for number in range(120):
+    for number in range(40):
         path.write_text(damage_json(copy.deepcopy(content), number), encoding="utf-8")
         passed += expect_one_line(of_workdir.get_config, str(path), workdir)
-    assert 0 < passed < 60
+    assert 0 < passed < 20
 
 
 def test_a_config_file_of_any_bytes(workdir):
     path = workdir / "config.json"
     whole = generalize.get_config().to_json_best_effort().encode()
-    for number in range(500):
+    for number in range(150):
         path.write_bytes(damage_bytes(whole, number))
         expect_one_line(of_workdir.get_config, str(path), workdir)
     path.write_bytes(whole)
@@ -238,13 +238,13 @@ def test_a_description_of_any_fields_or_bytes(workdir, content):
     assert read_description(workdir) == content
     whole = path.read_bytes()
     content = json.loads(whole)
-    for number in range(400):
+    for number in range(150):
         if number % 2:
             path.write_bytes(damage_bytes(whole, number))
         else:
             path.write_text(damage_json(copy.deepcopy(content), number), encoding="utf-8")
         passed += expect_one_line(read_description, str(path), workdir)
-    assert passed < 40  # Where the value is another and the meaning the same.
+    assert passed < 15  # Where the value is another and the meaning the same.
 
 
 @pytest.mark.parametrize(
@@ -279,10 +279,10 @@ def test_results_of_any_bytes(tmp_path):
     rows = [Row("mlp", "mine", ("a", "b"), "mine", "c", seed, "accuracy", 0.5 + seed / 100) for seed in range(5)]
     write_rows(path, rows)
     whole, read = path.read_bytes(), 0
-    for number in range(500):
+    for number in range(150):
         path.write_bytes(damage_bytes(whole, number, ahead=len(Row._fields) * 12))
         read += expect_one_line(read_rows, str(path), path)
-    assert 0 < read < 250
+    assert 0 < read < 75
     for text in ("x" * 200_000, '"' * 1001, "mlp,mine,a,mine,c,1e5,accuracy,0.5", "\ufeff", "\x85" * 9):
         path.write_text(whole.decode() + text, encoding="utf-8")
         assert not expect_one_line(read_rows, str(path), path)

@@ -133,7 +133,8 @@ def test_a_checkpoint_of_one_device_gives_the_rows_of_four(both):
     np.testing.assert_allclose(list(values.values()), expected, rtol=ROWS_OF_ANOTHER_TRAINING)
 
 
-@pytest.mark.parametrize("case", ["runs", "batch"])
+@pytest.mark.slow
+@pytest.mark.parametrize("case", program.BY_PMAP)
 def test_pmap_trains_as_shard_map_does(case, both):
     _, four, _ = both(case)
     expected = program.train_case(case, four / case, placement="single")

@@ -61,6 +61,7 @@ def recover(materials: Materials, folder, **fields) -> dict[str, float]:
     return score_edges(relabel_types(inferred[1], matching), test.edges)
 
 
+@pytest.mark.slow
 def test_springs_are_told_from_no_springs(materials, tmp_path):
     scores = recover(materials, tmp_path)
     assert scores["edge_accuracy"] > 0.85  # Chance is one half.

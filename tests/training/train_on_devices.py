@@ -98,7 +98,7 @@ SYSTEM_CASES = {
 # What compiles in seconds; the other cases are of networks in place of `Together`, or of placements once more.
 QUICK = ("runs", "same seed", "batch")
 RESUMED = "batch"  # What four devices go on with after one.
-BY_PMAP = ("runs", "batch")  # Cases that four devices train by pmap too.
+BY_PMAP = ("few runs", "batch, nri_graph")  # Cases that four devices train by pmap too.
 SCORED = ("runs", "same seed", "batch")  # Cases whose rows four devices are asked for too.
 
 

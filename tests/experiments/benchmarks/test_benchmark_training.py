@@ -2,11 +2,13 @@
 
 import jax
 import numpy as np
+import pytest
 
 from configs import generalize_wang2021
 from experiments.benchmarks import training
 
 
+@pytest.mark.slow
 def test_a_chunk_is_timed_and_its_operations_are_counted():
     config = generalize_wang2021.get_config()
     config.train.steps, config.train.epochs, config.train.steps_per_chunk = 10**6, 0, 1

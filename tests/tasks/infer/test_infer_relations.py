@@ -46,6 +46,7 @@ def test_probabilities_sum_to_one_off_the_diagonal(splits, trained):
     assert np.isnan(probabilities[:, ~off]).all()
 
 
+@pytest.mark.slow
 def test_no_graph_is_needed_and_a_tenth_is_held_out(splits):
     bare = dataclasses.replace(splits["train"], edges=None, edge_types=())
     trained = fit_relations(small_config(), bare, progress=False)

@@ -20,7 +20,7 @@ def read_graphs(workdir):
         return pd.read_csv(workdir / "edges.csv"), file["probabilities"][:], file.attrs["edge_types"].astype(str)
 
 
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("known", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_graphs_of_all_test_systems_are_written(tmp_path, known):
     splits = make_splits()
     named = {split: dataclasses.replace(part, object_names=("AVAL", "AVAR", "RID")) for split, part in splits.items()}
@@ -47,7 +47,7 @@ def test_the_graphs_of_all_test_systems_are_written(tmp_path, known):
     assert (tmp_path / "run" / "figures" / "graphs.png").is_file()
 
 
-@pytest.mark.parametrize("posterior", ["sampled", "exact"])
+@pytest.mark.parametrize("posterior", ["exact", pytest.param("sampled", marks=pytest.mark.slow)])
 def test_missing_samples_count_in_no_metric_and_absent_objects_have_no_edges(tmp_path, posterior):
     splits = make_splits()
     for split, part in splits.items():

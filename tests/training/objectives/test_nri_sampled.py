@@ -149,7 +149,7 @@ def test_the_gaussian_is_scipys():
     assert metrics["kl"] == 0.0
 
 
-@pytest.mark.parametrize("degrees", [1.0, 4.5])
+@pytest.mark.parametrize("degrees", [4.5, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_students_t_is_scipys(degrees):
     value, _, _ = measure_loss(BOUND._replace(task="true_graph", degrees_of_freedom=degrees))
     expected = -scipy.stats.t.logpdf(on_true_graph(drawn_batch()), degrees, scale=VARIANCE**0.5).mean()
@@ -170,7 +170,7 @@ def test_an_estimated_variance_is_used_step_by_step_and_feature_by_feature_with_
     assert measure_loss(floored)[0] == pytest.approx(-scipy.stats.norm.logpdf(errors, scale=scale).mean(), rel=1e-4)
 
 
-@pytest.mark.parametrize("degrees", [0.0, 3.0])
+@pytest.mark.parametrize("degrees", [0.0, pytest.param(3.0, marks=pytest.mark.slow)])
 def test_in_the_long_run_the_estimate_is_the_likeliest(degrees):
     bound = BOUND._replace(task="true_graph", variance=0.0, variance_floor=1e-6, degrees_of_freedom=degrees)
     data = make_data(simulations=1)  # Every batch is the same.

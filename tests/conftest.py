@@ -15,7 +15,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "data"))
 
 # XLA's older code generator for CPUs compiles small programs a third faster. A flag that XLA does not know ends the
-# process, so that only versions are told that have been tried; it counts from the first use of a device on.
+# process, so it is set for versions that have been tried; it counts from the first use of a device on.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
 

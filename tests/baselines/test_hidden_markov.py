@@ -42,7 +42,7 @@ def test_an_invalid_frame_says_nothing():
     np.testing.assert_array_equal(smoothed, with_other)
 
 
-def test_padding_behind_a_stretch_changes_nothing():
+def test_padding_after_a_stretch_changes_nothing():
     padded = np.concatenate([PROBABILITIES, np.full((4, STATES), 0.7)])
     valid = np.arange(len(padded)) < FRAMES
     smoothed = smooth_probabilities(padded, valid, TRANSITIONS)[:FRAMES]

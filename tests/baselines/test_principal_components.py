@@ -203,7 +203,7 @@ def test_places_that_mean_another_state_in_another_worm_do_not_transfer():
     assert measure_separation(turned, other_states, gap=15) == 1  # Yet within that worm nothing is lost.
 
 
-def test_wrong_input_is_told_in_one_line():
+def test_wrong_input_is_one_line():
     derivatives, _ = make_derivatives()
     fitted = fit_principal_components(derivatives)
     with pytest.raises(InputError, match="found 9, expected 1 to 8"):

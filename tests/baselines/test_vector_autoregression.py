@@ -98,7 +98,7 @@ def test_weight_0_gives_the_pooled_coefficients():
 
 
 @pytest.mark.parametrize("start", [16, 31, 32, 47])
-def test_no_coefficient_knows_a_frame_at_or_behind_its_start(start):
+def test_no_coefficient_depends_on_a_frame_at_or_after_its_start(start):
     stretches = [simulate(40, 1), simulate(64, 2), simulate(40, 3)]
     prior = var.sum_products([simulate(90, 4)], ORDER)
     before = var.adapt_operators(stretches, prior, ORDER, WEIGHT, RIDGE, BLOCK)

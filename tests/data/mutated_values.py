@@ -5,14 +5,14 @@ import random
 
 import ml_collections
 
-RUBBISH = (
+ODD_VALUES = (
     *("many", "", "x" * 100_000, "né 線虫 \u202e", "two\nlines", "\0\x1b[31m", "\ud800", "__import__('os').abort()"),
     *(None, True, False, -1, 0, 1, 2, 10**18, 10**5000),
     *(-1.5, 0.0, 0.5, 1e308, float("nan"), float("inf"), -float("inf")),
     *((), [], (1, 2), (0.5,), ("a", "b"), ["x", "x"], (float("nan"),), ((1,),), tuple(range(-5000, 5000))),
     *({"a": {"b": 1}}, ml_collections.ConfigDict({"a": 1}), object(), b"bytes", 3j, {1, 2}, len),
 )
-JSON_RUBBISH = (
+ODD_JSON = (
     *('"many"', '""', '"two\\nlines"', '"\\u0000\\u001b"', '"\\ud800"', '"' + "x" * 10_000 + '"'),
     *("null", "true", "-1", "0", "1.5", "1e308", "1e999", "NaN", "-Infinity", "1" + "0" * 18, "9" * 5000),
     *("[]", "{}", "[1, 2]", '["a", "a"]', "[[[]]]", "[null]", '{"a": 1}', '{"a.b": 1}', '{"": 1}', '{"a": 1, "a": 2}'),
@@ -21,7 +21,7 @@ JSON_RUBBISH = (
 
 
 def damage_bytes(content: bytes, number: int, ahead: int = 0) -> bytes:
-    """Content with a few bytes changed, half the time among the first `ahead`; sometimes cut off. One a number."""
+    """Content with a few bytes changed, half the time among the first `ahead`; sometimes cut off; by number."""
     chance, damaged = random.Random(number), bytearray(content)
     reach = min(ahead, len(content)) if ahead and chance.random() < 0.5 else len(content)
     for _ in range(chance.randint(1, 8)):
@@ -31,7 +31,7 @@ def damage_bytes(content: bytes, number: int, ahead: int = 0) -> bytes:
 
 
 def damage_json(content: dict, number: int) -> str:
-    """A JSON text with one value anywhere replaced by rubbish, left out, or said twice. One a number."""
+    """A JSON text with one value anywhere replaced by an odd one, left out, or given twice; by number."""
     chance = random.Random(number)
     parent, name = content, chance.choice(list(content))
     while isinstance(parent[name], dict) and parent[name] and chance.random() < 0.9:
@@ -46,4 +46,4 @@ def damage_json(content: dict, number: int) -> str:
         return text.replace(f"{pair}, ", "").replace(f", {pair}", "").replace(pair, "")
     if change < 0.25:
         return text.replace(pair, f"{json.dumps(name)}: {own}, {json.dumps(name)}: {own}")
-    return text.replace(json.dumps(mark), chance.choice(JSON_RUBBISH))
+    return text.replace(json.dumps(mark), chance.choice(ODD_JSON))

@@ -27,7 +27,7 @@ def cases(network, quickly):
 
 
 class Arranged(NamedTuple):
-    """Worms to train and to test on, the protocol's splits, and behind them the splits with the leak opened."""
+    """Worms to train and to test on, the protocol's splits, and after them the splits with the leak opened."""
 
     dataset: Dataset
     tested: Dataset
@@ -53,8 +53,8 @@ def plant_states(lead, own=True, frames=FRAMES, rate=RATE, name="worm"):
         random = np.random.default_rng([3, worm])
         states = random.integers(0, 4, frames)
         traces = random.normal(size=(frames, count))
-        told = slice(2 * worm * own, 2 * worm * own + 2)
-        traces[:, told] = CODES[np.roll(states, -lead)] + 0.2 * traces[:, told]
+        coded = slice(2 * worm * own, 2 * worm * own + 2)
+        traces[:, coded] = CODES[np.roll(states, -lead)] + 0.2 * traces[:, coded]
         recordings.append(make_recording(f"{name} {worm}", traces, states, names, rate))
     return recordings
 

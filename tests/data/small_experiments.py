@@ -57,7 +57,7 @@ def small_dataset(frames: Sequence[Sequence[int]] = FRAMES, neurons: int = 4, se
       frames: of each stretch of each worm.
       neurons: how many.
       seed: of the worms.
-      padding: frames of padding behind the longest stretch.
+      padding: frames of padding after the longest stretch.
     """
     prototypes = np.random.default_rng(seed).normal(size=(4, neurons, 2))
     lengths = [(worm, count) for worm, counts in enumerate(frames) for count in counts]

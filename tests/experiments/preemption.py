@@ -136,7 +136,7 @@ def end_once(
     half_written: bool,
     fields=None,
 ) -> Kill | None:
-    """Starts a program and ends it: `after` so many seconds, and then when a checkpoint is half written if so asked.
+    """Starts a program and ends it `after` seconds; with `half_written`, then when a checkpoint is half written.
 
     None where the program had ended by itself before.
     """

@@ -146,7 +146,7 @@ def test_a_second_call_trains_and_fits_nothing(trained, config, unreported, monk
     assert contents(workdir) == before
 
 
-def test_what_an_interrupted_call_left_is_gone_on_with(trained, config, unreported, monkeypatch, tmp_path):
+def test_an_interrupted_call_is_continued(trained, config, unreported, monkeypatch, tmp_path):
     train = ahead_models.train_model
 
     def interrupt(*arguments):

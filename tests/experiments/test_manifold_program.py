@@ -186,7 +186,7 @@ def test_tables_are_of_the_most_training_worms_and_average_by_worm():
     assert lines[2:] == ["| one | 2.000 ± 1.414 | 0.500 |", "| two | 3.000 |  |"]
 
 
-def test_the_table_of_states_to_come_leaves_out_who_is_told_the_state(trained, monkeypatch):
+def test_the_table_of_states_to_come_leaves_out_who_is_given_the_state(trained, monkeypatch):
     _, rows = trained
     monkeypatch.setattr("wormjax.tasks.manifold.pca.tabulate_components", lambda *_: [])
     monkeypatch.setattr("wormjax.tasks.manifold.report.tabulate_relations", lambda *_: [])
@@ -195,10 +195,10 @@ def test_the_table_of_states_to_come_leaves_out_who_is_told_the_state(trained, m
     config.tasks.ahead.models = ("nri_graph", "corrected")
     config.tasks.forecast.forecast.scored = (3, 5)
     tasks = {name: manifold.build_task(config, name) for name in TASKS}
-    told = [row._replace(model=name) for row in rows if row.model == "dwell_chain"
+    known = [row._replace(model=name) for row in rows if row.model == "dwell_chain"
             for name in ("corrected", "dwell_chain_known_state", "nri_graph")]  # fmt: skip
     findings = types.SimpleNamespace(components=None, models=[], trained=[])
-    text = "\n".join(summarise(tasks, [*rows, *told], findings))
+    text = "\n".join(summarise(tasks, [*rows, *known], findings))
     table = text.split("## ")[2]
     assert table.startswith("The motor state to come")
     assert "| nri_graph |" in table

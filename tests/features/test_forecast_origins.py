@@ -13,7 +13,7 @@ NEURONS = ("AVAL", "RID", "AVBR")
 DATASET = small_dataset(((100,), (65,), (80, 32)), padding=9)
 
 
-def test_starts_lie_every_so_many_frames_in_each_stretch():
+def test_starts_are_evenly_spaced_in_each_stretch():
     starts = list_starts(DATASET, first=32, every=16)
     frames = {stretch: starts.frame[starts.stretch == stretch].tolist() for stretch in range(4)}
     assert frames == {0: [32, 48, 64, 80, 96], 1: [32, 48, 64], 2: [32, 48, 64], 3: []}
@@ -103,13 +103,13 @@ def test_the_future_is_masked_at_the_stretchs_end():
     assert not future[~there].any()
 
 
-def test_a_first_start_behind_all_frames_is_refused():
+def test_a_first_start_after_all_frames_is_refused():
     with pytest.raises(InputError, match=r"^config field 'forecast\.first': found 100, expected less than 100"):
         list_starts(DATASET, first=100, every=16)
     assert list_starts(DATASET, first=99, every=16).frame.tolist() == [99]
 
 
-def test_a_first_start_behind_too_little_past_is_refused():
+def test_a_first_start_after_too_little_past_is_refused():
     starts = list_starts(DATASET, first=20, every=16)
     with pytest.raises(InputError, match=r"^config field 'forecast\.first': found 20, expected 24 or more"):
         cut_past(DATASET, starts, 24)

@@ -70,7 +70,7 @@ def test_a_reversal_under_way_is_not_the_next_one():
 
 def test_unscored_frames_neither_end_nor_begin_a_reversal():
     gap = np.array([UNSCORED, REVERSE, UNSCORED, REVERSE, FORWARD, UNSCORED, REVERSE])
-    # Nothing known; reverse before and after the gap is one; forward before the gap makes the next one begin behind it.
+    # Nothing known; reverse before and after the gap is one; forward before the gap makes the next one begin after it.
     assert count_to_onset(gap, REVERSE).tolist() == [0, 5, 4, 3, 2, 1, NEVER]
     assert count_to_onset(np.array([UNSCORED, UNSCORED, REVERSE]), REVERSE).tolist() == [0, 0, NEVER]
 

@@ -71,7 +71,7 @@ def test_what_is_not_for_training_changes_no_scale_and_is_scaled_alike(splits, s
     np.testing.assert_allclose(getattr(after, split).features, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_training_frames_behind_those_that_are_kept_change_no_scale(splits):
+def test_training_frames_after_those_that_are_kept_change_no_scale(splits):
     """A folder may hold long training trajectories: only the first frames are trained on."""
     longer = splits | {"train": make_system(60, 30), "valid": make_system(20, 30)}
     before = scale_systems(longer, FRAMES)

@@ -15,7 +15,7 @@ VALID = np.ones((3, 12), bool)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_logits_are_finite_and_one_a_window_frame_and_state(small, windows, name):
+def test_logits_are_finite_and_one_per_window_frame_and_state(small, windows, name):
     model = small(name)
     decoding = model.evaluate(model.variables, windows(), VALID)
     assert decoding.logits.shape == (3, 12, 3)

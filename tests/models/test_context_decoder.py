@@ -75,7 +75,7 @@ def test_relabelling_the_nodes_relabels_the_prediction():
     assert abs(expected[..., ORDER, :] - expected).max() > 0.1
 
 
-def test_the_code_of_a_node_is_made_of_its_own_history_and_told_to_all_pieces():
+def test_the_code_of_a_node_is_made_of_its_own_history_and_given_to_all_pieces():
     nri = build()
     params, (frames, edges, given, history) = draw_params(nri), draw_inputs()
     code = np.asarray(summarise(nri, params, history))

@@ -1,4 +1,4 @@
-"""The decoders see a graph and not the order of its nodes; a roll-out goes on from its own frames where told to."""
+"""The decoders see a graph and not the order of its nodes; a roll-out goes on from its own frames where asked."""
 
 import functools
 
@@ -30,17 +30,17 @@ EDGES = NODES * (NODES - 1)
 SCALE = (0.1, 0.5, 2.0, 1.0)
 DECODERS = {
     "mlp": MlpDecoder(HIDDEN),
-    "mlp, first type speaks": MlpDecoder(HIDDEN, skip_first=False),
+    "mlp, first type sends": MlpDecoder(HIDDEN, skip_first=False),
     "mlp, relative": MlpDecoder(HIDDEN, relative=SCALE),
     "equivariant": EquivariantDecoder(HIDDEN, scale=SCALE),
-    "equivariant, first type speaks": EquivariantDecoder(HIDDEN, scale=SCALE, skip_first=False),
+    "equivariant, first type sends": EquivariantDecoder(HIDDEN, scale=SCALE, skip_first=False),
     "recurrent": RecurrentDecoder(HIDDEN),
     "recurrent, relative": RecurrentDecoder(HIDDEN, skip_first=False, relative=SCALE),
     "lstm": JointLstm(HIDDEN),
 }
 RELABELLED = [name for name in DECODERS if name != "lstm"]
 ROLLED = ("mlp", "recurrent, relative", "lstm")
-SPEAKS = "first type speaks"
+SENDS = "first type sends"
 ORDERS = ([1, 0, 2, 3], [3, 2, 0, 1])
 
 
@@ -103,7 +103,7 @@ def roll_out_of(draw_variables, compile_quickly):
 
 @pytest.fixture(scope="module", name="messages")
 def messages_of(draw_variables, compile_quickly):
-    """A function: skip_first, relative → the variables and the compiled call (nodes, edges) → what nodes hear."""
+    """A function: skip_first, relative → the variables and the compiled call (nodes, edges) → what nodes receive."""
 
     @functools.cache
     def make(skip_first=True, relative=None):
@@ -174,8 +174,8 @@ def test_an_edge_of_the_first_type_carries_nothing_where_it_is_skipped(step, nam
     assert (abs(after - before).max(axis=-1)[[0, 1, 2]] > 1e-3).all()
 
 
-@pytest.mark.parametrize("name", [f"mlp, {SPEAKS}", f"equivariant, {SPEAKS}"])
-def test_an_edge_of_the_first_type_speaks_where_it_is_not_skipped(step, name):
+@pytest.mark.parametrize("name", [f"mlp, {SENDS}", f"equivariant, {SENDS}"])
+def test_an_edge_of_the_first_type_carries_messages_where_it_is_not_skipped(step, name):
     module, advance = step(name)
     nodes = draw(NODES, FEATURES)
     moved = nodes.copy()

@@ -57,7 +57,7 @@ def test_an_edge_and_its_reverse_are_told_apart(encoder, nodes):
     assert abs(matrix - matrix.swapaxes(0, 1)).max() > 1e-3
 
 
-def test_the_second_round_of_messages_lets_an_edge_hear_of_other_nodes(encoder, nodes):
+def test_after_the_second_round_of_messages_an_edge_depends_on_other_nodes(encoder, nodes):
     changed = nodes.copy()
     changed[4] += 1.0
     difference = abs(as_matrix(encoder(changed)) - as_matrix(encoder(nodes)))
@@ -116,7 +116,7 @@ def test_relabelling_the_nodes_relabels_the_logits_of_convolutions(cnn, movement
 
 
 @pytest.mark.parametrize("name", CNN)
-def test_convolutions_tell_an_edge_from_its_reverse_and_hear_of_other_nodes(cnn, movement, name):
+def test_convolutions_tell_an_edge_from_its_reverse_and_depend_on_other_nodes(cnn, movement, name):
     matrix = as_matrix(cnn(name)(movement))
     assert abs(matrix - matrix.swapaxes(0, 1)).max() > 1e-3
     changed = movement.copy()

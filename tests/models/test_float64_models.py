@@ -57,7 +57,7 @@ def draw_params(module, *inputs, seed=7, **options):
 
 
 def case(name):
-    """Registers a function that returns the arguments of `check_kernel` behind the name."""
+    """Registers a function that returns the arguments of `check_kernel` by its name."""
 
     def register(build):
         assert name not in CASES

@@ -269,7 +269,7 @@ def hold(neuron, value):
 
 
 @pytest.mark.parametrize("name", ["static", "dynamic", "full", "random", "recurrent", "none"])
-def test_a_held_neuron_keeps_its_values_and_those_that_hear_it_respond(forecaster, name):
+def test_a_held_neuron_keeps_its_values_and_its_receivers_respond(forecaster, name):
     variables, forecast = forecaster(name)
     past, neuron = draw_past(), 2
     free, *held = (
@@ -280,7 +280,7 @@ def test_a_held_neuron_keeps_its_values_and_those_that_hear_it_respond(forecaste
     moved = abs(held[1] - held[0]).max(axis=(0, 1, 4))  # [step, neuron]
     assert (free[:, :, 0, [0, 1, 3]] == held[0][:, :, 0, [0, 1, 3]]).all()  # The first step knows nothing of it.
     assert not moved[0, [0, 1, 3]].any()
-    # Without a drift, nobody hears it but along the edges of the graph.
+    # Without a drift, nothing depends on it but along the edges of the graph.
     senders, receivers = graphs.complete_edges(NEURONS)
     there = np.full(EDGES, name != "none")
     if name == "random":

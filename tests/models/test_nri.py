@@ -71,7 +71,7 @@ def test_relabelling_the_objects_relabels_the_graph_and_the_predictions(name):
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn"])
-def test_a_graph_hangs_on_its_own_sample_alone(name):
+def test_a_graph_depends_on_its_own_sample_alone(name):
     nri = build(**MODELS[name])
     params, frames = draw_params(nri), draw(SAMPLES, FRAMES, NODES, FEATURES)
     others = frames.copy()
@@ -108,7 +108,7 @@ def test_a_decoder_predicts_changes_in_units_of_the_typical_change():
 
 
 @pytest.mark.parametrize("differences", [False, True])
-def test_an_mlp_decoder_hangs_on_as_many_frames_as_it_says(differences):
+def test_an_mlp_decoder_depends_on_as_many_frames_as_it_says(differences):
     nri = build(model__decoder__differences=differences)
     params, frames = draw_params(nri), draw(1, FRAMES, NODES, FEATURES)
     edges, given = np.full((1, NODES * (NODES - 1), TYPES), 0.3, np.float32), jnp.ones((1, FRAMES), bool)

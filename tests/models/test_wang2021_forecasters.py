@@ -24,7 +24,7 @@ def draw(seed, frames):
 
 
 @pytest.mark.parametrize("kind", [WangGraphForecaster, WangMlpForecaster])
-def test_the_change_hangs_on_the_last_frame_alone_and_is_within_one(kind):
+def test_the_change_depends_on_the_last_frame_alone_and_is_within_one(kind):
     module, variables = build(kind)
     past = draw(1, 2)
     forecast = predict(module, variables, past, NO_DRIFT, STEPS)

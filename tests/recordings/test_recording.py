@@ -73,7 +73,7 @@ def test_refuses_and_says_where(changes, words):
     assert all(word in message for word in words), message
 
 
-def test_errors_can_speak_the_words_of_the_file():
+def test_errors_can_use_the_words_of_the_file():
     with pytest.raises(FieldError, match="field 'tv'"), name_fields({"times": "tv"}):
         make(times=np.zeros(10))
 

@@ -155,7 +155,7 @@ def test_frames_that_are_not_there_do_not_count():
     there[4:, 1], there[:, 2] = False, False
     blank = np.where(there[..., None, None], future, 1e6)
     scores = score_forecast(spread, last, blank, there, (1, 2, 3, 5, 6))
-    assert {name.partition("@")[2] for name in scores} == {"1", "2", "5"}  # None at 3; 6 is behind the forecast.
+    assert {name.partition("@")[2] for name in scores} == {"1", "2", "5"}  # None at 3; 6 is after the forecast.
     first = Spread(*(part[:4] for part in spread))
     expected = score_forecast(first, last[:4], future[:4], np.ones((4, STEPS), bool), (2,))
     assert {name: scores[name] for name in expected} == pytest.approx(expected)

@@ -20,7 +20,7 @@ def noisy():
 
 
 def follow(start, until, last=60.0, points=3000, backward=False):
-    """A fine integration of the equations as published: `points` in the last so many units of time."""
+    """A fine integration of the equations as published: `points` in the last units of time."""
 
     def slope(_, activity):
         x, y = activity

@@ -55,7 +55,7 @@ def test_wiring_is_sparse_signed_and_without_self_edges(study):
     edges = study.wiring != 0
     assert study.neuron_names == KATO_NEURONS
     assert not np.diag(edges).any()
-    assert edges.any(axis=0).all()  # Every neuron hears another.
+    assert edges.any(axis=0).all()  # Every neuron receives from another.
     assert 0.15 <= edges.sum() / (15 * 14) <= 0.3
     assert (study.wiring > 0).any()
     assert (study.wiring < 0).any()
@@ -147,7 +147,7 @@ def test_without_wiring_an_uncoupled_neuron_knows_nothing_of_the_command():
     assert np.corrcoef(find_column(wired, "ALA"), reverse)[0, 1] > 0.4
 
 
-def test_cutting_an_edge_changes_its_receiver_and_what_hears_it_alone(study):
+def test_cutting_an_edge_changes_its_receiver_and_what_depends_on_it_alone(study):
     sender, receiver = np.argwhere(study.wiring != 0)[0]
     cut = study.wiring.copy()
     cut[sender, receiver] = 0.0

@@ -1,4 +1,4 @@
-"""Configs, work directories and results that are rubbish: each is good, or one line that names file and field."""
+"""Damaged configs, work directories and results: each is good, or one line that names file and field."""
 
 import contextlib
 import copy
@@ -13,7 +13,7 @@ import small_ahead
 import small_experiments
 import small_forecasts
 import small_systems
-from mutated_values import RUBBISH, damage_bytes, damage_json
+from mutated_values import ODD_VALUES, damage_bytes, damage_json
 
 from configs import ahead, forecast, generalize, manifold, nri_springs, of_workdir, reconstruct
 from wormjax.command_line import list_fields, parse
@@ -108,7 +108,7 @@ def check_mutations(module, pairs) -> tuple[int, int]:
 def test_any_value_in_any_field(name):
     def draw(fields):
         chance = random.Random(name)
-        return [(chance.choice(fields), chance.choice((*RUBBISH, mutate_config))) for _ in range(60)]
+        return [(chance.choice(fields), chance.choice((*ODD_VALUES, mutate_config))) for _ in range(60)]
 
     tried, passed = check_mutations(CONFIGS[name], draw)
     assert tried == 60
@@ -118,7 +118,9 @@ def test_any_value_in_any_field(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_value_in_every_field(name):
-    tried, passed = check_mutations(CONFIGS[name], lambda fields: itertools.product(fields, (*RUBBISH, mutate_config)))
+    tried, passed = check_mutations(
+        CONFIGS[name], lambda fields: itertools.product(fields, (*ODD_VALUES, mutate_config))
+    )
     assert 0 < passed < tried / 3
 
 
@@ -170,7 +172,7 @@ def test_sizes_that_fill_a_memory_together(module, fields, found):
 @pytest.mark.parametrize("count", [150, pytest.param(5_000, marks=pytest.mark.slow)])
 def test_any_override_on_the_command_line(count):
     chance, fields = random.Random(0), list_fields(generalize.get_config())
-    texts = [str(value) for value in RUBBISH if not (isinstance(value, int) and value.bit_length() > 300)]
+    texts = [str(value) for value in ODD_VALUES if not (isinstance(value, int) and value.bit_length() > 300)]
     texts += [
         "(" * 300,
         "-" * 3000 + "1",

@@ -39,7 +39,7 @@ from wormjax.training.workdir import describe_dataset
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-TOLD = ("persistence", "dwell_chain", "logistic_regression", "persistence_known_state", "dwell_chain_known_state")
+BASELINES = ("persistence", "dwell_chain", "logistic_regression", "persistence_known_state", "dwell_chain_known_state")
 
 
 def decode(config, arranged, workdir):
@@ -137,7 +137,7 @@ def test_in_the_same_worm_what_test_frames_alone_tell_does_not_help_to_decode_th
         assert_found(judge_same_worm(name, config, arranged, tmp_path / "open"))
 
 
-def test_in_the_same_worm_the_frames_behind_a_test_block_do_not_help_to_decode_it(tmp_path):
+def test_in_the_same_worm_the_frames_after_a_test_block_do_not_help_to_decode_it(tmp_path):
     def tell_later(states, test):
         earlier = np.arange(FRAMES) - 4
         return np.where((test & test[earlier])[:, None], 0, CODES[states[earlier]])
@@ -188,18 +188,18 @@ def ahead_config(protocol, models, baselines, **fields):
 
 
 @pytest.mark.parametrize(("protocol", "models", "frames"), cases("mlp", False))
-def test_states_that_are_told_when_they_come_are_not_known_ahead(protocol, models, frames, tmp_path):
-    told = TOLD[1:3] if protocol == "subsets" else TOLD
-    config = ahead_config(protocol, models, told)
+def test_states_that_show_when_they_come_are_not_known_ahead(protocol, models, frames, tmp_path):
+    chosen = BASELINES[1:3] if protocol == "subsets" else BASELINES
+    config = ahead_config(protocol, models, chosen)
     worms, opened = (plant_states(lead, False, frames, name=name) for lead, name in ((0, "worm"), (3, "open")))
     judged = answer(config, stand_beside(protocol, worms, opened), tmp_path)
-    assert judged.keys() == {*told, *models}
+    assert judged.keys() == {*chosen, *models}
     for name, by_horizon in judged.items():
         for closed, _ in by_horizon:
             assert_chance(closed)
         if name in ("logistic_regression", "mlp"):
             assert_found(by_horizon[0][1])
-            assert_chance(by_horizon[1][1])  # What comes later still was not told.
+            assert_chance(by_horizon[1][1])  # What comes later does not show yet.
 
 
 @pytest.mark.parametrize(("protocol", "models", "frames"), cases("mlp", False))

@@ -112,7 +112,7 @@ def damage(folder, kind, number):
         pytest.param("flip", 600, marks=pytest.mark.slow),
     ],
 )
-def test_a_damaged_latest_checkpoint_is_told_and_the_one_before_is_used(kind, times, tmp_path, capfd):
+def test_a_damaged_latest_checkpoint_is_reported_and_the_one_before_is_used(kind, times, tmp_path, capfd):
     save(tmp_path / "sound", make_state(1.0), make_state(2.0))
     fell_back = 0
     for number in range(times):
@@ -130,9 +130,9 @@ def test_a_damaged_latest_checkpoint_is_told_and_the_one_before_is_used(kind, ti
         with open_checkpoints(folder) as manager:
             step, tree = restore_latest(manager)
             assert (step, value_of(tree)) == ((0, 1.0) if refused else (1, 2.0))
-            told = capfd.readouterr().err
-            assert told.count("\n") == refused
-            assert ("1: found a checkpoint that is damaged" in told) == refused
+            printed = capfd.readouterr().err
+            assert printed.count("\n") == refused
+            assert ("1: found a checkpoint that is damaged" in printed) == refused
             if refused:  # The step is free again.
                 save_state(manager, 1, make_state(3.0))
                 assert value_of(restore_latest(manager)[1]) == 3.0
@@ -146,11 +146,11 @@ def test_where_all_are_damaged_training_begins_anew(tmp_path, capfd):
         for path in (tmp_path / step).rglob("manifest.ocdbt"):
             path.unlink()
     assert restore(tmp_path, make_state()) is None
-    told = capfd.readouterr().err.splitlines()
-    assert [line.rpartition("goes on from ")[2] for line in told] == ["the one before, of step 0", "the beginning"]
+    printed = capfd.readouterr().err.splitlines()
+    assert [line.rpartition("goes on from ")[2] for line in printed] == ["the one before, of step 0", "the beginning"]
 
 
-def test_arrays_that_were_changed_behind_the_checksum_are_refused(tmp_path):
+def test_arrays_that_were_changed_after_the_checksum_are_refused(tmp_path):
     with open_checkpoints(tmp_path) as manager:
         save_state(manager, 0, {"best": {"kernel": np.arange(6.0)}})
         tree = _restore_whole(manager, 0)

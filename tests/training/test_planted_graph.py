@@ -62,7 +62,7 @@ def recover(materials: Materials, folder, **fields) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_springs_are_told_from_no_springs(materials, tmp_path):
+def test_springs_and_no_springs_are_told_apart(materials, tmp_path):
     scores = recover(materials, tmp_path)
     assert scores["edge_accuracy"] > 0.85  # Chance is one half.
     assert scores["auroc"] > 0.9

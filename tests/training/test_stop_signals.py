@@ -15,7 +15,7 @@ from wormjax.training import preemption
 preemption.GRACE_SECONDS = 0.5
 preemption.stop_on_signals()
 
-def compute(rounds):  # As a compiled program: within it Python hears no signal.
+def compute(rounds):  # As a compiled program: within it Python handles no signal.
     hashlib.pbkdf2_hmac("sha256", b"", b"", rounds)
 
 def report(what):

@@ -107,7 +107,7 @@ def build_places(
 
 
 def check_frames(frames: int, neighbourhood: Neighbourhood, field: str = "diffusion_map.neighbours") -> None:
-    """Raises InputError for fewer frames than so many neighbours, that far apart, need; `field` is its name."""
+    """Raise InputError for fewer frames than the neighbours and their distance need; `field` is its name."""
     needed = (neighbourhood.neighbours + 1) * 2 * neighbourhood.apart_frames
     if frames < needed:
         found = f"found {neighbourhood.neighbours} with {frames} frames"
@@ -199,8 +199,8 @@ def weigh_distances(distances: Float[np.ndarray, "query neighbour"]) -> Float[np
     """A Gaussian of the distance whose width is the mean over the query's own neighbours.
 
     Local noise spreads distances over orders of magnitude. With one width for all, as in the article's code, frames far
-    from all others hear of nothing but their next frame; a path that never meets another turns its eigenvectors into
-    nonsense (Kato's worms: cycles of under a second, each in 0.2 % of the frames).
+    from all others are connected to nothing but their next frame; a path that never meets another turns its
+    eigenvectors into nonsense (Kato's worms: cycles of under a second, each in 0.2 % of the frames).
     """
     return np.exp(-distances / (2.0 * np.maximum(distances.mean(axis=1, keepdims=True), 1e-300)))
 

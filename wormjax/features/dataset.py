@@ -1,6 +1,6 @@
 """Recordings → one padded array of features on the device, with the motor states beside it.
 
-The leading axis is the *stretch*: an uninterrupted part of one worm's recording (one a worm in Kato et al. 2015), so
+The leading axis is the *stretch*: an uninterrupted part of one worm's recording (one per worm in Kato et al. 2015), so
 that neither a derivative nor a model's temporal context ever reaches across a break.
 
 The array is made once, at its final size, and filled worm by worm: beside it nothing grows with the number of worms.
@@ -102,7 +102,7 @@ class Dataset:
 
 
 class _Request(NamedTuple):
-    """What is asked of every worm: the arguments of `build_dataset`, and the names of the features."""
+    """What every worm must give: the arguments of `build_dataset`, and the names of the features."""
 
     neuron_names: tuple[str, ...]
     inputs: tuple[str, ...]
@@ -163,8 +163,8 @@ def build_dataset(
       everything: whether the features of all of each worm's neurons are kept, too (`Dataset.activity`).
 
     Raises:
-      InputError: an unknown input or scaling, a time or rate that cannot be, or a recording that lacks what is asked
-        for or is too short for its calibration.
+      InputError: an unknown input or scaling, a time or rate that cannot be, or a recording that lacks an input or
+        is too short for its calibration.
     """
     _check_request(recordings, inputs, scaling, state_set)
     _check_times(inputs, derivative_seconds, frame_rate)

@@ -347,7 +347,7 @@ def prepare_evaluation(
     Args:
       config: that of training, but for fields that begin with one of `open_fields`.
       workdir: of the training.
-      open_fields: what may be another than it was: whose recordings, and what is asked of them.
+      open_fields: what may differ from training: the recordings, and how they are scored.
 
     Returns:
       The description of the training data, the splits of training, the dataset to test on, and for each split the

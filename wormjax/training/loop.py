@@ -37,7 +37,7 @@ def train_ensemble(
 ) -> TrainState:
     """Train all runs to their last step and returns their states, stacked by run, on the host.
 
-    A directory that holds a checkpoint is gone on with, and ends bit for bit where it would have ended: every step's
+    Training continues from a checkpoint in the directory and ends bit for bit where it would have ended: every step's
     randomness comes from the run and the step alone. Of several processes each trains its share of the runs, and the
     first writes.
 
@@ -49,7 +49,7 @@ def train_ensemble(
       directory: of this model; receives `checkpoints/` and `curves.csv`.
       name: for the progress bar.
       checkpoint_seconds: the least time between two checkpoints; the end is always saved.
-      stop_after_chunks: stop early after so many chunks, saved, as if interrupted there.
+      stop_after_chunks: stop after this number of chunks, saved, as if interrupted there.
 
     Raises:
       TrainingError: the loss or the parameters of a run are not finite. Such a run stands still where it was sound last

@@ -79,7 +79,7 @@ def first_goes_ahead(name: str) -> Iterator[None]:
 
 
 def agree(stop: bool, *others: bool) -> tuple[bool, ...]:
-    """Return what all processes do: stop as soon as one is asked to; of all else what the first says."""
+    """Return what all processes do: stop as soon as one has to stop; for all else the values of the first."""
     if jax.process_count() == 1:
         return stop, *others
     said = gather(np.array([stop, *others], np.int32)[None])

@@ -1,4 +1,4 @@
-"""The measurements of long and wide recordings: what is simulated, what is measured, and how growth is told."""
+"""The measurements of long and wide recordings: what is simulated, what is measured, and how growth is found."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_sizes_that_cannot_be_simulated_are_refused(tmp_path):
 
 
 @pytest.mark.usefixtures("quick_compilation")
-def test_every_stage_is_gone_through_and_measured(study, tmp_path):
+def test_every_stage_is_run_and_measured(study, tmp_path):
     config = benchmark.choose_config(get_config(), "mlp", study)
     stages, accuracy = benchmark.measure_stages(config, tmp_path)
     assert tuple(stages) == benchmark.STAGES
@@ -75,7 +75,7 @@ def make_measured(worms, frames, processor):
     return benchmark.Measured(worms, frames, stages, 0.5)
 
 
-def test_growth_is_told_by_doubling_of_the_size():
+def test_growth_is_measured_by_doubling_the_size():
     small = make_measured(10, 1000, 1.0)
     assert benchmark.growth_per_doubling(small, make_measured(20, 1000, 2.0)) == pytest.approx(2.0)
     assert benchmark.growth_per_doubling(small, make_measured(20, 2000, 16.0)) == pytest.approx(4.0)
@@ -101,7 +101,7 @@ def test_memory_grows_by_the_features_and_little_else(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_process_that_fails_is_told_in_one_line(tmp_path):
+def test_a_process_that_fails_is_reported_in_one_line(tmp_path):
     with pytest.raises(InputError, match=r"ended with exit code 1: .*data.path: found no file or folder") as caught:
         benchmark.measure_size(get_config(), tmp_path / "nowhere", 2, 300, "mlp")
     assert "\n" not in str(caught.value)

@@ -103,7 +103,7 @@ def foretell(setting, fits, networks):
 
 
 @pytest.fixture(scope="module")
-def told(foretell, dataset):
+def answered(foretell, dataset):
     return foretell(dataset)
 
 
@@ -113,8 +113,8 @@ def differs(one, other):
 
 
 @pytest.mark.parametrize("frame", [45, 52])  # A start, and the next one.
-def test_no_answer_knows_a_frame_at_or_behind_its_start(foretell, told, dataset, frame):
-    before, starts = told
+def test_no_answer_depends_on_a_frame_at_or_after_its_start(foretell, answered, dataset, frame):
+    before, starts = answered
     after, _ = foretell(changed(dataset, frame, 90))
     blind = (starts.stretch == 3) | (starts.frame <= frame)
     own = starts.frame[starts.stretch == 2]
@@ -126,16 +126,16 @@ def test_no_answer_knows_a_frame_at_or_behind_its_start(foretell, told, dataset,
             assert differs(answers, after[name])[~blind].any(), name
 
 
-def test_every_answer_but_the_frequencies_knows_the_last_frame(foretell, told, dataset):
-    before, starts = told
+def test_every_answer_but_the_frequencies_knows_the_last_frame(foretell, answered, dataset):
+    before, starts = answered
     after, _ = foretell(changed(dataset, 51, 52))
     last = (starts.stretch == 2) & (starts.frame == 52)
     assert last.sum() == 1
     assert {name for name in before if differs(before[name], after[name])[last]} == before.keys() - {"frequencies"}
 
 
-def test_the_motor_state_is_told_to_those_alone_that_say_so(foretell, told, dataset):
-    before, starts = told
+def test_the_motor_state_is_given_to_those_alone_that_say_so(foretell, answered, dataset):
+    before, starts = answered
     after, _ = foretell(changed(dataset, 30, 52, features=False))
     moved = {name for name in before if differs(before[name], after[name]).any()}
     assert moved == {name for name in before if name.endswith("_known_state")}
@@ -144,8 +144,8 @@ def test_the_motor_state_is_told_to_those_alone_that_say_so(foretell, told, data
     assert seeing == before.keys() - {"frequencies", *(name + "_known_state" for name in simple.CHAINS)}
 
 
-def test_all_answers_are_distributions(told):
-    answers, starts = told
+def test_all_answers_are_distributions(answered):
+    answers, starts = answered
     for name, one in answers.items():
         assert one.states.shape == (len(starts.frame), 2, 4), name
         assert one.onset.shape == (len(starts.frame), 3), name
@@ -154,9 +154,9 @@ def test_all_answers_are_distributions(told):
             np.testing.assert_allclose(values.sum(axis=-1), 1.0, atol=1e-5)
 
 
-def test_members_are_averaged_and_so_are_their_graphs(networks, told, dataset):
+def test_members_are_averaged_and_so_are_their_graphs(networks, answered, dataset):
     answer, both = networks["graph_known_state"]
-    starts = told[1]
+    starts = answered[1]
     expected = np.zeros((len(starts.frame), 11), np.float32)
     joined, edges = ahead_models.answer_starts(answer, CONFIG, dataset, starts, both, expected)
     alone = []
@@ -258,7 +258,7 @@ def test_frequencies_are_those_of_the_training_worms(dataset, setting, fits):
     np.testing.assert_allclose(answers.states, np.broadcast_to(counts / counts.sum(), answers.states.shape))
 
 
-def test_told_chains_answer_as_the_chain_of_dwell_times(dataset, setting, fits):
+def test_chains_given_the_state_answer_as_the_chain_of_dwell_times(dataset, setting, fits):
     states = [stretch.states for worm in simple.gather_worms(dataset)[:2] for stretch in worm]
     stretch, origins = simple.gather_worms(dataset)[2][0], np.array([5, 40, 88])
     for name, ages in (("markov_chain", (1,)), ("dwell_chain", dwell_times.AGE_BINS)):
@@ -272,7 +272,7 @@ def test_told_chains_answer_as_the_chain_of_dwell_times(dataset, setting, fits):
         np.testing.assert_allclose(np.cumsum(answers.onset, axis=1)[:, :2], onset, atol=1e-9)
 
 
-def test_chains_that_are_not_told_weigh_what_the_decoder_says(dataset, setting, fits):
+def test_chains_not_given_the_state_weigh_what_the_decoder_says(dataset, setting, fits):
     fit = fits[experiment.SIMPLE]["split_0"]["dwell_chain"]
     stretch, origins = simple.gather_worms(dataset)[2][0], np.array([5, 40, 88])
     chain = dwell_times.DwellChain(fit["leave"], fit["follow"], fit["frequency"])
@@ -312,7 +312,7 @@ def test_states_that_last_persist_and_what_never_changes_always_does(dataset):
     assert simple.fit_simple(setting, drawn)["persistence_known_state"]["stay"].max() < 0.2
 
 
-def test_the_state_told_last_holds_where_none_is_scored(setting):
+def test_the_state_given_last_holds_where_none_is_scored(setting):
     states = np.array([UNSCORED, UNSCORED, 2, UNSCORED, 1, UNSCORED])
     frequency = np.array([0.1, 0.2, 0.3, 0.4])
     fit = {"frequencies": {"frequency": frequency, "onset": np.full(3, 1 / 3)}}

@@ -128,9 +128,9 @@ def test_the_summary_holds_scores_differences_and_reach(collected, tmp_path):
     assert "| less diffusion_map | 1 s | 2 s | 5 s |" in part
     assert "| network |  | 5.000 |" in part  # Of the next reversal.
     assert "the config" in lines
-    told = lines[lines.index(heads[2]) :]
-    assert "| network_known_state | **0.040** |  |  |" in told
-    assert not [line for line in told if "diffusion_map" in line]
+    known = lines[lines.index(heads[2]) :]
+    assert "| network_known_state | **0.040** |  |  |" in known
+    assert not [line for line in known if "diffusion_map" in line]
 
 
 def test_without_a_simple_baseline_nothing_is_compared_to_it(tmp_path):

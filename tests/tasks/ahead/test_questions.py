@@ -76,7 +76,7 @@ def test_the_median_lies_where_half_has_begun():
     np.testing.assert_allclose(find_median(onset, (2.0, 6.0)), [1.25, 4.0, 2.0, 6.0, 4.0])
 
 
-def test_questions_are_of_the_frames_behind_the_last_one_known():
+def test_questions_are_of_the_frames_after_the_last_one_known():
     dataset, config = small_dataset(), small_config(ahead__first=20, ahead__every=7)
     starts, truth = ask(config, dataset)
     assert find_steps(config, dataset) == (3, 9)

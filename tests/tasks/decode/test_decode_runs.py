@@ -38,7 +38,7 @@ def make_groups(config):
 
 
 def draw_parameters(runs):
-    """Parameters of an MLP for so many runs, untrained."""
+    """Parameters of an MLP for `runs` runs, untrained."""
     module = build_classifier("mlp", 4, {"hidden": 4})
     arrays = DATASET.arrays
     one = lambda seed: module.init(jax.random.key(seed), arrays.features[:1, :16], arrays.valid[:1, :16])  # noqa: E731

@@ -74,7 +74,7 @@ def test_all_worms_choose_what_is_shipped():
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(WORMS), st.integers(0, 2**32 - 1))
-def test_a_choice_does_not_hang_on_any_row_with_its_worm(seed, worm, other_seed):
+def test_a_choice_depends_on_no_row_with_its_worm(seed, worm, other_seed):
     rows = make_random_rows(seed, seeds=(0,), metrics=("accuracy", "balanced_accuracy"))
     random = np.random.default_rng(other_seed)
     changed = [row._replace(value=10 * random.normal()) if touches(row, worm) else row for row in rows]
@@ -158,17 +158,17 @@ def test_rows_of_an_earlier_choice_are_passed_over():
     assert choose_settings([*rows, *nest_rows(rows, choices)]) == choices
 
 
-def test_scores_are_written_and_told(tmp_path):
+def test_scores_are_written_and_printed(tmp_path):
     scores = score_candidates(make_rows(lambda setting, *_: (SETTINGS.index(setting) + 1) / 4))
     write_scores(tmp_path / "chosen.csv", scores)
     lines = (tmp_path / "chosen.csv").read_text().splitlines()
     assert lines[:2] == ["model,held_out,candidate,value,chosen", "graph,a,graph [dropout=0.1],0.25,0"]
     assert len(lines) == 1 + 5 * 3
     assert lines[-1] == "graph,,graph [dropout=0.3],0.75,1"
-    told = format_choices(scores)
-    assert told[1] == "  for a: graph [dropout=0.3] (0.7500)"
-    assert told[-1] == "  by all worms, for new recordings: graph [dropout=0.3] (0.7500)"
-    assert len(told) == 6
+    printed = format_choices(scores)
+    assert printed[1] == "  for a: graph [dropout=0.3] (0.7500)"
+    assert printed[-1] == "  by all worms, for new recordings: graph [dropout=0.3] (0.7500)"
+    assert len(printed) == 6
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_a_model_without_context_says_the_same_in_windows_and_at_once(window):
         pytest.param("wang_graph", 0, marks=pytest.mark.slow),
     ],
 )
-def test_padding_behind_a_stretch_changes_nothing(name, window):
+def test_padding_after_a_stretch_changes_nothing(name, window):
     module = build_classifier(name, 4, SIZES[name])
     short, long = small_dataset(FRAMES).arrays, small_dataset(FRAMES, padding=37).arrays
     variables = initialise(module, short)

@@ -86,7 +86,7 @@ def forecast_config(protocol, models=(), baselines=("persistence", "var_1", "var
 
 
 @pytest.mark.parametrize(("protocol", "models", "frames"), cases("pooled_mlp", False))
-def test_steps_that_are_told_when_they_are_made_are_not_foretold(protocol, models, frames, tmp_path):
+def test_steps_that_show_when_they_are_made_are_not_forecast(protocol, models, frames, tmp_path):
     config = forecast_config(protocol, models, ("persistence", "var_1", "var_2", "var_adapted"))
     walks, opened = plant_walks(0, frames=2 * frames), plant_walks(1, frames=2 * frames, name="open")
     inputs = {"inputs": ("trace", "causal_derivative"), "derivative_seconds": (1.0,), "scaling": "none"}

@@ -375,7 +375,7 @@ def test_without_weight_an_adapted_forecast_is_the_pooled_one():
 
 @pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize(("stretch", "frame"), [(2, 16), (2, 80), (3, 16), (3, 64)])
-def test_no_forecast_knows_a_frame_at_or_behind_its_start(name, stretch, frame):
+def test_no_forecast_depends_on_a_frame_at_or_after_its_start(name, stretch, frame):
     dataset, config = make_dataset(), linear_config()
     fit = fit_linear(config, gather_worms(dataset), SPLITS[:1])
     starts = list_starts(dataset, FIRST, EVERY)

@@ -171,7 +171,7 @@ def test_training_that_was_stopped_ends_bit_for_bit_where_it_would_have(config, 
         jax.tree.map(np.testing.assert_array_equal, state, whole)
 
 
-def test_nothing_behind_the_history_is_looked_at(trained, config, materials):
+def test_nothing_after_the_history_is_looked_at(trained, config, materials):
     workdir, _ = trained
     systems, test = materials.systems, materials.systems.test
     features = np.array(test.features)
@@ -308,7 +308,7 @@ def test_an_offset_and_a_gain_are_learnt_from_the_history_and_rolled_out(fields)
     np.testing.assert_allclose(found, features[:, HISTORY:], rtol=2e-3)
 
 
-def test_errors_are_those_of_the_frame_so_many_steps_on():
+def test_errors_are_those_of_the_frame_that_many_steps_later():
     features = np.zeros((2, 10, 3, 4), np.float32)
     features[:, 6:] = np.arange(1.0, 5.0)[None, :, None, None]
     predicted = np.zeros((2, 3, 3, 4), np.float32)

@@ -108,7 +108,7 @@ def test_decoding_and_forecasts_know_nothing_of_later_frames(dataset, fitted):
     assert np.abs(before.mean[~blind] - after.mean[~blind]).max() > 0.1
 
 
-def test_what_is_learnt_for_a_split_hangs_on_its_training_worms_alone(dataset, fitted):
+def test_what_is_learnt_for_a_split_depends_on_its_training_worms_alone(dataset, fitted):
     other = change(dataset, dataset.stretches_of(2)[0], 0)
     starts = starts_of(dataset, 3)
     before, after = (forecast_starts(fitted[0], one, starts, STEPS, TRAIN) for one in (dataset, other))
@@ -120,7 +120,7 @@ def test_what_is_learnt_for_a_split_hangs_on_its_training_worms_alone(dataset, f
 
 
 @pytest.mark.parametrize("train", [(0, 1), (1, 0), (1,)])
-def test_what_goes_round_is_forecast_and_the_error_foretold(dataset, train):
+def test_what_goes_round_is_forecast_with_its_error(dataset, train):
     model, _ = fit(dataset, train)
     starts = starts_of(dataset, 2, 3, every=3)
     spread = forecast_starts(model, dataset, starts, STEPS, train)

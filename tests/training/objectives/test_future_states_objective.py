@@ -133,7 +133,7 @@ def test_validation_is_over_its_own_windows_in_any_order(small):
     losses = answer_plainly(variables, data, run, run.training_windows[:6], module)
     assert score == pytest.approx(np.nanmean(losses, axis=0).mean(), rel=1e-4)
     assert metrics["last_nll"] == pytest.approx(np.nanmean(losses[:, HORIZONS - 1]), rel=1e-4)
-    order = np.array([4, 0, 5, 2, 1, 3, 8, 8, 8])  # Those behind the count are no windows.
+    order = np.array([4, 0, 5, 2, 1, 3, 8, 8, 8])  # Those after the count are no windows.
     shuffled = own._replace(validation_windows=own.validation_windows[order])
     assert validate(variables, data, shuffled)[0] == pytest.approx(float(score), rel=1e-5)
 

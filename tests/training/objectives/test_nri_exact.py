@@ -117,7 +117,7 @@ encode = jax.jit(functools.partial(model.encode, make_nri()))
 
 
 def decode_graphs(params, features):
-    """The errors of every frame behind the first, on every graph: [graph, simulation, piece, object, feature]."""
+    """The errors of every frame after the first, on every graph: [graph, simulation, piece, object, feature]."""
     pairs = jnp.stack([features[:, :-1], features[:, 1:]], axis=2)
     shape = (len(GRAPHS), *pairs.shape[:2])
     every = jnp.broadcast_to(pairs[:, :, :1], (*shape, 1, *pairs.shape[3:]))
@@ -171,7 +171,7 @@ class Brute:
 
 
 def roll_out(features, edges):
-    """A Gaussian's nats per value of all frames behind the first, from that one on; squares [simulation, step, ...]."""
+    """A Gaussian's nats per value of all frames after the first, from that one on; squares [simulation, step, ...]."""
     given = np.broadcast_to(np.arange(FRAMES - 1) < 1, (len(features), FRAMES - 1))
     inputs = (jnp.asarray(values, jnp.float32) for values in (features[:, :-1], edges))
     predicted = model.decode(make_nri(), draw_params(), *inputs, jnp.asarray(given))
@@ -350,7 +350,7 @@ def infer_one(features, bound=BOUND):
     return exact.infer_posterior(make_nri(), bound, 1.0, stacked, features)[0]
 
 
-def test_the_posterior_hangs_on_the_decoded_frames_and_no_others():
+def test_the_posterior_depends_on_the_decoded_frames_and_no_others():
     features = np.array(make_data().validation.features)
     later, early = features.copy(), features.copy()
     later[:, 3:], early[:, 2] = 1e3, 0.3
@@ -382,7 +382,7 @@ def test_more_objects_than_can_be_summed_over_are_refused():
 
 
 def train_briefly(objective, data, steps, rate):
-    """Variables at first, and after so many steps of Adam, as two runs."""
+    """Variables at first, and after some steps of Adam, as two runs."""
     run, optimizer = make_run(), optax.adam(optax.cosine_decay_schedule(rate, steps))
     data = jax.tree.map(jnp.asarray, data)
 
@@ -409,8 +409,8 @@ def train_briefly(objective, data, steps, rate):
     return jax.tree.map(lambda *leaves: np.stack(leaves), *train(run))
 
 
-def test_charges_of_one_sign_are_told_from_those_of_two_by_the_frames_alone():
-    """In seconds, for systems never seen, by a decoder that is told nothing of any graph."""
+def test_charges_of_one_sign_and_of_two_are_told_apart_by_the_frames_alone():
+    """In seconds, for systems never seen, by a decoder that is given no graph."""
     frames, unseen = 25, 64
     whole = simulate_charged(jax.random.key(0), 256 + unseen, OBJECTS, frames, chunk_size=64)
     parts = {"train": slice(unseen, None), "valid": slice(0, unseen), "test": slice(0, unseen)}

@@ -128,7 +128,7 @@ def measure_divergences(features):
 
 
 def predict(features, edges):
-    """The frames behind each true frame on given graphs."""
+    """The frame after each true frame on given graphs."""
     given = jnp.ones((len(features), features.shape[1] - 1), bool)
     return np.asarray(decode(make_nri(), draw_params(), features[:, :-1], edges, given), float)
 

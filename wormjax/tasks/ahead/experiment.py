@@ -54,7 +54,7 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
     """Train every model on every split and seed of a config, asks it of the worms left out, and reports.
 
     Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
-    trained again; what it had begun is gone on with.
+    trained again; unfinished training is continued.
 
     Raises:
       InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.

@@ -159,9 +159,9 @@ def build_training(name: str, config, setting, dataset: Dataset, splits: Sequenc
 
 
 def tabulate_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
-    """Each group's windows, `train.members` runs a group.
+    """Each group's windows, `train.members` runs per group.
 
-    Where some frames validate, a window of training keeps clear of them with the frames that it is asked about, too.
+    Where some frames validate, a window of training keeps clear of them with the frames that it predicts, too.
 
     Raises:
       InputError: a group without a single training or validation window.

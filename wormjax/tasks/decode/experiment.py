@@ -26,7 +26,7 @@ def generalize(config, workdir: str | os.PathLike) -> None:
 
     Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`; by `few_neurons` and `calibration` also
     `few_neurons.csv` and `calibration.csv`. What an earlier call has trained is not
-    trained again; what it had begun is gone on with.
+    trained again; unfinished training is continued.
 
     Raises:
       InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.

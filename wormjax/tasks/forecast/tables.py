@@ -55,7 +55,7 @@ METRIC_TITLES = {
 ERRORS = ("mse", "mae", "crps")  # Positive and of any size: three significant digits. All else: three decimals.
 
 EXPLANATION = (
-    "Errors are of one frame, so many steps after the last one given. The score is 1 - MSE / persistence's over the "
+    "Errors are of one frame, that many steps after the last one given. The score is 1 - MSE / persistence's over the "
     "first 16 steps together: 0 is persistence, 1 is perfect. Entries: mean ± s.d. over training subset, worm and "
     "seed [95 % interval of the mean, the worm as the unit: a jackknife over worms, or Student's t where that is "
     "wider or all there is: docs/trust.md]; "

@@ -1,8 +1,8 @@
 """Forecasts within a recording, by the protocol of Duan et al. (2025, POCO): every recorded neuron, named or not.
 
 Each worm has models of its own. A stretch of its recording is cut into segments, and each segment in time into frames
-to train, to validate and to test. A window lies wholly within one part: so many frames are seen, so many predicted, at
-every frame. The score of a worm is 1 - MSE / MSE of persistence over all windows, steps and neurons.
+to train, to validate and to test. A window lies wholly within one part; one begins at every frame, and its first
+frames predict its last. The score of a worm is 1 - MSE / MSE of persistence over all windows, steps and neurons.
 
 Two properties of the protocol make it easier than forecasts of a worm that was left out: the scale of each trace is
 that of the whole recording, test frames included; and the frames tested lie between frames trained on.

@@ -47,7 +47,7 @@ SHARED_FIELDS = ("data", "protocol", "seed", "seeds")  # Said once for all tasks
 def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
     """Run all of it and report: rows of every task, tables and figures.
 
-    What an earlier call has trained or fitted is not done again; what it had begun is gone on with.
+    What an earlier call has trained or fitted is not done again; what it had begun is continued.
 
     Raises:
       InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.

@@ -51,7 +51,7 @@ def reconstruct(config, workdir: str | os.PathLike) -> list[Row]:
     """Train every model on every split and seed of a config, hide each neuron of the worms left out, and report.
 
     Writes checkpoints, `results.csv`, `neurons.csv`, `summary.md` and a figure into `workdir`. What an earlier call has
-    trained is not trained again; what it had begun is gone on with.
+    trained is not trained again; unfinished training is continued.
 
     Raises:
       InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.

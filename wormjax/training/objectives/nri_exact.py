@@ -27,7 +27,7 @@ AT_ONCE = 16  # Simulations that are validated at a time.
 
 
 def exact_evidence(nri: Nri, bound: sampled.Bound, frames: int, objects: int) -> Objective:
-    """Return the objective of an encoder and a decoder on simulations of so many frames and objects.
+    """Return the objective of an encoder and a decoder on simulations of `frames` frames and `objects` objects.
 
     The loss, nats per value, is minus the log marginal likelihood of the frames after `bound.segments` pieces of each
     simulation, none drawn twice, plus the cross-entropy of the encoder's edges under the posterior that those pieces

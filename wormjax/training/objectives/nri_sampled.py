@@ -118,7 +118,7 @@ class Bound(NamedTuple):
 
 
 def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> Objective:
-    """Return the objective of one model on simulations of so many frames and objects; see `Bound`.
+    """Return the objective of one model on simulations of `frames` frames and `objects` objects; see `Bound`.
 
     Validation scores are in the same units as the loss: nats per value, at the variance of the training.
     """

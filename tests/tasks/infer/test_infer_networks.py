@@ -253,7 +253,7 @@ def test_the_whole_experiment_with_the_exact_posterior(folder, tmp_path):
     rows = infer(small_config(data__path=str(folder), models=ALL_MODELS, seeds=2, **EQUIVARIANT), workdir)
     expect_whole_rows(rows, {*ALL_MODELS, "nri_posterior"})
     metrics = {name: {row.metric for row in rows if row.model == name} for name in ALL_MODELS}
-    assert metrics["nri_supervised"] | {"auroc"} == EDGE_METRICS
+    assert metrics["nri_supervised"] | {"auroc", "edge_auroc"} == EDGE_METRICS
     assert metrics["nri_true_graph"] == metrics["lstm"] == ERRORS
     assert r"nri\_posterior" in (workdir / "summary.md").read_text()
     assert evaluate(read_config(workdir), workdir) == rows

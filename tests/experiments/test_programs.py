@@ -173,19 +173,15 @@ def break_traces(path):
         file["worm_1/traces"][5, 2] = 1e300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "fields", "words"),
     [
         (break_nothing, ["--config.train.dropuot=0.1"], ["--config.train.dropuot", "'train.dropout'"]),
-        pytest.param(break_nothing, ["--config.models=('mlpp',)"], ["'models'", "'mlpp'"], marks=pytest.mark.slow),
-        pytest.param(
-            break_nothing,
-            ["--config.train.window_frames=2000"],
-            ["train.window_frames", "2000", "worm 0"],
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(break_names, [], ["worm 0", "worm 1", "AVAL"], marks=pytest.mark.slow),
-        pytest.param(break_traces, [], ["worms.h5", "'worm 0'", "'traces'", "found 1e+300"], marks=pytest.mark.slow),
+        (break_nothing, ["--config.models=('mlpp',)"], ["'models'", "'mlpp'"]),
+        (break_nothing, ["--config.train.window_frames=2000"], ["train.window_frames", "2000", "worm 0"]),
+        (break_names, [], ["worm 0", "worm 1", "AVAL"]),
+        (break_traces, [], ["worms.h5", "'worm 0'", "'traces'", "found 1e+300"]),
     ],
 )
 def test_a_mistake_is_one_line_and_no_workdir(damage, fields, words, tmp_path):

@@ -65,6 +65,7 @@ def test_what_is_no_trajectory_is_named():
         wormjax.RelationalInference().fit(np.zeros((3, 4)))
 
 
+@pytest.mark.slow
 def test_the_neurons_of_worms_are_objects():
     names = ["AVAL", "AVAR", "RID", *(None,) * 17]
     worms = [

@@ -158,6 +158,7 @@ def test_the_devices_own_precision_is_that_of_the_layers_bit_for_bit():
     assert "bf16" not in "".join(lowered)
 
 
+@pytest.mark.slow
 def test_runs_of_one_program_have_the_gradients_that_each_has_alone():
     nri = build("bfloat16")
     params, frames = draw_params(nri), draw(SAMPLES, FRAMES, NODES, FEATURES)

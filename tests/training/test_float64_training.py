@@ -416,6 +416,7 @@ def test_the_cross_entropy_of_edges_is_that_at_float64():
     )
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_batch_of_systems_add_up_to_the_whole():
     """Two shards within one program, as two devices would: the loss adds up, the variance is that of the whole."""
     measure, *inputs = build_elbo(degrees=3.0)

@@ -82,7 +82,8 @@ def test_a_run_is_the_same_alone_and_among_others(whole, tmp_path):
     assert_close(train(tmp_path / "some", take(RUNS, [7, 2, 3, 0])), take(whole, [7, 2, 3, 0]))
 
 
-@pytest.mark.parametrize("at_once", [2, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("at_once", [1, 2])
 def test_runs_at_once_do_not_matter(whole, tmp_path, at_once):
     runs = [1, 4, 6, 9, 10]  # An odd number: the last is left over from pairs.
     assert_close(train(tmp_path, take(RUNS, runs), at_once=at_once), take(whole, runs))

@@ -120,6 +120,7 @@ def test_evaluate_gives_the_rows_of_the_training(trained):
     assert {path: path.stat().st_mtime_ns for path in workdir.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_evaluate_takes_other_systems_of_the_kind(trained, tmp_path):
     workdir, rows = trained
     write_archives(tmp_path, make_splits(seed=9))

@@ -26,6 +26,7 @@ def trained(splits, quick_compilation):
     return fit_relations(small_config(), splits["train"], splits["valid"], seed=0, progress=False)
 
 
+@pytest.mark.slow
 def test_edges_are_those_of_the_program(splits, trained, tmp_path):
     write_archives(tmp_path, splits)
     config = small_config(data__path=str(tmp_path))

@@ -91,6 +91,7 @@ def test_edges_of_training_alone_are_enough_but_for_what_is_given_the_graph(tmp_
     assert len(read_graphs(tmp_path / "run")[0]) == 20 * 6
 
 
+@pytest.mark.slow
 def test_a_recording_of_one_long_simulation_is_enough(tmp_path):
     np.savez(tmp_path / "long.npz", features=make_system(1, 250).features)
     with pytest.warns(RecordingWarning, match="cut into 12 windows"):

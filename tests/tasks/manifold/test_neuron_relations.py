@@ -204,6 +204,7 @@ def test_figures_take_relations_and_deep_models_graphs():
     plot_graph_similarity(compare_graphs({"one": graphs["granger"][:1]}, shuffles=3))
 
 
+@pytest.mark.slow
 def test_graphs_of_recorded_worms_agree_on_left_and_right():
     folder = os.environ.get("WORMJAX_DATA_DIR")
     if not folder or not (Path(folder) / "kato2015" / "WT_NoStim.mat").exists():

@@ -36,6 +36,7 @@ def splits():
     return list_splits("leave_one_worm_out", 3)
 
 
+@pytest.mark.slow
 def test_the_default_gives_the_rows_of_the_ahead_task(dataset, splits, tmp_path):
     """Split by split; the worms of one split are averaged, however long they are."""
     splits = [*splits, Split((1,), (0, 2))]

@@ -153,6 +153,7 @@ def test_what_is_not_scored_counts_for_nothing(small):
     assert validate(variables, nothing, own)[0] == 0.0
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_batch_add_up_to_the_whole():
     noisy = {f"train__{kind}": 0.3 for kind in ("dropout", "offset", "kl_weight")}
     config = small_config(model__mlp=MLP | {"base": "dwell_chain"}, **noisy)

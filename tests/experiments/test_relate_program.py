@@ -11,8 +11,8 @@ from wormjax.scoring.reference_graphs import find_pairs
 from wormjax.scoring.rows import read_rows
 from wormjax.simulation.worms import choose_names, find_wiring, simulate_worms
 from wormjax.tasks.dispatch import evaluate
+from wormjax.tasks.references import align_wiring, load_references
 from wormjax.tasks.relate.experiment import prepare_tasks, relate_neurons
-from wormjax.tasks.relate.references import align_wiring, load_references
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 MODELS = ("hidden_neuron",)
@@ -82,14 +82,14 @@ def test_the_reference_of_simulated_worms_is_their_wiring():
     study = simulate_worms(0, 1, 0.5, known)
     own = [known.index(name) for name in names]
     np.testing.assert_array_equal(find_wiring(0, 10), study.wiring)
-    np.testing.assert_array_equal(align_wiring(config, names), study.wiring[np.ix_(own, own)])
-    (wiring,) = load_references(config, names).values()
+    np.testing.assert_array_equal(align_wiring(config.data.simulation, names), study.wiring[np.ix_(own, own)])
+    (wiring,) = load_references(config.data, names).values()
     np.testing.assert_array_equal(wiring, study.wiring[np.ix_(own, own)] != 0)
 
 
 def test_real_worms_are_scored_against_the_connectome():
     config = small_config(data__study="dag2023")
-    references = load_references(config, ("AVAL", "AVAR", "DA02", "cell 7"))
+    references = load_references(config.data, ("AVAL", "AVAR", "DA02", "cell 7"))
     assert list(references) == ["chemical", "electrical"]
     assert references["chemical"][0, 2] == 1
     assert find_pairs(references["chemical"], references["chemical"]).sum() == 6

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from wormjax import figures, graphs
+from wormjax import figures
 from wormjax.features.dataset import Dataset
 from wormjax.figures.transfer import Example
 from wormjax.recordings.recording import UNSCORED
@@ -15,6 +15,7 @@ from wormjax.scoring.markdown import unique
 from wormjax.scoring.published import find_published
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.scoring.tables import format_amounts, is_main, print_summary, write_summary
+from wormjax.tasks.decode.graphs import average_edges, find_chance, format_inferred, score_inferred
 from wormjax.tasks.decode.runs import PLAIN, Decoded, score_model, test_labels
 from wormjax.tasks.groups import Group
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
@@ -58,7 +59,8 @@ def write_report(
     baselines = [*config.baselines, *map(PLAIN.format, config.baselines)]
     published = find_published(worms.dataset.study, dataset.study, config.data.states)
     write_rows(workdir / "results.csv", rows)
-    more, drawn = [], []
+    inferred = score_inferred(config, dataset, groups, decoded)
+    more, drawn = format_inferred(inferred), []
     for name, own in (curves or {}).items():
         write_rows(workdir / f"{name}.csv", own)
         title, amounts, label, figure_title = CURVES[name]
@@ -69,14 +71,16 @@ def write_report(
         drawn.append((name, figures.plot_score_by_amount(refined, metrics, label, linear, figure_title)))
     setting = "\n".join(format_materials(worms))
     write_summary(workdir / "summary.md", rows, baselines, setting, published, more)
-    save_figures(workdir, [*plot_figures(config, worms, groups, decoded, rows, published), *drawn])
+    save_figures(
+        workdir, [*plot_figures(config, worms, groups, decoded, rows, published, find_chance(inferred)), *drawn]
+    )
     print_summary(rows, baselines)
     print_places(workdir)
     return rows
 
 
-def plot_figures(config, worms: Materials, groups, decoded, rows, published) -> NamedFigures:
-    """Yield all figures that the protocol has the data for."""
+def plot_figures(config, worms: Materials, groups, decoded, rows, published, chance=()) -> NamedFigures:
+    """Yield all figures that the protocol has the data for; a graph that is among `chance` has no arrows."""
     cross = worms.test_dataset is not worms.dataset
     if any(row.unseen for row in rows):
         metrics = ("auroc", "balanced_accuracy") if cross else ("accuracy", "balanced_accuracy")
@@ -88,7 +92,7 @@ def plot_figures(config, worms: Materials, groups, decoded, rows, published) -> 
         if name in config.models:
             yield f"ethogram_{name}", plot_ethogram(name, config, worms, groups, output)
         if output.edges is not None:
-            yield f"graph_{name}", plot_graph(name, worms.test_dataset, groups, output)
+            yield f"graph_{name}", plot_graph(name, worms.test_dataset, groups, output, name not in chance)
     if cross:
         yield from plot_transfer(worms, config.data.trace_weight)
 
@@ -140,18 +144,12 @@ def plot_ethogram(name, config, worms: Materials, groups, decoded: Decoded) -> F
     )
 
 
-def plot_graph(name, dataset: Dataset, groups, decoded: Decoded) -> Figure:
+def plot_graph(name, dataset: Dataset, groups, decoded: Decoded, arrows: bool = True) -> Figure:
     """Plot the probability of an edge (any type but the first, "no edge"), over worms that no run had seen."""
-    neurons = len(dataset.neuron_names)
-    present = graphs.edges_to_matrix(1.0 - decoded.edges[..., 0], neurons)
-    by_worm = []
-    for worm in range(len(dataset.worms)):
-        unseen = [k for k, group in enumerate(groups) if worm in group.split.test]
-        if unseen:
-            by_worm.append(present[np.ix_(unseen, dataset.stretches_of(worm))].mean(axis=(0, 1)))
-    mean = np.mean(by_worm, axis=0)
+    by_worm = average_edges(dataset, groups, decoded)
     title = f"{name}: inferred graph, mean over {len(by_worm)} worms and all runs that had not seen them"
-    return figures.plot_graph(mean, dataset.neuron_names, title, worm_probabilities=np.stack(by_worm))
+    names = dataset.neuron_names
+    return figures.plot_graph(by_worm.mean(axis=0), names, title, worm_probabilities=by_worm, arrows=arrows)
 
 
 def plot_transfer(worms: Materials, trace_weight: float) -> NamedFigures:

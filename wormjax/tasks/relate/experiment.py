@@ -14,9 +14,9 @@ from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.forecast import experiment as forecast
 from wormjax.tasks.reconstruct import experiment as reconstruct
+from wormjax.tasks.references import KINDS, load_references
 from wormjax.tasks.relate import networks, tables
 from wormjax.tasks.relate.consensus import choose_class_worms, number_classes
-from wormjax.tasks.relate.references import KINDS, load_references
 from wormjax.tasks.relate.relations import RELATIONS, RESPONSE, Worms, read_settings, read_worms, relate
 from wormjax.tasks.relate.report import write_report
 from wormjax.tasks.relate.tables import BASELINE, Inferred, Study
@@ -42,7 +42,8 @@ def relate_neurons(config, workdir: str | os.PathLike) -> list[Row]:
     recordings = open_config_recordings(config)
     dataset = build_training_dataset(tasks["reconstruct"], recordings, scored=False)
     names = dataset.neuron_names
-    study = Study(names, number_classes(names), load_references(config, names), config.data.least_worms)
+    references = load_references(config.data, names, config.references.kinds, config.references.atlas)
+    study = Study(names, number_classes(names), references, config.data.least_worms)
     with claim_workdir(workdir, config, describe_dataset(dataset)), threadpool_limits(1):
         trained = train_networks(config, tasks, dataset, recordings, workdir)
         if not multihost.is_first():

@@ -13,9 +13,9 @@ from wormjax.features.dataset import Dataset
 from wormjax.recordings.names import split_neuron_name
 from wormjax.scoring.markdown import tabulate_console, write_markdown
 from wormjax.scoring.rows import Row, write_rows
+from wormjax.tasks.references import ATLAS
 from wormjax.tasks.relate import consensus, tables
 from wormjax.tasks.relate.networks import FORECASTER
-from wormjax.tasks.relate.references import ATLAS, load_atlas
 from wormjax.tasks.relate.relations import RESPONSE
 from wormjax.tasks.relate.tables import BASELINE, POOLED, WORMS, Inferred, Study
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
@@ -34,7 +34,7 @@ def write_report(
     """Write all of a report into a workdir, print the scores, and return the rows."""
     scores, agreement = findings["scores"], findings["agreement"]
     if ATLAS in study.references:
-        measured = load_atlas(config).matrix("response", study.names)
+        measured = connectome.load("randi2023", config.references.atlas).matrix("response", study.names)
         known = study.references[ATLAS]
         chosen = [one for one in inferred if one.name in (BASELINE, "var", RESPONSE, FORECASTER, config.report.method)]
         responses = tables.score_responses(study, chosen, measured, known, config.nulls.draws)
@@ -120,7 +120,7 @@ def plot_figures(config, study: Study, inferred: Sequence[Inferred], findings: d
     if "amounts" in findings:
         yield "score_by_worms", figures.plot_graph_curves(findings["amounts"], "AUROC by the number of worms")
     if "responses" in findings:
-        measured = load_atlas(config).matrix("response", study.names)
+        measured = connectome.load("randi2023", config.references.atlas).matrix("response", study.names)
         chosen = {
             name: graphs[name] for name in dict.fromkeys((FORECASTER, RESPONSE, BASELINE, drawn.name)) if name in graphs
         }

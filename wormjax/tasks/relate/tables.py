@@ -12,9 +12,9 @@ from tqdm import tqdm
 from wormjax.scoring import reference_graphs as scoring
 from wormjax.scoring.markdown import escape, format_bounds, join_cells, start_table
 from wormjax.scoring.rows import Row
+from wormjax.tasks.references import CHEMICAL, WIRING
 from wormjax.tasks.relate import consensus
 from wormjax.tasks.relate.consensus import Matrix, Stack
-from wormjax.tasks.relate.references import CHEMICAL, WIRING
 from wormjax.tasks.relate.relations import Worms, relate
 
 BASELINE = "correlation"
@@ -41,7 +41,11 @@ class Inferred(NamedTuple):
 
 
 class Study(NamedTuple):
-    """What all tables read: the neurons' names and classes, the references, and how many worms a pair needs."""
+    """What all tables read: the neurons' names and classes, the references, and how many worms a pair needs.
+
+    Of simulated worms, whose wiring inhibits as it excites, scores count by their size; of real ones the larger is the
+    likelier edge.
+    """
 
     names: tuple[str, ...]
     classes: np.ndarray
@@ -50,8 +54,9 @@ class Study(NamedTuple):
 
     def pool(self, stack: Stack, class_worms: float) -> Matrix:
         """Return the consensus, NaN for pairs of too few worms."""
-        counts = consensus.count_worms(stack)
-        return np.where(counts >= self.least_worms, consensus.pool_worms(stack, self.classes, class_worms), np.nan)
+        pooled = consensus.pool_worms(stack, self.classes, class_worms)
+        pooled = np.where(consensus.count_worms(stack) >= self.least_worms, pooled, np.nan)
+        return np.abs(pooled) if WIRING in self.references else pooled
 
 
 def list_graphs(study: Study, inferred: Sequence[Inferred]) -> Iterator[tuple[Inferred, str, Matrix]]:
@@ -150,6 +155,7 @@ def score_amounts(config, study: Study, worms: Worms, settings, methods: Sequenc
             for count in range(1, len(stack) + 1):
                 for chosen in consensus.list_subsets(len(stack), count):
                     graph = consensus.pool_worms(stack[chosen], study.classes)
+                    graph = np.abs(graph) if WIRING in study.references else graph
                     for reference, known in study.references.items():
                         pairs = scoring.find_pairs(graph, known)
                         area = scoring.measure_auroc(graph[pairs], known[pairs] > 0)

@@ -1,0 +1,101 @@
+"""Graphs that decoders infer, scored against a graph that is known, beside the correlation of the same worms.
+
+Of simulated worms the known graph is their wiring; of real ones the connectome of Cook et al. (2019). A decoder learns
+states, and its graph is whatever helped: that is to be seen before anyone reads it as wiring.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from wormjax import graphs
+from wormjax.baselines.neuron_scores import correlate
+from wormjax.features.dataset import Dataset
+from wormjax.scoring import reference_graphs as scoring
+from wormjax.scoring.markdown import escape, format_bounds, join_cells, start_table
+from wormjax.tasks.decode.runs import Decoded
+from wormjax.tasks.groups import Group
+from wormjax.tasks.references import WIRING, load_references
+
+BASELINE, LEVEL = "correlation", 0.05
+DRAWS, PERMUTATIONS = 400, 999
+TABLE_TEXT = (
+    "AUROC of the mean graph over worms that no run had seen, over ordered pairs of neurons [95 % interval, a "
+    "bootstrap over neuron classes]; p: one-sided, names of neurons permuted. Correlation is that of the same worms' "
+    "traces. A graph that is no better than chance is not drawn as arrows."
+)
+
+
+def average_edges(dataset: Dataset, groups: Sequence[Group], decoded: Decoded) -> Float[np.ndarray, "worm n n"]:
+    """Return the probability of an edge in each worm, mean over the runs that had not seen it."""
+    present, by_worm = graphs.edges_to_matrix(1.0 - decoded.edges[..., 0], len(dataset.neuron_names)), []
+    for worm in range(len(dataset.worms)):
+        unseen = [k for k, group in enumerate(groups) if worm in group.split.test]
+        if unseen:
+            by_worm.append(present[np.ix_(unseen, dataset.stretches_of(worm))].mean(axis=(0, 1)))
+    return np.stack(by_worm)
+
+
+def correlate_worms(dataset: Dataset) -> Float[np.ndarray, "sender receiver"]:
+    """Return the mean correlation of each two neurons over the worms that have both."""
+    found = []
+    for worm, present in enumerate(dataset.find_present()):
+        parts = [dataset.arrays.features[k][dataset.arrays.valid[k]] for k in dataset.stretches_of(worm)]
+        matrix = correlate(np.concatenate(parts)[..., 0])
+        found.append(graphs.mask_edges(matrix, ~present))
+    counts = np.isfinite(found).sum(axis=0)
+    return np.where(counts > 0, np.nansum(found, axis=0) / np.maximum(counts, 1), np.nan)
+
+
+def score_inferred(config, dataset: Dataset, groups, decoded: Mapping[str, Decoded]) -> pd.DataFrame:
+    """Return a line per inferred graph and reference, correlation first; empty where no model infers a graph.
+
+    Columns: model, reference, pairs, edges, auroc, average_precision, low, high, p_value.
+    """
+    inferred = {
+        name: average_edges(dataset, groups, one).mean(axis=0) for name, one in decoded.items() if one.edges is not None
+    }
+    if not inferred or config.protocol.name == "cross_study":
+        return pd.DataFrame()
+    references, lines = load_references(config.data, dataset.neuron_names), []
+    draws = scoring.draw_classes(dataset.neuron_names, DRAWS)
+    random = np.random.default_rng(config.seed)
+    orders = np.array([random.permutation(len(dataset.neuron_names)) for _ in range(PERMUTATIONS)])
+    shared = correlate_worms(dataset)
+    for reference, known in references.items():
+        for name, matrix in {BASELINE: np.abs(shared) if reference == WIRING else shared, **inferred}.items():
+            score = scoring.score_graph(matrix, known)
+            if score is None:
+                continue
+            pairs = scoring.find_pairs(matrix, known)
+            low, high = scoring.find_bounds(scoring.bootstrap_auroc(matrix, known, pairs, draws))
+            p_value = scoring.find_p_value(score.auroc, scoring.permute_names(matrix, known, orders))
+            line = {"model": name, "reference": reference, **score._asdict()}
+            lines.append(line | {"low": low, "high": high, "p_value": p_value})
+    return pd.DataFrame(lines)
+
+
+def find_chance(scores: pd.DataFrame) -> set[str]:
+    """Return the models whose graph no reference tells from chance."""
+    if scores.empty:
+        return set()
+    lowest = scores.groupby("model")["p_value"].min()
+    return set(lowest[lowest > LEVEL].index) - {BASELINE}
+
+
+def format_inferred(scores: pd.DataFrame) -> list[str]:
+    """Return the lines of a summary; none where there is nothing to say."""
+    if scores.empty:
+        return []
+    lines = ["", "## Inferred graphs", "", TABLE_TEXT, ""]
+    lines += start_table(["reference", "model", "AUROC", "average precision", "edges", "p", ""])
+    for line in scores.itertuples():
+        name = f"*{line.model}*" if line.model == BASELINE else escape(line.model)
+        area = f"{line.auroc:.3f}{format_bounds(line.low, line.high)}"
+        verdict = "no better than chance" if line.p_value > LEVEL else ""
+        share = f"{line.edges} of {line.pairs}"
+        precision, p_value = f"{line.average_precision:.3f}", f"{line.p_value:.3f}"
+        lines.append(join_cells([line.reference, name, area, precision, share, p_value, verdict]))
+    return lines

@@ -66,6 +66,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # Of an mlp's or recurrent one's messages, where the posterior is sampled: mean, max, attention, gin, gcn.
     config.model.decoder.aggregation = "sum"
     config.model.decoder.code = 8  # Numbers that tell a context decoder one object from another.
+    config.model.decoder.rounds = 2  # Of messages, of a horizon decoder, which predicts all steps at once.
+    config.model.decoder.given = ()  # Names of objects whose future a horizon decoder is given.
     config.model.decoder.unseen = ()  # Features, by number, that a context decoder predicts and is not shown.
     config.model.lstm_hidden = 128 if small else 256
 
@@ -89,6 +91,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.batch_simulations = 64 if small else 128
     # Show each simulation turned and mirrored at random, as a square can be: the encoder soon knows 20,000 by heart.
     config.train.turn_and_mirror = True
+    config.train.mirror = False  # Along each axis alone, about its middle: a court that is not square.
     config.train.segments = 24 if small else 48  # Pieces of each simulation that the decoder goes over.
     config.train.decoded_frames = 0  # The first frames, that pieces are cut from; 0 for all.
     config.train.burn_in = 1  # True frames that a piece begins with.
@@ -116,6 +119,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.evaluate.steps = (1, 10, 20)  # Whose errors are reported.
     config.evaluate.error = "mse"  # Mean squared, in scaled units; or distance, in those of the file.
     config.evaluate.features = ()  # Names of the features that are scored; () for all.
+    config.evaluate.futures = 0  # Sampled futures, whose best is scored too; of predictions of all steps at once.
     config.evaluate.unscored = ()  # Names of objects whose predictions are not scored.
     # Gradient steps that adapt the encoder's edges to each test system (Löwe et al. 2022): the rows nri_adapted. With
     # an exact posterior alone, whose own edges (nri_posterior) are what they go towards.

@@ -64,7 +64,7 @@ def fit_horizons(
         errors = []
         for solution in solutions:
             squares = (shown @ solution - wanted) ** 2
-            errors.append(np.nanmean(squares.reshape(-1, steps, squares.shape[1] // steps), axis=(0, 2)))
+            errors.append(np.nanmean(squares.reshape(-1, steps, squares.shape[-1] // steps), axis=(0, 2)))
         best = np.argmin(errors, axis=0)
         by_step = [solution.reshape(len(solution), steps, -1) for solution in solutions]
         coefficients = np.stack([by_step[choice][:, step] for step, choice in enumerate(best)], axis=1)

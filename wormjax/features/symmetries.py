@@ -61,6 +61,29 @@ def list_box_symmetries(
     return Symmetries(order, sign.astype(np.float32), offset.astype(np.float32))
 
 
+def list_mirrors(
+    names: Sequence[str], low: Float[np.ndarray, " feature"], high: Float[np.ndarray, " feature"]
+) -> Symmetries:
+    """All ways to reverse the axes of a court, each about the middle of its range; the first changes nothing.
+
+    Args: as `list_box_symmetries`; axes may be scaled apart. Velocities are reversed about 0.
+
+    Raises:
+      InputError: features other than locations and their velocities.
+    """
+    kinds = [name.rpartition(" ") for name in names]
+    axes = sorted({axis for _, _, axis in kinds})
+    if not set(axes) <= set(AXES):
+        found = f"found True with the features {', '.join(names)}"
+        raise ConfigError("train.mirror", f"{found}, expected locations and velocities, or False")
+    half, middle = (np.asarray(high) - low) / 2, (np.asarray(high) + low) / 2
+    middle = np.where([bool(kind) for kind, _, _ in kinds], middle, 0.0)
+    signs = [[sign[axes.index(axis)] for _, _, axis in kinds] for sign in itertools.product((1, -1), repeat=len(axes))]
+    sign = np.array(signs, np.float32)
+    order = np.broadcast_to(np.arange(len(names)), sign.shape)
+    return Symmetries(order, sign, ((sign * middle - middle) / half).astype(np.float32))
+
+
 def turn_and_mirror(
     features: Float[Array, "*batch feature"], symmetries: Symmetries, key: PRNGKeyArray
 ) -> Float[Array, "*batch feature"]:

@@ -379,8 +379,10 @@ def hold_out_simulations(trajectories: Trajectories) -> tuple[Trajectories, Traj
     return take_simulations(trajectories, slice(start)), take_simulations(trajectories, slice(start, None))
 
 
-def scale_systems(splits: Mapping[str, Trajectories], frames: int, scaling: str = "reference") -> Systems:
-    """Scales all splits by the training simulations, of which the first `frames` frames are kept to train on.
+def scale_systems(
+    splits: Mapping[str, Trajectories], frames: int, scaling: str = "reference", whole: bool = False
+) -> Systems:
+    """Scales all splits by the training simulations, of which the first `frames` frames are kept to train on, or all.
 
     Raises:
       InputError: an unknown scaling, or splits of fewer frames.
@@ -391,7 +393,7 @@ def scale_systems(splits: Mapping[str, Trajectories], frames: int, scaling: str 
         if trajectories.features.shape[1] < frames:
             found = f"found {trajectories.features.shape[1]} frames in the {split} split"
             raise InputError(f"{trajectories.source}: field 'features': {found}, expected {frames} (data.frames)")
-    train, valid = (_cut_frames(splits[name], frames) for name in ("train", "valid"))
+    train, valid = (splits[name] if whole else _cut_frames(splits[name], frames) for name in ("train", "valid"))
     low, high = _measure_range(train, scaling)
     unscaled = Scaling(low, high, np.ones(len(low)))
     train = scale_trajectories(train, unscaled)

@@ -25,12 +25,14 @@ from wormjax.models.decoders import (
     roll_out,
 )
 from wormjax.models.encoders import CnnEncoder, MlpEncoder, RecurrentEncoder
+from wormjax.models.horizons import HorizonDecoder
 from wormjax.models.layers import check_precision, dense_precision
 
 # "recurrent" has a graph in each frame; "none": the graph is given, or there is none.
 ENCODERS = ("mlp", "cnn", "recurrent", "none")
-# "lstm" ignores the graph; "none": the graph alone is wanted.
-DECODERS = ("mlp", "equivariant", "context", "recurrent", "lstm", "none")
+# "horizon" predicts all steps at once; "lstm" ignores the graph; "none": the graph alone is wanted.
+HORIZON = "horizon"
+DECODERS = ("mlp", "equivariant", "context", "recurrent", HORIZON, "lstm", "none")
 
 
 class Nri(NamedTuple):
@@ -98,6 +100,8 @@ def _build_decoder(decoder, skip_first, scale, precision):
         return ContextDecoder(decoder.hidden, scale, skip_first, tuple(decoder.unseen))
     if decoder.name == "recurrent":
         return RecurrentDecoder(decoder.hidden, skip_first, relative, aggregation)
+    if decoder.name == HORIZON:
+        return HorizonDecoder(decoder.hidden, skip_first, decoder.rounds, aggregation)
     if decoder.name == "lstm":
         return JointLstm(decoder.hidden, dense_cell=precision == "bfloat16")
     if decoder.name == "none":

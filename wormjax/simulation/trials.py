@@ -136,8 +136,8 @@ def _read_games_of(folder: Path, split: str, suffix: str | None) -> Trials:
         found = f"found {ball.dtype} of shape {ball.shape}, expected numbers [{frames}, 2 or 3]"
         raise InputError(f"{paths['ball_coords']}: {found}")
     whole = stops.ndim == 1 and stops.dtype.kind in "iu" and len(stops) >= 2
-    if not whole or stops[0] < -1 or stops[-1] >= frames or (np.diff(stops) < 1).any():
-        wanted = f"expected increasing whole numbers from -1 to {frames - 1}"
+    if not whole or stops[0] < -1 or stops[-1] > frames or (np.diff(stops) < 1).any():
+        wanted = f"expected increasing whole numbers from -1 to {frames}"  # Published files end one frame late.
         raise InputError(f"{paths['example_stop_idxs']}: found {stops.dtype} of shape {stops.shape}, {wanted}")
     places = np.concatenate([players, ball[:, None, :2]], axis=1) * COURT
     if np.isinf(places).any():

@@ -96,6 +96,7 @@ MAY_BE_EMPTY = (
     "stretches",
     "unscored",
     "shares",
+    "given",
 )
 SECTION = Kind("a section of fields", lambda value: isinstance(value, ConfigDict))
 ANY_NUMBER = number(-LARGEST_NUMBER)
@@ -126,6 +127,7 @@ _KINDS = (
     (whole(1, 1_000_000), "apart_frames noise_frames shortest_frames toy.frames"),
     (whole(2, 1_000_000), "data.frames test_frames"),
     (whole(1, 10_000), "lags"),
+    (whole(0, 10_000), "futures"),
     (whole(0, 1_000_000), "data.stride train_stride"),
     (number(above=0, high=100), "stretches"),
     (text(longest=1000), "trials.train trials.valid trials.test"),
@@ -156,7 +158,7 @@ _KINDS = (
     (several(ANY_NUMBER, 2, 2), "frequencies"),
     (number(), "stiffness strength location_scale speed"),
     (truth(), "messages skip_first hard directed"),
-    (text(), "kind drift graph base cell features identity targets studies unscored"),
+    (text(), "kind drift graph base cell features identity targets studies unscored decoder.given"),
     (text(ERRORS), "evaluate.error"),
     (text(longest=4096), "paths"),
     (text(longest=100_000), "neurons"),

@@ -9,6 +9,7 @@ import pooch
 
 from wormjax.errors import InputError
 from wormjax.features.systems import Scaling, open_systems, scale_trajectories
+from wormjax.models.nri import HORIZON
 from wormjax.scoring.edges import match_types, pair_frames, relabel_types, score_edges
 from wormjax.scoring.frame_errors import measure_errors
 from wormjax.scoring.rows import Row
@@ -18,12 +19,15 @@ from wormjax.tasks.groups import list_seeds, model_folder, restore_best
 from wormjax.tasks.infer import baselines as relating
 from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.edge_lists import write_edges
+from wormjax.tasks.infer.horizons import check_kinds
 from wormjax.tasks.infer.networks import Inference
 from wormjax.tasks.infer.relations import arrange_edges, check_features
 from wormjax.tasks.infer.report import write_report
 from wormjax.training import multihost
+from wormjax.training.fitted import save_fitted
 from wormjax.training.workdir import claim_workdir, read_config, read_description, refuse_changes
 
+REGRESSION = "ridge"  # The baseline that a model of all steps at once corrects.
 TEST_GROUPS = 10  # Groups of test systems: each has rows of its own, so that intervals come from rows.
 OPEN_FIELDS = ("data.path", "data.suffix", "data.cache", "data.simulations", "data.stride", "evaluate")
 
@@ -42,6 +46,8 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
     config = inference.leave_out_bounds(config, materials)
     inference.check_systems(config, materials)
     with claim_workdir(workdir, config, inference.describe_materials(materials)):
+        if materials.base is not None and multihost.is_first():
+            save_fitted(model_folder(workdir, REGRESSION), materials.base.regression._asdict())
         for name in config.baselines if multihost.is_first() else ():
             relating.fit_baseline(name, config, materials.systems, workdir)
         for name in config.models:
@@ -116,6 +122,8 @@ def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test) 
     outputs: dict[str, Inference] = {}
     for name in config.models:
         variables = restore_best(model_folder(workdir, name))
+        if config.model.decoder.name == HORIZON:
+            variables = {**variables, "regression": restore_best(model_folder(workdir, REGRESSION))}
         outputs |= inference.run_model(name, config, edge_types, scaling, variables, valid, test)
     return outputs
 
@@ -177,6 +185,8 @@ def score_outputs(config, outputs: dict[str, Inference], test: Trajectories, sca
 def _check_fit(config, trajectories: Trajectories, description: dict):
     check_features(trajectories, description["features"], config.data.frames)
     objects = trajectories.features.shape[2]
+    if config.model.decoder.name == HORIZON:
+        check_kinds(trajectories, description["kinds"])
     if "lstm" in config.models and objects != description["objects"]:
         expected = f"expected {description['objects']}, as many as the LSTM was trained on"
         raise InputError(f"{trajectories.source}: field 'features': found {objects} objects, {expected}")

@@ -4,7 +4,10 @@ Predicted are all features but velocities, which follow from them.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -14,11 +17,35 @@ from wormjax.baselines.horizon_regression import (
     fit_horizons,
     number_kinds,
     predict_horizons,
+    refit_horizons,
+    split_folds,
 )
+from wormjax.errors import ConfigError, InputError
 from wormjax.features.systems import Systems
+from wormjax.models import horizons as model
+from wormjax.models.horizons import Plan
+from wormjax.models.nri import Nri
 from wormjax.simulation.trajectories import Trajectories, hide_missing
 
 VELOCITY = "velocity"
+FOLDS = 5  # Of the training windows: what the regression predicts of one is fitted on the others.
+AT_ONCE = 32  # Windows that are predicted at a time.
+
+
+class Base(NamedTuple):
+    """What a regression predicts of windows, and how far off it is.
+
+    Attributes:
+      training: of the training windows, each by a regression that was not fitted on it.
+      validation: of the validation windows.
+      units: root mean square errors of the training ones.
+      regression: of all training windows, for windows to come.
+    """
+
+    training: Float[np.ndarray, "window step object output"]
+    validation: Float[np.ndarray, "window step object output"]
+    units: Float[np.ndarray, "step output"]
+    regression: HorizonRegression
 
 
 def list_outputs(feature_names: Sequence[str]) -> Int[np.ndarray, " output"]:
@@ -79,3 +106,110 @@ def spread_outputs(
     whole = np.full((*predicted.shape[:-1], features), np.nan, predicted.dtype)
     whole[..., outputs] = predicted
     return whole
+
+
+def fit_base(config, systems: Systems) -> Base:
+    """Fit the regression that a model of all steps at once corrects.
+
+    Corrections are learnt from regressions that were not fitted on a window: those that were are too good on it.
+    """
+    outputs, regressors = list_outputs(systems.train.feature_names), find_regressors(config, systems.train)
+    for part in (systems.train, systems.valid):
+        if part.features.shape[1] <= config.data.frames:
+            found = f"found {part.features.shape[1]} frames, expected more than {config.data.frames} (data.frames)"
+            raise InputError(f"{part.source}: field 'features': {found}, to predict")
+    regression, penalties = fit_regression(config, systems)
+    (past, future), (valid, _) = (
+        tuple(values[..., outputs] for values in cut_future(config, part)) for part in (systems.train, systems.valid)
+    )
+    observed = None if systems.train.observed is None else systems.train.observed[:, past.shape[1] :]
+    known, folds = np.nan_to_num(future), split_folds(len(past), FOLDS)
+    training = np.empty(future.shape, np.float32)
+    for fold in range(FOLDS):
+        others = folds != fold
+        seen = None if observed is None else observed[others]
+        fitted = refit_horizons(past[others], known[others], penalties, regressors, seen)
+        training[~others] = predict_horizons(fitted, past[~others], regressors)
+    units = np.sqrt(np.nanmean((training - future) ** 2, axis=(0, 2)))
+    return Base(training, predict_horizons(regression, valid, regressors), np.maximum(units, 1e-6), regression)
+
+
+def find_plan(config, trajectories: Trajectories) -> Plan:
+    """Return what a model of all steps at once sees and predicts of some systems.
+
+    Raises:
+      InputError: a given object that the systems do not have.
+    """
+    names, given = trajectories.object_names, tuple(config.model.decoder.given)
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        found = f"found {unknown[0]!r}, expected some of {', '.join(names) or 'none: the objects have no names'}"
+        raise ConfigError("model.decoder.given", found)
+    return Plan(
+        history=config.data.frames,
+        outputs=tuple(list_outputs(trajectories.feature_names).tolist()),
+        kinds=number_kinds(names, np.shape(trajectories.features)[2]),
+        given=tuple(names.index(name) for name in given),
+        lags=tuple(config.linear.lags),
+        centred=config.linear.centred,
+        stride=config.model.encoder.stride,
+    )
+
+
+def check_kinds(trajectories: Trajectories, kinds: Sequence[int]) -> None:
+    """Raise InputError for other kinds of objects than those of the training, by number."""
+    found = number_kinds(trajectories.object_names, np.shape(trajectories.features)[2])
+    if list(found) != list(kinds):
+        names = ", ".join(trajectories.object_names) or f"{len(found)} without names"
+        raise InputError(f"{trajectories.source}: field 'object_names': found {names}, expected those of the training")
+
+
+def infer_windows(
+    nri: Nri, params: Mapping[str, Any], plan: Plan, past: Float[np.ndarray, "window frame object feature"]
+) -> Float[np.ndarray, "run window edge type"]:
+    """Return the probability of each edge type, for every run (stacked parameters)."""
+
+    def infer_run(run_params):
+        return jax.lax.map(lambda x: model.encode(nri, run_params, plan, x[None])[0], past, batch_size=AT_ONCE)
+
+    return np.minimum(jax.nn.softmax(jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))(params)), 1.0)
+
+
+def predict_windows(
+    config,
+    nri: Nri,
+    variables: Mapping[str, Any],
+    fitted: Mapping[str, np.ndarray],
+    part: Trajectories,
+    edges: Float[np.ndarray, "run window edge type"],
+) -> Float[np.ndarray, "run window step object feature"]:
+    """Return the frames after those that are seen, on some edges, of every run; NaN what is not predicted.
+
+    Args:
+      config: of the model.
+      nri, variables: the model, and its variables, stacked by run.
+      fitted: the regression that it corrects.
+      part: the windows.
+      edges: of each window, one-hot.
+    """
+    plan, regression = find_plan(config, part), HorizonRegression(**fitted)
+    outputs, features = np.array(plan.outputs), np.asarray(part.features, np.float32)
+    past, future = features[:, : plan.history], features[:, plan.history :][..., outputs]
+    base = predict_horizons(regression, past[..., outputs], find_regressors(config, part))
+    steps = base.shape[1]
+    short = max(steps - future.shape[1], 0)
+    future = np.pad(
+        future[:, :steps], [(0, 0), (0, short), (0, 0), (0, 0)], mode="edge" if future.shape[1] else "empty"
+    )
+
+    def predict_run(run):
+        params, units, run_edges = run
+
+        def predict(window):
+            return model.predict(nri, params, plan, units, *window)
+
+        return jax.lax.map(predict, (past, base, run_edges, future), batch_size=AT_ONCE)
+
+    inputs = variables["params"], jnp.asarray(variables["batch_stats"]["units"]), edges
+    predicted = np.asarray(jax.jit(lambda stacked: jax.lax.map(predict_run, stacked))(inputs))
+    return spread_outputs(predicted, outputs, features.shape[-1])

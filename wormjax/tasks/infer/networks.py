@@ -16,21 +16,24 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from wormjax import graphs
+from wormjax.baselines.horizon_regression import number_kinds
 from wormjax.errors import ConfigError, RecordingWarning
-from wormjax.features.symmetries import list_box_symmetries
+from wormjax.features.symmetries import list_box_symmetries, list_mirrors
 from wormjax.features.systems import Scaling, Systems, open_systems, scale_systems
 from wormjax.models import nri as model
 from wormjax.models.decoders import MARKOV, check_vectors
 from wormjax.models.exact_posterior import list_combinations
-from wormjax.models.nri import Nri, build_nri, is_dynamic
+from wormjax.models.nri import HORIZON, Nri, build_nri, is_dynamic
 from wormjax.scoring.frame_errors import DISTANCE
 from wormjax.simulation.trajectories import Trajectories, hide_missing
 from wormjax.tasks.groups import list_seeds, model_folder
+from wormjax.tasks.infer.horizons import Base, find_plan, fit_base, infer_windows, predict_windows
 from wormjax.tasks.infer.tables import BOUNDS
 from wormjax.training.likelihoods import estimate_units
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import Objective
 from wormjax.training.objectives.nri_exact import adapt_edges, exact_evidence, infer_changes, infer_posterior
+from wormjax.training.objectives.nri_horizons import horizon_bound
 from wormjax.training.objectives.nri_pairwise import infer_pairwise, pairwise_evidence
 from wormjax.training.objectives.nri_sampled import (
     Bound,
@@ -74,6 +77,7 @@ class Materials(NamedTuple):
     systems: Systems
     data: SystemData
     edge_types: int
+    base: Base | None = None
 
 
 class Inference(NamedTuple):
@@ -89,6 +93,7 @@ class Inference(NamedTuple):
     predicted: Float[np.ndarray, "run simulation step object feature"] | None
     named: bool = True
     meant: bool = False
+    validation_predicted: Float[np.ndarray, "run simulation step object feature"] | None = None
 
 
 def prepare_materials(config, cache: str | os.PathLike) -> Materials:
@@ -97,16 +102,23 @@ def prepare_materials(config, cache: str | os.PathLike) -> Materials:
     Raises:
       InputError: a file or a field that cannot be used.
     """
-    return gather_materials(
-        config, scale_systems(open_systems(config.data, cache), config.data.frames, config.data.scaling)
-    )
+    return gather_materials(config, scale_splits(config, open_systems(config.data, cache)))
+
+
+def scale_splits(config, splits: Mapping[str, Trajectories]) -> Systems:
+    """Scale the splits as a config asks, and keep the frames that its models train on."""
+    return scale_systems(splits, config.data.frames, config.data.scaling, whole=config.model.decoder.name == HORIZON)
 
 
 def gather_materials(config, systems: Systems) -> Materials:
     """Return scaled systems with the arrays that train, and the number of edge types."""
     types = config.model.edge_types or max(len(systems.train.edge_types), 2)
     data = SystemData(stack_system(systems.train), stack_system(systems.valid))
-    return Materials(systems, data, types)
+    if config.model.decoder.name != HORIZON:
+        return Materials(systems, data, types)
+    base = fit_base(config, systems)
+    data = SystemData(data.training._replace(base=base.training), data.validation._replace(base=base.validation))
+    return Materials(systems, data, types, base)
 
 
 def stack_system(trajectories: Trajectories) -> SystemArrays:
@@ -141,13 +153,15 @@ def name_types(config, known: Sequence[str], count: int) -> list[str]:
 def describe_materials(materials: Materials) -> dict:
     """What a workdir remembers of its systems: their names, their scale and a fingerprint."""
     systems, digest = materials.systems, hashlib.sha256()
-    for arrays in (*materials.data.training, *materials.data.validation, systems.test.features):
+    splits = materials.data.training._replace(base=None), materials.data.validation._replace(base=None)
+    for arrays in (*splits[0], *splits[1], systems.test.features):
         if arrays is not None:
             digest.update(np.ascontiguousarray(arrays).tobytes())
     return {
         "system": systems.train.system,
         "objects": int(systems.train.features.shape[2]),
         "features": list(systems.train.feature_names),
+        "kinds": list(number_kinds(systems.train.object_names, systems.train.features.shape[2])),
         "edge_types": list(systems.train.edge_types),
         "edge_type_count": materials.edge_types,
         **{field: values.tolist() for field, values in systems.scaling._asdict().items()},
@@ -179,6 +193,8 @@ def check_models(config):
         if config.train[name] and config.train.posterior != "exact":
             found = f"found {config.train[name]} with a train.posterior of {config.train.posterior!r}"
             raise ConfigError(f"train.{name}", f"{found}, expected 0")
+    if config.model.decoder.name == HORIZON:
+        _check_horizon(config)
     if config.model.edge_types == 1:
         raise ConfigError("model.edge_types", "found 1, expected two types or more, or 0 for the systems'")
     field, decoded = "data.frames", frames
@@ -188,6 +204,23 @@ def check_models(config):
         found = f"found {config.train.roll_out} after a train.burn_in of {config.train.burn_in} frames"
         expected = f"expected no more than {field}, {decoded}, together"
         raise ConfigError("train.roll_out", f"{found}, {expected}")
+
+
+def _check_horizon(config):
+    """Raises InputError where a config asks of all steps at once what they do not have."""
+    for name in ("nri_supervised", "nri_true_graph"):
+        if name in config.models:
+            found = f"found {name!r} with a model.decoder.name of {HORIZON!r}"
+            raise ConfigError("models", f"{found}, expected nri or lstm")
+    if config.model.encoder.name != "mlp":
+        found = f"found {config.model.encoder.name!r} with a model.decoder.name of {HORIZON!r}"
+        raise ConfigError("model.encoder.name", f"{found}, expected mlp")
+    if config.data.test_frames <= config.data.frames:
+        found = f"found {config.data.test_frames} with data.frames {config.data.frames}"
+        raise ConfigError("data.test_frames", f"{found}, expected more, to predict")
+    if max(config.linear.lags) >= config.data.frames:
+        found = f"found {tuple(config.linear.lags)} with data.frames {config.data.frames}"
+        raise ConfigError("linear.lags", f"{found}, expected smaller ones")
 
 
 def _check_exact(config):
@@ -275,6 +308,8 @@ def vary_config(name: str, config):
     if name == "lstm":  # Its state has to be burnt in, and it is trained as it is tested.
         half, quarter = config.data.frames // 2, config.data.frames // 4
         changed.model.decoder.hidden = config.model.lstm_hidden
+        if config.model.decoder.name == HORIZON:  # Windows have a future.
+            half, quarter = config.data.frames, config.data.test_frames - config.data.frames
         changed.train.update({"segments": 1, "burn_in": half, "roll_out": quarter, "decoded_frames": 0})
         with changed.ignore_type():  # A config may say 1 and not 1.0.
             changed.train.update({"given": 0.0, "given_end": 0.0})
@@ -297,15 +332,21 @@ def build_runs(config) -> SystemRuns:
 
 def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Objective, Recipe, Engine]:
     """What one model (`vary_config`) is trained for, how, and by which compiled program."""
-    _, frames, objects, _ = materials.data.training.features.shape
+    _, frames, objects, features = materials.data.training.features.shape
     nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
     bound, train = build_bound(config), config.train
+    names, scaling = materials.systems.train.feature_names, materials.systems.scaling
+    if train.mirror:
+        bound = bound._replace(symmetries=list_mirrors(names, scaling.low, scaling.high))
     if train.turn_and_mirror:
-        names, scaling = materials.systems.train.feature_names, materials.systems.scaling
         bound = bound._replace(symmetries=list_box_symmetries(names, scaling.low, scaling.high))
-    makers = {"exact": exact_evidence, "pairwise": pairwise_evidence}
-    make = makers.get(train.posterior, evidence_lower_bound) if infers_posterior(config) else evidence_lower_bound
-    objective = make(nri, bound, frames, objects)
+    if config.model.decoder.name == HORIZON:
+        plan = find_plan(config, materials.systems.train)
+        objective = horizon_bound(nri, plan, bound, materials.base.units, objects, features)
+    else:
+        makers = {"exact": exact_evidence, "pairwise": pairwise_evidence}
+        make = makers.get(train.posterior, evidence_lower_bound) if infers_posterior(config) else evidence_lower_bound
+        objective = make(nri, bound, frames, objects)
     # With a posterior of its own no part waits for another, nor may a decoder's gradient make an encoder's small.
     recipe = build_recipe(train)._replace(clip_parts=infers_posterior(config))
     size = len(runs.seed)
@@ -373,6 +414,8 @@ def run_model(
     """
     config = vary_config(name, config)
     nri = build_model(config, edge_types, scaling.change_scale)
+    if config.model.decoder.name == HORIZON:
+        return {name: run_horizons(config, nri, variables, valid, test)}
     history = config.data.frames
     features = np.asarray(test.features, np.float32)
     steps = min(max(config.evaluate.steps), features.shape[1] - history)
@@ -424,7 +467,24 @@ def run_model(
             freedom = config.train.offset_and_gain if is_exact(config) else 0.0
             predicted = predict_frames(nri, variables["params"], features, best, history, steps, freedom)
         outputs[output] = Inference(validation_edges, test_edges, predicted, meant=is_pairwise(config))
+        if name == "lstm" and config.evaluate.futures:
+            known, params = np.asarray(valid.features, np.float32), variables["params"]
+            shown = predict_frames(nri, params, known, np.zeros((len(best), len(known), 1, 1)), history, steps)
+            outputs[output] = outputs[output]._replace(validation_predicted=shown)
     return outputs
+
+
+def run_horizons(config, nri: Nri, variables: Mapping[str, Any], valid: Trajectories, test: Trajectories) -> Inference:
+    """Return the output of a model of all steps at once; `variables` holds the regression that it corrects, too."""
+    edges, predicted = [], []
+    for part in (valid, test):
+        past, plan = np.asarray(part.features[:, : config.data.frames], np.float32), find_plan(config, part)
+        probabilities = infer_windows(nri, variables["params"], plan, past)
+        best = np.eye(probabilities.shape[-1], dtype=np.float32)[probabilities.argmax(axis=-1)]
+        best *= find_pairs(part.present)[..., None]
+        edges.append(probabilities)
+        predicted.append(predict_windows(config, nri, variables, variables["regression"], part, best))
+    return Inference(*edges, predicted[1], validation_predicted=predicted[0])
 
 
 def infer_edges(
@@ -559,8 +619,9 @@ def find_truth(config, test: Trajectories) -> Float[np.ndarray, "simulation fram
             raise ConfigError(f"evaluate.{field}", found)
     if config.evaluate.features:
         truth[..., [name not in config.evaluate.features for name in test.feature_names]] = np.nan
-    if config.evaluate.unscored:
-        truth[:, :, [name in config.evaluate.unscored for name in test.object_names]] = np.nan
+    unscored = (*config.evaluate.unscored, *config.model.decoder.given)
+    if unscored:
+        truth[:, :, [name in unscored for name in test.object_names]] = np.nan
     return truth
 
 

@@ -9,12 +9,13 @@ from jaxtyping import Float
 
 from wormjax import graphs
 from wormjax.errors import InputError
-from wormjax.features.systems import Scaling, hold_out_simulations, scale_systems, scale_trajectories
-from wormjax.models.nri import is_dynamic
+from wormjax.features.systems import Scaling, hold_out_simulations, scale_trajectories
+from wormjax.models.nri import HORIZON, is_dynamic
 from wormjax.scoring.edges import match_types, pair_frames, relabel_types
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.edge_lists import hide_absent
+from wormjax.tasks.infer.horizons import check_kinds, find_plan, infer_windows
 from wormjax.training.loop import train_in_memory
 
 
@@ -66,7 +67,7 @@ def fit_relations(
     if valid is None:
         train, valid = hold_out_simulations(train)
     splits = {"train": train, "valid": valid, "test": valid}
-    materials = inference.gather_materials(config, scale_systems(splits, config.data.frames, config.data.scaling))
+    materials = inference.gather_materials(config, inference.scale_splits(config, splits))
     inference.check_systems(config, materials)
     varied = inference.vary_config(name, config)
     runs = inference.build_runs(varied)
@@ -119,6 +120,9 @@ def _infer(trained: TrainedRelations, trajectories: Trajectories) -> Float[np.nd
     if is_dynamic(nri):
         there = None if trajectories.observed is None else np.asarray(trajectories.observed)[:, :frames]
         return inference.infer_frames(nri, params, seen, there)[0][0]
+    if config.model.decoder.name == HORIZON:
+        check_kinds(trajectories, description["kinds"])
+        return infer_windows(nri, params, find_plan(config, trajectories), seen)[0]
     return inference.infer_edges(nri, params, seen)[0]
 
 

@@ -55,11 +55,13 @@ class SystemArrays(NamedTuple):
     """Trajectories of many simulations, scaled; an edge whose type is not known has type -1.
 
     `observed`: which samples count in loss and metrics; None for all. Edges that change have an axis of frames.
+    `base`: of windows with a future, what a regression predicts of it (`objectives.nri_horizons`).
     """
 
     features: Float[Array, "simulation frame object feature"]
     edges: Int[Array, "simulation *frame edge"]
     observed: Bool[Array, "simulation frame object"] | None = None
+    base: Float[Array, "simulation step object output"] | None = None
 
 
 class SystemData(NamedTuple):
@@ -151,7 +153,7 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
             temperature = anneal(hyper["temperature"], hyper["temperature_end"], progress)
             edges = jax.vmap(lambda x, key: sample_edges(x, key, temperature, bound.hard))(logits, keys)
         edges = edges if pairs is None else edges * pairs[..., None]
-        return edges, _charge_edges(logits, log_prior, hyper, progress, pairs), logits
+        return edges, charge_edges(logits, log_prior, hyper, progress, pairs), logits
 
     def weigh(pieces):
         weights = masks.weigh_following(pieces)
@@ -266,7 +268,8 @@ def draw_batch(
         turn_keys = jax.vmap(lambda key: jax.random.fold_in(key, TURN))(keys)
         features = jax.vmap(lambda x, key: turn_and_mirror(x, symmetries, key))(features, turn_keys)
     observed = None if arrays.observed is None else arrays.observed[chosen]
-    return SystemArrays(features, arrays.edges[chosen], observed), keys
+    base = None if arrays.base is None else arrays.base[chosen]
+    return SystemArrays(features, arrays.edges[chosen], observed, base), keys
 
 
 def cut_segments(
@@ -337,7 +340,7 @@ def squared_errors(
     return (predicted - pieces[:, :, 1:]) ** 2
 
 
-def _charge_edges(logits, log_prior, hyper, progress, pairs=None) -> Float[Array, " simulation"]:
+def charge_edges(logits, log_prior, hyper, progress, pairs=None) -> Float[Array, " simulation"]:
     """Return KL(q || prior) of each simulation's edges in nats, above `free_bits` an edge, times its weight so far.
 
     Of edges that change it is the sum over frames.

@@ -44,5 +44,6 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
     config.evaluate.steps = (1, 5, 10, 20)
     config.evaluate.error = "distance"
+    config.evaluate.futures = 20
     config.evaluate.unscored = ("ball",)
     return config

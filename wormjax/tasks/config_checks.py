@@ -23,10 +23,10 @@ from wormjax.features.scaling import SCALINGS
 from wormjax.features.studies import SIMULATED
 from wormjax.models.aggregation import AGGREGATIONS, OF_NODES
 from wormjax.models.layers import PRECISIONS
-from wormjax.models.nri import DECODERS, ENCODERS
+from wormjax.models.nri import DECODERS, ENCODERS, HORIZON
 from wormjax.recordings.motor_states import OWN, STATE_SETS
 from wormjax.recordings.names import NEURONS
-from wormjax.scoring.frame_errors import ERRORS
+from wormjax.scoring.frame_errors import DISTANCE, ERRORS
 from wormjax.tasks.protocols import PROTOCOLS, WITHIN_RECORDING
 from wormjax.training.objectives.nri_sampled import POSTERIORS, TASKS
 from wormjax.training.parallel import PLACEMENTS, check_placement
@@ -201,6 +201,8 @@ SAMPLED_ONLY = {"hard": False, "free_bits": 0.0, "temperature": 0.5, "temperatur
 # What a pairwise posterior, which decodes no frames, never reads.
 DECODED_ONLY = {"segments": 1, "burn_in": 1, "roll_out": 1, "decoded_frames": 0, "degrees_of_freedom": 0.0}
 DECODED_ONLY |= {"variance": 0.0, "kl_weight": 1.0, "kl_weight_end": 1.0, "given": 1.0, "given_end": 0.0}
+# What a decoder of all steps at once never reads: it goes over the whole future of a window.
+ONE_STEP_ONLY = {"segments": 1, "burn_in": 1, "roll_out": 1, "decoded_frames": 0, "roll_out_weight": 0.0}
 BATCH_NORMALISED = ("wang_mlp", "wang_graph")
 
 
@@ -332,7 +334,7 @@ def _list_data_faults(config, defaults) -> Iterator[tuple[str, str]]:
 
 
 def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
-    train, evaluate = config.train, config.evaluate
+    train, evaluate, at_once = config.train, config.evaluate, config.model.decoder.name == HORIZON
     if evaluate.get("adaptation_steps", 0) and train.posterior != "exact":
         yield "evaluate.adaptation_steps", _no_effect(f"0 with train.posterior={train.posterior!r}")
     decoder, aggregation = config.model.decoder, config.model.decoder.get("aggregation", "sum")
@@ -350,6 +352,18 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
         if train.posterior in ("exact", "pairwise") and train[name] != value:
             where = f"with train.posterior={train.posterior!r}, which does not read it"
             yield f"train.{name}", _no_effect(f"{value!r} {where}")
+    if at_once and train.posterior != "sampled":
+        yield "train.posterior", f", expected 'sampled' with model.decoder.name={HORIZON!r}"
+    for name, value in ONE_STEP_ONLY.items():
+        if at_once and train[name] != value:
+            yield f"train.{name}", _no_effect(f"{value!r} with model.decoder.name={HORIZON!r}: nothing is rolled out")
+    if config.model.decoder.given and not at_once:
+        yield "model.decoder.given", _no_effect(f"() without model.decoder.name={HORIZON!r}")
+    if evaluate.futures and not (at_once and evaluate.error == DISTANCE):
+        needed = f"0 without evaluate.error={DISTANCE!r} and model.decoder.name={HORIZON!r}"
+        yield "evaluate.futures", _no_effect(needed)
+    if train.mirror and train.turn_and_mirror:
+        yield "train.mirror", ", expected False with train.turn_and_mirror, which does that and more"
 
 
 def _list_decoding_faults(config) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from wormjax.tasks.groups import list_seeds, model_folder, restore_best
 from wormjax.tasks.infer import baselines as relating
 from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.edge_lists import write_edges
+from wormjax.tasks.infer.futures import fit_spreads, score_futures
 from wormjax.tasks.infer.horizons import check_kinds
 from wormjax.tasks.infer.networks import Inference
 from wormjax.tasks.infer.relations import arrange_edges, check_features
@@ -63,6 +64,9 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
         test, scaling = systems.test, systems.scaling
         rows = score_outputs(config, outputs, test, scaling)
         rows += relating.score_baselines(config, workdir, test, scaling, study, split_groups(test))
+        if config.evaluate.futures:
+            fit_spreads(config, workdir, outputs, systems.valid)
+            rows += score_futures(config, workdir, outputs, test, scaling, (study, split_groups(test)))
         errors = relating.measure_baselines(config, workdir, systems.test)
         write_report(config, rows, outputs, errors, systems.test, study, Path(workdir))
         return rows
@@ -93,8 +97,12 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
         _check_fit(config, splits[split], description)
     valid, test = (scale_trajectories(splits[split], scaling) for split in ("valid", "test"))
     outputs = run_models(config, description["edge_type_count"], scaling, workdir, valid, test)
+    study = name_study(test)
     rows = score_outputs(config, match_outputs(outputs, valid), test, scaling)
-    return rows + relating.score_baselines(config, workdir, test, scaling, name_study(test), split_groups(test))
+    rows += relating.score_baselines(config, workdir, test, scaling, study, split_groups(test))
+    if config.evaluate.futures:
+        rows += score_futures(config, workdir, outputs, test, scaling, (study, split_groups(test)))
+    return rows
 
 
 def find_cache(config) -> Path:

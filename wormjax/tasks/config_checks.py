@@ -343,7 +343,7 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
             "model.decoder.aggregation",
             f" with train.posterior={train.posterior!r}, expected 'sum' but for 'sampled'",
         )
-    if aggregation != "sum" and decoder.name not in ("mlp", "recurrent"):
+    if aggregation != "sum" and decoder.name not in ("mlp", "recurrent", HORIZON):
         yield "model.decoder.aggregation", _no_effect(f"'sum' with model.decoder.name={decoder.name!r}")
     if aggregation in OF_NODES and decoder.relative:
         yield "model.decoder.relative", _no_effect(f"False with model.decoder.aggregation={aggregation!r}")

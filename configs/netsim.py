@@ -19,7 +19,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.encoder.differences = False
     config.model.encoder.relative = False
     config.model.encoder.rounds = 1
-    config.model.encoder.hidden = 32 if variant == "small" else 64
+    config.model.encoder.hidden = 16 if variant == "small" else 64
     config.model.encoder.stride = 1
     config.model.decoder.name = "none"
     config.models = ("nri",)
@@ -35,8 +35,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.posterior = "pairwise"
     config.train.turn_and_mirror = False
     config.train.segments = 1
-    config.train.batch_simulations = 8
+    config.train.batch_simulations = 4
     config.train.learning_rate = 1e-2 if variant == "small" else 3e-3
-    config.train.steps = 200 if variant == "small" else 1_000
+    config.train.steps = 300 if variant == "small" else 2_000
     config.train.steps_per_chunk = 50
     return config

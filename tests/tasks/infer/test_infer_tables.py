@@ -111,6 +111,7 @@ def test_published_systems():
         50_000,
         0.95,
     )
+    assert [r.mean for r in find_published_directions("sim3-15")] == [0.688]
     assert find_published_directions("springs5") == ()
 
 

@@ -52,6 +52,8 @@ def write_report(
 
 def find_published(config, test: Trajectories, study: str) -> Sequence[PublishedResult]:
     """Return the published numbers, where these systems are of the published kind: the reference's simulation."""
+    if test.sample_names:  # Subjects.
+        return find_published_directions(study)
     simulation = config.data.simulation
     if simulation.get("noise", 0.0) or config.data.frames != 49:
         return ()

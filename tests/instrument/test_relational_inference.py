@@ -7,6 +7,7 @@ import pytest
 
 import wormjax
 from wormjax.instrument.relational_inference import choose_fields
+from wormjax.instrument.settings import build_config
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -88,5 +89,9 @@ def test_a_directed_system_has_directed_edges():
 def test_the_decoder_of_a_config_for_other_features_is_kept():
     named = [f"feature {k + 1}" for k in range(4)]
     waves = dataclasses.replace(SPRINGS, feature_names=tuple(named))
-    assert choose_fields(waves, "equivariant")["model.decoder.name"] == "mlp"
-    assert "model.decoder.name" not in choose_fields(waves, "context")
+    springs, kuramoto, netsim = (build_config(name, "infer", {}) for name in ("nri_springs", "nri_kuramoto", "netsim"))
+    assert choose_fields(waves, springs)["model.decoder.name"] == "mlp"
+    assert "model.decoder.name" not in choose_fields(waves, kuramoto)
+    many = wormjax.Trajectories("mine", np.zeros((2, 9, 15, 1), np.float32), None, ("BOLD",))
+    assert choose_fields(many, springs)["train.posterior"] == "sampled"
+    assert choose_fields(many, netsim) == {"data.frames": 9}

@@ -82,7 +82,7 @@ class RelationalInference(Estimator):
         """
         train = to_trajectories(trajectories)
         fields = {"train.steps": self.steps, "model.edge_types": self._count_types(train)}
-        fields |= choose_fields(train, build_config(self.config, "infer", {}).model.decoder.name)
+        fields |= choose_fields(train, build_config(self.config, "infer", {}))
         config = build_config(self.config, "infer", fields | dict(self.settings or {}))
         config.models, config.seed, config.seeds = (self.model,), take_whole("seed", seed), 1
         check_config(config.lock())
@@ -160,16 +160,16 @@ def to_trajectories(given) -> Trajectories:
     return Trajectories("mine", features.astype(np.float32), None, names)
 
 
-def choose_fields(trajectories: Trajectories, decoder: str) -> dict[str, Any]:
-    """Return the fields of a config that the form of trajectories decides; `decoder` is the config's.
+def choose_fields(trajectories: Trajectories, config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Return the fields of a config that the form of trajectories decides.
 
     Objects that do not move in a plane have messages of any form; of more objects than an exact posterior can go over,
     the graph is sampled.
     """
     _, frames, objects, _ = np.shape(trajectories.features)
     fields: dict[str, Any] = {"data.frames": frames}
-    if decoder == "equivariant" and tuple(trajectories.feature_names) != PLANAR:
+    if config.model.decoder.name == "equivariant" and tuple(trajectories.feature_names) != PLANAR:
         fields |= {"model.decoder.name": "mlp", "train.turn_and_mirror": False, "data.scaling": "reference"}
-    if 2 ** (objects - 1) > LARGEST:  # With two types of edges.
+    if config.train.posterior == "exact" and 2 ** (objects - 1) > LARGEST:  # With two types of edges.
         fields |= {"train.posterior": "sampled"}
     return fields

@@ -83,9 +83,11 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train = base.training(steps=10_000 if small else 100_000, learning_rate=3e-3 if small else 5e-4)
     config.train.task = "unsupervised"
     # Of the graph: over all graphs, by the decoder, so that neither it nor the encoder waits for the other. Or else
-    # "sampled" from the encoder (nri_springs_sampled.py), where objects are many or the decoder has a memory; or
-    # "pairwise" (netsim.py), where effects are faster than frames.
+    # "listed" (nri_springs10.py), over the likeliest graphs, where objects are many; "sampled" from the encoder
+    # (nri_springs_sampled.py), where the decoder has a memory, too; or "pairwise" (netsim.py), where effects are faster
+    # than frames.
     config.train.posterior = "exact"
+    config.train.combinations = 64  # Of edges that arrive at an object; of a listed posterior alone.
     config.train.baseline_steps = 1_500 if small else 20_000  # Of the bounds and the LSTM.
     config.train.steps_per_chunk = 250 if small else 500
     config.train.batch_simulations = 64 if small else 128

@@ -31,7 +31,7 @@ def list_combinations(senders: int, types: int) -> Float[np.ndarray, "combinatio
     count = types**senders
     if count > LARGEST:
         found = f"found 'exact' with {senders + 1} objects and {types} edge types, {count:,} combinations of edges"
-        raise ConfigError("train.posterior", f"{found}, expected {LARGEST:,} at most, or 'sampled'")
+        raise ConfigError("train.posterior", f"{found}, expected {LARGEST:,} at most, or 'listed' or 'sampled'")
     return np.eye(types, dtype=np.float32)[np.array([*itertools.product(range(types), repeat=senders)])]
 
 

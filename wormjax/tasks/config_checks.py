@@ -56,6 +56,7 @@ DEFAULTS = {
 # Where a config lacks one, the code has a default.
 OPTIONAL = (
     "distributed",
+    "combinations",
     "epochs",
     "own_statistics",
     "pools",
@@ -112,7 +113,10 @@ _KINDS = (
     (whole(0, 1_000), "unseen"),
     (whole(1, 1_000), "seeds members order orders code kernel embedding_kernel embedding modes"),
     (whole(2, 1_000), "objects"),
-    (whole(1, 10_000), "counts worms least_worms train_counts forecast.steps scored delays delay_frames segments"),
+    (
+        whole(1, 10_000),
+        "counts worms least_worms train_counts forecast.steps scored delays delay_frames segments combinations",
+    ),
     (several(whole(1, 10_000), most=100), "dilations"),
     (several(whole(1, 10_000), 2, 2), "kernels"),
     (several(whole(-10_000, 10_000)), "offsets"),
@@ -347,9 +351,12 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
         yield "model.decoder.aggregation", _no_effect(f"'sum' with model.decoder.name={decoder.name!r}")
     if aggregation in OF_NODES and decoder.relative:
         yield "model.decoder.relative", _no_effect(f"False with model.decoder.aggregation={aggregation!r}")
+    combinations = DEFAULTS["infer"].train.combinations
+    if train.posterior != "listed" and train.get("combinations", combinations) != combinations:
+        yield "train.combinations", _no_effect(f"{combinations} with train.posterior={train.posterior!r}")
     idle = SAMPLED_ONLY | (DECODED_ONLY if train.posterior == "pairwise" else {})
     for name, value in idle.items():
-        if train.posterior in ("exact", "pairwise") and train[name] != value:
+        if train.posterior != "sampled" and train[name] != value:
             where = f"with train.posterior={train.posterior!r}, which does not read it"
             yield f"train.{name}", _no_effect(f"{value!r} {where}")
     if at_once and train.posterior != "sampled":

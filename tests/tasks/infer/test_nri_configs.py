@@ -19,6 +19,7 @@ CONFIGS = (
     "nri_springs_sampled",
     "nri_springs3",
     "nri_springs_changing",
+    "nri_springs10",
     "nri_charged",
     "nri_kuramoto",
     "causal_kuramoto",

@@ -429,3 +429,32 @@ def test_charges_of_one_sign_and_of_two_are_told_apart_by_the_frames_alone():
     before, after = (float(best_accuracy(run.argmax(axis=-1), test.edges, 2)) for run in edges)
     assert before < 0.75
     assert after > 0.9
+
+
+@pytest.mark.parametrize("kind", ["student", pytest.param("gaussian", marks=pytest.mark.slow)])
+def test_with_all_combinations_listed_the_loss_and_the_posterior_are_the_exact_ones(kind):
+    data, run, variables = make_data(), make_run(kl_weight=8.0, kl_weight_end=0.5), make_variables()
+    bound = KINDS[kind]._replace(combinations=6)  # Two more than there are.
+    value, (statistics, metrics) = compiled(KINDS[kind]).loss(variables, data, run, 0.5, KEY)
+    found, (listed_statistics, listed_metrics) = compiled(bound).loss(variables, data, run, 0.5, KEY)
+    assert float(found) == pytest.approx(float(value), rel=1e-4)
+    np.testing.assert_allclose(listed_statistics["squared_error"], statistics["squared_error"], rtol=1e-4)
+    for name in metrics:
+        assert float(listed_metrics[name]) == pytest.approx(float(metrics[name]), rel=1e-3), name
+    stacked = jax.tree.map(lambda x: np.asarray(x)[None], variables)
+    inputs = 2.0, stacked, data.validation.features
+    expected = exact.infer_posterior(make_nri(), KINDS[kind], *inputs)
+    np.testing.assert_allclose(exact.infer_posterior(make_nri(), bound, *inputs), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_gradient_of_the_listed_loss_is_that_of_the_exact_one():
+    def slope(bound):
+        def loss(params):
+            variables = make_variables() | {"params": params}
+            return compiled(bound).loss(variables, make_data(), make_run(), 0.0, KEY)[0]
+
+        return jax.jit(jax.grad(loss))(draw_params())
+
+    expected, found = slope(BOUND), slope(BOUND._replace(combinations=4))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-4), found, expected)

@@ -21,7 +21,7 @@ from wormjax.errors import ConfigError, RecordingWarning
 from wormjax.features.symmetries import list_box_symmetries, list_mirrors
 from wormjax.features.systems import Scaling, Systems, open_systems, scale_systems
 from wormjax.models import nri as model
-from wormjax.models.decoders import MARKOV, check_vectors
+from wormjax.models.decoders import MARKOV, EquivariantDecoder, check_vectors
 from wormjax.models.exact_posterior import list_combinations
 from wormjax.models.nri import HORIZON, Nri, build_nri, is_dynamic
 from wormjax.scoring.frame_errors import DISTANCE
@@ -68,6 +68,7 @@ ADAPTED = "nri_adapted"  # What it is called where its encoder's edges are adapt
 # With a graph in each frame, what follows the name where edges are inferred from the frames so far, by the encoder's
 # prior or by the decoder, and by the decoder from all frames.
 PRIOR, FILTER, SMOOTHED = "_prior", "_filter", "_posterior"
+LISTED = 64  # Combinations of a listed posterior where a config does not say how many.
 AT_ONCE = 128  # Simulations that are run at a time.
 
 
@@ -190,7 +191,7 @@ def check_models(config):
     if "dnri" in config.models and is_pairwise(config):
         raise ConfigError("models", "found 'dnri' with a train.posterior of 'pairwise', expected 'nri'")
     for name in EXACT_ONLY:
-        if config.train[name] and config.train.posterior != "exact":
+        if config.train[name] and not is_exact(config):
             found = f"found {config.train[name]} with a train.posterior of {config.train.posterior!r}"
             raise ConfigError(f"train.{name}", f"{found}, expected 0")
     if config.model.decoder.name == HORIZON:
@@ -239,10 +240,24 @@ def _check_exact(config):
     for name in EXACT_ONLY if is_dynamic(nri) else ():
         if config.train[name]:
             raise ConfigError(f"train.{name}", f"found {config.train[name]} with a graph in each frame, expected 0")
+    if config.train.posterior == "listed":
+        _check_listed(config, nri)
     decoder = nri.decoder
     if not isinstance(decoder, MARKOV):
         found = f"found {config.model.decoder.name!r} with a train.posterior of 'exact'"
         raise ConfigError("model.decoder.name", f"{found}, expected one that sees frames alone")
+
+
+def _check_listed(config, nri):
+    """Raises InputError for what the posterior of listed combinations does not have."""
+    if is_dynamic(nri):
+        raise ConfigError("models", "found 'dnri' with a train.posterior of 'listed', expected 'exact' or 'sampled'")
+    if not isinstance(nri.decoder, EquivariantDecoder):
+        found = f"found {config.model.decoder.name!r} with a train.posterior of 'listed'"
+        raise ConfigError("model.decoder.name", f"{found}, expected 'equivariant', whose messages add up")
+    if config.train.offset_and_gain:
+        found = f"found {config.train.offset_and_gain} with a train.posterior of 'listed'"
+        raise ConfigError("train.offset_and_gain", f"{found}, expected 0")
 
 
 def check_systems(config, materials: Materials):
@@ -252,7 +267,7 @@ def check_systems(config, materials: Materials):
         expected = f"expected {types} probabilities above 0 that sum to 1, or none"
         raise ConfigError("train.prior", f"found {prior}, {expected}")
     _, _, objects, features = np.shape(materials.systems.train.features)
-    if set(UNSUPERVISED) & set(config.models) and is_exact(config):
+    if set(UNSUPERVISED) & set(config.models) and is_exact(config) and config.train.posterior == "exact":
         list_combinations(objects - 1, types)
     if is_pairwise(config) and types != 2:
         found = f"found 'pairwise' with {types} types of edges"
@@ -313,7 +328,7 @@ def vary_config(name: str, config):
         changed.train.update({"segments": 1, "burn_in": half, "roll_out": quarter, "decoded_frames": 0})
         with changed.ignore_type():  # A config may say 1 and not 1.0.
             changed.train.update({"given": 0.0, "given_end": 0.0})
-    if name == "nri_true_graph" and config.train.posterior == "exact":  # As many frames, in roll-outs.
+    if name == "nri_true_graph" and config.train.posterior in ("exact", "listed"):  # As many frames, in roll-outs.
         changed.train.segments = max(config.train.segments // config.train.roll_out, 1)
     if name not in UNSUPERVISED:
         changed.train.steps = config.train.baseline_steps or config.train.steps
@@ -344,7 +359,7 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
         plan = find_plan(config, materials.systems.train)
         objective = horizon_bound(nri, plan, bound, materials.base.units, objects, features)
     else:
-        makers = {"exact": exact_evidence, "pairwise": pairwise_evidence}
+        makers = {"exact": exact_evidence, "listed": exact_evidence, "pairwise": pairwise_evidence}
         make = makers.get(train.posterior, evidence_lower_bound) if infers_posterior(config) else evidence_lower_bound
         objective = make(nri, bound, frames, objects)
     # With a posterior of its own no part waits for another, nor may a decoder's gradient make an encoder's small.
@@ -357,8 +372,8 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
 
 
 def is_exact(config) -> bool:
-    """Whether a model (`vary_config`) is trained with the exact posterior of the graph."""
-    return config.train.posterior == "exact" and config.train.task == "unsupervised"
+    """Whether a model (`vary_config`) is trained with its decoder's posterior, of all or of listed combinations."""
+    return config.train.posterior in ("exact", "listed") and config.train.task == "unsupervised"
 
 
 def is_pairwise(config) -> bool:
@@ -388,6 +403,7 @@ def build_bound(config) -> Bound:
         prior=tuple(train.prior),
         offset_and_gain=train.offset_and_gain,
         roll_out_weight=train.roll_out_weight,
+        combinations=train.get("combinations", LISTED) if train.posterior == "listed" else 0,
     )
 
 

@@ -6,6 +6,7 @@ need not wait for an encoder that knows the graph, nor the encoder for a decoder
 the evidence lower bound stands still on systems whose graph says little about the next frame.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from wormjax.models import edge_chains
 from wormjax.models import exact_posterior as exact
+from wormjax.models import listed_posterior as listed
 from wormjax.models import nri as model
 from wormjax.models.nri import Nri
 from wormjax.training import likelihoods, masks
@@ -44,6 +46,9 @@ def exact_evidence(nri: Nri, bound: sampled.Bound, frames: int, objects: int) ->
     encoder's own edges: under a decoder that knows springs to four digits, the one edge in a hundred that the encoder
     has wrong costs more than all that the decoder learns.
 
+    With `bound.combinations` the sums are over the likeliest of them alone (`models.listed_posterior`), which is what
+    many objects leave time for; the decoder must be one whose messages add up.
+
     Of a model with a graph in each frame, the likelihood is that of all frames, summed over all sequences of graphs
     (`models.edge_chains`); the encoder's posterior learns the smoothed edges, and its prior, from the frames so far,
     the same. Edges change with probabilities that are estimated beside the squared errors.
@@ -51,7 +56,8 @@ def exact_evidence(nri: Nri, bound: sampled.Bound, frames: int, objects: int) ->
     Raises:
       InputError: more combinations of edges than can be tried.
     """
-    parts = (_ChangingEvidence if model.is_dynamic(nri) else _ExactEvidence)(nri, bound, frames, objects)
+    kind = _ListedEvidence if bound.combinations else _ExactEvidence
+    parts = (_ChangingEvidence if model.is_dynamic(nri) else kind)(nri, bound, frames, objects)
     return Objective(parts.initialise, parts.loss, parts.validate)
 
 
@@ -61,7 +67,7 @@ class _ExactEvidence:
     def __init__(self, nri: Nri, bound: sampled.Bound, frames: int, objects: int):
         self.nri, self.bound, self.frames, self.objects = nri, bound, frames, objects
         self.pieces = _Pieces(bound, frames)
-        self.combinations = exact.list_combinations(objects - 1, nri.edge_types)
+        self.combinations = self._list(objects - 1)
         self.prior = sampled.find_prior(nri, bound)
         self.scale = np.asarray(nri.change_scale, np.float32) ** 2
         self.rolls, self.length = bound.roll_out_weight > 0, bound.burn_in + bound.roll_out - 1
@@ -85,9 +91,10 @@ class _ExactEvidence:
             weights = _weigh_pieces(jax.vmap(self.pieces.draw)(masks.as_feature(batch.observed), keys))
         params, statistics = variables["params"], variables["batch_stats"]
         old = statistics["squared_error"]
-        squares, white, log_likelihood = self._measure(params, cut, self._find(old), batch.features, weights)
         price = price_posterior(run.hyper, progress)
-        evidence, posterior, edges, found = self._infer(log_likelihood, statistics, price)
+        measured = self._measure(params, cut, self._find(old), batch.features, weights, price)
+        squares, white, *measured = measured
+        evidence, posterior, edges, found = self._infer(*measured, statistics, price)
         edges = edges if pairs is None else edges * pairs[..., None]
         cross_entropy = self._compare(edges, self._encode(params, batch.features, batch.observed))
         values = cut.shape[1] * self.objects * len(self.scale)
@@ -134,8 +141,8 @@ class _ExactEvidence:
         cut, weights, pairs = self.pieces.all(features)[None], None, self._find_pairs(observed)
         if observed is not None:
             weights = _weigh_pieces(self.pieces.all(masks.as_feature(observed))[None])
-        squares, _, log_likelihood = self._measure(params, cut, variance, features[None], weights)
-        evidence, posterior, edges, _ = self._infer(log_likelihood, variables["batch_stats"], price)
+        squares, _, *measured = self._measure(params, cut, variance, features[None], weights, price)
+        evidence, posterior, edges, _ = self._infer(*measured, variables["batch_stats"], price)
         edges = edges if pairs is None else edges * pairs[..., None]
         log_edges = self._encode(params, features[None], None if observed is None else observed[None])
         cross_entropy = self._compare(edges, log_edges)[0]
@@ -156,7 +163,10 @@ class _ExactEvidence:
 
     accuracies = ("edge_accuracy", "posterior_edge_accuracy")
 
-    def _measure(self, params, cut, variance, features, weights):
+    def _list(self, senders):
+        return exact.list_combinations(senders, self.nri.edge_types)
+
+    def _measure(self, params, cut, variance, features, weights, price):
         inputs = self.nri, self.bound, params, cut, self.combinations, variance, features, weights
         return measure_combinations(*inputs)
 
@@ -208,6 +218,90 @@ class _ExactEvidence:
         return cut, given | (jnp.arange(self.length) < self.bound.burn_in)
 
 
+class _ListedEvidence(_ExactEvidence):
+    """The same over the likeliest combinations of each object alone."""
+
+    def _list(self, senders):
+        return listed.list_switches(senders, self.nri.edge_types)
+
+    def _measure(self, params, cut, variance, features, weights, price):
+        inputs = self.nri, self.bound, params, cut, self.combinations, variance, features, weights
+        return measure_listed(*inputs, self.prior, price)
+
+    def _infer(self, log_likelihood, combinations, statistics, price):
+        return *weigh_listed(log_likelihood, combinations, self.prior, price), None
+
+
+def measure_listed(
+    nri: Nri,
+    bound: sampled.Bound,
+    params,
+    pieces: Float[Array, "simulation segment frame object feature"],
+    switches: Float[np.ndarray, "switch sender type"],
+    variance: Float[Array, " feature"],
+    history: Float[Array, "simulation frame object feature"],
+    weights: Float[Array, "simulation segment object"] | None,
+    prior: Float[np.ndarray, " type"],
+    price: Float[Array, ""] | float,
+) -> tuple[
+    Float[Array, "combination simulation segment object feature"],
+    Float[Array, "combination simulation segment object feature"],
+    Float[Array, "combination simulation object"],
+    Float[Array, "simulation object combination sender type"],
+]:
+    """Return what `measure_combinations` does, of the likeliest combinations of each object, and these.
+
+    A decoder whose messages add up says what every combination does when it has gone ahead once without and once with
+    each edge. A combination that is none twice has a likelihood of 0.
+    """
+    predicted = exact.decode_combinations(nri, params, pieces[:, :, :-1], switches, history)
+    base, effects = predicted[0] - pieces[:, :, -1], predicted[1:] - predicted[:1]
+    scale = jnp.broadcast_to(variance**-0.5, base.shape)
+    scale = scale if weights is None else scale * weights[..., None]
+
+    def search(scale):
+        target, moved = (jax.lax.stop_gradient(part * scale) for part in (-base, effects))
+        gram = jnp.einsum("asfnk,bsfnk->snab", moved, moved) / price
+        linear = jnp.einsum("asfnk,sfnk->sna", moved, target) / price
+        find = functools.partial(listed.find_combinations, log_prior=jnp.log(prior), most=bound.combinations)
+        return jax.vmap(jax.vmap(find))(gram, linear)
+
+    def explain(found):
+        chosen = found.combinations[..., 1:].reshape(*found.combinations.shape[:3], -1)
+        return base + jnp.einsum("snca,asfnk->csfnk", chosen, effects)
+
+    found = search(scale)
+    errors = explain(found)
+    if bound.degrees_of_freedom:  # The quadratic form of a second search is without the outliers of the first.
+        first = jax.lax.stop_gradient(errors[0]) ** 2
+        counts = likelihoods.student_t_weights(first, variance, bound.degrees_of_freedom)
+        found = search(scale * counts**0.5)
+        errors = explain(found)
+    nll = likelihoods.negative_log_likelihood(errors**2, variance, bound.degrees_of_freedom)
+    nll = (nll if weights is None else nll * weights[..., None]).sum(axis=(2, 4))
+    log_likelihood = jnp.where(jnp.moveaxis(found.valid, 2, 0), -nll, -jnp.inf)
+    return errors**2, errors**2, log_likelihood, found.combinations
+
+
+def weigh_listed(
+    log_likelihood: Float[Array, "combination simulation object"],
+    combinations: Float[Array, "simulation object combination sender type"],
+    prior: Float[np.ndarray, " type"],
+    price: Float[Array, ""] | float,
+) -> tuple[
+    Float[Array, "simulation object"],
+    Float[Array, "combination simulation one object"],
+    Float[Array, "simulation edge type"],
+]:
+    """Return evidence, posterior and edges of listed combinations, as `exact_posterior` does of all."""
+    log_prior = jnp.einsum("sncek,k->csn", combinations, jnp.log(prior))
+    joint = log_prior + log_likelihood / price
+    posterior = jax.lax.stop_gradient(jax.nn.softmax(joint, axis=0))
+    edges = jnp.einsum("csn,sncek->snek", posterior, combinations)
+    edges = edges.reshape(len(edges), -1, edges.shape[-1])
+    return price * jax.nn.logsumexp(joint, axis=0), posterior[:, :, None], edges
+
+
 class _ChangingEvidence(_ExactEvidence):
     """The same of edges that change from frame to frame."""
 
@@ -222,7 +316,7 @@ class _ChangingEvidence(_ExactEvidence):
         transitions = {"transition": jnp.asarray(edge_chains.stay_mostly(self.nri.edge_types))}
         return variables | {"batch_stats": variables["batch_stats"] | transitions}
 
-    def _measure(self, params, cut, variance, features, weights):
+    def _measure(self, params, cut, variance, features, weights, price):
         inputs = self.nri, self.bound, params, cut, self.combinations, variance, features, weights
         return measure_combinations(*inputs, by_frame=True)
 
@@ -264,9 +358,19 @@ def infer_posterior(
     observed: Bool[np.ndarray, "simulation frame object"] | None = None,
 ) -> Float[np.ndarray, "run simulation edge type"]:
     """Return the posterior of every edge's type under each run's decoder (stacked variables), without its encoder."""
-    combinations, prior = exact.list_combinations(features.shape[2] - 1, nri.edge_types), sampled.find_prior(nri, bound)
+    senders, prior = features.shape[2] - 1, sampled.find_prior(nri, bound)
+    if bound.combinations:
+        switches = listed.list_switches(senders, nri.edge_types)
 
-    def infer(_, log_likelihood, __):
+        def infer_listed(_, measure, __):
+            found = measure(measure_listed, switches, prior, price)
+            return weigh_listed(*found[2:], prior, price)[2][0]
+
+        return _map_systems(nri, bound, infer_listed, variables, features, observed)
+    combinations = exact.list_combinations(senders, nri.edge_types)
+
+    def infer(_, measure, __):
+        log_likelihood = measure(measure_combinations, combinations)[2]
         _, posterior = exact.weigh_combinations(log_likelihood, combinations, prior, price)
         return exact.marginalise_edges(posterior, combinations)[0]
 
@@ -300,14 +404,15 @@ def infer_changes(
     bound = bound._replace(decoded_frames=0)
     combinations, prior = exact.list_combinations(features.shape[2] - 1, nri.edge_types), sampled.find_prior(nri, bound)
 
-    def infer(run, log_likelihood, _):
+    def infer(run, measure, _):
+        log_likelihood = measure(measure_combinations, combinations, True)[2]
         inputs = jnp.moveaxis(log_likelihood, 2, 0), prior, run["batch_stats"]["transition"], price
         chains = edge_chains.follow_chains(*inputs)
         parts = (exact.marginalise_edges(part.swapaxes(0, 1), combinations) for part in chains[1:3])
         first = [(bound.burn_in - 1, 0), (0, 0), (0, 0)]
         return ChangingEdges(*(jnp.pad(part[:, 0], first, mode="edge") for part in parts))
 
-    return _map_systems(nri, bound, infer, variables, features, observed, by_frame=True)
+    return _map_systems(nri, bound, infer, variables, features, observed)
 
 
 def adapt_edges(
@@ -335,7 +440,9 @@ def adapt_edges(
     combinations, prior = exact.list_combinations(features.shape[2] - 1, nri.edge_types), sampled.find_prior(nri, bound)
     optimizer = optax.adam(learning_rate)
 
-    def adapt(_, log_likelihood, begin):
+    def adapt(_, measure, begin):
+        log_likelihood = measure(measure_combinations, combinations)[2]
+
         def lose(logits):
             log_edges = jax.nn.log_softmax(logits)
             log_share = jnp.einsum("csk,nsk->cn", combinations, log_edges)
@@ -354,13 +461,12 @@ def adapt_edges(
     return _map_systems(nri, bound, adapt, variables, features, observed, edges)
 
 
-def _map_systems(nri, bound, infer, variables, features, observed, edges=None, by_frame=False):
-    """Return what `infer` makes of each run's variables and of each system's log likelihoods and edges.
+def _map_systems(nri, bound, infer, variables, features, observed, edges=None):
+    """Return what `infer` makes of each run's variables, of a way to measure each system, and of the system's edges.
 
-    Log likelihoods are [combination, 1, node], or [combination, 1, interval, node] by frame.
+    That way takes a function that measures combinations, these, and what else the function takes at its end.
     """
     pieces = _Pieces(bound, features.shape[1])
-    combinations = exact.list_combinations(features.shape[2] - 1, nri.edge_types)
     scale = np.asarray(nri.change_scale, np.float32) ** 2
 
     def infer_run(run):
@@ -373,8 +479,12 @@ def _map_systems(nri, bound, infer, variables, features, observed, edges=None, b
             cut, weights = pieces.all(simulation)[None], None
             if there is not None:
                 weights = _weigh_pieces(pieces.all(masks.as_feature(there))[None])
-            inputs = run["params"], cut, combinations, variance, simulation[None], weights
-            return infer(run, measure_combinations(nri, bound, *inputs, by_frame)[2], begin)
+
+            def measure(function, combinations, *others):
+                inputs = run["params"], cut, combinations, variance, simulation[None], weights
+                return function(nri, bound, *inputs, *others)
+
+            return infer(run, measure, begin)
 
         return jax.lax.map(infer_system, (features, observed, run_edges), batch_size=AT_ONCE)
 

@@ -34,7 +34,7 @@ from wormjax.training.objectives.classification import Objective, initial_key
 TASKS = ("unsupervised", "supervised", "true_graph")
 TURN = 3  # Of a simulation's keys, that which turns it.
 # Of the graph: the encoder's, sampled; the decoder's, as `nri_exact` has it; or of each pair (`nri_pairwise`).
-POSTERIORS = ("sampled", "exact", "pairwise")
+POSTERIORS = ("sampled", "exact", "listed", "pairwise")
 
 # Numbers that may differ from run to run within one compiled program.
 PER_RUN = (
@@ -100,6 +100,7 @@ class Bound(NamedTuple):
       offset_and_gain: variance of each object's own offset and gain, in units of the errors' own; 0 for none. Of the
         exact posterior alone; see `likelihoods.take_out_units`.
       roll_out_weight: of roll-outs beside the exact posterior's evidence; 0 for none.
+      combinations: of edges that arrive at an object, of which the listed posterior is made; 0 for all there are.
       symmetries: of which each simulation is shown one, drawn anew in each update; None shows them as they are.
     """
 
@@ -116,6 +117,7 @@ class Bound(NamedTuple):
     prior: tuple[float, ...]
     offset_and_gain: float = 0.0
     roll_out_weight: float = 0.0
+    combinations: int = 0
     symmetries: Symmetries | None = None
 
 

@@ -1,0 +1,24 @@
+"""Neural relational inference on ten particles or more joined by springs; `:small` is for a laptop.
+
+The posterior is over the likeliest combinations of edges (`models.listed_posterior`), of which a few are enough where
+all combinations are too many: `--config.data.objects=30 --config.train.combinations=256`.
+"""
+
+import ml_collections
+from wormjax.configs import nri_springs
+
+
+def get_config(variant: str = "full") -> ml_collections.ConfigDict:
+    """The config of `python -m experiments.infer --config=configs/nri_springs10.py[:small]`."""
+    config = nri_springs.get_config(variant)
+    config.data.objects = 10
+    config.train.posterior = "listed"
+    config.models = ("nri", "nri_supervised", "nri_true_graph")
+    if variant == "small":
+        config.data.simulations.train = 10_000
+        config.data.simulations.valid = 128
+        config.data.simulations.test = 500
+        config.train.batch_simulations = 16
+        config.train.steps = 2_000
+        config.train.baseline_steps = 500
+    return config

@@ -17,7 +17,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 from scipy.stats import norm
 
 from wormjax import graphs
-from wormjax.models import exact_posterior, layers, wang2021
+from wormjax.models import edge_chains, exact_posterior, layers, wang2021
 from wormjax.models import nri as inference
 from wormjax.models.aggregation import OF_NODES, OF_PAIRS, NodeAggregation, PairAggregation, normalise_degrees
 from wormjax.models.decoders import (
@@ -422,6 +422,25 @@ def _():
     return run, log_likelihood, reference
 
 
+@case("models.edge_chains.follow_chains")
+def _():
+    """The evidence, whose gradient is the smoothed posterior, by the forward algorithm at a price of two."""
+    prior, moves = np.array([0.7, 0.2, 0.1]), np.array([[0.9, 0.06, 0.04], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]])
+    kinds = exact_posterior.list_combinations(2, TYPES).argmax(axis=-1)
+    first, between = prior[kinds].prod(axis=1), moves[kinds[:, None], kinds[None]].prod(axis=-1)
+
+    def run(log_likelihood):
+        return edge_chains.follow_chains(log_likelihood, jnp.asarray(prior), jnp.asarray(moves), 2.0).evidence
+
+    def reference(log_likelihood):
+        forward = np.log(first)[:, None] + log_likelihood[0] / 2.0
+        for nats in log_likelihood[1:]:
+            forward = logsumexp(forward[:, None] + np.log(between)[..., None], axis=0) + nats / 2.0
+        return 2.0 * logsumexp(forward, axis=0)
+
+    return run, draw(5, len(kinds), 3, scale=2.0), reference
+
+
 @case("models.exact_posterior.marginalise_edges")
 def _():
     combinations = exact_posterior.list_combinations(NODES - 1, TYPES)
@@ -573,6 +592,7 @@ def _():
 
 SLOW = (
     "models.decoders.ContextDecoder",
+    "models.edge_chains.follow_chains",
     "models.encoders.CnnEncoder",
     "models.exact_posterior.decode_combinations",
     "models.wang2021.PairNetwork",

@@ -256,6 +256,15 @@ def test_neural_relational_inference_says_what_it_says_at_float64():
 
 
 @pytest.mark.slow
+def test_a_graph_in_each_frame_and_its_gradient_are_those_at_float64():
+    features = draw(2, 6, 4, 4)
+    config = small_config(model__encoder__name="recurrent").model
+    nri = inference.build_nri(config, 2, np.ones(4))
+    params = draw_variables(lambda: inference.initialise(nri, jax.random.key(0), 6, 4))
+    check_kernel("models.nri.encode_frames", lambda p: inference.encode_frames(nri, p, features), params)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["encode", "decode"])
 @list_sizes()
 def test_neural_relational_inference_and_its_gradient_are_those_at_float64(part, size):

@@ -143,7 +143,8 @@ class RecurrentEncoder(nn.Module):
     ) -> tuple[Float[Array, "*batch frame edge type"], Float[Array, "*batch frame edge type"]]:
         """Return the logits of posterior and prior. `there` is 1 where an object is in a frame; None: all are."""
         seen = jnp.moveaxis(self.look(nodes, there), -3, -2)  # Edges before frames, as nn.RNN has them.
-        forward, backward = self.run_forward(seen), self.run_backward(seen)
+        start = jnp.zeros((*seen.shape[:-2], self.hidden), seen.dtype)
+        forward, backward = (run(seen, initial_carry=start) for run in (self.run_forward, self.run_backward))
         posterior = self.posterior_types(self.posterior_layer(jnp.concatenate([forward, backward], axis=-1)))
         return jnp.moveaxis(posterior, -2, -3), jnp.moveaxis(self._read_prior(forward), -2, -3)
 

@@ -230,7 +230,7 @@ def decode_on_prior(
 
     with dense_precision(nri.precision):
         first = frames[:, 0]
-        state = jnp.zeros((samples, count * (count - 1), nri.encoder.hidden))
+        state = jnp.zeros((samples, count * (count - 1), nri.encoder.hidden), frames.dtype)
         carry = state, first, start_decoder(nri, params, first, history)
         beside = jnp.concatenate([there, _find_both(there), numbers], axis=-1)
         return roll_out(step, carry, frames, given, beside)

@@ -103,6 +103,7 @@ def simulate_worms(
     minutes: float = 18.0,
     neurons: Sequence[str] = KATO_NEURONS,
     wiring: Float[np.ndarray, "sender receiver"] | None = None,
+    noise: float = 1.0,
 ) -> SimulatedStudy:
     """Simulate a study of several worms that share a wiring; the same arguments give the same worms.
 
@@ -112,6 +113,7 @@ def simulate_worms(
       minutes: length of each recording.
       neurons: names of the neurons in the wiring.
       wiring: the weights [sender, receiver] to use; None draws them (each neuron receives from 22 % of the others).
+      noise: multiplies the observation noise of every trace.
 
     Returns:
       The recordings (dF/F, 2.6 to 3.3 Hz, one rate per worm; state names as in `STATE_NAMES`), the wiring and its
@@ -129,6 +131,7 @@ def simulate_worms(
     steps = math.ceil(minutes * 60 / TIME_STEP) + 1
     randoms = [np.random.default_rng([seed, number]) for number in range(worms)]
     drawn = [draw_worm(random, weights, coupling) for random in randoms]
+    drawn = [worm._replace(noise=worm.noise * noise) for worm in drawn]
     commands = [draw_command(random, steps) for random in randoms]
     fluorescence = _simulate_batch(drawn, commands, randoms)
     recordings = tuple(

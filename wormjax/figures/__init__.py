@@ -15,6 +15,7 @@ from wormjax.figures.graphs_by_state import plot_graphs_by_state
 from wormjax.figures.inferred_graphs import plot_inferred_graphs
 from wormjax.figures.loops import plot_toy_loops
 from wormjax.figures.manifolds import plot_manifolds, plot_phase_plots, plot_variance
+from wormjax.figures.moving_objects import plot_placed_edges, save_moving_picture
 from wormjax.figures.neuron_graphs import (
     plot_class_graph,
     plot_graph_agreement,

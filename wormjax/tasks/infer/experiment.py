@@ -68,7 +68,7 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
             fit_spreads(config, workdir, outputs, systems.valid)
             rows += score_futures(config, workdir, outputs, test, scaling, (study, split_groups(test)))
         errors = relating.measure_baselines(config, workdir, systems.test)
-        write_report(config, rows, outputs, errors, systems.test, study, Path(workdir))
+        write_report(config, rows, outputs, errors, systems.test, systems.scaling, study, Path(workdir))
         return rows
 
 

@@ -169,10 +169,13 @@ def infer_windows(
 ) -> Float[np.ndarray, "run window edge type"]:
     """Return the probability of each edge type, for every run (stacked parameters)."""
 
-    def infer_run(run_params):
-        return jax.lax.map(lambda x: model.encode(nri, run_params, plan, x[None])[0], past, batch_size=AT_ONCE)
+    def infer_runs(stacked, windows):  # Arrays as arguments: XLA takes its time over constants.
+        def infer_run(run_params):
+            return jax.lax.map(lambda x: model.encode(nri, run_params, plan, x[None])[0], windows, batch_size=AT_ONCE)
 
-    return np.minimum(jax.nn.softmax(jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))(params)), 1.0)
+        return jax.lax.map(infer_run, stacked)
+
+    return np.minimum(jax.nn.softmax(jax.jit(infer_runs)(params, past)), 1.0)
 
 
 def predict_windows(
@@ -202,14 +205,14 @@ def predict_windows(
         future[:, :steps], [(0, 0), (0, short), (0, 0), (0, 0)], mode="edge" if future.shape[1] else "empty"
     )
 
-    def predict_run(run):
-        params, units, run_edges = run
+    def predict_runs(stacked, past, base, future):
+        def predict_run(run):
+            params, units, run_edges = run
+            inputs = past, base, run_edges, future
+            return jax.lax.map(lambda x: model.predict(nri, params, plan, units, *x), inputs, batch_size=AT_ONCE)
 
-        def predict(window):
-            return model.predict(nri, params, plan, units, *window)
-
-        return jax.lax.map(predict, (past, base, run_edges, future), batch_size=AT_ONCE)
+        return jax.lax.map(predict_run, stacked)
 
     inputs = variables["params"], jnp.asarray(variables["batch_stats"]["units"]), edges
-    predicted = np.asarray(jax.jit(lambda stacked: jax.lax.map(predict_run, stacked))(inputs))
+    predicted = np.asarray(jax.jit(predict_runs)(inputs, past, base, future))
     return spread_outputs(predicted, outputs, features.shape[-1])

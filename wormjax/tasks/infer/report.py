@@ -8,12 +8,14 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from wormjax import figures
+from wormjax.features.systems import Scaling
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.edges import confusion, pair_frames
 from wormjax.scoring.published import PublishedResult, find_published_directions, find_published_systems
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.networks import Inference, find_edges, find_pairs, find_truth, name_types
+from wormjax.tasks.infer.relation_figures import find_places, plot_relation_figures, write_edge_groups
 from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summary
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
 
@@ -28,6 +30,7 @@ def write_report(
     outputs: Mapping[str, Inference],
     errors: Mapping[str, Float[np.ndarray, " step"]],
     test: Trajectories,
+    scaling: Scaling,
     study: str,
     workdir: Path,
 ) -> None:
@@ -38,7 +41,7 @@ def write_report(
       rows: its results.
       outputs: model → its output, edge types matched to the true ones.
       errors: baseline → mean squared error by step.
-      test: the test systems, scaled.
+      test, scaling: the test systems, scaled, and how.
       study: what rows call them.
       workdir: where to.
     """
@@ -46,6 +49,11 @@ def write_report(
     write_rows(workdir / "results.csv", rows)
     write_systems_summary(workdir / "summary.md", rows, published=published)
     save_figures(workdir, plot_figures(config, outputs, errors, test, published))
+    nri, units = outputs.get("nri"), (scaling.high - scaling.low) / 2
+    static = nri is not None and nri.test_edges is not None and nri.test_edges[0].ndim == 3
+    if static and not nri.named and find_places(test) is not None:
+        write_edge_groups(workdir, nri, test, config.data.frames, units)
+        save_figures(workdir, plot_relation_figures(config, outputs, test, units, workdir))
     print_systems_summary(rows)
     print_places(workdir)
 

@@ -14,7 +14,7 @@ def make_walk(samples=80):
     angle = 0.6 * np.sin(2 * np.pi * np.arange(samples) / 20)
     hip = np.stack([0 * angle, 0 * angle, 0.1 * np.arange(samples)], axis=1)
     knee, foot = (hip + length * np.stack([0 * angle, -np.cos(angle), np.sin(angle)], axis=1) for length in (1, 2))
-    return np.stack([hip + [0, 1.5, 0], hip, knee, foot], axis=1)
+    return np.stack([hip + np.array([0, 1.5, 0]), hip, knee, foot], axis=1)
 
 
 def test_bones_are_found_and_the_plane_of_the_movement():

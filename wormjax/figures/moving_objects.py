@@ -97,12 +97,8 @@ def plot_placed_edges(
     ]
     if len(links):
         handles.append(Line2D([], [], color=style.LIGHT_GREY, linewidth=3, label="distance that does not change"))
-    arrow = Line2D(
-        [],
-        [],
-        color=style.VERMILLION if not kind_names else style.GREY,
-        label="inferred edge" + (", in the sender's colour" if kind_names else ""),
-    )
+    colour, owner = (style.GREY, ", in the sender's colour") if kind_names else (style.VERMILLION, "")
+    arrow = Line2D([], [], color=colour, label=f"inferred edge{owner}")
     return finish_figure(figure, title, [*handles, arrow], ncols=len(handles) + 1)
 
 

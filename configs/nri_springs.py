@@ -32,6 +32,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.cache = ""  # Folder that keeps simulations; "" is the user's cache folder.
     config.data.seed = 0  # Of the simulations.
     config.data.objects = 5
+    # The last objects of a system, which the models are not shown: a common cause that is not observed. With an exact
+    # posterior, the rows nri_hidden infer them; the model nri_seeing is shown them.
+    config.data.hidden = 0
     config.data.frames = 49  # That the encoder sees; a test system's next frames are predicted.
     config.data.test_frames = 99
     sizes = (
@@ -45,6 +48,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
     config.model = ml_collections.ConfigDict()
     config.model.edge_types = 0  # 0: as many as the systems have.
+    # Strengths of all edges of a system, where it may differ from system to system: an exact posterior tries each of
+    # these and infers it; () for one. See causal_temperature.py.
+    config.model.strengths = ()
     config.model.skip_first = True  # The first type has no message.
     config.model.precision = ""  # Of matrix products: "" is the device's own; or float32, bfloat16.
     config.model.encoder = ml_collections.ConfigDict()

@@ -201,3 +201,24 @@ def test_relabelling_the_nodes_relabels_the_posterior(decoding, name):
     as_matrix = lambda edges: graphs.edges_to_matrix(np.asarray(edges).T, nodes)  # noqa: E731
     np.testing.assert_allclose(as_matrix(moved), as_matrix(edges)[:, order][:, :, order], rtol=1e-3, atol=1e-5)
     assert abs(as_matrix(moved) - as_matrix(edges)).max() > 1e-2
+
+
+@pytest.mark.parametrize("price", [1.0, 3.0])
+def test_a_strength_that_all_nodes_share_is_summed_over(price):
+    combinations, strengths = exact_posterior.list_combinations(2, 2), (0.5, 1.0, 2.0)
+    tried = exact_posterior.try_strengths(combinations, strengths)
+    assert tried.shape == (12, 2, 2)
+    np.testing.assert_array_equal(tried[4:8], combinations)
+    np.testing.assert_array_equal(tried[8:], 2.0 * combinations)
+    log_likelihood = draw(12, 5, 3, scale=2.0)  # [strength and combination, system, node].
+    evidence, posterior = exact_posterior.weigh_strengths(log_likelihood, combinations, PRIOR, 3, price)
+    log_prior = (combinations * np.log(PRIOR)).sum(axis=(1, 2))[:, None, None]
+    joint = log_prior + log_likelihood.reshape(3, 4, 5, 3).astype(float) / price
+    nodes = logsumexp(joint, axis=1)  # [strength, system, node].
+    systems = nodes.sum(axis=-1) - np.log(3)
+    np.testing.assert_allclose(evidence[:, 0], price * logsumexp(systems, axis=0), rtol=1e-5)
+    expected = softmax(joint, axis=1) * softmax(systems, axis=0)[:, None, :, None]
+    np.testing.assert_allclose(posterior, expected.reshape(12, 5, 3), rtol=1e-4, atol=1e-6)
+    alone = exact_posterior.weigh_strengths(log_likelihood[:4], combinations, PRIOR, 0, price)
+    for ours, others in zip(alone, weigh(log_likelihood[:4], combinations, PRIOR, price), strict=True):
+        np.testing.assert_allclose(ours, others, rtol=1e-6)

@@ -1,5 +1,6 @@
 """Springs: physics against conservation laws and SciPy, the graph against the forces, sampling, speed."""
 
+import functools
 import time
 
 import jax
@@ -164,3 +165,18 @@ def test_a_simulation_takes_a_hundredth_of_the_references_time():
 def test_bad_arguments_are_named(arguments, words):
     with pytest.raises(InputError, match=words):
         simulate_springs(jax.random.key(0), **{"simulations": 1, **arguments})
+
+
+def test_a_temperature_is_a_factor_of_the_stiffness():
+    draw = functools.partial(simulate_springs, jax.random.key(3), 40, 3, 6, chunk_size=20)
+    warm, fixed = draw(temperatures=(0.5, 2.0)), draw(temperatures=(2.0, 2.0))
+    assert fixed.temperatures is None
+    np.testing.assert_allclose(fixed.features, draw(stiffness=0.2).features, atol=1e-5)
+    temperatures = np.asarray(warm.temperatures)
+    assert temperatures.shape == (40,)
+    assert 0.5 <= temperatures.min() < 0.7 < 1.4 < temperatures.max() <= 2.0
+    one = draw(stiffness=0.1 * float(temperatures[7]))
+    np.testing.assert_allclose(warm.features[7], one.features[7], atol=1e-5)
+    assert np.abs(np.asarray(warm.features)[7] - np.asarray(draw().features)[7]).max() > 1e-3
+    with pytest.raises(InputError, match=r"'temperatures': found \(2.0, 1.0\)"):
+        draw(temperatures=(2.0, 1.0))

@@ -134,7 +134,7 @@ def test_a_field_that_is_missing_is_named(module):
 # Names of fields that a user may give to a model or a simulator and that no shipped config has.
 OF_USERS = set(
     """node_hidden edge_hidden embedding_kernel kernel dilations offsets hard edge_types charges probabilities stiffness
-    strength location_scale speed frequencies directed features identity box chunk_size""".split()
+    strength location_scale speed frequencies directed features identity box chunk_size temperatures""".split()
 )
 
 

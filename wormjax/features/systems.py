@@ -318,7 +318,10 @@ def cut_windows(trajectories: Trajectories, frames: int) -> Trajectories:
     elif edges is not None:
         edges = np.repeat(np.asarray(edges), windows, axis=0)[kept]
     names = trajectories.sample_names and tuple(np.repeat(trajectories.sample_names, windows)[kept].tolist())
-    return dataclasses.replace(trajectories, features=cut[kept], edges=edges, observed=None, sample_names=names)
+    warmth = trajectories.temperatures
+    warmth = None if warmth is None else np.repeat(np.asarray(warmth), windows)[kept]
+    changes = {"features": cut[kept], "edges": edges, "observed": None, "sample_names": names, "temperatures": warmth}
+    return dataclasses.replace(trajectories, **changes)
 
 
 def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
@@ -358,11 +361,27 @@ def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
 
 def take_simulations(trajectories: Trajectories, chosen: slice | Int[np.ndarray, " chosen"]) -> Trajectories:
     """Some of the simulations."""
-    edges = None if trajectories.edges is None else trajectories.edges[chosen]
-    observed = None if trajectories.observed is None else trajectories.observed[chosen]
+    fields = ("features", "edges", "observed", "temperatures")
+    given = {name: getattr(trajectories, name) for name in fields}
+    taken = {name: None if values is None else values[chosen] for name, values in given.items()}
     names = trajectories.sample_names and tuple(np.array(trajectories.sample_names)[chosen].tolist())
-    features = trajectories.features[chosen]
-    return dataclasses.replace(trajectories, features=features, edges=edges, observed=observed, sample_names=names)
+    return dataclasses.replace(trajectories, **taken, sample_names=names)
+
+
+def hide_objects(trajectories: Trajectories, hidden: int) -> Trajectories:
+    """Return the trajectories without their last objects, and without these objects' edges.
+
+    Raises:
+      InputError: fewer than two objects would be left.
+    """
+    kept = np.shape(trajectories.features)[2] - hidden
+    if kept < 2:
+        found = f"found {kept + hidden} objects, of which {hidden} are hidden (data.hidden)"
+        raise InputError(f"{trajectories.source}: field 'features': {found}, expected two or more that are not")
+    edges = None if trajectories.edges is None else trajectories.edges[..., :kept, :kept]
+    observed = None if trajectories.observed is None else trajectories.observed[:, :, :kept]
+    changes = {"features": trajectories.features[:, :, :kept], "edges": edges, "observed": observed}
+    return dataclasses.replace(trajectories, **changes, object_names=trajectories.object_names[:kept])
 
 
 def hold_out_simulations(trajectories: Trajectories) -> tuple[Trajectories, Trajectories]:
@@ -393,7 +412,7 @@ def scale_systems(
         if trajectories.features.shape[1] < frames:
             found = f"found {trajectories.features.shape[1]} frames in the {split} split"
             raise InputError(f"{trajectories.source}: field 'features': {found}, expected {frames} (data.frames)")
-    train, valid = (splits[name] if whole else _cut_frames(splits[name], frames) for name in ("train", "valid"))
+    train, valid = (splits[name] if whole else cut_frames(splits[name], frames) for name in ("train", "valid"))
     low, high = _measure_range(train, scaling)
     unscaled = Scaling(low, high, np.ones(len(low)))
     train = scale_trajectories(train, unscaled)
@@ -417,7 +436,8 @@ def _measure_change(changes):
     return np.maximum(np.where(typical > 0.01 * spread, typical, spread), 1e-6)
 
 
-def _cut_frames(trajectories, frames):
+def cut_frames(trajectories: Trajectories, frames: int) -> Trajectories:
+    """Return the first frames of the trajectories."""
     observed = None if trajectories.observed is None else trajectories.observed[:, :frames]
     edges = trajectories.edges[:, :frames] if np.ndim(trajectories.edges) == 4 else trajectories.edges
     features = trajectories.features[:, :frames]

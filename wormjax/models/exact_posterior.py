@@ -7,7 +7,7 @@ no encoder and no sampling.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -72,6 +72,35 @@ def weigh_combinations(
     log_prior = log_prior.reshape(-1, *(1,) * (log_likelihood.ndim - 1))
     joint = log_prior + log_likelihood / price
     return price * jax.nn.logsumexp(joint, axis=0), jax.nn.softmax(joint, axis=0)
+
+
+def try_strengths(
+    combinations: Float[np.ndarray, "combination sender type"], strengths: Sequence[float]
+) -> Float[np.ndarray, "combination sender type"]:
+    """Return every combination at every strength of its messages, one strength after another."""
+    return np.concatenate([np.float32(strength) * combinations for strength in strengths or (1.0,)])
+
+
+def weigh_strengths(
+    log_likelihood: Float[Array, "combination *batch node"],
+    combinations: Float[np.ndarray, "combination sender type"],
+    prior: Float[Array, " type"],
+    strengths: int,
+    price: Float[Array, ""] | float = 1.0,
+) -> tuple[Float[Array, "*batch part"], Float[Array, "combination *batch node"]]:
+    """Return evidence and posterior as `weigh_combinations` does, of combinations at so many strengths of messages.
+
+    All nodes of a system share one strength, unknown and before anything is seen equally likely to be any; so the
+    evidence is the whole system's (one part), and the posterior is that of strength and combination together, in the
+    order of `try_strengths`. With fewer than two strengths there is nothing to infer, and each node is a part.
+    """
+    if strengths < 2:
+        return weigh_combinations(log_likelihood, combinations, prior, price)
+    tried = log_likelihood.reshape(strengths, -1, *log_likelihood.shape[1:])
+    evidence, posterior = jax.vmap(lambda one: weigh_combinations(one, combinations, prior, price))(tried)
+    total = evidence.sum(axis=-1) / price - np.log(strengths)
+    posterior = posterior * jax.nn.softmax(total, axis=0)[:, None, ..., None]
+    return price * jax.nn.logsumexp(total, axis=0)[..., None], posterior.reshape(log_likelihood.shape)
 
 
 def marginalise_edges(

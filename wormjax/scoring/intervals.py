@@ -48,6 +48,7 @@ RANGES = {
     "edge_accuracy": SHARE,
     "edge_auroc": SHARE,
     "direction_auroc": SHARE,
+    "hidden_auroc": SHARE,
     "reversal_auroc": SHARE,
     "coverage90": SHARE,
     "mode_share": SHARE,

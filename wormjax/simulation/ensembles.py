@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from wormjax.errors import InputError
 
@@ -19,27 +19,28 @@ SIMULATOR_VERSION = 1  # Raise it when springs, charges or oscillators of the sa
 
 def simulate_chunks(
     system: str,
-    simulate_chunk: Callable[..., tuple[Array, Array]],
+    simulate_chunk: Callable[..., tuple[Array, ...]],
     key: Array,
     simulations: int,
     objects: int,
     frames: int,
     chunk_size: int | None = None,
     **settings,
-) -> tuple[Float[Array, "simulation frame object feature"], Int[Array, "simulation sender receiver"]]:
+) -> tuple[Array, ...]:
     """Simulate a system in chunks at float64; simulation k depends on `key` and k alone.
 
     Args:
       system: its name, for messages.
       simulate_chunk: takes three keys per simulation [3, simulation], for its graph, its start and its noise, and as
-        keywords `objects`, `frames` and `settings`; returns features and edge types, simulations as the first axis.
+        keywords `objects`, `frames` and `settings`; returns features, edge types and whatever else differs from system
+        to system, simulations as the first axis.
       key: a JAX random key.
       simulations, objects, frames: how many.
       chunk_size: simulations at a time; None for a number that suits the device.
       settings: of the system.
 
     Returns:
-      Features at float32 and edge types at int32, on the device.
+      Features at float32, edge types at int32 and the rest at float32, on the device.
 
     Raises:
       InputError: a count that is no whole number from 1 (objects: from 2).
@@ -47,14 +48,14 @@ def simulate_chunks(
     check_counts(system, simulations=simulations, objects=objects, frames=frames)
     simulate = functools.partial(simulate_chunk, objects=objects, frames=frames, **settings)
     chunk = min(simulations, chunk_size or _suit_device(objects))
-    features, edges = [], []
+    chunks = []
     for start in range(0, simulations, chunk):
         with enable_float64():
             numbers = jnp.arange(start, start + chunk, dtype=jnp.uint32)
-            chunk_features, chunk_edges = simulate(_split_key(key, numbers))
-            features.append(chunk_features.astype(jnp.float32))
-            edges.append(chunk_edges.astype(jnp.int32))
-    return jnp.concatenate(features)[:simulations], jnp.concatenate(edges)[:simulations]
+            features, edges, *others = simulate(_split_key(key, numbers))
+            others = [values.astype(jnp.float32) for values in others]
+            chunks.append((features.astype(jnp.float32), edges.astype(jnp.int32), *others))
+    return tuple(jnp.concatenate(parts)[:simulations] for parts in zip(*chunks, strict=True))
 
 
 def _suit_device(objects):

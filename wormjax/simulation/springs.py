@@ -4,13 +4,16 @@ The force on a receiver is -stiffness * strength[edge type] * (its location - th
 senders. See `particles` for how they start and move.
 """
 
+import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wormjax.errors import InputError
 from wormjax.simulation import particles
 from wormjax.simulation.ensembles import (
     check_box,
@@ -40,6 +43,7 @@ def simulate_springs(
     box: float | None = particles.BOX_SIZE,
     location_scale: float = 0.5,
     speed: float = 0.5,
+    temperatures: tuple[float, float] = (1.0, 1.0),
     chunk_size: int | None = None,
 ) -> Trajectories:
     """Simulate particles joined by springs at random; the defaults are the reference's.
@@ -55,6 +59,8 @@ def simulate_springs(
       box: half the side of the box; None for no box.
       location_scale: standard deviation of the first locations.
       speed: at the start, of every particle.
+      temperatures: the range from which each system draws a factor of all its springs' stiffness, uniform in its
+        logarithm. (After Löwe et al. 2022, whose temperatures are three.)
       chunk_size: simulations to compute at a time; None for a number that suits the device.
 
     Returns:
@@ -69,11 +75,16 @@ def simulate_springs(
     chances = check_probabilities("springs", strengths, probabilities)
     graph = {"probabilities": chances, "directed": bool(directed)}
     graph["couplings"] = tuple(stiffness * float(strength) for strength in strengths)
-    counts = simulations, objects, frames, chunk_size
-    features, edges = simulate_chunks("springs", _simulate_chunk, key, *counts, **graph, **motion)
+    low, high = map(float, temperatures)
+    if not 0 < low <= high < math.inf:
+        expected = "expected two numbers above 0, the lower one first"
+        raise InputError(f"springs, field 'temperatures': found {tuple(temperatures)}, {expected}")
+    counts, graph = (simulations, objects, frames, chunk_size), graph | {"temperatures": (low, high)}
+    features, edges, drawn = simulate_chunks("springs", _simulate_chunk, key, *counts, **graph, **motion)
     names = tuple("no spring" if strength == 0 else f"spring {strength:g}" for strength in strengths)
     interval = particles.TIME_STEP * particles.STEPS_PER_FRAME
-    return Trajectories("springs", features, edges, particles.FEATURE_NAMES, names, interval)
+    systems = Trajectories("springs", features, edges, particles.FEATURE_NAMES, names, interval)
+    return dataclasses.replace(systems, temperatures=drawn) if low < high else systems
 
 
 def pull_springs(
@@ -85,12 +96,16 @@ def pull_springs(
 
 
 @functools.partial(jax.jit, static_argnames=("objects", "frames", "directed", "box"))
-def _simulate_chunk(keys, *, objects, frames, couplings, probabilities, directed, **motion):
-    """Return features and edge types of the simulations with these keys [3, simulation]."""
+def _simulate_chunk(keys, *, objects, frames, couplings, probabilities, directed, temperatures, **motion):
+    """Return features, edge types and temperatures of the simulations with these keys [3, simulation]."""
     edge_keys, start_keys, noise_keys = keys
     edges = jax.vmap(lambda key: draw_edge_types(key, objects, probabilities, directed))(edge_keys)
     coupling = jnp.moveaxis(jnp.array(couplings)[edges] * (1 - jnp.eye(objects)), 0, -1)
+    low, high = temperatures
+    shares = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1)))(start_keys)
+    drawn = low * (high / low) ** shares
+    coupling = coupling * drawn
     features = particles.simulate_particles(
         lambda where: pull_springs(where, coupling), start_keys, noise_keys, objects, frames, **motion
     )
-    return features, edges
+    return features, edges, drawn

@@ -7,9 +7,9 @@ or NaN where unknown; its diagonal is ignored and set to 0. Edges that change ar
 those of frame t act from it to frame t + 1. Flat edges [simulation, N (N - 1)] are in the order of Kipf,
 Fetaya et al. (2018): by receiver, then by sender. The graph of a file without `edges` is unknown.
 
-- HDF5 (.h5, .hdf5), as `write_trajectories` writes it: the datasets `features` and `edges`; on the root the attributes
-  `format` ("wormjax-trajectories"), `version` (1), `system`, `frame_interval` (seconds), `feature_names`, `edge_types`
-  and `object_names` (lists of strings). Only `features` is required.
+- HDF5 (.h5, .hdf5), as `write_trajectories` writes it: the datasets `features`, `edges` and `temperatures` (one per
+  simulation); on the root the attributes `format` ("wormjax-trajectories"), `version` (1), `system`, `frame_interval`
+  (seconds), `feature_names`, `edge_types` and `object_names` (lists of strings). Only `features` is required.
 - NumPy archives (.npz): the same names, each an array; only `features` is required.
 - A folder of the .npy files of Kipf, Fetaya et al. (2018), for each SPLIT (train, valid, test) and a SUFFIX such as
   springs5: `loc_SPLIT_SUFFIX.npy` and `vel_SPLIT_SUFFIX.npy` [simulation, frame, dimension, object], or
@@ -48,7 +48,7 @@ FORMAT, VERSION = "wormjax-trajectories", 1
 SPLITS = ("train", "valid", "test")
 HDF5_ENDINGS = (".h5", ".hdf5")
 ARCHIVE_ENDINGS = (*HDF5_ENDINGS, ".npz")
-ARRAYS = ("features", "edges")
+ARRAYS = ("features", "edges", "temperatures")
 ATTRIBUTES = ("format", "version", "system", "feature_names", "edge_types", "object_names", "frame_interval")
 MOST_EDGE_TYPES = 100
 REFERENCE_INTERVAL = 0.1  # Seconds between the frames of the reference's files.
@@ -72,6 +72,7 @@ class Trajectories:
         value before, or its first one: nothing is taken from later frames but at the start. An object that is never
         observed in a simulation is not part of it, and stands at the mean of the others.
       sample_names: one per simulation, such as a subject; () where they have none. Not written to files.
+      temperatures: a factor of the strength of all a simulation's edges; None where all have the same, or unknown ones.
     """
 
     system: str
@@ -84,6 +85,7 @@ class Trajectories:
     object_names: tuple[str, ...] = ()
     observed: Bool[np.ndarray, "simulation frame object"] | None = None
     sample_names: tuple[str, ...] = ()
+    temperatures: Float[jax.Array | np.ndarray, " simulation"] | None = None
 
     def __post_init__(self):
         shape = np.shape(self.features)
@@ -105,6 +107,8 @@ class Trajectories:
         if self.sample_names and len(self.sample_names) != shape[0]:
             found = f"found {len(self.sample_names)} names, expected {shape[0]}, one per simulation"
             _fail(self.source, "sample_names", found)
+        if self.temperatures is not None:
+            _check_temperatures(self.source, np.asarray(self.temperatures), shape[0])
         missing = np.isnan(np.asarray(self.features))
         if missing.any():
             if missing.all():
@@ -159,6 +163,8 @@ def write_trajectories(trajectories: Trajectories, path: str | os.PathLike, **se
                 edges = np.asarray(trajectories.edges)
                 kind = np.min_scalar_type(max(int(edges.max()), 1)) if edges.min() >= 0 else np.int16
                 file.create_dataset("edges", data=edges.astype(kind))
+            if trajectories.temperatures is not None:
+                file.create_dataset("temperatures", data=np.asarray(trajectories.temperatures, np.float32))
             file.attrs.update(version=VERSION, frame_interval=float(trajectories.frame_interval))
             # Strings of fixed length: damaged strings of variable length can make the HDF5 library hang.
             texts = {"format": FORMAT, "system": trajectories.system, "settings": json.dumps(settings, sort_keys=True)}
@@ -409,6 +415,7 @@ def _make_trajectories(
     edge_types=(),
     frame_interval=REFERENCE_INTERVAL,
     object_names=(),
+    temperatures=None,
 ) -> Trajectories:
     """Return the trajectories of a file's fields; features and edges are checked."""
     names = feature_names if feature_names is not None else [f"feature {k + 1}" for k in range(features.shape[3])]
@@ -432,7 +439,15 @@ def _make_trajectories(
         parts = f" ({absent} objects are absent from some)" if absent else ""
         _note(source, "features", f"samples are missing in {missing.any(axis=1).sum()} simulations{parts}; masked")
     named = tuple(names), tuple(edge_types), float(frame_interval), str(source), tuple(object_names)
-    return Trajectories(system, features, edges, *named)
+    return Trajectories(system, features, edges, *named, temperatures=temperatures)
+
+
+def _check_temperatures(source, temperatures, simulations):
+    if temperatures.shape != (simulations,) or temperatures.dtype.kind not in "fiu":
+        found = f"found {temperatures.dtype} of shape {temperatures.shape}"
+        _fail(source, "temperatures", f"{found}, expected a number per simulation, {simulations}")
+    if not (np.isfinite(temperatures) & (temperatures > 0)).all():
+        _fail(source, "temperatures", "found one that is not above 0, expected finite numbers above 0")
 
 
 def _check_features(source, features):

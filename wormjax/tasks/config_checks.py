@@ -68,6 +68,8 @@ OPTIONAL = (
     "longest_period",
     "shuffle_objects",
     "aggregation",
+    "data.hidden",
+    "model.strengths",
 )
 # Sections whose members have names of the user's, by experiment and field.
 FREE = (
@@ -149,6 +151,9 @@ _KINDS = (
     (several(number(0, 1), 2, 2), "hidden_shares"),
     (number(above=0, high=1_000), "learning_rate adaptation_rate"),
     (whole(0, 1_000_000), "adaptation_steps"),
+    (whole(0, 1_000), "data.hidden"),
+    (several(number(above=0), most=100), "model.strengths"),
+    (several(number(above=0), 2, 2), "temperatures"),
     (number(above=0, high=10_000), "minutes derivative_seconds"),
     (number(above=0, high=100_000), "durations ahead.seconds sensitivity.seconds"),
     (number(0, 1), "mirrored given given_end prior kl_warm_up"),
@@ -246,7 +251,7 @@ def _check_section(section, defaults, prefix: str, experiment: str, free: bool =
     """Check the fields that a section has by default, or, where names are the user's, those that it has."""
     for name in section if free else defaults:
         field = prefix + name
-        if name not in section and name in OPTIONAL:
+        if name not in section and (name in OPTIONAL or field in OPTIONAL):
             continue
         kind = _find_kind(f"{experiment}.{field}", defaults.get(name))
         value = section.get(name)
@@ -341,6 +346,18 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
     train, evaluate, at_once = config.train, config.evaluate, config.model.decoder.name == HORIZON
     if evaluate.get("adaptation_steps", 0) and train.posterior != "exact":
         yield "evaluate.adaptation_steps", _no_effect(f"0 with train.posterior={train.posterior!r}")
+    if len(config.model.get("strengths", ())):
+        needs = {
+            "train.posterior": (train.posterior, "exact"),
+            "train.roll_out_weight": (train.roll_out_weight, 0),
+            "evaluate.adaptation_steps": (evaluate.get("adaptation_steps", 0), 0),
+            "data.hidden": (config.data.get("hidden", 0), 0),
+        }
+        for field, (found, expected) in needs.items():
+            if found != expected:
+                yield field, f", expected {expected!r} with model.strengths"
+        if "dnri" in config.models:
+            yield "models", ", expected none with a graph in each frame (dnri) with model.strengths"
     decoder, aggregation = config.model.decoder, config.model.decoder.get("aggregation", "sum")
     if aggregation != "sum" and train.posterior != "sampled":
         yield (

@@ -237,7 +237,7 @@ def test_the_decoders_own_posterior_is_of_the_history_alone_and_has_rows_of_its_
     expect_whole_rows(
         score_outputs(config, match_outputs(outputs, systems.valid), test, systems.scaling), {"nri", "nri_posterior"}
     )
-    nri, found = inference.build_model(config, 2, systems.scaling.change_scale), outputs[inference.POSTERIOR]
+    nri, found = inference.build_model(config, 2, systems.scaling.change_scale), outputs["nri_posterior"]
     price = 0.5  # The last one.
     expected = infer_posterior(nri, inference.build_bound(config), price, variables, test.features[:, :HISTORY])
     np.testing.assert_allclose(found.test_edges, expected, rtol=1e-4, atol=1e-6)

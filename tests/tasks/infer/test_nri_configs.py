@@ -23,6 +23,9 @@ CONFIGS = (
     "nri_charged",
     "nri_kuramoto",
     "causal_kuramoto",
+    "causal_springs",
+    "causal_hidden",
+    "causal_temperature",
 )
 
 

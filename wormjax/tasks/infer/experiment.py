@@ -8,7 +8,7 @@ import numpy as np
 import pooch
 
 from wormjax.errors import InputError
-from wormjax.features.systems import Scaling, open_systems, scale_trajectories
+from wormjax.features.systems import Scaling, hide_objects, open_systems, scale_trajectories
 from wormjax.models.nri import HORIZON
 from wormjax.scoring.edges import match_types, pair_frames, relabel_types, score_edges
 from wormjax.scoring.frame_errors import measure_errors
@@ -17,6 +17,7 @@ from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.groups import list_seeds, model_folder, restore_best
 from wormjax.tasks.infer import baselines as relating
+from wormjax.tasks.infer import hidden_objects
 from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.edge_lists import write_edges
 from wormjax.tasks.infer.futures import fit_spreads, score_futures
@@ -56,13 +57,16 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
         if not multihost.is_first():
             return []
         systems = materials.systems
-        outputs = run_models(config, materials.edge_types, systems.scaling, workdir, systems.valid, systems.test)
+        whole = materials.whole and (materials.whole.valid, materials.whole.test)
+        tested = systems.valid, systems.test, whole
+        outputs = run_models(config, materials.edge_types, systems.scaling, workdir, *tested)
         outputs = match_outputs(outputs, systems.valid)
         study = name_study(systems.test)
         types = materials.edge_types
         write_graphs(config, outputs, types, systems.train.edge_types, systems.test, Path(workdir))
+        hidden_objects.write_hidden(Path(workdir), outputs)
         test, scaling = systems.test, systems.scaling
-        rows = score_outputs(config, outputs, test, scaling)
+        rows = score_outputs(config, outputs, test, scaling, whole)
         rows += relating.score_baselines(config, workdir, test, scaling, study, split_groups(test))
         if config.evaluate.futures:
             fit_spreads(config, workdir, outputs, systems.valid)
@@ -93,12 +97,15 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
     other = config.data.path != read_config(workdir).data.path
     splits = open_systems(config.data, find_cache(config), trained=other)
+    hidden = config.data.get("hidden", 0)
     for split in ("valid", "test"):
-        _check_fit(config, splits[split], description)
-    valid, test = (scale_trajectories(splits[split], scaling) for split in ("valid", "test"))
-    outputs = run_models(config, description["edge_type_count"], scaling, workdir, valid, test)
+        _check_fit(config, hide_objects(splits[split], hidden), description)
+    scaled = tuple(scale_trajectories(splits[split], scaling) for split in ("valid", "test"))
+    valid, test = (hide_objects(one, hidden) for one in scaled)
+    whole = scaled if hidden else None
+    outputs = run_models(config, description["edge_type_count"], scaling, workdir, valid, test, whole)
     study = name_study(test)
-    rows = score_outputs(config, match_outputs(outputs, valid), test, scaling)
+    rows = score_outputs(config, match_outputs(outputs, valid), test, scaling, whole)
     rows += relating.score_baselines(config, workdir, test, scaling, study, split_groups(test))
     if config.evaluate.futures:
         rows += score_futures(config, workdir, outputs, test, scaling, (study, split_groups(test)))
@@ -125,14 +132,23 @@ def split_groups(test: Trajectories) -> dict[str, np.ndarray]:
     return {f"test-{number}": group for number, group in enumerate(groups) if len(group)}
 
 
-def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test) -> dict[str, Inference]:
-    """Return every model's output, from its checkpoint."""
+def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test, whole=None) -> dict[str, Inference]:
+    """Return every model's output, from its checkpoint; `whole` are both splits with the hidden objects, if any."""
     outputs: dict[str, Inference] = {}
     for name in config.models:
         variables = restore_best(model_folder(workdir, name))
         if config.model.decoder.name == HORIZON:
             variables = {**variables, "regression": restore_best(model_folder(workdir, REGRESSION))}
-        outputs |= inference.run_model(name, config, edge_types, scaling, variables, valid, test)
+        shown = whole if name == inference.SEEING else (valid, test)
+        found = inference.run_model(name, config, edge_types, scaling, variables, *shown)
+        if name == inference.SEEING:
+            sizes = whole[1], config.data.hidden, config.data.frames
+            found = {own: hidden_objects.split_hidden(output, *sizes) for own, output in found.items()}
+        outputs |= found
+        if whole and name == "nri":
+            named = found[name + inference.POSTERIOR].validation_edges
+            inputs = config, edge_types, scaling, variables, test, named
+            outputs[hidden_objects.NAME] = hidden_objects.run_hidden(*inputs)
     return outputs
 
 
@@ -144,10 +160,13 @@ def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[st
         if output.test_edges is not None:
             # Without true types, those of the first run are the names of all.
             known = true if named else output.validation_edges[0].argmax(axis=-1)
-            pairs = zip(output.test_edges, output.validation_edges, strict=True)
             if not output.meant:
-                edges = [relabel_types(test, match_types(*pair_frames(valid, known))) for test, valid in pairs]
+                matchings = [match_types(*pair_frames(valid, known)) for valid in output.validation_edges]
+                edges = [relabel_types(*pair) for pair in zip(output.test_edges, matchings, strict=True)]
                 output = output._replace(test_edges=edges, named=named)
+                if output.hidden is not None:
+                    edges = [relabel_types(*pair) for pair in zip(output.hidden.edges, matchings, strict=True)]
+                    output = output._replace(hidden=output.hidden._replace(edges=np.array(edges)))
         matched[name] = output
     return matched
 
@@ -168,8 +187,8 @@ def write_graphs(
         write_edges(workdir, inferred, inference.name_types(config, known if named else (), columns), test)
 
 
-def score_outputs(config, outputs: dict[str, Inference], test: Trajectories, scaling: Scaling) -> list[Row]:
-    """Return the rows of all models (`match_outputs`), a group of test systems at a time."""
+def score_outputs(config, outputs: dict[str, Inference], test: Trajectories, scaling: Scaling, whole=None) -> list[Row]:
+    """Return the rows of all models (`match_outputs`) by group of test systems; for `whole` see `run_models`."""
     features, history = inference.find_truth(config, test), config.data.frames
     true, units = inference.find_edges(test, history), inference.find_units(config, scaling)
     study, rows = name_study(test), []
@@ -183,6 +202,11 @@ def score_outputs(config, outputs: dict[str, Inference], test: Trajectories, sca
                     predicted = output.predicted[run, group]
                     steps = config.evaluate.steps
                     scores |= measure_errors(predicted, features[group], history, steps, units)
+                if output.hidden is not None and whole[1].edges is not None:
+                    scores |= hidden_objects.score_hidden(output.hidden, run, group, whole[1], history)
+                if output.strengths is not None and test.temperatures is not None and len(group) > 1:
+                    pair = output.strengths[run, group], np.asarray(test.temperatures)[group]
+                    scores["strength_r"] = float(np.corrcoef(*pair)[0, 1])
                 rows += [
                     Row(name, study, ("train",), study, group_name, seed, metric, value)
                     for metric, value in scores.items()

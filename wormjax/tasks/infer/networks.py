@@ -19,20 +19,35 @@ from wormjax import graphs
 from wormjax.baselines.horizon_regression import number_kinds
 from wormjax.errors import ConfigError, RecordingWarning
 from wormjax.features.symmetries import list_box_symmetries, list_mirrors
-from wormjax.features.systems import Scaling, Systems, open_systems, scale_systems
+from wormjax.features.systems import (
+    Scaling,
+    Systems,
+    cut_frames,
+    hide_objects,
+    open_systems,
+    scale_systems,
+    scale_trajectories,
+)
 from wormjax.models import nri as model
 from wormjax.models.decoders import MARKOV, EquivariantDecoder, check_vectors
 from wormjax.models.exact_posterior import list_combinations
 from wormjax.models.nri import HORIZON, Nri, build_nri, is_dynamic
 from wormjax.scoring.frame_errors import DISTANCE
-from wormjax.simulation.trajectories import Trajectories, hide_missing
+from wormjax.simulation.trajectories import SPLITS, Trajectories, hide_missing
 from wormjax.tasks.groups import list_seeds, model_folder
 from wormjax.tasks.infer.horizons import Base, find_plan, fit_base, infer_windows, predict_windows
 from wormjax.tasks.infer.tables import BOUNDS
 from wormjax.training.likelihoods import estimate_units
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import Objective
-from wormjax.training.objectives.nri_exact import adapt_edges, exact_evidence, infer_changes, infer_posterior
+from wormjax.training.objectives.nri_exact import (
+    adapt_edges,
+    exact_evidence,
+    infer_changes,
+    infer_posterior,
+    infer_strengths,
+)
+from wormjax.training.objectives.nri_hidden import Hidden
 from wormjax.training.objectives.nri_horizons import horizon_bound
 from wormjax.training.objectives.nri_pairwise import infer_pairwise, pairwise_evidence
 from wormjax.training.objectives.nri_sampled import (
@@ -51,6 +66,7 @@ TRUE_GRAPH = {"train.task": "true_graph", "train.degrees_of_freedom": 0.0}
 # Model → what it changes in the config. The bounds are given the graph; the LSTM has none.
 VARIANTS: dict[str, dict[str, Any]] = {
     "nri": {},
+    "nri_seeing": {},  # It is shown the objects that are hidden from the others.
     "dnri": {"model.encoder.name": "recurrent"},
     "nri_supervised": {"train.task": "supervised", "model.decoder.name": "none"},
     "dnri_supervised": {
@@ -62,23 +78,26 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lstm": {**TRUE_GRAPH, "model.encoder.name": "none", "model.decoder.name": "lstm"},
 }
 EXACT_ONLY = ("offset_and_gain", "roll_out_weight")  # Of config.train: what the exact posterior alone can have.
-UNSUPERVISED = ("nri", "dnri")
-POSTERIOR = "nri_posterior"  # What "nri" is called where not its encoder but its exact or pairwise posterior infers.
-ADAPTED = "nri_adapted"  # What it is called where its encoder's edges are adapted to each system.
+SEEING = "nri_seeing"
+UNSUPERVISED = ("nri", "dnri", SEEING)
+# What follows a model's name where not its encoder but its exact or pairwise posterior infers, from all frames, and
+# where its encoder's edges are adapted to each system.
+POSTERIOR, ADAPTED = "_posterior", "_adapted"
 # With a graph in each frame, what follows the name where edges are inferred from the frames so far, by the encoder's
-# prior or by the decoder, and by the decoder from all frames.
-PRIOR, FILTER, SMOOTHED = "_prior", "_filter", "_posterior"
+# prior or by the decoder.
+PRIOR, FILTER = "_prior", "_filter"
 LISTED = 64  # Combinations of a listed posterior where a config does not say how many.
 AT_ONCE = 128  # Simulations that are run at a time.
 
 
 class Materials(NamedTuple):
-    """A config's systems, ready to train and test on."""
+    """A config's systems, ready to train and test on; `whole` are those with the hidden objects, if any are hidden."""
 
     systems: Systems
     data: SystemData
     edge_types: int
     base: Base | None = None
+    whole: Systems | None = None
 
 
 class Inference(NamedTuple):
@@ -86,7 +105,9 @@ class Inference(NamedTuple):
 
     Either is None where the model does not give it. `named`: whether inferred types are named after true ones; `meant`:
     they mean what true ones do by themselves, and need no match. A model with a graph in each frame has one for each
-    frame of the history but the last.
+    frame of the history but the last. `hidden`: of a model that infers objects that are not observed, the edges from
+    these to the observed ones, and their trajectories; other edges are those between observed objects. `strengths`: of
+    each test system's messages, where they are inferred.
     """
 
     validation_edges: Float[np.ndarray, "run simulation *interval edge type"] | None
@@ -95,6 +116,8 @@ class Inference(NamedTuple):
     named: bool = True
     meant: bool = False
     validation_predicted: Float[np.ndarray, "run simulation step object feature"] | None = None
+    hidden: Hidden | None = None
+    strengths: Float[np.ndarray, "run simulation"] | None = None
 
 
 def prepare_materials(config, cache: str | os.PathLike) -> Materials:
@@ -103,7 +126,14 @@ def prepare_materials(config, cache: str | os.PathLike) -> Materials:
     Raises:
       InputError: a file or a field that cannot be used.
     """
-    return gather_materials(config, scale_splits(config, open_systems(config.data, cache)))
+    splits, hidden = open_systems(config.data, cache), config.data.get("hidden", 0)
+    if not hidden:
+        return gather_materials(config, scale_splits(config, splits))
+    systems = scale_splits(config, {split: hide_objects(splits[split], hidden) for split in SPLITS})
+    # Nobody knows the range of what is hidden: the whole is scaled as the observed objects are.
+    whole = {split: scale_trajectories(splits[split], systems.scaling) for split in SPLITS}
+    whole |= {split: cut_frames(whole[split], config.data.frames) for split in ("train", "valid")}
+    return gather_materials(config, systems)._replace(whole=Systems(**whole, scaling=systems.scaling))
 
 
 def scale_splits(config, splits: Mapping[str, Trajectories]) -> Systems:
@@ -185,6 +215,10 @@ def check_models(config):
     for name in set(UNSUPERVISED) & set(config.models):
         if is_exact(config):
             _check_exact(vary_config(name, config))
+    if config.data.get("hidden", 0):
+        _check_hidden(config)
+    elif SEEING in config.models:
+        raise ConfigError("models", f"found {SEEING!r} with data.hidden=0, expected objects that others are not shown")
     if "nri" in config.models and is_pairwise(config) and config.model.decoder.name != "none":
         found = f"found {config.model.decoder.name!r} with a train.posterior of 'pairwise'"
         raise ConfigError("model.decoder.name", f"{found}, expected 'none'")
@@ -260,6 +294,18 @@ def _check_listed(config, nri):
         raise ConfigError("train.offset_and_gain", f"{found}, expected 0")
 
 
+def _check_hidden(config):
+    """Raises InputError where a config hides objects from a model that cannot infer them."""
+    needs = {"train.posterior": "exact", "train.burn_in": 1, "train.offset_and_gain": 0}
+    for field, expected in needs.items():
+        found = config.train[field.removeprefix("train.")]
+        if "nri" in config.models and found != expected:
+            raise ConfigError(field, f"found {found!r} with data.hidden={config.data.hidden}, expected {expected!r}")
+    if config.data.hidden > config.data.objects - 2 and not config.data.path:
+        found = f"found {config.data.hidden} of {config.data.objects} objects"
+        raise ConfigError("data.hidden", f"{found}, expected two or more that are not hidden")
+
+
 def check_systems(config, materials: Materials):
     """Raises InputError where systems do not suit a config: a prior of other edge types, a bound without a graph."""
     prior, types = tuple(config.train.prior), materials.edge_types
@@ -268,7 +314,7 @@ def check_systems(config, materials: Materials):
         raise ConfigError("train.prior", f"found {prior}, {expected}")
     _, _, objects, features = np.shape(materials.systems.train.features)
     if set(UNSUPERVISED) & set(config.models) and is_exact(config) and config.train.posterior == "exact":
-        list_combinations(objects - 1, types)
+        list_combinations(objects + config.data.get("hidden", 0) - 1, types)
     if is_pairwise(config) and types != 2:
         found = f"found 'pairwise' with {types} types of edges"
         raise ConfigError("train.posterior", f"{found}, expected 2: no edge, and an edge (model.edge_types)")
@@ -404,11 +450,14 @@ def build_bound(config) -> Bound:
         offset_and_gain=train.offset_and_gain,
         roll_out_weight=train.roll_out_weight,
         combinations=train.get("combinations", LISTED) if train.posterior == "listed" else 0,
+        strengths=tuple(config.model.get("strengths", ())) if is_exact(config) else (),
     )
 
 
 def train_model(name: str, config, materials: Materials, workdir, stop_after_chunks: int | None = None):
     """Trains one model for all seeds; what an earlier call has begun is gone on with."""
+    if name == SEEING:
+        materials = gather_materials(config, materials.whole)
     config = vary_config(name, config)
     runs = build_runs(config)
     _, recipe, engine = build_training(config, materials, runs)
@@ -424,8 +473,8 @@ def run_model(
     Edges are inferred from the first `data.frames` frames alone; a recurrent decoder is burnt in on the same.
 
     Returns:
-      The model's output by its name; of one trained with the exact posterior, that of its decoder alone too, under the
-      name POSTERIOR, and that of its encoder adapted to each system, under the name ADAPTED, where the config asks.
+      The model's output by its name; of one trained with the exact posterior, that of its decoder too (POSTERIOR),
+      and that of its encoder adapted to each system (ADAPTED), where the config asks.
       With a graph in each frame, the edges from the frames so far, too (PRIOR, FILTER).
     """
     config = vary_config(name, config)
@@ -444,28 +493,32 @@ def run_model(
         inferred = dict(zip((name, name + PRIOR), zip(*pairs, strict=True), strict=True))
     elif nri.encoder is not None:
         inferred[name] = tuple(infer_edges(nri, variables["params"], split) for split in splits)
-    last_edges = None
+    last_edges = strengths = None
     if is_exact(config):
         bound, price = build_bound(config), config.train.kl_weight_end
         if is_dynamic(nri):
             chains = [infer_changes(nri, bound, price, variables, *split) for split in inputs]
-            inferred[name + SMOOTHED] = tuple(chain.smoothed for chain in chains)
+            inferred[name + POSTERIOR] = tuple(chain.smoothed for chain in chains)
             inferred[name + FILTER] = tuple(chain.predicted[:, :, :-1] for chain in chains)
             last_edges = chains[-1].predicted[:, :, -1]
         else:
-            inferred[POSTERIOR] = tuple(infer_posterior(nri, bound, price, variables, *split) for split in inputs)
+            inferred[name + POSTERIOR] = tuple(
+                infer_posterior(nri, bound, price, variables, *split) for split in inputs
+            )
+        if bound.strengths:
+            strengths = infer_strengths(nri, bound, price, variables, *inputs[-1])
         if config.evaluate.get("adaptation_steps", 0) and not is_dynamic(nri):
             amount = config.evaluate.adaptation_steps, config.evaluate.adaptation_rate
-            inferred[ADAPTED] = tuple(
+            inferred[name + ADAPTED] = tuple(
                 adapt_edges(nri, bound, price, variables, *split, *amount)
                 for split in zip(splits, observed, inferred[name], strict=True)
             )
     if is_pairwise(config):
-        inferred[POSTERIOR] = tuple(infer_pairwise(variables, split) for split in splits)
+        inferred[name + POSTERIOR] = tuple(infer_pairwise(variables, split) for split in splits)
     outputs = {}
     for output, (validation_edges, test_edges) in inferred.items():
         predicted = None
-        if is_dynamic(nri) and output != name + SMOOTHED:
+        if is_dynamic(nri) and output != name + POSTERIOR:
             if output == name and nri.decoder is not None and steps > 0:
                 predicted = predict_on_prior(nri, variables["params"], *inputs[-1], steps)
             outputs[output] = Inference(validation_edges, test_edges, predicted)
@@ -480,9 +533,11 @@ def run_model(
                 latest = test_edges if last_edges is None else last_edges
                 best = np.eye(edge_types, dtype=np.float32)[latest.argmax(axis=-1)]
                 best *= find_pairs(test.present)[..., None]
+            best = best if strengths is None else best * strengths[..., None, None]
             freedom = config.train.offset_and_gain if is_exact(config) else 0.0
             predicted = predict_frames(nri, variables["params"], features, best, history, steps, freedom)
-        outputs[output] = Inference(validation_edges, test_edges, predicted, meant=is_pairwise(config))
+        own = strengths if output == name + POSTERIOR else None
+        outputs[output] = Inference(validation_edges, test_edges, predicted, meant=is_pairwise(config), strengths=own)
         if name == "lstm" and config.evaluate.futures:
             known, params = np.asarray(valid.features, np.float32), variables["params"]
             shown = predict_frames(nri, params, known, np.zeros((len(best), len(known), 1, 1)), history, steps)

@@ -41,6 +41,9 @@ METRIC_TITLES = {
     "auroc": "AUROC",
     "edge_auroc": "Edge AUROC",
     "direction_auroc": "Direction AUROC",
+    "hidden_auroc": "Hidden AUROC",
+    "hidden_r": "Hidden r",
+    "strength_r": "Strength r",
     "balanced_accuracy": "Balanced accuracy",
     "nll": "NLL (nats per edge)",
     "calibration_error": "Calibration error",
@@ -58,7 +61,15 @@ EXPLANATION = (
     "*italics* baselines; † others' published numbers, whose test systems are not those scored here."
 )
 
-CONSOLE_METRICS = ("edge_accuracy", "edge_auroc", "direction_auroc", "calibration_error")
+CONSOLE_METRICS = (
+    "edge_accuracy",
+    "edge_auroc",
+    "direction_auroc",
+    "calibration_error",
+    "hidden_auroc",
+    "hidden_r",
+    "strength_r",
+)
 CONSOLE_COLUMNS, NAME_WIDTH, ENTRY_WIDTH = 4, 28, 18  # 100 columns of a console.
 
 

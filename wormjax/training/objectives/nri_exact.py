@@ -57,6 +57,7 @@ def exact_evidence(nri: Nri, bound: sampled.Bound, frames: int, objects: int) ->
       InputError: more combinations of edges than can be tried.
     """
     kind = _ListedEvidence if bound.combinations else _ExactEvidence
+    kind = _StrengthEvidence if bound.strengths else kind
     parts = (_ChangingEvidence if model.is_dynamic(nri) else kind)(nri, bound, frames, objects)
     return Objective(parts.initialise, parts.loss, parts.validate)
 
@@ -218,6 +219,21 @@ class _ExactEvidence:
         return cut, given | (jnp.arange(self.length) < self.bound.burn_in)
 
 
+class _StrengthEvidence(_ExactEvidence):
+    """The same of systems whose edges have a strength of their own, one of `bound.strengths`."""
+
+    def _measure(self, params, cut, variance, features, weights, price):
+        tried = exact.try_strengths(self.combinations, self.bound.strengths)
+        return measure_combinations(self.nri, self.bound, params, cut, tried, variance, features, weights)
+
+    def _infer(self, log_likelihood, statistics, price):
+        count = len(self.bound.strengths)
+        evidence, posterior = exact.weigh_strengths(log_likelihood, self.combinations, self.prior, count, price)
+        posterior = jax.lax.stop_gradient(posterior)
+        edges = exact.marginalise_edges(posterior, np.tile(self.combinations, (count, 1, 1)))
+        return evidence, posterior[:, :, None], edges, None
+
+
 class _ListedEvidence(_ExactEvidence):
     """The same over the likeliest combinations of each object alone."""
 
@@ -367,14 +383,36 @@ def infer_posterior(
             return weigh_listed(*found[2:], prior, price)[2][0]
 
         return _map_systems(nri, bound, infer_listed, variables, features, observed)
-    combinations = exact.list_combinations(senders, nri.edge_types)
+    combinations, strengths = exact.list_combinations(senders, nri.edge_types), len(bound.strengths)
+    tried = exact.try_strengths(combinations, bound.strengths)
 
     def infer(_, measure, __):
-        log_likelihood = measure(measure_combinations, combinations)[2]
-        _, posterior = exact.weigh_combinations(log_likelihood, combinations, prior, price)
-        return exact.marginalise_edges(posterior, combinations)[0]
+        log_likelihood = measure(measure_combinations, tried)[2]
+        _, posterior = exact.weigh_strengths(log_likelihood, combinations, prior, strengths, price)
+        return exact.marginalise_edges(posterior, np.tile(combinations, (max(strengths, 1), 1, 1)))[0]
 
     return _map_systems(nri, bound, infer, variables, features, observed)
+
+
+def infer_strengths(
+    nri: Nri,
+    bound: sampled.Bound,
+    price: float,
+    variables: Mapping[str, Any],
+    features: Float[np.ndarray, "simulation frame object feature"],
+    observed: Bool[np.ndarray, "simulation frame object"] | None = None,
+) -> Float[np.ndarray, "run simulation"]:
+    """Return the strength of each system's messages: the posterior mean, in logarithms, over `bound.strengths`."""
+    combinations, prior = exact.list_combinations(features.shape[2] - 1, nri.edge_types), sampled.find_prior(nri, bound)
+    tried, strengths = exact.try_strengths(combinations, bound.strengths), len(bound.strengths)
+
+    def infer(_, measure, __):
+        log_likelihood = measure(measure_combinations, tried)[2]
+        _, posterior = exact.weigh_strengths(log_likelihood, combinations, prior, strengths, price)
+        return posterior[:, 0, 0].reshape(strengths, -1).sum(axis=1)
+
+    shares = np.asarray(_map_systems(nri, bound, infer, variables, features, observed))
+    return np.exp(shares @ np.log(bound.strengths))
 
 
 class ChangingEdges(NamedTuple):

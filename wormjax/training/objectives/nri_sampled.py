@@ -101,6 +101,7 @@ class Bound(NamedTuple):
         exact posterior alone; see `likelihoods.take_out_units`.
       roll_out_weight: of roll-outs beside the exact posterior's evidence; 0 for none.
       combinations: of edges that arrive at an object, of which the listed posterior is made; 0 for all there are.
+      strengths: of all messages of a system, of which the exact posterior tries each; () for one.
       symmetries: of which each simulation is shown one, drawn anew in each update; None shows them as they are.
     """
 
@@ -119,6 +120,7 @@ class Bound(NamedTuple):
     roll_out_weight: float = 0.0
     combinations: int = 0
     symmetries: Symmetries | None = None
+    strengths: tuple[float, ...] = ()
 
 
 def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> Objective:

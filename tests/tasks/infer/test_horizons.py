@@ -1,6 +1,9 @@
 """All steps at once on an inferred graph: trained on trials, scored on others, with a future that is given or not."""
 
 import dataclasses
+import importlib
+import os
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -9,9 +12,11 @@ from small_systems import small_config
 
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.symmetries import list_mirrors, turn_and_mirror
-from wormjax.features.systems import Systems
+from wormjax.features.systems import Systems, open_systems
+from wormjax.scoring.frame_errors import measure_errors
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer import networks as inference
+from wormjax.tasks.infer.baselines import predict
 from wormjax.tasks.infer.experiment import check_config, evaluate_inference, infer
 from wormjax.tasks.infer.horizons import predict_regression
 from wormjax.tasks.infer.relations import fit_relations, infer_edges
@@ -142,6 +147,7 @@ def test_relations_are_inferred_in_memory():
         ({"train__roll_out": 4}, "train.roll_out': found 4, which has no effect; expected 1 with"),
         ({"train__posterior": "exact"}, "expected 'sampled' with model.decoder.name='horizon'"),
         ({"model__encoder__name": "cnn"}, "model.encoder.name': found 'cnn' with a model.decoder.name of 'horizon'"),
+        ({"models": ("nri", "dnri")}, "found 'dnri' with a model.decoder.name of 'horizon', expected nri or lstm"),
         ({"models": ("nri", "nri_true_graph")}, "found 'nri_true_graph' with a model.decoder.name of 'horizon'"),
         ({"data__test_frames": 10}, "data.test_frames': found 10 with data.frames 10, expected more, to predict"),
         ({"linear__lags": (1, 10)}, r"linear.lags': found \(1, 10\) with data.frames 10"),
@@ -152,6 +158,36 @@ def test_relations_are_inferred_in_memory():
 def test_fields_that_do_not_fit_are_refused(fields, problem):
     with pytest.raises(ConfigError, match=problem):
         check_config(horizon_config(**fields))
+
+
+@pytest.mark.parametrize("variant", ["small", "full"])
+@pytest.mark.parametrize("name", ["nri_motion", "nri_basketball"])
+def test_the_configs_are_sound(name, variant):
+    check_config(importlib.import_module(f"configs.{name}").get_config(variant))
+
+
+@pytest.mark.parametrize("kind", ["motion", "basketball"])
+def test_baselines_of_real_trials_are_as_measured(kind):
+    """Of trials 28 to 31 and of four games; from the measurements that the results page cites."""
+    config = importlib.import_module(f"configs.nri_{kind}").get_config("small")
+    folder = os.environ.get("WORMJAX_DATA_DIR") or pytest.skip("WORMJAX_DATA_DIR is unset: no real trials")
+    config.data.path = str(Path(folder) / ("cmu35/cmu35_walk_xyz.npz" if kind == "motion" else "nba"))
+    if kind == "motion":
+        config.data.trials.valid, config.data.trials.test = ("35_16",), ("35_28", "35_29", "35_30", "35_31")
+        config.data.trials.train = tuple(f"35_{number:02d}" for number in range(1, 16))
+        config.data.train_stride, config.data.stretches = 10, ()
+    systems = inference.scale_splits(config, open_systems(config.data, "unused"))
+    measured = {
+        "motion": {"static": {"mse@1": 1.07e-5, "mse@49": 1.69e-2}, "constant_velocity": {"mse@10": 1.89e-4}},
+        "basketball": {"static": {"distance": 11.38, "distance@20": 20.07}, "constant_velocity": {"distance": 9.34}},
+    }
+    truth, units = inference.find_truth(config, systems.test), inference.find_units(config, systems.scaling)
+    assert len(truth) == {"motion": 121, "basketball": 1300}[kind]
+    for name, expected in measured[kind].items():
+        fitted = {"frames": 4 if kind == "motion" else 1, "damping": 1.0}
+        predicted = predict(name, config, fitted, systems.test)
+        errors = measure_errors(predicted, truth, config.data.frames, config.evaluate.steps, units)
+        assert {metric: errors[metric] for metric in expected} == pytest.approx(expected, rel=0.01)
 
 
 def test_a_court_is_mirrored_about_its_middle():

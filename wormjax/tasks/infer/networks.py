@@ -87,6 +87,7 @@ POSTERIOR, ADAPTED = "_posterior", "_adapted"
 # prior or by the decoder.
 PRIOR, FILTER = "_prior", "_filter"
 LISTED = 64  # Combinations of a listed posterior where a config does not say how many.
+AT_ONCE_MODELS = ("nri", "lstm")  # That predict all steps at once, or may stand beside one that does.
 AT_ONCE = 128  # Simulations that are run at a time.
 
 
@@ -243,10 +244,10 @@ def check_models(config):
 
 def _check_horizon(config):
     """Raises InputError where a config asks of all steps at once what they do not have."""
-    for name in ("nri_supervised", "nri_true_graph"):
-        if name in config.models:
+    for name in config.models:
+        if name not in AT_ONCE_MODELS:
             found = f"found {name!r} with a model.decoder.name of {HORIZON!r}"
-            raise ConfigError("models", f"{found}, expected nri or lstm")
+            raise ConfigError("models", f"{found}, expected {' or '.join(AT_ONCE_MODELS)}")
     if config.model.encoder.name != "mlp":
         found = f"found {config.model.encoder.name!r} with a model.decoder.name of {HORIZON!r}"
         raise ConfigError("model.encoder.name", f"{found}, expected mlp")

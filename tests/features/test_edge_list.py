@@ -44,3 +44,11 @@ def test_tables_that_cannot_be_used_are_named(tmp_path, text, problem):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nothing\.csv.*No such file"):
         read_edges(str(tmp_path / "nothing.csv"), NAMES)
+
+
+def test_the_wiring_needs_no_file():
+    edges = read_edges("cook2019:chemical", ("AVAL", "DA2", "cell 7"))
+    assert edges[0, 1] == 1.0
+    assert not edges[2].any()
+    with pytest.raises(ConfigError, match=r"found 'cook2019:gap', expected cook2019: with chemical, electrical, both"):
+        read_edges("cook2019:gap", ("AVAL", "DA2"))

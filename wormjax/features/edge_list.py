@@ -1,4 +1,4 @@
-"""Read a graph between named neurons that a model is given: a CSV table of sender, receiver and weight."""
+"""Read a graph between named neurons that a model is given: a CSV table of sender, receiver, weight; or the wiring."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from wormjax import connectome
 from wormjax.errors import ConfigError
 from wormjax.recordings.names import normalise_neuron_name
 
+WIRING = "cook2019:"
 WEIGHTS = ("weight", "probability")  # Of one of these names is the column of weights; `edges.csv` has the second.
 
 
@@ -16,13 +18,20 @@ def read_edges(path: str, names: Sequence[str]) -> Float[np.ndarray, "sender rec
     """Return the weights of the edges between neurons, divided by the largest; 0 where the table has no edge.
 
     Args:
-      path: of a CSV table with the columns sender, receiver, and weight or probability (without one, all weigh 1).
+      path: of a CSV table with the columns sender, receiver, and weight or probability (without one, all weigh 1); or
+        "cook2019:KIND", the wiring: chemical, electrical or both.
       names: of the neurons on the two axes.
 
     Raises:
       ConfigError: no such table, a column that is missing, a weight that is no finite number, or no edge between these
         neurons.
     """
+    if path.startswith(WIRING):
+        kinds = connectome.load("cook2019")
+        kind = path.removeprefix(WIRING)
+        if kind not in kinds.kinds:
+            raise ConfigError("data.edges", f"found {path!r}, expected {WIRING} with {', '.join(kinds.kinds)}")
+        return _scale(np.nan_to_num(kinds.matrix(kind, names)), path)
     try:
         table = pd.read_csv(path, comment="#", skipinitialspace=True)
     except (OSError, ValueError) as error:
@@ -43,6 +52,11 @@ def read_edges(path: str, names: Sequence[str]) -> Float[np.ndarray, "sender rec
         ends = [places.get(normalise_neuron_name(str(name))) for name in (sender, receiver)]
         if None not in ends and ends[0] != ends[1]:
             matrix[ends[0], ends[1]] = weight
+    return _scale(matrix, path)
+
+
+def _scale(matrix, path):
+    np.fill_diagonal(matrix, 0.0)
     if not matrix.any():
         raise ConfigError("data.edges", f"found {path!r}, without an edge between the neurons in play, expected some")
-    return matrix / np.abs(matrix).max()
+    return (matrix / np.abs(matrix).max()).astype(np.float32)

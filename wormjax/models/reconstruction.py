@@ -3,7 +3,8 @@
 Each visible neuron is a node with its activity in the frames around and an embedding of its identity (neuron, class and
 side: AVAL and AVAR share AVA). What the nodes say is summed, as by Deep Sets (Zaheer et al. 2017), and read over time;
 a hidden neuron is read from that sum by weights made from its own identity, and from each visible neuron's trace by a
-weight that both identities make. It is trained as a masked autoencoder (Vincent et al. 2008): random neurons are
+weight that both identities make. On a graph that is given, it is read from the traces of those alone that have an edge
+to it. It is trained as a masked autoencoder (Vincent et al. 2008): random neurons are
 hidden, and predicted from the others.
 
 A neuron is absent from a frame exactly where all its features are 0. Hidden and absent neurons are not read. Which
@@ -29,6 +30,8 @@ class ReconstructionNetwork(nn.Module):
       node_hidden: features of a neuron.
       node_kernel: frames that a neuron's features depend on.
       channels, kernel, dilations: of the temporal read-out of the sum.
+      graph: of what is read from single traces: "complete", or "given" (variables["given"]["edges"] [sender, receiver],
+        1 for an edge), on which a weight that all edges share is learnt, too.
     """
 
     neurons: tuple[str, ...]
@@ -39,6 +42,7 @@ class ReconstructionNetwork(nn.Module):
     channels: int = 32
     kernel: int = 3
     dilations: tuple[int, ...] = (1, 4)
+    graph: str = "complete"
 
     @nn.compact
     def __call__(
@@ -60,7 +64,15 @@ class ReconstructionNetwork(nn.Module):
         made = nn.Dense(self.channels + 1, name="read_out", kernel_init=nn.initializers.normal(0.05))(identities)
         from_sum = jnp.einsum("wtc,nc->wtn", read, made[:, :-1]) + made[:, -1]
         traces = features[..., 0] * visible
-        return from_sum + traces @ self._weigh_pairs(identities) * scale + self._read_class(traces, visible, ids)
+        pairs = self._weigh_pairs(identities)
+        from_traces = self._read_edges(traces, visible, pairs) if self.graph == "given" else traces @ pairs * scale
+        return from_sum + from_traces + self._read_class(traces, visible, ids)
+
+    def _read_edges(self, traces, visible, pairs) -> Float[Array, "window frame neuron"]:
+        """What arrives on a given graph: each edge by its own weight and one that all share, over √ of how many."""
+        edges = self.variable("given", "edges", jnp.zeros, pairs.shape).value
+        arriving = jnp.sqrt(jnp.maximum(visible.astype(traces.dtype) @ edges, 1.0))
+        return traces @ (edges * (pairs + self.param("edge_weight", nn.initializers.zeros, ()))) / arriving
 
     def _read_time(self, pooled, valid) -> Float[Array, "window frame channel"]:
         read, half = elu(nn.Dense(self.channels, name="pool")(pooled)), self.kernel // 2

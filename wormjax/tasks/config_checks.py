@@ -62,6 +62,7 @@ OPTIONAL = (
     "pools",
     "targets",
     "edges",
+    "atlas",
     "adaptation_steps",
     "adaptation_rate",
     "fold",

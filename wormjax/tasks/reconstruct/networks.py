@@ -21,6 +21,7 @@ from wormjax.models.reconstruction import ReconstructionNetwork
 from wormjax.recordings.names import find_mirrors
 from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
+from wormjax.tasks.reconstruct.given_graphs import load_edges
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import AUGMENTATIONS
 from wormjax.training.objectives.reconstruction import reconstruction
@@ -29,6 +30,7 @@ from wormjax.training.runs import Runs, build_runs
 from wormjax.training.step import Recipe, build_recipe
 
 GIVEN = ("parent", "name", "neurons")  # Fields of a module that the data set.
+EDGES = "edges"  # A field of a section of `config.model`: the graph that is given.
 HIDDEN_AT_ONCE = 8  # Passes over a stretch, each with other neurons hidden, in one call.
 
 
@@ -46,16 +48,23 @@ def check_models(config) -> None:
         if name not in config.model:
             known = ", ".join(config.model)
             raise ConfigError("models", f"found {name!r}, expected some of {known} (sections of 'model')")
-        fields = set(ReconstructionNetwork.__dataclass_fields__).difference(GIVEN)
+        fields = set(ReconstructionNetwork.__dataclass_fields__).difference(GIVEN) | {EDGES}
         unknown = sorted(set(config.model[name]) - fields)
         if unknown:
             expected = f"expected some of {', '.join(sorted(fields))}"
             raise ConfigError(f"model.{name}", f"found {', '.join(unknown)}, {expected}")
+        graph, edges = config.model[name].get("graph", "complete"), config.model[name].get(EDGES, "")
+        if graph not in ("complete", "given"):
+            raise ConfigError(f"model.{name}.graph", f"found {graph!r}, expected complete or given")
+        if (graph == "given") != bool(edges):
+            expected = "a graph where model.graph is 'given', and none elsewhere"
+            raise ConfigError(f"model.{name}.{EDGES}", f"found {edges!r} with graph={graph!r}, expected {expected}")
 
 
 def build_module(name: str, config, neurons: Sequence[str]) -> ReconstructionNetwork:
     """Return the network of one model."""
-    sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in config.model[name].items()}
+    section = {key: value for key, value in config.model[name].items() if key != EDGES}
+    sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
     return ReconstructionNetwork(neurons=tuple(neurons), **sizes)
 
 
@@ -85,6 +94,10 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
 def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group]) -> Training:
     """Return a network's runs, how they are trained, and by which compiled program."""
     train, runs = config.train, build_group_runs(config, dataset, groups)
+    if config.model[name].get("graph") == "given":
+        edges = load_edges(config.model[name][EDGES], dataset.neuron_names, config.data.get("atlas", ""))
+        own = {"edges": np.broadcast_to(edges, (len(runs.seed), *edges.shape))}
+        runs = runs._replace(own={**runs.own, "given": own})
     recipe = build_recipe(train)
     objective = reconstruction(
         build_module(name, config, dataset.neuron_names),

@@ -128,7 +128,7 @@ def measure_agreement(config, study: Study, inferred: Sequence[Inferred], studie
                     order = random.permutation(len(study.names))
                     null.append(consensus.correlate(graphs[0], graphs[1][np.ix_(order, order)]))
                 line["halves_null"] = float(np.nanpercentile(null, 95))
-            else:
+            elif not one.by_seed:  # Worms that one network has read are no two halves.
                 line["halves"], line["halves_null"] = consensus.agree_halves(
                     one.stack, study.classes, class_worms, config.nulls.permutations, config.seed
                 )

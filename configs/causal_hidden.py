@@ -13,7 +13,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # likelihood, the decoder learns what a spring does from the latter.
     config.train.degrees_of_freedom = 2.0
     if variant == "small":
-        config.data.simulations.train, config.data.simulations.test = 2_000, 200
+        config.data.simulations.train, config.data.simulations.test = 2_000, 100
         config.model.decoder.hidden = 32
-        config.train.steps = 1_000
+        config.train.steps = 600
     return config

@@ -21,5 +21,5 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         config.data.simulations.train, config.data.simulations.test = 2_000, 500
         config.model.decoder.hidden = 32
         config.train.segments = 12
-        config.train.steps = 750
+        config.train.steps = 500
     return config

@@ -34,8 +34,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.models = ("any_neurons", "messages", "no_class", "no_identity")  # Or any section of `model`.
     config.model = ml_collections.ConfigDict()
     config.model.any_neurons = ml_collections.ConfigDict(NETWORK)
-    config.model.messages = ml_collections.ConfigDict({**NETWORK, "graph": "complete"})
-    config.model.inferred = ml_collections.ConfigDict({**NETWORK, "graph": "inferred"})  # Six times as slow.
+    config.model.messages = ml_collections.ConfigDict({**NETWORK, "graph": "complete", "aggregation": "sum"})
+    inferred = {**NETWORK, "graph": "inferred", "aggregation": "sum"}
+    config.model.inferred = ml_collections.ConfigDict(inferred)  # Six times as slow.
     config.model.no_class = ml_collections.ConfigDict({**NETWORK, "identity": "neuron"})
     config.model.no_identity = ml_collections.ConfigDict({**NETWORK, "identity": "none"})
 

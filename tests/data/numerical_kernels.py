@@ -255,6 +255,7 @@ EXCEPTIONS = {
     "models.layers.draw_keys": WHOLE,
     "models.nri.initialise": NETWORK,
     "models.encoders.RecurrentEncoder": MAPPED + "models.nri.encode_frames is its whole",
+    "models.edge_chains.ignore_absent": "selects, and computes nothing",
     "models.nri.decode_on_prior": MAPPED + "models.nri.encode_frames and models.nri.decode",
     "models.listed_posterior.find_combinations": "chooses whole numbers; compared with all in test_listed_posterior",
     "tasks.infer.networks.infer_frames": MAPPED + "models.nri.encode_frames",

@@ -6,7 +6,13 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch
 from readable_figures import assert_readable
 
-from wormjax.figures import plot_inferred_graphs, plot_roll_out_error, plot_signals, plot_trajectories
+from wormjax.figures import (
+    plot_changing_edges,
+    plot_inferred_graphs,
+    plot_roll_out_error,
+    plot_signals,
+    plot_trajectories,
+)
 from wormjax.figures.inferred_graphs import colour_type, count_right_edges, find_blank
 from wormjax.figures.lines import spread_labels
 from wormjax.figures.style import BLUE, GREEN, VERMILLION
@@ -148,3 +154,15 @@ def test_labels_keep_their_distance_and_order():
     assert placed[[2, 4]] == pytest.approx([0.9, 0.1])
     assert placed[[0, 3, 1]] == pytest.approx([0.41, 0.51, 0.61])
     assert spread_labels([], 0.1).size == 0
+
+
+def test_changing_edges_are_heat_maps_of_the_truth_and_of_each_model(tmp_path):
+    true = np.array([[0, 1, -1, 0, 1, 1], [1, 1, -1, 0, 0, 1]])
+    probabilities = np.random.default_rng(0).dirichlet([1.0, 1.0], (2, 6))
+    figure = plot_changing_edges(true, {"dnri": probabilities, "dnri_prior": probabilities}, 0.1)
+    assert_readable(figure, tmp_path)
+    above, below, _, _ = figure.axes
+    drawn = np.asarray(above.collections[0].get_array().filled(np.nan), float).reshape(6, 2)
+    np.testing.assert_array_equal(drawn, np.where(true < 0, np.nan, true).T)
+    np.testing.assert_allclose(np.asarray(below.collections[0].get_array()).reshape(6, 2), probabilities[..., 1].T)
+    assert [axes.get_ylabel() for axes in figure.axes[:3]] == ["true", "dnri", "dnri_prior"]

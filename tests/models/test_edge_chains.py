@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp, softmax
 
-from wormjax.models.edge_chains import follow_chains, stay_mostly
+from wormjax.models.edge_chains import follow_chains, ignore_absent, stay_mostly
 from wormjax.models.exact_posterior import list_combinations
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -82,6 +82,17 @@ def test_edges_that_never_change_have_the_posterior_of_one_graph():
     chains = follow(log_likelihood, np.array([0.5, 0.5]), np.eye(2) * (1 - 2e-7) + 1e-7)
     expected = softmax(log_likelihood.sum(axis=0), axis=0)
     np.testing.assert_allclose(chains.smoothed, np.broadcast_to(expected, chains.smoothed.shape), atol=1e-4)
+
+
+def test_a_sender_that_is_absent_has_no_effect_in_that_frame():
+    predicted = np.random.default_rng(0).normal(size=(4, 1, 2, 3, 1)).astype(np.float32)
+    there = np.ones((1, 2, 3), np.float32)
+    there[0, 1, 0] = 0.0
+    found = ignore_absent(predicted, there, 2)
+    np.testing.assert_array_equal(found[:, :, 0], predicted[:, :, 0])
+    # Of object 2 and 3 the first sender is the one that is absent: combinations 2 and 3 are as 0 and 1.
+    np.testing.assert_array_equal(found[:, 0, 1, 1:], predicted[[0, 1, 0, 1], 0, 1, 1:])
+    np.testing.assert_array_equal(found[:, 0, 1, 0], predicted[:, 0, 1, 0])
 
 
 def test_training_begins_with_edges_that_mostly_stay():

@@ -3,6 +3,7 @@
 # ruff: noqa: F401
 import wormjax.figures.backend  # Before anything imports matplotlib.
 from wormjax.figures.accuracy import plot_accuracy_by_worms
+from wormjax.figures.changing_edges import plot_changing_edges
 from wormjax.figures.confusions import plot_confusions
 from wormjax.figures.ethogram import plot_ethogram
 from wormjax.figures.followers import plot_followers

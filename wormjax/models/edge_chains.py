@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wormjax import graphs
+
 FIRST_STAY = 0.95  # Probability that an edge keeps its type to the next frame, before it has been estimated.
 
 
@@ -67,6 +69,21 @@ def follow_chains(
     (_, predicted), (smoothed, transitions) = jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(*held)
     evidence, _ = _go_forward(*inputs[:1], initial, transition, price)
     return Chains(evidence, *jax.lax.stop_gradient((smoothed, predicted, transitions / price)))
+
+
+def ignore_absent(
+    predicted: Float[Array, "combination simulation interval object feature"],
+    there: Float[Array, "simulation interval object"],
+    types: int,
+) -> Float[Array, "combination simulation interval object feature"]:
+    """Return predictions in which the edge of a sender that is not there has the first type in every combination."""
+    count = there.shape[-1]
+    sent = graphs.send(there[..., None]).reshape(*there.shape, count - 1)
+    factored = predicted.reshape((types,) * (count - 1) + predicted.shape[1:])
+    for sender in range(count - 1):
+        first = jnp.take(factored, jnp.array([0]), axis=sender)
+        factored = jnp.where(sent[..., sender, None] > 0, factored, first)
+    return factored.reshape(predicted.shape)
 
 
 def _go_forward(log_likelihood, initial, transition, price):

@@ -87,6 +87,9 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
             true = np.full_like(true, UNSCORED)
             names = name_types(config, names if outputs["nri"].named else (), edges.shape[-1])
         yield "graphs", figures.plot_inferred_graphs(true[:DRAWN], edges[:DRAWN], positions, names)
+    changing = {name: edges[0][0] for name, edges in inferred.items() if edges[0].ndim == 4}
+    if changing and true.ndim == 3 and all(output.named for output in outputs.values()):
+        yield "changes", figures.plot_changing_edges(true[0, :-1], changing, test.frame_interval)
     if predicted:
         features = find_truth(config, test)
         by_step = {name: _average_errors(values, features, history) for name, values in predicted.items()}

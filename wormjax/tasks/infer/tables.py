@@ -24,7 +24,12 @@ from wormjax.scoring.markdown import (
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
 
-BOUNDS = ("nri_supervised", "dnri_supervised", "nri_true_graph")  # They know the graph: in training, or in testing too.
+BOUNDS = (
+    "nri_supervised",
+    "dnri_supervised",
+    "dnri_supervised_prior",
+    "nri_true_graph",
+)  # They know the graph: in training, or in testing too.
 PREDICTORS = ("lstm", "static", "constant_velocity", "damped_velocity", "var", "ridge")  # Predict without a graph.
 RELATIONS = (  # A graph by statistics alone.
     "correlation",

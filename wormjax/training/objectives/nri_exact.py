@@ -548,9 +548,12 @@ def measure_combinations(
     """Return squared errors and likelihoods under every combination.
 
     These are squared errors of the last frame of every piece, the same less what each object's own offset and gain
-    explain, and log likelihoods of all pieces together (or of each, `by_frame`), of those alone whose weight is 1.
+    explain, and log likelihoods of all pieces together, of those alone whose weight is 1. `by_frame` has the
+    likelihood of each piece, in which senders of weight 0 have no effect.
     """
     predicted = exact.decode_combinations(nri, params, pieces[:, :, :-1], combinations, history)
+    if by_frame and weights is not None:
+        predicted = edge_chains.ignore_absent(predicted, weights, nri.edge_types)
     errors, cost = predicted - pieces[:, :, -1], 0.0
     squares = white = errors**2
     if bound.offset_and_gain:

@@ -234,13 +234,18 @@ def _supervised(nri, bound, frames, objects) -> Objective:
         return {"params": model.initialise(nri._replace(decoder=None), initial_key(run), frames, objects)}
 
     def cross_entropy(params, batch):
-        """Return each simulation's cross-entropy and accuracy over its known edges; 0 where none is known."""
-        log_probabilities = jax.nn.log_softmax(infer_logits(nri, params, batch, find_prior(nri, bound))[0])
+        """Return each simulation's cross-entropy and accuracy over its known edges; 0 where none is known.
+
+        With a graph in each frame, the prior from the frames so far learns the edges, too.
+        """
+        logits, log_prior, _ = infer_logits(nri, params, batch, find_prior(nri, bound))
+        log_probabilities = jax.nn.log_softmax(logits)
         edges = match_frames(batch.edges, log_probabilities.shape[1:-1])
         known, axes = edges >= 0, tuple(range(1, edges.ndim))
         count = jnp.maximum(known.sum(axis=axes), 1)
         correct = (log_probabilities.argmax(axis=-1) == edges).sum(axis=axes) / count
-        chosen = jnp.take_along_axis(log_probabilities, jnp.maximum(edges, 0)[..., None], axis=-1)[..., 0]
+        learnt = log_probabilities + log_prior if model.is_dynamic(nri) else log_probabilities
+        chosen = jnp.take_along_axis(learnt, jnp.maximum(edges, 0)[..., None], axis=-1)[..., 0]
         return -(chosen * known).sum(axis=axes) / count, correct
 
     def loss(variables, data, run, progress, key, shard):

@@ -1,0 +1,46 @@
+"""Edges that change, frame by frame: the true ones of one system above those that each model infers."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+
+from wormjax import graphs
+from wormjax.figures.style import finish_figure, hide_frame, make_figure, styled
+from wormjax.recordings.recording import UNSCORED
+
+
+@styled
+def plot_changing_edges(
+    true: Int[np.ndarray, "interval edge"],
+    probabilities: Mapping[str, Float[np.ndarray, "interval edge type"]],
+    frame_interval: float,
+    title: str = "Edges of a test system",
+) -> Figure:
+    """Plot a heat map per model, a row per edge and a column per frame: the probability of any type but the first.
+
+    Args:
+      true: the type of each edge in each frame, -1 where it is not known.
+      probabilities: model → of each type, matched to the true ones.
+      frame_interval: seconds.
+      title: the figure's title.
+    """
+    intervals, edges = true.shape
+    objects = round(0.5 + np.sqrt(0.25 + edges))
+    parts = {"true": np.where(true == UNSCORED, np.nan, true > 0)}
+    parts |= {name: 1.0 - values[..., 0] for name, values in probabilities.items()}
+    figure = make_figure(6.0, 1.0 + len(parts) * max(0.5, 0.055 * edges))
+    panels = figure.subplots(len(parts), 1, sharex=True, squeeze=False)[:, 0]
+    senders, receivers = graphs.complete_edges(objects)
+    ends = np.flatnonzero(np.diff(receivers, append=-1)) + 1
+    for panel, (name, values) in zip(panels, parts.items(), strict=True):
+        times = frame_interval * np.arange(intervals + 1)
+        drawn = panel.pcolormesh(times, np.arange(edges + 1), values.T, cmap="Blues", vmin=0, vmax=1, rasterized=True)
+        panel.set_yticks(ends - len(senders) / objects / 2, range(1, objects + 1))
+        panel.set_ylabel(name, fontsize=8)
+        panel.invert_yaxis()
+        hide_frame(panel)
+    panels[-1].set_xlabel("time (s); rows: edges by the object that they arrive at")
+    figure.colorbar(drawn, ax=list(panels), label="probability of an edge", pad=0.01, aspect=30)
+    return finish_figure(figure, title)

@@ -103,6 +103,7 @@ def test_real_worms_are_scored_against_the_connectome():
         ({"relations__methods": ("combined",)}, "'relations.methods': .* expected 'correlation' among them"),
         ({"relations__methods": ("correlation", "combined", "var_response")}, "'var_response', which always runs"),
         ({"report__method": "granger", "relations__methods": ("correlation",)}, "'report.method': found 'granger'"),
+        ({"references__atlas": "atlas.h5"}, "'references.atlas': found 'atlas.h5', which has no effect"),
         ({"references__kinds": ("gap",)}, "'references.kinds': found 'gap', expected some of chemical"),
         ({"tasks__reconstruct__train__hidden_shares": (0.1, 1.5)}, "'tasks.reconstruct.train.hidden_shares'"),
         ({"tasks__forecast__models": (), "models": ("forecaster",)}, "'tasks.forecast.models'"),

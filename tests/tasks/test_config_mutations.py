@@ -15,7 +15,7 @@ import small_forecasts
 import small_systems
 from mutated_values import ODD_VALUES, damage_bytes, damage_json
 
-from configs import ahead, forecast, generalize, manifold, nri_springs, of_workdir, reconstruct
+from configs import ahead, forecast, generalize, manifold, neuron_graphs, nri_springs, of_workdir, reconstruct
 from wormjax.command_line import list_fields, parse
 from wormjax.errors import InputError, TrainingError
 from wormjax.scoring.rows import Row, read_rows, write_rows
@@ -29,6 +29,7 @@ CONFIGS = {
     "manifold": manifold,
     "infer": nri_springs,
     "reconstruct": reconstruct,
+    "relate": neuron_graphs,
 }
 SECONDS = 5.0
 DATASET = {

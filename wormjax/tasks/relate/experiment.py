@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset
+from wormjax.features.studies import SIMULATED
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.forecast import experiment as forecast
@@ -140,6 +141,9 @@ def check_config(config) -> None:
     if BASELINE not in config.relations.methods:
         expected = f"expected {BASELINE!r} among them, which all others are compared with"
         raise ConfigError("relations.methods", f"found {tuple(config.relations.methods)}, {expected}")
+    if config.references.atlas and config.data.study == SIMULATED and not config.data.studies:
+        found = f"found {config.references.atlas!r}, which has no effect"
+        raise ConfigError("references.atlas", f"{found}; expected '' with data.study={SIMULATED!r}")
     if RESPONSE in config.relations.methods:
         raise ConfigError("relations.methods", f"found {RESPONSE!r}, which always runs, expected the others alone")
     if networks.FORECASTER in config.models and len(config.tasks.forecast.models) != 1:

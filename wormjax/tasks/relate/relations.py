@@ -1,6 +1,7 @@
 """Graphs by relations between traces: of every worm, of shorter recordings, and of circularly shifted traces."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,11 +16,11 @@ SPARSE, RESPONSE = "sparse_var", "var_response"
 RELATIONS = (*METHODS, SPARSE)
 
 
-class Worms:
+class Worms(NamedTuple):
     """The traces of each worm's own neurons, its stretches laid end to end, and where they stand among all neurons."""
 
-    def __init__(self, traces: Sequence[Float[np.ndarray, "frame neuron"]], columns: Sequence[Int[np.ndarray, " own"]]):
-        self.traces, self.columns = traces, columns
+    traces: Sequence[Float[np.ndarray, "frame neuron"]]
+    columns: Sequence[Int[np.ndarray, " own"]]
 
     def cut(self, share: float) -> "Worms":
         """Return the worms with the first share of each recording alone."""

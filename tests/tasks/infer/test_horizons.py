@@ -128,6 +128,12 @@ def test_messages_carry_what_the_leaders_future_says_of_its_followers():
     alone = predict_regression(config, regression, np.asarray(systems.test.features)[:, :10], systems.test)
     errors = [np.nanmean((predicted[:, -1] - truth) ** 2) for predicted in (output.predicted[0], alone)]
     assert errors[0] < 0.5 * errors[1]
+    features = np.array(systems.test.features)
+    features[:, 10:, 1:] = 1e3  # The future of what is predicted is not seen.
+    unseen = dataclasses.replace(systems.test, features=features)
+    again = inference.run_model("nri", config, 2, *inputs[:3], unseen)["nri"]
+    np.testing.assert_array_equal(again.predicted, output.predicted)
+    np.testing.assert_array_equal(again.test_edges, output.test_edges)
 
 
 def test_relations_are_inferred_in_memory():

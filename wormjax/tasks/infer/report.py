@@ -20,6 +20,7 @@ from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summ
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
 
 LOCATION = ("x", "y")
+MOST_CLEAR = 20  # Objects.
 DRAWN = 4  # Test systems in a figure.
 DRAWN_MODELS = ("nri", "dnri", "nri_true_graph", "lstm")  # Whose predictions are drawn over true trajectories.
 
@@ -79,7 +80,9 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
     if known and inferred and all(output.named for output in outputs.values()):
         counts = {name: sum(confusion(*pair_frames(run, true)) for run in edges) for name, edges in inferred.items()}
         yield "confusions", figures.plot_confusions(counts, test.edge_types, "type", "edge", "inferred")
-    if "nri" in inferred and inferred["nri"][0].ndim == 3 and true.ndim == 2:
+    # Many objects are a tangle; of those in space, `plot_relation_figures` shows what can be seen.
+    clear = known or test.features.shape[2] <= MOST_CLEAR
+    if clear and "nri" in inferred and inferred["nri"][0].ndim == 3 and true.ndim == 2:
         positions = _select(test.features, test.feature_names, LOCATION)
         positions = None if positions is None else positions[:DRAWN, 0]
         edges = inferred["nri"][0] * find_pairs(test.present)[..., None]
@@ -94,7 +97,7 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
         features = find_truth(config, test)
         by_step = {name: _average_errors(values, features, history) for name, values in predicted.items()}
         yield "roll_out_error", figures.plot_roll_out_error(by_step | dict(errors), published)
-        if any(name in predicted for name in DRAWN_MODELS):
+        if clear and any(name in predicted for name in DRAWN_MODELS):
             yield "trajectories", plot_trajectories(test, predicted, history)
 
 

@@ -15,10 +15,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.posterior = "listed"
     config.models = ("nri", "nri_supervised", "nri_true_graph")
     if variant == "small":
-        config.data.simulations.train = 10_000
-        config.data.simulations.valid = 128
-        config.data.simulations.test = 500
+        config.data.simulations = ml_collections.ConfigDict({"train": 5_000, "valid": 64, "test": 500})
+        config.model.encoder.hidden = config.model.decoder.hidden = 32
         config.train.batch_simulations = 16
-        config.train.steps = 2_000
-        config.train.baseline_steps = 500
+        config.train.steps_per_chunk = 150
+        config.train.steps = config.train.baseline_steps = 900
     return config

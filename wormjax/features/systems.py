@@ -117,7 +117,7 @@ def _open_splits(data, cache, trained):
         trials = _read_trials(data, path, trained)
         return _read_path(data, path) if trials is None else _cut_splits(data, trials)
     if data.system not in SIMULATORS:
-        expected = f"expected one of {', '.join(SIMULATORS)}"
+        expected = f"expected one of {', '.join(SIMULATORS)}, or a data.path"
         raise ConfigError("data.system", f"found {data.system!r}, {expected}")
     return {split: _simulate(data, split, number, cache) for number, split in enumerate(SPLITS)}
 

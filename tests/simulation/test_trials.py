@@ -45,12 +45,15 @@ def test_all_trials_of_another_file_are_the_test(tmp_path):
     data = data_of(path=str(tmp_path / "others.npz"), stride=5, trials__train=("a",), trials__test=("c",))
     splits = open_systems(data, tmp_path, trained=True)
     assert len(splits["test"].features) == 2 + 3
-    with pytest.raises(InputError, match=r"found the trials x, y, expected some of data.trials.train: a"):
+    write_trials(tmp_path / "others.npz", {"x": 25, "y": 30, "c": 25})
+    with pytest.raises(InputError, match=r"found the trials x, y, c, expected some of data.trials.train: a"):
         open_systems(data, tmp_path)
 
 
 def test_without_names_the_first_trials_train(tmp_path):
     write_trials(tmp_path / "walk.npz", {name: 40 for name in "abcde"})
+    with pytest.warns(RecordingWarning, match="none of its trials is in a list of data.trials: the first ones train"):
+        open_systems(data_of(path=str(tmp_path / "walk.npz"), stride=20, trials__train=("elsewhere",)), tmp_path)
     splits = open_systems(data_of(path=str(tmp_path / "walk.npz"), stride=20), tmp_path)
     assert [len(splits[split].features) for split in ("train", "valid", "test")] == [6, 2, 2]
 

@@ -243,8 +243,14 @@ def _read_trials(data, path: Path, trained: bool) -> dict[str, Trials] | None:
             text = f"{path}: trial {seen[0]!r} has the name of one that was trained on: its score may flatter"
             warnings.warn(text, RecordingWarning, stacklevel=2)
         return {split: trials for split in SPLITS}
-    if any(names.values()):
+    listed = {name for split in names.values() for name in split}
+    if listed & set(trials.names):
         return split_trials(trials, names)
+    if listed:
+        text = (
+            f"{path}: none of its trials is in a list of data.trials: the first ones train, the last ones are the test"
+        )
+        warnings.warn(text, RecordingWarning, stacklevel=2)
     return dict(zip(SPLITS, share_trials(trials, SHARES), strict=True))
 
 

@@ -152,6 +152,9 @@ def save_moving_picture(
             axes.scatter(*true[frame].T, s=18, color=style.GREY if step >= 0 else style.BLUE, linewidths=0)
             if step >= 0:
                 draw_body(axes, values[step], links, style.VERMILLION, 1.2)
+                if not len(links):  # No body shows which point is which.
+                    pairs = np.stack([true[frame], values[step]], axis=1)
+                    axes.add_collection(LineCollection(pairs, colors=to_rgba(style.VERMILLION, 0.4), linewidths=0.8))
                 axes.scatter(*values[step].T, s=10, color=style.VERMILLION, linewidths=0, zorder=3)
             axes.set_title(f"{name}: " + (f"step {step + 1}, true in grey" if step >= 0 else "given"))
             axes.set_xlim(low[0] - margin, high[0] + margin)

@@ -95,7 +95,7 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     refuse_changes(config, workdir, OPEN_FIELDS)
     description = read_description(workdir)
     scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
-    other = config.data.path != read_config(workdir).data.path
+    other = Path(config.data.path).resolve() != Path(read_config(workdir).data.path).resolve()
     splits = open_systems(config.data, find_cache(config), trained=other)
     hidden = config.data.get("hidden", 0)
     for split in ("valid", "test"):

@@ -84,12 +84,13 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
     clear = known or test.features.shape[2] <= MOST_CLEAR
     if clear and "nri" in inferred and inferred["nri"][0].ndim == 3 and true.ndim == 2:
         positions = _select(test.features, test.feature_names, LOCATION)
-        positions = None if positions is None else positions[:DRAWN, 0]
+        drawn = choose_drawn(test)
+        positions = None if positions is None else positions[drawn, 0]
         edges = inferred["nri"][0] * find_pairs(test.present)[..., None]
         if not (known and outputs["nri"].named):
             true = np.full_like(true, UNSCORED)
             names = name_types(config, names if outputs["nri"].named else (), edges.shape[-1])
-        yield "graphs", figures.plot_inferred_graphs(true[:DRAWN], edges[:DRAWN], positions, names)
+        yield "graphs", figures.plot_inferred_graphs(true[drawn], edges[drawn], positions, names)
     changing = {name: edges[0][0] for name, edges in inferred.items() if edges[0].ndim == 4}
     if changing and true.ndim == 3 and all(output.named for output in outputs.values()):
         yield "changes", figures.plot_changing_edges(true[0, :-1], changing, test.frame_interval)
@@ -101,11 +102,18 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
             yield "trajectories", plot_trajectories(test, predicted, history)
 
 
+def choose_drawn(test: Trajectories) -> np.ndarray:
+    """Return the numbers of the test systems that are drawn, far apart: windows that follow each other are alike."""
+    count = len(test.features)
+    return np.unique(np.linspace(0, count - 1, min(DRAWN, count)).astype(int))
+
+
 def plot_trajectories(test: Trajectories, predicted: Mapping[str, np.ndarray], history: int) -> Figure:
     """Plot predictions over what some test systems did: in the plane, or else the second feature over time."""
-    shown = {name: predicted[name][0, :DRAWN] for name in DRAWN_MODELS if name in predicted}
+    drawn = choose_drawn(test)
+    shown = {name: predicted[name][0, drawn] for name in DRAWN_MODELS if name in predicted}
     steps = next(iter(shown.values())).shape[1]
-    features = np.asarray(test.features[:DRAWN])
+    features = np.asarray(test.features)[drawn]
     past, future = features[:, :history], features[:, history : history + steps]
     if _select(features, test.feature_names, LOCATION) is not None:
         planes = {name: _select(values, test.feature_names, LOCATION) for name, values in shown.items()}

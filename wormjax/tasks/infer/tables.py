@@ -175,7 +175,7 @@ def _title_metric(metric: str) -> str:
     if _is_error(metric):
         (name, _, steps), (_, _, futures) = metric.partition("@"), metric.partition(BEST)
         title = ERROR_TITLES[name.partition(BEST)[0]]
-        return title + (f" @ {steps}" if steps else "") + (f", best of {futures}" if futures else "")
+        return f"Best of {futures}" if futures else title + (f" @ {steps}" if steps else "")
     return METRIC_TITLES.get(metric, metric)
 
 

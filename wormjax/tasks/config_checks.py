@@ -347,6 +347,8 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
     train, evaluate, at_once = config.train, config.evaluate, config.model.decoder.name == HORIZON
     if evaluate.get("adaptation_steps", 0) and train.posterior != "exact":
         yield "evaluate.adaptation_steps", _no_effect(f"0 with train.posterior={train.posterior!r}")
+    if evaluate.get("adaptation_steps", 0) and "nri" not in config.models:
+        yield "evaluate.adaptation_steps", _no_effect("0 without 'nri' among the models")
     if len(config.model.get("strengths", ())):
         needs = {
             "train.posterior": (train.posterior, "exact"),

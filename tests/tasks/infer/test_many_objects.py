@@ -1,0 +1,41 @@
+"""More objects than an exact posterior has combinations for: listed ones, through the whole program."""
+
+import numpy as np
+import pytest
+from small_systems import make_splits, small_config, write_archives
+
+from wormjax.errors import InputError
+from wormjax.tasks.infer.experiment import check_config, infer
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+LISTED = {"train__posterior": "listed", "model__decoder__name": "equivariant"}
+
+
+@pytest.mark.slow
+def test_twelve_objects_have_a_posterior(tmp_path):
+    write_archives(tmp_path, make_splits(objects=12))
+    with pytest.raises(InputError, match="'exact' with 12 objects and 2 edge types"):
+        infer(small_config(data__path=str(tmp_path), **LISTED | {"train__posterior": "exact"}), tmp_path / "run")
+    rows = infer(small_config(data__path=str(tmp_path), train__combinations=8, **LISTED), tmp_path / "run")
+    assert {row.model for row in rows} == {"nri", "nri_posterior"}
+    assert np.isfinite([row.value for row in rows]).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model__decoder__name": "mlp"}, r"'model\.decoder\.name': found 'mlp'.*expected 'equivariant'"),
+        ({"models": ("dnri",)}, r"'models': found 'dnri' with a train\.posterior of 'listed'"),
+        ({"train__offset_and_gain": 1.0}, r"'train\.offset_and_gain': found 1\.0 with a train\.posterior of 'listed'"),
+        ({"train__temperature": 0.9}, r"'train\.temperature': found 0\.9, which has no effect"),
+        (
+            {"train__posterior": "exact", "train__combinations": 9},
+            r"'train\.combinations': found 9, which has no effect",
+        ),
+        ({"train__combinations": 0}, r"'train\.combinations': found 0"),
+    ],
+)
+def test_what_a_listed_posterior_has_not_is_refused(fields, message):
+    with pytest.raises(InputError, match=message):
+        check_config(small_config(**LISTED | fields))

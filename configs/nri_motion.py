@@ -47,5 +47,4 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.weight_decay = 1e-2
 
     config.evaluate.steps = (1, 10, 20, 49)
-    config.evaluate.features = ("x", "y", "z")
     return config

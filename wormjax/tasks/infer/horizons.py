@@ -193,7 +193,7 @@ def predict_windows(
       nri, variables: the model, and its variables, stacked by run.
       fitted: the regression that it corrects.
       part: the windows.
-      edges: of each window, one-hot.
+      edges: of each window, the weights of the types.
     """
     plan, regression = find_plan(config, part), HorizonRegression(**fitted)
     outputs, features = np.array(plan.outputs), np.asarray(part.features, np.float32)

@@ -552,10 +552,13 @@ def run_horizons(config, nri: Nri, variables: Mapping[str, Any], valid: Trajecto
     for part in (valid, test):
         past, plan = np.asarray(part.features[:, : config.data.frames], np.float32), find_plan(config, part)
         probabilities = infer_windows(nri, variables["params"], plan, past)
-        best = np.eye(probabilities.shape[-1], dtype=np.float32)[probabilities.argmax(axis=-1)]
-        best *= find_pairs(part.present)[..., None]
+        # Relaxed edges train it, whose mean is their probability; the likeliest types where one-hot ones do.
+        used = np.asarray(probabilities, np.float32)
+        if config.train.hard:
+            used = np.eye(probabilities.shape[-1], dtype=np.float32)[probabilities.argmax(axis=-1)]
+        used = used * find_pairs(part.present)[..., None]
         edges.append(probabilities)
-        predicted.append(predict_windows(config, nri, variables, variables["regression"], part, best))
+        predicted.append(predict_windows(config, nri, variables, variables["regression"], part, used))
     return Inference(*edges, predicted[1], validation_predicted=predicted[0])
 
 

@@ -46,13 +46,15 @@ def horizon_bound(
         return {"params": params, "batch_stats": {"squared_error": jnp.asarray(floor), "units": jnp.asarray(units)}}
 
     def choose_graph(params, batch, hyper, progress, keys=None):
-        """Return edges (sampled, or without keys the likeliest) and their cost in nats."""
+        """Return edges and their cost in nats: sampled ones, or without keys their mean, or the likeliest if `hard`."""
         pairs = masks.find_pairs(batch.observed)
         if bound.task == "true_graph" or nri.encoder is None:
             return jax.nn.one_hot(batch.edges, nri.edge_types), jnp.zeros(len(batch.edges))
         logits = model.encode(nri, params, plan, batch.features[:, : plan.history])
-        if keys is None:
+        if keys is None and bound.hard:
             edges = jax.nn.one_hot(logits.argmax(axis=-1), nri.edge_types)
+        elif keys is None:
+            edges = jax.nn.softmax(logits)
         else:
             temperature = sampled.anneal(hyper["temperature"], hyper["temperature_end"], progress)
             edges = jax.vmap(lambda x, key: sample_edges(x, key, temperature, bound.hard))(logits, keys)

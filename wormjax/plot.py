@@ -4,6 +4,7 @@ Every function draws into the axes that it is given (`ax`), or into new ones, an
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ def ethogram(
     ax.set(ylim=(0, bottom), xlim=(edges[0], edges[-1]), xlabel="time (s)")
     hide_frame(ax)
     shown = np.concatenate([states for _, states in strips]) if strips else scored
-    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "handlelength": 1.0}
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "handlelength": 1.0}
     ax.legend(handles=list_states(shown, names), ncols=len(names) + 1, **place)
     return ax
 

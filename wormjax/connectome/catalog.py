@@ -59,12 +59,14 @@ def _load_cook() -> Connectome:
     table = pd.read_csv(find_shipped("third_party/cook2019/synapses.csv"))
     names = tuple(sorted(NEURONS))
     places = pd.Series(range(len(names)), index=list(names))
-    weights = {}
+    weights: dict[str, np.ndarray] = {}
     for kind in ("chemical", "electrical"):
         matrix = np.zeros((len(names), len(names)))
         matrix[places[table["sender"]], places[table["receiver"]]] = table[kind]
         weights[kind] = matrix
-    return Connectome("cook2019", COOK_CITATION, names, {**weights, "both": sum(weights.values())})
+    return Connectome(
+        "cook2019", COOK_CITATION, names, {**weights, "both": weights["chemical"] + weights["electrical"]}
+    )
 
 
 def _load_randi(path: str, strain: str) -> Connectome:

@@ -1,6 +1,7 @@
 """Forecasts over the true traces of named neurons, with their spread, and the motor state above."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,7 +14,13 @@ from wormjax.figures.motor_states import divide_time, draw_strip, fill_cells, li
 from wormjax.figures.style import BLACK, find_limits, finish_figure, make_figure, styled
 
 FORECAST_COLOURS = ("#B35900", "#5D3A9B")  # In turn, so that a forecast is seen to end; no motor state has them.
-FORECAST_STYLE = {"linewidth": 1.3, "marker": "o", "markersize": 3.2, "markeredgewidth": 0, "markevery": [0]}
+FORECAST_STYLE: dict[str, Any] = {
+    "linewidth": 1.3,
+    "marker": "o",
+    "markersize": 3.2,
+    "markeredgewidth": 0,
+    "markevery": [0],
+}
 
 Forecast = tuple[
     int, Float[np.ndarray, "step neuron"], Float[np.ndarray, "step neuron"], Float[np.ndarray, "step neuron"]

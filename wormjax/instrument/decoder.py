@@ -129,10 +129,9 @@ class Decoder(Estimator):
 
     def predict(self, worms: Recording | Sequence[Recording]) -> np.ndarray | list[np.ndarray]:
         """Return the name of the most probable state per frame; of several recordings a list of arrays."""
-        probabilities = self.predict_proba(worms)
-        if isinstance(worms, Recording):
-            return name_states(probabilities, self.state_names_)
-        return [name_states(one, self.state_names_) for one in probabilities]
+        probabilities = self.predict_proba(list_worms(worms))
+        names = [name_states(one, self.state_names_) for one in probabilities]
+        return names[0] if isinstance(worms, Recording) else names
 
     def calibrate(self, worm: Recording, seconds: float = 60.0) -> "Decoder":
         """Return a decoder of one animal, which has gone on training on its first seconds; this one stays as it is.

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from wormjax.errors import InputError
 from wormjax.instrument.decoder import Decoder
@@ -16,7 +17,7 @@ from wormjax.tasks.infer.relations import TrainedRelations
 from wormjax.tasks.reconstruct.prediction import TrainedReconstructor, open_reconstructor
 from wormjax.training.workdir import CONFIG_FILE
 
-KINDS = {
+KINDS: dict[str, tuple[Any, Any]] = {
     "Decoder": (Decoder, TrainedDecoder),
     "Forecaster": (Forecaster, TrainedForecaster),
     "Reconstructor": (Reconstructor, TrainedReconstructor),

@@ -21,6 +21,7 @@ from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.experiment import check_config
 from wormjax.tasks.infer.relations import TrainedRelations, fit_relations, infer_edges
 
+Systems = Trajectories | Float[np.ndarray, "sample frame object feature"] | Sequence[Recording]
 WINDOW = 49  # Frames of a recording that make a system.
 PLANAR = ("x", "y", "velocity x", "velocity y")  # The features that an equivariant decoder turns with the system.
 
@@ -67,7 +68,9 @@ class RelationalInference(Estimator):
         self.settings = settings
         self.progress = progress
 
-    def fit(self, trajectories, y: None = None, *, valid=None, seed: int = 0) -> "RelationalInference":
+    def fit(
+        self, trajectories: Systems, y: None = None, *, valid: Systems | None = None, seed: int = 0
+    ) -> "RelationalInference":
         """Train on systems. Return self.
 
         Args:
@@ -89,7 +92,7 @@ class RelationalInference(Estimator):
         valid = None if valid is None else to_trajectories(valid)
         return self._keep(fit_relations(config, train, valid, config.seed, self.progress, self.model))
 
-    def edges(self, trajectories) -> Float[np.ndarray, "sample sender receiver type"]:
+    def edges(self, trajectories: Systems) -> Float[np.ndarray, "sample sender receiver type"]:
         """Return the probability of each type of every edge; NaN on the diagonal.
 
         Args:
@@ -98,7 +101,7 @@ class RelationalInference(Estimator):
         check_is_fitted(self)
         return infer_edges(self.trained_, to_trajectories(trajectories))
 
-    def edges_to_pandas(self, trajectories, names: Sequence[str] = ()) -> pd.DataFrame:
+    def edges_to_pandas(self, trajectories: Systems, names: Sequence[str] = ()) -> pd.DataFrame:
         """Return a row per sample and ordered pair: sample, sender, receiver, probability of an edge of any type."""
         probabilities = sum_types(self.edges(trajectories))
         names = tuple(names) or tuple(str(k + 1) for k in range(probabilities.shape[1]))
@@ -107,7 +110,7 @@ class RelationalInference(Estimator):
         tables = [list_edges(one, names).assign(sample=sample) for sample, one in enumerate(probabilities)]
         return pd.concat(tables, ignore_index=True)[["sample", "sender", "receiver", "probability"]]
 
-    def score(self, trajectories, y: None = None) -> float:
+    def score(self, trajectories: Systems, y: None = None) -> float:
         """Return the share of edges whose most probable type is the true one. Types are matched to the true ones.
 
         Raises:

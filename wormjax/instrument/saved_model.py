@@ -40,7 +40,7 @@ def save_model(path: str | os.PathLike, kind: str, trained: Any) -> None:
         if any(path.iterdir()) and not (path / MODEL_FILE).is_file():
             raise InputError(f"{path}: found a folder with other files, expected a new folder or a saved model")
         content: dict[str, Any] = {"format": FORMAT, "version": VERSION, "kind": kind}
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, Any] = {}
         for field, value in trained._asdict().items():
             content[field] = _describe(field, value, arrays)
         with open_place(path / PARAMETERS_FILE) as beside, open(beside, "wb") as stream:

@@ -30,6 +30,10 @@ from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.scoring.classification import confusion
 from wormjax.scoring.tables import title_metric
 
+# The backend is loaded by the first figure, and a notebook's turns drawing on when it is: were that within a style's
+# context, leaving the context would turn it off again, and later figures of the notebook would not show.
+pyplot.draw_if_interactive()
+
 STRIP = 0.16  # Height of a strip of states, the probabilities' panel being 1.
 
 
@@ -172,7 +176,7 @@ def forecast(
         ax.fill_between(one.times, low, high, color=colour, alpha=0.25, linewidth=0, zorder=1)
         ax.plot(one.times, one.mean[:, column], color=colour, zorder=3, **FORECAST_STYLE)
     first, last = forecasts[0].times[0], forecasts[-1].times[-1]
-    ax.set_xlim(first - 3 * (last - first), last + (last - first))
+    ax.set_xlim(max(worm.times[0], first - 3 * (last - first)), min(max(worm.times[-1], last), 2 * last - first))
     ax.set(xlabel="time (s)", ylabel=f"{neuron} ({worm.trace_units})")
     return ax
 

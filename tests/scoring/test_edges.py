@@ -219,6 +219,8 @@ def test_directions_by_hand():
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     falling = score_ranked_edges(-scores, types, Threshold((-0.5,), False))
     assert {name: falling[name] for name in expected} == pytest.approx(expected)
+    tiny = score_edges(np.array([[[1.0, 1e-30], [1.0, 1e-20]]]), np.array([[0, 1]]))
+    assert tiny["edge_auroc"] == tiny["direction_auroc"] == tiny["auroc"] == 1.0
     # An edge that is not known, and the direction of its pair, are not scored.
     types[0, 0] = -1
     assert score_directions(scores, types) == pytest.approx({"edge_auroc": 3 / 4, "direction_auroc": 1.0})

@@ -117,7 +117,7 @@ def score_edges(
       balanced_accuracy: recall per type, averaged over the types that occur.
       auroc: area under the ROC curve. Two types: of type 1 (an edge) against type 0. More: each type that occurs
         against the rest, averaged. Left out where fewer than two types occur.
-      edge_auroc, direction_auroc: see `score_directions`, of one minus the probability of type 0.
+      edge_auroc, direction_auroc: see `score_directions`, of the probability of any type but 0.
       nll: negative log-likelihood, nats per edge, probabilities clipped at 1e-7.
       calibration_error: expected calibration error of the top probability, 15 bins of equal width.
 
@@ -133,7 +133,8 @@ def score_edges(
     if len(np.unique(known)) > 1:
         binary = flat.shape[1] == 2
         scores["auroc"] = float(roc_auc_score(known, flat[:, 1])) if binary else measure_auroc(flat, known)
-    return scores | score_directions(1.0 - np.asarray(probabilities)[..., 0], types)
+    # A sum, not one minus the first: that would make edges equal whose probabilities are below the rounding of one.
+    return scores | score_directions(np.asarray(probabilities)[..., 1:].sum(axis=-1), types)
 
 
 def score_directions(

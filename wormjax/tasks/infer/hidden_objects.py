@@ -73,7 +73,7 @@ def score_hidden(found: Hidden, run: int, group: np.ndarray, whole: Trajectories
     true, scores = inference.stack_system(whole).edges[group], {}
     hidden = found.paths.shape[3]
     _, out = select_edges(whole.features.shape[2], hidden)
-    measured = score_directions(1.0 - found.edges[run, group][..., 0], true[:, out])
+    measured = score_directions(found.edges[run, group][..., 1:].sum(axis=-1), true[:, out])
     if "edge_auroc" in measured:
         scores["hidden_auroc"] = measured["edge_auroc"]
     paths, features = found.paths[run, group], np.asarray(whole.features)[group, :history, -hidden:]

@@ -23,7 +23,15 @@ COLOURS = {
     "static": style.GREY,
 }
 SPARE_COLOURS = (style.PURPLE, style.SKY, style.ORANGE)
-THIN = ("nri_true_graph", "lstm", "var", "static")  # Bounds and baselines, dashed.
+THIN = (
+    "nri_true_graph",
+    "lstm",
+    "var",
+    "static",
+    "constant_velocity",
+    "damped_velocity",
+    "ridge",
+)  # Bounds and baselines, dashed.
 PUBLISHED_AS = {NRI: "nri", LSTM: "lstm", STATIC: "static"}  # Their model → ours, whose colour it has.
 
 

@@ -145,7 +145,10 @@ def test_a_feature_that_never_changes_divides_by_no_zero():
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        ("model__encoder__name", r"^config field 'model\.encoder\.name': found 'gnn', expected one of mlp, cnn, none$"),
+        (
+            "model__encoder__name",
+            r"^config field 'model\.encoder\.name': found 'gnn', expected one of mlp, cnn, recurrent, none$",
+        ),
         (
             "model__decoder__name",
             r"^config field 'model\.decoder\.name': found 'gnn', expected one of mlp, equivariant,",

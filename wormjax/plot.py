@@ -53,7 +53,7 @@ def ethogram(
       state_names: the columns of the probabilities, where these are an array of other than the two or four states.
       ax: axes to draw into.
 
-    Example:
+    Examples:
       >>> axes = wormjax.plot.ethogram(worm, decoder.predict_proba(worm))
     """
     ax = _open_axes(ax, 8.0, 2.0)

@@ -41,7 +41,7 @@ def load(source: str, path: str | os.PathLike | None = None, strain: str = "wt")
     Raises:
       InputError: an unknown source or strain, or a file that cannot be read.
 
-    Example:
+    Examples:
       >>> load("cook2019").dataframe("chemical").nlargest(3, "weight")
     """
     if source not in SOURCES:

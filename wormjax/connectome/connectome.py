@@ -46,7 +46,7 @@ class Connectome:
         Raises:
           InputError: there is no such kind.
 
-        Example:
+        Examples:
           >>> load("cook2019").matrix("chemical", ["AVAL", "DA1"])
         """
         if kind not in self.weights:

@@ -339,7 +339,7 @@ def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
     Raises:
       InputError: fewer than two named neurons, or worms at rates that differ by more than a quarter.
 
-    Example:
+    Examples:
       >>> worms = wormjax.load("kato2015", "WT_NoStim.mat")
       >>> trajectories = cut_windows(relate_neurons(worms), 49)
     """

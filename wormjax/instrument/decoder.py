@@ -53,7 +53,7 @@ class Decoder(Estimator):
       frame_rate_: of the training, hertz. Recordings at another rate are resampled to it.
       config_: all that the model was trained with.
 
-    Example:
+    Examples:
       >>> worms = wormjax.simulate_worms(4, minutes=4.0)
       >>> decoder = wormjax.Decoder("mlp", steps=100).fit(worms[:3], seed=0)
       >>> probabilities = decoder.predict_proba(worms[3])
@@ -143,7 +143,7 @@ class Decoder(Estimator):
         Raises:
           InputError: a linear baseline, seconds that are not a number above 0, or nothing scored in them.
 
-        Example:
+        Examples:
           >>> decoder = wormjax.Decoder(neurons="any").fit(worms[:3])
           >>> own = decoder.calibrate(worms[3], seconds=60)
           >>> velocity = own.decode(worms[3]).behavior["velocity"]

@@ -42,7 +42,7 @@ class Forecaster(Estimator):
       frame_rate_: of the training, hertz; steps of a forecast are frames at this rate.
       config_: all that the model was trained with.
 
-    Example:
+    Examples:
       >>> worms = wormjax.simulate_worms(4, minutes=4.0)
       >>> forecaster = wormjax.Forecaster("var_adapted").fit(worms[:3])
       >>> low, high = forecaster.forecast(worms[3], origin=120.0, steps=16).interval(0.9)

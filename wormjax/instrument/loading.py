@@ -44,7 +44,7 @@ def load_model(
     Raises:
       InputError: neither of these, or a damaged file.
 
-    Example:
+    Examples:
       >>> decoder = wormjax.load_model("runs/default")
       >>> states = decoder.predict(wormjax.load("csv", "worm.csv"))
     """

@@ -35,10 +35,11 @@ class Reconstructor(Estimator):
       frame_rate_: of the training, hertz.
       config_: all that the model was trained with.
 
-    Example:
+    Examples:
       >>> worms = wormjax.simulate_worms(4, minutes=4.0)
       >>> reconstructor = wormjax.Reconstructor("ridge_pairs").fit(worms[:3])
-      >>> reconstructor.reconstruct(worms[3]).r2_to_pandas()
+      >>> reconstructor.reconstruct(worms[3]).r2_to_pandas().columns.tolist()
+      ['neuron', 'r2']
     """
 
     def __init__(
@@ -112,7 +113,7 @@ def reconstruct(
     Raises:
       InputError: a parameter or a recording that cannot be used.
 
-    Example:
+    Examples:
       >>> worms = wormjax.simulate_worms(4, minutes=4.0)
       >>> result = wormjax.reconstruct(worms[3], worms[:3], "ridge_pairs")
       >>> result.reconstructed.shape == (len(result.times), len(result.neuron_names))

@@ -44,7 +44,7 @@ class RelationalInference(Estimator):
       edge_types_: names of the types, the last axis of `edges`.
       config_: all that the model was trained with.
 
-    Example:
+    Examples:
       >>> trajectories = wormjax.simulate_springs(200)
       >>> relations = wormjax.RelationalInference(steps=500).fit(trajectories)
       >>> relations.edges(trajectories).shape  # [sample, sender, receiver, type]

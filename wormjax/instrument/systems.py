@@ -18,7 +18,7 @@ def simulate_springs(
       seed: the same seed gives the same systems.
       directed: whether a spring pulls its receiver only; each direction of a pair is then drawn by itself.
 
-    Example:
+    Examples:
       >>> wormjax.simulate_springs(200).features.shape
       (200, 49, 5, 4)
     """

@@ -16,10 +16,10 @@ def simulate_worms(worms: int = 4, minutes: float = 10.0, seed: int = 0) -> tupl
       minutes: length of each recording.
       seed: the same seed gives the same worms.
 
-    Example:
+    Examples:
       >>> worms = wormjax.simulate_worms(4, minutes=4.0)
       >>> worms[0].traces.shape
-      (712, 20)
+      (646, 20)
     """
     return simulation.simulate_worms(seed, worms, minutes).recordings
 
@@ -36,7 +36,7 @@ def load(reader: str, path: str | os.PathLike | None = None, **options: Any) -> 
     Raises:
       InputError: no such file, or one that cannot be used; the message says how to mend it.
 
-    Example:
+    Examples:
       >>> worms = wormjax.load("kato2015", "WT_NoStim.mat")
       >>> worms = wormjax.load("recordings/worm.csv", frame_rate=3.0)
     """

@@ -55,7 +55,7 @@ def follow_chains(
       transition: probability of the next type (columns) after each type (rows).
       price: what a nat of posterior costs, as in `exact_posterior.weigh_combinations`.
 
-    Example:
+    Examples:
       >>> chains = follow_chains(log_likelihood, prior, stay_mostly(2))
       >>> edges = marginalise_edges(chains.smoothed[0], combinations)  # Of the first frame.
     """

@@ -82,7 +82,7 @@ class Recording:
     become NaN), neurons that never vary (dropped), repeated times, pauses (which end a stretch), a
     name that several neurons carry (ambiguous for each).
 
-    Example:
+    Examples:
       >>> worm = Recording(traces=[[0.1, 0.2], [0.3, 0.1], [0.2, 0.4]], frame_rate=3.0, neuron_names=["AVAL", None])
       >>> worm
       Recording(worm 'worm' of 'mine': 2 neurons, 1 named; 3 frames, 0.0 min at 3.00 Hz; no states)
@@ -159,7 +159,7 @@ class Recording:
         Raises:
           FieldError: a column that is not there, or whose values cannot be used.
 
-        Example:
+        Examples:
           >>> table = pd.DataFrame({"time": [0.0, 0.5, 1.0], "AVAL": [0.1, 0.3, 0.2], "state": ["fwd", "rev", "fwd"]})
           >>> Recording.from_dataframe(table, time="time", states="state").state_names
           ('fwd', 'rev')

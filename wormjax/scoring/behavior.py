@@ -26,7 +26,7 @@ def score_behavior(
       NAME_r2: the coefficient of determination.
       What is undefined, with fewer than FEWEST_FRAMES frames or a behaviour that does not vary, is left out.
 
-    Example:
+    Examples:
       >>> velocity = np.array([[0.1], [0.2], [np.nan], [-0.1]])
       >>> score_behavior(2 * velocity, velocity, ["velocity"])["velocity_r"]
       1.0

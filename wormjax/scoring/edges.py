@@ -152,7 +152,7 @@ def score_directions(
         symmetric score has 0.5. Left out, as is the other, where there is nothing to tell apart, and where the edges
         are not those of a complete graph.
 
-    Example:
+    Examples:
       >>> score_directions(np.array([[0.9, 0.2]]), np.array([[1, 0]]))
       {'edge_auroc': 1.0, 'direction_auroc': 1.0}
     """

@@ -60,7 +60,7 @@ def simulate_changing_springs(
     Raises:
       InputError: an argument out of its range.
 
-    Example:
+    Examples:
       >>> springs = simulate_changing_springs(jax.random.key(0), simulations=10, change=0.1)
       >>> springs.edges.shape
       (10, 49, 5, 5)

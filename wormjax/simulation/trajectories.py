@@ -73,6 +73,11 @@ class Trajectories:
         observed in a simulation is not part of it, and stands at the mean of the others.
       sample_names: one per simulation, such as a subject; () where they have none. Not written to files.
       temperatures: a factor of the strength of all a simulation's edges; None where all have the same, or unknown ones.
+
+    Examples:
+      >>> walks = np.cumsum(np.random.default_rng(0).normal(size=(8, 49, 5, 2)), axis=1)
+      >>> wormjax.Trajectories("walks", walks, None, ("x", "y")).features.shape
+      (8, 49, 5, 2)
     """
 
     system: str

@@ -590,7 +590,7 @@ def infer_frames(
     Args:
       observed: which objects are there in each frame; None for all.
 
-    Example:
+    Examples:
       >>> posterior, prior = infer_frames(nri, state.best["params"], features, observed)
     """
     there = np.ones(features.shape[:3], bool) if observed is None else observed

@@ -57,7 +57,7 @@ def fit_relations(
       InputError: trajectories that the config cannot be used on.
       TrainingError: the loss or the parameters are not finite.
 
-    Example:
+    Examples:
       >>> trained = fit_relations(config, trajectories, seed=0)
       >>> probabilities = infer_edges(trained, trajectories)  # [sample, sender, receiver, type]
     """

@@ -63,7 +63,6 @@ def test_every_subject_has_rows_of_every_model_and_baseline(trained):
 
 def test_other_subjects_are_scored_however_many(trained, folder, tmp_path):
     workdir, rows = trained
-    assert evaluate(read_config(workdir), workdir) == rows
     shutil.copy(folder / "sim3_subject_8.npz", tmp_path)
     one = evaluate(change_path(workdir, tmp_path), workdir)
     same = [row for row in rows if row.test_worm == "sim3_subject_8"]
@@ -74,6 +73,7 @@ def test_other_subjects_are_scored_however_many(trained, folder, tmp_path):
     assert {row.test_worm for row in rows} == {f"sim3_subject_{k}" for k in range(12)}
 
 
+@pytest.mark.slow
 def test_the_graphs_of_the_subjects_have_no_say_in_the_model(trained, folder, tmp_path):
     """With other graphs in the files of training and validation, the model gives the same probabilities."""
     _, rows = trained

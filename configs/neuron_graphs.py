@@ -30,6 +30,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.relations.lag = 1  # Frames, for lagged_correlation.
     config.relations.order = 2  # Past frames, for granger, var and var_response.
     config.relations.ridge = 0.1  # Of var and var_response.
+    config.relations.granger_ridge = 0.01
     config.relations.shrinkage = 0.8  # Of partial correlations.
 
     # The mean over the neurons of two classes counts for so many worms in the score of each pair; of these, that by

@@ -21,7 +21,7 @@ from wormjax.simulation.worms import COMMAND_COUPLING, draw_wiring, simulate_wor
 
 NEURON_COUNT = 15
 METHODS = ("correlation", "partial_correlation", "granger", "var", "sparse_var")
-SETTINGS = {"order": 8, "ridge": 1e-2, "shrinkage": 0.1}
+SETTINGS = {"order": 8, "ridge": 1e-2, "granger_ridge": 1e-2, "shrinkage": 0.1}
 SHARES = (0.25, 0.5, 1.0)  # Of each recording.
 FLAGS = [
     ("integer", "worms", 5, "Worms."),

@@ -78,10 +78,16 @@ def test_permuted_names_make_a_null_around_chance(graphs):
 def test_direction_is_a_half_for_symmetric_scores(graphs):
     _, reference = graphs
     reference = np.nan_to_num(reference)
-    share, pairs = scoring.score_direction(reference - reference.T, reference)
-    assert share == 1.0
-    assert pairs == ((reference > 0) & (reference.T == 0) & ~np.eye(len(NAMES), dtype=bool)).sum()
-    assert scoring.score_direction(reference + reference.T, reference)[0] == 0.5
+    draws = scoring.draw_classes(NAMES, 200)
+    found = scoring.score_direction(reference - reference.T, reference, draws)
+    assert found["direction"] == found["direction_low"] == found["direction_high"] == 1.0
+    one_way = (reference > 0) & (reference.T == 0) & ~np.eye(len(NAMES), dtype=bool)
+    assert found["one_way_pairs"] == one_way.sum()
+    assert scoring.score_direction(reference + reference.T, reference, draws)["direction"] == 0.5
+    noise = np.random.default_rng(0).standard_normal(reference.shape)
+    found = scoring.score_direction(noise, reference, draws)
+    assert found["direction_low"] < found["direction"] < found["direction_high"]
+    assert scoring.score_direction(noise, np.ones_like(noise), draws) == {}
 
 
 def test_a_bootstrap_draws_left_and_right_together(graphs):

@@ -4,7 +4,8 @@ Unlike wormjax.baselines.relations, which knows of |correlation|, these keep the
 tend to move together, not against each other. Rows are senders, columns receivers; the diagonal is 0.
 
 `correlate_innovations` relates what is new in each frame, the trace less what its own past foretells; `combine` adds
-three estimates of one graph: correlation, and partial correlations of the traces and of their innovations.
+four estimates of one graph: correlation, partial correlations of the traces and of their innovations, and Granger
+causality, which alone is directed.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,16 +44,17 @@ def correlate_innovations(traces: Traces, shrinkage: float = 0.8) -> Matrix:
     return _clear(_invert(_correlate(find_innovations(traces)), shrinkage))
 
 
-def combine(traces: Traces, shrinkage: float = 0.8) -> Matrix:
-    """Return the sum of correlation and partial correlations of traces and innovations, each with an s.d. of 1."""
-    parts = correlate(traces), correlate_partially(traces, shrinkage), correlate_innovations(traces, shrinkage)
+def combine(traces: Traces, shrinkage: float = 0.8, order: int = 2, granger_ridge: float = 1e-2) -> Matrix:
+    """Return the sum of correlation, partial correlation, innovations and Granger causality, each with an s.d. of 1."""
+    parts = [correlate(traces), correlate_partially(traces, shrinkage), correlate_innovations(traces, shrinkage)]
+    parts.append(measure_causality(traces, order, granger_ridge))
     off = ~np.eye(traces.shape[1], dtype=bool)
     return sum(part / max(part[off].std(), 1e-12) for part in parts)
 
 
-def measure_causality(traces: Traces, order: int = 2, ridge: float = 1e-2) -> Matrix:
+def measure_causality(traces: Traces, order: int = 2, granger_ridge: float = 1e-2) -> Matrix:
     """Return conditional Granger causality (wormjax.baselines.relations), which has no sign."""
-    edges = measure_granger(standardise(traces)[None, :, :, None], order, ridge)
+    edges = measure_granger(standardise(traces)[None, :, :, None], order, granger_ridge)
     return edges_to_matrix(edges[0], traces.shape[1])
 
 
@@ -97,7 +99,7 @@ METHODS: Mapping[str, Callable[..., Matrix]] = {
 
 
 def choose_method(name: str, settings: Mapping[str, float]) -> Callable[[Traces], Matrix]:
-    """Return a method with those of the settings that it reads: lag, shrinkage, order, ridge, held, steps."""
+    """Return a method with those of the settings that it reads: lag, shrinkage, order, ridge and so on."""
     method = METHODS[name]
     read = method.__code__.co_varnames[1 : method.__code__.co_argcount]
     return partial(method, **{field: settings[field] for field in read if field in settings})

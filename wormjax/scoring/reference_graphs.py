@@ -93,11 +93,15 @@ def bootstrap_auroc(scores: Matrix, reference: Matrix, pairs: Pairs, draws: Draw
 
     A pair counts for both of its ends; within a class once, so that its expected weight is that of all others.
     """
+    return weigh_auroc(scores[pairs], reference[pairs] > 0, _weigh_pairs(pairs, draws))
+
+
+def _weigh_pairs(pairs: Pairs, draws: Draws) -> Float[np.ndarray, "draw pair"]:
     senders, receivers = np.nonzero(pairs)
     weights = draws.counts[:, senders] * draws.counts[:, receivers]
     within = draws.classes[senders] == draws.classes[receivers]
     weights[:, within] = draws.counts[:, senders[within]]
-    return weigh_auroc(scores[pairs], reference[pairs] > 0, weights)
+    return weights
 
 
 def score_graph(scores: Matrix, reference: Matrix, left_out: Pairs | None = None) -> GraphScore | None:
@@ -124,15 +128,24 @@ def find_bounds(draws: Float[np.ndarray, " draw"]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def score_direction(scores: Matrix, reference: Matrix) -> tuple[float, int]:
-    """Return how often the score of an edge exceeds that of its reverse, which is none, and of how many such pairs.
+def score_direction(scores: Matrix, reference: Matrix, draws: Draws) -> dict[str, float]:
+    """Return how often the score of an edge exceeds that of its reverse, which is none; {} where there is no such pair.
 
     A tie counts half, so that a symmetric method has 0.5.
+
+    Returns:
+      direction, its 95 % interval over classes (direction_low, direction_high), and one_way_pairs, how many they are.
     """
     pairs = find_pairs(scores, reference) & find_pairs(scores.T, reference.T)
     one_way = pairs & (reference > 0) & (reference.T == 0)
+    if not one_way.any():
+        return {}
     difference = (scores - scores.T)[one_way]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0))) if len(difference) else np.nan, len(difference)
+    right, weights = (difference > 0) + 0.5 * (difference == 0), _weigh_pairs(one_way, draws)
+    with np.errstate(invalid="ignore"):
+        low, high = find_bounds((weights @ right) / weights.sum(axis=1))
+    pairs = len(difference)
+    return {"direction": right.mean(), "direction_low": low, "direction_high": high, "one_way_pairs": pairs}
 
 
 def rewire(reference: Matrix, pairs: Pairs, random: np.random.Generator) -> Matrix:

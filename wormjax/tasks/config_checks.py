@@ -181,7 +181,7 @@ _KINDS = (
     (text(INPUTS), "inputs"),
     (text(RELATIONS), "methods"),
     (text(), "relate.relations.methods kinds report.method"),
-    (number(above=0), "ridge class_worms perturbation.seconds held_seconds"),
+    (number(above=0), "ridge granger_ridge class_worms perturbation.seconds held_seconds"),
     (number(above=0, high=1), "shrinkage shares"),
     (text(SCHEDULES), "schedule"),
     (text(PLACEMENTS), "placement"),

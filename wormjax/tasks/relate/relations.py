@@ -58,10 +58,7 @@ def relate(name: str, worms: Worms, neurons: int, settings: Mapping[str, float])
 
 
 def read_settings(config, frame_rate: float) -> dict[str, float]:
-    """Return what the relations read of a config: lag, order, ridge, shrinkage, held and steps (frames)."""
+    """Return what the relations read of a config: lag, order, ridges, shrinkage, held and steps (frames)."""
     held, steps = count_frames(config, frame_rate)
-    own = config.relations
-    return {"lag": own.lag, "order": own.order, "ridge": own.ridge, "shrinkage": own.shrinkage} | {
-        "held": held,
-        "steps": steps,
-    }
+    fields = ("lag", "order", "ridge", "granger_ridge", "shrinkage")
+    return {field: config.relations[field] for field in fields} | {"held": held, "steps": steps}

@@ -104,7 +104,7 @@ def score_references(
                 score.auroc, np.array([scoring.measure_auroc(values, edges) for values in null])
             )
             if reference in (CHEMICAL, WIRING):
-                line["direction"], line["one_way_pairs"] = scoring.score_direction(graph, known)
+                line |= scoring.score_direction(graph, known, draws)
             lines.append(line)
     return pd.DataFrame(lines)
 
@@ -239,7 +239,8 @@ def format_scores(scores: pd.DataFrame) -> list[str]:
         text = "How often the score of a one-way chemical edge exceeds that of its reverse; 0.5 by chance."
         lines += ["", "### Direction", "", text, "", *start_table(["method", "direction", "pairs"])]
         for line in scores[scores["direction"].notna()].itertuples():
-            lines.append(join_cells([title_method(line), f"{line.direction:.3f}", f"{int(line.one_way_pairs):,}"]))
+            share = f"{line.direction:.3f}{format_bounds(line.direction_low, line.direction_high)}"
+            lines.append(join_cells([title_method(line), share, f"{int(line.one_way_pairs):,}"]))
     return lines
 
 

@@ -13,6 +13,7 @@ from wormjax.simulation.worms import choose_names, find_wiring, simulate_worms
 from wormjax.tasks.dispatch import evaluate
 from wormjax.tasks.references import align_wiring, load_references
 from wormjax.tasks.relate.experiment import prepare_tasks, relate_neurons
+from wormjax.tasks.relate.report import is_directed
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 MODELS = ("hidden_neuron",)
@@ -122,3 +123,10 @@ def test_a_forecaster_answers_to_a_drive(tmp_path):
     scores = pd.read_csv(tmp_path / "run" / "scores.csv")
     assert scores[scores["method"] == "forecaster"]["auroc"].notna().all()
     assert pd.read_csv(tmp_path / "run" / "agreement.csv").set_index("method")["seeds"].loc["forecaster"].notna().all()
+
+
+def test_a_graph_is_directed_where_its_direction_is_above_chance():
+    line = {"method": "granger", "pooling": "classes", "direction": 0.7}
+    assert is_directed(pd.DataFrame([line | {"direction_low": 0.6}]), "granger")
+    assert not is_directed(pd.DataFrame([line | {"direction_low": 0.45}]), "granger")
+    assert not is_directed(pd.DataFrame([line]), "granger")

@@ -17,7 +17,7 @@ from wormjax.tasks.references import ATLAS
 from wormjax.tasks.relate import consensus, tables
 from wormjax.tasks.relate.networks import FORECASTER
 from wormjax.tasks.relate.relations import RESPONSE
-from wormjax.tasks.relate.tables import BASELINE, POOLED, WORMS, Inferred, Study
+from wormjax.tasks.relate.tables import BASELINE, CLASSES, POOLED, WORMS, Inferred, Study
 from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
 
 LEVEL = 0.05  # Of the p-value against rewired references, beyond which a graph counts as no better than chance.
@@ -108,7 +108,9 @@ def plot_figures(config, study: Study, inferred: Sequence[Inferred], findings: d
     """Yield the figures of a report."""
     drawn = next(one for one in inferred if one.name == config.report.method)
     yield "scores", figures.plot_graph_scores(findings["scores"], "Graphs against references, 95 % over neuron classes")
-    classes, matrix = average_classes(study, study.pool(drawn.stack, drawn.class_worms))
+    graph = study.pool(drawn.stack, drawn.class_worms)
+    directed = is_directed(findings["scores"], drawn.name)
+    classes, matrix = average_classes(study, graph if directed else (graph + graph.T) / 2)
     parts = [np.nan_to_num(known) for name, known in study.references.items() if name != ATLAS]
     known = average_classes(study, np.max(parts, axis=0))[1] if parts else None
     title = f"{drawn.name}: consensus by neuron class"
@@ -126,6 +128,12 @@ def plot_figures(config, study: Study, inferred: Sequence[Inferred], findings: d
         }
         title = "Measured responses to a driven neuron against predictions"
         yield "responses", figures.plot_responses(measured, chosen, study.references[ATLAS], title)
+
+
+def is_directed(scores: pd.DataFrame, method: str) -> bool:
+    """Return whether the interval of a method's direction lies above a half; without that, arrows have no heads."""
+    own = scores[(scores["method"] == method) & (scores["pooling"] == CLASSES)]
+    return bool((own.get("direction_low", pd.Series(dtype=float)) > 0.5).any())
 
 
 def average_classes(study: Study, matrix) -> tuple[list[str], np.ndarray]:

@@ -13,11 +13,12 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config = nri_springs.get_config(variant)
     config.data.objects = 10
     config.train.posterior = "listed"
+    config.train.variance_floor = 1e-6  # The more objects, the less of what one feels is a single spring's.
     config.models = ("nri", "nri_supervised", "nri_true_graph")
     if variant == "small":
         config.data.simulations = ml_collections.ConfigDict({"train": 5_000, "valid": 64, "test": 500})
         config.model.encoder.hidden = config.model.decoder.hidden = 32
         config.train.batch_simulations = 16
-        config.train.steps_per_chunk = 150
-        config.train.steps = config.train.baseline_steps = 900
+        config.train.steps_per_chunk = 200
+        config.train.steps = config.train.baseline_steps = 800
     return config

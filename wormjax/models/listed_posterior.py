@@ -23,7 +23,7 @@ REGULARISATION = 1e-3  # Of the quadratic form's mean diagonal; see `find_combin
 
 
 class Listed(NamedTuple):
-    """Combinations of edges: the type of each sender's edge, one-hot, and which of them are none twice."""
+    """The type of each sender's edge in each combination, one-hot, and which of them are combinations: none twice."""
 
     combinations: Float[Array, "combination sender type"]
     valid: Bool[Array, " combination"]

@@ -268,7 +268,7 @@ def measure_listed(
     """Return what `measure_combinations` does, of the likeliest combinations of each object, and these.
 
     A decoder whose messages add up says what every combination does when it has gone ahead once without and once with
-    each edge. A combination that is none twice has a likelihood of 0.
+    each edge. Places left over, where there are fewer combinations, have a likelihood of 0.
     """
     predicted = exact.decode_combinations(nri, params, pieces[:, :, :-1], switches, history)
     base, effects = predicted[0] - pieces[:, :, -1], predicted[1:] - predicted[:1]

@@ -293,7 +293,7 @@ def test_pieces_are_drawn_without_one_twice(burn_in, decoded_frames):
 def test_validation_is_the_loss_of_all_pieces_at_the_last_price(kind):
     data, run = make_data(), make_run(kl_weight=9.0, kl_weight_end=2.0)
     score, metrics = compiled(KINDS[kind]).validate(make_variables(), data, run)
-    features, edges, _ = data.validation
+    features, edges, *_ = data.validation
     brute = Brute(features, KINDS[kind], price=2.0)
     cross_entropy = -(brute.edges * log_probabilities(features)).sum(axis=(1, 2))
     expected = (cross_entropy - brute.evidence).mean() / brute.values

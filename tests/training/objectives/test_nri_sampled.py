@@ -300,7 +300,7 @@ def test_validation_is_the_whole_bound_of_the_likeliest_graphs():
     score, metrics = objective.validate(
         make_variables(), data, make_run(kl_weight=9.0, kl_weight_end=2.0, free_bits=5.0)
     )
-    features, edges, _ = data.validation
+    features, edges, *_ = data.validation
     inferred = infer_probabilities(features).argmax(axis=-1)
     given = jnp.broadcast_to(jnp.array([True, False]), (len(features), 2))
     predicted = decode(make_nri(), draw_params(), features[:, :-1], np.eye(2, dtype=np.float32)[inferred], given)

@@ -113,6 +113,7 @@ def gather(config, lengths=(90,) * 12):
     return dict(zip(Systems._fields[:3], parts, strict=True))
 
 
+@pytest.mark.slow
 def test_messages_carry_what_the_leaders_future_says_of_its_followers():
     fields = {"model__decoder__given": ("leader",), "evaluate__unscored": ("leader",), "train__mirror": False}
     config = horizon_config(train__steps=150, train__steps_per_chunk=50, train__learning_rate=2e-2, **fields)
@@ -136,6 +137,7 @@ def test_messages_carry_what_the_leaders_future_says_of_its_followers():
     np.testing.assert_array_equal(again.test_edges, output.test_edges)
 
 
+@pytest.mark.slow
 def test_relations_are_inferred_in_memory():
     config = horizon_config(train__mirror=False)
     splits = gather(config)

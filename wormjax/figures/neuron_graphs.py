@@ -154,7 +154,7 @@ def plot_graph_agreement(graphs: Mapping[str, Float[np.ndarray, "sender receiver
     )
     for row, column in np.argwhere(np.isfinite(values)):
         value = values[row, column]
-        text = f"{value:.2f}".replace("0.", ".", 1)
+        text = f"{value:.2f}"
         axes.text(
             column, row, text, ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 else "black"
         )

@@ -52,15 +52,15 @@ def tabulate(rows: dict[int, list[Row]]) -> pd.DataFrame:
 @styled
 def plot(table: pd.DataFrame) -> Figure:
     """Plot a line per model over the number of training systems."""
-    figure = make_figure(5.2, 3.4)
+    figure = make_figure(6.8, 3.4)
     axes = figure.subplots()
     *ours, published = table.index
     for model, colour in zip(ours, MODEL_COLOURS, strict=False):
-        axes.plot(table.columns, table.loc[model], "o-", color=colour, label=model)
+        axes.plot(table.columns, table.loc[model], "o-", color=colour, label=model.replace("_", " "))
     axes.plot([*DIRECTED_AUROC], [*DIRECTED_AUROC.values()], "s--", color=GREY, label=published)
     axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
     axes.set(xscale="log", xlabel="training systems", ylabel="AUROC of directed edges", ylim=(0.45, 1.02))
-    axes.legend(loc="lower right")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return finish_figure(figure, "Five directed Kuramoto oscillators, no edge shown in training")
 
 

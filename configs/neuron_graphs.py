@@ -33,8 +33,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.relations.granger_ridge = 0.01
     config.relations.shrinkage = 0.8  # Of partial correlations.
 
-    # The mean over the neurons of two classes counts for so many worms in the score of each pair; of these, that by
-    # which other worms best foretell the scores of a worm that is left out.
+    # The mean over the neurons of two classes counts for this number of worms in the score of each pair; of these,
+    # that by which other worms best predict the scores of a worm that is left out.
     config.consensus = ml_collections.ConfigDict({"class_worms": (0.5, 1.0, 2.0, 4.0, 8.0)})
 
     config.nulls = ml_collections.ConfigDict({"rewirings": 200, "permutations": 200, "shifts": 39, "draws": 400})

@@ -23,7 +23,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # Of a file of trials, one array [frame, object, feature] each, which are cut into windows of test_frames frames:
     config.data.stride = 0  # Frames from one window to the next; 0: a window.
     config.data.train_stride = 0  # The same, of the trials that train.
-    config.data.stretches = ()  # Trials also train so many times slower: (1.1,).
+    config.data.stretches = ()  # Factors by which trials are slowed down to train, too: (1.1,).
     config.data.velocity = False  # Whether each feature's velocity is a feature, too.
     config.data.trials = ConfigDict({"train": (), "valid": (), "test": ()})  # Their names; else by shares, in order.
     config.data.fold = 0  # Of a folder of subjects: others that are tested, so that all can be, each in its turn.

@@ -27,7 +27,7 @@ FLAGS = [
 
 
 def train(amount: int, folder: Path) -> list[Row]:
-    """Return the rows of models trained on so many systems, or those of an earlier call."""
+    """Return the rows of models trained on `amount` systems, or those of an earlier call."""
     workdir = folder / str(amount)
     if (workdir / "results.csv").exists():
         return read_rows(workdir / "results.csv")

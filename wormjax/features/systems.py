@@ -63,7 +63,7 @@ SHARES = (0.8, 0.1, 0.1)  # Of one file's simulations: training, validation, tes
 
 
 class Scaling(NamedTuple):
-    """Lowest and highest value of each feature, mapped to -1 and 1; and the scaled features' typical change a frame."""
+    """Lowest and highest value of each feature, mapped to -1 and 1; typical change of scaled features per frame."""
 
     low: Float[np.ndarray, " feature"]
     high: Float[np.ndarray, " feature"]
@@ -88,7 +88,7 @@ def open_systems(data, cache: str | os.PathLike, trained: bool = False) -> dict[
         `test_frames`, or of `frames` where these would be too few). Trials (`simulation.trials`) are cut into windows
         of `test_frames` frames every `stride` frames, those to train on every `train_stride`, of the trials as they
         are and `stretches` times slower. Of a folder of subjects (`simulation.subject_files`), `simulations` says how
-        many train, validate and test; `fold` moves on by so many times the subjects that test.
+        many train, validate and test; `fold` moves on by `fold` times the number of test subjects.
       cache: folder that keeps what was simulated.
       trained: whether the models have been trained on other files: then all trials or subjects of these are the test,
         or those of the test games where a folder has some.
@@ -303,7 +303,7 @@ def _cut_few(whole: Trajectories, windows: Sequence[int]) -> Trajectories:
 
 
 def cut_windows(trajectories: Trajectories, frames: int) -> Trajectories:
-    """Return the trajectories cut into windows of so many frames, as simulations in their order of time.
+    """Return the trajectories cut into windows of a given number of frames, as simulations in their order of time.
 
     What is left at a simulation's end is dropped, and so is a window in which nothing is observed.
 

@@ -1,10 +1,10 @@
 """The decoders of neural relational inference (Kipf, Fetaya et al. 2018): a graph and a frame in, the next frame out.
 
 All predict the change of every node's features. `MlpDecoder` sees one frame (a Markov process), `RecurrentDecoder`
-carries a hidden state a node; both hear messages, one function an edge type. `EquivariantDecoder` is a Markov process
-of points in space, whose messages turn as the system turns; `ContextDecoder` knows each node by a code of its history,
-and is not shown all features. `JointLstm` is what they must beat: it sees all nodes at once and no graph. `roll_out`
-runs any of them over frames; which frames are shown to it, and where it goes on from its own, is one mask.
+carries a hidden state per node; both receive messages, one function per edge type. `EquivariantDecoder` is a Markov
+process of points in space, whose messages turn as the system turns; `ContextDecoder` knows each node by a code of
+its history, and is not shown all features. `JointLstm` is what they must beat: it sees all nodes at once and no graph.
+`roll_out` runs any of them over frames; which frames are shown to it, and where it goes on from its own, is one mask.
 
 Instead of edges [*batch, edge, type], the decoders in MARKOV take [combination, sender, type] as well: edges that
 arrive at any node, of all of which they predict the change, [combination, *batch, node, feature].
@@ -67,7 +67,7 @@ def _weigh_messages(messages, weights, nodes):
     """What each node receives of the messages of each type [*batch, edge, feature]: [*batch, node, feature].
 
     Weights are [*batch, edge, type], or else [combination, sender, type] of the edges that arrive at any node; then
-    what is heard has an axis of combinations before all others.
+    what is received has an axis of combinations before all others.
     """
     if weights.shape[-2] == messages[0].shape[-2]:
         return graphs.sum_messages(sum(own * weights[..., k : k + 1] for k, own in enumerate(messages)), nodes)

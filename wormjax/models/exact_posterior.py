@@ -23,7 +23,7 @@ LARGEST = 1_024  # Combinations a receiver.
 
 
 def list_combinations(senders: int, types: int) -> Float[np.ndarray, "combination sender type"]:
-    """Every combination of the types of the edges from so many senders, one-hot.
+    """Return every combination of the types of the edges from `senders` senders, one-hot.
 
     Raises:
       InputError: more than LARGEST.
@@ -88,7 +88,7 @@ def weigh_strengths(
     strengths: int,
     price: Float[Array, ""] | float = 1.0,
 ) -> tuple[Float[Array, "*batch part"], Float[Array, "combination *batch node"]]:
-    """Return evidence and posterior as `weigh_combinations` does, of combinations at so many strengths of messages.
+    """Return evidence and posterior as `weigh_combinations` does, of combinations at several strengths of messages.
 
     All nodes of a system share one strength, unknown and before anything is seen equally likely to be any; so the
     evidence is the whole system's (one part), and the posterior is that of strength and combination together, in the

@@ -75,7 +75,7 @@ class HorizonDecoder(nn.Module):
 
 
 def initialise(nri, plan: Plan, key: PRNGKeyArray, objects: int, features: int, steps: int) -> dict[str, Any]:
-    """Return parameters of the encoder and the decoder for windows of so many objects, features and steps."""
+    """Return parameters of the encoder and the decoder for windows of these numbers of objects, features and steps."""
     encoder_key, decoder_key = jax.random.split(key)
     past, params = jnp.zeros((plan.history, objects, features)), {}
     if nri.encoder is not None:

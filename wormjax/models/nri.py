@@ -114,7 +114,7 @@ def _list(names) -> str:
 
 
 def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str, Any]:
-    """Parameters of the encoder and the decoder, for samples of so many frames and nodes."""
+    """Return parameters of the encoder and the decoder, for samples of `frames` frames and `nodes` nodes."""
     encoder_key, decoder_key = jax.random.split(key)
     features = jnp.zeros((frames, nodes, len(nri.change_scale)))
     edges = jnp.zeros((nodes * (nodes - 1), nri.edge_types))

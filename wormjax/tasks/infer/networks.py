@@ -165,7 +165,7 @@ def stack_system(trajectories: Trajectories) -> SystemArrays:
 
 
 def find_edges(trajectories: Trajectories, history: int) -> Int[np.ndarray, "simulation *frame edge"]:
-    """Return the true types of the edges that a model infers from so many frames, -1 where one is not known."""
+    """Return the true types of the edges that a model infers from the first frames, -1 where one is not known."""
     edges = stack_system(trajectories).edges
     return edges[:, :history] if edges.ndim == 3 else edges
 
@@ -456,7 +456,7 @@ def build_bound(config) -> Bound:
 
 
 def train_model(name: str, config, materials: Materials, workdir, stop_after_chunks: int | None = None):
-    """Trains one model for all seeds; what an earlier call has begun is gone on with."""
+    """Train one model for all seeds; continue what an earlier call has begun."""
     if name == SEEING:
         materials = gather_materials(config, materials.whole)
     config = vary_config(name, config)

@@ -74,6 +74,7 @@ class _Ahead(NamedTuple):
         return value, {"first_nll": by_horizon[0], "last_nll": by_horizon[-1], "onset_nll": onset}
 
     def loss(self, variables, data, run, progress, key, shard):
+        """Return the loss of a shard's part of a batch of windows, and its metrics."""
         windows, keys = classification.draw_share(run, key, self.batch_windows, shard)
         batch = classification.cut_windows(data.worms, windows, self.window_frames)
         features, training_rngs = classification.disturb_windows(batch.features, keys, run.hyper, self.augmentations)
@@ -84,6 +85,7 @@ class _Ahead(NamedTuple):
         return value, ({}, metrics)
 
     def validate(self, variables, data, run):
+        """Return the mean loss over a run's validation windows, and its metrics."""
         windows = run.validation_windows
         batch = classification.cut_windows(data.worms, windows, self.window_frames)
         used = jnp.arange(len(windows)) < run.validation_count

@@ -62,10 +62,8 @@ def open_study(study: str, path: str | os.PathLike | None, **options: Any) -> tu
         raise InputError(f"data.study: found no study {study!r}, {hint}")
     if not path or not os.path.exists(path):
         found = f"found no file or folder {os.fspath(path)!r}" if path else "found no path"
-        remedy = f"expected the recordings of {study} (--config.data.path=PATH)"
-        if study in DOWNLOADED:
-            remedy += f"; python -m experiments.download --study={study} --folder=FOLDER fetches them"
-        raise InputError(f"data.path: {found}, {remedy}")
+        remedy = f"; wormjax download --study={study} --folder=FOLDER fetches them" if study in DOWNLOADED else ""
+        raise InputError(f"{found}, expected the recordings of {study}{remedy}")
     recordings = [_make_recording(fields) for fields in isolation.call_isolated(list_fields, path, study, options)]
     return expect_distinct_worms(recordings, path)
 

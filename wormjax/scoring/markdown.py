@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 import pandas as pd
 
 from wormjax.atomic_write import open_place
+from wormjax.scoring.intervals import Interval
 
 
 def write_markdown(path: str | os.PathLike, lines: Iterable[str], data_text: str = "") -> None:
@@ -51,6 +52,11 @@ def format_spread(mean: float, sd: float | None, number: Callable[[float], str] 
 def format_bounds(low: float | None, high: float | None, number: Callable[[float], str] = "{:.3f}".format) -> str:
     """Return " [low, high]"; empty where there is no interval."""
     return "" if pd.isna(low) else f" [{number(low)}, {number(high)}]"
+
+
+def format_mean(interval: Interval) -> str:
+    """Return "mean [low, high]"."""
+    return f"{interval.mean:.3f}{format_bounds(interval.low, interval.high)}"
 
 
 def escape(name: str) -> str:

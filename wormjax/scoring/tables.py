@@ -18,6 +18,7 @@ from wormjax.scoring.intervals import difference_over_worms, interval_over_rows
 from wormjax.scoring.markdown import (
     escape,
     format_bounds,
+    format_mean,
     format_spread,
     mark_model,
     tabulate,
@@ -139,10 +140,8 @@ def format_amounts(
     for metric in metrics:
         cells: dict[tuple[str, str], str] = {}
         for name, members in _group_rows(rows, metric).items():
-            interval = interval_over_rows(members)
             model, amount = name
-            text = f"{interval.mean:.3f}{format_bounds(interval.low, interval.high)}"
-            cells[mark_model(model, model in baseline_models), amount] = text
+            cells[mark_model(model, model in baseline_models), amount] = format_mean(interval_over_rows(members))
         titles = {amount: f"{amount} {amounts}" for amount in unique(amount for _, amount in cells)}
         lines += ["", f"### {title_metric(metric)}", "", *tabulate("model", titles, cells)]
     return lines

@@ -117,19 +117,20 @@ def test_the_summary_holds_scores_differences_and_reach(collected, tmp_path):
     heads = [line for line in lines if line.startswith("## ")]
     assert len(heads) == 4  # Three tables and the config.
     part = lines[lines.index(heads[1]) : lines.index(heads[2])]
-    assert "| network | **0.400** | **1.000** | 1.200 |" in part
-    assert "| frequencies* | 1.100 | 1.100 | **1.100** |" in part
-    assert "| diffusion_map* | 0.600 |  |  |" in part
+    spread = "[0.852, 1.348]"
+    assert "| network | **0.400** [0.163, 0.637] | **1.000** [0.503, 1.497] | 1.200 [0.952, 1.448] |" in part
+    assert f"| frequencies* | 1.100 {spread} | 1.100 {spread} | **1.100** {spread} |" in part
+    assert "| diffusion_map* | 0.600 [0.600, 0.600] |  |  |" in part
     best = "1 s: persistence | 2 s: frequencies | 5 s: frequencies"
     assert f"| less the best simple baseline | {best} | better up to |" in part
     (against,) = [line for line in part if line.startswith("| network | −0.200 [−0.225, −0.175] | −0.100 [")]
     assert against.endswith("| 2 s (1 s) |")
     assert "| network | −0.200 [−0.437, +0.037] |  |  |" in part  # Less the diffusion map: one horizon was scored.
     assert "| less diffusion_map | 1 s | 2 s | 5 s |" in part
-    assert "| network |  | 5.000 |" in part  # Of the next reversal.
+    assert "| network |  | 5.000 [2.516, 7.484] |" in part  # Of the next reversal.
     assert "the config" in lines
     known = lines[lines.index(heads[2]) :]
-    assert "| network_known_state | **0.040** |  |  |" in known
+    assert "| network_known_state | **0.040** [0.015, 0.065] |  |  |" in known
     assert not [line for line in known if "diffusion_map" in line]
 
 
@@ -138,7 +139,7 @@ def test_without_a_simple_baseline_nothing_is_compared_to_it(tmp_path):
     collected = tables.collect_tables(rows, lambda _: False)
     tables.write_summary(tmp_path / "summary.md", collected, SECONDS, SIMPLE, (), (), "")
     text = (tmp_path / "summary.md").read_text()
-    assert "| network | **1.100** | **1.100** | **1.100** |" in text
+    assert "| network | **1.100** [0.852, 1.348] | **1.100** [" in text
     assert "less the best" not in text
 
 

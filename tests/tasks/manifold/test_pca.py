@@ -70,18 +70,14 @@ def test_what_place_and_slopes_tell(worms, found):
         assert places[OTHERS][number] == pca.measure_transfer(*reference, pooled[number].course, worm.states)
 
 
-def test_the_table_has_means_and_spreads_over_worms(found):
+def test_the_table_has_means_and_intervals_over_worms(found):
     lines = components.tabulate_components(found[0])
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == [ALL, SHARED, POOLED, OTHERS]
     three = [one[:3].sum() for one in found[0].shares[SHARED]]
-    assert (
-        f"| {SHARED} | {np.mean(three):.3f} ± {np.std(three, ddof=1):.3f} | {found_mean(found, SHARED)} ± " in lines[3]
-    )
-    assert lines[5].startswith(f"| {OTHERS} |  | {np.mean(found[0].places[OTHERS]):.3f} ± ")
-
-
-def found_mean(found, name):
-    return f"{np.mean(found[0].places[name]):.3f}"
+    half = 4.302653 * np.std(three, ddof=1) / 3**0.5  # Student's t of three worms.
+    interval = f"{np.mean(three):.3f} [{np.mean(three) - half:.3f}, {np.mean(three) + half:.3f}]"
+    assert lines[3].startswith(f"| {SHARED} | {interval} | {np.mean(found[0].places[SHARED]):.3f} [")
+    assert lines[5].startswith(f"| {OTHERS} |  | {np.mean(found[0].places[OTHERS]):.3f} [")
 
 
 def test_one_worm_alone():
@@ -91,7 +87,7 @@ def test_one_worm_alone():
     np.testing.assert_allclose(found.shares[POOLED][0], found.shares[SHARED][0])
     lines = components.tabulate_components(found)
     assert len(lines) == 5
-    assert not any("±" in line for line in lines)
+    assert not any("[" in line for line in lines)
     drawn = [name for name, _ in components.plot_components(config, [worm], found, trajectories)]
     assert drawn == ["components_variance", "manifolds", "phase_plots"]
 

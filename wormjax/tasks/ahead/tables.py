@@ -10,9 +10,14 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from wormjax.scoring.intervals import Interval, average_by_worm, difference_over_worms, interval_over_worms
+from wormjax.scoring.intervals import (
+    Interval,
+    average_by_worm,
+    difference_over_worms,
+    interval_over_rows,
+    interval_over_worms,
+)
 from wormjax.scoring.markdown import format_bounds, tabulate, tabulate_console, write_markdown
 from wormjax.scoring.rows import Row
 from wormjax.scoring.tables import Setting, describe_setting
@@ -29,8 +34,8 @@ TITLES = {
 }
 COMPARED = ("nll", "balanced_accuracy")
 EXPLANATION = (
-    "Mean over training subsets, worms and seeds; the best of a column in bold. Differences are paired by worm, with "
-    "95 % intervals (jackknife over worms where subsets of them trained, else Student's t); the best simple baseline "
+    "Mean over training subsets, worms and seeds [95 % interval over worms: a jackknife where subsets of them trained, "
+    "else Student's t]; the best of a column in bold. Differences are paired by worm; the best simple baseline "
     "(frequencies, persistence, chains of states) is chosen at each horizon in view of the test worms. *Better up to*: "
     "the last horizon up to which the mean "
     "difference is in the model's favour at every horizon; in brackets, up to which the whole interval is. * marks "
@@ -214,18 +219,18 @@ def _mark(model: str, baselines) -> str:
 
 
 def _tabulate_means(table: Table, titles: dict[str, str], lower: dict[str, bool], baselines) -> list[str]:
-    """Return the mean over worms by model and metric; the best of each metric in bold."""
-    found = pd.DataFrame(
-        [[interval_over_all(by_metric.get(metric)) for metric in titles] for by_metric in table.rows.values()],
-        index=[_mark(model, baselines) for model in table.rows],
-        columns=[*titles],
-        dtype=float,
-    )
-    best = {metric: found[metric].min() if lower[metric] else found[metric].max() for metric in titles}
+    """Return the mean by model and metric with its interval over worms; the best mean of each metric in bold."""
     cells = {}
-    for (model, metric), value in found.stack(future_stack=True).items():
-        text = "" if pd.isna(value) else f"{value:.3f}"
-        cells[model, metric] = f"**{text}**" if value == best[metric] else text
+    for metric in titles:
+        found = {
+            _mark(model, baselines): interval_over_rows(by_metric[metric], table.smaller.get(model, {}).get(metric, ()))
+            for model, by_metric in table.rows.items()
+            if metric in by_metric
+        }
+        best = (min if lower[metric] else max)((one.mean for one in found.values()), default=None)
+        for name, (mean, low, high, _) in found.items():
+            text = f"**{mean:.3f}**" if mean == best else f"{mean:.3f}"
+            cells[name, metric] = text + format_bounds(low, high)
     return tabulate("model", titles, cells)
 
 

@@ -13,6 +13,8 @@ from wormjax.features.missing import fill_missing
 from wormjax.features.neurons import align_neurons
 from wormjax.recordings.motor_states import STATE_SETS, choose_state_names, map_motor_states, read_state_map
 from wormjax.recordings.recording import UNSCORED, Recording
+from wormjax.scoring.intervals import interval_over_worms
+from wormjax.scoring.markdown import format_mean, join_cells, start_table
 from wormjax.tasks.report_files import NamedFigures
 
 COMPONENTS = 3
@@ -112,15 +114,12 @@ def plot_components(
 
 
 def tabulate_components(found: Components) -> list[str]:
-    """A table in Markdown: variance in three components, and what the place and the slopes tell."""
-    lines = [
-        "| components of the derivatives, of | variance in three | state by place | state by slopes |",
-        "| --- | --- | --- | --- |",
-    ]
+    """Return a table: variance in three components, and how well the state is read from place and slopes."""
+    lines = start_table(("components of the derivatives, of", "variance in three", "state by place", "state by slopes"))
     for name in found.places:
         share = [one[:COMPONENTS].sum() for one in found.shares.get(name, [])]
-        cells = [_format(share), _format(found.places[name]), _format(found.slopes[name])]
-        lines.append("| " + " | ".join([name, *cells]) + " |")
+        values = share, found.places[name], found.slopes[name]
+        lines.append(join_cells([name, *(format_mean(interval_over_worms(one)) if one else "" for one in values)]))
     return lines
 
 
@@ -140,10 +139,3 @@ def _measure(trajectories, worms, field) -> dict[str, list[float]]:
             reference = [pooled[k] for k in others], [worms[k].states for k in others]
             scores[OTHERS].append(pca.measure_transfer(*reference, pooled[own], worm.states))
     return scores
-
-
-def _format(values) -> str:
-    if not len(values):
-        return ""
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"

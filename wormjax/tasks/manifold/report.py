@@ -13,8 +13,8 @@ from wormjax.baselines.loops import LoopModel, fit_loops
 from wormjax.baselines.relational_graphs import Relation
 from wormjax.features.dataset import Dataset
 from wormjax.scoring.graph_similarity import compare_scores
-from wormjax.scoring.intervals import average_by_worm
-from wormjax.scoring.markdown import join_cells, start_table, write_markdown
+from wormjax.scoring.intervals import interval_over_rows
+from wormjax.scoring.markdown import format_mean, join_cells, start_table, write_markdown
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.simulation.two_cycles import label_cycles, simulate_two_cycles
 from wormjax.tasks.ahead import baselines as simple
@@ -30,9 +30,9 @@ from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
 DECODING = ("accuracy", "balanced_accuracy", "nll")
 FORECAST_STEPS = (1, 4, 8, 16)
 INTRODUCTION = (
-    "Mean ± s.d. over worms left out, after training on the most worms. Decoding of the present state: the networks "
-    "and linear baselines see frames on both sides of the present, the diffusion map those before it. The tables of "
-    "the motor state to come, with intervals, are in `ahead/summary.md`."
+    "Mean over worms left out [95 % interval over worms], after training on the most worms. Decoding of the present "
+    "state: the networks and linear baselines see frames before and after the present, the diffusion map only those "
+    "before it. More tables of the motor state to come are in `ahead/summary.md`."
 )
 
 
@@ -88,16 +88,15 @@ def summarise(tasks, rows: Sequence[Row], findings: Findings) -> list[str]:
 
 
 def tabulate(rows: Sequence[Row], metrics: Sequence[str]) -> list[str]:
-    """Return the table of mean ± s.d. over worms by model, of the models that have the first of the metrics."""
+    """Return the table of means by model with their intervals, of the models that have the first of the metrics."""
     most = max(len(row.train_worms) for row in rows)
     rows = [row for row in rows if len(row.train_worms) == most and row.metric in metrics]
     lines = start_table(("model", *metrics))
     for model in dict.fromkeys(row.model for row in rows if row.metric == metrics[0]):
         cells = []
         for metric in metrics:
-            values = list(average_by_worm(row for row in rows if (row.model, row.metric) == (model, metric)).values())
-            spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-            cells.append(f"{np.mean(values):.3f}{spread}" if values else "")
+            own = [row for row in rows if (row.model, row.metric) == (model, metric)]
+            cells.append(format_mean(interval_over_rows(own)) if own else "")
         lines.append(join_cells([model, *cells]))
     return lines
 

@@ -10,26 +10,26 @@ GRAPH = {"kind": "nri_graph", "channels": 32, "dilations": (1, 2, 4, 8, 16), "me
 def get_config() -> ml_collections.ConfigDict:
     """The config of `python -m experiments.ahead --config=configs/ahead.py`."""
     config = base.experiment("ahead")
-    # One frame rate, so that a second is as many frames in each worm. Inputs that see the future are refused.
+    # One frame rate, so that a second has as many frames in every worm. Inputs that see the future are refused.
     config.data = base.inputs("trace", "causal_derivative", frame_rate=3.0)
     config.protocol = base.protocol("leave_one_worm_out")
 
-    config.split = ml_collections.ConfigDict()  # Of the training worms' frames.
+    config.split = ml_collections.ConfigDict()  # How the frames of the training worms are split.
     config.split.block = 512
     config.split.gap = 16
     config.split.validation_fraction = 0.0
 
     config.ahead = ml_collections.ConfigDict()
     config.ahead.seconds = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
-    config.ahead.first = 32  # Frames before the first start of a stretch.
-    config.ahead.every = 3
+    config.ahead.first = 32  # Frames of a stretch before its first forecast origin.
+    config.ahead.every = 3  # Frames from one forecast origin to the next.
 
-    config.linear = ml_collections.ConfigDict()  # Logistic regressions, alone and in front of chains.
-    config.linear.offsets = (-24, -12, -6, -3, 0)  # Frames that they see; none of the future.
+    config.linear = ml_collections.ConfigDict()  # Logistic regressions, alone and before the chains.
+    config.linear.offsets = (-24, -12, -6, -3, 0)  # Frames that they read, none of the future.
     config.linear.inverse_penalty = 0.003
-    config.linear.frame_weights = (0.05, 0.1, 0.2, 0.4, 1.0)  # How much a chain lets a frame count; chosen of these.
+    config.linear.frame_weights = (0.05, 0.1, 0.2, 0.4, 1.0)  # Of a frame in a chain; chosen on training worms.
 
-    config.diffusion_map = ml_collections.ConfigDict()  # Brennan & Proekt 2019; defaults are theirs but where it says.
+    config.diffusion_map = ml_collections.ConfigDict()  # Brennan & Proekt 2019; theirs except where noted.
     config.diffusion_map.delays = 10
     config.diffusion_map.delay_frames = 2  # Ours.
     config.diffusion_map.smoothing_frames = 0.5
@@ -38,7 +38,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.diffusion_map.noise_frames = 4
     config.diffusion_map.density_frames = 16.0
     config.diffusion_map.phase_bins = 125
-    config.diffusion_map.resolution = 0.9  # Theirs, of another modularity: 1.2.
+    config.diffusion_map.resolution = 0.9  # Ours; theirs is 1.2, for another definition of modularity.
     config.diffusion_map.attempts = 10
     config.diffusion_map.cells = 100  # Ours.
     config.diffusion_map.smallest_share = 0.05  # Ours.
@@ -66,7 +66,7 @@ def get_config() -> ml_collections.ConfigDict:
         {**CONVOLUTION, "base": "dwell_chain_known_state"}
     )
 
-    # Any name → models or baselines whose probabilities are averaged; without one of them there is no pool.
+    # Maps any name to models or baselines whose probabilities are averaged. A pool that lacks one of them is left out.
     config.pools = ml_collections.ConfigDict({"graph_and_chain": ("nri_graph", "dwell_chain")})
 
     config.train = base.classification(steps=500, window_frames=96, weight_decay=3e-2, dropout=0.3, members=3)

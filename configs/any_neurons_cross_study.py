@@ -1,7 +1,7 @@
 """Train on Kato et al. (2015), test on Dag et al. (2023) without touching them, from any named neurons.
 
-As configs/generalize_cross_study.py, which reads the neurons that all worms of both studies share: changes count for
-more than levels, and context is short. The settings are those of that config, which were set with Dag's scores seen.
+The settings are those of configs/generalize_cross_study.py, which reads only the neurons that all worms of both studies
+share: changes weigh more than levels, and context is short. Dag's scores were seen when they were set.
 """
 
 import ml_collections

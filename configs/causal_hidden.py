@@ -9,8 +9,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config = causal_springs.get_config(variant)
     config.data.hidden = 1
     config.models = ("nri", "nri_seeing")
-    # Who is driven by the hidden object cannot be predicted, and must not drown those who are not: by a Student's t
-    # likelihood, the decoder learns what a spring does from the latter.
+    # Objects that the hidden one drives cannot be predicted at first. A Student's t likelihood lets the decoder learn
+    # what a spring does from the other objects.
     config.train.degrees_of_freedom = 2.0
     if variant == "small":
         config.data.simulations.train, config.data.simulations.test = 2_000, 100

@@ -1,13 +1,13 @@
 """Train on Kato et al. (2015), immobilised worms; test on Dag et al. (2023), worms that crawl, without touching them.
 
-Forward against reverse, by the neurons identified in every worm of both studies, at the rate of the slower one. How
-high a neuron's activity stands in either state does not transfer between worms that are held and worms that crawl; how
-it changes does. So the scaled trace is multiplied by 0.1 (a ridge penalty then weighs levels 100 times as much as
-changes, and noise drowns them first), context is short, and neurons fall silent often in training, so that no model
-leans on any one of them. `--config.data.trace_weight=1.0` shows how levels fail, figures/transfer.png shows why.
+Forward against reverse, by the neurons identified in every worm of both studies, at the frame rate of the slower one.
+The level of a neuron's activity in a state does not transfer from immobilised to crawling worms; its change does. So
+the scaled trace is multiplied by 0.1 (a ridge penalty then acts 100 times as strongly on levels as on changes), context
+is short, and many neurons are hidden in training, so that no model depends on one of them.
+`--config.data.trace_weight=1.0` shows how levels fail, and figures/transfer.png why.
 
-Kato's own worms cannot choose this: left out in turn, they prefer levels. The weight stands for a prior (changes
-transfer, levels do not) and lies on a plateau, but Dag's scores were seen when it was set.
+Kato's worms alone would not choose this weight: left out in turn, they prefer levels. It is a prior (changes transfer,
+levels do not), and Dag's scores were seen when it was set.
 """
 
 import ml_collections

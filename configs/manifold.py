@@ -3,7 +3,7 @@
 import ml_collections
 from wormjax.configs import ahead, base, forecast, generalize
 
-SHARED = ("seed", "seeds", "protocol", "distributed")  # Said once, for all three tasks.
+SHARED = ("seed", "seeds", "protocol", "distributed")  # The same for all three tasks.
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -15,9 +15,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.components = ml_collections.ConfigDict()  # PCA of the derivatives (Kato et al. 2015).
     config.components.derivative_seconds = 5.0
     config.components.scaling = "none"  # Of the derivatives; or zscore, peak.
-    config.components.gap_seconds = 30.0  # Between a frame and the neighbours that tell its state.
+    config.components.gap_seconds = 30.0  # Least distance in time of a frame and the neighbours that vote on its state.
 
-    config.relations = ml_collections.ConfigDict()  # Graphs without a model.
+    config.relations = ml_collections.ConfigDict()  # Graphs from statistics of the traces.
     config.relations.methods = ("correlation", "lagged_correlation", "partial_correlation", "granger")
     config.relations.shifts = 200
     config.relations.lag = 6  # Frames.
@@ -25,9 +25,9 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.toy = ml_collections.ConfigDict({"frames": 6000, "neighbours": 5, "delays": 5, "delay_frames": 10})
 
-    # One parameter of tasks.ahead.diffusion_map at a time; () leaves it out.
+    # Varies one parameter of tasks.ahead.diffusion_map at a time; () leaves it out.
     config.sensitivity = ml_collections.ConfigDict()
-    config.sensitivity.seconds = 5.0  # The horizon that is scored, one of tasks.ahead.ahead.seconds.
+    config.sensitivity.seconds = 5.0  # The horizon that is scored; one of tasks.ahead.ahead.seconds.
     config.sensitivity.parameters = ml_collections.ConfigDict()
     config.sensitivity.parameters.delays = (1, 3, 10, 20)
     config.sensitivity.parameters.delay_frames = (1, 2, 4)
@@ -36,7 +36,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.sensitivity.parameters.phase_bins = (25, 125, 400)
     config.sensitivity.parameters.resolution = (0.6, 0.9, 1.2)
 
-    config.tasks = ml_collections.ConfigDict()  # The other experiments, whose sections mean what they mean there.
+    config.tasks = ml_collections.ConfigDict()  # The configs of the other experiments.
     for name, module in (("decode", generalize), ("forecast", forecast), ("ahead", ahead)):
         task = module.get_config()
         for field in SHARED:

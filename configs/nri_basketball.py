@@ -10,7 +10,7 @@ from wormjax.configs import nri_springs
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/nri_basketball.py[:small]`.
 
-    Ten players are predicted from themselves and the ball, whose future is not known unless
+    Ten players are predicted from the players and the ball. The future of the ball is unknown unless
     --config.model.decoder.given='("ball",)'.
     """
     config = nri_springs.get_config(variant)

@@ -10,9 +10,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data.system = "charged"
     config.data.simulation = ml_collections.ConfigDict({"charges": (-1.0, 1.0), "noise": 0.0})
     config.model.skip_first = False  # Attraction and repulsion: both types have a message.
-    config.model.encoder.stride = 1  # Charges meet for a frame or two.
-    config.train.degrees_of_freedom = 2.0  # Charges that meet cannot be predicted, and must not drown all other frames.
-    # Yet to find the graph is not all: they are to be predicted as well as can be, over many frames.
+    config.model.encoder.stride = 1  # Close encounters last a frame or two.
+    config.train.degrees_of_freedom = 2.0  # Close encounters cannot be predicted and must not dominate.
+    # The decoder must also predict well over many frames.
     config.train.roll_out, config.train.roll_out_weight = 10, 20.0
     if variant == "small":
         config.train.baseline_steps = 1_000

@@ -9,16 +9,16 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config = nri_springs.get_config(variant)
     config.data.system = "kuramoto"
     config.data.simulation = ml_collections.ConfigDict({"strengths": (0.0, 1.0), "noise": 0.0, "features": "scaled"})
-    config.data.scaling = "none"  # The reference's features are scaled, each run by itself.
-    config.model.encoder.relative = False  # A phase is not a place.
+    config.data.scaling = "none"  # The features are already scaled, within each simulation.
+    config.model.encoder.relative = False  # Differences of phases mean nothing to it.
     config.model.decoder.relative = False
-    # Each oscillator's features are scaled by its own range, which follows from its history. A decoder that is shown
-    # dφ/dt goes on from it and has little use for a graph; one that is not needs the phases of those that pull.
+    # Each oscillator's features are scaled by its own range, which its history shows. A decoder that reads dφ/dt has
+    # little use for a graph; without it, the decoder needs the phases of the senders.
     config.model.decoder.name = "context"
     config.model.decoder.unseen = (0,)
     config.train.turn_and_mirror = False
     config.train.segments, config.train.burn_in = 47, 2  # All frames after the first two.
-    config.train.offset_and_gain = 1.0  # What is predicted in others' units is right up to these.
+    config.train.offset_and_gain = 1.0  # Predictions are right up to these.
     config.train.kl_weight, config.train.kl_weight_end = 20.0, 1.0  # A poor decoder must not be sure of a graph.
     if variant == "small":
         config.data.simulations.valid = 256

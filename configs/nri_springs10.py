@@ -13,7 +13,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config = nri_springs.get_config(variant)
     config.data.objects = 10
     config.train.posterior = "listed"
-    config.train.variance_floor = 1e-6  # The more objects, the less of what one feels is a single spring's.
+    config.train.variance_floor = 1e-6  # With many objects, a single spring is a small part of the change.
     config.models = ("nri", "nri_supervised", "nri_true_graph")
     if variant == "small":
         config.data.simulations = ml_collections.ConfigDict({"train": 5_000, "valid": 64, "test": 500})

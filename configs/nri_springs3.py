@@ -8,7 +8,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/nri_springs3.py[:small]`."""
     config = nri_springs.get_config(variant)
     config.data.simulation.strengths = (0.0, 0.5, 1.0)
-    # From 1 on, one seed in eight takes two strengths for one within 250 updates, and keeps to it.
+    # With 1 from the start, one seed in eight merges two strengths within 250 updates and never separates them.
     config.train.kl_weight = 10.0
     if variant == "small":
         config.train.baseline_steps = 1_000

@@ -12,7 +12,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config = nri_springs.get_config(variant)
     config.data.system = "changing_springs"
     config.data.simulation.change = 0.04  # Probability per frame that a pair's spring is drawn anew.
-    config.data.simulation.reach = 0.0  # Distance from which there is no spring; 0 for any distance.
+    config.data.simulation.reach = 0.0  # No spring beyond this distance; 0 for no limit.
     config.models = ("dnri", "nri", "nri_true_graph")
     config.train.segments = 48
     if variant == "small":

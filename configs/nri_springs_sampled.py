@@ -1,6 +1,6 @@
 """Neural relational inference on springs as it was published, with sampled edges; `:small` is for a laptop.
 
-For systems of more objects than an exact posterior can have (eleven, with two edge types), too.
+Also for systems with more objects than an exact posterior allows (eleven, with two edge types).
 """
 
 import ml_collections
@@ -13,7 +13,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.decoder.name = "mlp"
     config.train.posterior = "sampled"
     config.train.turn_and_mirror = False
-    config.train.segments, config.train.roll_out = 4, 4  # Roll-outs, by and by on the decoder's own predictions.
+    config.train.segments, config.train.roll_out = 4, 4  # Roll-outs, more and more on the decoder's own predictions.
     if variant == "small":
         config.train.steps = 5_000
     return config

@@ -33,7 +33,7 @@ def test_help_of_a_command_lists_fields_anywhere(tmp_path):
     done = run_wormjax("generalize", "--help", cwd=tmp_path)
     assert "--workdir=runs/generalize" in done.stdout
     assert "  train.steps=400" in done.stdout
-    assert "data.path=''  # File or folder as downloaded." in done.stdout
+    assert "data.path=''  # The file or folder." in done.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise on Windows")

@@ -18,9 +18,10 @@ from wormjax.figures.confusions import draw_confusion
 from wormjax.figures.ethogram import draw_heat_map, draw_probabilities
 from wormjax.figures.forecast_traces import FORECAST_COLOURS, FORECAST_STYLE
 from wormjax.figures.graph import draw_circle
-from wormjax.figures.lines import choose_styles, rule_lines
+from wormjax.figures.lines import choose_styles, cut_limits, rule_lines
 from wormjax.figures.matrices import arrange_matrix, order_by_class
 from wormjax.figures.motor_states import divide_time, draw_strip, fill_cells, list_states
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import BLACK, hide_frame, styled
 from wormjax.figures.trajectories import draw_paths
 from wormjax.instrument.results import Decoding, Forecast
@@ -28,6 +29,7 @@ from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
 from wormjax.recordings.names import normalise_neuron_name
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.scoring.classification import confusion
+from wormjax.scoring.intervals import find_range
 from wormjax.scoring.tables import title_metric
 
 # The backend is loaded by the first figure, and a notebook's turns drawing on when it is: were that within a style's
@@ -223,11 +225,12 @@ def accuracy(rows: pd.DataFrame, metric: str = "accuracy", *, ax: Axes | None = 
     for place, model in enumerate(models):
         values = chosen.loc[chosen["model"] == model, "value"].to_numpy()
         spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
-        ax.plot(place + spread, values, "o", color=styles[model]["color"], markersize=4, alpha=0.6)
+        ax.plot(place + spread, values, "o", color=styles[model]["color"], markersize=4, alpha=0.6, clip_on=False)
         ax.hlines(values.mean(), place - 0.25, place + 0.25, color=styles[model]["color"])
-    ax.set_xticks(range(len(models)), [name.replace("_", " ") for name in models], rotation=20, ha="right")
-    ax.set(xlim=(-0.6, len(models) - 0.4), ylabel=title_metric(metric))
+    ax.set_xticks(range(len(models)), [*map(spell_name, models)], rotation=20, ha="right")
+    ax.set(xlim=(-0.6, len(models) - 0.4), ylabel=spell_name(title_metric(metric)))
     rule_lines(ax)
+    cut_limits(ax, find_range(metric))
     return ax
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from configs import causal_kuramoto
 from wormjax.command_line import run
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import GREY, MODEL_COLOURS, finish_figure, make_figure, save_figure, styled
 from wormjax.scoring.published import DIRECTED_AUROC, DIRECTED_SOURCE
 from wormjax.scoring.rows import Row, read_rows
@@ -56,10 +57,10 @@ def plot(table: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     *ours, published = table.index
     for model, colour in zip(ours, MODEL_COLOURS, strict=False):
-        axes.plot(table.columns, table.loc[model], "o-", color=colour, label=model.replace("_", " "))
+        axes.plot(table.columns, table.loc[model], "o-", color=colour, label=spell_name(model), clip_on=False)
     axes.plot([*DIRECTED_AUROC], [*DIRECTED_AUROC.values()], "s--", color=GREY, label=published)
     axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
-    axes.set(xscale="log", xlabel="training systems", ylabel="AUROC of directed edges", ylim=(0.45, 1.02))
+    axes.set(xscale="log", xlabel="training systems", ylabel="AUROC of directed edges", ylim=(0.45, 1))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return finish_figure(figure, "Five directed Kuramoto oscillators, no edge shown in training")
 

@@ -8,6 +8,7 @@ from scipy import stats
 
 from wormjax.figures.loops import plot_toy_loops, share_agreement
 from wormjax.figures.motor_states import STATE_COLOURS
+from wormjax.figures.names import spell_name
 from wormjax.figures.phase_portrait import (
     LOOP_COLOURS,
     average_flow,
@@ -27,7 +28,7 @@ SIMPLE = ("persistence", "chain")
 
 
 def find_line(axes, label):
-    (line,) = (line for line in axes.get_lines() if line.get_label() == label)
+    (line,) = (line for line in axes.get_lines() if line.get_label() in (label, spell_name(label)))
     return line
 
 
@@ -66,11 +67,11 @@ def test_skill_is_the_mean_over_worms_and_its_gain_is_paired_by_worm(tmp_path):
     half = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
     for segment in find_bars(right, "model"):
         assert segment[:, 1] == pytest.approx([0.2 - half, 0.2 + half])
-    assert [line.get_label() for line in right.get_lines()] == ["_zero", "model"]
+    assert [line.get_label() for line in right.get_lines()] == ["_zero", "Model"]
     assert "up is better" in right.get_ylabel()
     assert "lower is better" in left.get_ylabel()
     names = [text.get_text() for text in right.texts]
-    assert names == ["model", "best simple baseline"]
+    assert names == ["Model", "Best simple baseline"]
     assert "of 3 worms" in left.get_title()
 
 
@@ -187,7 +188,7 @@ def test_sensitivity_draws_each_parameter_each_worm_and_the_default(tmp_path):
     defaults = {"neighbours": 20, "kernel": "gaussian", "bins": 0.5}
     figure = plot_sensitivity(results, defaults, "accuracy", ("chain", 0.55))
     assert_readable(figure, tmp_path)
-    assert [axes.get_title() for axes in figure.axes] == [*results]
+    assert [axes.get_title() for axes in figure.axes] == [*map(spell_name, results)]
     neighbours, kernel, bins = figure.axes
     assert find_line(neighbours, "mean").get_ydata() == pytest.approx([0.6, 0.7, 0.6])
     assert find_line(neighbours, "_worm 0").get_ydata() == pytest.approx([0.5, 0.6, 0.5])
@@ -200,7 +201,7 @@ def test_sensitivity_draws_each_parameter_each_worm_and_the_default(tmp_path):
     assert [label.get_text() for label in kernel.get_xticklabels()] == ["gaussian", "flat"]
     assert neighbours.get_ylim() == kernel.get_ylim()
     assert all(find_line(axes, "reference").get_ydata() == [0.55, 0.55] for axes in figure.axes)
-    assert "chain" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "Chain" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_sensitivity_of_one_worm_has_no_interval(tmp_path):

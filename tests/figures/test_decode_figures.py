@@ -18,6 +18,7 @@ from wormjax.figures import (
 from wormjax.figures.confusions import shorten_count
 from wormjax.figures.matrices import find_class, mark_strongest, order_by_class
 from wormjax.figures.motor_states import ABSENT, STATE_COLOURS, colour_states, divide_time
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import save_figure
 from wormjax.figures.transfer import Example
 from wormjax.scoring.published import find_published
@@ -39,7 +40,7 @@ def make_rows():
 
 
 def find_line(axes, label):
-    (line,) = (line for line in axes.get_lines() if line.get_label() == label)
+    (line,) = (line for line in axes.get_lines() if line.get_label() in (label, spell_name(label)))
     return line
 
 
@@ -90,7 +91,7 @@ def test_confusions_are_shares_of_the_true_state(tmp_path, models):
     figure = plot_confusions({f"m{k}": counts for k in range(models)}, STATES)
     assert_readable(figure, tmp_path)
     shown = [axes for axes in figure.axes if axes.get_visible()]
-    assert [axes.get_title() for axes in shown] == [f"m{k}" for k in range(models)]
+    assert [axes.get_title() for axes in shown] == [f"M{k}" for k in range(models)]
     texts = [text.get_text() for text in shown[0].texts]
     assert texts[:4] == ["0.90", "90", "0.10", "10"]
     assert "20k" in texts

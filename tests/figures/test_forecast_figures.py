@@ -17,6 +17,7 @@ from wormjax.figures import (
 from wormjax.figures.forecast_error import compare_by_worm
 from wormjax.figures.lines import average_over_worms
 from wormjax.figures.motor_states import STATE_COLOURS
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import LIGHT_GREY
 from wormjax.scoring.published import PublishedResult
 
@@ -26,7 +27,7 @@ ORDERED = ["AVAL", "AVAR", "RID", "RMED", "VB02"]
 
 
 def find_line(axes, label):
-    (line,) = (line for line in axes.get_lines() if line.get_label() == label)
+    (line,) = (line for line in axes.get_lines() if line.get_label() in (label, spell_name(label)))
     return line
 
 
@@ -79,16 +80,16 @@ def test_ratio_is_taken_in_each_worm(tmp_path):
     assert low == pytest.approx([0.5] * 16)  # Paired: all worms agree, however much their errors differ.
     assert high == pytest.approx([0.5] * 16)
     assert {line.get_label() for line in axes.get_lines() if not line.get_label().startswith("_")} == {
-        "persistence",
-        "half",
-        "mixed",
+        "Persistence",
+        "Half",
+        "Mixed",
     }
     assert any(np.array_equal(np.unique(line.get_ydata()), [1]) for line in axes.get_lines())
     figure.draw_without_rendering()
     assert "100%" in [label.get_text() for label in axes.get_yticklabels()]
     # Three times the reference is out of the panel: an arrow says where.
     assert axes.get_ylim()[1] < 3
-    assert {text.get_text() for text in axes.texts} == {"persistence ↑", "VAR", "half", "mixed"}
+    assert {text.get_text() for text in axes.texts} == {"Persistence ↑", "VAR", "Half", "Mixed"}
 
 
 def test_labels_at_line_ends_never_overlap(tmp_path):

@@ -7,8 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wormjax.figures.lines import PUBLISHED_COLOURS, choose_styles, rule_lines
+from wormjax.figures.lines import PUBLISHED_COLOURS, choose_styles, cut_limits, rule_lines
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, make_figure, styled
+from wormjax.scoring.intervals import find_range
 from wormjax.scoring.published import PAPER, PublishedResult
 from wormjax.scoring.rows import Row
 from wormjax.scoring.tables import summarise, title_metric
@@ -52,7 +54,7 @@ def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[Published
     offsets = np.linspace(-SPREAD / 2, SPREAD / 2, len(by_model)) if len(by_model) > 1 else [0.0]
     for (model, members), offset in zip(by_model.items(), offsets, strict=True):
         counts = members["train_count"].to_numpy() + offset
-        axes.plot(counts, members["mean"].to_numpy(), label=model, **styles[model])
+        axes.plot(counts, members["mean"].to_numpy(), label=spell_name(model), clip_on=False, **styles[model])
         axes.vlines(counts, members["low"], members["high"], color=styles[model]["color"], linewidth=0.9, zorder=2.5)
     for source, model in dict.fromkeys((result.source, result.model) for result in published):
         _draw_published(axes, [result for result in published if (result.source, result.model) == (source, model)])
@@ -65,7 +67,8 @@ def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[Published
     if metric in ("accuracy", "balanced_accuracy", "auroc"):
         lowest = min(min(line.get_ydata()) for line in axes.get_lines())
         # An interval of two worms can be wider than the panel: the means set the limits.
-        axes.set_ylim(max(0.0, np.floor((lowest - 0.06) * 20) / 20), 1.005)
+        axes.set_ylim(np.floor((lowest - 0.06) * 20) / 20, 1.0)
+    cut_limits(axes, find_range(metric))
     return axes
 
 

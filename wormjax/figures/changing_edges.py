@@ -1,5 +1,6 @@
 """Edges that change, frame by frame: the true ones of one system above those that each model infers."""
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,6 +8,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from wormjax import graphs
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, hide_frame, make_figure, styled
 from wormjax.recordings.recording import UNSCORED
 
@@ -38,7 +40,7 @@ def plot_changing_edges(
         times = frame_interval * np.arange(intervals + 1)
         drawn = panel.pcolormesh(times, np.arange(edges + 1), values.T, cmap="Blues", vmin=0, vmax=1, rasterized=True)
         panel.set_yticks(ends - len(senders) / objects / 2, range(1, objects + 1))
-        panel.set_ylabel(name, fontsize=8)
+        panel.set_ylabel(textwrap.fill(spell_name(name), 14), fontsize=8)
         panel.invert_yaxis()
         hide_frame(panel)
     panels[-1].set_xlabel("time (s); rows: edges by the object that they arrive at")

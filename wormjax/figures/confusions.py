@@ -1,6 +1,7 @@
 """Confusion matrices: which motor states (or edge types) each model takes for which."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,6 +9,7 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import hide_frame, make_figure, styled
 
 PANELS_PER_ROW = 4
@@ -37,7 +39,7 @@ def plot_confusions(
         axes.set_visible(number < len(confusions))
         axes.tick_params(labelbottom=number + columns >= len(confusions))
     for axes, (model, counts) in zip(panels.flat, confusions.items(), strict=False):
-        draw_confusion(axes, np.asarray(counts), names).set_title(model)
+        draw_confusion(axes, np.asarray(counts), names).set_title(textwrap.fill(spell_name(model), 24))
     text = f"{decided} {kind}\n(share of the true {kind}'s {unit}s; number of {unit}s below)"
     figure.supxlabel(text, fontsize=8)
     figure.supylabel(f"true {kind}", fontsize=8)

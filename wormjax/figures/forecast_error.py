@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator, PercentFormatter
 
 from wormjax.figures import lines
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.published import PublishedResult
 
@@ -100,7 +101,7 @@ def draw_ratios(axes: Axes, errors: Errors, styles: Mapping[str, dict], referenc
     margin = max(0.12 * (high - low), 0.05)
     axes.set_ylim(max(0.0, low - margin), high + margin)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.set_ylabel(f"error, % of {reference}'s")
+    axes.set_ylabel(f"error, % of that of: {spell_name(reference)}")
     axes.set_title(f"ratio in each worm: {lines.count_worms(ratios.values(), 'band')}", fontweight="bold")
     ends = {model: (lines.find_last(mean), styles[model]["color"]) for model, mean in means.items()}
     lines.label_ends(axes, ends | {reference: (1.0, styles[reference]["color"])})

@@ -3,6 +3,7 @@
 The neurons stand in the order of a hierarchical clustering, the same for all methods.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -13,7 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from wormjax.figures.lines import cut_limits
 from wormjax.figures.matrices import arrange_matrix, cluster_neurons, draw_matrix
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import BLUE, GREY, LIGHT_GREY, find_limits, finish_figure, hide_frame, make_figure, styled
 from wormjax.graphs import edges_to_matrix
 from wormjax.scoring.graph_similarity import GraphSimilarity
@@ -55,7 +58,7 @@ def plot_relations(
     for column, (name, matrix) in enumerate(present.items()):
         top, low = panels[0, column], panels[-1, column]
         draw_matrix(top, arrange_matrix(matrix, order), names, 0.0, 1.0)
-        top.set_title(spell_method(name), fontweight="bold")
+        top.set_title(textwrap.fill(spell_name(name), 24), fontweight="bold")
         if name in scores:
             shown = arrange_matrix(edges_to_matrix(np.mean(scores[name], axis=0), count), order)
             draw_matrix(low, shown, names, 0.0, max(float(np.nanpercentile(shown, FULL_COLOUR)), 1e-12))
@@ -102,11 +105,6 @@ def plot_graph_similarity(
     return finish_figure(figure, title)
 
 
-def spell_method(name: str) -> str:
-    """Return a method's name as figures write it: "partial correlation", "Granger causality"; models keep theirs."""
-    return "Granger causality" if name == "granger" else name.replace("_", " ") if name in SCORES else name
-
-
 def draw_between_methods(axes: Axes, similarity: GraphSimilarity) -> Axes:
     """Draw the correlation of each two methods' graphs of the same worm, in colour and in numbers."""
     count = len(similarity.methods)
@@ -120,7 +118,7 @@ def draw_between_methods(axes: Axes, similarity: GraphSimilarity) -> Axes:
         axes.text(other, one, format_correlation(value), ha="center", va="center", **style)
     hide_frame(axes)
     _name_methods(axes, similarity)
-    axes.set_yticks(range(count), map(spell_method, similarity.methods))
+    axes.set_yticks(range(count), map(spell_name, similarity.methods))
     return axes
 
 
@@ -141,13 +139,14 @@ def draw_between_worms(axes: Axes, similarity: GraphSimilarity) -> Axes:
     axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     drawn = np.concatenate([np.ravel(similarity.across), np.ravel(similarity.across_null), [0.0, 0.1]])
     axes.set(xlim=(-0.6, len(similarity.methods) - 0.4), ylim=find_limits(drawn, 0.05, 0.12))
+    cut_limits(axes, (-1.0, 1.0))
     _name_methods(axes, similarity)
     axes.tick_params(axis="x", length=0)
     return axes
 
 
 def _name_methods(axes: Axes, similarity: GraphSimilarity):
-    names = [spell_method(name) for name in similarity.methods]
+    names = [spell_name(name) for name in similarity.methods]
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from wormjax.figures.graph_comparison import format_correlation
+from wormjax.figures.lines import cut_limits
 from wormjax.figures.style import BLUE, GREY, find_limits, finish_figure, make_figure, styled
 
 KINDS = (("as inferred", BLUE, -0.21), ("neurons shuffled", GREY, 0.21))  # Label, colour, place beside the name.
@@ -44,6 +45,7 @@ def plot_graph_stability(
     axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     drawn = np.concatenate([[0.0, 0.1], *correlations.values(), *nulls.values()])
     axes.set_ylim(find_limits(drawn, 0.17, 0.1))  # Counts at the foot, medians on top.
+    cut_limits(axes, (-1.0, 1.0))
     axes.set_xticks(range(len(correlations)), [f"across {name}" for name in correlations])
     axes.tick_params(axis="x", length=0)
     axes.set(xlim=(-0.5, len(correlations) - 0.5), ylabel="correlation of edge probabilities")

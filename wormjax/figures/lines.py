@@ -10,6 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from sklearn.isotonic import isotonic_regression
 
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import GREY, MODEL_COLOURS
 from wormjax.scoring.intervals import interval_over_worms
 from wormjax.scoring.published import PublishedResult
@@ -64,7 +65,7 @@ def draw_mean(
     """Draw the mean over worms where it is known, with bars or a band for its 95 % interval; return the mean."""
     mean, low, high = average_over_worms(values)
     known, sure = np.isfinite(mean), np.isfinite(low)
-    axes.plot(places[known], mean[known], label=label, **style)
+    axes.plot(places[known], mean[known], label=spell_name(label), **style)
     look = {"color": style["color"], "alpha": alpha, "label": f"_{label}"}
     if interval == "bars":
         axes.vlines(places[sure], low[sure], high[sure], linewidth=0.9, zorder=2.5, **look)
@@ -98,7 +99,7 @@ def label_ends(axes: Axes, ends: Mapping[str, tuple[float, str]], distance: floa
     for (name, (end, colour)), height, place in zip(ends.items(), heights, places, strict=True):
         arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
         spot = {"xy": (1.005, height), "xytext": (1.07, place), "xycoords": "axes fraction"}
-        text = f"{name} ↑" if end > high else f"{name} ↓" if end < low else name
+        text = spell_name(name) + (" ↑" if end > high else " ↓" if end < low else "")
         axes.annotate(text, color=colour, va="center", fontsize=8.5, arrowprops=arrow, **spot)
 
 
@@ -139,6 +140,12 @@ def draw_open_markers(axes: Axes, points: Sequence[tuple[float, float]], label: 
     return axes.plot(
         *zip(*points, strict=True), color=colour, markeredgewidth=1.2, clip_on=False, label=label, **style
     )[0]
+
+
+def cut_limits(axes: Axes, limits: tuple[float, float], axis: str = "y") -> None:
+    """Cut an axis to the lowest and the highest value that there can be, such as 0 and 1."""
+    low, high = axes.get_xlim() if axis == "x" else axes.get_ylim()
+    axes.set(**{f"{axis}lim": (max(low, limits[0]), min(high, limits[1]))})
 
 
 def rule_lines(axes: Axes) -> None:

@@ -120,10 +120,10 @@ def plot_variance(
         totals = np.stack([np.cumsum(worm)[:drawn] for worm in worms])
         counts = np.arange(1, drawn + 1)
         axes.plot(counts, totals.T, color=colour, linewidth=0.6, alpha=0.45)
-        axes.plot(counts, totals.mean(axis=0), color=colour, marker=marker, markersize=4, label=label)
+        axes.plot(counts, totals.mean(axis=0), color=colour, marker=marker, markersize=4, label=label, clip_on=False)
     label = "Kato et al. 2015, all recorded neurons"
     axes.plot(*PUBLISHED_SHARE, "D", color=BLACK, markerfacecolor="white", markersize=7, zorder=5, label=label)
-    axes.set(xlabel="components", ylabel="cumulative share of variance", ylim=(0, 1.02))
+    axes.set(xlabel="components", ylabel="cumulative share of variance", ylim=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower right")
     return finish_figure(figure, title)

@@ -18,6 +18,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from wormjax.atomic_write import open_place
 from wormjax.figures import style
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, make_figure, styled
 
 UP = "y"  # Of two axes that are drawn, that which points upwards where it is one of them.
@@ -156,7 +157,7 @@ def save_moving_picture(
                     pairs = np.stack([true[frame], values[step]], axis=1)
                     axes.add_collection(LineCollection(pairs, colors=to_rgba(style.VERMILLION, 0.4), linewidths=0.8))
                 axes.scatter(*values[step].T, s=10, color=style.VERMILLION, linewidths=0, zorder=3)
-            axes.set_title(f"{name}: " + (f"step {step + 1}, true in grey" if step >= 0 else "given"))
+            axes.set_title(f"{spell_name(name)}: " + (f"step {step + 1}, true in grey" if step >= 0 else "given"))
             axes.set_xlim(low[0] - margin, high[0] + margin)
             axes.set_ylim(low[1] - margin, high[1] + margin)
             _clear(axes)

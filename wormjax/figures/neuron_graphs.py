@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
 from wormjax.figures.graph import ARROW, place_on_circle
-from wormjax.figures.lines import choose_styles, rule_lines
+from wormjax.figures.lines import choose_styles, cut_limits, rule_lines
 from wormjax.figures.matrices import arrange_matrix, cluster_neurons, draw_differences, find_largest, mark_strongest
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import (
     BLUE,
     GREEN,
@@ -126,9 +127,13 @@ def plot_graph_scores(scores: pd.DataFrame, title: str) -> Figure:
         base = own[(own["method"] == "correlation") & (own["pooling"] == "worms")]
         for value in base["auroc"]:
             axes.axvline(value, color=GREY, linestyle=(0, (3, 2)), linewidth=0.8, zorder=0)
-        axes.set_title(reference, fontweight="bold")
-        axes.set(xlabel="AUROC", yticks=[-k for k in range(len(methods))])
-        axes.set_yticklabels([name.replace("_", " ") for name in methods])
+        axes.set_title(spell_name(reference), fontweight="bold")
+        axes.set(
+            xlabel="AUROC",
+            xlim=(max(axes.get_xlim()[0], 0.0), min(axes.get_xlim()[1], 1.0)),
+            yticks=[-k for k in range(len(methods))],
+        )
+        axes.set_yticklabels(map(spell_name, methods))
     handles = [
         Line2D([], [], color=GREY, marker="o", markerfacecolor="white", label="mean over worms"),
         Line2D([], [], color=BLUE, marker="o", label="shrunk to classes"),
@@ -158,7 +163,7 @@ def plot_graph_agreement(graphs: Mapping[str, Float[np.ndarray, "sender receiver
         axes.text(
             column, row, text, ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 else "black"
         )
-    labels = [name.replace("_", " ") for name in names]
+    labels = [*map(spell_name, names)]
     axes.set_xticks(range(len(names)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), labels)
     hide_frame(axes)
@@ -188,11 +193,12 @@ def plot_graph_curves(amounts: pd.DataFrame, title: str) -> Figure:
             look = {**styles[method], "linestyle": patterns.get(share, "-")}
             axes.plot(mean.index, mean.to_numpy(), **look)
         axes.axhline(0.5, color=LIGHT_GREY, zorder=0)
-        axes.set_title(reference, fontweight="bold")
+        axes.set_title(spell_name(reference), fontweight="bold")
         axes.set(xlabel="worms", xticks=sorted(set(own["worms"])))
         rule_lines(axes)
+        cut_limits(axes, (0.0, 1.0))
     panels[0].set_ylabel("AUROC, mean over sets of worms")
-    handles = [Line2D([], [], label=name.replace("_", " "), **styles[name]) for name in methods]
+    handles = [Line2D([], [], label=spell_name(name), **styles[name]) for name in methods]
     handles += [Line2D([], [], color=GREY, linestyle=patterns[x], label=f"{x:.0%} of each recording") for x in patterns]
     figure.legend(handles=handles, loc="outside right center", handlelength=3.0)
     return finish_figure(figure, title)
@@ -221,7 +227,7 @@ def plot_responses(
             chosen = both & ((known > 0) == significant)
             axes.scatter(values[chosen], measured[chosen], s=size, color=colour, alpha=0.5, linewidths=0)
         low, high = np.nanpercentile(measured[both], (0.5, 99.5))
-        axes.set(ylim=(low, high), xlim=np.nanpercentile(values[both], (0.2, 99.8)), xlabel=name.replace("_", " "))
+        axes.set(ylim=(low, high), xlim=np.nanpercentile(values[both], (0.2, 99.8)), xlabel=spell_name(name))
         axes.locator_params(axis="x", nbins=5)
         axes.axhline(0, color=LIGHT_GREY, zorder=0)
         axes.axvline(0, color=LIGHT_GREY, zorder=0)

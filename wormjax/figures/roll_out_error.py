@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from wormjax.figures import style
 from wormjax.figures.lines import collect_steps, draw_open_markers, find_last, label_ends, rule_lines
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.published import LSTM, NRI, STATIC, PublishedResult
 
@@ -66,7 +67,7 @@ def draw_roll_out_error(axes: Axes, errors: Mapping[str, np.ndarray], published:
         runs = np.atleast_2d(np.where(np.asarray(values) > 0, values, np.nan))
         steps, mean = np.arange(1, runs.shape[1] + 1), runs.mean(axis=0)
         line = {"linestyle": (0, (4, 1.5)), "linewidth": 1.2} if model in THIN else {"linewidth": 1.8}
-        axes.plot(steps, mean, color=colours[model], label=model, zorder=3, **line)
+        axes.plot(steps, mean, color=colours[model], label=spell_name(model), zorder=3, **line)
         if len(runs) > 1:
             low, high = runs.min(axis=0), runs.max(axis=0)
             axes.fill_between(steps, low, high, color=colours[model], alpha=0.18, linewidth=0)

@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wormjax.figures.lines import choose_styles, count_worms, draw_mean, rule_lines
+from wormjax.figures.lines import choose_styles, count_worms, cut_limits, draw_mean, rule_lines
 from wormjax.figures.style import finish_figure, make_figure, styled
+from wormjax.scoring.intervals import find_range
 from wormjax.scoring.rows import Row
 from wormjax.scoring.tables import tabulate_amounts, title_metric
 
@@ -34,6 +35,7 @@ def plot_score_by_amount(
     for axes, metric in zip(panels, metrics, strict=True):
         draw_scores(axes, frame[frame["metric"] == metric], styles)
         axes.set(xlabel=label, ylabel=title_metric(metric))
+        cut_limits(axes, find_range(metric))
     lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
     figure.legend(lines.values(), lines.keys(), loc="outside right center", handlelength=3.2)
     return finish_figure(figure, title)

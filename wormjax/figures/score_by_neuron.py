@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from wormjax.figures.lines import choose_styles
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import GREY, finish_figure, make_figure, styled
 
 PER_PANEL = 50  # Neurons whose names can be read side by side.
@@ -34,12 +35,12 @@ def plot_score_by_neuron(
         part = table.iloc[row * width : (row + 1) * width]
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         for model, style in styles.items():
-            axes.plot(range(len(part)), part[model], **(style | {"linestyle": "none"}), label=model)
+            axes.plot(range(len(part)), part[model], **(style | {"linestyle": "none"}), label=model, clip_on=False)
         axes.set_xticks(range(len(part)), part.index, rotation=90, fontsize=7)
-        axes.set(ylabel=label, xlim=(-0.7, width - 0.3), ylim=(lowest - 0.05, min(highest + 0.05, 1.02)))
+        axes.set(ylabel=label, xlim=(-0.7, width - 0.3), ylim=(lowest - 0.05, min(highest + 0.05, 1.0)))
         axes.grid(axis="x", color="#EEEEEE", linewidth=0.6)
         axes.set_axisbelow(True)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    names = [f"{name}: mean {table[name].mean():.2f}" for name in labels]
+    names = [f"{spell_name(name)}: mean {table[name].mean():.2f}" for name in labels]
     figure.legend(handles, names, loc="outside right upper")
     return finish_figure(figure, title)

@@ -4,6 +4,7 @@ Made for asymmetric diffusion map modelling (Brennan & Proekt 2019, eLife 8:e468
 hand.
 """
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from wormjax.figures.lines import draw_mean, rule_lines
+from wormjax.figures.lines import cut_limits, draw_mean, rule_lines
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import BLUE, GREY, LIGHT_GREY, VERMILLION, finish_figure, make_figure, styled
 
 PANELS_PER_ROW = 4
@@ -30,6 +32,7 @@ def plot_sensitivity(
     label: str,
     reference: tuple[str, float] | None = None,
     title: str = "",
+    limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> Figure:
     """Plot a metric by the value of each parameter: mean, 95 % bar, a thin line per worm, the default shaded.
 
@@ -40,6 +43,7 @@ def plot_sensitivity(
       label: the metric.
       reference: a baseline's name and its level, drawn as a dashed line.
       title: the figure's title.
+      limits: the lowest and the highest value that the metric can have.
     """
     columns = min(len(results), PANELS_PER_ROW)
     rows = -(-len(results) // columns)
@@ -48,16 +52,17 @@ def plot_sensitivity(
     for axes, (name, tried) in zip(panels, results.items(), strict=False):
         values, columns_of_worms = zip(*tried, strict=True)
         draw_parameter(axes, np.stack(columns_of_worms, axis=1), values, [v == defaults.get(name) for v in values])
-        axes.set_title(name, fontweight="bold")
+        axes.set_title(spell_name(name), fontweight="bold")
         if reference is not None:
             axes.axhline(reference[1], zorder=1.5, label="reference", **REFERENCE_STYLE)
+    cut_limits(panels[0], limits)
     for axes in panels[len(results) :]:
         axes.set_visible(False)
     figure.supylabel(textwrap.fill(label, 24 * rows), fontsize=9)
     worms = max(len(values) for tried in results.values() for _, values in tried)
     mean = "mean and 95 % interval over worms" if worms > 1 else "mean (one worm: no interval)"
     styles = {mean: MEAN_STYLE, "one worm": WORM_STYLE, "default": DEFAULT_STYLE}
-    styles |= {} if reference is None else {reference[0]: REFERENCE_STYLE}
+    styles |= {} if reference is None else {spell_name(reference[0]): REFERENCE_STYLE}
     handles = [Line2D([], [], label=name, **style) for name, style in styles.items()]
     return finish_figure(figure, title, handles, ncols=len(handles) if columns > 2 else 2)
 

@@ -4,6 +4,7 @@ The best simple baseline is chosen at each horizon on the very worms that the mo
 baselines.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -32,6 +33,7 @@ def plot_skill_by_horizon(
     simple: Collection[str] = (),
     lower_is_better: bool = True,
     title: str = "",
+    limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> Figure:
     """Plot the mean over worms by horizon, and beside it the gain over the best simple baseline, paired by worm.
 
@@ -48,12 +50,14 @@ def plot_skill_by_horizon(
       simple: the models among which the best simple baseline is chosen; none, or all: no right panel.
       lower_is_better: whether the metric is an error.
       title: the figure's title.
+      limits: the lowest and the highest value that the metric can have.
     """
     horizons, styles = np.asarray(horizons, float), lines.choose_styles(values, baselines)
     others = [model for model in values if model not in simple] if simple else []
     figure = make_figure(4.9 * (1 + bool(others)) + 0.6, 4.3)
     panels = figure.subplots(1, 1 + bool(others), squeeze=False)[0]
     draw_scores(panels[0], values, horizons, styles, baselines)
+    lines.cut_limits(panels[0], limits)
     panels[0].set_ylabel(f"{label}, {'lower' if lower_is_better else 'higher'} is better")
     panels[0].set_title(lines.count_worms(values.values(), "bars"), fontweight="bold")
     if simple:

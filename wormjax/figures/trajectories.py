@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import (
     BLACK,
     BLUE,
@@ -55,7 +56,7 @@ def plot_trajectories(
             draw_paths(panels[row, column], history[column], true[column], guess)
             if row == 0:
                 panels[row, column].set_title(f"system {column + 1}")
-        panels[row, 0].set_ylabel(model)
+        panels[row, 0].set_ylabel(spell_name(model))
     handles = [
         Line2D([], [], color=GREY, linewidth=1, label=f"given ({history.shape[1]} frames)"),
         Line2D([], [], color=BLUE, label=f"true ({true.shape[1]} frames)", **TRUE_STYLE),
@@ -160,4 +161,8 @@ def _choose_line(number: int) -> dict:
 def _list_signal_handles(models: Sequence[str]) -> list[Line2D]:
     given = Line2D([], [], color=GREY, linewidth=1, label="given")
     true = Line2D([], [], color=BLACK, label="true", **TRUE_STYLE | {"alpha": 0.25})
-    return [given, true, *(Line2D([], [], label=model, **_choose_line(k)) for k, model in enumerate(models))]
+    return [
+        given,
+        true,
+        *(Line2D([], [], label=spell_name(model), **_choose_line(k)) for k, model in enumerate(models)),
+    ]

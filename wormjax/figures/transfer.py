@@ -79,10 +79,10 @@ def draw_neurons(
         style = {"color": STUDY_COLOURS[number], "marker": STUDY_MARKERS[number], "linestyle": "none"}
         shift = -0.14 if number == 0 else 0.14
         for worm in np.asarray(values, float):
-            axes.plot(worm, rows + shift, markersize=2.5, alpha=0.45, zorder=2, **style)
-        axes.plot(means[number], rows, markersize=6.5, markeredgecolor="white", zorder=3, **style)
+            axes.plot(worm, rows + shift, markersize=2.5, alpha=0.45, zorder=2, clip_on=False, **style)
+        axes.plot(means[number], rows, markersize=6.5, markeredgecolor="white", zorder=3, clip_on=False, **style)
     axes.axvline(0.5, color=LIGHT_GREY, zorder=0)
-    axes.set(xlim=(-0.02, 1.02), ylim=(len(names) - 0.5, -0.5), xlabel="AUROC, reverse against forward")
+    axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xlabel="AUROC, reverse against forward")
     axes.set_yticks(rows, names)
     agree = int(np.sum((means[0] > 0.5) == (means[1] > 0.5)))
     gap = float(np.mean(np.abs(means[0] - means[1])))

@@ -9,6 +9,8 @@ from sklearn.decomposition import PCA
 from wormjax import figures, graphs
 from wormjax.baselines.loops import LoopModel
 from wormjax.features.dataset import Dataset
+from wormjax.figures.names import spell_name
+from wormjax.scoring.intervals import find_range
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead import tables as ahead_tables
@@ -55,7 +57,7 @@ def plot_skill(config, tables: Sequence[ahead_tables.Table]) -> NamedFigures:
                 candidates = tuple(name for name in simple.SIMPLE if name in values)
                 lower, title = ahead_tables.LOWER_IS_BETTER[kind], ahead_tables.describe_table(table)
                 figure = figures.plot_skill_by_horizon(
-                    values, seconds, label, config.baselines, candidates, lower, title
+                    values, seconds, label, config.baselines, candidates, lower, title, find_range(kind)
                 )
                 yield f"skill_{kind}{simple.KNOWN if table.given else ''}", figure
 
@@ -67,7 +69,7 @@ def plot_graphs(config, dataset: Dataset, outputs) -> NamedFigures:
         edges = [output.edges for output in outputs if output.model == name and output.edges is not None]
         if edges:
             present = graphs.edges_to_matrix(1.0 - np.concatenate(edges)[..., 0].mean(axis=0), neurons)
-            title = f"{name}: inferred graph, mean over forecast origins in worms that its runs had not seen"
+            title = f"{spell_name(name)}: inferred graph, mean over forecast origins in held-out worms"
             yield f"graph_{name}", figures.plot_graph(present, dataset.neuron_names, title)
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from wormjax import figures
 from wormjax.features.dataset import Dataset
+from wormjax.figures.names import spell_name
 from wormjax.figures.transfer import Example
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.classification import confusion, measure_auroc
@@ -138,7 +139,7 @@ def plot_ethogram(name, config, worms: Materials, groups, decoded: Decoded) -> F
         states,
         probabilities,
         dataset.state_names,
-        f"{name}: {shorten_worm(dataset.worms[worm])}, {trained}, accuracy {accuracy:.3f}",
+        f"{spell_name(name)}: {shorten_worm(dataset.worms[worm])}, {trained}, accuracy {accuracy:.3f}",
         traces,
         dataset.neuron_names,
     )
@@ -147,7 +148,7 @@ def plot_ethogram(name, config, worms: Materials, groups, decoded: Decoded) -> F
 def plot_graph(name, dataset: Dataset, groups, decoded: Decoded, arrows: bool = True) -> Figure:
     """Plot the probability of an edge (any type but the first, "no edge"), over worms that no run had seen."""
     by_worm = average_edges(dataset, groups, decoded)
-    title = f"{name}: inferred graph, mean over {len(by_worm)} worms and all runs that had not seen them"
+    title = f"{spell_name(name)}: inferred graph, mean over {len(by_worm)} worms and all runs that had not seen them"
     names = dataset.neuron_names
     return figures.plot_graph(by_worm.mean(axis=0), names, title, worm_probabilities=by_worm, arrows=arrows)
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from wormjax import figures
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import list_starts
+from wormjax.figures.names import spell_name
 from wormjax.scoring.published import find_published_forecasts
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.forecast.graphs import average_by_state, correlate_pairs, measure_followers, present_edges
@@ -126,7 +127,7 @@ def plot_traces(config, dataset: Dataset, groups: Sequence[Group], outputs) -> N
             names,
             dataset.arrays.states[stretch][span],
             dataset.state_names,
-            f"{output.model}: {dataset.worms[worm]}, not seen in training; 90 % bands",
+            f"{spell_name(output.model)}: {dataset.worms[worm]}, not seen in training; 90 % bands",
         )
         yield f"traces_{output.model}", figure
 
@@ -152,11 +153,11 @@ def plot_graphs(config, dataset: Dataset, groups, outputs) -> NamedFigures:
         states = np.concatenate([output.starts.state for output in own])
         means = average_by_state(matrices, states, dataset.state_names)
         if means:  # Not without a scored state.
-            title = f"{name}: inferred graph by motor state before the forecast, worms that the run had not seen"
+            title = f"{spell_name(name)}: inferred graph by motor state before the forecast, held-out worms"
             yield f"graphs_by_state_{name}", figures.plot_graphs_by_state(means, dataset.neuron_names, title)
         found, nulls = correlate_pairs(own, groups, neurons)
         if found:
-            title = f"{name}: correlation of edge probabilities, against shuffled neurons"
+            title = f"{spell_name(name)}: correlation of edge probabilities, against shuffled neurons"
             yield f"graph_stability_{name}", figures.plot_graph_stability(found, nulls, title)
 
 
@@ -168,6 +169,6 @@ def plot_followers(name, config, dataset: Dataset, splits: Sequence[Split], grou
     starts = starts.of(starts.worm == worm)
     variables = jax.tree.map(lambda x: x[number], restore_best(model_folder(workdir, name)))
     responses = measure_followers(name, config, fit, number, variables, dataset, starts, FOLLOWED_STEP)
-    title = f"{name}: what follows when one neuron is held one s.d. higher, {dataset.worms[worm]}"
+    title = f"{spell_name(name)}: what follows when one neuron is held one s.d. higher, {dataset.worms[worm]}"
     seconds = FOLLOWED_STEP / dataset.frame_rate
     return figures.plot_followers(responses, dataset.neuron_names, seconds, title)

@@ -13,7 +13,7 @@ from wormjax.baselines.loops import LoopModel, fit_loops
 from wormjax.baselines.relational_graphs import Relation
 from wormjax.features.dataset import Dataset
 from wormjax.scoring.graph_similarity import compare_scores
-from wormjax.scoring.intervals import interval_over_rows
+from wormjax.scoring.intervals import POSITIVE, SHARE, interval_over_rows
 from wormjax.scoring.markdown import format_mean, join_cells, start_table, write_markdown
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.simulation.two_cycles import label_cycles, simulate_two_cycles
@@ -149,14 +149,14 @@ def plot_sensitivity(config, task, sensitivity: dict[str, list[Tried]], rows: Se
     most = max(len(row.train_worms) for row in rows)
     chain = [row.value for row in rows if (row.model, row.metric, len(row.train_worms)) == (simple.DWELL, metric, most)]
     reference = (simple.DWELL, float(np.mean(chain))) if chain else None
-    for field, label, level in (
-        ("decoding", "balanced accuracy of the present state", None),
-        ("nll", f"negative log-likelihood, {config.sensitivity.seconds:g} s ahead (nats)", reference),
-        ("loops", "loops found", None),
+    for field, label, level, limits in (
+        ("decoding", "balanced accuracy of the present state", None, SHARE),
+        ("nll", f"negative log-likelihood, {config.sensitivity.seconds:g} s ahead (nats)", reference, POSITIVE),
+        ("loops", "loops found", None, POSITIVE),
     ):
         values = {name: [(one.value, getattr(one, field)) for one in some] for name, some in sensitivity.items()}
         title = f"{config.data.study}: asymmetric diffusion map, one parameter at a time"
-        yield f"sensitivity_{field}", figures.plot_sensitivity(values, defaults, label, level, title)
+        yield f"sensitivity_{field}", figures.plot_sensitivity(values, defaults, label, level, title, limits)
 
 
 def plot_relations(dataset: Dataset, findings: Findings) -> NamedFigures:

@@ -10,6 +10,7 @@ import pandas as pd
 from wormjax import connectome, figures
 from wormjax.atomic_write import open_place
 from wormjax.features.dataset import Dataset
+from wormjax.figures.names import spell_name
 from wormjax.recordings.names import split_neuron_name
 from wormjax.scoring.markdown import tabulate_console, write_markdown
 from wormjax.scoring.rows import Row, write_rows
@@ -113,7 +114,7 @@ def plot_figures(config, study: Study, inferred: Sequence[Inferred], findings: d
     classes, matrix = average_classes(study, graph if directed else (graph + graph.T) / 2)
     parts = [np.nan_to_num(known) for name, known in study.references.items() if name != ATLAS]
     known = average_classes(study, np.max(parts, axis=0))[1] if parts else None
-    title = f"{drawn.name}: consensus by neuron class"
+    title = f"{spell_name(drawn.name)}: consensus by neuron class"
     types = [connectome.TYPES.get(name, "") for name in classes]
     yield "graph_by_class", figures.plot_class_graph(matrix, classes, types, title, known, arrows=not chance)
     graphs = {one.name: study.pool(one.stack, one.class_worms) for one in inferred}

@@ -252,7 +252,8 @@ def describe(argv: Sequence[str], define: Sequence[Flag], about: str, config: st
     """Return the lines of --help: the flags, and the fields of the config with their defaults and comments."""
     lines = [about.strip(), "", "Flags:"]
     if config is not None:
-        lines.append(f"  --config={config}  Name or file of a config; names: {', '.join(list_configs())}.")
+        names = "" if "{" in config else f"; names: {', '.join(_list_like(config))}"
+        lines.append(f"  --config={config}  Name or file of a config{names}.")
     lines += [f"  --{name}={'' if default is None else default}  {text}" for _, name, default, text in define]
     chosen = _split_overrides([argument for argument in argv if argument not in HELP])[1] or config
     if config is None or "{" in chosen:
@@ -266,6 +267,12 @@ def describe(argv: Sequence[str], define: Sequence[Flag], about: str, config: st
         shown = f"  {field}:" if isinstance(value, ml_collections.ConfigDict) else f"  {field}={value!r}"
         lines.append(f"{shown}  # {comment}" if comment else shown)
     return lines
+
+
+def _list_like(config):
+    """The shipped configs of the same experiment as `config`."""
+    experiment = load_config(config).get("experiment")
+    return [name for name in list_configs() if load_config(name).get("experiment") == experiment]
 
 
 def read_comments(config: str) -> dict[str, str]:

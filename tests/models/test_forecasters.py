@@ -299,6 +299,24 @@ def test_nobody_held_is_nothing_held(forecaster, compile_quickly):
     assert (abs(lifted - drifting).max(axis=(0, 1, 4))[1, [0, 1, 3]] > 1e-2).all()  # Along the drift.
 
 
+def test_messages_pass_along_the_edges_of_a_given_graph_alone(forecaster, compile_quickly):
+    (variables, full), past = forecaster("full"), draw_past()
+    module = NETWORK(embedding=3, graph="given")
+
+    def forecast(edges, held=NOBODY):
+        given = {"senders": edges[:, 0], "receivers": edges[:, 1]}
+        return predict(module, {**variables, "given": given}, past, NO_DRIFT, STEPS, clamp=held).mean
+
+    everyone = np.stack(graphs.complete_edges(NEURONS), axis=1)
+    run = compile_quickly(forecast)
+    np.testing.assert_allclose(run(everyone), full(variables, past, NO_DRIFT).mean, atol=1e-5)
+    one, other = (run(np.array([[2, 0], [0, 1]]), hold(2, value)) for value in (1, 4))
+    moved = np.abs(other - one).max(axis=(0, 1, 4))  # [step, neuron]
+    np.testing.assert_array_equal(moved[1, [0, 1, 3]] > 1e-4, [True, False, False])
+    np.testing.assert_array_equal(moved[2, [0, 1, 3]] > 1e-4, [True, True, False])
+    assert np.isfinite(run(np.zeros((0, 2), int))).all()
+
+
 @functools.cache
 def fixed_edges(name, seed=0):
     """The edges [window, edge, type] of a graph that is not inferred, read from its module."""

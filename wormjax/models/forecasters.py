@@ -22,7 +22,7 @@ from wormjax.models.encoders import MlpEncoder
 from wormjax.models.layers import TrainingRngs, draw_keys, elu
 from wormjax.models.sampling import sample_edges
 
-GRAPHS = ("static", "dynamic", "full", "random", "none")
+GRAPHS = ("static", "dynamic", "full", "random", "given", "none")
 CORRECTION = 0.3  # A read-out of one corrects a frame by so many scaled units: some of a neuron's typical changes.
 RECURRENT_INITIAL = nn.initializers.glorot_uniform()  # Not orthogonal: LAPACK in a vmapped program can stall on a CPU.
 LARGEST_LOG_SCALE = 2.0  # A network may narrow or widen the spread it is given by a factor of e^2.
@@ -81,6 +81,21 @@ class SummedMessages(nn.Module):
         return elu(total)
 
 
+class GivenMessages(nn.Module):
+    """As `SummedMessages`, along a list of edges alone: the mean over those that arrive at a node."""
+
+    hidden: int
+
+    @nn.compact
+    def __call__(self, nodes: Float[Array, "window node feature"], senders, receivers):
+        sent = nn.Dense(self.hidden, name="sender")(nodes)
+        received = nn.Dense(self.hidden, use_bias=False, name="receiver")(nodes)
+        pairs = jax.nn.relu(received[:, receivers] + sent[:, senders])
+        total = jnp.zeros_like(sent).at[:, receivers].add(pairs)
+        count = jnp.zeros(nodes.shape[1]).at[receivers].add(1.0)
+        return elu(nn.Dense(self.hidden, name="type_1")(total / jnp.maximum(count, 1.0)[:, None]))
+
+
 def run_once(module, past, step_input: StepInput, training_rngs: TrainingRngs | None = None):
     """Run every method of a forecaster once, to initialise its parameters."""
     context, _ = module.begin(past, training_rngs)
@@ -110,7 +125,8 @@ class GraphForecaster(nn.Module):
       neurons, features, modes: sizes of what it is shown.
       hidden: of the cells; message_hidden, encoder_hidden, embedding, edge_types: other sizes.
       graph: "static" infers one per window, "dynamic" one per frame; "full" has all edges, "random" half of them,
-        drawn with the initial parameters and never trained; "none" is the node-wise twin.
+        drawn with the initial parameters and never trained; "given" has those of variables["given"], "senders" and
+        "receivers" [edge]; "none" is the node-wise twin.
       hard: whether sampled edge types are one-hot (straight-through).
     """
 
@@ -133,8 +149,10 @@ class GraphForecaster(nn.Module):
         if self.graph in ("static", "dynamic"):
             encoder = nn.vmap(MlpEncoder, variable_axes={"params": None}, split_rngs={"params": False})
             self.encoder = encoder(self.encoder_hidden, self.edge_types)
+        if self.graph == "given":
+            self.given = [self.variable("given", end, lambda: jnp.zeros(0, int)) for end in ("senders", "receivers")]
         if self.graph != "none":
-            self.messages = SummedMessages(self.message_hidden)
+            self.messages = (GivenMessages if self.graph == "given" else SummedMessages)(self.message_hidden)
         if self.graph == "random":  # Of one axis: such parameters do not decay.
             self.edge_order = self.param(
                 "edge_order", nn.initializers.normal(1.0), (self.neurons * (self.neurons - 1),)
@@ -174,7 +192,8 @@ class GraphForecaster(nn.Module):
             edges = self._sample(logits, training_rngs)
         heard = [nodes]
         if self.graph != "none":
-            heard.append(self.messages(jnp.concatenate([nodes, carry], axis=-1), edges))
+            given = [end.value for end in self.given] if self.graph == "given" else [edges]
+            heard.append(self.messages(jnp.concatenate([nodes, carry], axis=-1), *given))
         heard = jnp.concatenate(heard, axis=-1)
         carry, values = self.cell(carry, heard)
         values = values if context.kept is None else values * context.kept

@@ -394,11 +394,6 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
 
 
 def _list_decoding_faults(config) -> Iterator[tuple[str, str]]:
-    given = [
-        name for name, section in config.model.items() if section.get("graph") == "given" and name in config.models
-    ]
-    if given and not config.data.get("edges", ""):
-        yield "data.edges", f", expected a table of edges, the graph that {given[0]} is given"
     decode, own = config.decode, config.decode.get("own_statistics", False)
     if own and not decode.whole:
         yield "decode.own_statistics", ", expected False where 'decode.whole' is False"

@@ -14,9 +14,9 @@ from wormjax.models.any_neurons import build_vocabulary, index_identities
 from wormjax.models.identities import keep_known, move_identities
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.simulation.worms import hide_names, simulate_worms
-from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import calibration, few_neurons
 from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.given_graphs import give_graph
 from wormjax.tasks.groups import list_groups
 from wormjax.tasks.protocols import list_splits
 from wormjax.tasks.worms import Materials, build_training_dataset
@@ -55,7 +55,7 @@ DESCRIPTION = describe_dataset(DATASET)
 
 
 def train(config=CONFIG, dataset=DATASET, groups=GROUPS):
-    runs = decoding.build_group_runs(config, dataset, groups)
+    runs = give_graph("any_neurons", config, dataset.neuron_names, decoding.build_group_runs(config, dataset, groups))
     _, recipe, engine = decoding.build_training("any_neurons", config, dataset, runs)
     return train_in_memory(engine, recipe, dataset.arrays, runs, progress=False).best
 
@@ -266,9 +266,11 @@ def test_messages_pass_on_the_graph_that_is_given(tmp_path):
     before = decode(learnt, config=config)
     without = {**learnt, "given": {"edges": np.zeros_like(learnt["given"]["edges"])}}
     assert np.abs(decode(without, config=config).probabilities - before.probabilities).max() > 1e-5
-    config.data.edges = ""
-    with pytest.raises(ConfigError, match=r"data\.edges.*the graph that any_neurons is given"):
-        check_settings(config)
+    config.model.any_neurons.edges = "none"
+    assert not decoding.find_given("any_neurons", config, DATASET.neuron_names).any()
+    config.data.edges = config.model.any_neurons.edges = ""
+    with pytest.raises(ConfigError, match=r"model\.any_neurons\.edges.*or a table of edges in data\.edges"):
+        decoding.check_models(config)
 
 
 def test_without_a_neuron_that_the_training_worms_have_a_baseline_knows_how_often_states_occur():

@@ -25,6 +25,7 @@ from wormjax.scoring.classification import score_states
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.calibration import calibrate
+from wormjax.tasks.given_graphs import give_graph
 from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
 from wormjax.tasks.protocols import Split, list_config_splits
 from wormjax.tasks.worms import build_new_dataset, is_training_worm
@@ -73,7 +74,7 @@ def train_decoder(name: str, config, dataset: Dataset, seed: int = 0, progress: 
     if name in LINEAR_BASELINES:
         variables = decoding.fit_baseline(name, config, dataset, [group])
     else:
-        runs = decoding.build_group_runs(config, dataset, [group])
+        runs = give_graph(name, config, dataset.neuron_names, decoding.build_group_runs(config, dataset, [group]))
         _, recipe, engine = decoding.build_training(name, config, dataset, runs)
         variables = train_in_memory(engine, recipe, dataset.arrays, runs, name, progress).best
     return TrainedDecoder(name, config, describe_dataset(dataset), (group,), variables)

@@ -29,7 +29,6 @@ from wormjax.baselines.linear import (
 from wormjax.baselines.own_activity import Activity, factor_activity, refine_by_own_activity
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset, WormArrays, measure_scale
-from wormjax.features.edge_list import read_edges
 from wormjax.features.neurons import ANY
 from wormjax.features.splits import TEST, TRAINING, VALIDATION
 from wormjax.models.any_neurons import build_vocabulary, index_identities
@@ -40,6 +39,7 @@ from wormjax.scoring.behavior import score_behavior
 from wormjax.scoring.classification import score_states
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode.windows import predict_stretches
+from wormjax.tasks.given_graphs import EDGES, check_given, find_given, give_graph
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.tasks.worms import MOTOR_STATE
 from wormjax.training.fitted import restore_fitted, save_fitted
@@ -80,6 +80,7 @@ def check_models(config):
         if prior and types and len(prior) != types:
             expected = f"expected the probability of each of the {types} edge types of {name}, or none"
             raise ConfigError("train.edge_prior", f"found {prior}, {expected}")
+    check_given(config)
 
 
 def list_behaviors(config) -> list[str]:
@@ -181,7 +182,8 @@ def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], wo
 
 
 def train_runs(name: str, config, dataset: Dataset, runs: Runs, folder: str, stop_after_chunks=None):
-    """Trains given runs of one deep model; checkpoints and curves go into `folder`."""
+    """Train given runs of one deep model; checkpoints and curves go into `folder`."""
+    runs = give_graph(name, config, dataset.neuron_names, runs)
     _, recipe, engine = build_training(name, config, dataset, runs)
     seconds = config.train.checkpoint_seconds
     return train_ensemble(engine, recipe, dataset.arrays, runs, folder, name, seconds, stop_after_chunks)
@@ -240,9 +242,6 @@ def _describe_runs(config, dataset: Dataset, train_worms: Sequence[Sequence[int]
         ids = index_identities(dataset.neuron_names, build_vocabulary(dataset.neuron_names))
         present, least = dataset.find_present(), config.data.least_worms
         own["identity"] = {"ids": np.stack([keep_known(ids, present[list(worms)], least) for worms in train_worms])}
-    if config.data.get("edges", ""):
-        edges = read_edges(config.data.edges, dataset.neuron_names)
-        own["given"] = {"edges": np.broadcast_to(edges, (len(train_worms), *edges.shape))}
     if dataset.target_names:
         measured = [dataset.measured[np.isin(dataset.stretch_worm, worms)] for worms in train_worms]
         scales = [measure_scale(values.reshape(-1, values.shape[-1])) for values in measured]
@@ -275,7 +274,7 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
         ids = move_identities(best["identity"]["ids"], vocabulary, dataset.neuron_names)
         best = {**best, "identity": {"ids": ids}}
         if "given" in best:
-            edges = read_edges(config.data.edges, dataset.neuron_names)
+            edges = find_given(name, config, dataset.neuron_names)
             best["given"] = {"edges": np.broadcast_to(edges, (count, *edges.shape))}
     decode = functools.partial(_decode_arrays, name, config, dataset, vocabulary)
     if tested is None:
@@ -394,7 +393,7 @@ def score_model(name: str, config, description: dict, dataset: Dataset, groups, 
 
 
 def _sizes(config, name) -> dict:
-    return dict(config.model.get(name, {}))
+    return {field: value for field, value in config.model.get(name, {}).items() if field != EDGES}
 
 
 def _build_module(name, config, dataset, vocabulary, parallel=False):

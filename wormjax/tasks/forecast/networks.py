@@ -23,6 +23,7 @@ from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpFore
 from wormjax.scoring.forecasts import Spread
 from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.forecast import linear
+from wormjax.tasks.given_graphs import EDGES, check_given, find_given
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.tasks.protocols import Split
 from wormjax.training.fitted import restore_fitted, save_fitted
@@ -66,6 +67,7 @@ def check_models(config):
             known = ", ".join(config.model)
             raise ConfigError("models", f"found {name!r}, expected some of {known} (sections of 'model')")
         _check_sizes(name, config.model[name], tuple(config.train.edge_prior))
+    check_given(config)
     shape, first = build_shape(config), config.forecast.first
     longest = max(shape.past, *config.linear.orders)
     if first < longest:
@@ -87,7 +89,7 @@ def build_shape(config) -> Shape:
 
 def build_module(name: str, config, dataset: Dataset) -> nn.Module:
     """The network of one model."""
-    sizes = {field: value for field, value in config.model[name].items() if field not in ("kind", "drift")}
+    sizes = {field: value for field, value in config.model[name].items() if field not in ("kind", "drift", EDGES)}
     neurons, features = dataset.arrays.features.shape[2:]
     return KINDS[config.model[name].kind](neurons=neurons, features=features, **sizes)
 
@@ -149,6 +151,9 @@ def build_forecast_runs(
     scale = np.stack([base_scale(config, name, fit, split, dataset) for split in range(len(splits))])
     step_scale = np.stack([_persistence_error(worms, split, shape.roll_out) for split in splits])
     own = {"operators": index[of_group], "base_scale": scale[of_group], "step_scale": step_scale[of_group]}
+    if (edges := find_given(name, config, dataset.neuron_names)) is not None:
+        ends = dict(zip(("senders", "receivers"), np.nonzero(edges), strict=True))
+        own["given"] = {end: np.broadcast_to(places, (len(groups), len(places))) for end, places in ends.items()}
     return runs._replace(own=own), ForecastData(dataset.arrays, operators)
 
 
@@ -242,7 +247,7 @@ def _check_sizes(name: str, sizes, edge_prior: tuple[float, ...]):
         if value not in choices:
             found = f"found {value!r}" if field in sizes else "found none"
             raise ConfigError(f"model.{name}.{field}", f"{found}, expected one of {', '.join(choices)}")
-    known = set(KINDS[sizes.kind].__dataclass_fields__) - set(GIVEN) | {"kind", "drift"}
+    known = set(KINDS[sizes.kind].__dataclass_fields__) - set(GIVEN) | {"kind", "drift", EDGES}
     unknown = sorted(set(sizes) - known)
     if unknown:
         found = f"found {', '.join(unknown)}"

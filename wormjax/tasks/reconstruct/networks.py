@@ -20,8 +20,8 @@ from wormjax.models.identities import keep_known
 from wormjax.models.reconstruction import ReconstructionNetwork
 from wormjax.recordings.names import find_mirrors
 from wormjax.tasks.chunks import map_chunks
+from wormjax.tasks.given_graphs import EDGES, check_given, give_graph
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
-from wormjax.tasks.reconstruct.given_graphs import load_edges
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import AUGMENTATIONS
 from wormjax.training.objectives.reconstruction import reconstruction
@@ -30,7 +30,6 @@ from wormjax.training.runs import Runs, build_runs
 from wormjax.training.step import Recipe, build_recipe
 
 GIVEN = ("parent", "name", "neurons")  # Fields of a module that the data set.
-EDGES = "edges"  # A field of a section of `config.model`: the graph that is given.
 HIDDEN_AT_ONCE = 8  # Passes over a stretch, each with other neurons hidden, in one call.
 
 
@@ -53,12 +52,10 @@ def check_models(config) -> None:
         if unknown:
             expected = f"expected some of {', '.join(sorted(fields))}"
             raise ConfigError(f"model.{name}", f"found {', '.join(unknown)}, {expected}")
-        graph, edges = config.model[name].get("graph", "complete"), config.model[name].get(EDGES, "")
+        graph = config.model[name].get("graph", "complete")
         if graph not in ("complete", "given"):
             raise ConfigError(f"model.{name}.graph", f"found {graph!r}, expected complete or given")
-        if (graph == "given") != bool(edges):
-            expected = "a graph where model.graph is 'given', and none elsewhere"
-            raise ConfigError(f"model.{name}.{EDGES}", f"found {edges!r} with graph={graph!r}, expected {expected}")
+    check_given(config)
 
 
 def build_module(name: str, config, neurons: Sequence[str]) -> ReconstructionNetwork:
@@ -94,10 +91,7 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
 def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group]) -> Training:
     """Return a network's runs, how they are trained, and by which compiled program."""
     train, runs = config.train, build_group_runs(config, dataset, groups)
-    if config.model[name].get("graph") == "given":
-        edges = load_edges(config.model[name][EDGES], dataset.neuron_names, config.data.get("atlas", ""))
-        own = {"edges": np.broadcast_to(edges, (len(runs.seed), *edges.shape))}
-        runs = runs._replace(own={**runs.own, "given": own})
+    runs = give_graph(name, config, dataset.neuron_names, runs)
     recipe = build_recipe(train)
     objective = reconstruction(
         build_module(name, config, dataset.neuron_names),

@@ -75,10 +75,13 @@ def forecasting(
       scheduled: scheduled sampling: each step goes on from the true frame with a probability that goes from `given` to
         `given_end` over the first `given_until` of training.
       masked: whether worms lack neurons, which are then held at 0 and enter no error.
+
+    What `runs.own` holds takes the place of the module's collections of the same names ("given").
     """
 
     def start(run):
-        return initialise(module, initial_key(run), shape.burn_in, shape.order, *sizes)
+        variables = initialise(module, initial_key(run), shape.burn_in, shape.order, *sizes)
+        return variables | {name: own for name, own in run.own.items() if name in variables}
 
     def run_windows(variables, data, run, windows, training_rngs, shown, chance=None):
         frames = cut_windows(data.worms, windows, shape.frames).features

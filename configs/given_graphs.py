@@ -1,0 +1,54 @@
+"""Networks that differ by the graph they are given: the wiring, the atlas, their rewirings, all edges or none.
+
+`given_graphs:reconstruct` (hidden neurons, the default), `given_graphs:decode` (motor state and velocity) and
+`given_graphs:forecast`, with `--config.data.study=dag2023 --config.data.path=FOLDER --config.data.atlas=FILE`. Without
+the atlas, take `atlas` out of `models`; "chemical_rewired_0" to "_9" and "electrical_rewired_0" to "_9" are sections.
+"""
+
+import ml_collections
+from wormjax.configs import any_neurons, forecast, reconstruct
+
+GRAPHS = ("chemical", "electrical", "both", "atlas")
+REWIRINGS = 10
+
+
+def get_config(task: str = "reconstruct") -> ml_collections.ConfigDict:
+    """The config of `wormjax TASK --config=given_graphs:TASK`; decode is that of `wormjax generalize`."""
+    config = {"reconstruct": build_reconstruct, "decode": build_decode, "forecast": build_forecast}[task]()
+    config.data.atlas = ""  # funatlas.h5, its arrays as .npz, or the folder; for a model with edges="atlas".
+    network, config.model = config.model.given.to_dict(), ml_collections.ConfigDict()
+    rewired = [f"{graph}:rewired:{number}" for graph in ("chemical", "electrical") for number in range(REWIRINGS)]
+    for edges in ("none", "complete", *GRAPHS, *rewired):
+        config.model[edges.replace(":", "_")] = ml_collections.ConfigDict({**network, "graph": "given", "edges": edges})
+    config.models = ("none", "complete", "chemical", "electrical", "both")
+    config.models += ("chemical_rewired_0", "electrical_rewired_0")  # And atlas, and rewired up to 9.
+    return config
+
+
+def build_reconstruct() -> ml_collections.ConfigDict:
+    """Return the config of hidden neurons, with the network that all graphs are given to."""
+    config = reconstruct.get_config()
+    config.baselines, config.mixture = ("ridge_pairs",), ()
+    config.model.given = config.model.network.to_dict()
+    return config
+
+
+def build_decode() -> ml_collections.ConfigDict:
+    """Return the config of decoding: messages by weights that all edges share, summed as they arrive."""
+    config = any_neurons.get_config()
+    config.baselines, config.few_neurons.counts, config.calibration.durations = (), (), ()
+    config.model.given = config.model.messages.to_dict() | {"aggregation": "mean"}
+    return config
+
+
+def build_forecast() -> ml_collections.ConfigDict:
+    """Return the config of forecasts without a linear drift, which would read all neurons whatever the graph."""
+    config = forecast.get_config()
+    config.data.neurons = "any"
+    config.data.simulation.update({"worms": 4, "minutes": 6.0, "neurons": 24, "named": 0.7})
+    config.protocol.name = "leave_one_worm_out"
+    config.linear.orders, config.linear.ridges = (2,), (1e-2,)
+    config.linear.adaptation.update({"order": 2, "weights": (3.0,), "ridges": (1e-2,), "block": 64})
+    config.baselines = ("persistence", "ar_2")
+    config.model.given = {**forecast.GRAPH, "drift": "none"}
+    return config

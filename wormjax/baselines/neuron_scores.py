@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
-from wormjax.baselines.relations import measure_granger
+from wormjax.baselines.relations import measure_granger, standardize
 from wormjax.baselines.vector_autoregression import roll_out, solve_products, sum_products
 from wormjax.graphs import edges_to_matrix
 
@@ -25,18 +25,18 @@ AUTOREGRESSION = 2  # Past frames that foretell a trace from itself.
 
 def correlate(traces: Traces) -> Matrix:
     """Return the correlation of each two neurons."""
-    return _clear(_correlate(standardise(traces)))
+    return _clear(_correlate(standardize(traces, axis=0)))
 
 
 def correlate_lagged(traces: Traces, lag: int = 1) -> Matrix:
     """Return the correlation of each sender with the receiver `lag` frames later."""
-    scaled = standardise(traces)
+    scaled = standardize(traces, axis=0)
     return _clear(scaled[:-lag].T @ scaled[lag:] / (len(scaled) - lag))
 
 
 def correlate_partially(traces: Traces, shrinkage: float = 0.8) -> Matrix:
     """Return the correlation of each two neurons given all others, the correlations shrunk towards 0."""
-    return _clear(_invert(_correlate(standardise(traces)), shrinkage))
+    return _clear(_invert(_correlate(standardize(traces, axis=0)), shrinkage))
 
 
 def correlate_innovations(traces: Traces, shrinkage: float = 0.8) -> Matrix:
@@ -54,7 +54,7 @@ def combine(traces: Traces, shrinkage: float = 0.8, order: int = 2, granger_ridg
 
 def measure_causality(traces: Traces, order: int = 2, granger_ridge: float = 1e-2) -> Matrix:
     """Return conditional Granger causality (wormjax.baselines.relations), which has no sign."""
-    edges = measure_granger(standardise(traces)[None, :, :, None], order, granger_ridge)
+    edges = measure_granger(standardize(traces, axis=0)[None, :, :, None], order, granger_ridge)
     return edges_to_matrix(edges[0], traces.shape[1])
 
 
@@ -105,25 +105,18 @@ def choose_method(name: str, settings: Mapping[str, float]) -> Callable[[Traces]
     return partial(method, **{field: settings[field] for field in read if field in settings})
 
 
-def standardise(traces: Traces) -> Traces:
-    """Return traces with mean 0 and s.d. 1; one that does not vary becomes 0."""
-    centred = np.asarray(traces, np.float64) - np.mean(traces, axis=0)
-    spread = centred.std(axis=0)
-    return centred / np.where(spread > 1e-9, spread, np.inf)
-
-
 def find_innovations(traces: Traces, order: int = AUTOREGRESSION) -> Traces:
     """Return each trace less its prediction from its own `order` past frames, standardised."""
-    scaled = standardise(traces)
+    scaled = standardize(traces, axis=0)
     past = np.stack([scaled[order - 1 - lag : len(scaled) - 1 - lag] for lag in range(order)])  # [lag, frame, neuron]
     gram = np.einsum("kfn,lfn->nkl", past, past) + 1e-6 * len(scaled) * np.eye(order)
     cross = np.einsum("kfn,fn->nk", past, scaled[order:])
     weights = np.linalg.solve(gram, cross[..., None])[..., 0]
-    return standardise(scaled[order:] - np.einsum("kfn,nk->fn", past, weights))
+    return standardize(scaled[order:] - np.einsum("kfn,nk->fn", past, weights), axis=0)
 
 
 def _fit_operators(traces, order, ridge):
-    return solve_products(sum_products([standardise(traces)], order), ridge)
+    return solve_products(sum_products([standardize(traces, axis=0)], order), ridge)
 
 
 def _correlate(scaled):

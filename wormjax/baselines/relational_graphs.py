@@ -20,121 +20,88 @@ from jaxtyping import Float, Int
 from sklearn.isotonic import isotonic_regression
 
 from wormjax.baselines.relations import (
-    ShiftNull,
+    RIDGE,
+    SHRINKAGE,
     correlate,
     correlate_lagged,
     correlate_partially,
     measure_granger,
     null_by_shifts,
+    standardize,
 )
-from wormjax.errors import InputError
 from wormjax.graphs import matrix_to_edges
 
-RELATIONS = {
-    "correlation": correlate,
-    "lagged_correlation": correlate_lagged,
-    "partial_correlation": correlate_partially,
-    "granger": measure_granger,
-}
-SHRINKAGE = 0.01  # Of partial correlation, as in wormjax.baselines.relations.
-RIDGE = 1e-4  # Of Granger causality, as there.
+RELATIONS = ("correlation", "lagged_correlation", "partial_correlation", "granger")
 UNRELATED = 0.5  # p-values above it are taken for those of unrelated pairs (Storey's lambda).
 TINY = 1e-12
 
 
 class Relation(NamedTuple):
-    """One relation between the neurons of a worm (or of each worm), in the order of wormjax.graphs.
+    """One relation between the neurons of a worm, in the order of wormjax.graphs.
 
     Attributes:
-      edges: probability of no edge (type 0) and of an edge (type 1); see `infer_graph`.
+      edges: probability of no edge (type 0) and of an edge (type 1); see `measure_relation`.
       score: the relation itself, larger for stronger.
-      z: (score - mean of the null) / its standard deviation.
       p_value: of the score under circular shifts, one-sided.
     """
 
-    edges: Float[np.ndarray, "*worm edge type"]
-    score: Float[np.ndarray, "*worm edge"]
-    z: Float[np.ndarray, "*worm edge"]
-    p_value: Float[np.ndarray, "*worm edge"]
+    edges: Float[np.ndarray, "edge type"]
+    score: Float[np.ndarray, " edge"]
+    p_value: Float[np.ndarray, " edge"]
 
 
-def infer_graph(
+def measure_relation(
     method: str,
-    features: Float[np.ndarray, "*worm frame neuron feature"],
+    features: Float[np.ndarray, "frame neuron feature"],
     rng: np.random.Generator,
     shifts: int = 200,
     lag: int = 1,
     order: int = 1,
-) -> Float[np.ndarray, "*worm edge type"]:
-    """The probabilities of no edge and of an edge, as an encoder's softmax gives them.
+) -> Relation:
+    """Return the relations between a worm's neurons, and the probabilities of no edge and of an edge.
 
     Type 1 is the posterior probability that a pair with such a p-value is related at all, among the pairs of the same
-    worm: 1 - (share of unrelated pairs) / (density of p-values there). It says how sure, not how strong;
-    `Relation.score` does that. Where no neurons are related, the chance that any edge of a worm gets more than 1 - a is
-    about a. Where most pairs are unrelated and m of M edges share the smallest p-value, none gets more than
-    1 - M / (m (1 + shifts)): few edges need more shifts.
+    worm: 1 - (share of unrelated pairs) / (density of p-values there). It says how sure, not how strong; the score
+    does that. Where no neurons are related, the chance that any edge of a worm gets more than 1 - a is about a. Where
+    most pairs are unrelated and m of M edges share the smallest p-value, none gets more than 1 - M / (m (1 + shifts)):
+    few edges need more shifts.
 
     "Related" is what the method means by it. Correlation and lagged correlation count shared input and chains of
     neurons as edges; partial correlation and Granger causality take out what the other neurons given here explain.
 
     Args:
-      method: a name of `RELATIONS`.
-      features: what each neuron does, one worm or several of the same length; each worm is a graph of its own. Frames
-        are taken as uninterrupted: a break within them is a seam, as the one that a shift makes.
+      method: one of `RELATIONS`.
+      features: what each neuron does. Frames are taken as uninterrupted: a break is a seam, as one that a shift makes.
       rng: draws the shifts.
       shifts: of a neuron in a circle, by any number of frames.
       lag: frames, for "lagged_correlation".
       order: past frames, for "granger".
 
     Raises:
-      InputError: an unknown method, or features, shifts, lag or order that wormjax.baselines.relations refuses.
+      InputError: fewer frames or neurons than a method needs.
     """
-    return measure_relation(method, features, rng, shifts, lag, order).edges
-
-
-def measure_relation(
-    method: str,
-    features: Float[np.ndarray, "*worm frame neuron feature"],
-    rng: np.random.Generator,
-    shifts: int = 200,
-    lag: int = 1,
-    order: int = 1,
-) -> Relation:
-    """`infer_graph`, with the scores, z and p-values that its probabilities are made of; same arguments and errors."""
-    score_function = choose_relation(method, lag, order)
-    features = np.asarray(features)
-    if features.ndim not in (3, 4):
-        expected = "[frame, neuron, feature], or [worm, frame, neuron, feature]"
-        raise InputError(f"activity to relate: found shape {features.shape}, expected {expected}")
-    worms = features if features.ndim == 4 else features[None]
-    score = score_function(worms)
+    relate = choose_relation(method, lag, order)
+    score = relate(features[None])[0]
     if method in ("partial_correlation", "granger"):
-        null = _null_by_senders(method, score, worms, rng, shifts, order)
+        p_value = _compare_senders(method, score, features.astype(np.float64), rng, shifts, order)
     else:  # Of two neurons without the others, only the shift between them matters.
-        null = null_by_shifts(score_function, worms, rng, shifts)
-    present = np.stack([find_posterior(p_values) for p_values in null.p_value])
-    relation = Relation(np.stack([1.0 - present, present], axis=-1), score, null.z, null.p_value)
-    return relation if features.ndim == 4 else Relation(*(values[0] for values in relation))
+        p_value = null_by_shifts(relate, features[None], rng, shifts)[0]
+    present = find_posterior(p_value)
+    return Relation(np.stack([1.0 - present, present], axis=-1), score, p_value)
 
 
-def choose_relation(method: str, lag: int = 1, order: int = 1) -> Callable:
-    """The function of `RELATIONS` with its lag or order set.
-
-    Raises:
-      InputError: an unknown method; says which there are.
-    """
-    if method not in RELATIONS:
-        raise InputError(f"relational graph, field 'method': found {method!r}, expected one of {', '.join(RELATIONS)}")
-    settings = {
-        "lagged_correlation": {"lag": lag},
-        "partial_correlation": {"shrinkage": SHRINKAGE},
-        "granger": {"order": order, "ridge": RIDGE},
-    }
-    return partial(RELATIONS[method], **settings.get(method, {}))
+def choose_relation(method: str, lag: int, order: int) -> Callable:
+    """Return the function of wormjax.baselines.relations that one of `RELATIONS` stands for."""
+    return {
+        "correlation": correlate,
+        "lagged_correlation": partial(correlate_lagged, lag=lag),
+        "partial_correlation": correlate_partially,
+        "granger": partial(measure_granger, order=order),
+    }[method]
 
 
 def find_posterior(p_values: Float[np.ndarray, " edge"]) -> Float[np.ndarray, " edge"]:
-    """1 - local false discovery rate of each p-value, among all given; never rises with the p-value."""
+    """Return 1 - local false discovery rate of each p-value, among all given; never rises with the p-value."""
     levels, places, counts = np.unique(p_values, return_inverse=True, return_counts=True)
     ends = levels if levels[-1] >= 1 else np.append(levels, 1.0)
     shares = np.zeros(len(ends))
@@ -149,12 +116,12 @@ def find_posterior(p_values: Float[np.ndarray, " edge"]) -> Float[np.ndarray, " 
 def shift_senders_partially(
     features: Float[np.ndarray, "frame neuron feature"], offsets: Int[np.ndarray, "neuron shift"]
 ) -> Float[np.ndarray, "shift sender receiver"]:
-    """Partial correlation of each sender with all receivers, the sender alone shifted by each of its offsets."""
+    """Return the partial correlation of each sender with all others, the sender alone shifted by each of its offsets."""
     frames, neurons, size = features.shape
     diagonal = np.arange(neurons)
     scores = np.zeros((offsets.shape[1], neurons, neurons))
     for column in range(size):
-        scaled = _standardize(features[..., column], axis=0)
+        scaled = standardize(features[..., column], axis=0)
         matrix = (1 - SHRINKAGE) * (scaled.T @ scaled) / frames
         for sender in range(neurons):
             row = (1 - SHRINKAGE) * (_shift(scaled[:, sender], offsets[sender]) @ scaled) / frames
@@ -170,16 +137,16 @@ def shift_senders_partially(
 def shift_senders_granger(
     features: Float[np.ndarray, "frame neuron feature"], offsets: Int[np.ndarray, "neuron shift"], order: int
 ) -> Float[np.ndarray, "shift sender receiver"]:
-    """Granger causality of each sender for all receivers, the sender alone shifted by each of its offsets.
+    """Return Granger causality of each sender for all others, the sender alone shifted by each of its offsets.
 
     The regression on all others is solved once a sender; a shifted sender's columns then add what they explain of its
     residuals, as `measure_granger` counts it (Schur complement of the penalised Gram matrix).
     """
     frames, neurons, size = features.shape
     shifts, used = offsets.shape[1], frames - order
-    changes = _standardize(np.diff(features[order - 1 :], axis=0), axis=0).reshape(used, -1)
+    changes = standardize(np.diff(features[order - 1 :], axis=0), axis=0).reshape(used, -1)
     past = np.stack([features[order - 1 - lag : frames - 1 - lag] for lag in range(order)], axis=2)
-    past = _standardize(past, axis=0)
+    past = standardize(past, axis=0)
     scores = np.zeros((shifts, neurons, neurons))
     for sender in range(neurons):
         others = np.delete(past, sender, axis=1).reshape(used, -1)
@@ -188,7 +155,7 @@ def shift_senders_granger(
         without = (changes**2).mean(axis=0) - (explained * (inverse @ explained)).sum(axis=0)
         moved = np.stack([_shift(features[:, sender, k], offsets[sender]) for k in range(size)], axis=1)
         lags = [moved[..., order - 1 - lag : frames - 1 - lag] for lag in range(order)]
-        columns = _standardize(np.concatenate(lags, axis=1), axis=-1)  # [shift, lag and feature, frame]
+        columns = standardize(np.concatenate(lags, axis=1), axis=-1)  # [shift, lag and feature, frame]
         flat = columns.reshape(-1, used)
         overlap = (flat @ others / used).reshape(shifts, -1, others.shape[1])
         target = (flat @ changes / used).reshape(shifts, -1, neurons * size) - overlap @ (inverse @ explained)
@@ -199,36 +166,20 @@ def shift_senders_granger(
     return scores
 
 
-def _null_by_senders(method, score, worms, rng, shifts, order) -> ShiftNull:
-    if shifts < 1:
-        raise InputError(f"relations, field 'shifts': found {shifts}, expected 1 or more")
-    frames, neurons = worms.shape[1:3]
-    z, p_value = np.zeros(score.shape), np.zeros(score.shape)
-    for number, features in enumerate(worms.astype(np.float64)):
-        offsets = rng.integers(0, frames, (neurons, shifts))
-        if method == "granger":
-            null = shift_senders_granger(features, offsets, order)
-        else:  # The same both ways: an edge has the shifts of either end.
-            null = shift_senders_partially(features, offsets)
-            null = np.concatenate([null, null.swapaxes(1, 2)])
-        null = matrix_to_edges(null)
-        mean, spread = null.mean(axis=0), null.std(axis=0)
-        varies = spread > 1e-9 * np.maximum(np.abs(mean), 1e-9)
-        z[number] = np.where(varies, (score[number] - mean) / np.where(varies, spread, 1.0), 0.0)
-        # A shift by nothing is the score itself, whatever way it was summed.
-        as_high = null >= score[number] - 1e-9 * np.abs(score[number])
-        p_value[number] = (1.0 + as_high.sum(axis=0)) / (1.0 + len(null))
-    return ShiftNull(z, p_value)
+def _compare_senders(method, score, features, rng, shifts, order) -> Float[np.ndarray, " edge"]:
+    """Return the p-value of each edge among the scores of its sender shifted alone."""
+    frames, neurons = features.shape[:2]
+    offsets = rng.integers(0, frames, (neurons, shifts))
+    if method == "granger":
+        null = shift_senders_granger(features, offsets, order)
+    else:  # The same both ways: an edge has the shifts of either end.
+        null = shift_senders_partially(features, offsets)
+        null = np.concatenate([null, null.swapaxes(1, 2)])
+    # A shift by nothing is the score itself, whatever way it was summed.
+    as_high = matrix_to_edges(null) >= score - 1e-9 * np.abs(score)
+    return (1.0 + as_high.sum(axis=0)) / (1.0 + len(null))
 
 
 def _shift(trace, offsets):
-    """A trace shifted in a circle by each of the offsets, [shift, frame]."""
+    """Return a trace shifted in a circle by each of the offsets, [shift, frame]."""
     return np.lib.stride_tricks.sliding_window_view(np.concatenate([trace, trace]), len(trace))[offsets]
-
-
-def _standardize(values, axis):
-    """Mean 0 and variance 1 over frames; what does not vary becomes 0."""
-    centred = values - values.mean(axis=axis, keepdims=True)
-    spread = centred.std(axis=axis, keepdims=True)
-    varies = spread > 1e-7 * np.abs(values).max(axis=axis, keepdims=True)
-    return np.where(varies, centred / np.where(varies, spread, 1.0), 0.0)

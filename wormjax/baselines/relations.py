@@ -8,7 +8,6 @@ there is related to nothing. `null_by_shifts` says how far a score stands out of
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -17,26 +16,16 @@ from sklearn.covariance import GraphicalLassoCV
 from wormjax.errors import InputError
 from wormjax.graphs import matrix_to_edges
 
+SHRINKAGE = 0.01  # Of partial correlation, towards 0: fewer frames than objects do no harm.
+RIDGE = 1e-4  # Of Granger causality, relative to the predictors' variance.
 CHUNK_NUMBERS = 4_000_000  # Numbers in the largest array at a time: 32 MB.
 
 Features = Float[np.ndarray, "simulation frame object feature"]
 Scores = Float[np.ndarray, "simulation edge"]
 
 
-class ShiftNull(NamedTuple):
-    """Scores against those of circularly shifted trajectories.
-
-    Attributes:
-      z: (score - mean of the null) / its standard deviation; 0 where the null does not vary.
-      p_value: (1 + shifted scores that are as high) / (1 + shifts), one-sided.
-    """
-
-    z: Scores
-    p_value: Scores
-
-
 def correlate(features: Features) -> Scores:
-    """Absolute correlation of sender's and receiver's trajectories, mean over features; the same both ways.
+    """Return the absolute correlation of sender's and receiver's trajectories, mean over features; the same both ways.
 
     Raises:
       InputError: the shape is not [simulation, frame, object, feature], with two frames or more.
@@ -45,25 +34,12 @@ def correlate(features: Features) -> Scores:
 
 
 def correlate_lagged(features: Features, lag: int = 1) -> Scores:
-    """Absolute correlation of the sender with the receiver `lag` frames later, mean over features.
-
-    Raises: as `correlate`, for lag + 2 frames or more.
-    """
-    _check_positive("lag", lag)
+    """Return the absolute correlation of the sender with the receiver `lag` frames later, mean over features."""
     return _score_chunks(lambda part: np.abs(_correlate_at(part, lag)), _check_features(features, lag + 2))
 
 
-def correlate_partially(features: Features, shrinkage: float = 0.01) -> Scores:
-    """Absolute correlation of two objects' trajectories given all others', mean over features; the same both ways.
-
-    Args:
-      features: what each object does.
-      shrinkage: of the correlations towards 0, so that fewer frames than objects do no harm.
-
-    Raises: as `correlate`; InputError where `shrinkage` is not above 0 and at most 1.
-    """
-    if not 0 < shrinkage <= 1:
-        raise InputError(f"partial correlation, field 'shrinkage': found {shrinkage}, expected above 0 and at most 1")
+def correlate_partially(features: Features, shrinkage: float = SHRINKAGE) -> Scores:
+    """Return the absolute correlation of two objects' trajectories given all others', mean over features."""
 
     def score(part):
         matrix = (1 - shrinkage) * _correlate_at(part, 0)
@@ -76,25 +52,15 @@ def correlate_partially(features: Features, shrinkage: float = 0.01) -> Scores:
     return _score_chunks(score, _check_features(features, 2))
 
 
-def measure_granger(features: Features, order: int = 1, ridge: float = 1e-4) -> Scores:
-    """Conditional Granger causality: how much worse the receiver's changes are predicted without the sender's past.
+def measure_granger(features: Features, order: int = 1, ridge: float = RIDGE) -> Scores:
+    """Return conditional Granger causality: how much worse a receiver is predicted without the sender's past.
 
     Each feature's change from frame to frame is regressed, within its simulation, on `order` past frames of all objects
     and features; the score is the log ratio of the residual variances without and with the sender, mean over the
     receiver's features. Both regressions are penalised alike, and the penalty counts as residual, so no score is
     negative. The regression without a sender is not fitted anew: for coefficients b of its columns, and the block B of
     the inverse of the penalised Gram matrix, leaving them out adds b' inv(B) b to the penalised sum of squares.
-
-    Args:
-      features: what each object does.
-      order: past frames.
-      ridge: penalty, relative to the predictors' variance.
-
-    Raises: as `correlate`, for order + 2 frames or more; InputError where `ridge` is not above 0.
     """
-    _check_positive("order", order)
-    if not ridge > 0:
-        raise InputError(f"Granger causality, field 'ridge': found {ridge}, expected a number above 0")
     features = _check_features(features, order + 2)
     channels = features.shape[2] * features.shape[3] * order
     size = channels * (channels + features.shape[1])
@@ -102,11 +68,9 @@ def measure_granger(features: Features, order: int = 1, ridge: float = 1e-4) -> 
 
 
 def correlate_sparsely(features: Features) -> Scores:
-    """Absolute partial correlation by the graphical lasso, its penalty cross-validated; the same both ways.
+    """Return the absolute partial correlation by the graphical lasso, its penalty cross-validated; the same both ways.
 
     Friedman, Hastie & Tibshirani (2008, Biostatistics 9:432), mean over features. A second or so per simulation.
-
-    Raises: as `correlate`, for five frames or more.
     """
 
     def score(part):
@@ -116,19 +80,13 @@ def correlate_sparsely(features: Features) -> Scores:
 
 
 def regress_lagged(features: Features, ridge: float = 0.01) -> Scores:
-    """Absolute coefficient of the sender in a ridge regression of the receiver's next frame on all objects' last one.
+    """Return the absolute coefficients of a ridge regression of each object's next frame on the last one of all.
 
-    Each feature by itself, standardised, mean over features.
-
-    Args:
-      features: what each object does.
-      ridge: penalty, relative to the predictors' variance.
-
-    Raises: as `correlate`, for three frames or more.
+    Each feature by itself, standardised, mean over features; `ridge` is relative to the predictors' variance.
     """
 
     def score(part):
-        before, after = (_standardize(values).transpose(0, 3, 1, 2) for values in (part[:, :-1], part[:, 1:]))
+        before, after = (standardize(values).transpose(0, 3, 1, 2) for values in (part[:, :-1], part[:, 1:]))
         transposed = before.swapaxes(-1, -2) / before.shape[2]
         penalty = ridge * np.eye(part.shape[2])
         return np.abs(np.linalg.solve(transposed @ before + penalty, transposed @ after))
@@ -137,17 +95,15 @@ def regress_lagged(features: Features, ridge: float = 0.01) -> Scores:
 
 
 def compare_skewness(features: Features) -> Scores:
-    """Likelihood ratio of sender → receiver against the reverse, by skewness; the negative of it the other way.
+    """Return the likelihood ratio of sender → receiver against the reverse, by skewness; its negative the other way.
 
     The robust measure of Hyvärinen & Smith (2013, JMLR 14:111): with correlation r, r (E[h(x) y] - E[x h(y)]) for
     x → y, h(u) = log cosh max(u, 0), mean over features. It assumes that what drives the objects is skewed to the
     right, and takes each pair alone.
-
-    Raises: as `correlate`.
     """
 
     def score(part):
-        values = _standardize(part).transpose(0, 3, 2, 1)
+        values = standardize(part).transpose(0, 3, 2, 1)
         bent = np.logaddexp(2.0 * np.maximum(values, 0.0), 0.0) - np.maximum(values, 0.0)
         crossed = bent @ values.swapaxes(-1, -2) / values.shape[-1]
         return _correlate_at(part, 0) * (crossed - crossed.swapaxes(-1, -2))
@@ -157,40 +113,21 @@ def compare_skewness(features: Features) -> Scores:
 
 def null_by_shifts(
     score_function: Callable[[Features], Scores], features: Features, rng: np.random.Generator, shifts: int = 100
-) -> ShiftNull:
-    """Scores against a null in which every object's trajectory is shifted in a circle by its own number of frames.
+) -> Scores:
+    """Return one-sided p-values of scores, every object's trajectory shifted in a circle by its own number of frames.
 
     A shift keeps how one object moves (its spectrum, how its features go together) and breaks all relations between
     objects. The p-values are exact for trajectories that are stationary and have no seam; a slow trend makes a seam
-    where the end meets the start, and is not nulled well.
-
-    Args:
-      score_function: for instance `correlate`.
-      features: what each object does.
-      rng: draws the shifts, uniform over all frames, apart for each simulation and object.
-      shifts: how many times; the smallest p-value is 1 / (1 + shifts).
+    where the end meets the start, and is not nulled well. The smallest is 1 / (1 + shifts).
     """
-    _check_positive("shifts", shifts)
-    features = _check_features(features, 2)
     scores = score_function(features)
-    total, squares, as_high = (np.zeros(scores.shape) for _ in range(3))
-    for _ in range(shifts):
-        shifted = score_function(_shift_objects(features, rng))
-        # Deviations from the score itself keep the variance from cancelling.
-        deviation = shifted - scores
-        total += deviation
-        squares += deviation**2
-        as_high += shifted >= scores
-    mean = total / shifts
-    spread = np.sqrt(np.maximum(squares / shifts - mean**2, 0.0))
-    varies = spread > 1e-9 * np.maximum(np.abs(mean), 1e-9)
-    z = np.where(varies, -mean / np.where(varies, spread, 1.0), 0.0)
-    return ShiftNull(z, (1.0 + as_high) / (1.0 + shifts))
+    as_high = sum(score_function(_shift_objects(features, rng)) >= scores for _ in range(shifts))
+    return (1.0 + as_high) / (1.0 + shifts)
 
 
 def _estimate_precision(values):
     """Return the absolute partial correlations [object, object] of [frame, object]; 0 of what does not vary."""
-    scaled = _standardize(values[None])[0]
+    scaled = standardize(values[None])[0]
     varying = scaled.any(axis=0)
     partial = np.zeros((len(varying), len(varying)))
     if varying.sum() > 1:
@@ -210,8 +147,8 @@ def _shift_objects(features, rng):
 def _correlate_at(features, lag):
     """Correlation per feature, [simulation, feature, sender, receiver], of the receiver `lag` frames later."""
     frames = features.shape[1] - lag
-    senders = _standardize(features[:, :frames]).transpose(0, 3, 2, 1)
-    receivers = senders if lag == 0 else _standardize(features[:, lag:]).transpose(0, 3, 2, 1)
+    senders = standardize(features[:, :frames]).transpose(0, 3, 2, 1)
+    receivers = senders if lag == 0 else standardize(features[:, lag:]).transpose(0, 3, 2, 1)
     return senders @ receivers.swapaxes(-1, -2) / frames
 
 
@@ -220,8 +157,8 @@ def _regress_changes(features, order, ridge):
     simulations, frames, objects, size = features.shape
     lags = [features[:, order - 1 - lag : frames - 1 - lag] for lag in range(order)]
     # A sender's columns stand beside each other: [object, lag and feature].
-    past = _standardize(np.concatenate(lags, axis=-1)).reshape(simulations, frames - order, -1)
-    changes = _standardize(np.diff(features[:, order - 1 :], axis=1)).reshape(simulations, frames - order, -1)
+    past = standardize(np.concatenate(lags, axis=-1)).reshape(simulations, frames - order, -1)
+    changes = standardize(np.diff(features[:, order - 1 :], axis=1)).reshape(simulations, frames - order, -1)
     transposed = past.swapaxes(-1, -2) / (frames - order)
     inverse = np.linalg.inv(transposed @ past + ridge * np.eye(past.shape[-1]))
     weights = inverse @ (transposed @ changes)
@@ -236,11 +173,11 @@ def _regress_changes(features, order, ridge):
     return np.moveaxis(ratio.reshape(simulations, objects, objects, size), -1, 1)
 
 
-def _standardize(values):
-    """Mean 0 and variance 1 over frames, [simulation, frame, ...]; what does not vary becomes 0."""
-    centred = values - values.mean(axis=1, keepdims=True)
-    spread = centred.std(axis=1, keepdims=True)
-    varies = spread > 1e-7 * np.abs(values).max(axis=1, keepdims=True)  # Rounding in float32 is no variation.
+def standardize(values: np.ndarray, axis: int = 1) -> np.ndarray:
+    """Return values with mean 0 and variance 1 over the frames, which lie on `axis`; what does not vary becomes 0."""
+    centred = values - values.mean(axis=axis, keepdims=True)
+    spread = centred.std(axis=axis, keepdims=True)
+    varies = spread > 1e-7 * np.abs(values).max(axis=axis, keepdims=True)  # Rounding in float32 is no variation.
     return np.where(varies, centred / np.where(varies, spread, 1.0), 0.0)
 
 
@@ -258,8 +195,3 @@ def _check_features(features, frames):
         expected = f"[simulation, frame, object, feature] with {frames} frames and 2 objects or more"
         raise InputError(f"trajectories to relate: found shape {features.shape}, expected {expected}")
     return features
-
-
-def _check_positive(field, value):
-    if value < 1:
-        raise InputError(f"relations, field '{field}': found {value}, expected 1 or more")

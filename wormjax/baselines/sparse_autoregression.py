@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import expit, logit
 
-from wormjax.baselines.neuron_scores import standardise
+from wormjax.baselines.relations import standardize
 
 ROUNDS, SWEEPS = 6, 4  # Updates of the prior, and of all edges between two of them.
 PRIOR_WORMS = 2.0  # How many worms the mean over all edges counts for in the prior of one.
@@ -27,8 +27,8 @@ class _Worm:
     """One worm's sums of products, and the factorised posterior of its edges and weights."""
 
     def __init__(self, traces: Float[np.ndarray, "frame neuron"]):
-        scaled = standardise(traces)
-        past, change = scaled[:-1], standardise(np.diff(scaled, axis=0))
+        scaled = standardize(traces, axis=0)
+        past, change = scaled[:-1], standardize(np.diff(scaled, axis=0), axis=0)
         self.frames, neurons = past.shape
         self.gram, self.cross = past.T @ past, past.T @ change
         self.square = (change**2).sum(axis=0)

@@ -40,9 +40,9 @@ def test_shares_of_each_worm_alone_and_of_all_pooled(worms, found):
     assert found[0].worms == ("worm 0", "worm 1", "worm 2")
     assert set(shares) == {ALL, SHARED, POOLED}
     for worm, own in zip(worms, shares[SHARED], strict=True):
-        np.testing.assert_allclose(own, pca.fit_principal_components(worm.shared, 3, "none").variance_share)
+        np.testing.assert_allclose(own, pca.fit_principal_components([worm.shared], 3, "none").variance_share)
         assert own[:2].sum() > 0.98
-    pooled = pca.fit_pooled_components([worm.shared for worm in worms], None, "none")
+    pooled = pca.fit_principal_components([worm.shared for worm in worms], None, "none")
     for worm, own in zip(worms, shares[POOLED], strict=True):
         np.testing.assert_allclose(own, pca.measure_variance(pooled, worm.shared))
         assert own.sum() == pytest.approx(1.0)

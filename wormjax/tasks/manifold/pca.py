@@ -53,7 +53,7 @@ class Components(NamedTuple):
 
 
 def read_worms(config, recordings: Sequence[Recording], neurons: Sequence[str]) -> list[Worm]:
-    """Each worm's smoothed derivatives, of all its neurons and of the shared ones."""
+    """Return each worm's smoothed derivatives, of all its neurons and of the shared ones."""
     state_map = read_state_map(config.data.state_map)
     names, worms = choose_state_names(recordings, config.data.states, state_map), []
     for recording in recordings:
@@ -71,12 +71,12 @@ def read_worms(config, recordings: Sequence[Recording], neurons: Sequence[str]) 
 
 
 def describe_components(config, worms: Sequence[Worm]) -> tuple[Components, dict[str, list[pca.Trajectory]]]:
-    """Fits components to each worm, all its neurons or the shared ones, and to all worms pooled; scores them."""
+    """Fit components to each worm, all its neurons or the shared ones, and to all worms pooled; score them."""
     scaling = config.components.scaling
-    pooled = pca.fit_pooled_components([worm.shared for worm in worms], None, scaling)
+    pooled = pca.fit_principal_components([worm.shared for worm in worms], None, scaling)
     fits = {
-        ALL: [pca.fit_principal_components(worm.everything, COMPONENTS, scaling) for worm in worms],
-        SHARED: [pca.fit_principal_components(worm.shared, COMPONENTS, scaling) for worm in worms],
+        ALL: [pca.fit_principal_components([worm.everything], COMPONENTS, scaling) for worm in worms],
+        SHARED: [pca.fit_principal_components([worm.shared], COMPONENTS, scaling) for worm in worms],
         POOLED: [pooled._replace(weights=pooled.weights[:COMPONENTS])] * len(worms),
     }
     shares = {name: [fit.variance_share for fit in some] for name, some in fits.items()}

@@ -12,23 +12,10 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-from wormjax.baselines.relational_graphs import RELATIONS, Relation, choose_relation, measure_relation
-from wormjax.errors import InputError
+from wormjax.baselines.relational_graphs import RELATIONS, Relation, measure_relation
+from wormjax.baselines.relations import standardize
 from wormjax.features.dataset import Dataset
 from wormjax.graphs import complete_edges
-
-
-def relate_worms(
-    dataset: Dataset,
-    methods: Sequence[str] = tuple(RELATIONS),
-    shifts: int = 200,
-    lag: int = 6,
-    order: int = 4,
-    seed: int = 0,
-) -> dict[str, Float[np.ndarray, "worm edge type"]]:
-    """Method → the probabilities of no edge and of an edge, in every worm; see `measure_worms`."""
-    measured = measure_worms(dataset, methods, shifts, lag, order, seed)
-    return {name: relation.edges for name, relation in measured.items()}
 
 
 def measure_worms(
@@ -39,7 +26,7 @@ def measure_worms(
     order: int = 4,
     seed: int = 0,
 ) -> dict[str, Relation]:
-    """Method → its probabilities, scores, z and p-values [worm, edge], by the first feature (the trace) of the dataset.
+    """Return method → its probabilities, scores and p-values [worm, edge], by the first feature, the trace.
 
     Each worm is related by itself, over all its valid frames: stretches of one worm are laid end to end, and shifted in
     one circle.
@@ -53,10 +40,8 @@ def measure_worms(
       seed: of the shifts; each worm has its own.
 
     Raises:
-      InputError: an unknown method, one neuron alone, or fewer frames or shifts than a method needs.
+      InputError: one neuron alone, or fewer frames than a method needs.
     """
-    for method in methods:
-        choose_relation(method)
     found = {}
     for method in methods:
         worms = [
@@ -70,7 +55,7 @@ def measure_worms(
 
 
 def join_stretches(dataset: Dataset, worm: int) -> Float[np.ndarray, "frame neuron 1"]:
-    """The first feature in all valid frames of a worm, its stretches one after the other."""
+    """Return the first feature in all valid frames of a worm, its stretches one after the other."""
     parts = [dataset.arrays.features[k][dataset.arrays.valid[k]] for k in dataset.stretches_of(worm)]
     return np.concatenate([np.asarray(part)[..., :1] for part in parts])
 
@@ -78,23 +63,19 @@ def join_stretches(dataset: Dataset, worm: int) -> Float[np.ndarray, "frame neur
 def measure_false_edges(
     dataset: Dataset, method: str, level: float = 0.05, shifts: int = 100, lag: int = 6, order: int = 4, seed: int = 0
 ) -> Float[np.ndarray, " pair"]:
-    """The share of edges with p <= level between neurons of two worms, which cannot be related; each pair of worms.
+    """Return the share of edges with p <= level between neurons of each pair of worms, which cannot be related.
 
     The null on the recordings themselves: near `level` where circular shifts are honest, above it where something else
     that all worms share (a trend, for instance) passes for a relation. Both worms are put side by side as if they were
     one, cut to the shorter.
 
-    Raises:
-      InputError: as `measure_worms`; fewer than two worms.
+    Raises: as `measure_worms`.
     """
-    pairs = list(combinations(range(len(dataset.worms)), 2))
-    if not pairs:
-        raise InputError(f"edges between worms: found {len(dataset.worms)} worm, expected 2 or more")
     neurons = len(dataset.neuron_names)
     senders, receivers = complete_edges(2 * neurons)
     between = (senders < neurons) != (receivers < neurons)
     shares = []
-    for number, pair in enumerate(pairs):
+    for number, pair in enumerate(combinations(range(len(dataset.worms)), 2)):
         traces = [join_stretches(dataset, worm) for worm in pair]
         frames = min(len(trace) for trace in traces)
         both = np.concatenate([trace[:frames] for trace in traces], axis=1)
@@ -104,12 +85,9 @@ def measure_false_edges(
 
 
 def correlate_neurons(dataset: Dataset) -> Float[np.ndarray, "neuron neuron"]:
-    """The neurons' correlation with its sign, mean over worms: an order of neurons for figures comes of it."""
-    matrices = []
-    for worm in range(len(dataset.worms)):
-        trace = join_stretches(dataset, worm)[..., 0].astype(np.float64)
-        centred = trace - trace.mean(axis=0)
-        size = np.sqrt((centred**2).sum(axis=0))
-        scaled = centred / np.where(size > 0, size, 1.0)  # A constant neuron correlates with none.
-        matrices.append(scaled.T @ scaled)
-    return np.mean(matrices, axis=0)
+    """Return the neurons' correlation with its sign, mean over worms: it orders neurons in figures."""
+    worms = [
+        standardize(join_stretches(dataset, worm)[..., 0].astype(np.float64), axis=0)
+        for worm in range(len(dataset.worms))
+    ]
+    return np.mean([scaled.T @ scaled / len(scaled) for scaled in worms], axis=0)

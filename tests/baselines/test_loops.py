@@ -160,7 +160,7 @@ def test_worms_are_placed_by_the_frames_that_are_kept(new_worm, model):
 
 def test_a_packed_model_is_the_same_when_unpacked(toy, model):
     packed = pack_loops(model)
-    assert "places" not in packed._fields
+    assert "places" not in packed
     again = unpack_loops(packed, [toy[0][:4000], toy[0][4000:]], EMBEDDING, NEIGHBOURHOOD)
     assert isinstance(again.period, float)
     for one, other in zip(jax.tree.leaves(model), jax.tree.leaves(again), strict=True):

@@ -58,13 +58,25 @@ def test_table_and_graph_are_the_matrix(wiring):
         rebuilt[np.asarray(senders), np.asarray(receivers)] = weights
         np.testing.assert_array_equal(rebuilt, matrix)
     neurons = wiring.neurons().set_index("neuron")
-    assert neurons.loc["VB02"].tolist() == ["VB", "", "motor"]
-    assert neurons.loc["IL1DL"].tolist() == ["IL1", "DL", "sensory"]
+    assert neurons.loc["VB02"].tolist() == ["VB", "", "motor", "acetylcholine; betaine (uptake, dim)"]
+    assert neurons.loc["IL1DL"].tolist() == ["IL1", "DL", "sensory", "glutamate"]
     np.testing.assert_array_equal(np.asarray(graph.nodes)[places["AVAL"]], [0, 1, 0])
 
 
 def test_every_type_is_of_a_class_that_exists():
     assert set(TYPES) <= {split_neuron_name(name)[0] for name in NEURONS} | {"AWC"}
+
+
+def test_neurotransmitters_are_known_facts_of_all_neurons():
+    neurons = wormjax.connectome.describe_neurons().set_index("neuron")["transmitters"]
+    assert set(neurons.index) == NEURONS
+    for name, known in (("DD01", "GABA"), ("RIS", "GABA"), ("CEPDL", "dopamine"), ("AVM", "glutamate"), ("PVM", "")):
+        assert neurons[name].split("; ")[0] == known
+    assert "serotonin" in neurons["NSML"].split("; ")
+    assert "tyramine" in neurons["RIMR"].split("; ")
+    assert neurons["RICL"].split("; ")[0] == "octopamine"
+    own = wormjax.connectome.describe_neurons(("vb2", "cell 7"))
+    assert own["transmitters"].tolist() == ["acetylcholine; betaine (uptake, dim)", ""]
 
 
 @pytest.fixture

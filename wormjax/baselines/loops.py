@@ -6,7 +6,7 @@ distribution over states that the transitions carry into the future; what the tr
 motor state, their activity) is what is expected there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -30,6 +30,8 @@ from wormjax.baselines.diffusion_maps import (
 )
 from wormjax.recordings.recording import UNSCORED
 
+# Fields of a model that are kept in a file; see `pack_loops`.
+PACKED = ("phase", "loop", "state", "period", "loop_of_state", "phase_of_state", "transitions")
 CELLS_IN = 10  # Principal coordinates of the embedding in which cells are cut.
 
 
@@ -84,7 +86,7 @@ def fit_loops(
     partition: Partition = Partition(),  # noqa: B008
     seed: int = 0,
 ) -> LoopModel:
-    """Builds the model of uninterrupted stretches of traces, of one worm or of several.
+    """Build the model of uninterrupted stretches of traces, of one worm or of several.
 
     Raises: as `build_transitions` and `find_phase`.
     """
@@ -115,7 +117,7 @@ def fit_loops(
 def find_loops(
     places: Places, flow: sparse.csr_array, period: float, partition: Partition, seed: int
 ) -> Int[np.ndarray, " frame"]:
-    """The loop of each frame, by size: clusters of the flow over one period, of the highest modularity.
+    """Return the loop of each frame, by size: clusters of the flow over one period, of the highest modularity.
 
     Within one period the flow out of a frame goes all the way round its loop. So a loop is what keeps the flow to
     itself for a period, and does not fall into arcs.
@@ -183,7 +185,7 @@ def _merge_short(loop, stretch, shortest):
 def place_worm(
     model: LoopModel, traces: Float[np.ndarray, "frame neuron"], frames: Int[np.ndarray, " placed"] | None = None
 ) -> Float[np.ndarray, "placed state"]:
-    """The distribution over the model's states in frames of one stretch of a new worm; in all of them without `frames`.
+    """Return the distribution over the model's states in frames of a stretch of a new worm; all without `frames`.
 
     By the nearest frames of the model's worms (`weigh_distances`). No value depends on a later frame.
     """
@@ -194,7 +196,7 @@ def place_worm(
 def weigh_neighbours(
     model: LoopModel, traces: Float[np.ndarray, "frame neuron"], frames: Int[np.ndarray, " placed"] | None = None
 ) -> sparse.csr_array:
-    """The weight of each of the model's frames in frames of a new worm; rows sum to one."""
+    """Return the weight of each of the model's frames in frames of a new worm; rows sum to one."""
     known, options = model.places, model.neighbourhood
     places = embed_delays(traces, model.embedding) / known.scale
     # Looking back alone, and no surer of itself than the model's own frames usually are.
@@ -208,39 +210,27 @@ def weigh_neighbours(
     return sparse.csr_array((weights.ravel(), (rows, found.ravel())), shape=(len(found), len(known.places)))
 
 
-class Packed(NamedTuple):
-    """All of a model that is not made from the traces anew, as arrays to be kept; see `unpack_loops`."""
-
-    phase: Float[np.ndarray, " frame"]
-    loop: Int[np.ndarray, " frame"]
-    state: Int[np.ndarray, " frame"]
-    period: Float[np.ndarray, ""]
-    loop_of_state: Int[np.ndarray, " state"]
-    phase_of_state: Float[np.ndarray, " state"]
-    transitions: Float[np.ndarray, "state state"]
-
-
-def pack_loops(model: LoopModel) -> Packed:
-    """The arrays of a model, without its places, which are many times larger than the traces that they are made of."""
-    return Packed(*(np.asarray(getattr(model, field)) for field in Packed._fields))
+def pack_loops(model: LoopModel) -> dict[str, np.ndarray]:
+    """Return all of a model but its places, which are many times larger than the traces that they are made of."""
+    return {field: np.asarray(getattr(model, field)) for field in PACKED}
 
 
 def unpack_loops(
-    packed: Packed,
+    packed: Mapping[str, np.ndarray],
     stretches: Sequence[Float[np.ndarray, "frame neuron"]],
     embedding: Embedding,
     neighbourhood: Neighbourhood,
 ) -> LoopModel:
-    """The model that was fitted to these very stretches, with the same options."""
+    """Return the model that was fitted to these very stretches, with the same options; `packed` may hold more."""
+    fields = {field: packed[field] for field in PACKED} | {"period": float(packed["period"])}
     places = build_places(stretches, embedding, neighbourhood)
-    fields = packed._asdict() | {"period": float(packed.period)}
     return LoopModel(places=places, embedding=embedding, neighbourhood=neighbourhood, **fields)
 
 
 def carry_states(
     model: LoopModel, placed: Float[np.ndarray, "start state"], steps: Sequence[int]
 ) -> Float[np.ndarray, "start step state"]:
-    """Distributions over the model's states, `steps` frames later."""
+    """Return distributions over the model's states, `steps` frames later."""
     kept, now = {}, placed
     for step in range(1, max(steps) + 1):
         now = now @ model.transitions
@@ -251,7 +241,7 @@ def carry_states(
 def share_states(
     model: LoopModel, motor_states: Int[np.ndarray, " frame"], count: int
 ) -> Float[np.ndarray, "state motor_state"]:
-    """What share of the model's frames in each state is of each motor state, with one more frame of average make.
+    """Return the share of each motor state in each of the model's states, with one more frame of average make.
 
     Args:
       model: the model.
@@ -268,7 +258,7 @@ def share_states(
 def predict_onset(
     model: LoopModel, inside: Bool[np.ndarray, " state"], steps: Sequence[int]
 ) -> Float[np.ndarray, "step state"]:
-    """The probability of entering the states `inside` from without within `steps` frames, from each state."""
+    """Return the probability of entering the states `inside` from without within `steps` frames, from each state."""
     begun, kept = np.zeros(len(inside)), {}
     entering = (~inside)[:, None] & inside[None]
     for step in range(1, max(steps) + 1):
@@ -278,7 +268,7 @@ def predict_onset(
 
 
 def keep_frames(model: LoopModel, kept: Bool[np.ndarray, " frame"]) -> LoopModel:
-    """The model with some of its frames alone to place worms by; its states and transitions stay."""
+    """Return the model with some of its frames alone to place worms by; its states and transitions stay."""
     places = model.places
     fewer = places._replace(places=places.places[kept], noise=places.noise[kept], stretch=places.stretch[kept])
     return model._replace(places=fewer, phase=model.phase[kept], loop=model.loop[kept], state=model.state[kept])

@@ -116,7 +116,7 @@ def find_posterior(p_values: Float[np.ndarray, " edge"]) -> Float[np.ndarray, " 
 def shift_senders_partially(
     features: Float[np.ndarray, "frame neuron feature"], offsets: Int[np.ndarray, "neuron shift"]
 ) -> Float[np.ndarray, "shift sender receiver"]:
-    """Return the partial correlation of each sender with all others, the sender alone shifted by each of its offsets."""
+    """Return the partial correlation of each sender with all others, each sender alone shifted by its offsets."""
     frames, neurons, size = features.shape
     diagonal = np.arange(neurons)
     scores = np.zeros((offsets.shape[1], neurons, neurons))

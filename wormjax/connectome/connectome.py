@@ -88,5 +88,5 @@ class Connectome:
         )
 
     def neurons(self) -> pd.DataFrame:
-        """Return neuron, class, side and type of each neuron (`describe_neurons`)."""
+        """Return neuron, class, side, type and transmitters of each neuron (`describe_neurons`)."""
         return describe_neurons(self.neuron_names)

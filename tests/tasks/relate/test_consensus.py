@@ -45,10 +45,13 @@ def test_classes_shrink_and_are_chosen_by_worms_left_out():
 
 def test_halves_agree_above_their_null_where_worms_share_a_graph():
     stack, _ = make_stack()
-    found, null = consensus.agree_halves(stack, CLASSES, 0.0, 200)
+    halves = [
+        [consensus.pool_worms(stack[half], CLASSES) for half in pair] for pair in consensus.list_halvings(len(stack))
+    ]
+    found, null = consensus.compare_halves(halves, 20)
     assert found > 0.9
     assert null < found
-    assert np.isnan(consensus.agree_halves(stack[:1], CLASSES, 0.0, 10)).all()
+    assert np.isnan(consensus.compare_halves([], 10)).all()
 
 
 @pytest.mark.parametrize(("worms", "ways"), [(1, 0), (2, 1), (3, 3), (4, 3), (12, 10)])

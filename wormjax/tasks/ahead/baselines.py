@@ -140,14 +140,13 @@ def fit_diffusion_map(setting: Setting, train: Sequence[list[Stretch]]) -> dict[
     shares = loops.share_states(model, np.concatenate([stretch.states for stretch in everything]), setting.states)
     lengths = np.array([len(one) for one in traces])
     kept = {"traces": np.concatenate(traces), "lengths": lengths, "shares": shares}
-    return kept | loops.pack_loops(model)._asdict()
+    return kept | loops.pack_loops(model)
 
 
 def unpack_diffusion_map(setting: Setting, fit: dict[str, np.ndarray]) -> loops.LoopModel:
     """The model that `fit_diffusion_map` kept."""
     traces = np.split(fit["traces"], np.cumsum(fit["lengths"])[:-1])
-    packed = loops.Packed(**{field: fit[field] for field in loops.Packed._fields})
-    return loops.unpack_loops(packed, traces, setting.embedding, setting.neighbourhood)
+    return loops.unpack_loops(fit, traces, setting.embedding, setting.neighbourhood)
 
 
 def answer_baseline(

@@ -22,7 +22,7 @@ SMALLEST_SCALE = 1e-3  # Of a spread: nothing is ever certain.
 def decode_dataset(
     model: loops.LoopModel, shares: Float[np.ndarray, "state motor_state"], dataset: Dataset, worms: Sequence[int]
 ) -> Float[np.ndarray, "stretch frame motor_state"]:
-    """The motor state's probabilities in every frame of some worms' stretches; zeros elsewhere."""
+    """Return the motor state's probabilities in every frame of some worms' stretches; zeros elsewhere."""
     probabilities = np.zeros((*dataset.arrays.valid.shape, shares.shape[1]), np.float32)
     for worm in worms:
         for stretch in dataset.stretches_of(worm):
@@ -35,7 +35,7 @@ def decode_dataset(
 def forecast_starts(
     model: loops.LoopModel, dataset: Dataset, starts: Starts, steps: int, train: Sequence[int]
 ) -> Spread:
-    """Forecasts of the traces: the mean activity where the flow carries a worm, and what is left of its own departure.
+    """Return forecasts of the traces: the mean activity where the flow carries a worm, and its own departure.
 
     A worm's activity departs from the mean activity of the states it is in. How much of that departure is left after
     each step, and how far forecasts go astray, is learnt on the training worms, each placed by the frames of the
@@ -48,8 +48,11 @@ def forecast_starts(
       steps: how many frames to forecast.
       train: the model's worms, indices into the dataset in the order that the model was fitted in.
     """
-    traces = _join(dataset, train)
-    means = _average_by_state(model, traces)
+    worms = simple.gather_worms(dataset)
+    traces = np.concatenate([part.features[..., 0] for worm in train for part in worms[worm]]).astype(np.float64)
+    means = np.zeros((len(model.loop_of_state), traces.shape[1]))
+    np.add.at(means, model.state, traces)
+    means /= np.bincount(model.state, minlength=len(means))[:, None]
     past, future, carried = [], [], []
     reach = model.embedding.delays * model.embedding.delay_frames  # Before it, a place is not yet all that it will be.
     for own, stretches in _list_rests(model, dataset, train):
@@ -68,26 +71,15 @@ def forecast_starts(
         own = starts.stretch == number
         values = dataset.arrays.features[number][dataset.arrays.valid[number]][..., 0]
         placed = loops.place_worm(model, values, starts.frame[own] - 1)
-        mean[own] = _predict(values[starts.frame[own] - 1], _carry(model, placed, steps) @ means, keep)
+        own_means = _carry(model, placed, steps) @ means
+        departure = values[starts.frame[own] - 1] - own_means[:, 0]
+        mean[own] = own_means[:, 1:] + keep[:, None] * departure[:, None]
     mean = mean.astype(np.float32)[:, None, ..., None]
     return Spread(mean, np.broadcast_to(scale[..., None], mean.shape), np.ones((len(mean), 1)))
 
 
-def _join(dataset, train) -> Float[np.ndarray, "frame neuron"]:
-    worms = simple.gather_worms(dataset)
-    parts = [stretch.features[..., 0] for worm in train for stretch in worms[worm]]
-    return np.concatenate(parts).astype(np.float64)
-
-
-def _average_by_state(model, traces) -> Float[np.ndarray, "state neuron"]:
-    """Mean activity of the model's frames in each of its states."""
-    total = np.zeros((len(model.loop_of_state), traces.shape[1]))
-    np.add.at(total, model.state, traces)
-    return total / np.bincount(model.state, minlength=len(total))[:, None]
-
-
 def _list_rests(model, dataset, train) -> list[tuple[Bool[np.ndarray, " frame"], list[int]]]:
-    """(frames, their stretches) of each training worm, or of each half of a lone one."""
+    """Return (frames, their stretches) of each training worm, or of each half of a lone one."""
     stretch = model.places.stretch
     if len(train) > 1:
         of_stretch = np.concatenate([np.full(len(dataset.stretches_of(worm)), k) for k, worm in enumerate(train)])
@@ -97,19 +89,19 @@ def _list_rests(model, dataset, train) -> list[tuple[Bool[np.ndarray, " frame"],
 
 
 def _keep_rest(model, kept) -> loops.LoopModel:
-    """The model by these frames alone, by as many neighbours, that far apart, as they surely have."""
+    """Return the model by these frames alone, by as many neighbours, that far apart, as they surely have."""
     rest, options = loops.keep_frames(model, kept), model.neighbourhood
     most = max(1, int(kept.sum()) // (2 * options.apart_frames - 1))
     return rest._replace(neighbourhood=options._replace(neighbours=min(options.neighbours, most)))
 
 
 def _carry(model, placed, steps) -> Float[np.ndarray, "start step state"]:
-    """Distributions now (step 0) and after each step."""
+    """Return distributions now (step 0) and after each step."""
     return np.concatenate([placed[:, None], loops.carry_states(model, placed, range(1, steps + 1))], axis=1)
 
 
 def _fit_departure(past, future, carried):
-    """For each step the share of the departure that is left, and the s.d. of what is then missed, by neuron."""
+    """Return for each step the share of the departure that is left, and the s.d. of what is then missed, by neuron."""
     departure, missing = past - carried[:, 0], future - carried[:, 1:]
     known = np.isfinite(missing)
     both = np.where(known, departure[:, None] * np.nan_to_num(missing), 0.0).sum(axis=(0, 2))
@@ -119,7 +111,3 @@ def _fit_departure(past, future, carried):
     scale = np.sqrt(squares / np.maximum(known.sum(axis=0), 1))
     scale = np.where(known.any(axis=0), scale, np.nanmax(scale))  # No training stretch may reach the last steps.
     return keep, np.maximum(scale, SMALLEST_SCALE)
-
-
-def _predict(last, carried, keep) -> Float[np.ndarray, "start step neuron"]:
-    return carried[:, 1:] + keep[:, None] * (last - carried[:, 0])[:, None]

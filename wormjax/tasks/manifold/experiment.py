@@ -5,8 +5,7 @@ folder of its own, and puts the asymmetric diffusion map (Brennan & Proekt 2019)
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from wormjax.tasks.ahead import baselines as ahead_baselines
 from wormjax.tasks.ahead import experiment as ahead
 from wormjax.tasks.ahead import networks as ahead_models
 from wormjax.tasks.ahead.questions import ask
+from wormjax.tasks.composed import build_task, name_task
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.experiment import generalize
@@ -40,8 +40,6 @@ from wormjax.training.workdir import claim_workdir, describe_dataset
 
 TASKS = ("decode", "forecast", "ahead")
 DIFFUSION = ahead_baselines.DIFFUSION
-OWN_FIELDS = ("inputs", "derivative_seconds", "trace_weight")  # Of `data`, that a task says for itself.
-SHARED_FIELDS = ("data", "protocol", "seed", "seeds")  # Said once for all tasks, but for OWN_FIELDS.
 
 
 def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
@@ -95,23 +93,11 @@ def refuse_evaluation(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def prepare_tasks(config) -> dict:
-    """Task → its config, all of them checked; InputError as `check_tasks`."""
+    """Return task → its config, all of them checked."""
     check_settings(config)
     tasks = {name: build_task(config, name) for name in TASKS}
     check_tasks(config, tasks)
     return tasks
-
-
-def build_task(config, name: str):
-    """The config of one of the other experiments: its own sections, with the worms, protocol and seeds of this one."""
-    task = config.tasks[name].copy_and_resolve_references().unlock()
-    own = {field: task.data[field] for field in OWN_FIELDS}
-    task.data = config.data.copy_and_resolve_references().unlock()
-    for field, value in (*own.items(), ("test_study", ""), ("test_path", "")):
-        task.data[field] = value
-    task.protocol = config.protocol.copy_and_resolve_references()
-    task.seed, task.seeds = config.seed, config.seeds
-    return task.lock()
 
 
 def check_tasks(config, tasks):
@@ -162,18 +148,6 @@ def check_materials(tasks, materials):
         ahead.check_diffusion_map(task, dataset, splits)
 
 
-@contextmanager
-def name_task(name: str) -> Iterator[None]:
-    """Let a ConfigError from within name the field of this experiment's config, not of the task's."""
-    try:
-        yield
-    except ConfigError as error:
-        section, _, rest = error.field.partition(".")
-        if section in SHARED_FIELDS and rest not in OWN_FIELDS:
-            raise
-        raise ConfigError(f"tasks.{name}.{error.field}", error.problem) from None
-
-
 def score_diffusion_map(
     tasks, materials, splits: Sequence[Split], models: Sequence[LoopModel], fits: dict
 ) -> list[Row]:
@@ -197,7 +171,7 @@ def score_diffusion_map(
 
 
 def count_false_edges(config, dataset: Dataset) -> dict[str, np.ndarray]:
-    """Relation → the share of edges that it finds between neurons of two worms, each pair of worms; should be .05."""
+    """Return relation → the share of edges between neurons of each pair of worms, which should be 0.05."""
     options = dict(config.relations)
     methods = options.pop("methods") if len(dataset.worms) > 1 else ()
     bar = tqdm(methods, desc="relations between worms", unit="method")
@@ -205,7 +179,7 @@ def count_false_edges(config, dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def infer_graphs(config, materials, workdir) -> dict[str, np.ndarray]:
-    """Network → the graph that its runs infer in each worm that they had not seen [worm, edge, type]."""
+    """Return network → the graph that its runs infer in each worm that they had not seen [worm, edge, type]."""
     dataset, graphs = materials.test_dataset, {}
     groups = list_groups(config, materials.splits)
     for name in config.models:

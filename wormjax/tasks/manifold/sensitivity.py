@@ -39,7 +39,7 @@ class Tried(NamedTuple):
 
 
 def check_sensitivity(config, task) -> None:
-    """Raises InputError for a parameter that does not exist, or a horizon that is not asked about."""
+    """Raise InputError for a parameter that does not exist, or a horizon that is not asked about."""
     for name in config.sensitivity.parameters:
         if name not in task.diffusion_map:
             expected = f"expected some of {', '.join(task.diffusion_map)}"
@@ -52,7 +52,7 @@ def check_sensitivity(config, task) -> None:
 
 
 def measure_sensitivity(config, task, dataset: Dataset, splits: Sequence[Split]) -> dict[str, list[Tried]]:
-    """Parameter → what each of its values leads to. Splits of the most training worms alone."""
+    """Return parameter → what each of its values leads to. Splits of the most training worms alone."""
     most = max(len(split.train) for split in splits)
     splits = [split for split in splits if len(split.train) == most]
     jobs = [(name, value) for name, values in config.sensitivity.parameters.items() for value in values]
@@ -68,7 +68,7 @@ def measure_sensitivity(config, task, dataset: Dataset, splits: Sequence[Split])
 
 
 def try_value(config, task, dataset: Dataset, splits: Sequence[Split]) -> Tried:
-    """Fits and scores the diffusion map of a task's config on every split; a split's test worms are averaged."""
+    """Fit and score the diffusion map of a task's config on every split; a split's test worms are averaged."""
     setting, worms = read_setting(task, dataset), simple.gather_worms(dataset)
     starts, truth = ask(task, dataset)
     horizon = tuple(task.ahead.seconds).index(config.sensitivity.seconds)
@@ -84,16 +84,17 @@ def try_value(config, task, dataset: Dataset, splits: Sequence[Split]) -> Tried:
         tested = np.isin(starts.worm, split.test)
         own, model = starts.of(tested), simple.unpack_diffusion_map(setting, fit)
         given = _answer(model, fit["shares"], dataset, own, setting.steps[horizon])
+        answers = (given[0], now[tested], "balanced_accuracy"), (given[1], later[tested], "nll")
         parts = [
-            _score(*(values[own.worm == worm] for values in (*given, now[tested], later[tested])))
-            for worm in np.unique(own.worm)
+            [score_states(said[here], true[here]).get(metric, np.nan) for said, true, metric in answers]
+            for here in (own.worm == worm for worm in np.unique(own.worm))
         ]
         scores.append((*np.nanmean(parts, axis=0), float(model.loop.max() + 1)))
     return Tried(0.0, *np.array(scores).T)
 
 
 def _answer(model, shares, dataset, starts, steps) -> tuple[np.ndarray, np.ndarray]:
-    """The motor state's probabilities in the last frame known and `steps` frames later [start, motor_state]."""
+    """Return the motor state's probabilities in the last frame known and `steps` frames later [start, motor_state]."""
     placed = np.zeros((len(starts.frame), len(model.loop_of_state)))
     for number in np.unique(starts.stretch):
         own, valid = starts.stretch == number, dataset.arrays.valid[number]
@@ -102,14 +103,8 @@ def _answer(model, shares, dataset, starts, steps) -> tuple[np.ndarray, np.ndarr
     return placed @ shares, loops.carry_states(model, placed, (steps,))[:, 0] @ shares
 
 
-def _score(decoded, predicted, now, later) -> tuple[float, float]:
-    """Balanced accuracy now and negative log-likelihood ahead, of one worm."""
-    balanced = score_states(decoded, now).get("balanced_accuracy", np.nan)
-    return balanced, score_states(predicted, later).get("nll", np.nan)
-
-
 def _change(task, name, value):
-    """A task's config with one parameter of the diffusion map changed."""
+    """Return a task's config with one parameter of the diffusion map changed."""
     changed = task.copy_and_resolve_references().unlock()
     changed.diffusion_map[name] = type(changed.diffusion_map[name])(value)
     return changed

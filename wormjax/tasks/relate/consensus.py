@@ -37,6 +37,12 @@ def count_worms(stack: Stack) -> Int[np.ndarray, "sender receiver"]:
     return np.isfinite(stack).sum(axis=0)
 
 
+def sum_classes(values: Matrix, classes: Int[np.ndarray, " neuron"]) -> Float[np.ndarray, "class class"]:
+    """Return the sum of a matrix over the pairs of each two classes."""
+    member = np.eye(classes.max() + 1)[classes]
+    return member.T @ values @ member
+
+
 def pool_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: float = 0.0) -> Matrix:
     """Return the consensus of the worms; NaN for pairs that none has.
 
@@ -47,23 +53,19 @@ def pool_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: f
     """
     counts, total = count_worms(stack), np.nansum(stack, axis=0)
     if class_worms:
-        size = classes.max() + 1
-        sums, weights = np.zeros((2, size, size))
-        pair = np.ix_(classes, classes)
-        np.add.at(sums, pair, total)
-        np.add.at(weights, pair, counts)
-        total = total + class_worms * (sums / np.maximum(weights, 1))[pair]
+        means = sum_classes(total, classes) / np.maximum(sum_classes(counts, classes), 1)
+        total = total + class_worms * means[np.ix_(classes, classes)]
     return np.where(counts > 0, total / np.maximum(counts + class_worms, 1e-12), np.nan)
 
 
 def choose_class_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], candidates: Sequence[float]) -> float:
-    """Return the candidate by which the other worms best foretell each worm, on average; the first of a lone worm."""
+    """Return the candidate by which the other worms best predict each worm, on average; the first of a lone worm."""
     if len(stack) < 2:
         return candidates[0]
-    return max(candidates, key=lambda one: foretell_worms(stack, classes, one))
+    return max(candidates, key=lambda one: predict_worms(stack, classes, one))
 
 
-def foretell_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: float) -> float:
+def predict_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: float) -> float:
     """Return the correlation of each worm's scores with the consensus of the others, mean over worms."""
     found = []
     for worm, own in enumerate(stack):
@@ -92,23 +94,19 @@ def list_halvings(worms: int) -> list[tuple[list[int], list[int]]]:
     return list(islice(ways[::step], MOST_HALVINGS))
 
 
-def agree_halves(
-    stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: float, permutations: int, seed: int = 0
-) -> tuple[float, float]:
+def compare_halves(halves: Sequence[tuple[Matrix, Matrix]], permutations: int, seed: int = 0) -> tuple[float, float]:
     """Return the correlation of the graphs of two halves of the worms, and the 95th percentile of its null.
 
-    The mean over halvings; in the null the neurons of one half are permuted.
+    The mean over halvings; in the null the neurons of one half are permuted, so many times in each halving.
     """
-    random, found, null = np.random.default_rng(seed), [], []
-    for first, second in list_halvings(len(stack)):
-        one, other = (pool_worms(stack[half], classes, class_worms) for half in (first, second))
-        found.append(correlate(one, other))
-        for _ in range(max(1, permutations // 10)):
-            order = random.permutation(len(classes))
+    random, null = np.random.default_rng(seed), []
+    for one, other in halves:
+        for _ in range(permutations):
+            order = random.permutation(len(other))
             null.append(correlate(one, other[np.ix_(order, order)]))
-    if not found:
+    if not halves:
         return float("nan"), float("nan")
-    return float(np.nanmean(found)), float(np.nanpercentile(null, 95))
+    return float(np.nanmean([correlate(*pair) for pair in halves])), float(np.nanpercentile(null, 95))
 
 
 def list_subsets(worms: int, count: int) -> list[list[int]]:

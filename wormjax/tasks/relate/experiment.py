@@ -12,6 +12,7 @@ from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset
 from wormjax.features.studies import SIMULATED
 from wormjax.scoring.rows import Row
+from wormjax.tasks.composed import build_task, name_task
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.forecast import experiment as forecast
 from wormjax.tasks.reconstruct import experiment as reconstruct
@@ -25,7 +26,6 @@ from wormjax.tasks.worms import build_training_dataset, open_config_recordings
 from wormjax.training import multihost
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
-OWN_FIELDS = ("inputs", "derivative_seconds", "trace_weight")  # Of `data`, that a task says for itself.
 TASKS = {"reconstruct": reconstruct, "forecast": forecast}
 NEEDED_BY = {networks.HIDDEN_NEURON: "reconstruct", networks.FORECASTER: "forecast"}
 
@@ -101,29 +101,10 @@ def prepare_tasks(config) -> dict:
     """Return task → its config, with the worms and seeds of this experiment; all of them checked."""
     check_config(config)
     tasks = {name: build_task(config, name) for name in TASKS}
-    for name, task in tasks.items():
-        needed = [model for model in config.models if NEEDED_BY[model] == name]
-        if not needed:
-            continue
-        try:
-            TASKS[name].check_config(task)
-        except ConfigError as error:
-            section = error.field.partition(".")[0]
-            own = section not in ("data", "seed", "seeds")
-            raise ConfigError(f"tasks.{name}.{error.field}" if own else error.field, error.problem) from None
+    for name in dict.fromkeys(NEEDED_BY[model] for model in config.models):
+        with name_task(name):
+            TASKS[name].check_config(tasks[name])
     return tasks
-
-
-def build_task(config, name: str):
-    """Return the config of a task: its own sections, with the worms and seeds of this experiment."""
-    task = config.tasks[name].copy_and_resolve_references().unlock()
-    own = {field: task.data[field] for field in OWN_FIELDS}
-    task.data = config.data.copy_and_resolve_references().unlock()
-    for field, value in (*own.items(), ("test_study", ""), ("test_path", "")):
-        task.data[field] = value
-    task.protocol = {"name": "leave_one_worm_out", "train_counts": ()}
-    task.seed, task.seeds, task.distributed = config.seed, config.seeds, config.distributed
-    return task.lock()
 
 
 def check_config(config) -> None:

@@ -139,14 +139,9 @@ def is_directed(scores: pd.DataFrame, method: str) -> bool:
 
 def average_classes(study: Study, matrix) -> tuple[list[str], np.ndarray]:
     """Return the names of the classes, and the mean of a matrix over the pairs of each two; NaN where there is none."""
-    classes = [split_neuron_name(name)[0] for name in study.names]
-    names = sorted(set(classes))
-    numbers = np.array([names.index(name) for name in classes])
-    sums, counts = np.zeros((2, len(names), len(names)))
-    finite = np.isfinite(matrix)
-    place = np.ix_(numbers, numbers)
-    np.add.at(sums, place, np.where(finite, matrix, 0.0))
-    np.add.at(counts, place, finite)
+    names = sorted({split_neuron_name(name)[0] for name in study.names})
+    counts = consensus.sum_classes(np.isfinite(matrix), study.classes)
+    sums = consensus.sum_classes(np.nan_to_num(matrix), study.classes)
     return names, np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 

@@ -120,18 +120,13 @@ def measure_agreement(config, study: Study, inferred: Sequence[Inferred], studie
     for one in inferred:
         for pooling, class_worms in ((WORMS, 0.0), (CLASSES, one.class_worms)):
             line = {"method": one.name, "pooling": pooling}
-            if one.halves:
-                graphs = [consensus.pool_worms(half, study.classes, class_worms) for half in one.halves]
-                line["halves"] = consensus.correlate(*graphs)
-                random, null = np.random.default_rng(config.seed), []
-                for _ in range(config.nulls.permutations):
-                    order = random.permutation(len(study.names))
-                    null.append(consensus.correlate(graphs[0], graphs[1][np.ix_(order, order)]))
-                line["halves_null"] = float(np.nanpercentile(null, 95))
-            elif not one.by_seed:  # Worms that one network has read are no two halves.
-                line["halves"], line["halves_null"] = consensus.agree_halves(
-                    one.stack, study.classes, class_worms, config.nulls.permutations, config.seed
-                )
+            halves, draws = [one.halves] if one.halves else [], config.nulls.permutations
+            if not one.by_seed:  # Worms that one network has read are no two halves.
+                halves = [[one.stack[half] for half in pair] for pair in consensus.list_halvings(len(one.stack))]
+                draws = max(1, draws // 10)
+            pooled = [[consensus.pool_worms(half, study.classes, class_worms) for half in pair] for pair in halves]
+            if halves or not one.by_seed:
+                line["halves"], line["halves_null"] = consensus.compare_halves(pooled, draws, config.seed)
             if len(one.by_seed) > 1:
                 line["seeds"] = consensus.correlate(*(study.pool(stack, class_worms) for stack in one.by_seed[:2]))
             if len(names) == 2:
@@ -170,7 +165,7 @@ def score_responses(
     known: Matrix,
     draws: int,
 ) -> pd.DataFrame:
-    """Return how well responses are foretold: AUROC of significant ones, and rank correlation with the mean dF/F.
+    """Return how well responses are predicted: AUROC of significant ones, and rank correlation with the mean dF/F.
 
     Args:
       study: the neurons.

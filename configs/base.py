@@ -103,6 +103,7 @@ def classification(**fields) -> ConfigDict:
     train = training_on_worms(average_decay=0.99, offset=0.3, neuron_dropout=0.1)
     train.window_frames = 64
     train.gain = 0.2  # S.d. of a random factor (its logarithm) on each neuron in training.
+    train.neuron_dropout_most = 0.0  # Above 0, each window's rate is drawn evenly from neuron_dropout to this.
     train.target_weight = 1.0  # Weight of each behaviour's squared error beside the states' cross-entropy.
     train.members = 1  # Networks, from different initial parameters, whose probabilities are averaged.
     train.update(fields)

@@ -109,7 +109,7 @@ def test_adam_clips_decays_and_averages_as_numpy_does():
 @pytest.mark.slow
 def test_augmented_features_are_those_of_numpy():
     features, keys = draw(3, 5, 4, 2), jax.random.split(KEY, 3)
-    hyper = {"gain": 0.25, "offset": 0.5, "noise": 0.125, "neuron_dropout": 0.5}
+    hyper = {"gain": 0.25, "offset": 0.5, "noise": 0.125, "neuron_dropout": 0.5, "neuron_dropout_most": 0.0}
 
     def reference(features):
         windows = []
@@ -298,7 +298,14 @@ def list_windows():
 
 def make_run(states=STATES, **hyper):
     usual = dict.fromkeys(PER_RUN, 0.0) | {"temperature": 0.5, "dropout": 0.25, "label_smoothing": 0.1, "gain": 0.25}
-    usual |= {"class_balance": 1.0, "noise": 0.25, "offset": 0.25, "neuron_dropout": 0.25, "kl_weight": 0.5} | hyper
+    usual |= {
+        "class_balance": 1.0,
+        "noise": 0.25,
+        "offset": 0.25,
+        "neuron_dropout": 0.25,
+        "neuron_dropout_most": 0.0,
+        "kl_weight": 0.5,
+    } | hyper
     numbers = {name: np.float32(value) for name, value in usual.items()}
     windows, weights = list_windows(), np.float32([0.5, 1.0, 2.0])
     return Runs(

@@ -26,6 +26,7 @@ PER_RUN = (
     "gain",
     "offset",
     "neuron_dropout",
+    "neuron_dropout_most",
     "temperature",
     "kl_weight",
     "spread_weight",

@@ -14,10 +14,10 @@ from wormjax.models.any_neurons import build_vocabulary, index_identities
 from wormjax.models.identities import keep_known, move_identities
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.simulation.worms import hide_names, simulate_worms
-from wormjax.tasks.decode import calibration, few_neurons
+from wormjax.tasks.decode import calibration, few_neurons, sweep
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.given_graphs import give_graph
-from wormjax.tasks.groups import list_groups
+from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.protocols import list_splits
 from wormjax.tasks.worms import Materials, build_training_dataset
 from wormjax.training.loop import train_in_memory
@@ -303,3 +303,19 @@ def test_refined_decodings_have_the_models_names_and_plain_ones_names_of_their_o
     blind = dataclasses.replace(dataset, scored_states=np.full_like(dataset.scored_states, UNSCORED), measured=None)
     again = decoding.refine_all({"any_neurons": plain}, blind, GROUPS, decoding.factor_worms(config, blind))
     np.testing.assert_array_equal(again["any_neurons"].probabilities, refined.probabilities)
+
+
+@pytest.mark.slow
+def test_an_ablation_scores_what_own_activity_refines(tmp_path, monkeypatch):
+    config = any_config(decode__own_activity=True, baselines=())
+    dataset = build_training_dataset(config, list(WORMS))
+    materials = MATERIALS._replace(dataset=dataset, test_dataset=dataset)
+    monkeypatch.setattr(sweep, "prepare_materials", lambda _: materials)
+    rows = sweep.ablate(config, {"train.neuron_dropout_most": (0.0, 0.9)}, tmp_path)
+    best = decoding.select_runs(restore_best(model_folder(tmp_path, "any_neurons")), np.arange(3))
+    plain = decode(best, dataset, config=config)
+    refined = decoding.refine_decoded(plain, dataset, GROUPS, decoding.factor_worms(config, dataset))
+    expected = decoding.score_model("any_neurons", config, DESCRIPTION, dataset, GROUPS, refined)
+    assert [row.value for row in rows if row.model == "any_neurons [neuron_dropout_most=0.0]"] == pytest.approx(
+        [row.value for row in expected], abs=1e-5
+    )

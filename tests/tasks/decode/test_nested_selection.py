@@ -61,6 +61,11 @@ def test_what_is_best_on_the_held_out_worm_alone_is_not_chosen_for_it():
     assert {row.value for row in own} == {0.6}  # And not the 1.0 that its own scores would have chosen.
 
 
+def test_a_behavior_may_choose():
+    rows = make_rows(lambda setting, *_: float(setting == "dropout=0.2"), metrics=("auroc", "velocity_r"))
+    assert set(choose_settings(rows, ("auroc", "velocity_r"))["graph"].values()) == {"graph [dropout=0.2]"}
+
+
 def test_all_worms_choose_what_is_shipped():
     def value(setting, train, test, *_):
         # Worst without worm d, by little; best with it, by much.

@@ -24,7 +24,7 @@ from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.tasks.protocols import Split
 from wormjax.training.loop import train_ensemble
-from wormjax.training.objectives.classification import AUGMENTATIONS
+from wormjax.training.objectives.classification import list_augmentations
 from wormjax.training.objectives.future_states import AheadData, ahead, split_answers
 from wormjax.training.parallel import Engine, build_engine
 from wormjax.training.runs import Runs, build_runs
@@ -149,7 +149,7 @@ def build_training(name: str, config, setting, dataset: Dataset, splits: Sequenc
         horizons=len(config.ahead.seconds),
         window_frames=train.window_frames,
         batch_windows=train.batch_windows,
-        augmentations=tuple(kind for kind in AUGMENTATIONS if (runs.hyper[kind] > 0).any()),
+        augmentations=list_augmentations(runs.hyper),
         edge_prior=tuple(train.edge_prior) or None,
     )
     engine = build_engine(

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from wormjax.atomic_write import open_place
 from wormjax.errors import InputError
+from wormjax.scoring.behavior import title_metric
 from wormjax.scoring.classification import LOWER_IS_BETTER
 from wormjax.scoring.rows import Row
 from wormjax.scoring.tables import METRIC_TITLES
@@ -47,10 +48,12 @@ class Score(NamedTuple):
 
 def check_criterion(criterion: Sequence[str]) -> None:
     """Raises InputError for a criterion without a metric, with one that is not known, or one twice."""
-    unknown = [metric for metric in criterion if metric not in METRIC_TITLES]
+    unknown = [metric for metric in criterion if metric not in METRIC_TITLES and not title_metric(metric)]
     if unknown or not criterion:
         found = repr(unknown[0]) if unknown else "none"
-        raise InputError(f"criterion: found {found}, expected one or more of {', '.join(METRIC_TITLES)}")
+        raise InputError(
+            f"criterion: found {found}, expected one or more of {', '.join(METRIC_TITLES)}, BEHAVIOUR_r, BEHAVIOUR_r2"
+        )
     if len(set(criterion)) < len(criterion):
         raise InputError(f"criterion: found {','.join(criterion)!r}, expected each metric once")
 

@@ -44,7 +44,7 @@ from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.tasks.worms import MOTOR_STATE
 from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.loop import train_ensemble
-from wormjax.training.objectives.classification import AUGMENTATIONS, Objective, classification
+from wormjax.training.objectives.classification import Objective, classification, list_augmentations
 from wormjax.training.parallel import DEVICE_AXIS, Engine, build_engine
 from wormjax.training.runs import Runs, build_runs
 from wormjax.training.step import Recipe, build_recipe
@@ -198,7 +198,7 @@ def build_training(name: str, config, dataset: Dataset, runs: Runs) -> tuple[Obj
         sizes=dataset.arrays.features.shape[2:],
         window_frames=train.window_frames,
         batch_windows=train.batch_windows,
-        augmentations=tuple(kind for kind in AUGMENTATIONS if (runs.hyper[kind] > 0).any()),
+        augmentations=list_augmentations(runs.hyper),
         edge_prior=tuple(train.edge_prior) or None,
         target_weight=train.get("target_weight", 1.0),
     )

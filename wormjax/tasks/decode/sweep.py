@@ -89,7 +89,8 @@ def ablate(
     groups = list_groups(config, materials.splits)
     for values in _combine(sweep):
         _check_variant(_override(config, values), materials.dataset, groups)
-    description = describe_materials(materials)
+    description, tested = describe_materials(materials), materials.test_dataset
+    activity = decoding.factor_worms(config, tested)
     listed = [f"{field}={','.join(map(str, values))}" for field, values in sweep.items()]
     stored = ConfigDict({**config.to_dict(), "sweep": listed})
     with claim_workdir(workdir, stored, description):
@@ -107,8 +108,9 @@ def ablate(
             for number, (variant, values) in enumerate(zip(variants, _combine(traced), strict=True)):
                 part = slice(number * size, (number + 1) * size)
                 own = jax.tree.map(lambda x, part=part: x[part], best)
-                decoded = decoding.decode_model(name, variant, description, materials.test_dataset, groups, own)
-                scored = decoding.score_model(name, variant, description, materials.test_dataset, groups, decoded)
+                decoded = decoding.decode_model(name, variant, description, tested, groups, own)
+                decoded = decoding.refine_decoded(decoded, tested, groups, activity)
+                scored = decoding.score_model(name, variant, description, tested, groups, decoded)
                 rows += [row._replace(model=_label(name, shape | values)) for row in scored]
         if not multihost.is_first():
             return []

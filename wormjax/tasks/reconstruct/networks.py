@@ -23,7 +23,7 @@ from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.given_graphs import EDGES, check_given, give_graph
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.training.loop import train_ensemble
-from wormjax.training.objectives.classification import AUGMENTATIONS
+from wormjax.training.objectives.classification import list_augmentations
 from wormjax.training.objectives.reconstruction import reconstruction
 from wormjax.training.parallel import Engine, build_engine
 from wormjax.training.runs import Runs, build_runs
@@ -101,7 +101,7 @@ def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group])
         tuple(train.hidden_shares),
         find_mirrors(dataset.neuron_names),
         train.mirrored,
-        tuple(kind for kind in AUGMENTATIONS if (runs.hyper[kind] > 0).any()),
+        list_augmentations(runs.hyper),
     )
     engine = build_engine(
         objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from wormjax.features.dataset import WormArrays
@@ -18,7 +19,7 @@ from wormjax.models.sampling import kl_divergence
 from wormjax.recordings.recording import UNSCORED
 from wormjax.training.runs import Runs
 
-AUGMENTATIONS = ("gain", "offset", "noise", "neuron_dropout")
+AUGMENTATIONS = ("gain", "offset", "noise", "neuron_dropout", "neuron_dropout_most")
 INITIAL = 2**31  # No step has this number, so that initial parameters have a key of their own.
 
 
@@ -84,6 +85,11 @@ def cut_windows(data: WormArrays, windows: Int[Array, "window 2"], length: int) 
     return jax.tree.map(lambda values: jax.vmap(lambda window: cut(values, window))(windows), data)
 
 
+def list_augmentations(hyper: dict[str, Float[np.ndarray, " run"]]) -> tuple[str, ...]:
+    """Return the kinds of `AUGMENTATIONS` that any run's hyperparameters have."""
+    return tuple(kind for kind in AUGMENTATIONS if kind in hyper and (hyper[kind] > 0).any())
+
+
 def augment_features(
     features: Float[Array, "window frame neuron feature"],
     keys: PRNGKeyArray,
@@ -93,8 +99,9 @@ def augment_features(
     """Make each window look as if it came from another worm: gains, offsets, noise, and neurons not seen.
 
     `gain`: s.d. of the logarithm of each neuron's gain; `offset`: s.d. of each feature's offset; `noise`: s.d. of the
-    noise added to each value; `neuron_dropout`: probability that a neuron is silent. All in units of scaled features.
-    Only `kinds` are drawn: random numbers cost time, even where they are multiplied by zero.
+    noise added to each value; `neuron_dropout`: probability that a neuron is silent; where `neuron_dropout_most` is
+    above it, each window draws its own between both. All in units of scaled features. Only `kinds` are drawn: random
+    numbers cost time, even where they are multiplied by zero.
     """
 
     def augment(key, window):
@@ -107,8 +114,12 @@ def augment_features(
             window = window + hyper["offset"] * jax.random.normal(offset_key, (neurons, size))
         if "noise" in kinds:
             window = window + hyper["noise"] * jax.random.normal(noise_key, window.shape)
-        if "neuron_dropout" in kinds:
-            window = window * jax.random.bernoulli(drop_key, 1.0 - hyper["neuron_dropout"], (neurons, 1))
+        silent = hyper["neuron_dropout"]
+        if "neuron_dropout_most" in kinds:
+            spread = jnp.maximum(hyper["neuron_dropout_most"] - silent, 0.0)
+            silent += spread * jax.random.uniform(jax.random.fold_in(drop_key, 0))
+        if "neuron_dropout" in kinds or "neuron_dropout_most" in kinds:
+            window = window * jax.random.bernoulli(drop_key, 1.0 - silent, (neurons, 1))
         return window * there
 
     return jax.vmap(augment)(keys, features)

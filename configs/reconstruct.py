@@ -3,7 +3,7 @@
 import ml_collections
 from wormjax.configs import base
 
-NETWORK = {"node_hidden": 32, "channels": 64, "node_kernel": 1, "dilations": ()}  # Reads each frame by itself.
+NETWORK = {"node_hidden": 32, "channels": 64}
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -24,12 +24,11 @@ def get_config() -> ml_collections.ConfigDict:
     config.linear.penalties = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # Of ridge regressions, per training worm and frame.
     config.linear.shrinkages = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)  # Of the covariance towards the identity.
 
-    config.baselines = ("partner", "ridge_union", "ridge_available", "ridge_pairs", "ridge_mirrored", "gaussian")
-    config.models = ("network",)  # And no_class, with_context.
+    config.baselines = ("partner", "ridge_union", "ridge_pairs", "ridge_mirrored", "gaussian")
+    config.models = ("network",)  # And no_class.
     config.mixture = ("network", "ridge_mirrored")  # Models and baselines whose mean is a further model; () for none.
     config.model = ml_collections.ConfigDict()
     config.model.network = ml_collections.ConfigDict({**NETWORK, "identity": "class"})
-    config.model.with_context = ml_collections.ConfigDict({**NETWORK, "node_kernel": 5, "dilations": (1, 4)})
     config.model.no_class = ml_collections.ConfigDict({**NETWORK, "identity": "neuron"})
 
     config.train = base.training_on_worms(steps=600, weight_decay=3e-2, dropout=0.5, average_decay=0.98)

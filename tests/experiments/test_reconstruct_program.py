@@ -26,7 +26,6 @@ MODELS = {
     "mixture",
     "partner",
     "ridge_union",
-    "ridge_available",
     "ridge_pairs",
     "ridge_mirrored",
     "gaussian",

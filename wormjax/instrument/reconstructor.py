@@ -22,8 +22,7 @@ class Reconstructor(Estimator):
 
     Args:
       model: "mixture" (the mean of the network and of ridge regressions on single worms and their mirror images),
-        "network", or a baseline: "partner", "ridge_union", "ridge_available", "ridge_pairs", "ridge_mirrored",
-        "gaussian".
+        "network", or a baseline: "partner", "ridge_union", "ridge_pairs", "ridge_mirrored", "gaussian".
       steps: updates of training; None takes the config's.
       config: a config of `reconstruct`: name, file or ConfigDict.
       settings: further fields of the config, such as {"train.members": 3}.

@@ -1,11 +1,11 @@
 """A network that reconstructs hidden neurons from the visible ones: any set of neurons, known by their identities.
 
-Each visible neuron is a node with its activity in the frames around and an embedding of its identity (neuron, class and
-side: AVAL and AVAR share AVA). What the nodes say is summed, as by Deep Sets (Zaheer et al. 2017), and read over time;
-a hidden neuron is read from that sum by weights made from its own identity, and from each visible neuron's trace by a
-weight that both identities make. On a graph that is given, it is read from the traces of those alone that have an edge
-to it. It is trained as a masked autoencoder (Vincent et al. 2008): random neurons are
-hidden, and predicted from the others.
+Each frame is read by itself: frames around it made reconstructions of worms never seen no better. Each visible neuron
+is a node with its activity and an embedding of its identity (neuron, class and side: AVAL and AVAR share AVA). Nodes
+are summed, as by Deep Sets (Zaheer et al. 2017); a hidden neuron is read from the sum by weights made from its own
+identity, and from each visible neuron's trace by a weight that both identities make. On a graph that is given, it is
+read from the traces of those alone that have an edge to it. Training is that of a masked autoencoder (Vincent et al.
+2008): random neurons are hidden, and predicted from the others.
 
 A neuron is absent from a frame exactly where all its features are 0. Hidden and absent neurons are not read. Which
 neuron has which place on the axis stands in the collection "identity", as in `any_neurons`.
@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from wormjax.models.any_neurons import UNKNOWN, IdentityEmbedding, build_vocabulary, index_identities
 from wormjax.models.classifiers import Features, Valid
-from wormjax.models.layers import TrainingRngs, drop_channels, elu, mask_frames, stack_frames
+from wormjax.models.layers import TrainingRngs, drop_channels, elu, mask_frames
 
 
 class ReconstructionNetwork(nn.Module):
@@ -28,8 +28,7 @@ class ReconstructionNetwork(nn.Module):
       identity: "class" (embeddings of neuron, class and side) or "neuron" (of the neuron alone).
       embedding: size of the identities' embedding.
       node_hidden: features of a neuron.
-      node_kernel: frames that a neuron's features depend on.
-      channels, kernel, dilations: of the temporal read-out of the sum.
+      channels: of the sum's read-out.
       graph: of what is read from single traces: "complete", or "given" (variables["given"]["edges"] [sender, receiver],
         1 for an edge), on which a weight that all edges share is learnt, too.
     """
@@ -38,10 +37,7 @@ class ReconstructionNetwork(nn.Module):
     identity: str = "class"
     embedding: int = 16
     node_hidden: int = 16
-    node_kernel: int = 5
     channels: int = 32
-    kernel: int = 3
-    dilations: tuple[int, ...] = (1, 4)
     graph: str = "complete"
 
     @nn.compact
@@ -60,7 +56,7 @@ class ReconstructionNetwork(nn.Module):
         identities = IdentityEmbedding(sizes, self.embedding, self.identity, name="embedding")(ids)
         scale = 1.0 / jnp.sqrt(jnp.maximum(visible.sum(axis=2, keepdims=True), 1))
         pooled = (self._read_nodes(features, identities) * visible[..., None]).sum(axis=2) * scale
-        read = drop_channels(self._read_time(pooled, valid), training_rngs, 100)
+        read = drop_channels(elu(nn.Dense(self.channels, name="pool")(pooled)), training_rngs, 100)
         made = nn.Dense(self.channels + 1, name="read_out", kernel_init=nn.initializers.normal(0.05))(identities)
         from_sum = jnp.einsum("wtc,nc->wtn", read, made[:, :-1]) + made[:, -1]
         traces = features[..., 0] * visible
@@ -73,14 +69,6 @@ class ReconstructionNetwork(nn.Module):
         edges = self.variable("given", "edges", jnp.zeros, pairs.shape).value
         arriving = jnp.sqrt(jnp.maximum(visible.astype(traces.dtype) @ edges, 1.0))
         return traces @ (edges * (pairs + self.param("edge_weight", nn.initializers.zeros, ()))) / arriving
-
-    def _read_time(self, pooled, valid) -> Float[Array, "window frame channel"]:
-        read, half = elu(nn.Dense(self.channels, name="pool")(pooled)), self.kernel // 2
-        for number, dilation in enumerate(self.dilations):
-            offsets = tuple(dilation * k for k in range(-half, self.kernel - half))
-            stacked = stack_frames(mask_frames(read, valid), offsets)
-            read = read + 0.5 * elu(nn.Dense(self.channels, name=f"temporal_{number}")(stacked))
-        return read
 
     def _weigh_pairs(self, identities) -> Float[Array, "sender receiver"]:
         """The weight of each neuron's trace in each hidden neuron's."""
@@ -96,13 +84,7 @@ class ReconstructionNetwork(nn.Module):
         return self.param("class_weight", nn.initializers.zeros, ()) * (traces @ same) / count
 
     def _read_nodes(self, features, identities) -> Float[Array, "window frame neuron hidden"]:
-        windows, frames, neurons, size = features.shape
-        half = self.node_kernel // 2
-        offsets = tuple(range(-half, self.node_kernel - half))
-        stacked = stack_frames(features.reshape(windows, frames, neurons * size), offsets)
-        stacked = stacked.reshape(windows, frames, len(offsets), neurons, size)
-        inputs = len(offsets) * size
-        made = nn.Dense((inputs + 1) * self.node_hidden, name="weights")(identities)
-        made = made.reshape(neurons, inputs + 1, self.node_hidden)
-        weights = (made[:, :-1] / jnp.sqrt(inputs)).reshape(neurons, len(offsets), size, self.node_hidden)
-        return elu(jnp.einsum("wtknf,nkfh->wtnh", stacked, weights) + made[:, -1])
+        size = features.shape[-1]
+        made = nn.Dense((size + 1) * self.node_hidden, name="weights")(identities)
+        made = made.reshape(len(identities), size + 1, self.node_hidden)
+        return elu(jnp.einsum("wtnf,nfh->wtnh", features, made[:, :-1] / jnp.sqrt(size)) + made[:, -1])

@@ -53,23 +53,12 @@ def list_read(there, hidden, partners):
 
 
 @pytest.mark.parametrize("partners", [None, PARTNERS])
-def test_ridge_on_the_neurons_available_is_a_regression_on_exactly_these(dataset, fit, partners):
+def test_ridge_on_the_union_sets_what_is_missing_to_zero(dataset, fit, partners):
     present = dataset.find_present()
-    weights = baselines.find_weights("ridge_available", fit, TRAIN, present[TEST], PENALTY, partners)
-    for hidden in np.flatnonzero(present[TEST]):
+    weights = baselines.find_weights("ridge_union", fit, TRAIN, present[TEST], PENALTY, partners)
+    for hidden in range(len(NAMES)) if partners is None else np.flatnonzero(present[TEST]):
         rows = [worm for worm in TRAIN if present[worm, hidden]]
-        read = list_read(present[TEST] & present[rows].any(axis=0), hidden, partners)
-        expected = np.zeros(len(NAMES))
-        expected[read] = regress(dataset, rows, read, hidden)
-        np.testing.assert_allclose(weights[:, hidden], expected, atol=1e-9)
-
-
-def test_ridge_on_the_union_sets_what_is_missing_to_zero(dataset, fit):
-    present = dataset.find_present()
-    weights = baselines.find_weights("ridge_union", fit, TRAIN, present[TEST], PENALTY)
-    for hidden in range(len(NAMES)):
-        rows = [worm for worm in TRAIN if present[worm, hidden]]
-        read = list_read(present[rows].any(axis=0), hidden, None)
+        read = list_read(present[rows].any(axis=0), hidden, partners)
         expected = np.zeros(len(NAMES))
         expected[read] = regress(dataset, rows, read, hidden)
         np.testing.assert_allclose(weights[:, hidden], expected * present[TEST], atol=1e-9)

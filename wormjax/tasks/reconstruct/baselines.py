@@ -16,9 +16,9 @@ from wormjax.features.dataset import Dataset
 from wormjax.recordings.names import find_mirrors
 from wormjax.tasks.protocols import Split
 
-PARTNER, UNION, AVAILABLE, PAIRS, GAUSSIAN = "partner", "ridge_union", "ridge_available", "ridge_pairs", "gaussian"
+PARTNER, UNION, PAIRS, GAUSSIAN = "partner", "ridge_union", "ridge_pairs", "gaussian"
 MIRRORED = "ridge_mirrored"  # PAIRS, and each training worm a second time with its left and right exchanged.
-BASELINES = (PARTNER, UNION, AVAILABLE, PAIRS, MIRRORED, GAUSSIAN)
+BASELINES = (PARTNER, UNION, PAIRS, MIRRORED, GAUSSIAN)
 MIRROR_WEIGHT = 0.5  # Of a regression on a mirrored worm beside that on the worm itself.
 PRIOR_WORMS = 1
 SMALLEST_VALUE = 1e-6  # Eigenvalues of a covariance from frames present pair by pair may be negative.
@@ -160,8 +160,7 @@ def _list_systems(name, fit, train, there, penalty) -> Iterator[tuple[float, np.
         for pattern in np.unique(patterns[patterns.any(axis=1)], axis=0):
             rows = [worm for worm, own in zip(train, pattern, strict=True) if own]
             gram = sum(_correlate(fit, worm) for worm in rows) + penalty * len(rows) * identity
-            read = present[rows].any(axis=0)
-            yield 1.0, (patterns == pattern).all(axis=1), read if name == UNION else read & there, gram
+            yield 1.0, (patterns == pattern).all(axis=1), present[rows].any(axis=0), gram
 
 
 def _pool(fit: dict[str, Any], train: Sequence[int]) -> Products:

@@ -1,8 +1,4 @@
-"""Hidden neurons: each named neuron of a worm never seen, reconstructed from all its other named neurons.
-
-Neurons are recorded together, so that frames before and after may be read as well: a network may, the baselines read
-each frame by itself.
-"""
+"""Hidden neurons: each named neuron of a worm never seen, reconstructed from all its other named neurons."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence

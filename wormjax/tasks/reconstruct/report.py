@@ -18,8 +18,7 @@ METRIC_TEXT = (
     "R² of a hidden neuron's scaled trace, from all other named neurons of the same worm: the mean over the worm's "
     "neurons that enough training worms have (`data.least_worms`). *r2_with_partner*: over those whose left-right "
     "partner is recorded, too; *r2_without_partner*: over the same ones, with the partner withheld. The partner alone "
-    "reconstructs a neuron without one by its mean. `neurons.csv` has every neuron. A network reads frames around "
-    "where its config says so; all else is from the frame itself."
+    "reconstructs a neuron without one by its mean. `neurons.csv` has every neuron. Each frame is read by itself."
 )
 
 

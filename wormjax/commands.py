@@ -55,7 +55,7 @@ def ablate(values, config):
 
     with collect_notes() as notes:
         ablate(config, parse_sweep(values.sweep, config), values.workdir, tuple(values.choose_by) or CRITERION)
-    print(f"Report: {write_page(Path(values.workdir), notes)}")
+    print(f"\nReport: {write_page(Path(values.workdir), notes)}")
 
 
 def download(values):
@@ -95,8 +95,7 @@ def predict(values):
         scores = predict(models, worms, values.output, values.steps, values.nwb)
     if len(scores):
         print(scores[scores.metric == "accuracy"][["model", "test_worm", "metric", "value"]].to_string(index=False))
-    print(f"\nSummary: {os.path.join(values.output, 'summary.md')}")
-    print(f"Report: {write_page(Path(values.output), notes)}")
+    print(f"\nReport: {write_page(Path(values.output), notes)}")
 
 
 def inspect(values):

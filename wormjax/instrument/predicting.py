@@ -26,7 +26,7 @@ import h5py
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from wormjax import plot
 from wormjax.atomic_write import open_place
@@ -37,6 +37,7 @@ from wormjax.instrument.forecaster import Forecaster
 from wormjax.instrument.nwb_file import expect_pynwb, write_nwb
 from wormjax.instrument.results import list_edges, sum_types
 from wormjax.recordings.recording import Recording
+from wormjax.training.progress import track
 
 SUMMARY, SCORES, ARRAYS = "summary.md", "scores.csv", "predictions.h5"
 STEPS = 16  # Frames of a forecast.
@@ -70,7 +71,7 @@ def predict(
     output = _claim_output(Path(output))
     folders = _name_folders(worms)
     scores, lines, arrays = [], [], {}
-    for worm in tqdm(worms, desc="worms", unit="worm"):
+    for worm in track(worms, "worms", "worm"):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", RecordingWarning)
             try:

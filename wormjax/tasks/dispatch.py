@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,9 +52,9 @@ def run_experiment(config, workdir: str | os.PathLike) -> None:
     check_fields(config)
     start_processes(config)
     with collect_notes() as notes:
-        experiment.run(config, workdir)
+        copy_context().run(experiment.run, config, workdir)  # Which keeps the place in its models.
     if is_first():
-        print(f"Report: {write_page(Path(workdir), notes)}")
+        print(f"\nReport: {write_page(Path(workdir), notes)}")
 
 
 def check_experiment(config) -> None:

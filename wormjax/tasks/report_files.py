@@ -1,8 +1,4 @@
-"""The figures of a report and where its files lie, the same for every task.
-
-A task's `write_report` writes results.csv and summary.md, saves the figures that its `plot_...` yield by name, and
-prints the summary.
-"""
+"""The figures of a report: a task's `write_report` saves those that its `plot_...` yield by name."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,8 +16,3 @@ def save_figures(workdir: Path, plots: NamedFigures) -> None:
     folder.mkdir(exist_ok=True)
     for name, figure in plots:
         save_figure(figure, folder / f"{name}.png")
-
-
-def print_places(workdir: Path) -> None:
-    """Print where the report's files are."""
-    print(f"\nRows: {workdir / 'results.csv'}\nSummary: {workdir / 'summary.md'}\nFigures: {workdir / 'figures'}")

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from tqdm import tqdm
-from tqdm.auto import tqdm as notebook_tqdm  # A widget in a notebook, else the same bar.
 
 from wormjax.errors import TrainingError
 from wormjax.training import multihost
@@ -19,6 +18,7 @@ from wormjax.training.checkpoints import open_checkpoints, restore_state, save_s
 from wormjax.training.curves import append_curves, cut_curves
 from wormjax.training.parallel import Engine
 from wormjax.training.preemption import Stopped, keep_last_chunk, saving, stop_requested, stopping_at_chunks
+from wormjax.training.progress import describe_left, describe_place, estimate_left, track
 from wormjax.training.step import FAILED_STEP, Recipe, TrainState, is_sound
 
 CURVES_FILE = "curves.csv"
@@ -69,14 +69,8 @@ def train_ensemble(
         if state is None or (first < chunks and np.any(is_sound(state.failed_step))):
             state = jax.device_get(engine.initialise(runs)) if state is None else state
             keep = _make_keeper(engine, manager, checkpoint_seconds)
-            bar = tqdm(
-                range(first, last),
-                initial=first,
-                total=chunks,
-                desc=f"{name} ({len(runs.steps)} runs)",
-                unit="chunk",
-                disable=not multihost.is_first(),
-            )
+            about = f"{describe_place(name)} ({len(runs.steps)} runs)"
+            bar = track(range(first, last), about, "chunk", initial=first, total=chunks)
             curves = os.path.join(directory, CURVES_FILE)
             if multihost.is_first():
                 cut_curves(curves, step)
@@ -108,7 +102,7 @@ def train_in_memory(
     state = jax.device_get(engine.initialise(runs))
     if initial is not None:
         state = state._replace(variables=initial, average=initial["params"], best=initial)
-    with notebook_tqdm(range(chunks), desc=name, unit="chunk", disable=not progress) as bar:
+    with track(range(chunks), describe_place(name), "chunk", progress) as bar:
         state = _train_chunks(engine, recipe, data, runs, state, bar, None, lambda placed, step, done: done, name)
     failed = np.flatnonzero(~is_sound(state.failed_step))
     if len(failed):
@@ -122,14 +116,16 @@ def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, curves, ke
     failed_step, placed_runs = state.failed_step, engine.place_runs(runs)
     placed, placed_data = engine.place_runs(state), engine.place_data(data)
     jax.block_until_ready((placed, placed_data))
+    first, stop, begun = bar.iterable.start, bar.iterable.stop, time.monotonic()
     for chunk in bar:
         step = (chunk + 1) * recipe.steps_per_chunk
         placed, metrics = engine.chunk(placed, placed_data, placed_runs)
         metrics = engine.collect(metrics)
         before, failed_step = failed_step, metrics.pop(FAILED_STEP)
         _warn_of_failures(before, failed_step, runs, name)
-        _report(metrics, failed_step, runs, step, curves, bar)
-        if keep(placed, step, chunk + 1 == bar.iterable.stop or not np.any(is_sound(failed_step))):
+        left = (time.monotonic() - begun) / (chunk + 1 - first) * (stop - chunk - 1)
+        bar.set_postfix_str(f"{_report(metrics, failed_step, runs, step, curves)}{describe_left(estimate_left(left))}")
+        if keep(placed, step, chunk + 1 == stop or not np.any(is_sound(failed_step))):
             break
     return engine.collect(placed)
 
@@ -172,13 +168,13 @@ def _copy(tree):
     return jax.tree.map(np.array, tree)
 
 
-def _report(metrics, failed_step, runs, step, curves, bar):
-    """Write median and extremes over sound runs to the curves, and the median validation to the progress bar."""
+def _report(metrics, failed_step, runs, step, curves) -> str:
+    """Write median and extremes over sound runs to the curves; return the median validation in words."""
     sound = is_sound(failed_step)
     if not np.any(runs.validation_count):  # The whole of each worm trains: there is nothing to report.
         metrics = {name: values for name, values in metrics.items() if "validation" not in name}
     if not sound.any():
-        return
+        return ""
     points = {}
     for name, values in metrics.items():
         points[name] = np.median(values[sound])
@@ -187,7 +183,7 @@ def _report(metrics, failed_step, runs, step, curves, bar):
     if curves is not None and multihost.is_first():
         append_curves(curves, step, points)
     shown = [name for name in metrics if "validation" in name] or list(metrics)
-    bar.set_postfix({name: f"{points[name]:.3g}" for name in shown})
+    return ", ".join(f"{name} {points[name]:.3g}" for name in shown)
 
 
 def _describe_failed(run, failed_step, runs) -> str:

@@ -13,7 +13,6 @@ import jax
 import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from wormjax.baselines.diffusion_maps import Embedding, Neighbourhood, check_frames
 from wormjax.baselines.loops import LoopModel, Partition
@@ -32,6 +31,7 @@ from wormjax.tasks.protocols import Split
 from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.fitted import restore_fitted, save_fitted
+from wormjax.training.progress import follow, track
 from wormjax.training.workdir import claim_workdir
 
 # What may be another than it was in training: whose recordings, and the questions about them.
@@ -72,7 +72,7 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
         with multihost.first_goes_ahead("baselines"):
             fits = fit_baselines(config, dataset, splits, workdir)
         setting = read_setting(config, dataset)
-        for name in config.models:
+        for name in follow(config.models):
             ahead_models.train_model(name, config, setting, dataset, splits, groups, workdir)
         if not multihost.is_first():
             return []
@@ -167,7 +167,7 @@ def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) ->
         folder = model_folder(workdir, name)
         fits[name] = restore_fitted(folder)
         if fits[name] is None:
-            bar = tqdm(splits, desc=name, unit="split")
+            bar = track(splits, name, "split")
             with threadpool_limits(None if name == simple.DIFFUSION else 1):
                 best = [fit[name](setting, [worms[worm] for worm in split.train]) for split in bar]
             fits[name] = {f"split_{number}": one for number, one in enumerate(best)}
@@ -184,7 +184,7 @@ def run_models(
     jobs = [(name, k) for name in config.models for k in range(len(groups))]
     jobs += [(name, k) for name in config.baselines for k in range(len(splits))]
     compiled, best, members = {}, {}, config.train.members
-    for name, number in tqdm(jobs, desc="answers", unit="run"):
+    for name, number in track(jobs, "answers", "run"):
         tested = np.isin(starts.worm, groups[number].split.test)
         own, split = starts.of(tested), f"split_{number % len(splits)}"
         if not len(own.frame):

@@ -14,7 +14,7 @@ from wormjax.scoring.intervals import find_range
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead import tables as ahead_tables
-from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
+from wormjax.tasks.report_files import NamedFigures, save_figures
 from wormjax.tasks.worms import Materials, format_materials
 
 FIGURE_LABELS = {"nll": "negative log-likelihood (nats)", "balanced_accuracy": "balanced accuracy"}
@@ -38,7 +38,6 @@ def write_report(config, worms: Materials, rows: list[Row], outputs, workdir: Pa
     save_figures(workdir, plot_skill(config, tables))
     save_figures(workdir, plot_graphs(config, worms.test_dataset, outputs))
     print("\n".join(ahead_tables.format_console(tables, seconds, config.baselines)))
-    print_places(workdir)
 
 
 def knows_state(config, model: str) -> bool:

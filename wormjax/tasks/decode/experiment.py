@@ -15,6 +15,7 @@ from wormjax.tasks.decode.report import write_report
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
 from wormjax.training import multihost
+from wormjax.training.progress import follow
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
 # What may be another than it was in training: whose recordings, and how probabilities are read.
@@ -39,7 +40,7 @@ def generalize(config, workdir: str | os.PathLike) -> None:
     with claim_workdir(workdir, config, description):
         for name in config.baselines if multihost.is_first() else ():
             decoding.train_baseline(name, config, materials.dataset, groups, workdir, materials.test_dataset)
-        for name in config.models:
+        for name in follow(config.models):
             decoding.train_model(name, config, materials.dataset, groups, workdir)
         if not multihost.is_first():
             return

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
-from tqdm import tqdm
 
 from wormjax.baselines.linear import LINEAR_BASELINES
 from wormjax.features.dataset import Dataset
@@ -23,6 +22,7 @@ from wormjax.scoring.rows import Row
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.groups import Group, split_by_seed
 from wormjax.tasks.worms import Materials
+from wormjax.training.progress import track
 
 BASE, REFITTED = "linear_union", "linear_refitted"
 
@@ -44,7 +44,7 @@ def score_few_neurons(
     dataset, few = materials.test_dataset, config.few_neurons
     activity = decoding.factor_worms(config, dataset)
     values: dict[Row, list[float]] = defaultdict(list)
-    for count, number in tqdm([(c, n) for c in few.counts for n in range(few.orders)], desc="few neurons"):
+    for count, number in track([(c, n) for c in few.counts for n in range(few.orders)], "few neurons"):
         kept = choose_subsets(dataset, count, number)
         masked = mask_neurons(dataset, kept)
         rows = []

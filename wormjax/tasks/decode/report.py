@@ -19,7 +19,7 @@ from wormjax.scoring.tables import format_amounts, is_main, print_summary, write
 from wormjax.tasks.decode.graphs import average_edges, find_chance, format_inferred, score_inferred
 from wormjax.tasks.decode.runs import PLAIN, Decoded, score_model, test_labels
 from wormjax.tasks.groups import Group
-from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
+from wormjax.tasks.report_files import NamedFigures, save_figures
 from wormjax.tasks.worms import Materials, format_materials
 from wormjax.training.workdir import describe_dataset
 
@@ -76,7 +76,6 @@ def write_report(
         workdir, [*plot_figures(config, worms, groups, decoded, rows, published, find_chance(inferred)), *drawn]
     )
     print_summary(rows, baselines)
-    print_places(workdir)
     return rows
 
 

@@ -28,6 +28,7 @@ from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.report_files import save_figures
 from wormjax.tasks.worms import describe_materials, prepare_materials
 from wormjax.training import multihost
+from wormjax.training.progress import follow
 from wormjax.training.runs import PER_RUN, Runs
 from wormjax.training.workdir import claim_workdir
 
@@ -95,7 +96,8 @@ def ablate(
     stored = ConfigDict({**config.to_dict(), "sweep": listed})
     with claim_workdir(workdir, stored, description):
         rows = []
-        for name, shape in itertools.product(config.models, _combine(shapes)):
+        programs = [*itertools.product(config.models, _combine(shapes))]
+        for name, shape in follow(programs, spell=lambda program: _label(*program)):
             variants = [_override(config, shape | values) for values in _combine(traced)]
             runs = _join_runs([decoding.build_group_runs(variant, materials.dataset, groups) for variant in variants])
             # Without the brackets of the rows, which Orbax would read as a pattern.

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
@@ -24,6 +23,7 @@ from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best,
 from wormjax.tasks.protocols import WITHIN_RECORDING, Split
 from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
 from wormjax.training import multihost
+from wormjax.training.progress import follow, track
 from wormjax.training.workdir import claim_workdir
 
 # What may be another than it was in training: whose recordings, and what is forecast of them.
@@ -60,7 +60,7 @@ def forecast(config, workdir: str | os.PathLike) -> list[Row]:
     with claim_workdir(workdir, config, describe_materials(materials)):
         with multihost.first_goes_ahead("baselines"):
             fit = forecasting.fit_baselines(config, dataset, splits, workdir)
-        for name in config.models:
+        for name in follow(config.models):
             forecasting.train_model(name, config, dataset, splits, groups, fit, workdir)
         if not multihost.is_first():
             return []
@@ -118,7 +118,7 @@ def run_models(
     jobs = [(name, k) for name in config.models for k in range(len(groups))]
     jobs += [(name, k) for name in config.baselines for k in range(len(splits))]
     compiled, best, operators = {}, {}, {}
-    for name, number in tqdm(jobs, desc="forecasts", unit="run"):
+    for name, number in track(jobs, "forecasts", "run"):
         own, split = starts.of(tested[number]), number % len(splits)
         if not len(own.frame):
             continue

@@ -18,7 +18,7 @@ from wormjax.tasks.forecast.graphs import average_by_state, correlate_pairs, mea
 from wormjax.tasks.forecast.tables import RIDGE_VAR, parse_metric, print_forecast_summary, write_forecast_summary
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
+from wormjax.tasks.report_files import NamedFigures, save_figures
 from wormjax.tasks.worms import Materials, format_materials
 
 TWINS = {  # Model → models of its size that know no graph; the first is itself without messages.
@@ -53,7 +53,6 @@ def write_report(config, worms: Materials, splits, groups, fit, rows: list[Row],
         followers = plot_followers(config.models[0], config, dataset, splits, groups, fit, workdir)
         save_figures(workdir, [(f"followers_{config.models[0]}", followers)])
     print_forecast_summary(rows, config.baselines)
-    print_places(workdir)
 
 
 def plot_errors(config, dataset: Dataset, rows: Sequence[Row], published) -> NamedFigures:

@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from wormjax.baselines import vector_autoregression as var
 from wormjax.baselines.window_regression import (
@@ -42,9 +41,10 @@ from wormjax.tasks.forecast import linear
 from wormjax.tasks.forecast.report import plot_errors
 from wormjax.tasks.forecast.tables import print_forecast_summary, write_forecast_summary
 from wormjax.tasks.groups import list_seeds
-from wormjax.tasks.report_files import print_places, save_figures
+from wormjax.tasks.report_files import save_figures
 from wormjax.tasks.worms import build, choose_config_neurons, choose_worms, open_config_recordings
 from wormjax.training import multihost
+from wormjax.training.progress import track
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
 DIRECT, SHARED = "direct", "direct_shared"  # Regressions of all steps on the window: per neuron, or one for all.
@@ -69,7 +69,7 @@ def forecast_within(config, workdir) -> list[Row]:
     with claim_workdir(workdir, config, description):
         rows = []
         if multihost.is_first():
-            for worm in tqdm(worms, desc="worms", unit="worm"):
+            for worm in track(worms, "worms", "worm"):
                 rows += score_worm(config, worm)
             _write_report(config, worms, rows, Path(workdir))
         return rows
@@ -296,4 +296,3 @@ def _write_report(config, worms: Sequence[Dataset], rows: list[Row], workdir: Pa
     write_forecast_summary(workdir / "summary.md", rows, config.baselines, "\n".join(lines))
     save_figures(workdir, plot_errors(config, worms[0], rows, ()))
     print_forecast_summary(rows, config.baselines)
-    print_places(workdir)

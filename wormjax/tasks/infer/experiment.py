@@ -27,6 +27,7 @@ from wormjax.tasks.infer.relations import arrange_edges, check_features
 from wormjax.tasks.infer.report import write_report
 from wormjax.training import multihost
 from wormjax.training.fitted import save_fitted
+from wormjax.training.progress import follow
 from wormjax.training.workdir import claim_workdir, read_config, read_description, refuse_changes
 
 REGRESSION = "ridge"  # The baseline that a model of all steps at once corrects.
@@ -52,7 +53,7 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
             save_fitted(model_folder(workdir, REGRESSION), materials.base.regression._asdict())
         for name in config.baselines if multihost.is_first() else ():
             relating.fit_baseline(name, config, materials.systems, workdir)
-        for name in config.models:
+        for name in follow(config.models):
             inference.train_model(name, config, materials, workdir)
         if not multihost.is_first():
             return []

@@ -17,7 +17,7 @@ from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.networks import Inference, find_edges, find_pairs, find_truth, name_types
 from wormjax.tasks.infer.relation_figures import find_places, plot_relation_figures, write_edge_groups
 from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summary
-from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
+from wormjax.tasks.report_files import NamedFigures, save_figures
 
 LOCATION = ("x", "y")
 MOST_CLEAR = 20  # Objects.
@@ -56,7 +56,6 @@ def write_report(
         write_edge_groups(workdir, nri, test, config.data.frames, units)
         save_figures(workdir, plot_relation_figures(config, outputs, test, units, workdir))
     print_systems_summary(rows)
-    print_places(workdir)
 
 
 def find_published(config, test: Trajectories, study: str) -> Sequence[PublishedResult]:

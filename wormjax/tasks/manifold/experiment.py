@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from wormjax.baselines.diffusion_maps import Neighbourhood, check_frames
 from wormjax.baselines.loops import LoopModel
@@ -36,6 +35,7 @@ from wormjax.tasks.manifold.sensitivity import check_sensitivity, measure_sensit
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.worms import choose_worms, describe_materials, open_config_recordings, prepare_materials
 from wormjax.training import multihost
+from wormjax.training.progress import follow, track
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
 TASKS = ("decode", "forecast", "ahead")
@@ -62,8 +62,9 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
     described = components.describe_components(config, worms)
     with claim_workdir(workdir, config, describe_materials(materials["ahead"])):
         folders = {name: os.path.join(workdir, name) for name in TASKS}
-        for name, run in zip(TASKS, (generalize, forecast.forecast, ahead.predict_ahead), strict=True):
-            run(tasks[name], folders[name])
+        programs = dict(zip(TASKS, (generalize, forecast.forecast, ahead.predict_ahead), strict=True))
+        for name in follow(TASKS, "task"):
+            programs[name](tasks[name], folders[name])
         if not multihost.is_first():
             return []
         rows = [row for folder in folders.values() for row in read_rows(os.path.join(folder, "results.csv"))]
@@ -158,7 +159,7 @@ def score_diffusion_map(
     starts = list_starts(predict, task.forecast.first, task.forecast.every)
     description, names = describe_dataset(decode), (predict.study, predict.worms)
     traces = materials["ahead"].test_dataset
-    for number, split in enumerate(tqdm(splits, desc="diffusion map, decoding and forecasts", unit="split")):
+    for number, split in enumerate(track(splits, "diffusion map, decoding and forecasts", "split")):
         model, group = models[number], Group(tasks["decode"].seed, split)
         shares = fits[f"split_{number}"]["shares"]
         probabilities = loop_tasks.decode_dataset(model, shares, traces, split.test)
@@ -174,7 +175,7 @@ def count_false_edges(config, dataset: Dataset) -> dict[str, np.ndarray]:
     """Return relation → the share of edges between neurons of each pair of worms, which should be 0.05."""
     options = dict(config.relations)
     methods = options.pop("methods") if len(dataset.worms) > 1 else ()
-    bar = tqdm(methods, desc="relations between worms", unit="method")
+    bar = track(methods, "relations between worms", "method")
     return {name: neuron_relations.measure_false_edges(dataset, name, **options, seed=config.seed) for name in bar}
 
 

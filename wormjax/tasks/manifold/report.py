@@ -25,7 +25,7 @@ from wormjax.tasks.manifold import relations as neuron_relations
 from wormjax.tasks.manifold.pca import Components, Worm
 from wormjax.tasks.manifold.sensitivity import Tried
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
+from wormjax.tasks.report_files import NamedFigures, save_figures
 
 DECODING = ("accuracy", "balanced_accuracy", "nll")
 FORECAST_STEPS = (1, 4, 8, 16)
@@ -65,7 +65,6 @@ def write_report(
     save_figures(workdir, plot_relations(dataset, findings))
     save_figures(workdir, [("toy_loops", plot_toy(config, tasks["ahead"], dataset))])
     print("\n" + "\n".join(lines))
-    print_places(workdir)
 
 
 def summarise(tasks, rows: Sequence[Row], findings: Findings) -> list[str]:

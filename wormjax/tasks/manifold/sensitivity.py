@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from wormjax.baselines import loops
 from wormjax.errors import ConfigError, InputError
@@ -20,6 +19,7 @@ from wormjax.tasks.ahead.experiment import read_setting
 from wormjax.tasks.ahead.questions import ask
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.protocols import Split
+from wormjax.training.progress import track
 
 
 class Tried(NamedTuple):
@@ -58,7 +58,7 @@ def measure_sensitivity(config, task, dataset: Dataset, splits: Sequence[Split])
     jobs = [(name, value) for name, values in config.sensitivity.parameters.items() for value in values]
     known: dict[tuple, Tried] = {}
     results: dict[str, list[Tried]] = {}
-    for name, value in tqdm(jobs, desc="sensitivity", unit="value"):
+    for name, value in track(jobs, "sensitivity", "value"):
         changed = _change(task, name, value)
         key = tuple(changed.diffusion_map.items())
         if key not in known:  # The default is among the values of every parameter.

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
@@ -23,6 +22,7 @@ from wormjax.tasks.reconstruct.report import NeuronScore, write_report
 from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.fitted import restore_fitted, save_fitted
+from wormjax.training.progress import follow, track
 from wormjax.training.workdir import claim_workdir
 
 OPEN_FIELDS = RECORDINGS  # What may be another than it was in training.
@@ -61,7 +61,7 @@ def reconstruct(config, workdir: str | os.PathLike) -> list[Row]:
     with claim_workdir(workdir, config, describe_materials(materials)):
         with multihost.first_goes_ahead("baselines"):
             fit = fit_baselines(config, dataset, splits, workdir)
-        for name in config.models:
+        for name in follow(config.models):
             networks.train_model(name, config, dataset, groups, workdir)
         if not multihost.is_first():
             return []
@@ -132,7 +132,7 @@ def run_models(
     members, best = config.train.members, {name: restore(name) for name in config.models}
     there = dataset.find_present()
     jobs = [(number, worm) for number, group in enumerate(groups) for worm in group.split.test]
-    for number, worm in tqdm(jobs, desc="reconstructions", unit="worm"):
+    for number, worm in track(jobs, "reconstructions", "worm"):
         split = number % len(splits)
         runs = slice(number * members, (number + 1) * members)
         variables = {name: jax.tree.map(lambda x, runs=runs: x[runs], best[name]) for name in best}

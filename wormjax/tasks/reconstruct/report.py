@@ -11,7 +11,7 @@ from wormjax import figures
 from wormjax.atomic_write import open_place
 from wormjax.scoring.rows import SEPARATOR, Row, write_rows
 from wormjax.scoring.tables import print_summary, write_summary
-from wormjax.tasks.report_files import print_places, save_figures
+from wormjax.tasks.report_files import save_figures
 from wormjax.tasks.worms import Materials, format_materials
 
 METRIC_TEXT = (
@@ -46,7 +46,6 @@ def write_report(config, worms: Materials, rows: Sequence[Row], scores: Sequence
     write_summary(workdir / "summary.md", rows, config.baselines, "\n".join(format_materials(worms)), more=more)
     save_figures(workdir, [("r2_by_neuron", plot_neurons(config, frame))])
     print_summary(rows, config.baselines)
-    print_places(workdir)
 
 
 def plot_neurons(config, frame: pd.DataFrame) -> Figure:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset
@@ -24,6 +23,7 @@ from wormjax.tasks.relate.report import write_report
 from wormjax.tasks.relate.tables import BASELINE, Inferred, Study
 from wormjax.tasks.worms import build_training_dataset, open_config_recordings
 from wormjax.training import multihost
+from wormjax.training.progress import follow, track
 from wormjax.training.workdir import claim_workdir, describe_dataset
 
 TASKS = {"reconstruct": reconstruct, "forecast": forecast}
@@ -69,13 +69,14 @@ def build_inferred(config, study: Study, name, stack, by_seed=(), halves=None) -
 def train_networks(config, tasks, dataset: Dataset, recordings, workdir) -> dict[str, networks.Trained]:
     """Return what the networks of `models` imply."""
     trained = {}
-    if networks.HIDDEN_NEURON in config.models:
-        trained[networks.HIDDEN_NEURON] = networks.relate_hidden(config, tasks["reconstruct"], dataset, workdir)
-    if networks.FORECASTER in config.models:
+    for name in follow([name for name in networks.MODELS if name in config.models]):
+        if name == networks.HIDDEN_NEURON:
+            trained[name] = networks.relate_hidden(config, tasks["reconstruct"], dataset, workdir)
+            continue
         causal = build_training_dataset(tasks["forecast"], recordings, scored=False)
         if causal.neuron_names != dataset.neuron_names or causal.worms != dataset.worms:
             raise InputError("--config: found worms that the forecaster cannot use, expected longer recordings")
-        trained[networks.FORECASTER] = networks.respond_forecaster(config, tasks["forecast"], causal, workdir)
+        trained[name] = networks.respond_forecaster(config, tasks["forecast"], causal, workdir)
     return trained
 
 
@@ -83,7 +84,7 @@ def measure(config, study: Study, inferred: Sequence[Inferred], worms: Worms, se
     """Return the tables of a report by name."""
     random, neurons, shifted = np.random.default_rng([config.seed, 1]), len(study.names), {}
     relations = [one.name for one in inferred if one.name in RELATIONS]
-    for _ in tqdm(range(config.nulls.shifts), desc="circular shifts", unit="shift"):
+    for _ in track(range(config.nulls.shifts), "circular shifts", "shift"):
         moved = worms.shift(random)
         for name in relations:
             shifted.setdefault(name, []).append(relate(name, moved, neurons, settings))

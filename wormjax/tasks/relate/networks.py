@@ -24,6 +24,7 @@ from wormjax.tasks.protocols import Split
 from wormjax.tasks.reconstruct import networks as reconstruction
 from wormjax.tasks.relate.consensus import Stack, list_halvings
 from wormjax.training.fitted import restore_fitted, save_fitted
+from wormjax.training.progress import follow
 
 HIDDEN_NEURON, FORECASTER = "hidden_neuron", "forecaster"
 MODELS = (HIDDEN_NEURON, FORECASTER)
@@ -100,7 +101,7 @@ def respond_forecaster(config, task, dataset: Dataset, workdir) -> Trained:
     (name,) = task.models
     held, steps = count_frames(config, dataset.frame_rate)
     stacks = []
-    for seed in list_seeds(config):
+    for seed in follow(list_seeds(config), "seed"):
         folder = model_folder(workdir, f"{name}_{seed}")
         saved = restore_fitted(folder)
         if saved is None:

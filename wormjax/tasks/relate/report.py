@@ -19,7 +19,7 @@ from wormjax.tasks.relate import consensus, tables
 from wormjax.tasks.relate.networks import FORECASTER
 from wormjax.tasks.relate.relations import RESPONSE
 from wormjax.tasks.relate.tables import BASELINE, CLASSES, POOLED, WORMS, Inferred, Study
-from wormjax.tasks.report_files import NamedFigures, print_places, save_figures
+from wormjax.tasks.report_files import NamedFigures, save_figures
 
 LEVEL = 0.05  # Of the p-value against rewired references, beyond which a graph counts as no better than chance.
 INTRODUCTION = (
@@ -56,7 +56,6 @@ def write_report(
     write_markdown(workdir / "summary.md", lines, f"{worms}\n{names}\n\n{config}")
     save_figures(workdir, plot_figures(config, study, inferred, findings, config.report.method in chance))
     print_scores(scores)
-    print_places(workdir)
     return rows
 
 

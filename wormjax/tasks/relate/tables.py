@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from scipy.stats import spearmanr
-from tqdm import tqdm
 
 from wormjax.scoring import reference_graphs as scoring
 from wormjax.scoring.markdown import escape, format_bounds, join_cells, start_table
@@ -16,6 +15,7 @@ from wormjax.tasks.references import CHEMICAL, WIRING
 from wormjax.tasks.relate import consensus
 from wormjax.tasks.relate.consensus import Matrix, Stack
 from wormjax.tasks.relate.relations import Worms, relate
+from wormjax.training.progress import track
 
 BASELINE = "correlation"
 WORMS, CLASSES = "worms", "classes"  # How worms are pooled.
@@ -81,7 +81,7 @@ def score_references(
     draws, homologues = scoring.draw_classes(study.names, nulls.draws), scoring.find_homologues(study.names)
     graphs = list(list_graphs(study, inferred))
     orders = np.array([random.permutation(len(study.names)) for _ in range(nulls.permutations)], int)
-    for reference, known in tqdm(study.references.items(), desc="scores against references", unit="reference"):
+    for reference, known in track(study.references.items(), "scores against references", "reference"):
         pairs = scoring.find_pairs(graphs[0][2], known)
         edges = known[pairs] > 0
         rewired = np.array([scoring.rewire(known, pairs, random)[pairs] > 0 for _ in range(nulls.rewirings)])

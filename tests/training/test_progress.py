@@ -1,4 +1,4 @@
-"""A program says which of its models it trains and how long all will take, in a terminal, in a log and in a notebook."""
+"""A program says which of its models it trains and how long all will take: in a terminal and in a log."""
 
 import re
 
@@ -67,9 +67,12 @@ def test_tasks_hold_models(clock, capsys):
 
 
 def test_an_error_leaves_no_place_behind(clock):
-    with pytest.raises(RuntimeError):
+    def fail():
         for _ in follow("ab"):
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert describe_place("alone") == "alone"
 
 

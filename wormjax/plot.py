@@ -1,4 +1,4 @@
-"""Pictures of recordings and of what models say of them: `wormjax.plot.ethogram(worm, probabilities)`.
+"""Pictures of recordings and of models' results: `wormjax.plot.ethogram(worm, probabilities)`.
 
 Every function draws into the axes that it is given (`ax`), or into new ones, and returns them.
 """
@@ -32,8 +32,8 @@ from wormjax.scoring.classification import confusion
 from wormjax.scoring.intervals import find_range
 from wormjax.scoring.tables import title_metric
 
-# The backend is loaded by the first figure, and a notebook's turns drawing on when it is: were that within a style's
-# context, leaving the context would turn it off again, and later figures of the notebook would not show.
+# A notebook's backend turns interactive drawing on when it is loaded. Load it here: within a style's context the setting
+# would be undone, and later figures of the notebook would not show.
 pyplot.draw_if_interactive()
 
 STRIP = 0.16  # Height of a strip of states, the probabilities' panel being 1.
@@ -185,7 +185,7 @@ def forecast(
 
 @styled
 def confusions(true: Recording | Sequence[str], predicted: Decoding | Sequence[str], *, ax: Axes | None = None) -> Axes:
-    """Draw which states were taken for which: the share of each scored state's frames, and their number.
+    """Draw the confusion matrix: the share of each scored state's frames, and their number.
 
     Args:
       true: a recording with scored states, or the name of the state per frame ("" where not scored).

@@ -1,4 +1,4 @@
-"""Accuracy on unseen worms by the number of training worms, with the published numbers drawn in (Wang et al. 2021)."""
+"""Accuracy on held-out worms by the number of training worms, beside published numbers (Wang et al. 2021)."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wormjax.figures.lines import PUBLISHED_COLOURS, choose_styles, cut_limits, rule_lines
+from wormjax.figures.lines import PUBLISHED_COLOURS, choose_styles, cut_limits, list_models, rule_lines
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.intervals import find_range
@@ -26,10 +26,10 @@ def plot_accuracy_by_worms(
     published: Sequence[PublishedResult] = (),
     metrics: Sequence[str] = ("accuracy", "balanced_accuracy"),
 ) -> Figure:
-    """Plot metrics on unseen worms by the number of training worms: a line per model, 95 % bars over worms.
+    """Plot metrics on held-out worms by the number of training worms: a line per model, 95 % bars over worms.
 
     Args:
-      rows: the results of one study and one test study, some of them of unseen worms.
+      rows: the results of one study and one test study, some of them of held-out worms.
       baselines: which models are baselines (dashed, grey).
       published: others' numbers, drawn as open markers on dotted lines, without intervals.
       metrics: one panel each.
@@ -40,11 +40,10 @@ def plot_accuracy_by_worms(
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         draw_accuracy(axes, frame[frame["metric"] == metric], [r for r in published if r.metric == metric])
-    lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
-    figure.legend(lines.values(), lines.keys(), loc="outside right center", handlelength=3.2)
+    list_models(figure, panels)
     study, test_study, _ = frame["setting"].iloc[0]
     where = study if study == test_study else f"{study} → {test_study}"
-    return finish_figure(figure, f"Motor state decoded in unseen worms ({where})")
+    return finish_figure(figure, f"Motor state decoded in held-out worms ({where})")
 
 
 def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[PublishedResult] = ()) -> Axes:

@@ -1,4 +1,4 @@
-"""Confusion matrices: which motor states (or edge types) each model takes for which."""
+"""Confusion matrices of motor states or edge types, one per model."""
 
 import math
 import textwrap
@@ -23,7 +23,7 @@ def plot_confusions(
     unit: str = "frame",
     decided: str = "decoded",
 ) -> Figure:
-    """Plot each model's confusion matrix: the share of each true class, and the number of items below.
+    """Plot each model's confusion matrix: shares of each true class, with the number of items below.
 
     Args:
       confusions: model → counts [true, predicted], summed over worms and runs.

@@ -63,7 +63,7 @@ def draw_heat_map(
 
 
 def mark_times(axes: Axes, times: Float[np.ndarray, " mark"], label: str) -> Axes:
-    """Draw a thin line at each time; it is at least a dot wide, so that one frame in thousands is seen."""
+    """Draw a thin line at each time, wide enough that a single frame is visible."""
     axes.vlines(times, 0, 1, color=BLACK, linewidth=0.5)
     axes.set_ylim(0, 1)
     axes.set_yticks([0.5], [label])

@@ -1,6 +1,6 @@
-"""Error of a forecast by step, on unseen worms: each model, and each against one baseline on the same worms.
+"""Error of a forecast by step on held-out worms, of each model and relative to one baseline.
 
-Worms differ in how hard they are to forecast, so models are compared by the ratio of their errors within each worm.
+Some worms are harder to forecast than others, so models are compared by the ratio of their errors in each worm.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +31,7 @@ def plot_forecast_error(
     published: Sequence[PublishedResult] = (),
     metric: str = "mse",
     seconds_per_step: float | None = None,
-    title: str = "Forecast of unseen worms",
+    title: str = "Forecast of held-out worms",
 ) -> Figure:
     """Plot the mean error over worms by step, and beside it the ratio to a reference, paired by worm.
 

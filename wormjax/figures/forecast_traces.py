@@ -35,7 +35,7 @@ def plot_forecast_traces(
     neuron_names: Sequence[str],
     states: Int[np.ndarray, " frame"] | None = None,
     state_names: Sequence[str] = (),
-    title: str = "Forecasts of an unseen worm",
+    title: str = "Forecasts of a held-out worm",
     unit: str = "activity (z)",
 ) -> Figure:
     """Plot each neuron's true trace in a row of its own, and the forecasts over it, each with its 90 % band.

@@ -74,17 +74,24 @@ def draw_circle(axes: Axes, matrix: Float[np.ndarray, "sender receiver"], names:
         look = {"linewidth": 0.5 + 1.5 * weight, "alpha": 0.25 + 0.65 * weight, "zorder": 1 + weight}
         axes.add_patch(FancyArrowPatch(points[sender], points[receiver], color=BLUE, **look, **ARROW))
     axes.plot(*points.T, "o", color=ORANGE, markersize=9, markeredgecolor="white", zorder=3)
-    for name, point, turn in zip(names, points, np.degrees(angles) % 360, strict=True):
-        left = 90 < turn < 270
-        style = {"rotation": turn - 180 if left else turn, "rotation_mode": "anchor", "fontsize": 8}
-        axes.text(*(1.1 * point), name, ha="right" if left else "left", va="center", **style)
-    axes.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal")
-    axes.set_axis_off()
+    write_around(axes, names, angles, 1.1, fontsize=8)
     if len(values):
         axes.set_title(f"the {len(values)} strongest edges ({values.min():.2f} to {values.max():.2f})")
     else:
         axes.text(0, 0, "no better than chance\nagainst the known graph:\nno edge is drawn", ha="center", va="center")
     return axes
+
+
+def write_around(axes: Axes, names: Sequence[str], angles: Sequence[float], radius: float, **look) -> None:
+    """Write names around a circle of radius 1, each turned to be read from the left, and hide the axes."""
+    for name, angle in zip(names, angles, strict=True):
+        turn = np.degrees(angle) % 360
+        left = 90 < turn < 270
+        place = {"rotation": turn - 180 if left else turn, "rotation_mode": "anchor", "va": "center"}
+        point = radius * np.cos(angle), radius * np.sin(angle)
+        axes.text(*point, name, ha="right" if left else "left", **place, **look)
+    axes.set(xlim=(-radius - 0.3, radius + 0.3), ylim=(-radius - 0.3, radius + 0.3), aspect="equal")
+    axes.set_axis_off()
 
 
 def place_on_circle(steps: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ The neurons stand in the order of a hierarchical clustering, the same for all me
 import textwrap
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -15,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from wormjax.figures.lines import cut_limits
-from wormjax.figures.matrices import arrange_matrix, cluster_neurons, draw_matrix
+from wormjax.figures.matrices import arrange_matrix, cluster_neurons, draw_correlations, draw_matrix, format_correlation
 from wormjax.figures.names import spell_name
-from wormjax.figures.style import BLUE, GREY, LIGHT_GREY, find_limits, finish_figure, hide_frame, make_figure, styled
+from wormjax.figures.style import BLUE, GREY, LIGHT_GREY, find_limits, finish_figure, make_dot, make_figure, styled
 from wormjax.graphs import edges_to_matrix
 from wormjax.scoring.graph_similarity import GraphSimilarity
 
@@ -97,7 +96,7 @@ def plot_graph_similarity(
     draw_between_worms(right, similarity).set_title("between worms, same method", fontweight="bold")
     right.set_ylabel(f"correlation of {of}")
     handles = [
-        Line2D([], [], color=BLUE, marker="o", markersize=4, linewidth=0, label="a pair of worms"),
+        make_dot(BLUE, "a pair of worms", markersize=4),
         Line2D([], [], color=BLUE, linewidth=2, label="mean over pairs"),
         Patch(color=LIGHT_GREY, label="mean over pairs, neurons shuffled (95 %)"),
     ]
@@ -110,16 +109,7 @@ def draw_between_methods(axes: Axes, similarity: GraphSimilarity) -> Axes:
     count = len(similarity.methods)
     low, high = np.nanpercentile(similarity.between_null, INTERVAL, axis=0)
     shown = np.where(np.eye(count, dtype=bool), np.nan, similarity.between)
-    axes.imshow(shown, cmap=matplotlib.colormaps["RdBu_r"].with_extremes(bad=LIGHT_GREY), vmin=-1, vmax=1)
-    for one, other in np.argwhere(np.isfinite(shown)):
-        value = shown[one, other]
-        clear = value < low[one, other] or value > high[one, other]
-        style = {"fontweight": "bold" if clear else "normal", "color": "white" if abs(value) > 0.6 else "black"}
-        axes.text(other, one, format_correlation(value), ha="center", va="center", **style)
-    hide_frame(axes)
-    _name_methods(axes, similarity)
-    axes.set_yticks(range(count), map(spell_name, similarity.methods))
-    return axes
+    return draw_correlations(axes, shown, [*map(spell_name, similarity.methods)], (shown < low) | (shown > high))
 
 
 def draw_between_worms(axes: Axes, similarity: GraphSimilarity) -> Axes:
@@ -140,16 +130,7 @@ def draw_between_worms(axes: Axes, similarity: GraphSimilarity) -> Axes:
     drawn = np.concatenate([np.ravel(similarity.across), np.ravel(similarity.across_null), [0.0, 0.1]])
     axes.set(xlim=(-0.6, len(similarity.methods) - 0.4), ylim=find_limits(drawn, 0.05, 0.12))
     cut_limits(axes, (-1.0, 1.0))
-    _name_methods(axes, similarity)
+    names = [*map(spell_name, similarity.methods)]
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
     axes.tick_params(axis="x", length=0)
     return axes
-
-
-def _name_methods(axes: Axes, similarity: GraphSimilarity):
-    names = [spell_name(name) for name in similarity.methods]
-    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
-
-
-def format_correlation(value: float) -> str:
-    """Return a correlation in two decimals, with the minus of the axes and without a minus zero."""
-    return f"{round(float(value), 2) + 0.0:.2f}".replace("-", "−")

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from wormjax.figures.graph_comparison import format_correlation
 from wormjax.figures.lines import cut_limits
+from wormjax.figures.matrices import format_correlation
 from wormjax.figures.style import BLUE, GREY, find_limits, finish_figure, make_figure, styled
 
 KINDS = (("as inferred", BLUE, -0.21), ("neurons shuffled", GREY, 0.21))  # Label, colour, place beside the name.

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from sklearn.isotonic import isotonic_regression
 
 from wormjax.figures.names import spell_name
@@ -41,9 +42,9 @@ def choose_styles(models: Iterable[str], baselines: Collection[str] = (), marker
 
 
 def average_over_worms(values: Float[np.ndarray, "worm point"]) -> Float[np.ndarray, "3 point"]:
-    """Return the mean over worms at each point and the ends of its 95 % interval, of the worms that have a value there.
+    """Return the mean over worms at each point, and the low and high end of its 95 % interval.
 
-    NaN where no worm has a value; the ends also where only one has.
+    NaN where no worm has a value; the ends also where only one worm has.
     """
     bands = np.full((3, np.shape(values)[1]), np.nan)
     for point, column in enumerate(np.asarray(values, float).T):
@@ -75,7 +76,7 @@ def draw_mean(
 
 
 def count_worms(arrays: Iterable[Float[np.ndarray, "worm point"]], shown: str) -> str:
-    """Return a title that says how many worms were scored by any model, and what shows the intervals ("bars")."""
+    """Return a title with the number of worms that were scored, and what shows their intervals ("bars")."""
     scored = [np.isfinite(array).any(axis=1) for array in arrays]
     worms = int(np.any(scored, axis=0).sum()) if scored else 0
     return f"mean of {worms} worms, 95 % {shown}" if worms > 1 else f"one worm, no {shown}"
@@ -140,6 +141,12 @@ def draw_open_markers(axes: Axes, points: Sequence[tuple[float, float]], label: 
     return axes.plot(
         *zip(*points, strict=True), color=colour, markeredgewidth=1.2, clip_on=False, label=label, **style
     )[0]
+
+
+def list_models(figure: Figure, panels: Iterable[Axes]) -> None:
+    """Write a legend of the lines of all panels, each name once, to the right of them."""
+    lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
+    figure.legend(lines.values(), lines.keys(), loc="outside right center", handlelength=3.2)
 
 
 def cut_limits(axes: Axes, limits: tuple[float, float], axis: str = "y") -> None:

@@ -1,6 +1,6 @@
 """Manifolds of worm dynamics: trajectories in three dimensions and their phase plots, coloured by motor state.
 
-The form of figures 2 and 4 of Kato et al. (2015), Cell 163:656; and how much variance the components carry.
+After figures 2 and 4 of Kato et al. (2015), Cell 163:656; with the variance that the components carry.
 """
 
 import math
@@ -41,7 +41,7 @@ def plot_manifolds(
 ) -> Figure:
     """Plot each worm's trajectory in its first three components, coloured by motor state, one panel per worm.
 
-    Axes run over each panel's own range: the components' units are no comparison between worms.
+    Each panel has its own range, since components of different worms have no common unit.
 
     Args:
       courses: worm → its course, three components or more. Rows of NaN break the line, so that an entry may hold

@@ -84,6 +84,29 @@ def draw_differences(
     return draw_matrix(axes, matrix, names, -largest, largest, "RdBu_r")
 
 
+def draw_correlations(
+    axes: Axes,
+    values: Float[np.ndarray, "row column"],
+    names: Sequence[str],
+    bold: Bool[np.ndarray, "row column"] | None = None,
+) -> Axes:
+    """Draw correlations in colour and in numbers, grey where there is none; those marked `bold` in bold."""
+    axes.imshow(values, cmap=matplotlib.colormaps["RdBu_r"].with_extremes(bad=LIGHT_GREY), vmin=-1, vmax=1)
+    for row, column in np.argwhere(np.isfinite(values)):
+        value, weight = values[row, column], "bold" if bold is not None and bold[row, column] else "normal"
+        look = {"fontsize": 8, "fontweight": weight, "color": "white" if abs(value) > 0.6 else "black"}
+        axes.text(column, row, format_correlation(value), ha="center", va="center", **look)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    hide_frame(axes)
+    return axes
+
+
+def format_correlation(value: float) -> str:
+    """Return a correlation in two decimals, with the minus of the axes and without a minus zero."""
+    return f"{round(float(value), 2) + 0.0:.2f}".replace("-", "−")
+
+
 def find_largest(values: Float[np.ndarray, "..."]) -> float:
     """Return the largest absolute value, for a scale around zero; at least 0.01, below which no colour is full."""
     return float(np.max(np.abs(values[np.isfinite(values)]), initial=0.01))

@@ -1,6 +1,6 @@
-"""Objects that move in space: bodies and courts with the edges that are inferred among them, and moving pictures.
+"""Objects that move in space, with the edges inferred among them, and moving pictures of predictions.
 
-What is rigid is drawn as a body: lines between objects whose distance does not change.
+Lines join objects whose distance does not change: the bones of a body.
 """
 
 import os
@@ -19,18 +19,18 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from wormjax.atomic_write import open_place
 from wormjax.figures import style
 from wormjax.figures.names import spell_name
-from wormjax.figures.style import finish_figure, make_figure, styled
+from wormjax.figures.style import finish_figure, make_dot, make_figure, styled
 
-UP = "y"  # Of two axes that are drawn, that which points upwards where it is one of them.
+UP = "y"  # The axis that points upwards.
 KIND_COLOURS = (style.BLUE, style.VERMILLION, style.BLACK, style.GREEN, style.PURPLE, style.ORANGE, style.SKY)
 ARROW = {"arrowstyle": "-|>,head_length=3.2,head_width=1.4", "connectionstyle": "arc3,rad=0.12", "shrinkA": 2.5}
 FRAMES_PER_SECOND = 10  # Of moving pictures.
 
 
 def choose_plane(places: Float[np.ndarray, "*sample object axis"], axes: Sequence[str]) -> list[int]:
-    """Return the axis along which objects are furthest apart and, of the others, that along which they move most.
+    """Return the numbers of the two axes to draw: along one objects are furthest apart, along the other they move most.
 
-    That which points upwards is the last one.
+    The axis that points upwards comes last.
     """
     flat = np.asarray(places).reshape(-1, *places.shape[-2:])
     apart = flat - flat.mean(axis=1, keepdims=True)
@@ -52,7 +52,7 @@ def plot_placed_edges(
     box: Sequence[float] | None = None,
     shown: int = 16,
 ) -> Figure:
-    """Plot where objects are, and the edges that are most probable, as arrows from sender to receiver; a panel each.
+    """Plot where objects are, with the most probable edges as arrows from sender to receiver, panel by panel.
 
     Args:
       places: of the objects in each panel.
@@ -92,10 +92,7 @@ def plot_placed_edges(
         _clear(axes)
     for axes in panels[len(places) :]:
         axes.remove()
-    handles = [
-        Line2D([], [], marker="o", linestyle="", color=KIND_COLOURS[k % len(KIND_COLOURS)], label=name)
-        for k, name in enumerate(kind_names)
-    ]
+    handles = [make_dot(KIND_COLOURS[k % len(KIND_COLOURS)], name) for k, name in enumerate(kind_names)]
     if len(links):
         handles.append(Line2D([], [], color=style.LIGHT_GREY, linewidth=3, label="distance that does not change"))
     colour, owner = (style.GREY, ", in the sender's colour") if kind_names else (style.VERMILLION, "")
@@ -127,14 +124,14 @@ def save_moving_picture(
     links: Int[np.ndarray, "link 2"],
     interval: float,
 ) -> None:
-    """Write a GIF of the predictions of some models over what objects did, a panel per model.
+    """Write a GIF of each model's predictions over the true movement, a panel per model.
 
     Args:
       path: the file.
       true: all frames; the last ones are predicted.
       predicted: model → the last frames, as it predicts them.
       links: pairs of objects that lines join.
-      interval: seconds between frames, or 1 where it is not known: the picture may skip frames.
+      interval: seconds between frames; 1 where it is not known. The picture may skip frames.
     """
     steps = max(len(values) for values in predicted.values())
     skip, seen = max(1, round(1 / (FRAMES_PER_SECOND * interval))) if interval < 1 else max(1, steps // 25), len(true)

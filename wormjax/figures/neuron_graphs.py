@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -11,9 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
-from wormjax.figures.graph import ARROW, place_on_circle
+from wormjax.figures.graph import ARROW, place_on_circle, write_around
 from wormjax.figures.lines import choose_styles, cut_limits, rule_lines
-from wormjax.figures.matrices import arrange_matrix, cluster_neurons, draw_differences, find_largest, mark_strongest
+from wormjax.figures.matrices import (
+    arrange_matrix,
+    cluster_neurons,
+    draw_correlations,
+    draw_differences,
+    find_largest,
+    mark_strongest,
+)
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import (
     BLUE,
@@ -24,7 +30,7 @@ from wormjax.figures.style import (
     PURPLE,
     VERMILLION,
     finish_figure,
-    hide_frame,
+    make_dot,
     make_figure,
     styled,
 )
@@ -68,17 +74,15 @@ def plot_class_graph(
     draw_differences(panel, matrix, names, float(np.nanpercentile(np.abs(matrix), 98)))
     panel.tick_params(labelsize=5)
     figure.colorbar(panel.images[0], ax=panel, shrink=0.7, pad=0.02, label="score", extend="both")
-    look = {"marker": "o", "linewidth": 0, "markersize": 5}
-    shown = [one for one in TYPE_COLOURS if one in set(types)]
-    handles = [Line2D([], [], color=TYPE_COLOURS[one], label=TYPE_LABELS[one], **look) for one in shown]
+    handles = [make_dot(colour, TYPE_LABELS[one]) for one, colour in TYPE_COLOURS.items() if one in set(types)]
     if arrows and known is not None:
-        handles.append(Line2D([], [], color=BLUE, label="an edge of the reference, in either direction"))
-        handles.append(Line2D([], [], color=ORANGE, label="none"))
+        handles.append(Line2D([], [], color=BLUE, label="edge of the reference, in either direction"))
+        handles.append(Line2D([], [], color=ORANGE, label="not in the reference"))
     return finish_figure(figure, title, handles)
 
 
 def draw_class_circle(axes: Axes, matrix, names: Sequence[str], types: Sequence[str], known, top_edges: int) -> Axes:
-    """Draw classes on a circle with their strongest edges, or, without any, the reason."""
+    """Draw classes on a circle with their strongest edges; a graph without edges says why."""
     angles, points = place_on_circle([1.0] * len(names))
     symmetric = np.allclose(np.nan_to_num(matrix), np.nan_to_num(matrix.T))
     shown = np.where(np.tril(np.ones_like(matrix), -1) > 0, np.nan, matrix) if symmetric else matrix
@@ -91,12 +95,7 @@ def draw_class_circle(axes: Axes, matrix, names: Sequence[str], types: Sequence[
             FancyArrowPatch(points[sender], points[receiver], color=colour, linewidth=1.2, alpha=0.8, **look)
         )
     axes.scatter(*points.T, s=28, c=[TYPE_COLOURS[one] for one in types], edgecolors="white", zorder=3)
-    for name, point, turn in zip(names, points, np.degrees(angles) % 360, strict=True):
-        left = 90 < turn < 270
-        style = {"rotation": turn - 180 if left else turn, "rotation_mode": "anchor", "fontsize": 7}
-        axes.text(*(1.05 * point), name, ha="right" if left else "left", va="center", **style)
-    axes.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal")
-    axes.set_axis_off()
+    write_around(axes, names, angles, 1.05, fontsize=7)
     if top_edges:
         axes.set_title(f"the {len(senders)} strongest edges between classes")
     else:
@@ -154,19 +153,8 @@ def plot_graph_agreement(graphs: Mapping[str, Float[np.ndarray, "sender receiver
                 values[row, column] = np.corrcoef(one[both], other[both])[0, 1]
     figure = make_figure(0.62 * len(names) + 2.2, 0.5 * len(names) + 2.2)
     axes = figure.subplots()
-    axes.imshow(
-        values, cmap=matplotlib.colormaps["RdBu_r"].with_extremes(bad=LIGHT_GREY), vmin=-1, vmax=1, aspect="auto"
-    )
-    for row, column in np.argwhere(np.isfinite(values)):
-        value = values[row, column]
-        text = f"{value:.2f}"
-        axes.text(
-            column, row, text, ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 else "black"
-        )
-    labels = [*map(spell_name, names)]
-    axes.set_xticks(range(len(names)), labels, rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), labels)
-    hide_frame(axes)
+    draw_correlations(axes, values, [*map(spell_name, names)])
+    axes.set_aspect("auto")
     return finish_figure(figure, title)
 
 
@@ -233,7 +221,7 @@ def plot_responses(
         axes.axvline(0, color=LIGHT_GREY, zorder=0)
     panels[0].set_ylabel("measured response (mean dF/F)")
     handles = [
-        Line2D([], [], color=VERMILLION, marker="o", linewidth=0, markersize=4, label="q < 0.05"),
-        Line2D([], [], color=GREY, marker="o", linewidth=0, markersize=3, label="not significant"),
+        make_dot(VERMILLION, "q < 0.05", markersize=4),
+        make_dot(GREY, "not significant", markersize=3),
     ]
     return finish_figure(figure, title, handles)

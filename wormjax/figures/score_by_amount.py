@@ -1,4 +1,4 @@
-"""A score on unseen worms by an amount: of named neurons that the worm has, or of seconds that calibrate a decoder."""
+"""A score on held-out worms by an amount, such as the number of named neurons or the seconds of calibration."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wormjax.figures.lines import choose_styles, count_worms, cut_limits, draw_mean, rule_lines
+from wormjax.figures.lines import choose_styles, count_worms, cut_limits, draw_mean, list_models, rule_lines
 from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.intervals import find_range
 from wormjax.scoring.rows import Row
@@ -21,9 +21,9 @@ def plot_score_by_amount(
     """Plot the mean over worms by the amount in METRIC@AMOUNT: a panel per metric, a line per model, 95 % bars.
 
     Args:
-      rows: of unseen worms.
+      rows: of held-out worms.
       metrics: one panel each; those without a row are left out.
-      label: of the amounts, for instance "named neurons of the unseen worm".
+      label: of the amounts, for instance "named neurons of the held-out worm".
       baselines: which models are baselines (dashed, grey).
       title: the figure's title.
     """
@@ -36,8 +36,7 @@ def plot_score_by_amount(
         draw_scores(axes, frame[frame["metric"] == metric], styles)
         axes.set(xlabel=label, ylabel=title_metric(metric))
         cut_limits(axes, find_range(metric))
-    lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
-    figure.legend(lines.values(), lines.keys(), loc="outside right center", handlelength=3.2)
+    list_models(figure, panels)
     return finish_figure(figure, title)
 
 

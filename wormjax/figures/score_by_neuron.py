@@ -1,4 +1,4 @@
-"""A score of every neuron, sorted: models beside each other."""
+"""The score of every neuron, models beside each other, sorted by the first."""
 
 from collections.abc import Collection
 

@@ -1,7 +1,6 @@
-"""Skill by horizon on unseen worms: each model, and each against the best simple baseline on the same worms.
+"""Skill by horizon on held-out worms, of each model and relative to the best simple baseline.
 
-The best simple baseline is chosen at each horizon on the very worms that the models are scored on, which favours the
-baselines.
+The best simple baseline of each horizon is chosen on the worms that are scored, which favours the baseline.
 """
 
 import math

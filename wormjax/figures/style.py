@@ -1,7 +1,7 @@
 """The style that all figures share: fonts, colours that colour-blind readers can tell apart, and how a file is written.
 
-Colours are those of Okabe and Ito (2008), Color Universal Design. Every `plot_...` returns a figure, which
-`save_figure` writes; the `draw_...` that it is made of draw one panel each into axes that they are given.
+Colours are those of Okabe and Ito (2008), Color Universal Design. Every `plot_...` returns a figure for `save_figure`;
+a `draw_...` draws one panel into given axes.
 """
 
 import os
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from wormjax.atomic_write import open_place
 
@@ -62,6 +63,11 @@ def finish_figure(figure: Figure, title: str, handles: Sequence[Artist] = (), **
         figure.legend(handles=handles, **{"loc": "outside lower center", "ncols": len(handles), **legend})
     set_title(figure, title)
     return figure
+
+
+def make_dot(colour: str, label: str, **look) -> Line2D:
+    """Return a dot for a legend."""
+    return Line2D([], [], color=colour, label=label, **{"marker": "o", "linestyle": "none", "markersize": 5, **look})
 
 
 @styled

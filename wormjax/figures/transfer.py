@@ -1,7 +1,7 @@
-"""Why levels fail where changes transfer: how well each shared neuron separates reverse from forward, in each study.
+"""How well each shared neuron separates reverse from forward in two studies, by its level and by its derivative.
 
-Above, per neuron the AUROC of its level (z-scored trace) and of its derivative; a decoder transfers where the studies
-agree on the side of chance. Below, one neuron's level and derivative by motor state and study.
+A decoder transfers from one study to the other where both AUROCs lie on the same side of chance. Below, one neuron's
+level (z-scored trace) and derivative by motor state and study.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from wormjax.figures.motor_states import colour_states
-from wormjax.figures.style import BLACK, GREEN, GREY, LIGHT_GREY, make_figure, styled
+from wormjax.figures.style import BLACK, GREEN, GREY, LIGHT_GREY, make_dot, make_figure, styled
 
 STUDY_COLOURS, STUDY_MARKERS = (BLACK, GREEN), ("o", "s")
 
@@ -58,7 +57,7 @@ def plot_transfer(
     draw_neurons(panels[0, 1], derivative_auroc, neuron_names, "derivative")
     panels[0, 1].tick_params(labelleft=False)
     looks = zip(level_auroc, STUDY_COLOURS, STUDY_MARKERS, strict=True)
-    handles = [Line2D([], [], color=c, marker=m, linestyle="none", label=study) for study, c, m in looks]
+    handles = [make_dot(colour, study, marker=marker) for study, colour, marker in looks]
     if example:
         draw_distributions(panels[1, 0], example.levels, f"{example.neuron}: level (z)")
         draw_distributions(panels[1, 1], example.derivatives, f"{example.neuron}: {derivative_label}")

@@ -35,8 +35,8 @@ class Decoder(Estimator):
       model: "nri_graph", "temporal_convolution", "mlp", "recurrent", "wang_mlp", "wang_graph", "any_neurons", or a
         linear baseline: "logistic_regression", "logistic_regression_context", "lda", "lda_context", "linear_union".
         None takes "any_neurons" for any neurons, and otherwise "nri_graph".
-      neurons: "shared" for those identified in all training worms; "any" for all that have a name in some worm, each
-        worm being decoded from those that it has; or names.
+      neurons: "shared" for those identified in all training worms; "any" for all that are named in some worm (each
+        worm is decoded from those that it has); or a list of names.
       states: "four" (reverse, forward, dorsal turn, ventral turn) or "two"; None takes the config's.
       steps: updates of training; None takes the config's.
       members: networks whose probabilities are averaged; None takes the config's.
@@ -47,7 +47,7 @@ class Decoder(Estimator):
 
     Attributes:
       state_names_: the columns of probabilities.
-      behavior_names_: continuous behaviours that are decoded, too.
+      behavior_names_: continuous behaviours that are also decoded.
       neuron_names_: the neurons that are read. A worm that lacks one is decoded with that neuron masked.
       worms_: names of the training worms.
       frame_rate_: of the training, hertz. Recordings at another rate are resampled to it.
@@ -81,7 +81,7 @@ class Decoder(Estimator):
         self.progress = progress
 
     def fit(self, worms: Sequence[Recording], y: None = None, *, seed: int = 0) -> "Decoder":
-        """Train on worms; those without a scored state are left out, and it is said. Return self.
+        """Train on worms and return self. Worms without a scored state are left out, with a warning.
 
         Args:
           worms: recordings with motor states.
@@ -105,7 +105,7 @@ class Decoder(Estimator):
         return self._keep(train_decoder(model, config, dataset, config.seed, self.progress))
 
     def decode(self, worm: Recording) -> Decoding:
-        """Return all that the model says of one recording: probabilities, states and graph, as `Decoding`."""
+        """Return probabilities, states and graph of one recording, as a `Decoding`."""
         check_is_fitted(self)
         (decoded,) = decode_recordings(self.trained_, [take_one(worm)])
         return Decoding(
@@ -134,11 +134,11 @@ class Decoder(Estimator):
         return names[0] if isinstance(worms, Recording) else names
 
     def calibrate(self, worm: Recording, seconds: float = 60.0) -> "Decoder":
-        """Return a decoder of one animal, which has gone on training on its first seconds; this one stays as it is.
+        """Return a copy of this decoder, trained further on the first seconds of one animal.
 
         Args:
           worm: a recording with scored motor states, or behaviours that are decoded, in its first seconds.
-          seconds: from its first frame on; what follows is not seen.
+          seconds: from its first frame on; later frames are not read.
 
         Raises:
           InputError: a linear baseline, seconds that are not a number above 0, or nothing scored in them.
@@ -182,9 +182,6 @@ class Decoder(Estimator):
         super()._keep(trained)
         self.behavior_names_ = tuple(trained.description["targets"])
         self.state_names_ = tuple(trained.description["states"])
-        self.neuron_names_ = tuple(trained.description["neurons"])
-        self.worms_ = tuple(trained.description["worms"])
-        self.frame_rate_ = float(trained.description["frame_rate"])
         return self
 
     def _describe(self) -> str:

@@ -27,7 +27,12 @@ class Estimator(BaseEstimator):
 
     def _keep(self, trained: Any) -> "Estimator":
         """Make this estimator a fitted one."""
-        self.trained_, self.config_ = trained, trained.config
+        self.trained_, self.config_, description = trained, trained.config, trained.description
+        if "worms" in description:
+            names, group = description["worms"], getattr(trained, "group", None)
+            self.worms_ = tuple(names if group is None else (names[worm] for worm in group.split.train))
+            self.neuron_names_ = tuple(description["neurons"])
+            self.frame_rate_ = float(description["frame_rate"])
         return self
 
     def _describe(self) -> str:

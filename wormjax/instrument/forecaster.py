@@ -15,7 +15,6 @@ from wormjax.instrument.settings import build_config, join_neurons, list_worms, 
 from wormjax.recordings.recording import Recording
 from wormjax.tasks.forecast.experiment import check_config
 from wormjax.tasks.forecast.prediction import (
-    TrainedForecaster,
     forecast_recording,
     score_recordings,
     train_forecaster,
@@ -66,7 +65,7 @@ class Forecaster(Estimator):
         self.progress = progress
 
     def fit(self, worms: Sequence[Recording], y: None = None, *, seed: int = 0) -> "Forecaster":
-        """Train on worms, scored or not. Return self.
+        """Train on worms, scored or not, and return self.
 
         Args:
           worms: recordings.
@@ -114,10 +113,3 @@ class Forecaster(Estimator):
         """
         check_is_fitted(self)
         return pd.DataFrame([row._asdict() for row in score_recordings(self.trained_, list_worms(worms))])
-
-    def _keep(self, trained: TrainedForecaster) -> "Forecaster":
-        super()._keep(trained)
-        self.neuron_names_ = tuple(trained.description["neurons"])
-        self.worms_ = tuple(trained.description["worms"][worm] for worm in trained.group.split.train)
-        self.frame_rate_ = float(trained.description["frame_rate"])
-        return self

@@ -1,4 +1,4 @@
-"""inspect: what a file of recordings holds, and which trained models it fits; the program `wormjax inspect`."""
+"""`wormjax inspect`: what a file of recordings holds, and which trained models fit it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ SHOWN_NAMES = 12
 
 
 def describe_recordings(worms: Sequence[Recording]) -> list[str]:
-    """Return the lines of what recordings hold: worms, frames, rate, neurons, states, and what is missing or odd."""
+    """Return what recordings hold, line by line: worms, frames, rate, neurons, states, and what is missing or odd."""
     lines = [f"{len(worms)} worm{'s' * (len(worms) != 1)} of {', '.join(sorted({worm.study for worm in worms}))}"]
     for worm in worms:
         frames, neurons = worm.traces.shape
@@ -34,7 +34,7 @@ def describe_recordings(worms: Sequence[Recording]) -> list[str]:
 def list_oddities(worm: Recording) -> Iterator[str]:
     """Yield what is missing or odd in a recording, in words."""
     if len(worm.stretches) > 1:
-        yield f"{len(worm.stretches)} stretches, with pauses between them that nothing straddles"
+        yield f"{len(worm.stretches)} stretches, with pauses between them"
     gaps = ~np.isfinite(worm.traces)
     if gaps.any():
         yield f"{gaps.sum()} samples of {gaps.any(axis=0).sum()} neurons are missing"
@@ -49,11 +49,11 @@ def list_oddities(worm: Recording) -> Iterator[str]:
     if not worm.identified:
         yield "no neuron is named: models of named neurons cannot read it"
     if worm.motor_state is None or (worm.motor_state == UNSCORED).all():
-        yield "no motor state is scored: it can be decoded and forecast, not trained on to decode, nor scored"
+        yield "no motor state is scored: it can be decoded and forecast, but not used to train or score a decoder"
 
 
 def fit_models(worms: Sequence[Recording], folder: Path) -> list[str]:
-    """Return the lines of which models in or below a folder were trained on neurons that the recordings have."""
+    """Return a line for each trained model in or below a folder: how many of its neurons the recordings have."""
     lines, kinds = [], (CONFIG_FILE, MODEL_FILE)
     for path in sorted(path for kind in kinds for depth in ("", "*/", "*/*/") for path in folder.glob(depth + kind)):
         try:

@@ -1,4 +1,4 @@
-"""load_model: a fitted estimator from a folder that `save` or a program of `experiments` wrote."""
+"""load_model: a fitted estimator from a saved model or from a work directory."""
 
 import os
 from pathlib import Path
@@ -37,8 +37,8 @@ def load_model(
 
     Args:
       path: a folder that an estimator's `save` wrote, or the work directory of `wormjax generalize`, `wormjax forecast`
-        or `wormjax reconstruct`. Of a work directory the runs are taken that trained on the largest number of worms; a
-        decoder averages them, leaving out those that trained on the worm at hand.
+        or `wormjax reconstruct`. From a work directory, the runs that trained on the most worms are taken; a decoder
+        averages those of them that did not train on the worm at hand.
       model: which model of a work directory; None takes the first.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Write what was decoded as behavioural time series of an NWB file (`pip install 'wormjax[nwb]'`)."""
+"""Write decoded states as behavioural time series of an NWB file (`pip install 'wormjax[nwb]'`)."""
 
 import datetime
 import os
@@ -10,7 +10,7 @@ from wormjax.atomic_write import open_place
 from wormjax.errors import InputError
 from wormjax.instrument.results import Decoding
 
-UNKNOWN_START = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)  # NWB asks for one; recordings seldom tell it.
+UNKNOWN_START = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)  # NWB requires one, and recordings seldom have it.
 
 
 def expect_pynwb() -> None:

@@ -52,7 +52,7 @@ def predict(
     steps: int = STEPS,
     nwb: bool = False,
 ) -> pd.DataFrame:
-    """Write what models say of recordings to a folder, and return the scores of those with scored states.
+    """Decode and forecast recordings into a folder, and return the scores of those with scored states.
 
     A recording that a model cannot use is left out, and the summary names it with the reason.
 

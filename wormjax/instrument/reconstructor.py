@@ -1,4 +1,4 @@
-"""Reconstructor: the neurons of a worm that are hidden, or that were not recorded, from those that were."""
+"""Reconstructor: hidden or unrecorded neurons of a worm, from those that were recorded."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from wormjax.instrument.results import Reconstruction
 from wormjax.instrument.settings import build_config, list_worms, take_one, take_whole
 from wormjax.recordings.recording import Recording
 from wormjax.tasks.reconstruct.experiment import MIXTURE, check_config
-from wormjax.tasks.reconstruct.prediction import TrainedReconstructor, reconstruct_recording, train_reconstructor
+from wormjax.tasks.reconstruct.prediction import reconstruct_recording, train_reconstructor
 from wormjax.tasks.worms import build_training_dataset
 
 
@@ -57,7 +57,7 @@ class Reconstructor(Estimator):
         self.progress = progress
 
     def fit(self, worms: Sequence[Recording], y: None = None, *, seed: int = 0) -> "Reconstructor":
-        """Train on worms, scored or not. Return self.
+        """Train on worms, scored or not, and return self.
 
         Args:
           worms: recordings.
@@ -78,7 +78,7 @@ class Reconstructor(Estimator):
         return self._keep(train_reconstructor(self.model, config, dataset, self.progress))
 
     def reconstruct(self, worm: Recording) -> Reconstruction:
-        """Reconstruct each neuron of a worm from all its other named neurons, and those that it lacks from all.
+        """Reconstruct each neuron of a worm from all its other named neurons, and missing neurons from all of them.
 
         Args:
           worm: a recording.
@@ -88,13 +88,6 @@ class Reconstructor(Estimator):
         """
         check_is_fitted(self)
         return Reconstruction(take_one(worm).worm, *reconstruct_recording(self.trained_, worm))
-
-    def _keep(self, trained: TrainedReconstructor) -> "Reconstructor":
-        super()._keep(trained)
-        self.neuron_names_ = tuple(trained.description["neurons"])
-        self.worms_ = tuple(trained.description["worms"][worm] for worm in trained.group.split.train)
-        self.frame_rate_ = float(trained.description["frame_rate"])
-        return self
 
 
 def reconstruct(

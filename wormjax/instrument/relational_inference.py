@@ -71,7 +71,7 @@ class RelationalInference(Estimator):
     def fit(
         self, trajectories: Systems, y: None = None, *, valid: Systems | None = None, seed: int = 0
     ) -> "RelationalInference":
-        """Train on systems. Return self.
+        """Train on systems and return self.
 
         Args:
           trajectories: Trajectories, an array [sample, frame, object, feature], or recordings of worms, whose named
@@ -164,10 +164,10 @@ def to_trajectories(given) -> Trajectories:
 
 
 def choose_fields(trajectories: Trajectories, config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Return the fields of a config that the form of trajectories decides.
+    """Return the config fields that follow from the shape of trajectories.
 
-    Objects that do not move in a plane have messages of any form; of more objects than an exact posterior can go over,
-    the graph is sampled.
+    Only objects that move in a plane have equivariant messages. The graph of many objects is sampled, since an exact
+    posterior would be too large.
     """
     _, frames, objects, _ = np.shape(trajectories.features)
     fields: dict[str, Any] = {"data.frames": frames}

@@ -1,4 +1,4 @@
-"""What the estimators answer with: a decoded recording, a forecast. Each turns into a pandas DataFrame."""
+"""Results of the estimators: a decoded recording, a forecast, a reconstruction. Each has a `to_pandas`."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -24,7 +24,7 @@ SEPARATOR = "/"  # Between the names of nested parameters.
 
 
 def save_model(path: str | os.PathLike, kind: str, trained: Any) -> None:
-    """Write a trained model to a folder; the description is written last, when the parameters are complete.
+    """Write a trained model to a folder: first the parameters, then the description.
 
     Args:
       path: the folder, which may exist if it holds a saved model or nothing.

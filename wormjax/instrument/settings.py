@@ -1,4 +1,4 @@
-"""The config of an estimator: a shipped config, with the estimator's parameters and the user's settings in it."""
+"""The config of an estimator: a shipped config, changed by the estimator's parameters and the user's settings."""
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""load and simulate_worms: recordings to train on and to answer for."""
+"""load and simulate_worms: recordings to train on and to decode or forecast."""
 
 import os
 from typing import Any
@@ -25,7 +25,7 @@ def simulate_worms(worms: int = 4, minutes: float = 10.0, seed: int = 0) -> tupl
 
 
 def load(reader: str, path: str | os.PathLike | None = None, **options: Any) -> tuple[Recording, ...]:
-    """Return the recordings of a file or a folder. A warning says what was odd in them, and what was done.
+    """Return the recordings of a file or a folder. A warning says what was odd, and what was done about it.
 
     Args:
       reader: "kato2015", "nichols2017", "dag2023", "wormwideweb", "nwb", "csv", "npz", "container" (wormjax's own

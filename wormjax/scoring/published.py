@@ -48,7 +48,7 @@ ACCURACIES: dict[tuple[str, str, str], dict[int, tuple[float, ...]]] = {
 
 
 def find_published(study: str, test_study: str, state_set: str = "four") -> tuple[PublishedResult, ...]:
-    """The published results for models trained on `study`, tested on unseen worms of `test_study`; () if none."""
+    """Return published results of models trained on `study` and tested on worms of `test_study`; () if none."""
     if (study, state_set) != ("kato2015", "four"):
         return ()
     return tuple(

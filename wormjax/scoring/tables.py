@@ -165,7 +165,7 @@ def write_summary(
     published: Sequence[PublishedResult] = (),
     more: Sequence[str] = (),
 ) -> None:
-    """Writes the summary as Markdown, whole or not at all.
+    """Write the summary as Markdown, whole or not at all.
 
     Args:
       path: where to, for instance "summary.md".
@@ -194,7 +194,7 @@ def print_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) ->
 
 
 def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> list[str]:
-    """The lines that `print_summary` prints."""
+    """Return the lines that `print_summary` prints."""
     lines, frame = [], summarise(rows, baseline_models)
     for setting, members in frame.groupby("setting", sort=False):
         for metric in filter(is_main, unique(members["metric"])):
@@ -213,7 +213,7 @@ def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -
 
 
 def describe_setting(setting: Setting) -> str:
-    """A setting in words, for titles."""
+    """Return a setting in words, for titles."""
     worms = "worms never seen" if setting.unseen else "other frames of the training worms"
     if setting.study == setting.test_study:
         return f"{setting.study}, {worms}"

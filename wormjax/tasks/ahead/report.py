@@ -62,7 +62,7 @@ def plot_skill(config, tables: Sequence[ahead_tables.Table]) -> NamedFigures:
 
 
 def plot_graphs(config, dataset: Dataset, outputs) -> NamedFigures:
-    """Yield the graph that each network infers, mean over worms that its runs had not seen."""
+    """Yield the graph that each network infers, the mean over held-out worms."""
     neurons = len(dataset.neuron_names)
     for name in config.models:
         edges = [output.edges for output in outputs if output.model == name and output.edges is not None]
@@ -77,10 +77,10 @@ def plot_loops(model: LoopModel, fit: dict, dataset: Dataset, states: np.ndarray
 
     Args:
       model: of some training worms.
-      fit: what was kept of it (`fit_diffusion_map`).
+      fit: of `fit_diffusion_map`.
       dataset: whose names are used.
       states: motor state of each of the model's frames.
-      title: what it was made from.
+      title: of the figures.
     """
     parts = model.transitions, model.loop_of_state, model.phase_of_state, fit["shares"]
     yield "phase_transitions", figures.plot_phase_transitions(*parts, dataset.state_names, title)

@@ -1,7 +1,7 @@
-"""Tables of the motor state to come, from rows: scores by horizon, and how far ahead a model beats simple baselines.
+"""Tables of motor states ahead: scores by horizon, and up to which horizon a model beats simple baselines.
 
-Those that are given the motor state so far know more than those that see neurons alone, and have tables of their own.
-The best simple baseline is chosen at each horizon in view of the test worms, which favours the baseline.
+Models that are given the motor state so far have tables of their own, beside those that read neurons alone. The best
+simple baseline of each horizon is chosen on the test worms, which favours the baseline.
 """
 
 import os
@@ -59,7 +59,7 @@ class Table(NamedTuple):
 
 
 def collect_tables(rows: Iterable[Row], given: Callable[[str], bool]) -> list[Table]:
-    """Groups rows by setting, number of training worms, and whether a model is given the motor state so far."""
+    """Group rows by setting, number of training worms, and whether a model is given the motor state so far."""
     groups: dict[tuple, dict[str, dict[str, list[Row]]]] = {}
     for row in rows:
         key = (Setting(row.study, row.test_study, row.unseen), len(row.train_worms), given(row.model))
@@ -71,12 +71,12 @@ def collect_tables(rows: Iterable[Row], given: Callable[[str], bool]) -> list[Ta
 
 
 def name_metric(kind: str, seconds: float) -> str:
-    """The name of a metric at a horizon."""
+    """Return the name of a metric at a horizon."""
     return f"{kind}@{seconds:g}s"
 
 
 def find_best_simple(table: Table, metric: str, simple: Sequence[str], lower: bool) -> str | None:
-    """The simple baseline with the best mean; None where none was scored."""
+    """Return the simple baseline with the best mean; None where none was scored."""
     means = {
         name: interval_over_all(by_metric[metric])
         for name, by_metric in table.rows.items()
@@ -86,7 +86,7 @@ def find_best_simple(table: Table, metric: str, simple: Sequence[str], lower: bo
 
 
 def compare(table: Table, model: str, metric: str, reference: str | None) -> Interval | None:
-    """The paired difference of a model to another; None where they share no worm, or one was not scored."""
+    """Return the paired difference of a model to another; None where they share no worm, or one was not scored."""
     if reference is None or any(metric not in table.rows[one] for one in (model, reference)):
         return None
     fewer = tuple(table.smaller.get(one, {}).get(metric, ()) for one in (model, reference))
@@ -94,7 +94,7 @@ def compare(table: Table, model: str, metric: str, reference: str | None) -> Int
 
 
 def find_reach(differences: Sequence[Interval | None], seconds: Sequence[float], lower: bool) -> tuple[float, float]:
-    """The last horizon up to which a model is better at every one: by the mean, and by the whole interval; 0: none."""
+    """Return the last horizon up to which a model is always better, by the mean and by the whole interval; 0: none."""
     sign = -1.0 if lower else 1.0
     by_mean, surely = [], []
     for one in differences:
@@ -106,7 +106,7 @@ def find_reach(differences: Sequence[Interval | None], seconds: Sequence[float],
 
 
 def collect_by_worm(table: Table, kind: str, seconds: Sequence[float]) -> dict[str, np.ndarray]:
-    """Model → each test worm's value at each horizon [worm, horizon], NaN where there is none; worms by name."""
+    """Return model → each test worm's value at each horizon [worm, horizon], NaN where there is none; worms by name."""
     worms = sorted({row.test_worm for by_metric in table.rows.values() for some in by_metric.values() for row in some})
     values = {}
     for model, by_metric in table.rows.items():
@@ -128,7 +128,7 @@ def write_summary(
     rivals: Sequence[str],
     data_text: str,
 ) -> None:
-    """Writes the summary as Markdown, whole or not at all. `rivals` are baselines that each model is compared to."""
+    """Write the summary as Markdown, whole or not at all; each model is compared with the baselines `rivals`."""
     parts = ["# The motor state to come", "", EXPLANATION]
     for table in tables:
         parts += ["", f"## {describe_table(table)}"]
@@ -143,7 +143,7 @@ def write_summary(
 
 
 def describe_table(table: Table) -> str:
-    """A table in words."""
+    """Return a table in words."""
     knows = "given the motor state so far" if table.given else "from neurons alone"
     worms = f"trained on {table.train_count} worm{'s' if table.train_count != 1 else ''}"
     return f"{describe_setting(table.setting)}, {worms}, {knows}"

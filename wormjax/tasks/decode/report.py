@@ -23,10 +23,15 @@ from wormjax.tasks.report_files import NamedFigures, save_figures
 from wormjax.tasks.worms import Materials, format_materials
 from wormjax.training.workdir import describe_dataset
 
-# Name → of what, what the amounts are called in a table and in a figure, and the figure's title.
+# Name → title of the table, unit of its amounts, label of the figure's axis, and the figure's title.
 CURVES = {
-    "few_neurons": ("Few neurons", "neurons", "named neurons of the unseen worm", "A worm with few named neurons"),
-    "calibration": ("Calibration", "s", "seconds that calibrate", "Calibration to the unseen worm, scored on the rest"),
+    "few_neurons": ("Few neurons", "neurons", "named neurons of the held-out worm", "A worm with few named neurons"),
+    "calibration": (
+        "Calibration",
+        "s",
+        "seconds of calibration",
+        "Calibration to a held-out worm",
+    ),
 }
 
 
@@ -80,7 +85,7 @@ def write_report(
 
 
 def plot_figures(config, worms: Materials, groups, decoded, rows, published, chance=()) -> NamedFigures:
-    """Yield all figures that the protocol has the data for; a graph that is among `chance` has no arrows."""
+    """Yield all figures for which there are data; a graph that is among `chance` has no arrows."""
     cross = worms.test_dataset is not worms.dataset
     if any(row.unseen for row in rows):
         metrics = ("auroc", "balanced_accuracy") if cross else ("accuracy", "balanced_accuracy")
@@ -145,9 +150,9 @@ def plot_ethogram(name, config, worms: Materials, groups, decoded: Decoded) -> F
 
 
 def plot_graph(name, dataset: Dataset, groups, decoded: Decoded, arrows: bool = True) -> Figure:
-    """Plot the probability of an edge (any type but the first, "no edge"), over worms that no run had seen."""
+    """Plot the probability of an edge (any type but the first, "no edge"), the mean over held-out worms."""
     by_worm = average_edges(dataset, groups, decoded)
-    title = f"{spell_name(name)}: inferred graph, mean over {len(by_worm)} worms and all runs that had not seen them"
+    title = f"{spell_name(name)}: inferred graph, mean over {len(by_worm)} held-out worms and all runs"
     names = dataset.neuron_names
     return figures.plot_graph(by_worm.mean(axis=0), names, title, worm_probabilities=by_worm, arrows=arrows)
 
@@ -199,7 +204,7 @@ def values_by_state(dataset: Dataset, neuron: int, feature: int, scale: float = 
 
 
 def largest_groups(groups: Sequence[Group]) -> list[int]:
-    """Return the indices of the groups that trained on the largest number of worms and have a worm to be tested on."""
+    """Return the groups that have a test worm and trained on the largest number of worms."""
     counts = [len(group.split.train) if group.split.test else 0 for group in groups]
     return [k for k, count in enumerate(counts) if count == max(counts)]
 

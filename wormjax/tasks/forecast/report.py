@@ -56,7 +56,7 @@ def write_report(config, worms: Materials, splits, groups, fit, rows: list[Row],
 
 
 def plot_errors(config, dataset: Dataset, rows: Sequence[Row], published) -> NamedFigures:
-    """Yield the error by step after training on the most worms, beside the best ridge VAR at the last step drawn."""
+    """Yield the error by step after training on the most worms, and its ratio to the best ridge VAR's."""
     errors = collect_errors(rows, "mse")
     if not errors:  # No step is scored that would be drawn.
         return
@@ -126,13 +126,13 @@ def plot_traces(config, dataset: Dataset, groups: Sequence[Group], outputs) -> N
             names,
             dataset.arrays.states[stretch][span],
             dataset.state_names,
-            f"{spell_name(output.model)}: {dataset.worms[worm]}, not seen in training; 90 % bands",
+            f"{spell_name(output.model)}: {dataset.worms[worm]}, held out; 90 % bands",
         )
         yield f"traces_{output.model}", figure
 
 
 def find_band(spread, starts: Sequence[int], neurons: Sequence[int]):
-    """Return both ends of the 90 % band [start, step, neuron] of the first feature; a mixture's by matched moments."""
+    """Return the low and high end of the 90 % band of the first feature [start, step, neuron], by matched moments."""
     weights = spread.weights[starts][:, :, None, None]
     mean = spread.mean[starts][:, :, : 2 * DRAWN_STEPS, neurons, 0]
     scale = spread.scale[starts][:, :, : 2 * DRAWN_STEPS, neurons, 0]
@@ -161,13 +161,13 @@ def plot_graphs(config, dataset: Dataset, groups, outputs) -> NamedFigures:
 
 
 def plot_followers(name, config, dataset: Dataset, splits: Sequence[Split], groups, fit, workdir: Path) -> Figure:
-    """Plot the perturbation study, on the first test worm of the first seed's last split."""
+    """Plot the response to each raised neuron in the first test worm of the first seed's last split."""
     number = len(splits) - 1
     worm = groups[number].split.test[0]
     starts = list_starts(dataset, config.forecast.first, config.forecast.every)
     starts = starts.of(starts.worm == worm)
     variables = jax.tree.map(lambda x: x[number], restore_best(model_folder(workdir, name)))
     responses = measure_followers(name, config, fit, number, variables, dataset, starts, FOLLOWED_STEP)
-    title = f"{spell_name(name)}: what follows when one neuron is held one s.d. higher, {dataset.worms[worm]}"
+    title = f"{spell_name(name)}: responses to a neuron held one s.d. higher, {dataset.worms[worm]}"
     seconds = FOLLOWED_STEP / dataset.frame_rate
     return figures.plot_followers(responses, dataset.neuron_names, seconds, title)

@@ -94,7 +94,7 @@ class Table(NamedTuple):
 
 
 def parse_metric(name: str) -> Metric:
-    """Parses a metric's name: "mse@16:AVAL" → ("mse", 16, "AVAL"), "coverage90@8" → ("coverage90", 8, None).
+    """Parse a metric's name: "mse@16:AVAL" → ("mse", 16, "AVAL"), "coverage90@8" → ("coverage90", 8, None).
 
     "score" is over several steps and has that of its last, `SCORE_STEPS`. The part is the name of a neuron, or of the
     motor state at the start.
@@ -112,7 +112,7 @@ def parse_metric(name: str) -> Metric:
 
 
 def collect_tables(rows: Iterable[Row], baseline_models: Collection[str]) -> tuple[list[Table], list[str]]:
-    """Groups rows into tables.
+    """Group rows into tables.
 
     A model that is not trained (no training worms) stands in every table of its studies, on that table's test worms.
 
@@ -140,13 +140,13 @@ def collect_tables(rows: Iterable[Row], baseline_models: Collection[str]) -> tup
 
 
 def list_models(table: Table, metrics: Iterable[Metric], baseline_models: Collection[str]) -> list[str]:
-    """The models of some metrics of a table, baselines last, otherwise as they first occur."""
+    """Return the models of some metrics of a table, baselines last, otherwise as they first occur."""
     models = unique(model for metric in metrics for model in table.rows.get(metric, ()))
     return sorted(models, key=lambda model: model in baseline_models)
 
 
 def find_best_var(by_model: Mapping[str, Sequence[Row]]) -> str | None:
-    """The ridge VAR (var_1, var_2, ...) with the lowest mean value; None without one.
+    """Return the ridge VAR (var_1, var_2, ...) with the lowest mean value; None without one.
 
     It is chosen in view of the test worms, which makes it the hardest reference. A VAR that was scored on fewer
     training sets and worms than another does not stand: its mean is over other worms.
@@ -163,7 +163,7 @@ def find_best_var(by_model: Mapping[str, Sequence[Row]]) -> str | None:
 def relative_difference(
     ours: Sequence[Row], theirs: Sequence[Row], smaller: tuple[Sequence[Row], Sequence[Row]] = ((), ())
 ) -> Interval | None:
-    """Relative difference between two models, in percent of theirs: -20 where our error is a fifth smaller.
+    """Return the relative difference between two models, in percent of theirs: -20 where our error is a fifth smaller.
 
     The mean over worms of the paired difference (`difference_over_worms`), and its 95 % interval, over the mean of the
     reference on the same training sets and worms, which is taken as given.
@@ -195,7 +195,7 @@ def _find_metric(name: str) -> Metric | None:
 
 
 def _join_rows(trained, untrained, baseline_models: Collection[str]) -> dict[Metric, dict[str, list[Row]]]:
-    """Puts models that are not trained beside those that are, on the same test worms; baselines last."""
+    """Join models that are not trained with those that are, on the same test worms; baselines last."""
     joined = {}
     for metric, by_model in trained.items():
         worms = {row.test_worm for members in by_model.values() for row in members}
@@ -216,7 +216,7 @@ def write_forecast_summary(
     published: Sequence[PublishedResult] = (),
     twins: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Writes the summary as Markdown, whole or not at all.
+    """Write the summary as Markdown, whole or not at all.
 
     Args:
       path: where to, for instance "summary.md".
@@ -247,13 +247,12 @@ def write_forecast_summary(
 
 
 def print_forecast_summary(rows: Iterable[Row], baseline_models: Collection[str]) -> None:
-    """Prints mean squared error and coverage, trained on most and on fewest worms, and the relative difference to the
-    best ridge VAR; no line is wider than 100 columns."""
+    """Print mean squared error, coverage and the difference to the best ridge VAR, in at most 100 columns."""
     print("\n".join(format_forecast_summary(rows, baseline_models)))
 
 
 def format_forecast_summary(rows: Iterable[Row], baseline_models: Collection[str]) -> list[str]:
-    """The lines that `print_forecast_summary` prints."""
+    """Return the lines that `print_forecast_summary` prints."""
     tables, _ = collect_tables(rows, baseline_models)
     lines = ["Mean squared error (MSE) and coverage of the 90 % band by step, mean; * baseline"]
     lines += ["% VAR: relative difference of MSE to the ridge VAR that is best at that step, paired by worm"]

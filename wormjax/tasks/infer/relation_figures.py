@@ -1,4 +1,4 @@
-"""What inferred edges follow where the truth is not known, and how objects move: a table and pictures."""
+"""What inferred edges depend on where the true graph is not known: a table, and pictures of moving objects."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ from wormjax.tasks.report_files import NamedFigures
 AXES = ("x", "y", "z")
 PANELS = 4
 GROUPS_FILE, PICTURE_FILE = "edge_groups.csv", "predicted.gif"
-MOST_KINDS = 4  # That have a colour each; with more, no objects are alike.
+MOST_KINDS = 4  # Kinds of objects with a colour each.
 
 
 def find_places(test: Trajectories) -> tuple[Float[np.ndarray, "window frame object axis"], tuple[str, ...]] | None:
@@ -39,7 +39,7 @@ def average_edges(output: Inference, objects: int) -> Float[np.ndarray, "window 
 def write_edge_groups(
     workdir: Path, output: Inference, test: Trajectories, history: int, units: Float[np.ndarray, " feature"]
 ) -> None:
-    """Write `edge_groups.csv`: what the edges of test systems follow, of systems that have locations."""
+    """Write `edge_groups.csv`: how edges depend on distance, kind and phase, for systems that have locations."""
     found = find_places(test)
     if found is None:
         return

@@ -59,7 +59,7 @@ def write_report(
 
 
 def find_published(config, test: Trajectories, study: str) -> Sequence[PublishedResult]:
-    """Return the published numbers, where these systems are of the published kind: the reference's simulation."""
+    """Return the published numbers where these systems are simulated as in the publication."""
     if test.sample_names:  # Subjects.
         return find_published_directions(study)
     simulation = config.data.simulation
@@ -71,7 +71,7 @@ def find_published(config, test: Trajectories, study: str) -> Sequence[Published
 
 
 def plot_figures(config, outputs, errors, test: Trajectories, published) -> NamedFigures:
-    """Yield all figures that the models and the systems have the data for; of the first seed where one is drawn."""
+    """Yield all figures for which there are data, of the first seed where one is drawn."""
     true, history = find_edges(test, config.data.frames), config.data.frames
     inferred = {name: output.test_edges for name, output in outputs.items() if output.test_edges is not None}
     predicted = {name: output.predicted for name, output in outputs.items() if output.predicted is not None}
@@ -79,7 +79,7 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
     if known and inferred and all(output.named for output in outputs.values()):
         counts = {name: sum(confusion(*pair_frames(run, true)) for run in edges) for name, edges in inferred.items()}
         yield "confusions", figures.plot_confusions(counts, test.edge_types, "type", "edge", "inferred")
-    # Many objects are a tangle; of those in space, `plot_relation_figures` shows what can be seen.
+    # A graph of many objects cannot be read; `plot_relation_figures` draws those that have places in space.
     clear = known or test.features.shape[2] <= MOST_CLEAR
     if clear and "nri" in inferred and inferred["nri"][0].ndim == 3 and true.ndim == 2:
         positions = _select(test.features, test.feature_names, LOCATION)
@@ -102,13 +102,13 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
 
 
 def choose_drawn(test: Trajectories) -> np.ndarray:
-    """Return the numbers of the test systems that are drawn, far apart: windows that follow each other are alike."""
+    """Return the numbers of the test systems to draw, spread out, since neighbouring windows are alike."""
     count = len(test.features)
     return np.unique(np.linspace(0, count - 1, min(DRAWN, count)).astype(int))
 
 
 def plot_trajectories(test: Trajectories, predicted: Mapping[str, np.ndarray], history: int) -> Figure:
-    """Plot predictions over what some test systems did: in the plane, or else the second feature over time."""
+    """Plot predictions over the true course of some test systems: in the plane, else the second feature over time."""
     drawn = choose_drawn(test)
     shown = {name: predicted[name][0, drawn] for name in DRAWN_MODELS if name in predicted}
     steps = next(iter(shown.values())).shape[1]

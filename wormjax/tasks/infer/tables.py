@@ -107,7 +107,7 @@ def summarise_systems(rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def rank_model(model: str) -> int:
-    """The place of a kind of model: 0 NRI, 1 bounds, 2 models of other names, 3 predictors, 4 relation baselines."""
+    """Return the rank of a model's kind: 0 NRI, 1 bounds, 2 other models, 3 predictors, 4 relation baselines."""
     for place, names in ((1, BOUNDS), (3, PREDICTORS), (4, RELATIONS)):
         if model in names:
             return place
@@ -120,7 +120,7 @@ def write_systems_summary(
     data_text: str = "",
     published: Sequence[PublishedResult] = (),
 ) -> None:
-    """Writes the summary as Markdown, whole or not at all.
+    """Write the summary as Markdown, whole or not at all.
 
     Args:
       path: where to, for instance "summary.md".
@@ -137,12 +137,12 @@ def write_systems_summary(
 
 
 def print_systems_summary(rows: Iterable[Row]) -> None:
-    """Prints mean ± s.d. over seeds of how edges and frames are predicted; no line is wider than 100 columns."""
+    """Print the mean ± s.d. over seeds of scores of edges and of frames, in at most 100 columns."""
     print("\n".join(format_systems_summary(rows)))
 
 
 def format_systems_summary(rows: Iterable[Row]) -> list[str]:
-    """The lines that `print_systems_summary` prints."""
+    """Return the lines that `print_systems_summary` prints."""
     lines = ["Mean over seeds and test systems ± s.d. over seeds; ‡ given the graph, * baseline"]
     for system, same in summarise_systems(rows).groupby(KEYS[:2], sort=False):
         metrics = sorted(unique(same["metric"]), key=_rank_metric)

@@ -16,9 +16,10 @@ from wormjax.tasks.worms import Materials, format_materials
 
 METRIC_TEXT = (
     "R² of a hidden neuron's scaled trace, from all other named neurons of the same worm: the mean over the worm's "
-    "neurons that enough training worms have (`data.least_worms`). *r2_with_partner*: over those whose left-right "
-    "partner is recorded, too; *r2_without_partner*: over the same ones, with the partner withheld. The partner alone "
-    "reconstructs a neuron without one by its mean. `neurons.csv` has every neuron. Each frame is read by itself."
+    "neurons that enough training worms have (`data.least_worms`). *r2_with_partner*: over neurons whose left-right "
+    "partner is recorded. *r2_without_partner*: over the same neurons, with the partner withheld. The baseline "
+    "*partner* takes the mean where there is no partner. `neurons.csv` lists every neuron. Each frame is "
+    "reconstructed from itself alone."
 )
 
 
@@ -58,5 +59,5 @@ def plot_neurons(config, frame: pd.DataFrame) -> Figure:
         for own in (means.drop([*config.baselines], errors="ignore"), means.filter(config.baselines))
         if len(own)
     ]
-    title = "R² of each hidden neuron of a worm never seen, mean over worms"
+    title = "R² of each hidden neuron, mean over held-out worms"
     return figures.plot_score_by_neuron(values[chosen], config.baselines, "R²", title)

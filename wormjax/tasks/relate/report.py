@@ -21,18 +21,18 @@ from wormjax.tasks.relate.relations import RESPONSE
 from wormjax.tasks.relate.tables import BASELINE, CLASSES, POOLED, WORMS, Inferred, Study
 from wormjax.tasks.report_files import NamedFigures, save_figures
 
-LEVEL = 0.05  # Of the p-value against rewired references, beyond which a graph counts as no better than chance.
+LEVEL = 0.05  # A graph whose p-value against rewired references is above it is no better than chance.
 INTRODUCTION = (
-    "Graphs between named neurons, by relations between their traces and by what trained networks imply, one per worm "
-    "and their consensus. `graphs/` has each consensus as edge list (sender, receiver, score, worms) and as GraphML "
-    "(its strongest edges), `graphs.npz` all of them as matrices [sender, receiver]."
+    "Graphs between named neurons, from relations between their traces and from trained networks: one per worm, and "
+    "their consensus. `graphs/` has each consensus as an edge list (sender, receiver, score, worms) and its strongest "
+    "edges as GraphML; `graphs.npz` has all of them as matrices [sender, receiver]."
 )
 
 
 def write_report(
     config, dataset: Dataset, study: Study, inferred: Sequence[Inferred], findings: dict, workdir: Path
 ) -> list[Row]:
-    """Write all of a report into a workdir, print the scores, and return the rows."""
+    """Write the report into a workdir, print the scores, and return the rows."""
     scores, agreement = findings["scores"], findings["agreement"]
     if ATLAS in study.references:
         measured = connectome.load("randi2023", config.references.atlas).matrix("response", study.names)

@@ -16,13 +16,13 @@ from wormjax.errors import InputError
 from wormjax.features.neurons import parse_neurons
 from wormjax.figures.confusions import draw_confusion
 from wormjax.figures.ethogram import draw_heat_map, draw_probabilities
-from wormjax.figures.forecast_traces import FORECAST_COLOURS, FORECAST_STYLE
+from wormjax.figures.forecast_traces import draw_forecasts, list_handles
 from wormjax.figures.graph import draw_circle
 from wormjax.figures.lines import choose_styles, cut_limits, rule_lines
 from wormjax.figures.matrices import arrange_matrix, order_by_class
 from wormjax.figures.motor_states import divide_time, draw_strip, fill_cells, list_states
 from wormjax.figures.names import spell_name
-from wormjax.figures.style import BLACK, hide_frame, styled
+from wormjax.figures.style import hide_frame, styled
 from wormjax.figures.trajectories import draw_paths
 from wormjax.instrument.results import Decoding, Forecast
 from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
@@ -32,7 +32,7 @@ from wormjax.scoring.classification import confusion
 from wormjax.scoring.intervals import find_range
 from wormjax.scoring.tables import title_metric
 
-# A notebook's backend turns interactive drawing on when it is loaded. Load it here: within a style's context the setting
+# A notebook's backend turns interactive drawing on when it is loaded. Load it here: within a style's context the change
 # would be undone, and later figures of the notebook would not show.
 pyplot.draw_if_interactive()
 
@@ -170,13 +170,10 @@ def forecast(
         raise InputError(f"neuron: found {neuron!r}, expected one that is forecast and recorded: {', '.join(names)}")
     ax = _open_axes(ax, 8.0, 2.2)
     column, trace = names.index(neuron), worm.traces[:, worm.identified[neuron]]
-    _, cells = divide_time(np.asarray(worm.times, float))
-    ax.plot(fill_cells(worm.times, cells, np.nan), fill_cells(trace, cells, np.nan), color=BLACK, linewidth=1.0)
-    for number, one in enumerate(forecasts):
-        colour = FORECAST_COLOURS[number % 2]
-        low, high = (end[:, column] for end in one.interval(0.9))
-        ax.fill_between(one.times, low, high, color=colour, alpha=0.25, linewidth=0, zorder=1)
-        ax.plot(one.times, one.mean[:, column], color=colour, zorder=3, **FORECAST_STYLE)
+    bands = ([one.mean, *one.interval(0.9)] for one in forecasts)
+    drawn = [(one.times, *(band[:, column] for band in own)) for one, own in zip(forecasts, bands, strict=True)]
+    draw_forecasts(ax, worm.times, trace, drawn)
+    ax.legend(handles=list_handles(), ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     first, last = forecasts[0].times[0], forecasts[-1].times[-1]
     ax.set_xlim(max(worm.times[0], first - 3 * (last - first)), min(max(worm.times[-1], last), 2 * last - first))
     ax.set(xlabel="time (s)", ylabel=f"{neuron} ({worm.trace_units})")

@@ -26,7 +26,6 @@ def plot_changing_edges(
       true: the type of each edge in each frame, -1 where it is not known.
       probabilities: model → of each type, matched to the true ones.
       frame_interval: seconds.
-      title: the figure's title.
     """
     intervals, edges = true.shape
     objects = round(0.5 + np.sqrt(0.25 + edges))

@@ -23,7 +23,6 @@ def plot_followers(
       responses: [neuron that was set, follower], in standard deviations of the follower; the diagonal is left out.
       neuron_names: names of rows and columns; both are drawn in order of class.
       seconds: the time from setting to reading.
-      title: the figure's title.
     """
     order = order_by_class(neuron_names)
     matrix = arrange_matrix(responses, order)

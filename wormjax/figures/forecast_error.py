@@ -45,7 +45,6 @@ def plot_forecast_error(
       published: others' numbers; those of `metric` ("mse@K") are drawn as open markers.
       metric: "mse" or "mae".
       seconds_per_step: adds an axis in seconds on top.
-      title: the figure's title.
     """
     styles = lines.choose_styles(errors, baselines, markers=False)
     columns = 1 if reference is None else 2

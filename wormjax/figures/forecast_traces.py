@@ -64,36 +64,46 @@ def plot_forecast_traces(
     # One scale for all rows, of the traces and the forecasts' means; a band that runs away may leave.
     limits = find_limits(np.concatenate([traces.ravel(), *(np.ravel(mean) for _, mean, *_ in forecasts)]), 0.08, 0.08)
     for neuron, axes in enumerate(panels):
-        draw_forecasts(axes, times, traces[:, neuron], [(f, *(b[:, neuron] for b in bands)) for f, *bands in forecasts])
+        trace = traces[:, neuron]
+        draw_forecasts(axes, times, trace, [_join_forecast(times, trace, neuron, *one) for one in forecasts])
+        axes.locator_params(axis="y", nbins=3)
         axes.set_ylabel(neuron_names[neuron], rotation=0, ha="right", va="center")
         axes.set_ylim(*limits)
         axes.spines["bottom"].set_visible(axes is panels[-1])
         axes.tick_params(axis="x", length=3 if axes is panels[-1] else 0)
     panels[-1].set(xlim=(edges[0], edges[-1]), xlabel="time (s)")
     figure.supylabel(unit, fontsize=9)
-    return finish_figure(figure, title, _list_handles(), ncols=4)
+    return finish_figure(figure, title, list_handles(), ncols=4)
+
+
+def _join_forecast(times, trace, neuron: int, first: int, *bands) -> list[np.ndarray]:
+    """Return one neuron's forecast from the last frame given to the end of the recording: times, mean, low, high."""
+    frames = slice(first - 1, first + len(bands[0]))
+    joined = [np.append(trace[first - 1], band[:, neuron])[: len(times) - first + 1] for band in bands]
+    return [times[frames], *joined]
 
 
 def draw_forecasts(
     axes: Axes, times: Float[np.ndarray, " frame"], trace: Float[np.ndarray, " frame"], forecasts: Sequence[tuple]
 ) -> Axes:
-    """Draw one neuron's true trace, its line broken where there is a gap in time, and the forecasts over it.
+    """Draw one neuron's true trace, broken where there is a gap in time, and the forecasts over it.
 
-    Args: as `plot_forecast_traces`, of one neuron.
+    Args:
+      axes: to draw into.
+      times, trace: the recording.
+      forecasts: of each its times, mean, low and high.
     """
-    _, cells = divide_time(times)
+    _, cells = divide_time(np.asarray(times, float))
     axes.plot(fill_cells(times, cells, np.nan), fill_cells(trace, cells, np.nan), color=BLACK, linewidth=1.0)
-    for number, (first, *bands) in enumerate(forecasts):
-        colour, frames = FORECAST_COLOURS[number % 2], slice(first - 1, first + len(bands[0]))
-        # Each begins at the last frame given, and ends with the recording.
-        joined = [np.append(trace[first - 1], band)[: len(times) - first + 1] for band in bands]
-        axes.fill_between(times[frames], *joined[1:], color=colour, alpha=0.25, linewidth=0, zorder=1)
-        axes.plot(times[frames], joined[0], color=colour, zorder=3, **FORECAST_STYLE)
-    axes.locator_params(axis="y", nbins=3)
+    for number, (own, mean, low, high) in enumerate(forecasts):
+        colour = FORECAST_COLOURS[number % 2]
+        axes.fill_between(own, low, high, color=colour, alpha=0.25, linewidth=0, zorder=1)
+        axes.plot(own, mean, color=colour, zorder=3, **FORECAST_STYLE)
     return axes
 
 
-def _list_handles() -> list:
+def list_handles() -> list:
+    """Return the legend's entries: the true trace, forecasts, and their bands."""
     names = zip(FORECAST_COLOURS, ("forecast", "the next forecast"), strict=True)
     return [
         Line2D([], [], color=BLACK, linewidth=1.0, label="true"),

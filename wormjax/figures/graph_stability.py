@@ -35,7 +35,6 @@ def plot_graph_stability(
     Args:
       correlations: across what ("windows", "seeds", "worms") → the correlation of edge probabilities of each pair.
       nulls: the same names → correlations with the neurons of one of the pair shuffled.
-      title: the figure's title.
     """
     figure = make_figure(max(1.45 * len(correlations) + 1.0, 3.4), 3.7)
     axes = figure.subplots()

@@ -43,7 +43,6 @@ def plot_inferred_graphs(
       probabilities: of each type, matched to the true ones.
       positions: of the objects, for instance their first locations; None: on a circle.
       type_names: one per type; a first type called "none" or "no ..." means no edge.
-      title: the figure's title.
       shown: how many systems to draw.
     """
     probabilities = np.asarray(probabilities, float)[:shown]

@@ -47,7 +47,6 @@ def plot_toy_loops(
       true_cycle: the limit cycle that each frame is on, or -1 where none can be said; None: not known. It adds a strip
         and the share of frames on which the two agree, loops and cycles matched one to one as well as can be.
       frame_interval: time from one frame to the next, in units of the first neuron's time constant; None: frames.
-      title: the figure's title.
     """
     loops, true_places = colour_loops(loop), np.stack([first, second], axis=1)
     figure = make_figure(7.4, 4.3 if true_cycle is None else 4.7)

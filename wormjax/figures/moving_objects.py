@@ -61,7 +61,6 @@ def plot_placed_edges(
       kinds: number of each object's kind, which has a colour.
       titles: of the panels.
       kind_names: of the kinds, for the legend; () for none.
-      title: the figure's title.
       box: sizes of a court about 0, which is drawn; None for none.
       shown: how many edges to draw in a panel.
     """

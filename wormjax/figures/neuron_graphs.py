@@ -56,7 +56,6 @@ def plot_class_graph(
       scores: of the classes; NaN where there is none.
       classes: their names.
       types: "sensory", "inter", "motor" or "" of each class; the circle is in this order.
-      title: of the figure.
       known: of a reference, above 0 for an edge; its edges are drawn dark, others pale.
       top_edges: how many edges are drawn; an edge that has the same score both ways is a line without a head.
       arrows: whether edges are drawn at all. A graph that is no better than chance has none, and the panel says so.
@@ -91,9 +90,8 @@ def draw_class_circle(axes: Axes, matrix, names: Sequence[str], types: Sequence[
     for sender, receiver in zip(senders, receivers, strict=True):
         is_known = known is not None and np.nanmax([known[sender, receiver], known[receiver, sender], 0]) > 0
         colour = BLUE if is_known or known is None else ORANGE
-        axes.add_patch(
-            FancyArrowPatch(points[sender], points[receiver], color=colour, linewidth=1.2, alpha=0.8, **look)
-        )
+        arrow = FancyArrowPatch(points[sender], points[receiver], color=colour, linewidth=1.2, alpha=0.8, **look)
+        axes.add_patch(arrow)
     axes.scatter(*points.T, s=28, c=[TYPE_COLOURS[one] for one in types], edgecolors="white", zorder=3)
     write_around(axes, names, angles, 1.05, fontsize=7)
     if top_edges:
@@ -109,7 +107,6 @@ def plot_graph_scores(scores: pd.DataFrame, title: str) -> Figure:
 
     Args:
       scores: a line per method, pooling ("worms" or "classes") and reference, with auroc, low and high.
-      title: of the figure.
     """
     references, methods = list(dict.fromkeys(scores["reference"])), list(dict.fromkeys(scores["method"]))
     figure = make_figure(3.3 * len(references) + 1.6, 0.34 * len(methods) + 1.6)
@@ -166,7 +163,6 @@ def plot_graph_curves(amounts: pd.DataFrame, title: str) -> Figure:
 
     Args:
       amounts: method, reference, worms, share, auroc, several lines for several sets of worms.
-      title: of the figure.
     """
     references, methods = list(dict.fromkeys(amounts["reference"])), list(dict.fromkeys(amounts["method"]))
     shares = sorted(set(amounts["share"]))
@@ -205,7 +201,6 @@ def plot_responses(
       measured: mean dF/F; NaN where a pair was not observed.
       predicted: method → its responses or scores.
       known: 1 for a significant response, 0 for none.
-      title: of the figure.
     """
     figure = make_figure(3.2 * len(predicted) + 0.6, 3.6)
     panels = figure.subplots(1, len(predicted), squeeze=False, sharey=True)[0]

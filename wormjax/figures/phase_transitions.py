@@ -41,7 +41,6 @@ def plot_phase_transitions(
       phase: the middle of each bin, radians.
       state_shares: the share of each motor state among a bin's frames; a bin of zeros or NaN is grey.
       state_names: what the columns of `state_shares` are.
-      title: the figure's title.
     """
     order = sort_bins(loop, phase)
     loop, phase, states = loop[order], phase[order], find_states(state_shares)[order]

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wormjax.figures import style
@@ -16,23 +15,11 @@ from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.published import LSTM, NRI, STATIC, PublishedResult
 
-COLOURS = {
-    "nri": style.VERMILLION,
-    "nri_true_graph": style.BLACK,
-    "lstm": style.BLUE,
-    "var": style.GREEN,
-    "static": style.GREY,
-}
+COLOURS = {"nri": style.VERMILLION, "nri_true_graph": style.BLACK, "lstm": style.BLUE, "var": style.GREEN}
+COLOURS["static"] = style.GREY
 SPARE_COLOURS = (style.PURPLE, style.SKY, style.ORANGE)
-THIN = (
-    "nri_true_graph",
-    "lstm",
-    "var",
-    "static",
-    "constant_velocity",
-    "damped_velocity",
-    "ridge",
-)  # Bounds and baselines, dashed.
+# Bounds and baselines, dashed.
+THIN = ("nri_true_graph", "lstm", "var", "static", "constant_velocity", "damped_velocity", "ridge")
 PUBLISHED_AS = {NRI: "nri", LSTM: "lstm", STATIC: "static"}  # Their model → ours, whose colour it has.
 
 
@@ -47,18 +34,9 @@ def plot_roll_out_error(
     Args:
       errors: model → its error at each step, in scaled units; of several runs the mean is drawn, and their range.
       published: others' numbers (`find_published_systems`); those of errors are drawn as open markers.
-      title: the figure's title.
     """
     figure = make_figure(6.0, 3.7)
-    draw_roll_out_error(figure.subplots(), errors, published)
-    return finish_figure(figure, title)
-
-
-def draw_roll_out_error(axes: Axes, errors: Mapping[str, np.ndarray], published: Sequence[PublishedResult]) -> Axes:
-    """Draw the error by step of each model and of the published ones.
-
-    Args: as `plot_roll_out_error`.
-    """
+    axes = figure.subplots()
     spare = iter(SPARE_COLOURS * (1 + len(errors)))
     colours = {model: COLOURS[model] if model in COLOURS else next(spare) for model in errors}
     ends, last = {}, max(np.shape(values)[-1] for values in errors.values())
@@ -75,9 +53,8 @@ def draw_roll_out_error(axes: Axes, errors: Mapping[str, np.ndarray], published:
     markers = []
     for number, ((_, model), points) in enumerate(collect_steps(published, "mse", last).items()):
         ours = PUBLISHED_AS.get(model)
-        markers.append(
-            draw_open_markers(axes, points, model, colours.get(ours, COLOURS.get(ours, style.BLACK)), number)
-        )
+        colour = colours.get(ours, COLOURS.get(ours, style.BLACK))
+        markers.append(draw_open_markers(axes, points, model, colour, number))
     axes.set_yscale("log")
     axes.set(xlim=(0.3, last + 0.4), xlabel="steps after the last frame given", ylabel="mean squared error")
     axes.set_xticks([1, *range(5, last + 1, 5)] if last <= 40 else [1, *range(10, last + 1, 10)])
@@ -85,4 +62,4 @@ def draw_roll_out_error(axes: Axes, errors: Mapping[str, np.ndarray], published:
     label_ends(axes, ends)
     if markers:
         axes.legend(handles=markers, loc="best", title=published[0].source, title_fontsize=8)
-    return axes
+    return finish_figure(figure, title)

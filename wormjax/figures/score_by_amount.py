@@ -25,7 +25,6 @@ def plot_score_by_amount(
       metrics: one panel each; those without a row are left out.
       label: of the amounts, for instance "named neurons of the held-out worm".
       baselines: which models are baselines (dashed, grey).
-      title: the figure's title.
     """
     frame = tabulate_amounts(rows)
     styles = choose_styles(dict.fromkeys(frame["model"]), baselines)

@@ -42,7 +42,6 @@ def plot_sensitivity(
       defaults: parameter → its default; a parameter without one, or whose default was not tried, has no shade.
       label: the metric.
       reference: a baseline's name and its level, drawn as a dashed line.
-      title: the figure's title.
       limits: the lowest and the highest value that the metric can have.
     """
     columns = min(len(results), PANELS_PER_ROW)

@@ -48,7 +48,6 @@ def plot_skill_by_horizon(
       baselines: which models are baselines (dashed, grey).
       simple: the models among which the best simple baseline is chosen; none, or all: no right panel.
       lower_is_better: whether the metric is an error.
-      title: the figure's title.
       limits: the lowest and the highest value that the metric can have.
     """
     horizons, styles = np.asarray(horizons, float), lines.choose_styles(values, baselines)

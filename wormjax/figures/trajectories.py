@@ -45,7 +45,6 @@ def plot_trajectories(
       history: the locations that the models were given.
       true: those that followed.
       predicted: model → those that it predicted.
-      title: the figure's title.
       shown: how many systems to draw.
     """
     history, true = history[:shown], true[:shown]
@@ -83,7 +82,6 @@ def plot_signals(
       predicted: model → as it predicted them.
       feature_name: for instance "sin φ".
       frame_interval: seconds from one frame to the next.
-      title: the figure's title.
       shown: how many systems to draw.
     """
     history, true = history[:shown], true[:shown]

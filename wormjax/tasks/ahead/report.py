@@ -80,7 +80,6 @@ def plot_loops(model: LoopModel, fit: dict, dataset: Dataset, states: np.ndarray
       fit: of `fit_diffusion_map`.
       dataset: whose names are used.
       states: motor state of each of the model's frames.
-      title: of the figures.
     """
     parts = model.transitions, model.loop_of_state, model.phase_of_state, fit["shares"]
     yield "phase_transitions", figures.plot_phase_transitions(*parts, dataset.state_names, title)

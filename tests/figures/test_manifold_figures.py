@@ -80,15 +80,15 @@ def test_a_long_name_stays_within_its_panel(tmp_path):
 
 def test_phase_plots_have_a_row_a_worm_and_a_column_a_pair(tmp_path):
     courses, states = make_worms(2)
-    figure = plot_phase_plots(courses, states, STATES, pairs=((0, 1), (1, 2)))
+    figure = plot_phase_plots(courses, states, STATES)
     assert_readable(figure, tmp_path)
     labels = [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes]
-    assert labels == [("component 1", "component 2"), ("component 2", "component 3")] * 2
+    assert labels == [(f"component {one}", f"component {other}") for one, other in ((1, 2), (1, 3), (2, 3))] * 2
     assert sum(count_segments(figure.axes[0]).values()) == FRAMES - 1
-    vertices = np.concatenate([np.concatenate(c.get_segments()) for c in figure.axes[3].collections])
+    vertices = np.concatenate([np.concatenate(c.get_segments()) for c in figure.axes[5].collections])
     np.testing.assert_allclose(vertices.max(axis=0), courses["worm 1"][:, 1:].max(axis=0))
-    assert figure.axes[3].get_ylim()[1] > courses["worm 1"][:, 2].max()
-    assert [axes.texts[0].get_text() for axes in figure.axes[::2]] == list(courses)
+    assert figure.axes[5].get_ylim()[1] > courses["worm 1"][:, 2].max()
+    assert [axes.texts[0].get_text() for axes in figure.axes[::3]] == list(courses)
 
 
 def test_variance_is_cumulated_for_each_worm_and_on_average(tmp_path):
@@ -105,5 +105,3 @@ def test_variance_is_cumulated_for_each_worm_and_on_average(tmp_path):
     published = [line for line in axes.get_lines() if line.get_marker() == "D" and len(line.get_xdata())]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in published] == [(3, 0.65)]
     assert "Kato" in " ".join(text.get_text() for text in axes.get_legend().get_texts())
-    (bare,) = plot_variance(shares, components=2).axes
-    assert max(len(line.get_xdata()) for line in bare.get_lines()) == 2

@@ -18,7 +18,6 @@ def plot_changing_edges(
     true: Int[np.ndarray, "interval edge"],
     probabilities: Mapping[str, Float[np.ndarray, "interval edge type"]],
     frame_interval: float,
-    title: str = "Edges of a test system",
 ) -> Figure:
     """Plot a heat map per model, a row per edge and a column per frame: the probability of any type but the first.
 
@@ -44,4 +43,4 @@ def plot_changing_edges(
         hide_frame(panel)
     panels[-1].set_xlabel("time (s); rows: edges by the object that they arrive at")
     figure.colorbar(drawn, ax=list(panels), label="probability of an edge", pad=0.01, aspect=30)
-    return finish_figure(figure, title)
+    return finish_figure(figure, "Edges of a test system")

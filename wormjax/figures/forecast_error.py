@@ -31,7 +31,6 @@ def plot_forecast_error(
     published: Sequence[PublishedResult] = (),
     metric: str = "mse",
     seconds_per_step: float | None = None,
-    title: str = "Forecast of held-out worms",
 ) -> Figure:
     """Plot the mean error over worms by step, and beside it the ratio to a reference, paired by worm.
 
@@ -58,7 +57,7 @@ def plot_forecast_error(
     for axes in panels:
         _set_steps(axes, last, seconds_per_step)
     markers = panels[0].get_lines()[-len(points) :] if points else ()
-    return finish_figure(figure, title, markers, ncols=min(len(markers), 2 * columns))
+    return finish_figure(figure, "Forecast of held-out worms", markers, ncols=min(len(markers), 2 * columns))
 
 
 def compare_by_worm(

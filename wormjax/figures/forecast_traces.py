@@ -36,7 +36,6 @@ def plot_forecast_traces(
     states: Int[np.ndarray, " frame"] | None = None,
     state_names: Sequence[str] = (),
     title: str = "Forecasts of a held-out worm",
-    unit: str = "activity (z)",
 ) -> Figure:
     """Plot each neuron's true trace in a row of its own, and the forecasts over it, each with its 90 % band.
 
@@ -51,7 +50,6 @@ def plot_forecast_traces(
       states: the motor state of each frame, -1 where none was scored (grey); None: no strip.
       state_names: names of the states.
       title: for instance the model and the worm.
-      unit: label of the traces' axis.
     """
     heights = ([] if states is None else [0.2]) + [0.72] * len(neuron_names)
     figure = make_figure(7.2, sum(heights) + 1.25)
@@ -72,7 +70,7 @@ def plot_forecast_traces(
         axes.spines["bottom"].set_visible(axes is panels[-1])
         axes.tick_params(axis="x", length=3 if axes is panels[-1] else 0)
     panels[-1].set(xlim=(edges[0], edges[-1]), xlabel="time (s)")
-    figure.supylabel(unit, fontsize=9)
+    figure.supylabel("activity (z)", fontsize=9)
     return finish_figure(figure, title, list_handles(), ncols=4)
 
 

@@ -19,6 +19,7 @@ from wormjax.graphs import edges_to_matrix
 from wormjax.recordings.recording import UNSCORED
 
 TYPE_COLOURS = (style.BLUE, style.GREEN, style.PURPLE, style.SKY, style.BLACK)  # Vermillion is kept for what is wrong.
+SHOWN = 4  # Systems.
 NUMBERED = 20  # With more objects, dots are small and bear no number.
 MISSED = {"linewidth": 1.3, "linestyle": (0, (1.2, 1.2))}
 LEAST_PROBABILITY = 0.05  # Below it an edge would not be seen.
@@ -30,8 +31,6 @@ def plot_inferred_graphs(
     probabilities: Float[np.ndarray, "simulation edge type"],
     positions: Float[np.ndarray, "simulation object 2"] | None,
     type_names: Sequence[str],
-    title: str = "Graphs of test systems",
-    shown: int = 4,
 ) -> Figure:
     """Plot the first systems' true graphs above and the inferred ones below.
 
@@ -43,13 +42,12 @@ def plot_inferred_graphs(
       probabilities: of each type, matched to the true ones.
       positions: of the objects, for instance their first locations; None: on a circle.
       type_names: one per type; a first type called "none" or "no ..." means no edge.
-      shown: how many systems to draw.
     """
-    probabilities = np.asarray(probabilities, float)[:shown]
+    probabilities = np.asarray(probabilities, float)[:SHOWN]
     objects = round(0.5 + np.sqrt(0.25 + probabilities.shape[1]))
-    true = true[:shown] if true.ndim == 3 else edges_to_matrix(true[:shown], objects)
+    true = true[:SHOWN] if true.ndim == 3 else edges_to_matrix(true[:SHOWN], objects)
     inferred = np.moveaxis(edges_to_matrix(np.moveaxis(probabilities, 2, 1), objects), 1, 3)
-    places = [place_on_circle(np.ones(objects))[1]] * len(true) if positions is None else positions[:shown]
+    places = [place_on_circle(np.ones(objects))[1]] * len(true) if positions is None else positions[:SHOWN]
     blank = find_blank(type_names)
     known_rows = int((true != UNSCORED)[:, ~np.eye(objects, dtype=bool)].any())  # No row of graphs that nobody knows.
     height = 4.4 if known_rows else 2.6
@@ -69,7 +67,7 @@ def plot_inferred_graphs(
         panels[0, 0].set_ylabel("true graph")
     panels[-1, 0].set_ylabel("inferred graph")
     _add_legend(figure, type_names, blank)
-    return finish_figure(figure, title)
+    return finish_figure(figure, "Graphs of test systems")
 
 
 def find_blank(type_names: Sequence[str]) -> int | None:

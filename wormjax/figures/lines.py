@@ -19,6 +19,7 @@ from wormjax.scoring.published import PublishedResult
 MODEL_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 BASELINE_GREYS = ("#4D4D4D", "#7F7F7F", "#5F5F5F")  # Paler ones cannot be read as a label.
 BASELINE_DASHES = ((0, (4, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
+LABEL_DISTANCE = 0.055  # Of two labels, in heights of the panel.
 PUBLISHED_COLOURS = ("#882255", "#999933")  # Apart from the models' and the baselines'.
 
 
@@ -82,19 +83,18 @@ def count_worms(arrays: Iterable[Float[np.ndarray, "worm point"]], shown: str) -
     return f"mean of {worms} worms, 95 % {shown}" if worms > 1 else f"one worm, no {shown}"
 
 
-def label_ends(axes: Axes, ends: Mapping[str, tuple[float, str]], distance: float = 0.055) -> None:
+def label_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
     """Write each line's name beside its end, none over another; an arrow says which way an end has left the panel.
 
     Args:
       axes: with their final limits.
       ends: name → height of the line's end, in data units (NaN: no label), and colour.
-      distance: of two labels, in heights of the panel.
     """
     ends = {name: (end, colour) for name, (end, colour) in ends.items() if np.isfinite(end)}
     low, high = axes.get_ylim()
     to_panel = axes.transScale + axes.transLimits
     heights = [float(np.clip(to_panel.transform((1.0, end))[1], 0, 1)) for end, _ in ends.values()]
-    places = spread_labels(heights, distance)
+    places = spread_labels(heights, LABEL_DISTANCE)
     if len(places):
         places += max(0.0, -places.min()) - max(0.0, places.max() - 1)  # All within the panel, if they fit.
     for (name, (end, colour)), height, place in zip(ends.items(), heights, places, strict=True):

@@ -34,7 +34,6 @@ def plot_toy_loops(
     phase: Float[np.ndarray, " frame"],
     true_cycle: Int[np.ndarray, " frame"] | None,
     frame_interval: float | None = None,
-    title: str = "Two limit cycles, found from one neuron",
 ) -> Figure:
     """Plot the delay embedding and the true system by the loops found, the true system by phase, and the seen trace.
 
@@ -60,7 +59,7 @@ def plot_toy_loops(
     _draw_time(figure, grid, first, loop, true_cycle, frame_interval)
     figure.legend(handles=list_loops(loop), loc="outside lower center", ncols=6, handlelength=1.0)
     agreement = "" if true_cycle is None else f" (the true one on {share_agreement(loop, true_cycle):.1%} of frames)"
-    return finish_figure(figure, f"{title}{agreement}")
+    return finish_figure(figure, f"Two limit cycles, found from one neuron{agreement}")
 
 
 def share_agreement(loop: Int[np.ndarray, " frame"], true_cycle: Int[np.ndarray, " frame"]) -> float:

@@ -21,6 +21,7 @@ from wormjax.figures.motor_states import colour_states, list_states
 from wormjax.figures.style import BLACK, LIGHT_GREY, MODEL_COLOURS, finish_figure, make_figure, styled
 from wormjax.recordings.recording import UNSCORED
 
+COMPONENTS = 10  # Drawn at most, of the variance.
 PAIRS = ((0, 1), (0, 2), (1, 2))
 PUBLISHED_SHARE = (3, 0.65)  # Kato et al. 2015: about 65 % of the variance in three components.
 VIEW = {"elev": 24, "azim": -58}  # Degrees.
@@ -80,43 +81,37 @@ def plot_phase_plots(
     courses: Courses,
     states: States,
     state_names: Sequence[str],
-    title: str = "Phase plots of the principal components",
-    pairs: Sequence[tuple[int, int]] = PAIRS,
 ) -> Figure:
     """Plot pairs of components against each other, coloured by motor state: a row per worm, a column per pair.
 
-    Args: as `plot_manifolds`; `pairs` are the components across and up, counted from 0.
+    Args: as `plot_manifolds`.
     """
-    figure = make_figure(2.1 * len(pairs) + 0.4, 1.75 * len(courses) + 0.7)
-    panels = figure.subplots(len(courses), len(pairs), squeeze=False)
+    figure = make_figure(2.1 * len(PAIRS) + 0.4, 1.75 * len(courses) + 0.7)
+    panels = figure.subplots(len(courses), len(PAIRS), squeeze=False)
     for (worm, course), row in zip(courses.items(), panels, strict=True):
-        for axes, pair in zip(row, pairs, strict=True):
+        for axes, pair in zip(row, PAIRS, strict=True):
             draw_course(axes, course[:, pair], states[worm], state_names)
             axes.set(xticks=[], yticks=[], xlabel=f"component {pair[0] + 1}", ylabel=f"component {pair[1] + 1}")
         place = {"transform": row[0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
         row[0].text(-0.22, 0.5, textwrap.fill(worm, 20), fontweight="bold", **place)
     handles = list_states(np.concatenate([*states.values()]), state_names)
-    return finish_figure(figure, title, handles, handlelength=1.0)
+    return finish_figure(figure, "Phase plots of the principal components", handles, handlelength=1.0)
 
 
 @styled
 def plot_variance(
     shares: Mapping[str, Sequence[Float[np.ndarray, " component"]]],
-    components: int = 10,
-    title: str = "Variance carried by principal components",
 ) -> Figure:
     """Plot the cumulative share of variance against the number of components: each worm thin, the mean thick.
 
     Args:
       shares: what the components were fitted on → per worm the share of each component.
-      components: how many are drawn at most.
-      title: for instance the study.
     """
     figure = make_figure(4.4, 3.4)
     axes = figure.subplots()
     for number, (label, worms) in enumerate(shares.items()):
         colour, marker = MODEL_COLOURS[number % len(MODEL_COLOURS)], MODEL_MARKERS[number % len(MODEL_MARKERS)]
-        drawn = min(components, *(len(worm) for worm in worms))
+        drawn = min(COMPONENTS, *(len(worm) for worm in worms))
         totals = np.stack([np.cumsum(worm)[:drawn] for worm in worms])
         counts = np.arange(1, drawn + 1)
         axes.plot(counts, totals.T, color=colour, linewidth=0.6, alpha=0.45)
@@ -126,7 +121,7 @@ def plot_variance(
     axes.set(xlabel="components", ylabel="cumulative share of variance", ylim=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower right")
-    return finish_figure(figure, title)
+    return finish_figure(figure, "Variance carried by principal components")
 
 
 def draw_cube(

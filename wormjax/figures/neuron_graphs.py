@@ -35,6 +35,7 @@ from wormjax.figures.style import (
     styled,
 )
 
+TOP_EDGES = 40
 SHOWN_CLASSES = 60  # Names that can be read beside a matrix.
 TYPE_COLOURS = {"sensory": GREEN, "inter": PURPLE, "motor": VERMILLION, "": GREY}
 TYPE_LABELS = {"sensory": "sensory neurons", "inter": "interneurons", "motor": "motor neurons", "": "of several types"}
@@ -47,17 +48,17 @@ def plot_class_graph(
     types: Sequence[str],
     title: str,
     known: Float[np.ndarray, "sender receiver"] | None = None,
-    top_edges: int = 40,
     arrows: bool = True,
 ) -> Figure:
     """Plot a graph between neuron classes: its strongest edges on a circle, and all scores as a matrix.
+
+    An edge that has the same score both ways is a line without a head.
 
     Args:
       scores: of the classes; NaN where there is none.
       classes: their names.
       types: "sensory", "inter", "motor" or "" of each class; the circle is in this order.
       known: of a reference, above 0 for an edge; its edges are drawn dark, others pale.
-      top_edges: how many edges are drawn; an edge that has the same score both ways is a line without a head.
       arrows: whether edges are drawn at all. A graph that is no better than chance has none, and the panel says so.
     """
     kept = np.argsort(-np.isfinite(scores).sum(axis=0), kind="stable")[:SHOWN_CLASSES]
@@ -69,7 +70,7 @@ def plot_class_graph(
     around = sorted(range(len(kept)), key=lambda k: (list(TYPE_COLOURS).index(types[kept[k]]), classes[kept[k]]))
     reference = None if known is None else arrange_matrix(known[np.ix_(kept, kept)], around)
     placed = [classes[kept[k]] for k in around], [types[kept[k]] for k in around]
-    draw_class_circle(circle, arrange_matrix(scores, around), *placed, reference, top_edges if arrows else 0)
+    draw_class_circle(circle, arrange_matrix(scores, around), *placed, reference, TOP_EDGES if arrows else 0)
     draw_differences(panel, matrix, names, float(np.nanpercentile(np.abs(matrix), 98)))
     panel.tick_params(labelsize=5)
     figure.colorbar(panel.images[0], ax=panel, shrink=0.7, pad=0.02, label="score", extend="both")
@@ -124,12 +125,9 @@ def plot_graph_scores(scores: pd.DataFrame, title: str) -> Figure:
         for value in base["auroc"]:
             axes.axvline(value, color=GREY, linestyle=(0, (3, 2)), linewidth=0.8, zorder=0)
         axes.set_title(spell_name(reference), fontweight="bold")
-        axes.set(
-            xlabel="AUROC",
-            xlim=(max(axes.get_xlim()[0], 0.0), min(axes.get_xlim()[1], 1.0)),
-            yticks=[-k for k in range(len(methods))],
-        )
-        axes.set_yticklabels(map(spell_name, methods))
+        axes.set_xlabel("AUROC")
+        axes.set_yticks([-k for k in range(len(methods))], map(spell_name, methods))
+        cut_limits(axes, (0.0, 1.0), "x")
     handles = [
         Line2D([], [], color=GREY, marker="o", markerfacecolor="white", label="mean over worms"),
         Line2D([], [], color=BLUE, marker="o", label="shrunk to classes"),

@@ -25,6 +25,7 @@ PHASE_MAP = LinearSegmentedColormap.from_list("phase", (*PHASE_HUES, PHASE_HUES[
 LOOP_COLOURS = ("#332288", "#DDAA33", "#44AA99", "#882255", "#88CCEE", "#999933")  # Apart from the motor states'.
 TURN = 2 * np.pi
 TURN_TICKS, TURN_NAMES = (0, np.pi, TURN), ("0", "π", "2π")
+WHEEL_SIZE = 0.23  # In shares of a panel.
 CELLS = 9  # Of the grid of arrows, along one side.
 SHORTEST_ARROW = 0.3  # Of a cell; a shorter one is only a head.
 FEWEST_FRAMES = 5  # In a cell that has an arrow.
@@ -136,11 +137,9 @@ def average_flow(
     return means[:, :2], means[:, 2:]
 
 
-def find_corner(
-    axes: Axes, places: Float[np.ndarray, "frame 2"], size: float = 0.23
-) -> tuple[float, float, float, float]:
+def find_corner(axes: Axes, places: Float[np.ndarray, "frame 2"]) -> tuple[float, float, float, float]:
     """Return the corner of the panel where the fewest frames are: left, low, width, height in shares of the panel."""
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    (left, right), (low, high), size = axes.get_xlim(), axes.get_ylim(), WHEEL_SIZE
     inner = (places - [left, low]) / [right - left, high - low]
     corners = [(x, y) for y in (0.99 - size, 0.02) for x in (0.99 - size, 0.02)]
     taken = [((inner > corner) & (inner < np.add(corner, size))).all(axis=1).sum() for corner in corners]

@@ -27,7 +27,6 @@ PUBLISHED_AS = {NRI: "nri", LSTM: "lstm", STATIC: "static"}  # Their model → o
 def plot_roll_out_error(
     errors: Mapping[str, Float[np.ndarray, " step"] | Float[np.ndarray, "run step"]],
     published: Sequence[PublishedResult] = (),
-    title: str = "Error of prediction on test systems",
 ) -> Figure:
     """Plot the mean squared error after 1, 2, ... steps, a line per model, on a logarithmic axis.
 
@@ -62,4 +61,4 @@ def plot_roll_out_error(
     label_ends(axes, ends)
     if markers:
         axes.legend(handles=markers, loc="best", title=published[0].source, title_fontsize=8)
-    return finish_figure(figure, title)
+    return finish_figure(figure, "Error of prediction on test systems")

@@ -28,6 +28,7 @@ from wormjax.figures.style import (
 )
 
 TRUE_STYLE = {"linewidth": 3.2, "alpha": 0.35, "solid_capstyle": "round"}  # A band, on which a prediction is seen.
+SHOWN_SIGNALS = 2  # Systems.
 MODEL_DASHES = ((0, (3, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 
@@ -71,8 +72,6 @@ def plot_signals(
     predicted: Mapping[str, Float[np.ndarray, "simulation step object"]],
     feature_name: str,
     frame_interval: float,
-    title: str = "Test systems",
-    shown: int = 2,
 ) -> Figure:
     """Plot one feature over time: the first systems, a column each, their objects, a row each; one colour per model.
 
@@ -82,9 +81,8 @@ def plot_signals(
       predicted: model → as it predicted them.
       feature_name: for instance "sin φ".
       frame_interval: seconds from one frame to the next.
-      shown: how many systems to draw.
     """
-    history, true = history[:shown], true[:shown]
+    history, true = history[:SHOWN_SIGNALS], true[:SHOWN_SIGNALS]
     systems, objects = len(true), true.shape[2]
     figure = make_figure(3.6 * systems + 0.4, 0.62 * objects + 1.35)
     panels = figure.subplots(objects, systems, squeeze=False, sharex=True, sharey=True)
@@ -100,7 +98,7 @@ def plot_signals(
     panels[0, 0].set_ylim(find_limits(np.concatenate([history, true], axis=1), 0.12, 0.12))
     figure.supylabel(f"{feature_name}, by object", fontsize=9)
     handles = _list_signal_handles(predicted)
-    return finish_figure(figure, title, handles, ncols=min(len(handles), 3 * systems))
+    return finish_figure(figure, "Test systems", handles, ncols=min(len(handles), 3 * systems))
 
 
 def draw_paths(

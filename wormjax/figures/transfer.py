@@ -25,7 +25,7 @@ class Example(NamedTuple):
     Attributes:
       neuron: the neuron's name.
       levels: study → state → z-scored activity of that state's frames.
-      derivatives: study → state → its derivative, in the units that `derivative_label` names.
+      derivatives: study → state → its z-scored derivative.
     """
 
     neuron: str
@@ -39,7 +39,6 @@ def plot_transfer(
     derivative_auroc: Mapping[str, Float[np.ndarray, "worm neuron"]],
     neuron_names: Sequence[str],
     example: Example | None = None,
-    derivative_label: str = "derivative (z)",
 ) -> Figure:
     """Plot per shared neuron the AUROC (reverse against forward) of level and derivative in two studies.
 
@@ -48,7 +47,6 @@ def plot_transfer(
       derivative_auroc: the same of its derivative.
       neuron_names: the shared neurons.
       example: one neuron whose values are shown by state and study; None: no lower panels.
-      derivative_label: axis label of the example's derivative.
     """
     height = 0.27 * len(neuron_names) + 1.3
     figure = make_figure(7.2, height + (2.4 if example else 0))
@@ -60,7 +58,7 @@ def plot_transfer(
     handles = [make_dot(colour, study, marker=marker) for study, colour, marker in looks]
     if example:
         draw_distributions(panels[1, 0], example.levels, f"{example.neuron}: level (z)")
-        draw_distributions(panels[1, 1], example.derivatives, f"{example.neuron}: {derivative_label}")
+        draw_distributions(panels[1, 1], example.derivatives, f"{example.neuron}: derivative (z)")
         states = list(next(iter(example.levels.values())))
         handles += [Patch(color=c, alpha=0.7, label=s) for s, c in zip(states, colour_states(states), strict=True)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -48,21 +48,21 @@ def build_config(
     return chosen
 
 
-def list_worms(worms: Recording | Sequence[Recording], least: int = 1) -> list[Recording]:
+def list_worms(worms: Recording | Sequence[Recording]) -> list[Recording]:
     """Return recordings as a list, whether one or several were given.
 
     Raises:
-      InputError: something else than recordings, or too few of them.
+      InputError: something else than recordings, or none.
     """
     if not isinstance(worms, Iterable | Recording):
         raise InputError(f"worms: found {type(worms).__name__}, expected recordings (wormjax.load, wormjax.Recording)")
     listed = [worms] if isinstance(worms, Recording) else list(worms)
-    strange = [one for one in listed if not isinstance(one, Recording)]
-    if strange:
-        found = f"found {type(strange[0]).__name__}"
-        raise InputError(f"worms: {found}, expected recordings (wormjax.load, wormjax.Recording)")
-    if len(listed) < least:
-        raise InputError(f"worms: found {len(listed)}, expected {least} or more")
+    for one in listed:
+        if not isinstance(one, Recording):
+            found = f"found {type(one).__name__}"
+            raise InputError(f"worms: {found}, expected recordings (wormjax.load, wormjax.Recording)")
+    if not listed:
+        raise InputError("worms: found none, expected one or more")
     return listed
 
 

@@ -93,7 +93,7 @@ def test_the_program_decodes_a_csv(tmp_path, models, capsys):
         writer.writerows(WORMS[1].traces.tolist())
     arguments = [f"--model={tmp_path / 'model'}", f"--data={tmp_path / 'day1.csv'}", f"--output={tmp_path / 'out'}"]
     commands.run_command("predict", ["predict", *arguments, f"--frame_rate={WORMS[1].frame_rate}"])
-    assert "Summary:" in capsys.readouterr().out
+    assert "Report:" in capsys.readouterr().out
     states = pd.read_csv(tmp_path / "out" / "day1" / "states.csv")
     expected = models[0].predict_proba(WORMS[1])
     np.testing.assert_allclose(states[list(models[0].state_names_)], expected, atol=1e-4)

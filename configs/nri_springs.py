@@ -54,7 +54,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.skip_first = True  # The first type has no message.
     config.model.precision = ""  # Of matrix products: "" is the device's own; or float32, bfloat16.
     config.model.encoder = ml_collections.ConfigDict()
-    config.model.encoder.name = "cnn"  # Or mlp.
+    config.model.encoder.name = "cnn"  # Or mlp; or evidence, which reads an equivariant decoder's messages.
     config.model.encoder.hidden = 64 if small else 256
     config.model.encoder.differences = True  # Also reads the change from each frame to the next.
     config.model.encoder.relative = True  # Also reads sender minus receiver, on a logarithmic scale.
@@ -93,6 +93,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # with memory; "pairwise" is for effects faster than a frame (netsim.py).
     config.train.posterior = "exact"
     config.train.combinations = 64  # Of the edges that arrive at an object; for a listed posterior only.
+    config.train.mutual = False  # Both edges of a pair are known to have one type; for a listed posterior only.
     config.train.baseline_steps = 1_500 if small else 20_000  # Updates of the bounds and of the LSTM.
     config.train.steps_per_chunk = 250 if small else 500
     config.train.batch_simulations = 64 if small else 128

@@ -1,7 +1,7 @@
 """Neural relational inference on ten particles or more joined by springs; `:small` is for a laptop.
 
 The posterior is over the likeliest combinations of edges (`models.listed_posterior`), of which a few are enough where
-all combinations are too many: `--config.data.objects=30 --config.train.combinations=256`.
+all combinations are too many. The encoder reads what the decoder's messages explain (`models.edge_evidence`).
 """
 
 import ml_collections
@@ -12,6 +12,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/nri_springs10.py[:small]`."""
     config = nri_springs.get_config(variant)
     config.data.objects = 10
+    config.model.encoder.name = "evidence"
     config.train.posterior = "listed"
     config.train.variance_floor = 1e-6  # With many objects, a single spring is a small part of the change.
     config.models = ("nri", "nri_supervised", "nri_true_graph")

@@ -18,6 +18,13 @@ def complete_edges(nodes: int) -> tuple[Int[np.ndarray, " edge"], Int[np.ndarray
     return senders[kept].astype(np.int32), receivers[kept].astype(np.int32)
 
 
+def number_pairs(nodes: int) -> Int[np.ndarray, "receiver sender"]:
+    """Return the number of the pair that each edge belongs to, edges as in `complete_edges`, by receiver."""
+    senders, receivers = complete_edges(nodes)
+    low, high = np.minimum(senders, receivers), np.maximum(senders, receivers)
+    return (high * (high - 1) // 2 + low).reshape(nodes, nodes - 1)
+
+
 def complete_graph(
     nodes: Float[Array, "node feature"], edges: Float[Array, "edge feature"] | None = None
 ) -> GraphsTuple:

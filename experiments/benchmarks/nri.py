@@ -1,4 +1,4 @@
-"""Measure neural relational inference: seconds per update, arithmetic against the machine's own rate, peak memory.
+"""Measure neural relational inference: seconds per update, peak memory, seconds of compiling.
 
     python -m experiments.benchmarks.nri
 
@@ -25,14 +25,13 @@ from wormjax.errors import InputError
 from wormjax.features.systems import scale_systems, take_simulations
 from wormjax.models.layers import PRECISIONS, dense_precision
 from wormjax.simulation.springs import simulate_springs
-from wormjax.tasks.infer.networks import Materials, build_runs, build_training, stack_system
-from wormjax.training.objectives.nri_sampled import SystemData
-from wormjax.training.step import initialise_state, train_step
+from wormjax.tasks.infer.materials import Materials, stack_system
+from wormjax.tasks.infer.networks import build_runs, build_training
+from wormjax.training.objectives.system_batches import SystemData
 
 # Seconds an update of the reference's PyTorch code on two cores, another process at work on one of them.
 REFERENCE_SECONDS = {"MLP encoder, MLP decoder": 3.75, "CNN encoder, recurrent decoder": 13.8}
 EDGES_AT_ONCE = 128 * 5 * 4  # Of the reference's batch; systems of more objects are measured in smaller batches.
-PRODUCT_SIZE = 2048
 POSTERIOR_OBJECTS = (3, 5, 8, 11)
 
 
@@ -42,24 +41,14 @@ class Measured(NamedTuple):
     Attributes:
       seconds: the least over repeats.
       compile_seconds: of the whole program, once.
-      products: floating-point operations of its matrix products (`count_products`).
-      xla: XLA's own count of all floating-point operations, on all devices; it goes over the body of a loop once: the
-        same and a little more where a roll-out is compiled without a loop, far less where not.
-      rate: operations a second of a large float32 matrix product, the best of those timed between the repeats.
+      xla: XLA's own count of floating-point operations, on all devices; it goes over the body of a loop once.
       memory: bytes at the peak of the program: arguments, outputs and temporaries, on all devices.
     """
 
     seconds: float
     compile_seconds: float
-    products: float
     xla: float
-    rate: float
     memory: float
-
-    @property
-    def share(self) -> float:
-        """Of the rate of matrix products: what the update's own products reach, all else that it does included."""
-        return self.products / self.seconds / self.rate
 
 
 class Plan(NamedTuple):
@@ -119,7 +108,7 @@ def change_config(config, **fields):
 
 
 def fit_batch(objects: int, batch: int = 128, edges_at_once: int = EDGES_AT_ONCE) -> int:
-    """The batch that keeps an update of so many objects in memory: about as many edges as five objects have."""
+    """Return the batch that keeps an update of many objects in memory: about as many edges as five objects have."""
     return max(1, min(batch, edges_at_once // (objects * (objects - 1))))
 
 
@@ -133,55 +122,28 @@ def prepare_springs(config, simulations: int = 0, seed: int = 0) -> Materials:
 
 
 def measure_updates(config, materials: Materials, plan: Plan) -> Measured:
-    """Times chunks of updates of every run of a config, compiled before.
-
-    Products are timed between the chunks: where the machine is shared, both meet the same neighbours.
-    """
+    """Time chunks of updates of every run of a config, compiled before."""
     config = change_config(config, train__steps=10**6, train__steps_per_chunk=plan.steps)
     runs = build_runs(config)
-    objective, recipe, engine = build_training(config, materials, runs)
-    products = count_products(objective, recipe, runs, materials.data)
+    _, _, engine = build_training(config, materials, runs)
     placed, data = engine.place_runs(runs), engine.place_data(materials.data)
     state = engine.place_runs(jax.device_get(engine.initialise(runs)))
     start = time.perf_counter()
     chunk = engine.chunk.lower(state, data, placed).compile()
     compile_seconds = time.perf_counter() - start
-    multiply = prepare_product()
-    seconds, product_seconds = [], [time_call(multiply)]
+    seconds = []
     for _ in range(plan.repeats + 1):
         start = time.perf_counter()
         state, metrics = jax.block_until_ready(chunk(state, data, placed))
         seconds.append(time.perf_counter() - start)
-        product_seconds += [time_call(multiply) for _ in range(3)]
     assert np.isfinite(engine.collect(metrics)["train/loss"]).all()
     devices = len(jax.tree.leaves(placed)[0].sharding.device_set)
     return Measured(
         seconds=min(seconds[1:]) / plan.steps / len(runs.seed),
         compile_seconds=compile_seconds,
-        products=products,
         xla=devices * float((chunk.cost_analysis() or {}).get("flops", np.nan)),
-        rate=2 * PRODUCT_SIZE**3 / min(product_seconds),
         memory=devices * measure_memory(chunk),
     )
-
-
-def prepare_product(precision: str = "", size: int = PRODUCT_SIZE) -> Callable[[], jax.Array]:
-    """A square product of float32 matrices, as a model of that precision multiplies them, compiled, to be called again
-    and again."""
-    values = jax.random.normal(jax.random.key(0), (size, size))
-    layer = nn.Dense(size, use_bias=False)
-    with dense_precision(precision):
-        multiply = jax.jit(lambda left, right: layer.apply({"params": {"kernel": right}}, left))
-        multiply = multiply.lower(values, values).compile()
-    jax.block_until_ready(multiply(values, values))
-    return lambda: multiply(values, values)
-
-
-def time_call(function: Callable[[], Any]) -> float:
-    """Seconds of one call, until its result is there."""
-    start = time.perf_counter()
-    jax.block_until_ready(function())
-    return time.perf_counter() - start
 
 
 def measure_rounding(precision: str) -> float:
@@ -189,8 +151,14 @@ def measure_rounding(precision: str) -> float:
 
     bfloat16 keeps 8 bits: about 2e-3.
     """
-    exact, rounded = (np.asarray(prepare_product(kind, 256)(), float) for kind in ("float32", precision))
-    return float(np.sqrt(np.mean((rounded - exact) ** 2) / np.mean(exact**2)))
+    values, layer = jax.random.normal(jax.random.key(0), (256, 256)), nn.Dense(256, use_bias=False)
+
+    def multiply(precision):
+        with dense_precision(precision):
+            return np.asarray(layer.apply({"params": {"kernel": values}}, values), float)
+
+    exact = multiply("float32")
+    return float(np.sqrt(np.mean((multiply(precision) - exact) ** 2) / np.mean(exact**2)))
 
 
 def measure_memory(compiled) -> float:
@@ -206,88 +174,10 @@ def measure_memory(compiled) -> float:
     )
 
 
-def count_products(objective, recipe, runs, data) -> float:
-    """Floating-point operations of the matrix products of one update of one run, its gradient included.
-
-    Counted in the traced update, and not by XLA, which counts the body of a loop once however often it runs.
-    """
-    run = jax.tree.map(lambda x: x[0], runs)
-    state = jax.eval_shape(lambda run: initialise_state(objective, recipe, run), run)
-    traced = jax.make_jaxpr(lambda state, data, run: train_step(objective, recipe, state, data, run))(state, data, run)
-    return count_traced(traced)
-
-
-def count_traced(traced) -> float:
-    """Floating-point operations of the matrix products of a traced function (jax.make_jaxpr), of those that its outputs
-    need: a gradient of our own also multiplies for what no one asked for, which XLA leaves out.
-
-    Raises:
-      NotImplementedError: products in a loop of unknown length, or convolutions.
-    """
-    jaxpr = traced.jaxpr
-    return float(_count_needed(jaxpr, [True] * len(jaxpr.outvars))[0])
-
-
-def _count_needed(jaxpr, needed: Sequence[bool]) -> tuple[int, list[bool]]:
-    """Return the operations that the needed outputs of a program take, and which of its inputs they read."""
-    total, live = 0, {id(var) for var, need in zip(jaxpr.outvars, needed, strict=True) if need}
-    for equation in reversed(jaxpr.eqns):
-        outputs = [id(var) in live for var in equation.outvars]
-        if any(outputs):
-            count, inputs = _count_equation(equation, outputs)
-            total += count
-            live |= {id(var) for var, need in zip(equation.invars, inputs, strict=True) if need}
-    return total, [id(var) in live for var in jaxpr.invars]
-
-
-def _count_equation(equation, needed: list[bool]) -> tuple[int, list[bool]]:
-    """Return the operations of one equation for its needed outputs, and which of its inputs they read."""
-    name, parameters, everything = equation.primitive.name, equation.params, [True] * len(equation.invars)
-    if name == "dot_general":
-        return _count_product(equation), everything
-    parts = _list_jaxprs(parameters)
-    if name == "scan":
-        # Constants, then what is carried, then what is gone through, which has one axis more outside than inside.
-        pairs = zip(equation.outvars, parts[0].outvars, strict=True)
-        carried = sum(outside.aval.shape == inside.aval.shape for outside, inside in pairs)
-        pairs = zip(equation.invars, parts[0].invars, strict=True)
-        first = sum(outside.aval.shape == inside.aval.shape for outside, inside in pairs) - carried
-        while True:  # What a round reads of the state, the round before has to make.
-            count, inputs = _count_needed(parts[0], needed)
-            wider = [n or (k < carried and inputs[first + k]) for k, n in enumerate(needed)]
-            if wider == needed:
-                return parameters["length"] * count, inputs
-            needed = wider
-    if len(parts) == 1 and len(parts[0].invars) == len(everything) and name not in ("while", "cond"):
-        return _count_needed(parts[0], needed)
-    inner = sum(_count_needed(part, [True] * len(part.outvars))[0] for part in parts)
-    if (inner and name in ("while", "cond")) or name.startswith("conv_general"):
-        raise NotImplementedError(f"the operations of {name!r} cannot be counted")
-    return inner, everything
-
-
-def _count_product(equation) -> int:
-    """2 · (entries of the output) · (length of the sums)."""
-    (contracted, _), _ = equation.params["dimension_numbers"]
-    left = equation.invars[0].aval.shape
-    return 2 * int(np.prod(equation.outvars[0].aval.shape)) * int(np.prod([left[axis] for axis in contracted]))
-
-
-def _list_jaxprs(parameters) -> list:
-    """The programs within an equation: bodies of loops and of functions."""
-    found = []
-    for value in parameters.values():
-        for part in value if isinstance(value, (tuple, list)) else (value,):
-            part = getattr(part, "jaxpr", part)  # A closed one holds the program itself.
-            if hasattr(part, "eqns"):
-                found.append(part)
-    return found
-
-
 def measure_sizes(plan: Plan) -> Iterator[Sequence[Any]]:
     """Rows of a table: the reference's models and this project's, each placed on the devices in each way."""
-    names = ("model", "placement", "s an update", "reference, s", "times faster", "GFLOP of products", "XLA's count")
-    names += ("GFLOP/s", "products alone, GFLOP/s", "share, %", "peak, MB", "compiled in, s")
+    names = ("model", "placement", "s an update", "reference, s", "times faster", "GFLOP (XLA's count)")
+    names += ("peak, MB", "compiled in, s")
     yield from format_header(names)
     for label, config in choose_configs(plan).items():
         materials = prepare_springs(config)
@@ -295,16 +185,13 @@ def measure_sizes(plan: Plan) -> Iterator[Sequence[Any]]:
             found = measure_updates(change_config(config, train__placement=placement), materials, plan)
             reference = REFERENCE_SECONDS.get(label)
             compared = [reference, reference / found.seconds] if reference else ["", ""]
-            row = [label, placement, found.seconds, *compared, found.products / 1e9, found.xla / 1e9]
-            row += [found.products / found.seconds / 1e9, found.rate / 1e9, 100 * found.share]
+            row = [label, placement, found.seconds, *compared, found.xla / 1e9]
             yield [*row, found.memory / 1e6, found.compile_seconds]
 
 
 def measure_objects(plan: Plan, objects: Sequence[int]) -> Iterator[Sequence[Any]]:
-    """Rows of a table: the reference's MLP model on so many objects, in batches of about as many edges."""
-    yield from format_header(
-        ("objects", "edges", "batch", "s an update", "µs an update and edge", "share, %", "peak, MB")
-    )
+    """Rows of a table: the reference's MLP model by the number of objects, in batches of about as many edges."""
+    yield from format_header(("objects", "edges", "batch", "s an update", "µs an update and edge", "peak, MB"))
     reference = next(iter(choose_configs(plan).values()))
     for count in objects:
         batch, edges = fit_batch(count, reference.train.batch_simulations), count * (count - 1)
@@ -313,11 +200,11 @@ def measure_objects(plan: Plan, objects: Sequence[int]) -> Iterator[Sequence[Any
         )
         found = measure_updates(config, prepare_springs(config, max(8, 2 * batch)), plan)
         per_edge = 1e6 * found.seconds / (batch * edges)
-        yield [str(count), edges, batch, found.seconds, per_edge, 100 * found.share, found.memory / 1e6]
+        yield [str(count), edges, batch, found.seconds, per_edge, found.memory / 1e6]
 
 
 def measure_ensembles(plan: Plan, seeds: int) -> Iterator[Sequence[Any]]:
-    """Rows of a table: what a laptop trains, once and for so many seeds, in turn, vmapped or shared out by device."""
+    """Rows of a table: what a laptop trains, for one seed and for several, in turn, vmapped or by device."""
     yield from format_header(
         ("nri_springs:small", "s an update and run", "of one run alone", "peak, MB", "compiled in, s")
     )
@@ -357,7 +244,7 @@ def format_header(names: Sequence[str]) -> list[Sequence[str]]:
 
 
 def format_row(cells: Sequence[Any]) -> str:
-    """A row of a Markdown table."""
+    """Return a row of a Markdown table."""
     return "| " + " | ".join(cell if isinstance(cell, str) else format_number(cell) for cell in cells) + " |"
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from mutated_values import damage_bytes
 
 from wormjax.errors import InputError
-from wormjax.simulation.trajectories import Trajectories, read_splits, read_trajectories, write_trajectories
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.simulation.trajectory_files import read_splits, read_trajectories, write_trajectories
 
 SECONDS = 5.0
 

@@ -16,7 +16,7 @@ from wormjax.features.systems import (
     take_simulations,
 )
 from wormjax.recordings import container
-from wormjax.simulation.trajectories import write_trajectories
+from wormjax.simulation.trajectory_files import write_trajectories
 from wormjax.simulation.worms import simulate_worms
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

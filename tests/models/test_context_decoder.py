@@ -11,7 +11,8 @@ from small_systems import small_config
 from wormjax import graphs
 from wormjax.models import nri as model
 from wormjax.models.decoders import ContextDecoder
-from wormjax.models.exact_posterior import decode_combinations, list_combinations
+from wormjax.models.exact_posterior import list_combinations
+from wormjax.models.nri import decode_combinations
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -13,7 +13,7 @@ from wormjax import graphs
 from wormjax.errors import InputError
 from wormjax.models import exact_posterior, nri
 from wormjax.models.decoders import ContextDecoder, EquivariantDecoder, HistoryCode, MlpDecoder
-from wormjax.models.nri import Nri
+from wormjax.models.nri import Nri, decode_combinations
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -90,9 +90,7 @@ def test_a_node_is_predicted_as_on_any_graph_with_its_combination(decoding, comp
     combinations = exact_posterior.list_combinations(nodes - 1, types)
     frames = draw(2, 3, nodes, len(SCALE), scale=0.5)  # Simulations of three frames.
     decode = compile_quickly(
-        lambda params, frames, history: exact_posterior.decode_combinations(
-            model, params, frames, combinations, history
-        )
+        lambda params, frames, history: decode_combinations(model, params, frames, combinations, history)
     )
     history = draw(2, 5, nodes, len(SCALE), seed=2)
     found = np.asarray(decode(params, frames, history))
@@ -189,7 +187,7 @@ def test_relabelling_the_nodes_relabels_the_posterior(decoding, name):
 
     @jax.jit
     def infer(frames, target):
-        predicted = exact_posterior.decode_combinations(model, params, frames, combinations)
+        predicted = decode_combinations(model, params, frames, combinations)
         log_likelihood = -((predicted - target) ** 2).sum(axis=-1)
         evidence, posterior = exact_posterior.weigh_combinations(
             log_likelihood, combinations, np.array([0.5, 0.3, 0.2])

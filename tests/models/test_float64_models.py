@@ -33,6 +33,7 @@ from wormjax.models.decoders import (
 from wormjax.models.encoders import CnnEncoder, Mlp, MlpEncoder
 from wormjax.models.forecasters import SummedMessages
 from wormjax.models.layers import TrainingRngs
+from wormjax.models.nri import decode_combinations
 from wormjax.models.pairwise_posterior import infer_pairs, initialise_pairs, measure_pairs
 from wormjax.models.sampling import kl_divergence, sample_edges
 
@@ -244,7 +245,7 @@ def _():
     return _network(module, reference, carry, draw(NODES, FEATURES, seed=1), draw_edges())
 
 
-@case("models.exact_posterior.decode_combinations")
+@case("models.nri.decode_combinations")
 def _():
     """A node at a time, on graphs all of whose nodes have the same combination."""
     module, frames = EquivariantDecoder(HIDDEN, scale=SPACE), draw(2, 2, NODES, 4)
@@ -252,7 +253,7 @@ def _():
     combinations = exact_posterior.list_combinations(NODES - 1, 2)
 
     def run(trained):
-        return exact_posterior.decode_combinations(model, {"decoder": trained[0]}, trained[1], combinations)
+        return decode_combinations(model, {"decoder": trained[0]}, trained[1], combinations)
 
     def reference(trained):
         params, frames = trained
@@ -594,7 +595,7 @@ SLOW = (
     "models.decoders.ContextDecoder",
     "models.edge_chains.follow_chains",
     "models.encoders.CnnEncoder",
-    "models.exact_posterior.decode_combinations",
+    "models.nri.decode_combinations",
     "models.wang2021.PairNetwork",
     "models.layers.TemporalConvolution",
 )

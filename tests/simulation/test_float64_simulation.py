@@ -87,8 +87,6 @@ def test_forces_and_phases_are_those_of_numpy():
     phase, frequency = draw(OBJECTS, SIMULATIONS, scale=3.0), 5.0 + draw(OBJECTS, SIMULATIONS, seed=2)
     phases = phase, frequency, coupling
     check("simulation.kuramoto.turn_phases", kuramoto.turn_phases, *phases, reference=turn_plainly)
-    order = lambda phase: abs(np.exp(1j * phase).mean(axis=-1))  # noqa: E731
-    check("simulation.kuramoto.measure_order", kuramoto.measure_order, phase, reference=order)
     activity = abs(draw(50, 2))
     check("simulation.two_cycles.find_drift", two_cycles.find_drift, activity, reference=drift_plainly)
 

@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 from wormjax.errors import InputError
 from wormjax.simulation.ensembles import enable_float64
 from wormjax.simulation.particles import integrate_particles
-from wormjax.simulation.springs import THREE_STRENGTHS, pull_springs, simulate_springs
+from wormjax.simulation.springs import pull_springs, simulate_springs
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def simulate_directed(simulations):
         jax.random.key(1),
         simulations,
         frames=30,
-        strengths=THREE_STRENGTHS,
+        strengths=(0.0, 0.5, 1.0),
         directed=True,
         box=None,
         stiffness=0.5,
@@ -94,7 +94,7 @@ def test_walls_reflect_and_keep_the_speed(start):
 
 def predict_acceleration(trajectories, edges):
     location = np.asarray(trajectories.features, np.float64)[1:-1, :, :, :2]
-    coupling = 0.5 * np.array(THREE_STRENGTHS)[edges]
+    coupling = 0.5 * np.array((0.0, 0.5, 1.0))[edges]
     apart = location[:, :, :, None] - location[:, :, None]  # [simulation, frame, sender, receiver, dimension].
     return np.einsum("nsr,ntsrd->ntrd", coupling[1:-1], apart)
 

@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.simulation.trajectories import (
-    Trajectories,
-    cache_trajectories,
-    read_splits,
-    read_trajectories,
-    write_trajectories,
-)
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.simulation.trajectory_files import cache_trajectories, read_splits, read_trajectories, write_trajectories
 
 NAMES = ("x", "y", "velocity x", "velocity y")
 

@@ -17,12 +17,7 @@ from damaged_trajectories import make_trajectories
 
 from wormjax.errors import InputError
 from wormjax.simulation import array_files
-from wormjax.simulation.trajectories import (
-    cache_trajectories,
-    read_splits,
-    read_trajectories,
-    write_trajectories,
-)
+from wormjax.simulation.trajectory_files import cache_trajectories, read_splits, read_trajectories, write_trajectories
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -16,7 +16,6 @@ from wormjax.features.dataset import WormArrays
 from wormjax.models.catalog import build_classifier
 from wormjax.models.decoders import EquivariantDecoder, MlpDecoder
 from wormjax.models.encoders import MlpEncoder
-from wormjax.models.exact_posterior import list_combinations
 from wormjax.models.forecasters import Forecast, GraphForecaster
 from wormjax.models.nri import Nri
 from wormjax.training import likelihoods
@@ -25,7 +24,10 @@ from wormjax.training.objectives import forecasting
 from wormjax.training.objectives import future_states as states_ahead
 from wormjax.training.objectives import nri_exact as exact
 from wormjax.training.objectives import nri_sampled as elbo
+from wormjax.training.objectives.arriving_edges import AllCombinations
 from wormjax.training.objectives.classification import Objective, Shard
+from wormjax.training.objectives.system_batches import PER_RUN as PER_SYSTEM_RUN
+from wormjax.training.objectives.system_batches import Bound, SystemArrays, SystemData, SystemRuns
 from wormjax.training.runs import PER_RUN, Runs
 from wormjax.training.step import Recipe, initialise_state, train_chunk
 
@@ -366,7 +368,7 @@ SYSTEM_FRAMES, OBJECTS = 5, 4
 
 
 def build_bound(task="unsupervised", degrees=0.0, variance=0.0):
-    bound = elbo.Bound(task, BATCH, 2, 0, 1, 2, False, variance, 1e-3, degrees, (0.7, 0.3))
+    bound = Bound(task, BATCH, 2, 0, 1, 2, False, variance, 1e-3, degrees, (0.7, 0.3))
     nri = Nri(MlpEncoder(3, 2), MlpDecoder(3), 2, True, (0.1, 0.2))
     return elbo.evidence_lower_bound(nri, bound, SYSTEM_FRAMES, OBJECTS)
 
@@ -377,9 +379,12 @@ def build_elbo(task="unsupervised", degrees=0.0, variance=0.0, squared_error=0.2
     random = np.random.default_rng(2)
     data = [draw(10, SYSTEM_FRAMES, OBJECTS, 2, seed=k).cumsum(axis=1) * 0.1 for k in (4, 5)]
     edges = [random.integers(0, 2, (10, 12)).astype(np.int32) for _ in range(2)]
-    arrays = elbo.SystemData(*(elbo.SystemArrays(*pair) for pair in zip(data, edges, strict=True)))
-    hyper = dict.fromkeys(elbo.PER_RUN, np.float32(0.5)) | {"free_bits": np.float32(0.1), "kl_warm_up": np.float32(1.0)}
-    run = elbo.SystemRuns(np.array([3, 0], np.int32), np.int32(10), np.int32(9), hyper)
+    arrays = SystemData(*(SystemArrays(*pair) for pair in zip(data, edges, strict=True)))
+    hyper = dict.fromkeys(PER_SYSTEM_RUN, np.float32(0.5)) | {
+        "free_bits": np.float32(0.1),
+        "kl_warm_up": np.float32(1.0),
+    }
+    run = SystemRuns(np.array([3, 0], np.int32), np.int32(10), np.int32(9), hyper)
     errors = np.full((2, 2), squared_error, np.float32)
 
     def measure(params, arrays, errors, run, shard=None):
@@ -440,15 +445,15 @@ def test_the_parts_of_a_batch_of_systems_add_up_to_the_whole():
 def build_exact(degrees=0.0, variance=0.0, segments=2, decoder=None, freedom=0.0, rolls=0.0):
     """(params, data) → loss, running mean of squared errors, validation score: with the exact posterior."""
     scale = (0.1, 0.12, 0.2, 0.25)
-    bound = elbo.Bound("unsupervised", BATCH, segments, 0, 1, 1, False, variance, 1e-3, degrees, (0.7, 0.3), freedom)
+    bound = Bound("unsupervised", BATCH, segments, 0, 1, 1, False, variance, 1e-3, degrees, (0.7, 0.3), freedom)
     bound = bound._replace(roll_out=2, roll_out_weight=rolls)
     nri = Nri(MlpEncoder(3, 2), decoder or EquivariantDecoder(3, scale=scale), 2, True, scale)
     objective = exact.exact_evidence(nri, bound, SYSTEM_FRAMES, OBJECTS)
     data = [draw(10, SYSTEM_FRAMES, OBJECTS, 4, seed=k).cumsum(axis=1) * 0.1 for k in (4, 5)]
     edges = [np.random.default_rng(k).integers(0, 2, (10, 12)).astype(np.int32) for k in range(2)]
-    arrays = elbo.SystemData(*(elbo.SystemArrays(*pair) for pair in zip(data, edges, strict=True)))
-    hyper = dict.fromkeys(elbo.PER_RUN, np.float32(0.5)) | {"kl_weight": np.float32(4.0)}
-    run = elbo.SystemRuns(np.array([3, 0], np.int32), np.int32(10), np.int32(9), hyper)
+    arrays = SystemData(*(SystemArrays(*pair) for pair in zip(data, edges, strict=True)))
+    hyper = dict.fromkeys(PER_SYSTEM_RUN, np.float32(0.5)) | {"kl_weight": np.float32(4.0)}
+    run = SystemRuns(np.array([3, 0], np.int32), np.int32(10), np.int32(9), hyper)
 
     def measure(params, arrays, errors, run):
         variables = {
@@ -482,15 +487,14 @@ def test_the_exact_evidence_is_that_at_float64(options):
 def test_what_every_combination_makes_of_the_frames_is_that_at_float64():
     scale, pieces = (0.1, 0.12, 0.2, 0.25), draw(3, 2, 2, OBJECTS, 4)
     nri = Nri(None, EquivariantDecoder(3, scale=scale), 2, True, scale)
-    combinations = list_combinations(OBJECTS - 1, 2)
     params = draw_params(lambda: exact.model.initialise(nri, KEY, 2, OBJECTS))
-    bound = elbo.Bound("unsupervised", 3, 2, 0, 1, 1, False, 0.0, 1e-3, 3.0, ())
+    bound = Bound("unsupervised", 3, 2, 0, 1, 1, False, 0.0, 1e-3, 3.0, ())
 
     def measure(params, pieces):
         variance = jnp.asarray(scale)
-        return exact.measure_combinations(nri, bound, params, pieces, combinations, variance, history=pieces[:, 0])
+        return AllCombinations(nri, bound, OBJECTS).measure(params, pieces, variance, pieces[:, 0])[:3]
 
-    check_kernel("training.objectives.nri_exact.measure_combinations", measure, params, pieces, gradient=False)
+    check_kernel("training.objectives.arriving_edges.AllCombinations", measure, params, pieces, gradient=False)
 
 
 def test_the_price_of_a_posterior_goes_by_a_constant_factor():

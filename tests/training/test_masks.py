@@ -7,10 +7,11 @@ import pytest
 from small_systems import make_system, small_config
 
 from wormjax.features.systems import scale_systems
-from wormjax.tasks.infer import networks as inference
+from wormjax.tasks.infer.materials import Materials, stack_system
+from wormjax.tasks.infer.networks import build_runs, build_training, vary_config
 from wormjax.training import masks
 from wormjax.training.objectives.classification import Shard
-from wormjax.training.objectives.nri_sampled import SystemArrays, SystemData
+from wormjax.training.objectives.system_batches import SystemArrays, SystemData
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -42,12 +43,12 @@ def test_samples_that_are_not_observed_do_not_count_in_loss_and_validation(poste
     """Where all are observed, the mask changes nothing; where some are not, their errors are left out."""
     splits = {name: make_system(8, 20, seed=k) for k, name in enumerate(("train", "valid", "test"))}
     systems = scale_systems(splits, FRAMES)
-    config = inference.vary_config("nri", small_config(train__posterior=posterior))
-    plain = SystemData(inference.stack_system(systems.train), inference.stack_system(systems.valid))
+    config = vary_config("nri", small_config(train__posterior=posterior))
+    plain = SystemData(stack_system(systems.train), stack_system(systems.valid))
     observed = np.ones(plain.training.features.shape[:3], bool)
-    materials = inference.Materials(systems, plain, 2)
-    runs = inference.build_runs(config)
-    objective, _, _ = inference.build_training(config, materials, runs)
+    materials = Materials(systems, plain, 2)
+    runs = build_runs(config)
+    objective, _, _ = build_training(config, materials, runs)
     run = jax.tree.map(lambda leaf: leaf[0], runs)
     variables = objective.initialise(run)
 

@@ -8,9 +8,11 @@ from small_systems import small_config
 from wormjax.features.systems import scale_systems, take_simulations
 from wormjax.scoring.edges import match_types, relabel_types, score_edges
 from wormjax.simulation.springs import simulate_springs
-from wormjax.tasks.infer.networks import Materials, build_model, build_runs, build_training, infer_edges, stack_system
+from wormjax.tasks.infer.materials import Materials, stack_system
+from wormjax.tasks.infer.networks import build_model, build_runs, build_training
+from wormjax.tasks.infer.outputs import infer_edges
 from wormjax.training.loop import train_ensemble
-from wormjax.training.objectives.nri_sampled import SystemData
+from wormjax.training.objectives.system_batches import SystemData
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

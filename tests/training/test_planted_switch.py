@@ -8,10 +8,11 @@ from small_systems import small_config
 from wormjax.features.systems import scale_systems, take_simulations
 from wormjax.scoring.edges import match_types, pair_frames, relabel_types, score_edges
 from wormjax.simulation.changing_springs import simulate_changing_springs
-from wormjax.tasks.infer import networks as inference
-from wormjax.tasks.infer.networks import Materials
+from wormjax.tasks.infer.materials import Materials, find_edges, stack_system
+from wormjax.tasks.infer.networks import build_runs, build_training, vary_config
+from wormjax.tasks.infer.outputs import run_model
 from wormjax.training.loop import train_in_memory
-from wormjax.training.objectives.nri_sampled import SystemData
+from wormjax.training.objectives.system_batches import SystemData
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -24,7 +25,7 @@ def test_a_planted_switch_is_found():
     whole = simulate_changing_springs(jax.random.key(0), 256 + 2 * UNSEEN, OBJECTS, FRAMES, chunk_size=88)
     parts = {"valid": slice(0, UNSEEN), "test": slice(UNSEEN, 2 * UNSEEN), "train": slice(2 * UNSEEN, None)}
     systems = scale_systems({split: take_simulations(whole, part) for split, part in parts.items()}, FRAMES)
-    data = SystemData(inference.stack_system(systems.train), inference.stack_system(systems.valid))
+    data = SystemData(stack_system(systems.train), stack_system(systems.valid))
     blind = SystemData(*(part._replace(edges=np.full_like(part.edges, -1)) for part in data))
     config = small_config(
         data__frames=FRAMES,
@@ -38,13 +39,13 @@ def test_a_planted_switch_is_found():
         train__steps_per_chunk=150,
         train__learning_rate=1e-2,
     )
-    config = inference.vary_config("dnri", config)
-    runs, materials = inference.build_runs(config), Materials(systems, blind, 2)
-    _, recipe, engine = inference.build_training(config, materials, runs)
+    config = vary_config("dnri", config)
+    runs, materials = build_runs(config), Materials(systems, blind, 2)
+    _, recipe, engine = build_training(config, materials, runs)
     variables = train_in_memory(engine, recipe, blind, runs, "dnri", False).best
-    outputs = inference.run_model("dnri", config, 2, systems.scaling, variables, systems.valid, systems.test)
+    outputs = run_model("dnri", config, 2, systems.scaling, variables, systems.valid, systems.test)
     assert outputs.keys() == {"dnri", "dnri_prior", "dnri_posterior", "dnri_filter"}
-    true, accuracies = inference.find_edges(systems.test, FRAMES), {}
+    true, accuracies = find_edges(systems.test, FRAMES), {}
     for name, output in outputs.items():
         assert output.test_edges.shape == (1, UNSEEN, FRAMES - 1, 6, 2)
         matching = match_types(*pair_frames(output.validation_edges[0], data.validation.edges))

@@ -29,10 +29,11 @@ from wormjax.models.sampling import sample_edges
 from wormjax.models.wang2021 import FrameNorm
 from wormjax.tasks.decode.runs import decode_model, score_model, train_model
 from wormjax.tasks.groups import list_groups, restore_best
-from wormjax.tasks.infer import networks as inference
+from wormjax.tasks.infer.materials import Materials, stack_system
+from wormjax.tasks.infer.networks import build_runs, build_training
 from wormjax.tasks.protocols import list_splits
 from wormjax.training.loop import train_ensemble
-from wormjax.training.objectives.nri_sampled import SystemData
+from wormjax.training.objectives.system_batches import SystemData
 from wormjax.training.parallel import build_engine
 from wormjax.training.workdir import describe_dataset
 
@@ -132,10 +133,10 @@ def train_system_case(case, folder, placement=None):
     usual, seeds, fields = SYSTEM_CASES[case]
     config = small_systems.small_config(seeds=seeds, train__placement=placement or usual, **fields)
     systems = scale_systems(small_systems.make_splits(), config.data.frames)
-    data = SystemData(inference.stack_system(systems.train), inference.stack_system(systems.valid))
-    materials = inference.Materials(systems, data, 2)
-    runs = inference.build_runs(config)
-    _, recipe, engine = inference.build_training(config, materials, runs)
+    data = SystemData(stack_system(systems.train), stack_system(systems.valid))
+    materials = Materials(systems, data, 2)
+    runs = build_runs(config)
+    _, recipe, engine = build_training(config, materials, runs)
     return train_ensemble(engine, recipe, data, runs, folder)
 
 

@@ -27,15 +27,8 @@ from wormjax.simulation.ensembles import SIMULATOR_VERSION
 from wormjax.simulation.kuramoto import simulate_kuramoto
 from wormjax.simulation.springs import simulate_springs
 from wormjax.simulation.subject_files import list_subjects, read_subjects
-from wormjax.simulation.trajectories import (
-    HDF5_ENDINGS,
-    SPLITS,
-    Trajectories,
-    cache_trajectories,
-    hide_missing,
-    read_splits,
-    read_trajectories,
-)
+from wormjax.simulation.trajectories import SPLITS, Trajectories, hide_missing
+from wormjax.simulation.trajectory_files import HDF5_ENDINGS, cache_trajectories, read_splits, read_trajectories
 from wormjax.simulation.trials import (
     Trials,
     add_velocity,

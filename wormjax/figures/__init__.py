@@ -5,6 +5,7 @@ import wormjax.figures.backend  # Before anything imports matplotlib.
 from wormjax.figures.accuracy import plot_accuracy_by_worms
 from wormjax.figures.changing_edges import plot_changing_edges
 from wormjax.figures.confusions import plot_confusions
+from wormjax.figures.edge_matrices import plot_edge_matrices
 from wormjax.figures.ethogram import plot_ethogram
 from wormjax.figures.followers import plot_followers
 from wormjax.figures.forecast_error import plot_forecast_error

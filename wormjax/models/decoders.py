@@ -98,9 +98,9 @@ class MlpDecoder(nn.Module):
             change = jnp.arcsinh((nodes - carry) / jnp.asarray(self.scale))
             seen, carry = jnp.concatenate([nodes, change], axis=-1), nodes
             relative = relative and (*relative, *(1.0,) * nodes.shape[-1])
-        heard = TypedMessages(self.hidden, self.skip_first, relative, self.aggregation)(seen, edges)
-        seen = jnp.broadcast_to(seen, (*heard.shape[:-1], seen.shape[-1]))  # There may be more graphs than nodes.
-        values = jnp.concatenate([seen, heard], axis=-1)
+        received = TypedMessages(self.hidden, self.skip_first, relative, self.aggregation)(seen, edges)
+        seen = jnp.broadcast_to(seen, (*received.shape[:-1], seen.shape[-1]))  # There may be more graphs than nodes.
+        values = jnp.concatenate([seen, received], axis=-1)
         hidden = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(values))))
         return carry, _read_out(nodes.shape[-1], values, hidden)
 
@@ -166,9 +166,9 @@ class EquivariantDecoder(nn.Module):
         acting = jnp.einsum("...kuv,...vd->...kud", amounts, directions)
         acting *= jnp.asarray(units[:, None] / np.asarray(self.scale).reshape(2, -1))
         acting = acting.reshape(*acting.shape[:-2], size)
-        heard = _weigh_messages([acting[..., k, :] for k in range(types)], weights, count)
+        received = _weigh_messages([acting[..., k, :] for k in range(types)], weights, count)
         own = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(nodes))))
-        return carry, _read_out(size, nodes, own) + heard
+        return carry, _read_out(size, nodes, own) + received
 
     def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
         """What is carried into the first frame."""
@@ -187,15 +187,15 @@ class RecurrentDecoder(nn.Module):
     def __call__(self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]):
         values = jnp.concatenate([nodes, carry], axis=-1)
         scale = self.relative and (*self.relative, *(1.0,) * self.hidden)
-        heard = TypedMessages(self.hidden, self.skip_first, scale, self.aggregation)(values, edges)
+        received = TypedMessages(self.hidden, self.skip_first, scale, self.aggregation)(values, edges)
         from_nodes = nn.Dense(3 * self.hidden, name="from_nodes")(nodes)
-        from_heard = nn.Dense(3 * self.hidden, use_bias=False, name="from_heard")(heard)
+        from_received = nn.Dense(3 * self.hidden, use_bias=False, name="from_heard")(received)
         reset, keep, new = jnp.split(from_nodes, 3, axis=-1)
-        reset_heard, keep_heard, new_heard = jnp.split(from_heard, 3, axis=-1)
-        keep = jax.nn.sigmoid(keep + keep_heard)
-        new = jnp.tanh(new + jax.nn.sigmoid(reset + reset_heard) * new_heard)
+        reset_received, keep_received, new_received = jnp.split(from_received, 3, axis=-1)
+        keep = jax.nn.sigmoid(keep + keep_received)
+        new = jnp.tanh(new + jax.nn.sigmoid(reset + reset_received) * new_received)
         carry = (1.0 - keep) * new + keep * carry
-        values = jnp.concatenate([nodes, heard, carry], axis=-1)
+        values = jnp.concatenate([nodes, received, carry], axis=-1)
         hidden = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(values))))
         return carry, _read_out(nodes.shape[-1], values, hidden)
 
@@ -205,7 +205,7 @@ class RecurrentDecoder(nn.Module):
 
 
 class HistoryCode(nn.Module):
-    """A few numbers that tell each node from others: a mean over its own frames of what a network sees in each.
+    """A few numbers that distinguish each node from others: a mean over its own frames of what a network sees in each.
 
     So a decoder may know in which units an object was scaled. It is made from one node alone, whatever the graph is.
 

@@ -1,8 +1,8 @@
 """The encoders of neural relational inference (Kipf, Fetaya et al. 2018): a graph of nodes in, edge types out.
 
-`MlpEncoder` and `CnnEncoder` take one complete graph in the edge order of wormjax.graphs; vmap them over windows or
-samples. `RecurrentEncoder` has edges of their own for each frame (Graber & Schwing 2020). Relabelling the nodes
-relabels the logits and changes nothing else.
+`MlpEncoder` and `CnnEncoder` take one complete graph in the edge order of wormjax.graphs, `EvidenceEncoder` what the
+decoder makes of it; vmap them over windows or samples. `RecurrentEncoder` has edges of their own for each frame (Graber
+& Schwing 2020). Relabelling the nodes relabels the logits and changes nothing else.
 """
 
 from typing import Any
@@ -85,8 +85,8 @@ class CnnEncoder(nn.Module):
         edges = self._relate(self._pool(pairs), count)
         for _ in range(self.rounds - 1):
             gate = jax.nn.sigmoid(nn.Dense(self.hidden)(edges))
-            heard = graphs.sum_messages(gate * pairs, count) / max(count - 1, 1)
-            informed = elu(nn.Dense(self.hidden)(jnp.concatenate([nodes, heard], axis=-1)))
+            received = graphs.sum_messages(gate * pairs, count) / max(count - 1, 1)
+            informed = elu(nn.Dense(self.hidden)(jnp.concatenate([nodes, received], axis=-1)))
             looked = elu(PairDense(self.hidden)(informed) + nn.Dense(self.hidden, use_bias=False)(pairs))
             edges = self._relate(jnp.concatenate([self._pool(looked), edges], axis=-1), count)
         return _read_types(self.edge_types)(edges)
@@ -103,6 +103,28 @@ class CnnEncoder(nn.Module):
         nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
         edges = PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(edges)
         return elu(nn.Dense(self.hidden)(elu(edges)))
+
+
+class EvidenceEncoder(nn.Module):
+    """Reads what the decoder's messages explain of both edges of each pair, then edge → node → edge.
+
+    Not frames but sufficient statistics: the beliefs of `edge_evidence`, given what the decoder makes of the frames.
+    (After the encoders of Marino, Yue & Mandt 2018, ICML, which read gradients of the decoder's likelihood.) Whether
+    the two edges of a pair go together, and where the approximation errs, is learnt from the posterior.
+    """
+
+    hidden: int
+    edge_types: int
+
+    @nn.compact
+    def __call__(self, evidence: Float[Array, "edge column"]) -> Float[Array, "edge type"]:
+        count = round((len(evidence) + 0.25) ** 0.5 + 0.5)
+        senders, receivers = graphs.complete_edges(count)
+        reverse = senders * (count - 1) + receivers - (receivers > senders)
+        edges = Mlp(self.hidden)(jnp.concatenate([evidence, evidence[reverse]], axis=-1))
+        nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
+        informed = elu(PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(edges))
+        return _read_types(self.edge_types)(jnp.concatenate([informed, edges, evidence], axis=-1))
 
 
 class RecurrentEncoder(nn.Module):

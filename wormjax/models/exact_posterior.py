@@ -1,14 +1,13 @@
 """The exact posterior of a graph under a decoder that goes one frame ahead: every combination of edges is tried.
 
-What a node does in the next frame hangs, with all frames given, on the edges that arrive at it and on no others. So the
-likelihood of a whole graph is a product over receivers, and K edge types and N nodes leave K^(N - 1) combinations a
+What a node does in the next frame depends, with all frames given, on the edges that arrive at it and on no others. So
+the likelihood of a whole graph is a product over receivers, and K edge types and N nodes leave K^(N - 1) combinations a
 receiver to compare (16 for two types and five objects) where there are K^(N (N - 1)) graphs. The sum over them needs
 no encoder and no sampling.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +15,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from wormjax.errors import ConfigError
-from wormjax.models.layers import dense_precision
-from wormjax.models.nri import Nri, start_decoder
 
 LARGEST = 1_024  # Combinations a receiver.
 
@@ -33,27 +30,6 @@ def list_combinations(senders: int, types: int) -> Float[np.ndarray, "combinatio
         found = f"found 'exact' with {senders + 1} objects and {types} edge types, {count:,} combinations of edges"
         raise ConfigError("train.posterior", f"{found}, expected {LARGEST:,} at most, or 'listed' or 'sampled'")
     return np.eye(types, dtype=np.float32)[np.array([*itertools.product(range(types), repeat=senders)])]
-
-
-def decode_combinations(
-    nri: Nri,
-    params: Mapping[str, Any],
-    frames: Float[Array, "*batch frame node feature"],
-    combinations: Float[np.ndarray, "combination sender type"],
-    history: Float[Array, "*sample time node feature"] | None = None,
-) -> Float[Array, "combination *batch node feature"]:
-    """Predictions of the frame after the last one, as if each combination of edges arrived at every node.
-
-    The decoder must be one that goes on from nothing but the frames themselves (`decoders.MARKOV`); its messages are
-    computed once. For `history` see `nri.decode`.
-    """
-    change = None
-    with dense_precision(nri.precision):
-        carry = start_decoder(nri, params, frames[..., 0, :, :], history)
-        for number in range(frames.shape[-3]):
-            inputs = carry, frames[..., number, :, :], jnp.asarray(combinations)
-            carry, change = nri.decoder.apply({"params": params["decoder"]}, *inputs)
-    return frames[..., -1, :, :] + change * jnp.asarray(nri.change_scale)
 
 
 def weigh_combinations(

@@ -24,12 +24,14 @@ from wormjax.models.decoders import (
     RecurrentDecoder,
     roll_out,
 )
-from wormjax.models.encoders import CnnEncoder, MlpEncoder, RecurrentEncoder
+from wormjax.models.edge_evidence import SHOWN, read_evidence
+from wormjax.models.encoders import CnnEncoder, EvidenceEncoder, MlpEncoder, RecurrentEncoder
 from wormjax.models.horizons import HorizonDecoder
 from wormjax.models.layers import check_precision, dense_precision
+from wormjax.models.listed_posterior import list_switches
 
-# "recurrent" has a graph in each frame; "none": the graph is given, or there is none.
-ENCODERS = ("mlp", "cnn", "recurrent", "none")
+# "evidence" reads the decoder's messages; "recurrent" has a graph in each frame; "none": it is given, or there is none.
+ENCODERS = ("mlp", "cnn", "evidence", "recurrent", "none")
 # "horizon" predicts all steps at once; "lstm" ignores the graph; "none": the graph alone is wanted.
 HORIZON = "horizon"
 DECODERS = ("mlp", "equivariant", "context", "recurrent", HORIZON, "lstm", "none")
@@ -81,6 +83,8 @@ def _build_encoder(encoder, edge_types, scale):
         return CnnEncoder(
             encoder.hidden, edge_types, kernels, encoder.stride, encoder.pooling, relative, encoder.rounds
         )
+    if encoder.name == "evidence":
+        return EvidenceEncoder(encoder.hidden, edge_types)
     if encoder.name == "recurrent":
         return RecurrentEncoder(
             encoder.hidden, edge_types, (*scale, *(1.0,) * len(scale)) if encoder.relative else None
@@ -121,6 +125,8 @@ def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str
     params = {}
     if nri.encoder is not None:
         seen = _see_changes(nri, features) if is_dynamic(nri) else _observe(nri, features)
+        if isinstance(nri.encoder, EvidenceEncoder):
+            seen = jnp.zeros((len(edges), (nri.edge_types - 1) * len(SHOWN)))
         params["encoder"] = nri.encoder.init(encoder_key, seen)["params"]
     if nri.summary is not None:
         params["summary"] = nri.summary.init(jax.random.fold_in(decoder_key, 1), features)["params"]
@@ -133,13 +139,13 @@ def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str
 def encode(
     nri: Nri, params: Mapping[str, Any], features: Float[Array, "sample frame node feature"]
 ) -> Float[Array, "sample edge type"]:
-    """The logits of every edge's type, from what the nodes of each sample did."""
-
-    def encode_sample(sample):
-        return nri.encoder.apply({"params": params["encoder"]}, _observe(nri, sample))
-
+    """Return the logits of every edge's type, from what the nodes of each sample did."""
+    if isinstance(nri.encoder, EvidenceEncoder):
+        seen = _explain_changes(nri, params, features)
+    else:
+        seen = jax.vmap(lambda sample: _observe(nri, sample))(features)
     with dense_precision(nri.precision, vmapped=True):
-        return jax.vmap(encode_sample)(features)
+        return jax.vmap(lambda sample: nri.encoder.apply({"params": params["encoder"]}, sample))(seen)
 
 
 def is_dynamic(nri: Nri) -> bool:
@@ -189,6 +195,27 @@ def decode(
     with dense_precision(nri.precision):
         start = start_decoder(nri, params, frames[..., 0, :, :], history)
         return roll_out(step, start, frames, given, edges if changing else None)
+
+
+def decode_combinations(
+    nri: Nri,
+    params: Mapping[str, Any],
+    frames: Float[Array, "*batch frame node feature"],
+    combinations: Float[np.ndarray, "combination sender type"],
+    history: Float[Array, "*sample time node feature"] | None = None,
+) -> Float[Array, "combination *batch node feature"]:
+    """Return predictions of the frame after the last one, as if each combination of edges arrived at every node.
+
+    The decoder must be one that goes on from nothing but the frames themselves (`decoders.MARKOV`); its messages are
+    computed once. For `history` see `decode`.
+    """
+    change = None
+    with dense_precision(nri.precision):
+        carry = start_decoder(nri, params, frames[..., 0, :, :], history)
+        for number in range(frames.shape[-3]):
+            inputs = carry, frames[..., number, :, :], jnp.asarray(combinations)
+            carry, change = nri.decoder.apply({"params": params["decoder"]}, *inputs)
+    return frames[..., -1, :, :] + change * jnp.asarray(nri.change_scale)
 
 
 def decode_on_prior(
@@ -260,6 +287,14 @@ def _see_changes(nri, features, there=None):
     changes = _measure_change(nri, jnp.diff(features, axis=-3, prepend=features[..., :1, :, :]))
     changes = changes if there is None else changes * _find_both(there)[..., None]
     return jnp.concatenate([features, changes], axis=-1)
+
+
+def _explain_changes(nri, params, features) -> Float[Array, "sample edge column"]:
+    """Return what the decoder's messages explain of each frame's change to the next (`edge_evidence`)."""
+    switches = list_switches(features.shape[-2] - 1, nri.edge_types)
+    predicted = decode_combinations(nri, params, features[:, :-1, None], switches)  # Every frame by itself.
+    base, effects = predicted[0] - features[:, 1:], predicted[1:] - predicted[:1]
+    return jax.vmap(read_evidence, in_axes=(0, 1))(*jax.lax.stop_gradient((base, effects)))
 
 
 def _find_both(there):

@@ -6,6 +6,7 @@ physics is that of `springs`; a spring is there, or not, for a whole frame inter
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +14,12 @@ from jaxtyping import Array, Float, Int
 
 from wormjax.simulation import particles
 from wormjax.simulation.ensembles import (
-    check_box,
     check_numbers,
     check_probabilities,
     draw_edge_types,
     simulate_chunks,
 )
-from wormjax.simulation.springs import STIFFNESS, STRENGTHS, pull_springs
+from wormjax.simulation.springs import Springs, pull_springs
 from wormjax.simulation.trajectories import Trajectories
 
 CHANGE = 0.04  # In 49 frames a pair's spring is drawn anew twice, and changes once.
@@ -31,28 +31,20 @@ def simulate_changing_springs(
     objects: int = 5,
     frames: int = 49,
     *,
-    strengths: Sequence[float] = STRENGTHS,
-    probabilities: Sequence[float] | None = None,
-    directed: bool = False,
     change: float = CHANGE,
     reach: float = 0.0,
-    noise: float = 0.0,
-    stiffness: float = STIFFNESS,
-    box: float | None = particles.BOX_SIZE,
-    location_scale: float = 0.5,
-    speed: float = 0.5,
     chunk_size: int | None = None,
+    **springs: Any,
 ) -> Trajectories:
     """Simulate particles joined by springs that attach and detach at random times, by distance, or both.
 
     The edges of frame t act from it to frame t + 1; those of the last frame act on nothing that is observed.
 
     Args:
-      key: a JAX random key; simulation k depends on it and k alone.
-      simulations, objects, frames: how many; frames are 0.1 seconds apart.
-      strengths, probabilities, directed, noise, stiffness, box, location_scale, speed, chunk_size: as in `springs`.
+      key, simulations, objects, frames, chunk_size: as in `springs.simulate_springs`.
       change: probability per frame that the type of a pair is drawn anew.
       reach: distance from which a pair has the first type, whatever was drawn; 0 for any distance.
+      springs: see `springs.Springs`.
 
     Returns:
       Features x, y, velocity x, velocity y; edges [simulation, frame, sender, receiver].
@@ -65,18 +57,14 @@ def simulate_changing_springs(
       >>> springs.edges.shape
       (10, 49, 5, 5)
     """
-    check_box("changing_springs", box)
-    check_numbers("changing_springs", stiffness=stiffness)
+    settings = Springs(**springs)
+    options = settings.list_settings("changing_springs")
     check_probabilities("changing_springs", (0.0, 1.0), (1.0 - change, change))
-    motion = check_numbers("changing_springs", noise=noise, location_scale=location_scale, speed=speed) | {"box": box}
-    graph = {"probabilities": check_probabilities("changing_springs", strengths, probabilities), "directed": directed}
-    graph["couplings"] = tuple(stiffness * float(strength) for strength in strengths)
-    graph |= check_numbers("changing_springs", change=change, reach=reach)
+    options |= check_numbers("changing_springs", change=change, reach=reach)
     counts = simulations, objects, frames, chunk_size
-    features, edges = simulate_chunks("changing_springs", _simulate_chunk, key, *counts, **graph, **motion)
-    names = tuple("no spring" if strength == 0 else f"spring {strength:g}" for strength in strengths)
-    interval = particles.TIME_STEP * particles.STEPS_PER_FRAME
-    return Trajectories("changing_springs", features, edges, particles.FEATURE_NAMES, names, interval)
+    features, edges = simulate_chunks("changing_springs", _simulate_chunk, key, *counts, **options)
+    named = particles.FEATURE_NAMES, settings.name_types(), particles.FRAME_INTERVAL
+    return Trajectories("changing_springs", features, edges, *named)
 
 
 def draw_changes(

@@ -38,8 +38,7 @@ def simulate_charged(
     """Simulate particles of random charge; the defaults are the reference's (locations start twice as wide).
 
     Args:
-      key: a JAX random key; simulation k depends on it and k alone.
-      simulations, objects, frames: how many; frames are 0.1 seconds apart, the first 0.1 s after the start.
+      key, simulations, objects, frames, chunk_size: as in `springs.simulate_springs`.
       charges: the charges that a particle can have.
       probabilities: of each charge; None for equal ones.
       noise: standard deviation of the observation noise, in the units of location and velocity.
@@ -47,7 +46,6 @@ def simulate_charged(
       box: half the side of the box; None for no box.
       location_scale: standard deviation of the first locations.
       speed: at the start, of every particle.
-      chunk_size: simulations to compute at a time; None for a number that suits the device.
 
     Returns:
       Features x, y, velocity x, velocity y. Edge types number the products of two charges from the smallest: by
@@ -62,9 +60,8 @@ def simulate_charged(
     motion = check_numbers("charged", noise=noise, location_scale=location_scale, speed=speed) | {"box": box}
     counts = simulations, objects, frames, chunk_size
     features, edges = simulate_chunks("charged", _simulate_chunk, key, *counts, **forces, **motion)
-    interval = particles.TIME_STEP * particles.STEPS_PER_FRAME
     names = tuple(_name_product(product) for product in find_products(charges))
-    return Trajectories("charged", features, edges, particles.FEATURE_NAMES, names, interval)
+    return Trajectories("charged", features, edges, particles.FEATURE_NAMES, names, particles.FRAME_INTERVAL)
 
 
 def find_products(charges: Sequence[float]) -> tuple[float, ...]:

@@ -42,8 +42,7 @@ def simulate_kuramoto(
     """Simulate phase oscillators coupled at random.
 
     Args:
-      key: a JAX random key; simulation k depends on it and k alone.
-      simulations, objects, frames: how many; frames are 0.1 seconds apart, the first at the start.
+      key, simulations, objects, frames, chunk_size: as in `springs`; the first frame is the start.
       strengths: of the coupling of each edge type, radians per second.
       probabilities: of each edge type; None for equal ones.
       directed: whether the two directions of a pair are drawn independently.
@@ -53,7 +52,6 @@ def simulate_kuramoto(
         and the intrinsic frequency scaled to [-1, 1]. "raw": dφ/dt, sin φ, cos φ, intrinsic frequency, in radians and
         seconds, which do not depend on later frames.
       frequencies: the range of the intrinsic frequencies, radians per second.
-      chunk_size: simulations to compute at a time; None for a number that suits the device.
 
     Raises:
       InputError: an argument out of its range.
@@ -107,11 +105,6 @@ def integrate_phases(
         return jax.lax.fori_loop(0, steps_per_frame, step, where), where
 
     return jax.lax.scan(advance, phase, length=frames)[1]
-
-
-def measure_order(phase: Float[Array, "... object"]) -> Float[Array, "..."]:
-    """Return Kuramoto's order parameter: the length of the mean of exp(iφ) over objects, 1 when all are in phase."""
-    return jnp.hypot(jnp.cos(phase).mean(axis=-1), jnp.sin(phase).mean(axis=-1))
 
 
 @functools.partial(jax.jit, static_argnames=("objects", "frames", "directed", "features"))

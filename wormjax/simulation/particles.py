@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 TIME_STEP = 0.001  # Seconds.
 STEPS_PER_FRAME = 100
+FRAME_INTERVAL = TIME_STEP * STEPS_PER_FRAME
 BOX_SIZE = 5.0  # Half the side of the box: coordinates stay within [-5, 5].
 LARGEST_FORCE = 100.0  # Of each component: 0.1 a step.
 FEATURE_NAMES = ("x", "y", "velocity x", "velocity y")

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,33 +25,11 @@ from wormjax.simulation.ensembles import (
 )
 from wormjax.simulation.trajectories import Trajectories
 
-STRENGTHS = (0.0, 1.0)
-THREE_STRENGTHS = (0.0, 0.5, 1.0)  # No, weak and strong spring.
-STIFFNESS = 0.1
 
+class Springs(NamedTuple):
+    """What particles joined by springs differ in; the defaults are the reference's.
 
-def simulate_springs(
-    key: Array,
-    simulations: int,
-    objects: int = 5,
-    frames: int = 49,
-    *,
-    strengths: Sequence[float] = STRENGTHS,
-    probabilities: Sequence[float] | None = None,
-    directed: bool = False,
-    noise: float = 0.0,
-    stiffness: float = STIFFNESS,
-    box: float | None = particles.BOX_SIZE,
-    location_scale: float = 0.5,
-    speed: float = 0.5,
-    temperatures: tuple[float, float] = (1.0, 1.0),
-    chunk_size: int | None = None,
-) -> Trajectories:
-    """Simulate particles joined by springs at random; the defaults are the reference's.
-
-    Args:
-      key: a JAX random key; simulation k depends on it and k alone.
-      simulations, objects, frames: how many; frames are 0.1 seconds apart, the first 0.1 s after the start.
+    Attributes:
       strengths: of each edge type, a multiple of the stiffness.
       probabilities: of each edge type; None for equal ones.
       directed: whether a spring pulls its receiver only.
@@ -59,9 +38,53 @@ def simulate_springs(
       box: half the side of the box; None for no box.
       location_scale: standard deviation of the first locations.
       speed: at the start, of every particle.
+    """
+
+    strengths: Sequence[float] = (0.0, 1.0)
+    probabilities: Sequence[float] | None = None
+    directed: bool = False
+    noise: float = 0.0
+    stiffness: float = 0.1
+    box: float | None = particles.BOX_SIZE
+    location_scale: float = 0.5
+    speed: float = 0.5
+
+    def list_settings(self, system: str) -> dict[str, Any]:
+        """Return the settings of graph and motion, checked; `system` is what messages call it."""
+        check_box(system, self.box)
+        check_numbers(system, stiffness=self.stiffness)
+        motion = {name: getattr(self, name) for name in ("noise", "location_scale", "speed")}
+        return check_numbers(system, **motion) | {
+            "box": self.box,
+            "probabilities": check_probabilities(system, self.strengths, self.probabilities),
+            "directed": bool(self.directed),
+            "couplings": tuple(self.stiffness * float(strength) for strength in self.strengths),
+        }
+
+    def name_types(self) -> tuple[str, ...]:
+        """Return the names of the edge types."""
+        return tuple("no spring" if strength == 0 else f"spring {strength:g}" for strength in self.strengths)
+
+
+def simulate_springs(
+    key: Array,
+    simulations: int,
+    objects: int = 5,
+    frames: int = 49,
+    *,
+    temperatures: tuple[float, float] = (1.0, 1.0),
+    chunk_size: int | None = None,
+    **springs: Any,
+) -> Trajectories:
+    """Simulate particles joined by springs at random.
+
+    Args:
+      key: a JAX random key; simulation k depends on it and k alone.
+      simulations, objects, frames: how many; frames are 0.1 seconds apart, the first 0.1 s after the start.
       temperatures: the range from which each system draws a factor of all its springs' stiffness, uniform in its
         logarithm. (After Löwe et al. 2022, whose temperatures are three.)
       chunk_size: simulations to compute at a time; None for a number that suits the device.
+      springs: see `Springs`.
 
     Returns:
       Features x, y, velocity x, velocity y, and the type of each edge.
@@ -69,21 +92,15 @@ def simulate_springs(
     Raises:
       InputError: an argument out of its range.
     """
-    check_box("springs", box)
-    check_numbers("springs", stiffness=stiffness)
-    motion = check_numbers("springs", noise=noise, location_scale=location_scale, speed=speed) | {"box": box}
-    chances = check_probabilities("springs", strengths, probabilities)
-    graph = {"probabilities": chances, "directed": bool(directed)}
-    graph["couplings"] = tuple(stiffness * float(strength) for strength in strengths)
-    low, high = map(float, temperatures)
+    settings, (low, high) = Springs(**springs), map(float, temperatures)
+    options = settings.list_settings("springs") | {"temperatures": (low, high)}
     if not 0 < low <= high < math.inf:
         expected = "expected two numbers above 0, the lower one first"
         raise InputError(f"springs, field 'temperatures': found {tuple(temperatures)}, {expected}")
-    counts, graph = (simulations, objects, frames, chunk_size), graph | {"temperatures": (low, high)}
-    features, edges, drawn = simulate_chunks("springs", _simulate_chunk, key, *counts, **graph, **motion)
-    names = tuple("no spring" if strength == 0 else f"spring {strength:g}" for strength in strengths)
-    interval = particles.TIME_STEP * particles.STEPS_PER_FRAME
-    systems = Trajectories("springs", features, edges, particles.FEATURE_NAMES, names, interval)
+    counts = simulations, objects, frames, chunk_size
+    features, edges, drawn = simulate_chunks("springs", _simulate_chunk, key, *counts, **options)
+    named = particles.FEATURE_NAMES, settings.name_types(), particles.FRAME_INTERVAL
+    systems = Trajectories("springs", features, edges, *named)
     return dataclasses.replace(systems, temperatures=drawn) if low < high else systems
 
 

@@ -214,7 +214,7 @@ def add_velocity(trials: Trials) -> Trials:
 
 
 def stretch_trials(trials: Trials, factor: float) -> Trials:
-    """Return the trials as if all had happened so many times slower, between frames by cubic splines.
+    """Return the trials slowed down by a factor, between frames by cubic splines.
 
     Where samples are missing, by lines, and what lies beside a missing one is missing.
     """

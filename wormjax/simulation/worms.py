@@ -123,12 +123,7 @@ def simulate_worms(
     Raises:
       InputError: a number out of range, a name twice, a wiring of another shape.
     """
-    names = tuple(neurons)
-    _check_arguments(seed, worms, minutes, names)
-    weights = find_wiring(seed, len(names)) if wiring is None else wiring
-    weights = _check_wiring(weights, len(names))
-    coupling = _look_up_coupling(names)
-    steps = math.ceil(minutes * 60 / TIME_STEP) + 1
+    names, weights, coupling, steps = _prepare(seed, worms, minutes, neurons, wiring)
     randoms = [np.random.default_rng([seed, number]) for number in range(worms)]
     drawn = [draw_worm(random, weights, coupling) for random in randoms]
     drawn = [worm._replace(noise=worm.noise * noise) for worm in drawn]
@@ -142,8 +137,9 @@ def simulate_worms(
 
 
 def find_wiring(seed: int, neurons: int) -> Float[np.ndarray, "sender receiver"]:
-    """Return the weights that `simulate_worms` draws for so many neurons, without simulating any worm."""
-    return draw_wiring(_start_wiring_stream(seed), neurons)
+    """Return the weights that `simulate_worms` draws for this many neurons, without simulating any worm."""
+    # Worm k has `default_rng([seed, k])`, and [seed] would be those of worm 0.
+    return draw_wiring(np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0]), neurons)
 
 
 def choose_names(neurons: int) -> tuple[str, ...]:
@@ -179,24 +175,15 @@ def iterate_worms(
     Raises:
       InputError: a number out of range, or a name twice.
     """
-    names = tuple(neurons)
-    _check_arguments(seed, worms, minutes, names)
+    names, weights, coupling, steps = _prepare(seed, worms, minutes, neurons)
     if not 0 < frame_rates[0] <= frame_rates[1] <= 1 / TIME_STEP:
         found = f"found {frame_rates!r}"
         raise InputError(f"simulated worms, field 'frame_rates': {found}, expected a range up to {1 / TIME_STEP:g} Hz")
-    weights = find_wiring(seed, len(names))
-    coupling = _look_up_coupling(names)
-    steps = math.ceil(minutes * 60 / TIME_STEP) + 1
     for number in range(worms):
         random = np.random.default_rng([seed, number])
         worm, command = draw_worm(random, weights, coupling), draw_command(random, steps)
         fluorescence = _simulate_batch([worm], [command], [random])[0]
         yield _record_worm(seed, number, names, worm, command[0], fluorescence, random, frame_rates, all_found)
-
-
-def _start_wiring_stream(seed: int) -> np.random.Generator:
-    """Return the wiring's random numbers. Worm k has `default_rng([seed, k])`, and [seed] would be those of worm 0."""
-    return np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
 
 
 def draw_wiring(
@@ -271,8 +258,13 @@ def draw_worm(
     )
 
 
-def _look_up_coupling(names) -> Float[np.ndarray, "state neuron"]:
-    return np.array([COMMAND_COUPLING.get(name, (0.0,) * 4) for name in names]).T
+def _prepare(seed, worms, minutes, neurons, wiring=None):
+    """Return the neurons' names, their wiring, their coupling [state, neuron], and the steps of each worm."""
+    names = tuple(neurons)
+    _check_arguments(seed, worms, minutes, names)
+    weights = find_wiring(seed, len(names)) if wiring is None else _check_wiring(wiring, len(names))
+    coupling = np.array([COMMAND_COUPLING.get(name, (0.0,) * 4) for name in names]).T
+    return names, weights, coupling, math.ceil(minutes * 60 / TIME_STEP) + 1
 
 
 def _simulate_batch(drawn, commands, randoms) -> Float[np.ndarray, "worm step neuron"]:

@@ -28,7 +28,7 @@ from wormjax.recordings.motor_states import OWN, STATE_SETS
 from wormjax.recordings.names import NEURONS
 from wormjax.scoring.frame_errors import DISTANCE, ERRORS
 from wormjax.tasks.protocols import PROTOCOLS, WITHIN_RECORDING
-from wormjax.training.objectives.nri_sampled import POSTERIORS, TASKS
+from wormjax.training.objectives.system_batches import POSTERIORS, TASKS
 from wormjax.training.parallel import PLACEMENTS, check_placement
 from wormjax.training.step import SCHEDULES
 from wormjax.value_checks import (
@@ -57,6 +57,7 @@ DEFAULTS = {
 OPTIONAL = (
     "distributed",
     "combinations",
+    "mutual",
     "epochs",
     "own_statistics",
     "pools",
@@ -374,6 +375,8 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
     combinations = DEFAULTS["infer"].train.combinations
     if train.posterior != "listed" and train.get("combinations", combinations) != combinations:
         yield "train.combinations", _no_effect(f"{combinations} with train.posterior={train.posterior!r}")
+    if train.posterior != "listed" and train.get("mutual", False):
+        yield "train.mutual", _no_effect(f"False with train.posterior={train.posterior!r}")
     idle = SAMPLED_ONLY | (DECODED_ONLY if train.posterior == "pairwise" else {})
     for name, value in idle.items():
         if train.posterior != "sampled" and train[name] != value:

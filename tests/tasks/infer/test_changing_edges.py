@@ -8,7 +8,8 @@ import pytest
 from small_systems import SMALL, make_splits, small_config
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.simulation.trajectories import Trajectories, read_trajectories, write_trajectories
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.simulation.trajectory_files import read_trajectories, write_trajectories
 from wormjax.tasks.dispatch import evaluate
 from wormjax.tasks.infer.experiment import infer
 from wormjax.training.workdir import read_config

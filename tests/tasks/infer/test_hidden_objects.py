@@ -8,7 +8,7 @@ from wormjax.errors import InputError
 from wormjax.features.systems import hide_objects
 from wormjax.tasks.infer.experiment import check_config, evaluate_inference, infer
 from wormjax.tasks.infer.hidden_objects import score_hidden, select_edges
-from wormjax.tasks.infer.networks import stack_system
+from wormjax.tasks.infer.materials import stack_system
 from wormjax.training.objectives import nri_hidden
 from wormjax.training.objectives.nri_hidden import Hidden
 from wormjax.training.workdir import read_config

@@ -15,10 +15,12 @@ from wormjax.features.symmetries import list_mirrors, turn_and_mirror
 from wormjax.features.systems import Systems, open_systems
 from wormjax.scoring.frame_errors import measure_errors
 from wormjax.simulation.trajectories import Trajectories
-from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.baselines import predict
 from wormjax.tasks.infer.experiment import check_config, evaluate_inference, infer
 from wormjax.tasks.infer.horizons import predict_regression
+from wormjax.tasks.infer.materials import find_truth, find_units, gather_materials, scale_splits
+from wormjax.tasks.infer.networks import build_runs, build_training
+from wormjax.tasks.infer.outputs import run_model
 from wormjax.tasks.infer.relations import fit_relations, infer_edges
 from wormjax.training.loop import train_in_memory
 
@@ -118,21 +120,21 @@ def test_messages_carry_what_the_leaders_future_says_of_its_followers():
     fields = {"model__decoder__given": ("leader",), "evaluate__unscored": ("leader",), "train__mirror": False}
     config = horizon_config(train__steps=150, train__steps_per_chunk=50, train__learning_rate=2e-2, **fields)
     check_config(config)
-    materials = inference.gather_materials(config, inference.scale_splits(config, gather(config)))
-    runs = inference.build_runs(config)
-    _, recipe, engine = inference.build_training(config, materials, runs)
+    materials = gather_materials(config, scale_splits(config, gather(config)))
+    runs = build_runs(config)
+    _, recipe, engine = build_training(config, materials, runs)
     best = train_in_memory(engine, recipe, materials.data, runs, "nri", False).best
     systems, regression = materials.systems, materials.base.regression._asdict()
     inputs = systems.scaling, {**best, "regression": regression}, systems.valid, systems.test
-    output = inference.run_model("nri", config, 2, *inputs)["nri"]
-    truth = inference.find_truth(config, systems.test)[:, -1]
+    output = run_model("nri", config, 2, *inputs)["nri"]
+    truth = find_truth(config, systems.test)[:, -1]
     alone = predict_regression(config, regression, np.asarray(systems.test.features)[:, :10], systems.test)
     errors = [np.nanmean((predicted[:, -1] - truth) ** 2) for predicted in (output.predicted[0], alone)]
     assert errors[0] < 0.5 * errors[1]
     features = np.array(systems.test.features)
     features[:, 10:, 1:] = 1e3  # The future of what is predicted is not seen.
     unseen = dataclasses.replace(systems.test, features=features)
-    again = inference.run_model("nri", config, 2, *inputs[:3], unseen)["nri"]
+    again = run_model("nri", config, 2, *inputs[:3], unseen)["nri"]
     np.testing.assert_array_equal(again.predicted, output.predicted)
     np.testing.assert_array_equal(again.test_edges, output.test_edges)
 
@@ -184,12 +186,12 @@ def test_baselines_of_real_trials_are_as_measured(kind):
         config.data.trials.valid, config.data.trials.test = ("35_16",), ("35_28", "35_29", "35_30", "35_31")
         config.data.trials.train = tuple(f"35_{number:02d}" for number in range(1, 16))
         config.data.train_stride, config.data.stretches = 10, ()
-    systems = inference.scale_splits(config, open_systems(config.data, "unused"))
+    systems = scale_splits(config, open_systems(config.data, "unused"))
     measured = {
         "motion": {"static": {"mse@1": 1.07e-5, "mse@49": 1.69e-2}, "constant_velocity": {"mse@10": 1.89e-4}},
         "basketball": {"static": {"distance": 11.38, "distance@20": 20.07}, "constant_velocity": {"distance": 9.34}},
     }
-    truth, units = inference.find_truth(config, systems.test), inference.find_units(config, systems.scaling)
+    truth, units = find_truth(config, systems.test), find_units(config, systems.scaling)
     assert len(truth) == {"motion": 121, "basketball": 1300}[kind]
     for name, expected in measured[kind].items():
         fitted = {"frames": 4 if kind == "motion" else 1, "damping": 1.0}

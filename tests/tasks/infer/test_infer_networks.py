@@ -13,13 +13,16 @@ from wormjax.errors import InputError
 from wormjax.models import nri as model
 from wormjax.scoring.frame_errors import measure_errors
 from wormjax.scoring.rows import read_rows
-from wormjax.simulation.trajectories import write_trajectories
+from wormjax.simulation.trajectory_files import write_trajectories
 from wormjax.tasks.dispatch import evaluate
 from wormjax.tasks.groups import model_folder, restore_best
-from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.experiment import infer, match_outputs, score_outputs
+from wormjax.tasks.infer.materials import describe_materials, prepare_materials, stack_system
+from wormjax.tasks.infer.model_checks import check_models, check_systems
+from wormjax.tasks.infer.networks import build_bound, build_model, build_runs, build_training, train_model, vary_config
+from wormjax.tasks.infer.outputs import predict_frames, run_model
 from wormjax.training.objectives.classification import Shard
-from wormjax.training.objectives.nri_exact import infer_posterior
+from wormjax.training.objectives.exact_inference import Decoded, infer_posterior
 from wormjax.training.workdir import read_config
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -54,7 +57,7 @@ def trained(config, tmp_path_factory, quick_compilation):
 
 @pytest.fixture(scope="module")
 def materials(config, tmp_path_factory):
-    return inference.prepare_materials(config, tmp_path_factory.mktemp("cache"))
+    return prepare_materials(config, tmp_path_factory.mktemp("cache"))
 
 
 def change(workdir, **fields):
@@ -96,7 +99,7 @@ def test_rows_are_what_the_checkpoints_say(trained, config, materials):
     workdir, rows = trained
     systems = materials.systems
     best = restore_best(model_folder(workdir, "nri"))
-    outputs = inference.run_model("nri", config, 2, systems.scaling, best, systems.valid, systems.test)
+    outputs = run_model("nri", config, 2, systems.scaling, best, systems.valid, systems.test)
     assert outputs.keys() == {"nri"}
     output = outputs["nri"]
     for step in STEPS:
@@ -106,7 +109,7 @@ def test_rows_are_what_the_checkpoints_say(trained, config, materials):
     static = [row.value for row in rows if (row.model, row.metric) == ("static", "mse@4")]
     moved = systems.test.features[:, HISTORY + 3] - systems.test.features[:, HISTORY - 1]
     assert np.mean(static) == pytest.approx((moved**2).mean(), rel=1e-5)
-    known = inference.stack_system(systems.test).edges
+    known = stack_system(systems.test).edges
     for run in range(2):
         share = (output.test_edges[run].argmax(-1) == known).mean()
         right = [row.value for row in rows if (row.model, row.metric, row.seed) == ("nri", "edge_accuracy", run)]
@@ -163,11 +166,11 @@ def test_evaluate_refuses_what_training_fixed_and_files_that_do_not_fit(trained,
 def test_training_that_was_stopped_ends_bit_for_bit_where_it_would_have(config, materials, trained, tmp_path):
     workdir, _ = trained
     for name in ("nri", "lstm"):
-        stopped = inference.train_model(name, config, materials, tmp_path, stop_after_chunks=1)
+        stopped = train_model(name, config, materials, tmp_path, stop_after_chunks=1)
         assert (stopped.step == 2).all()
         jax.clear_caches()
-        state = inference.train_model(name, config, materials, tmp_path)
-        whole = inference.train_model(name, config, materials, workdir)
+        state = train_model(name, config, materials, tmp_path)
+        whole = train_model(name, config, materials, workdir)
         assert (state.step == 4).all()
         jax.tree.map(np.testing.assert_array_equal, state, whole)
 
@@ -180,7 +183,7 @@ def test_nothing_after_the_history_is_looked_at(trained, config, materials):
     for name in config.models:
         best = restore_best(model_folder(workdir, name))
         runs = [
-            inference.run_model(name, config, 2, systems.scaling, best, systems.valid, case)
+            run_model(name, config, 2, systems.scaling, best, systems.valid, case)
             for case in (test, replace_features(test, features))
         ]
         jax.tree.map(np.testing.assert_array_equal, *runs)
@@ -200,9 +203,9 @@ def expect_whole_rows(rows, models):
 
 def trace_loss(name, config, materials):
     """The objective of one model, the variables of its runs, drawn at random, and the names of its loss's metrics."""
-    config = inference.vary_config(name, config)
-    runs = inference.build_runs(config)
-    objective, _, _ = inference.build_training(config, materials, runs)
+    config = vary_config(name, config)
+    runs = build_runs(config)
+    objective, _, _ = build_training(config, materials, runs)
     run = jax.tree.map(lambda leaf: leaf[0], runs)
     shapes = jax.eval_shape(objective.initialise, run)
     random = np.random.default_rng(0)
@@ -215,8 +218,8 @@ def trace_loss(name, config, materials):
 
 def test_the_exact_posterior_is_that_of_the_unsupervised_model_alone(folder, materials):
     config = small_config(data__path=str(folder), models=ALL_MODELS, **EQUIVARIANT)
-    inference.check_models(config)
-    inference.check_systems(config, materials)
+    check_models(config)
+    check_systems(config, materials)
     names = {name: trace_loss(name, config, materials)[1] for name in ALL_MODELS}
     assert names == {
         "nri": {"loss", "mse", "cross_entropy"},
@@ -233,18 +236,18 @@ def test_the_decoders_own_posterior_is_of_the_history_alone_and_has_rows_of_its_
     test, features = systems.test, np.array(systems.test.features)
     features[::2, HISTORY:], features[1::2, HISTORY:] = 1e6, np.nan
     unseen = replace_features(test, features)
-    outputs = inference.run_model("nri", config, 2, systems.scaling, variables, systems.valid, unseen)
+    outputs = run_model("nri", config, 2, systems.scaling, variables, systems.valid, unseen)
     expect_whole_rows(
         score_outputs(config, match_outputs(outputs, systems.valid), test, systems.scaling), {"nri", "nri_posterior"}
     )
-    nri, found = inference.build_model(config, 2, systems.scaling.change_scale), outputs["nri_posterior"]
+    nri, found = build_model(config, 2, systems.scaling.change_scale), outputs["nri_posterior"]
     price = 0.5  # The last one.
-    expected = infer_posterior(nri, inference.build_bound(config), price, variables, test.features[:, :HISTORY])
+    expected = infer_posterior(Decoded(nri, build_bound(config), price, variables, test.features[:, :HISTORY]))
     np.testing.assert_allclose(found.test_edges, expected, rtol=1e-4, atol=1e-6)
     assert found.validation_edges.shape == (1, 20, 6, 2)
     assert abs(outputs["nri"].test_edges - expected).max() > 0.1
     likeliest = np.eye(2, dtype=np.float32)[expected.argmax(axis=-1)]
-    predicted = inference.predict_frames(nri, variables["params"], test.features, likeliest, HISTORY, 8)
+    predicted = predict_frames(nri, variables["params"], test.features, likeliest, HISTORY, 8)
     np.testing.assert_allclose(found.predicted, predicted, rtol=1e-4)
 
 
@@ -265,7 +268,7 @@ def test_the_whole_experiment_with_the_exact_posterior(folder, tmp_path):
 )
 def test_predictions_are_a_roll_out_from_the_history(decoder):
     config = small_config(model__decoder__name=decoder)
-    nri = inference.build_model(config, 2, np.full(4, 0.1))
+    nri = build_model(config, 2, np.full(4, 0.1))
     features = make_system(3, 20).features
     params = jax.tree.map(
         lambda *leaves: np.stack(leaves),
@@ -274,7 +277,7 @@ def test_predictions_are_a_roll_out_from_the_history(decoder):
     # Nothing starts at zero, or every prediction would be "nothing changes".
     params = jax.tree.map(lambda x: x + 0.1 * np.random.default_rng(0).normal(size=x.shape).astype(np.float32), params)
     edges = np.eye(2, dtype=np.float32)[np.random.default_rng(1).integers(0, 2, (2, 3, 6))]
-    predicted = inference.predict_frames(nri, params, features, edges, HISTORY, 5)
+    predicted = predict_frames(nri, params, features, edges, HISTORY, 5)
     assert predicted.shape == (2, 3, 5, 3, 4)
     given = jnp.broadcast_to(jnp.arange(16) < HISTORY, (3, 16))
     roll_out = jax.jit(lambda params, edges: model.decode(nri, params, features[:, :16], edges, given))
@@ -293,7 +296,7 @@ def test_predictions_are_a_roll_out_from_the_history(decoder):
 def test_an_offset_and_a_gain_are_learnt_from_the_history_and_rolled_out(fields):
     """A decoder that predicts no change, of objects that each grow by a factor and an amount of their own."""
     config = small_config(**{f"model__decoder__{name}": value for name, value in fields.items()})
-    nri = inference.build_model(config, 2, np.full(4, 0.1))
+    nri = build_model(config, 2, np.full(4, 0.1))
     factors, amounts = np.random.default_rng(0).uniform((0.9, -0.1), (1.1, 0.1), (3, 3, 4, 2)).transpose(3, 0, 1, 2)
     features = np.ones((3, 20, 3, 4), np.float32)
     for frame in range(1, 20):
@@ -303,9 +306,9 @@ def test_an_offset_and_a_gain_are_learnt_from_the_history_and_rolled_out(fields)
     params = model.initialise(nri, jax.random.key(0), HISTORY, 3)  # The read-out starts at zero.
     params = jax.tree.map(lambda x: np.zeros_like(x)[None], params)
     edges = np.eye(2, dtype=np.float32)[np.zeros((1, 3, 6), int)]
-    still = inference.predict_frames(nri, params, unseen, edges, HISTORY, 8)[0]
+    still = predict_frames(nri, params, unseen, edges, HISTORY, 8)[0]
     assert np.abs(still - features[:, HISTORY - 1 : HISTORY]).max() == 0.0
-    found = inference.predict_frames(nri, params, unseen, edges, HISTORY, 8, freedom=1e6)[0]
+    found = predict_frames(nri, params, unseen, edges, HISTORY, 8, freedom=1e6)[0]
     np.testing.assert_allclose(found, features[:, HISTORY:], rtol=2e-3)
 
 
@@ -318,11 +321,11 @@ def test_errors_are_those_of_the_frame_that_many_steps_later():
 
 def test_stacked_edges_stand_where_the_encoder_puts_them():
     system = make_system(4, 5, objects=3)
-    arrays = inference.stack_system(system)
+    arrays = stack_system(system)
     pairs = [(sender, receiver) for receiver in range(3) for sender in range(3) if sender != receiver]
     for edge, (sender, receiver) in enumerate(pairs):
         np.testing.assert_array_equal(arrays.edges[:, edge], system.edges[:, sender, receiver])
-    unknown = inference.stack_system(dataclasses.replace(system, edges=None, edge_types=()))
+    unknown = stack_system(dataclasses.replace(system, edges=None, edge_types=()))
     assert (unknown.edges == -1).all()
 
 
@@ -452,7 +455,7 @@ def test_another_config_or_other_systems_in_a_workdir_are_refused(trained, confi
 def test_a_file_of_trajectories_trains_too(tmp_path):
     write_trajectories(make_system(40, 20, types=3), tmp_path / "circles.h5")
     config = small_config(data__path=str(tmp_path / "circles.h5"), train__placement="batch", train__devices=1)
-    materials = inference.prepare_materials(config, tmp_path)
+    materials = prepare_materials(config, tmp_path)
     assert materials.edge_types == 3
     assert materials.data.training.features.shape == (32, HISTORY, 3, 4)
-    assert inference.describe_materials(materials)["edge_types"] == ["type 0", "type 1", "type 2"]
+    assert describe_materials(materials)["edge_types"] == ["type 0", "type 1", "type 2"]

@@ -9,8 +9,9 @@ from small_systems import make_splits, make_system, small_config, write_archives
 from wormjax import graphs
 from wormjax.errors import InputError
 from wormjax.tasks.groups import model_folder, restore_best
-from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.experiment import infer
+from wormjax.tasks.infer.materials import prepare_materials
+from wormjax.tasks.infer.outputs import run_model
 from wormjax.tasks.infer.relations import fit_relations, infer_edges
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -31,9 +32,9 @@ def test_edges_are_those_of_the_program(splits, trained, tmp_path):
     write_archives(tmp_path, splits)
     config = small_config(data__path=str(tmp_path))
     infer(config, tmp_path / "run")
-    materials = inference.prepare_materials(config, tmp_path)
+    materials = prepare_materials(config, tmp_path)
     best, systems = restore_best(model_folder(tmp_path / "run", "nri")), materials.systems
-    output = inference.run_model("nri", config, 2, systems.scaling, best, systems.valid, systems.test)["nri"]
+    output = run_model("nri", config, 2, systems.scaling, best, systems.valid, systems.test)["nri"]
     found = graphs.matrix_to_edges(np.moveaxis(infer_edges(trained, splits["test"]), 3, 1))
     expected = np.moveaxis(output.test_edges[0], 2, 1)[:, trained.description["matching"]]
     np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -59,6 +59,7 @@ def test_every_subject_has_rows_of_every_model_and_baseline(trained):
     assert direction["correlation"] == pytest.approx(0.5, abs=0.1)
     posterior = [row.value for row in rows if (row.model, row.metric) == ("nri_posterior", "edge_auroc")]
     assert np.mean(posterior) > 0.7
+    assert (workdir / "figures" / "matrices.png").stat().st_size > 10_000
 
 
 def test_other_subjects_are_scored_however_many(trained, folder, tmp_path):

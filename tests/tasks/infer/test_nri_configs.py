@@ -9,10 +9,12 @@ from small_systems import make_system
 
 from wormjax.features.systems import scale_systems
 from wormjax.simulation.trajectories import SPLITS
-from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.experiment import check_config
+from wormjax.tasks.infer.materials import Materials, stack_system
+from wormjax.tasks.infer.model_checks import check_systems
+from wormjax.tasks.infer.networks import build_runs, build_training, is_exact, vary_config
 from wormjax.training.objectives.classification import Shard
-from wormjax.training.objectives.nri_sampled import SystemData
+from wormjax.training.objectives.system_batches import SystemData
 
 CONFIGS = (
     "nri_springs",
@@ -38,14 +40,14 @@ def test_a_config_trains_the_model_that_it_names(name, variant):
     types = 3 if name == "nri_springs3" else 2
     splits = {split: make_system(4, config.data.frames, config.data.objects, types=types) for split in SPLITS}
     systems = scale_systems(splits, config.data.frames, config.data.scaling)
-    data = SystemData(inference.stack_system(systems.train), inference.stack_system(systems.valid))
-    materials = inference.Materials(systems, data, types)
-    inference.check_systems(config, materials)
+    data = SystemData(stack_system(systems.train), stack_system(systems.valid))
+    materials = Materials(systems, data, types)
+    check_systems(config, materials)
     config.train.batch_simulations = 4
-    changed = inference.vary_config("nri", config)
-    runs = inference.build_runs(changed)
-    objective, recipe, _ = inference.build_training(changed, materials, runs)
-    assert recipe.clip_parts == inference.is_exact(changed) == (name != "nri_springs_sampled")
+    changed = vary_config("nri", config)
+    runs = build_runs(changed)
+    objective, recipe, _ = build_training(changed, materials, runs)
+    assert recipe.clip_parts == is_exact(changed) == (name != "nri_springs_sampled")
     run = jax.tree.map(lambda x: jnp.asarray(x[0]), runs)
     variables = jax.eval_shape(objective.initialise, run)
 

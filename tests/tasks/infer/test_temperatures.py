@@ -6,7 +6,8 @@ from small_systems import make_system, small_config
 
 from wormjax.errors import InputError
 from wormjax.features.systems import cut_windows, take_simulations
-from wormjax.simulation.trajectories import Trajectories, read_trajectories, write_trajectories
+from wormjax.simulation.trajectories import Trajectories
+from wormjax.simulation.trajectory_files import read_trajectories, write_trajectories
 from wormjax.tasks.infer.experiment import check_config, infer
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

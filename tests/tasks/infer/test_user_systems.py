@@ -9,7 +9,7 @@ import pytest
 from small_systems import make_splits, make_system, small_config, write_archives
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.simulation.trajectories import write_trajectories
+from wormjax.simulation.trajectory_files import write_trajectories
 from wormjax.tasks.infer.experiment import infer
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -20,17 +20,12 @@ from wormjax.models.decoders import EquivariantDecoder
 from wormjax.models.encoders import MlpEncoder
 from wormjax.models.nri import Nri
 from wormjax.simulation.charged import simulate_charged
-from wormjax.tasks.infer.networks import stack_system
+from wormjax.tasks.infer.materials import stack_system
 from wormjax.training.objectives import nri_exact as exact
 from wormjax.training.objectives.classification import Shard
-from wormjax.training.objectives.nri_sampled import (
-    PER_RUN,
-    Bound,
-    SystemData,
-    best_accuracy,
-    draw_batch,
-    stack_runs,
-)
+from wormjax.training.objectives.exact_inference import Decoded, infer_posterior
+from wormjax.training.objectives.nri_sampled import best_accuracy
+from wormjax.training.objectives.system_batches import PER_RUN, Bound, SystemData, draw_batch, stack_runs
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -335,7 +330,7 @@ def test_the_posterior_is_inferred_by_the_decoder_alone(price):
         "batch_stats": {"squared_error": errors},
     }
     bound = KINDS["estimated"]._replace(segments=1)  # All pieces are used, however many trained.
-    found = exact.infer_posterior(make_nri(encoder=False), bound, price, stacked, features)
+    found = infer_posterior(Decoded(make_nri(encoder=False), bound, price, stacked, features))
     assert found.shape == (2, len(features), EDGES, 2)
     assert found.max() <= 1.0
     for run in range(2):
@@ -347,7 +342,7 @@ def test_the_posterior_is_inferred_by_the_decoder_alone(price):
 def infer_one(features, bound=BOUND):
     """The posterior under the random decoder, of one run."""
     stacked = jax.tree.map(lambda leaf: np.asarray(leaf)[None], make_variables())
-    return exact.infer_posterior(make_nri(), bound, 1.0, stacked, features)[0]
+    return infer_posterior(Decoded(make_nri(), bound, 1.0, stacked, features))[0]
 
 
 def test_the_posterior_depends_on_the_decoded_frames_and_no_others():
@@ -425,7 +420,7 @@ def test_charges_of_one_sign_and_of_two_are_told_apart_by_the_frames_alone():
     assert set(variables["params"]) == {"encoder", "decoder"}
     np.testing.assert_allclose(variables["batch_stats"]["squared_error"][0], [np.square(scale)], rtol=1e-5)
     assert (variables["batch_stats"]["squared_error"][1] < 0.5 * np.square(scale)).all()
-    edges = exact.infer_posterior(nri, bound, 1.0, variables, test.features)
+    edges = infer_posterior(Decoded(nri, bound, 1.0, variables, test.features))
     before, after = (float(best_accuracy(run.argmax(axis=-1), test.edges, 2)) for run in edges)
     assert before < 0.75
     assert after > 0.9
@@ -443,8 +438,8 @@ def test_with_all_combinations_listed_the_loss_and_the_posterior_are_the_exact_o
         assert float(listed_metrics[name]) == pytest.approx(float(metrics[name]), rel=1e-3), name
     stacked = jax.tree.map(lambda x: np.asarray(x)[None], variables)
     inputs = 2.0, stacked, data.validation.features
-    expected = exact.infer_posterior(make_nri(), KINDS[kind], *inputs)
-    np.testing.assert_allclose(exact.infer_posterior(make_nri(), bound, *inputs), expected, rtol=1e-3, atol=1e-4)
+    expected = infer_posterior(Decoded(make_nri(), KINDS[kind], *inputs))
+    np.testing.assert_allclose(infer_posterior(Decoded(make_nri(), bound, *inputs)), expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -458,3 +453,18 @@ def test_the_gradient_of_the_listed_loss_is_that_of_the_exact_one():
 
     expected, found = slope(BOUND), slope(BOUND._replace(combinations=4))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-4), found, expected)
+
+
+def test_mutual_edges_are_inferred_from_all_objects_together():
+    """Against the sum over all graphs whose two edges of each pair have one type."""
+    features, ends = make_data().validation.features, [*zip(*graphs.complete_edges(OBJECTS), strict=True)]
+    reverse = np.array([ends.index(edge[::-1]) for edge in ends])
+    mutual = (GRAPHS[:, reverse] == GRAPHS).all(axis=(1, 2))
+    brute = Brute(features)
+    joint = 0.5 * np.log(GRAPHS @ brute.prior).sum(axis=1)[:, None] + brute.log_likelihood
+    posterior = scipy.special.softmax(np.where(mutual[:, None], joint, -np.inf), axis=0)
+    expected = np.einsum("gs,gek->sek", posterior, GRAPHS)
+    found = infer_one(features, BOUND._replace(combinations=8, mutual=True))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found, found[:, reverse], rtol=1e-5)
+    assert abs(found - brute.edges).max() > 0.05

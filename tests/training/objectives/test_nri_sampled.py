@@ -18,20 +18,11 @@ from wormjax.models.decoders import MlpDecoder, RecurrentDecoder
 from wormjax.models.encoders import MlpEncoder
 from wormjax.models.nri import Nri
 from wormjax.simulation.ensembles import enable_float64
-from wormjax.tasks.infer.networks import stack_system
+from wormjax.tasks.infer.materials import stack_system
 from wormjax.training.objectives.classification import Shard
-from wormjax.training.objectives.nri_sampled import (
-    PER_RUN,
-    Bound,
-    SystemArrays,
-    SystemData,
-    best_accuracy,
-    cut_segments,
-    draw_batch,
-    evidence_lower_bound,
-    stack_runs,
-    tile_segments,
-)
+from wormjax.training.objectives.nri_sampled import best_accuracy, evidence_lower_bound
+from wormjax.training.objectives.roll_outs import cut_segments, tile_segments
+from wormjax.training.objectives.system_batches import PER_RUN, Bound, SystemArrays, SystemData, draw_batch, stack_runs
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

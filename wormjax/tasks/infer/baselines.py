@@ -20,7 +20,7 @@ from wormjax.scoring.rows import Row
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.groups import model_folder, restore_best
 from wormjax.tasks.infer.horizons import cut_future, find_history, fit_regression, predict_regression
-from wormjax.tasks.infer.networks import find_edges, find_truth, find_units, stack_system
+from wormjax.tasks.infer.materials import find_edges, find_truth, find_units, stack_system
 from wormjax.training.fitted import restore_fitted, save_fitted
 
 RELATIONS = {

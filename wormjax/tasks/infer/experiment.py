@@ -18,11 +18,21 @@ from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.groups import list_seeds, model_folder, restore_best
 from wormjax.tasks.infer import baselines as relating
 from wormjax.tasks.infer import hidden_objects
-from wormjax.tasks.infer import networks as inference
 from wormjax.tasks.infer.edge_lists import write_edges
 from wormjax.tasks.infer.futures import fit_spreads, score_futures
 from wormjax.tasks.infer.horizons import check_kinds
-from wormjax.tasks.infer.networks import Inference
+from wormjax.tasks.infer.materials import (
+    describe_materials,
+    find_edges,
+    find_truth,
+    find_units,
+    name_types,
+    prepare_materials,
+    stack_system,
+)
+from wormjax.tasks.infer.model_checks import check_models, check_systems, leave_out_bounds
+from wormjax.tasks.infer.networks import SEEING, train_model
+from wormjax.tasks.infer.outputs import POSTERIOR, Inference, run_model
 from wormjax.tasks.infer.relations import arrange_edges, check_features
 from wormjax.tasks.infer.report import write_report
 from wormjax.training import multihost
@@ -32,55 +42,60 @@ from wormjax.training.workdir import claim_workdir, read_config, read_descriptio
 
 REGRESSION = "ridge"  # The baseline that a model of all steps at once corrects.
 TEST_GROUPS = 10  # Groups of test systems: each has rows of its own, so that intervals come from rows.
-OPEN_FIELDS = ("data.path", "data.suffix", "data.cache", "data.simulations", "data.stride", "evaluate")
+# Fields that may differ when other systems are scored; the first two say how the posterior is found.
+OPEN_FIELDS = (
+    "train.mutual",
+    "train.combinations",
+    "data.path",
+    "data.suffix",
+    "data.cache",
+    "data.simulations",
+    "data.stride",
+    "evaluate",
+)
 
 
 def infer(config, workdir: str | os.PathLike) -> list[Row]:
-    """Train every model on the systems of a config, infers the test systems' graphs, predicts their frames, reports.
+    """Train every model on the systems of a config, infer the test systems' graphs, predict their frames, report.
 
     Writes checkpoints, `results.csv`, `summary.md`, `edges.csv`, `edges.h5` and figures into `workdir`. What an earlier
-    call has trained is not trained again; what it had begun is gone on with.
+    call has trained is not trained again; what it had begun is continued.
 
     Raises:
       InputError: a config, files or a workdir that cannot be used.
     """
     check_config(config)
-    materials = inference.prepare_materials(config, find_cache(config))
-    config = inference.leave_out_bounds(config, materials)
-    inference.check_systems(config, materials)
-    with claim_workdir(workdir, config, inference.describe_materials(materials)):
+    materials = prepare_materials(config, find_cache(config))
+    config = leave_out_bounds(config, materials)
+    check_systems(config, materials)
+    with claim_workdir(workdir, config, describe_materials(materials)):
         if materials.base is not None and multihost.is_first():
             save_fitted(model_folder(workdir, REGRESSION), materials.base.regression._asdict())
         for name in config.baselines if multihost.is_first() else ():
             relating.fit_baseline(name, config, materials.systems, workdir)
         for name in follow(config.models):
-            inference.train_model(name, config, materials, workdir)
+            train_model(name, config, materials, workdir)
         if not multihost.is_first():
             return []
         systems = materials.systems
         whole = materials.whole and (materials.whole.valid, materials.whole.test)
         tested = systems.valid, systems.test, whole
         outputs = run_models(config, materials.edge_types, systems.scaling, workdir, *tested)
-        outputs = match_outputs(outputs, systems.valid)
-        study = name_study(systems.test)
-        types = materials.edge_types
-        write_graphs(config, outputs, types, systems.train.edge_types, systems.test, Path(workdir))
+        outputs, test = match_outputs(outputs, systems.valid), systems.test
+        write_graphs(config, outputs, materials.edge_types, systems.train.edge_types, test, Path(workdir))
         hidden_objects.write_hidden(Path(workdir), outputs)
-        test, scaling = systems.test, systems.scaling
-        rows = score_outputs(config, outputs, test, scaling, whole)
-        rows += relating.score_baselines(config, workdir, test, scaling, study, split_groups(test))
         if config.evaluate.futures:
             fit_spreads(config, workdir, outputs, systems.valid)
-            rows += score_futures(config, workdir, outputs, test, scaling, (study, split_groups(test)))
-        errors = relating.measure_baselines(config, workdir, systems.test)
-        write_report(config, rows, outputs, errors, systems.test, systems.scaling, study, Path(workdir))
+        rows = score_all(config, workdir, outputs, test, systems.scaling, whole)
+        errors = relating.measure_baselines(config, workdir, test)
+        write_report(config, rows, outputs, errors, test, systems.scaling, name_study(test), Path(workdir))
         return rows
 
 
 def check_config(config):
     """Raise InputError for what a config of inference must not hold."""
     check_settings(config)
-    inference.check_models(config)
+    check_models(config)
     relating.check_baselines(config.baselines)
 
 
@@ -105,11 +120,16 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     valid, test = (hide_objects(one, hidden) for one in scaled)
     whole = scaled if hidden else None
     outputs = run_models(config, description["edge_type_count"], scaling, workdir, valid, test, whole)
-    study = name_study(test)
-    rows = score_outputs(config, match_outputs(outputs, valid), test, scaling, whole)
-    rows += relating.score_baselines(config, workdir, test, scaling, study, split_groups(test))
+    return score_all(config, workdir, match_outputs(outputs, valid), test, scaling, whole)
+
+
+def score_all(config, workdir, outputs: dict[str, Inference], test: Trajectories, scaling: Scaling, whole) -> list[Row]:
+    """Return the rows of models and baselines; for `whole` see `run_models`."""
+    study, groups = name_study(test), split_groups(test)
+    rows = score_outputs(config, outputs, test, scaling, whole)
+    rows += relating.score_baselines(config, workdir, test, scaling, study, groups)
     if config.evaluate.futures:
-        rows += score_futures(config, workdir, outputs, test, scaling, (study, split_groups(test)))
+        rows += score_futures(config, workdir, outputs, test, scaling, (study, groups))
     return rows
 
 
@@ -140,14 +160,14 @@ def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test, 
         variables = restore_best(model_folder(workdir, name))
         if config.model.decoder.name == HORIZON:
             variables = {**variables, "regression": restore_best(model_folder(workdir, REGRESSION))}
-        shown = whole if name == inference.SEEING else (valid, test)
-        found = inference.run_model(name, config, edge_types, scaling, variables, *shown)
-        if name == inference.SEEING:
+        shown = whole if name == SEEING else (valid, test)
+        found = run_model(name, config, edge_types, scaling, variables, *shown)
+        if name == SEEING:
             sizes = whole[1], config.data.hidden, config.data.frames
             found = {own: hidden_objects.split_hidden(output, *sizes) for own, output in found.items()}
         outputs |= found
         if whole and name == "nri":
-            named = found[name + inference.POSTERIOR].validation_edges
+            named = found[name + POSTERIOR].validation_edges
             inputs = config, edge_types, scaling, variables, test, named
             outputs[hidden_objects.NAME] = hidden_objects.run_hidden(*inputs)
     return outputs
@@ -155,7 +175,7 @@ def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test, 
 
 def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[str, Inference]:
     """Return the outputs with inferred types named after true ones, as suits each run's validation systems best."""
-    true, matched = inference.stack_system(valid).edges, {}
+    true, matched = stack_system(valid).edges, {}
     named = bool((true >= 0).any())
     for name, output in outputs.items():
         if output.test_edges is not None:
@@ -185,13 +205,13 @@ def write_graphs(
     if inferred:
         named = all(output.named for output in outputs.values())
         columns = max(count, *(values.shape[-1] for values in inferred.values()))
-        write_edges(workdir, inferred, inference.name_types(config, known if named else (), columns), test)
+        write_edges(workdir, inferred, name_types(config, known if named else (), columns), test)
 
 
 def score_outputs(config, outputs: dict[str, Inference], test: Trajectories, scaling: Scaling, whole=None) -> list[Row]:
     """Return the rows of all models (`match_outputs`) by group of test systems; for `whole` see `run_models`."""
-    features, history = inference.find_truth(config, test), config.data.frames
-    true, units = inference.find_edges(test, history), inference.find_units(config, scaling)
+    features, history = find_truth(config, test), config.data.frames
+    true, units = find_edges(test, history), find_units(config, scaling)
     study, rows = name_study(test), []
     for name, output in outputs.items():
         for run, seed in enumerate(list_seeds(config)):

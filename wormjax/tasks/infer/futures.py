@@ -13,7 +13,8 @@ from wormjax.scoring.rows import Row
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.groups import list_seeds, model_folder, restore_best
 from wormjax.tasks.infer.baselines import predict
-from wormjax.tasks.infer.networks import Inference, find_truth, find_units
+from wormjax.tasks.infer.materials import find_truth, find_units
+from wormjax.tasks.infer.outputs import Inference
 from wormjax.training.fitted import save_fitted
 
 SPREAD = "spread"  # The folder that keeps them, beside those of the models.

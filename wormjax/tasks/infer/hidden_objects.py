@@ -16,8 +16,10 @@ from wormjax.atomic_write import open_place
 from wormjax.features.systems import Scaling
 from wormjax.scoring.edges import score_directions
 from wormjax.simulation.trajectories import Trajectories
-from wormjax.tasks.infer import networks as inference
-from wormjax.tasks.infer.networks import Inference
+from wormjax.tasks.infer.materials import stack_system
+from wormjax.tasks.infer.networks import build_bound, build_model, vary_config
+from wormjax.tasks.infer.outputs import Inference, see_history
+from wormjax.training.objectives.exact_inference import Decoded
 from wormjax.training.objectives.nri_hidden import Hidden, infer_hidden
 
 NAME, FILE = "nri_hidden", "hidden.npz"
@@ -35,13 +37,11 @@ def run_hidden(
 
     Frames are not predicted.
     """
-    config = inference.vary_config("nri", config)
-    nri, history = inference.build_model(config, edge_types, scaling.change_scale), config.data.frames
-    features = np.asarray(test.features[:, :history], np.float32)
-    observed = None if test.observed is None else np.asarray(test.observed)[:, :history]
-    bound, hidden = inference.build_bound(config), config.data.hidden
-    found = infer_hidden(nri, bound, variables, features, observed, hidden)
-    between, out = select_edges(features.shape[2] + hidden, hidden)
+    config = vary_config("nri", config)
+    nri, hidden = build_model(config, edge_types, scaling.change_scale), config.data.hidden
+    decoded = Decoded(nri, build_bound(config), config.train.kl_weight_end, variables, *see_history(config, test))
+    found = infer_hidden(decoded, hidden)
+    between, out = select_edges(decoded.features.shape[2] + hidden, hidden)
     found, edges = found._replace(edges=found.edges[:, :, out]), found.edges[:, :, between]
     return Inference(validation_edges, edges, None, hidden=found)
 
@@ -70,7 +70,7 @@ def score_hidden(found: Hidden, run: int, group: np.ndarray, whole: Trajectories
       hidden_auroc: area under the ROC curve of the edges from hidden objects; left out where all or none are there.
       hidden_r: correlation of inferred and true trajectories over systems and frames, mean over features.
     """
-    true, scores = inference.stack_system(whole).edges[group], {}
+    true, scores = stack_system(whole).edges[group], {}
     hidden = found.paths.shape[3]
     _, out = select_edges(whole.features.shape[2], hidden)
     measured = score_directions(found.edges[run, group][..., 1:].sum(axis=-1), true[:, out])

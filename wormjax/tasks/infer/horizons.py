@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -26,6 +25,7 @@ from wormjax.models import horizons as model
 from wormjax.models.horizons import Plan
 from wormjax.models.nri import Nri
 from wormjax.simulation.trajectories import Trajectories, hide_missing
+from wormjax.training.stacked_runs import map_systems
 
 VELOCITY = "velocity"
 FOLDS = 5  # Of the training windows: what the regression predicts of one is fitted on the others.
@@ -169,13 +169,8 @@ def infer_windows(
 ) -> Float[np.ndarray, "run window edge type"]:
     """Return the probability of each edge type, for every run (stacked parameters)."""
 
-    def infer_runs(stacked, windows):  # Arrays as arguments: XLA takes its time over constants.
-        def infer_run(run_params):
-            return jax.lax.map(lambda x: model.encode(nri, run_params, plan, x[None])[0], windows, batch_size=AT_ONCE)
-
-        return jax.lax.map(infer_run, stacked)
-
-    return np.minimum(jax.nn.softmax(jax.jit(infer_runs)(params, past)), 1.0)
+    logits = map_systems(lambda run, x: model.encode(nri, run, plan, x[None])[0], params, (past,), at_once=AT_ONCE)
+    return np.minimum(jax.nn.softmax(logits), 1.0)
 
 
 def predict_windows(
@@ -205,14 +200,9 @@ def predict_windows(
         future[:, :steps], [(0, 0), (0, short), (0, 0), (0, 0)], mode="edge" if future.shape[1] else "empty"
     )
 
-    def predict_runs(stacked, past, base, future):
-        def predict_run(run):
-            params, units, run_edges = run
-            inputs = past, base, run_edges, future
-            return jax.lax.map(lambda x: model.predict(nri, params, plan, units, *x), inputs, batch_size=AT_ONCE)
+    def predict(run, past, base, future, edges):
+        return model.predict(nri, run["params"], plan, run["batch_stats"]["units"], past, base, edges, future)
 
-        return jax.lax.map(predict_run, stacked)
-
-    inputs = variables["params"], jnp.asarray(variables["batch_stats"]["units"]), edges
-    predicted = np.asarray(jax.jit(predict_runs)(inputs, past, base, future))
+    runs = {name: variables[name] for name in ("params", "batch_stats")}
+    predicted = np.asarray(map_systems(predict, runs, (past, base, future), (edges,), AT_ONCE))
     return spread_outputs(predicted, outputs, features.shape[-1])

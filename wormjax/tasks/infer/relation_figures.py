@@ -13,7 +13,7 @@ from wormjax.baselines.horizon_regression import number_kinds
 from wormjax.figures.moving_objects import choose_plane, save_moving_picture
 from wormjax.scoring.edge_groups import contrast_edges, find_links, find_phase, measure_phase_share
 from wormjax.simulation.trajectories import Trajectories
-from wormjax.tasks.infer.networks import Inference
+from wormjax.tasks.infer.outputs import Inference
 from wormjax.tasks.infer.relations import arrange_edges
 from wormjax.tasks.report_files import NamedFigures
 

@@ -13,16 +13,19 @@ from wormjax.features.systems import Scaling, hold_out_simulations, scale_trajec
 from wormjax.models.nri import HORIZON, is_dynamic
 from wormjax.scoring.edges import match_types, pair_frames, relabel_types
 from wormjax.simulation.trajectories import Trajectories
-from wormjax.tasks.infer import networks as inference
+from wormjax.tasks.infer import outputs
 from wormjax.tasks.infer.edge_lists import hide_absent
 from wormjax.tasks.infer.horizons import check_kinds, find_plan, infer_windows
+from wormjax.tasks.infer.materials import describe_materials, find_edges, gather_materials, name_types, scale_splits
+from wormjax.tasks.infer.model_checks import check_systems
+from wormjax.tasks.infer.networks import build_model, build_runs, build_training, vary_config
 from wormjax.training.loop import train_in_memory
 
 
 class TrainedRelations(NamedTuple):
     """A model that infers graphs: its name and config, a description of what it was trained on, and its parameters.
 
-    `description` is that of a work directory (`networks.describe_materials`) and holds plain numbers and texts:
+    `description` is that of a work directory (`materials.describe_materials`) and holds plain numbers and texts:
     "features", "edge_types" (names of the columns of `infer_edges`), "objects", the scaling, "matching".
     """
 
@@ -67,13 +70,13 @@ def fit_relations(
     if valid is None:
         train, valid = hold_out_simulations(train)
     splits = {"train": train, "valid": valid, "test": valid}
-    materials = inference.gather_materials(config, inference.scale_splits(config, splits))
-    inference.check_systems(config, materials)
-    varied = inference.vary_config(name, config)
-    runs = inference.build_runs(varied)
-    _, recipe, engine = inference.build_training(varied, materials, runs)
+    materials = gather_materials(config, scale_splits(config, splits))
+    check_systems(config, materials)
+    varied = vary_config(name, config)
+    runs = build_runs(varied)
+    _, recipe, engine = build_training(varied, materials, runs)
     state = train_in_memory(engine, recipe, materials.data, runs, name, progress)
-    trained = TrainedRelations(name, config, inference.describe_materials(materials), state.best)
+    trained = TrainedRelations(name, config, describe_materials(materials), state.best)
     return trained._replace(description=trained.description | _name_types(trained, valid))
 
 
@@ -114,23 +117,23 @@ def _infer(trained: TrainedRelations, trajectories: Trajectories) -> Float[np.nd
     check_features(trajectories, description["features"], frames)
     scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
     seen = np.asarray(scale_trajectories(trajectories, scaling).features[:, :frames], np.float32)
-    config = inference.vary_config(trained.name, trained.config)
-    nri = inference.build_model(config, description["edge_type_count"], scaling.change_scale)
+    config = vary_config(trained.name, trained.config)
+    nri = build_model(config, description["edge_type_count"], scaling.change_scale)
     params = jax.tree.map(np.asarray, trained.variables["params"])
     if is_dynamic(nri):
         there = None if trajectories.observed is None else np.asarray(trajectories.observed)[:, :frames]
-        return inference.infer_frames(nri, params, seen, there)[0][0]
+        return outputs.infer_frames(nri, params, seen, there)[0][0]
     if config.model.decoder.name == HORIZON:
         check_kinds(trajectories, description["kinds"])
         return infer_windows(nri, params, find_plan(config, trajectories), seen)[0]
-    return inference.infer_edges(nri, params, seen)[0]
+    return outputs.infer_edges(nri, params, seen)[0]
 
 
 def _name_types(trained: TrainedRelations, valid: Trajectories) -> dict[str, Any]:
     """Return how inferred types are numbered anew, and their names."""
     count = trained.description["edge_type_count"]
-    known = inference.find_edges(valid, trained.config.data.frames)
-    names = inference.name_types(trained.config, trained.description["edge_types"], count)
+    known = find_edges(valid, trained.config.data.frames)
+    names = name_types(trained.config, trained.description["edge_types"], count)
     if not (known >= 0).any():
         return {"matching": None, "edge_types": names}
     return {"matching": list(match_types(*pair_frames(_infer(trained, valid), known))), "edge_types": names}

@@ -8,14 +8,17 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from wormjax import figures
+from wormjax.baselines.relations import correlate
 from wormjax.features.systems import Scaling
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.edges import confusion, pair_frames
 from wormjax.scoring.published import PublishedResult, find_published_directions, find_published_systems
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.simulation.trajectories import Trajectories
-from wormjax.tasks.infer.networks import Inference, find_edges, find_pairs, find_truth, name_types
+from wormjax.tasks.infer.materials import find_edges, find_pairs, find_truth, name_types
+from wormjax.tasks.infer.outputs import Inference
 from wormjax.tasks.infer.relation_figures import find_places, plot_relation_figures, write_edge_groups
+from wormjax.tasks.infer.relations import arrange_edges
 from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summary
 from wormjax.tasks.report_files import NamedFigures, save_figures
 
@@ -90,6 +93,8 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
             true = np.full_like(true, UNSCORED)
             names = name_types(config, names if outputs["nri"].named else (), edges.shape[-1])
         yield "graphs", figures.plot_inferred_graphs(true[drawn], edges[drawn], positions, names)
+    if known and test.sample_names and true.ndim == 2:
+        yield "matrices", plot_matrices(outputs, test, history)
     changing = {name: edges[0][0] for name, edges in inferred.items() if edges[0].ndim == 4}
     if changing and true.ndim == 3 and all(output.named for output in outputs.values()):
         yield "changes", figures.plot_changing_edges(true[0, :-1], changing, test.frame_interval)
@@ -99,6 +104,20 @@ def plot_figures(config, outputs, errors, test: Trajectories, published) -> Name
         yield "roll_out_error", figures.plot_roll_out_error(by_step | dict(errors), published)
         if clear and any(name in predicted for name in DRAWN_MODELS):
             yield "trajectories", plot_trajectories(test, predicted, history)
+
+
+def plot_matrices(outputs: Mapping[str, Inference], test: Trajectories, history: int) -> Figure:
+    """Plot the edges of the first test system: the true ones, what each model infers, and |correlation|."""
+    objects = test.features.shape[2]
+    scores = {
+        name: 1.0 - arrange_edges(output.test_edges[0][:1], objects)[0, ..., 0]
+        for name, output in outputs.items()
+        if output.test_edges is not None
+    }
+    correlation = correlate(np.asarray(test.features)[:1, :history])
+    scores["|correlation|"] = arrange_edges(np.abs(correlation)[..., None], objects)[0, ..., 0]
+    title = f"Edges of {test.sample_names[0].replace('_', ' ')}; dots: true edges"
+    return figures.plot_edge_matrices(np.asarray(test.edges)[0] > 0, scores, test.object_names, title)
 
 
 def choose_drawn(test: Trajectories) -> np.ndarray:

@@ -23,23 +23,8 @@ from wormjax.scoring.markdown import (
 )
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
-
-BOUNDS = (
-    "nri_supervised",
-    "dnri_supervised",
-    "dnri_supervised_prior",
-    "nri_true_graph",
-)  # They know the graph: in training, or in testing too.
-PREDICTORS = ("lstm", "static", "constant_velocity", "damped_velocity", "var", "ridge")  # Predict without a graph.
-RELATIONS = (  # A graph by statistics alone.
-    "correlation",
-    "partial_correlation",
-    "lagged_correlation",
-    "granger",
-    "graphical_lasso",
-    "lagged_regression",
-    "pairwise_direction",
-)
+from wormjax.tasks.infer.baselines import PREDICTORS, RELATIONS
+from wormjax.tasks.infer.networks import BOUNDS
 
 METRIC_TITLES = {
     "edge_accuracy": "Edge accuracy",
@@ -108,7 +93,7 @@ def summarise_systems(rows: Iterable[Row]) -> pd.DataFrame:
 
 def rank_model(model: str) -> int:
     """Return the rank of a model's kind: 0 NRI, 1 bounds, 2 other models, 3 predictors, 4 relation baselines."""
-    for place, names in ((1, BOUNDS), (3, PREDICTORS), (4, RELATIONS)):
+    for place, names in ((1, BOUNDS), (3, ("lstm", *PREDICTORS)), (4, RELATIONS)):
         if model in names:
             return place
     return 0 if model.startswith(("nri", "dnri")) else 2

@@ -6,20 +6,21 @@ over every combination of edges that arrive at each object, and the edges are th
 al. (2022, arXiv 2006.10833) train a network to guess the trajectory of a hidden object; here nothing more is trained.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import scipy.fft
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from wormjax.models import exact_posterior as exact
-from wormjax.models.nri import Nri
+from wormjax.models.nri import decode_combinations
 from wormjax.training import likelihoods
-from wormjax.training.objectives import nri_sampled as sampled
+from wormjax.training.objectives.exact_inference import Decoded
+from wormjax.training.objectives.system_batches import find_prior
+from wormjax.training.stacked_runs import map_systems
 
 STARTS, STEPS, LEARNING_RATE = 8, 400, 0.03
 SLOW = 4  # Cosines over time that a start is made of.
@@ -33,15 +34,7 @@ class Hidden(NamedTuple):
     paths: Float[np.ndarray, "run simulation frame hidden feature"]
 
 
-def infer_hidden(
-    nri: Nri,
-    bound: sampled.Bound,
-    variables: Mapping[str, Any],
-    features: Float[np.ndarray, "simulation frame object feature"],
-    observed: Bool[np.ndarray, "simulation frame object"] | None,
-    hidden: int,
-    seed: int = 0,
-) -> Hidden:
+def infer_hidden(decoded: Decoded, hidden: int, seed: int = 0) -> Hidden:
     """Return the posterior of every edge, hidden objects last, and the hidden objects' trajectories.
 
     The trajectories are sums of cosines over time. They climb the evidence by Adam from several random starts, slow
@@ -49,61 +42,54 @@ def infer_hidden(
     the decoder's own, so that an object far from its place still has a slope to climb.
 
     Args:
-      nri, bound: of a decoder that sees one frame (`bound.burn_in` is 1).
-      variables: stacked over runs; trained on the observed objects alone.
-      features: of the observed objects.
-      observed: which of their samples were there; None for all.
-      hidden: how many objects are not observed.
+      decoded: a decoder that sees one frame (`bound.burn_in` is 1), and the objects that are observed.
+      hidden: how many are not.
       seed: of the starts.
     """
+    nri, bound, _, variables, features, observed = decoded
     _, frames, objects, size = features.shape
     combinations = exact.list_combinations(objects + hidden - 1, nri.edge_types)
-    prior, scale = sampled.find_prior(nri, bound), np.asarray(nri.change_scale, np.float32) ** 2
+    prior, scale = find_prior(nri, bound), np.asarray(nri.change_scale, np.float32) ** 2
     order = np.arange(frames)
     waves = np.sqrt(frames) * scipy.fft.idct(np.eye(frames), axis=0, norm="ortho") / (1.0 + order) ** 1.5
     waves, slow = waves.astype(np.float32), (order < SLOW)[:, None, None]
     optimizer = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, STEPS, 0.05))
     progress = np.minimum(np.linspace(0.0, 1.25, STEPS), 1.0)
 
-    def infer_run(run):
+    def infer(run, seen, there, key):
         squared_error = run["batch_stats"]["squared_error"]
         last = likelihoods.find_variance(squared_error, bound.variance, bound.variance_floor, scale)[0]
+        weights = jnp.ones((frames - 1, objects + hidden, 1))
+        if there is not None:
+            weights = weights.at[:, :objects, 0].set(there[1:] & there[:-1])
 
-        def infer(system):
-            seen, there, key = system
-            weights = jnp.ones((frames - 1, objects + hidden, 1))
-            if there is not None:
-                weights = weights.at[:, :objects, 0].set(there[1:] & there[:-1])
+        def draw_paths(amounts):
+            return jnp.einsum("tk,khf->thf", waves, amounts)
 
-            def draw_paths(amounts):
-                return jnp.einsum("tk,khf->thf", waves, amounts)
+        def weigh(amounts, variance):
+            """Return the evidence of a whole system, and the posterior of the edges that arrive at each object."""
+            whole = jnp.concatenate([seen, draw_paths(amounts)], axis=1)
+            predicted = decode_combinations(nri, run["params"], whole[:-1, None], combinations, whole)
+            nats = likelihoods.negative_log_likelihood((predicted - whole[1:]) ** 2, variance, 0.0)
+            evidence, posterior = exact.weigh_combinations(-(nats * weights).sum((1, 3)), combinations, prior)
+            return evidence.sum(), posterior
 
-            def weigh(amounts, variance):
-                """Return the evidence of a whole system, and the posterior of the edges that arrive at each object."""
-                whole = jnp.concatenate([seen, draw_paths(amounts)], axis=1)
-                predicted = exact.decode_combinations(nri, run["params"], whole[:-1, None], combinations, whole)
-                nats = likelihoods.negative_log_likelihood((predicted - whole[1:]) ** 2, variance, 0.0)
-                evidence, posterior = exact.weigh_combinations(-(nats * weights).sum((1, 3)), combinations, prior)
-                return evidence.sum(), posterior
+        def climb(begin):
+            def step(state, progress):
+                amounts, moments = state
+                variance = scale ** (1.0 - progress) * last**progress
+                slope = jax.grad(lambda amounts: -weigh(amounts, variance)[0])(amounts)
+                change, moments = optimizer.update(slope, moments)
+                return (optax.apply_updates(amounts, change), moments), None
 
-            def climb(begin):
-                def step(state, progress):
-                    amounts, moments = state
-                    variance = scale ** (1.0 - progress) * last**progress
-                    slope = jax.grad(lambda amounts: -weigh(amounts, variance)[0])(amounts)
-                    change, moments = optimizer.update(slope, moments)
-                    return (optax.apply_updates(amounts, change), moments), None
+            (amounts, _), _ = jax.lax.scan(step, (begin, optimizer.init(begin)), progress)
+            return amounts, weigh(amounts, last)[0]
 
-                (amounts, _), _ = jax.lax.scan(step, (begin, optimizer.init(begin)), progress)
-                return amounts, weigh(amounts, last)[0]
+        begins = jax.random.normal(key, (STARTS, frames, hidden, size)) * seen.std(axis=(0, 1)) * slow
+        ends, evidence = jax.vmap(climb)(begins)
+        best = ends[evidence.argmax()]
+        return exact.marginalise_edges(weigh(best, last)[1], combinations), draw_paths(best)
 
-            begins = jax.random.normal(key, (STARTS, frames, hidden, size)) * seen.std(axis=(0, 1)) * slow
-            ends, evidence = jax.vmap(climb)(begins)
-            best = ends[evidence.argmax()]
-            return exact.marginalise_edges(weigh(best, last)[1], combinations), draw_paths(best)
-
-        keys = jax.random.split(jax.random.key(seed), len(features))
-        return jax.lax.map(infer, (features, observed, keys), batch_size=AT_ONCE)
-
-    edges, paths = jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))(variables)
+    keys = jax.random.split(jax.random.key(seed), len(features))
+    edges, paths = map_systems(infer, variables, (features, observed, keys), at_once=AT_ONCE)
     return Hidden(np.minimum(edges, 1.0), np.asarray(paths))  # Rounding may lift a probability above one.

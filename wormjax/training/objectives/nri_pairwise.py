@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -17,9 +16,11 @@ from wormjax.models.pairwise_posterior import infer_pairs, initialise_pairs
 from wormjax.training import masks
 from wormjax.training.objectives import nri_sampled as sampled
 from wormjax.training.objectives.classification import Objective, initial_key
+from wormjax.training.objectives.system_batches import Bound, draw_batch
+from wormjax.training.stacked_runs import map_systems
 
 
-def pairwise_evidence(nri: Nri, bound: sampled.Bound, frames: int, objects: int) -> Objective:
+def pairwise_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objective:
     """Return the objective, in nats per ordered pair: cross-entropy of the encoder less the pairs' log likelihood."""
 
     def initialise(run):
@@ -36,7 +37,7 @@ def pairwise_evidence(nri: Nri, bound: sampled.Bound, frames: int, objects: int)
         return (cross_entropy - evidence) / edges.shape[1], cross_entropy / edges.shape[1], log_edges, edges
 
     def loss(variables, data, run, progress, key, shard):
-        batch, _ = sampled.draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
+        batch, _ = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
         value, cross_entropy, *_ = measure(variables["params"], batch)
         value = value.sum() / bound.batch
         return value, ({}, {"loss": value, "cross_entropy": cross_entropy.sum() / bound.batch})
@@ -58,9 +59,5 @@ def infer_pairwise(
     variables: Mapping[str, Any], features: Float[np.ndarray, "simulation frame object feature"]
 ) -> Float[np.ndarray, "run simulation edge type"]:
     """Return the posterior of every edge under each run's parameters (stacked variables), without its encoder."""
-
-    def infer_run(params):
-        return jax.lax.map(lambda x: infer_pairs(params, x)[1], jnp.asarray(features))
-
-    edges = jax.jit(lambda stacked: jax.lax.map(infer_run, stacked))(variables["params"]["pairs"])
-    return np.clip(edges, 0.0, 1.0)
+    pairs = variables["params"]["pairs"]
+    return np.clip(map_systems(lambda params, x: infer_pairs(params, x)[1], pairs, (features,), at_once=1), 0.0, 1.0)

@@ -1,0 +1,87 @@
+"""What a decoder's messages explain of one sample, edge by edge: what an `encoders.EvidenceEncoder` reads.
+
+Where messages add up, what an object does is a linear regression on the edges that arrive at it, whose coefficients are
+0 or 1. Expectation propagation (Minka 2001, UAI; for such regressions Céspedes et al. 2014, IEEE Trans. Commun.
+62:2840) approximates their marginal probabilities: to each edge, every other one is a Gaussian with the mean and the
+variance that it is believed to have. The variance of the noise falls step by step to that of the residuals: objects
+pull in much the same direction, and beliefs that form too early do not recover.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+HEATS = np.float32([*np.geomspace(100.0, 1.0, 24), *[1.0] * 8])  # Of the noise's variance, step by step.
+SHOWN = np.arange(3, len(HEATS), 4)  # Steps whose beliefs are read.
+DAMPING = 0.4
+DEGREES = 4.0  # Of freedom of a Student's t, by which frames that fit badly count less.
+REFITS = 6  # Of a regression without bounds, which the variance of the residuals comes from.
+PRECISION = 4.0  # Of an edge before anything is seen: a variance of 1/4 around 1/2.
+
+
+def read_evidence(
+    base: Float[Array, "frame object feature"], effects: Float[Array, "switch frame object feature"]
+) -> Float[Array, "edge column"]:
+    """Return the log odds of every edge's types after several steps, on a logarithmic scale.
+
+    Args:
+      base: what is predicted of each object without any edge of another type than the first, less what it did.
+      effects: what each other edge type of each sender adds (`listed_posterior.list_switches`).
+    """
+    switches, frames = effects.shape[0], base.shape[0]
+    counts, variance = jnp.ones_like(base), _average(base**2)
+    for _ in range(REFITS):
+        gram, linear = _project(base, effects, counts / variance)
+        fitted = _solve(gram, jnp.full(linear.shape, PRECISION), linear + PRECISION / 2)[1]
+        squares = (base + jnp.einsum("na,afnk->fnk", fitted, effects)) ** 2
+        free = max(frames * base.shape[2] - switches, frames) / (frames * base.shape[2])
+        variance = _average(counts * squares) / free
+        counts = (DEGREES + 1.0) / (DEGREES + squares / variance)
+    odds = propagate_beliefs(*_project(base, effects, counts / variance))  # [step, object, switch].
+    shown = jnp.arcsinh(jnp.moveaxis(odds[SHOWN], 0, -1))
+    return shown.reshape(base.shape[1] * (base.shape[1] - 1), -1)
+
+
+def propagate_beliefs(
+    gram: Float[Array, "object switch switch"], linear: Float[Array, "object switch"]
+) -> Float[Array, "step object switch"]:
+    """Return the log odds of each coefficient for being 1 and not 0, after each step of expectation propagation.
+
+    Args:
+      gram: sums of products of what two switches do, over the variance of the noise.
+      linear: the same of one switch and of what is to be explained.
+    """
+
+    def step(state, heat):
+        precision, shift = state
+        spread, mean = _solve(gram / heat, precision, linear / heat + shift)
+        free = jnp.maximum(1.0 - spread * precision, 1e-6)
+        cavity = spread / free  # Variance of a coefficient given all but its own belief.
+        odds = ((mean - spread * shift) / free - 0.5) / cavity
+        chance = jax.nn.sigmoid(odds)
+        own = jnp.maximum(chance * (1.0 - chance), 1e-6)
+        wanted = 1.0 / own - 1.0 / cavity, chance / own - (odds * cavity + 0.5) / cavity
+        moved = [DAMPING * new + (1.0 - DAMPING) * old for new, old in zip(wanted, state, strict=True)]
+        state = tuple(jnp.where(wanted[0] > 0, new, old) for new, old in zip(moved, state, strict=True))
+        return state, odds
+
+    first = jnp.full(linear.shape, PRECISION)
+    return jax.lax.scan(step, (first, first / 2), HEATS)[1]
+
+
+def _average(squares):
+    """Return the mean of each feature's squares over frames and objects."""
+    return jnp.maximum(squares.mean(axis=(0, 1)), 1e-20)
+
+
+def _project(base, effects, weights):
+    """Return the quadratic and the linear part of half the weighed squares, less a constant."""
+    weighed = effects * weights
+    return jnp.einsum("afnk,bfnk->nab", weighed, effects), -jnp.einsum("afnk,fnk->na", weighed, base)
+
+
+def _solve(gram, precision, linear):
+    """Return variances and means of a Gaussian with a precision matrix of `gram` and a diagonal."""
+    spread = jnp.linalg.inv(gram + precision[..., None] * jnp.eye(linear.shape[-1]))
+    return jnp.diagonal(spread, axis1=-2, axis2=-1), jnp.einsum("nab,nb->na", spread, linear)

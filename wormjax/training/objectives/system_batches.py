@@ -1,0 +1,155 @@
+"""What the objectives of systems read: trajectories, the runs of a config, batches, and what shapes a bound."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from wormjax.features.symmetries import Symmetries, turn_and_mirror
+from wormjax.models.nri import Nri
+
+TASKS = ("unsupervised", "supervised", "true_graph")
+TURN = 3  # Of a simulation's keys, that which turns it.
+# Of the graph: the encoder's, sampled; the decoder's, as `nri_exact` has it; or of each pair (`nri_pairwise`).
+POSTERIORS = ("sampled", "exact", "listed", "pairwise")
+
+# Numbers that may differ from run to run within one compiled program.
+PER_RUN = (
+    "learning_rate",
+    "weight_decay",
+    "temperature",
+    "temperature_end",
+    "kl_weight",
+    "kl_weight_end",
+    "kl_warm_up",
+    "free_bits",
+    "given",
+    "given_end",
+)
+
+
+class SystemArrays(NamedTuple):
+    """Trajectories of many simulations, scaled; an edge whose type is not known has type -1.
+
+    `observed`: which samples count in loss and metrics; None for all. Edges that change have an axis of frames.
+    `base`: of windows with a future, what a regression predicts of it (`objectives.nri_horizons`).
+    """
+
+    features: Float[Array, "simulation frame object feature"]
+    edges: Int[Array, "simulation *frame edge"]
+    observed: Bool[Array, "simulation frame object"] | None = None
+    base: Float[Array, "simulation step object output"] | None = None
+
+
+class SystemData(NamedTuple):
+    """What an objective reads; it stays on the device."""
+
+    training: SystemArrays
+    validation: SystemArrays
+
+
+class SystemRuns(NamedTuple):
+    """Arrays with a leading run axis."""
+
+    seed: Int[Array, "run 2"]
+    validation_count: Int[Array, " run"]
+    steps: Int[Array, " run"]
+    hyper: dict[str, Float[Array, " run"]]
+
+
+class Bound(NamedTuple):
+    """What shapes the program of a bound.
+
+    Attributes:
+      task: "unsupervised"; "supervised" (cross-entropy of the true edge types, no decoder) or "true_graph" (the decoder
+        is given them): what the encoder and the decoder can reach.
+      batch: simulations an update.
+      segments: pieces of each simulation that the decoder goes over.
+      decoded_frames: first frames of a simulation that pieces are cut from; 0 for all.
+      burn_in: true frames that a segment begins with; at least one.
+      roll_out: frames after the burn-in, which are predicted; each is given to the prediction of the next with a
+        probability that goes from `given` to `given_end`.
+      hard: whether sampled edge types are one-hot (straight-through).
+      variance: of the likelihood; 0 estimates it.
+      variance_floor: of an estimated variance, in units of the features' own change from frame to frame, squared.
+      degrees_of_freedom: of a Student's t likelihood; 0 for the Gaussian.
+      prior: probability of each edge type; () for uniform.
+      offset_and_gain: variance of each object's own offset and gain, in units of the errors' own; 0 for none. Of the
+        exact posterior alone; see `likelihoods.take_out_units`.
+      roll_out_weight: of roll-outs beside the exact posterior's evidence; 0 for none.
+      combinations: of edges that arrive at an object, of which the listed posterior is made; 0 for all there are.
+      mutual: whether both edges of a pair are known to have one type; of the listed posterior alone.
+      strengths: of all messages of a system, of which the exact posterior tries each; () for one.
+      symmetries: of which each simulation is shown one, drawn anew in each update; None shows them as they are.
+    """
+
+    task: str
+    batch: int
+    segments: int
+    decoded_frames: int
+    burn_in: int
+    roll_out: int
+    hard: bool
+    variance: float
+    variance_floor: float
+    degrees_of_freedom: float
+    prior: tuple[float, ...]
+    offset_and_gain: float = 0.0
+    roll_out_weight: float = 0.0
+    combinations: int = 0
+    symmetries: Symmetries | None = None
+    strengths: tuple[float, ...] = ()
+    mutual: bool = False
+
+
+def find_prior(nri: Nri, bound: Bound) -> Float[np.ndarray, " type"]:
+    """Return the probability of each edge type before anything is seen."""
+    return np.asarray(bound.prior or (1.0 / nri.edge_types,) * nri.edge_types, np.float32)
+
+
+def draw_batch(
+    arrays: SystemArrays, batch: int, key: PRNGKeyArray, shard, symmetries: Symmetries | None = None
+) -> tuple[SystemArrays, PRNGKeyArray]:
+    """Draw this shard's part of a batch of simulations, each after one of the symmetries, and a key each."""
+    draw_key, noise_key = jax.random.split(key)
+    part = batch // shard.count
+    chosen = jax.random.randint(draw_key, (batch,), 0, len(arrays.features))
+    chosen = jax.lax.dynamic_slice_in_dim(chosen, shard.index * part, part)
+    numbers = shard.index * part + jnp.arange(part)
+    keys = jax.vmap(lambda number: jax.random.fold_in(noise_key, number))(numbers)
+    features = arrays.features[chosen]
+    if symmetries is not None:
+        features = turn_all(features, symmetries, keys)
+    observed = None if arrays.observed is None else arrays.observed[chosen]
+    base = None if arrays.base is None else arrays.base[chosen]
+    return SystemArrays(features, arrays.edges[chosen], observed, base), keys
+
+
+def turn_all(features: Float[Array, "simulation frame object feature"], symmetries: Symmetries, keys: PRNGKeyArray):
+    """Return each simulation after one of the symmetries."""
+    turn = jax.vmap(lambda x, key: turn_and_mirror(x, symmetries, key))
+    return turn(features, fold_keys(keys, TURN))
+
+
+def fold_keys(keys: PRNGKeyArray, number: int) -> PRNGKeyArray:
+    """Return the keys of one purpose, of the simulations of a batch."""
+    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+
+
+def anneal(start, end, progress):
+    """Go from `start` to `end`, in a line."""
+    return start + (end - start) * progress
+
+
+def stack_runs(seeds: Sequence[int], train, validation_count: int) -> SystemRuns:
+    """Stack one run per seed, with the hyperparameters of a config's `train` section."""
+    count = len(seeds)
+    return SystemRuns(
+        seed=np.stack([np.asarray(seeds), np.zeros(count)], axis=1).astype(np.int32),
+        validation_count=np.full(count, validation_count, np.int32),
+        steps=np.full(count, train.steps, np.int32),
+        hyper={name: np.full(count, train[name], np.float32) for name in PER_RUN},
+    )

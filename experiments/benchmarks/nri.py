@@ -73,7 +73,7 @@ class Plan(NamedTuple):
 
 
 def choose_configs(plan: Plan) -> dict[str, Any]:
-    """Label → config: the reference's two models at its full size, without `skip_first`, and this project's springs."""
+    """Return label → config: the reference's two models at full size, without `skip_first`, and our springs."""
     mlp = _unlock(plan.get_config("full"))
     mlp.model.skip_first = False
     mlp.model.encoder.update(name="mlp", hidden=256, differences=False, relative=False, rounds=1)
@@ -101,7 +101,7 @@ def _apply_plan(config, plan):
 
 
 def change_config(config, **fields):
-    """A copy of a config with other fields, "." written "__"."""
+    """Return a copy of a config with other fields, "." written "__"."""
     config = _unlock(config.copy_and_resolve_references())
     config.update_from_flattened_dict({name.replace("__", "."): value for name, value in fields.items()})
     return config
@@ -113,7 +113,7 @@ def fit_batch(objects: int, batch: int = 128, edges_at_once: int = EDGES_AT_ONCE
 
 
 def prepare_springs(config, simulations: int = 0, seed: int = 0) -> Materials:
-    """Springs to train on, `simulations` or two batches, and one to validate on."""
+    """Return springs to train on, `simulations` or two batches, and one to validate on."""
     count = simulations or 2 * config.train.batch_simulations
     whole = simulate_springs(jax.random.key(seed), count + 1, config.data.objects, config.data.frames)
     first, rest = take_simulations(whole, slice(0, 1)), take_simulations(whole, slice(1, None))
@@ -147,7 +147,7 @@ def measure_updates(config, materials: Materials, plan: Plan) -> Measured:
 
 
 def measure_rounding(precision: str) -> float:
-    """Relative error (root mean square) of a model's products at a precision, against float32.
+    """Return the relative error (root mean square) of a model's products at a precision, against float32.
 
     bfloat16 keeps 8 bits: about 2e-3.
     """
@@ -162,7 +162,7 @@ def measure_rounding(precision: str) -> float:
 
 
 def measure_memory(compiled) -> float:
-    """Bytes that a compiled program holds on one device: arguments, outputs and temporaries; nan where it is not known.
+    """Return the bytes that a compiled program holds on one device: arguments, outputs and temporaries; nan if unknown.
 
     Donated arguments are outputs, too, and count once.
     """
@@ -175,7 +175,7 @@ def measure_memory(compiled) -> float:
 
 
 def measure_sizes(plan: Plan) -> Iterator[Sequence[Any]]:
-    """Rows of a table: the reference's models and this project's, each placed on the devices in each way."""
+    """Yield rows of a table: the reference's models and this project's, each placed on the devices in each way."""
     names = ("model", "placement", "s an update", "reference, s", "times faster", "GFLOP (XLA's count)")
     names += ("peak, MB", "compiled in, s")
     yield from format_header(names)
@@ -190,7 +190,7 @@ def measure_sizes(plan: Plan) -> Iterator[Sequence[Any]]:
 
 
 def measure_objects(plan: Plan, objects: Sequence[int]) -> Iterator[Sequence[Any]]:
-    """Rows of a table: the reference's MLP model by the number of objects, in batches of about as many edges."""
+    """Yield rows of a table: the reference's MLP model by the number of objects, in batches of about as many edges."""
     yield from format_header(("objects", "edges", "batch", "s an update", "µs an update and edge", "peak, MB"))
     reference = next(iter(choose_configs(plan).values()))
     for count in objects:
@@ -204,7 +204,7 @@ def measure_objects(plan: Plan, objects: Sequence[int]) -> Iterator[Sequence[Any
 
 
 def measure_ensembles(plan: Plan, seeds: int) -> Iterator[Sequence[Any]]:
-    """Rows of a table: what a laptop trains, for one seed and for several, in turn, vmapped or by device."""
+    """Yield rows of a table: what a laptop trains, for one seed and for several, in turn, vmapped or by device."""
     yield from format_header(
         ("nri_springs:small", "s an update and run", "of one run alone", "peak, MB", "compiled in, s")
     )
@@ -223,7 +223,7 @@ def measure_ensembles(plan: Plan, seeds: int) -> Iterator[Sequence[Any]]:
 
 
 def measure_posteriors(plan: Plan, objects: Sequence[int] = POSTERIOR_OBJECTS) -> Iterator[Sequence[Any]]:
-    """Rows of a table: the equivariant decoder, with edges sampled from the encoder and with the exact posterior."""
+    """Yield rows of a table: the equivariant decoder, with sampled edges and with the exact posterior."""
     yield from format_header(("objects", "combinations", "sampled, s an update", "exact, s", "ratio", "peak, MB"))
     config = choose_configs(plan)["nri_springs:small"]
     for count in objects:
@@ -239,7 +239,7 @@ def measure_posteriors(plan: Plan, objects: Sequence[int] = POSTERIOR_OBJECTS) -
 
 
 def format_header(names: Sequence[str]) -> list[Sequence[str]]:
-    """The two rows that a Markdown table begins with: names, and all columns but the first to the right."""
+    """Return the two rows that a Markdown table begins with: names, and all columns but the first to the right."""
     return [names, ["---"] + ["---:"] * (len(names) - 1)]
 
 
@@ -249,7 +249,7 @@ def format_row(cells: Sequence[Any]) -> str:
 
 
 def format_number(value: float) -> str:
-    """Three digits, no exponent for what a table of seconds and megabytes holds; whole numbers as they are."""
+    """Return three digits, no exponent for what a table of seconds and megabytes holds; whole numbers as they are."""
     if value == int(value) if np.isfinite(value) else False:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -64,7 +64,7 @@ class TypedMessages(nn.Module):
 
 
 def _weigh_messages(messages, weights, nodes):
-    """What each node receives of the messages of each type [*batch, edge, feature]: [*batch, node, feature].
+    """Return what each node receives of the messages of each type [*batch, edge, feature]: [*batch, node, feature].
 
     Weights are [*batch, edge, type], or else [combination, sender, type] of the edges that arrive at any node; then
     what is received has an axis of combinations before all others.
@@ -106,16 +106,16 @@ class MlpDecoder(nn.Module):
 
     @property
     def memory(self) -> int:
-        """The true frames that a prediction depends on."""
+        """Return how many true frames a prediction depends on."""
         return 2 if self.differences else 1
 
     def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
-        """What is carried into the first frame."""
+        """Return what is carried into the first frame."""
         return nodes if self.differences else ()
 
 
 def check_vectors(features: int) -> None:
-    """Raises InputError for a number of features that is not that of a location and a velocity."""
+    """Raise InputError for a number of features that is not that of a location and a velocity."""
     if features % 2:
         found = f"found 'equivariant' with {features} features"
         expected = "expected an even number: locations, then velocities"
@@ -171,7 +171,7 @@ class EquivariantDecoder(nn.Module):
         return carry, _read_out(size, nodes, own) + received
 
     def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
-        """What is carried into the first frame."""
+        """Return what is carried into the first frame."""
         return ()
 
 
@@ -200,7 +200,7 @@ class RecurrentDecoder(nn.Module):
         return carry, _read_out(nodes.shape[-1], values, hidden)
 
     def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
-        """What is carried into the first frame."""
+        """Return what is carried into the first frame."""
         return jnp.zeros((*nodes.shape[:-1], self.hidden), nodes.dtype)
 
 
@@ -272,7 +272,7 @@ class ContextDecoder(nn.Module):
         return (nodes, code), jnp.where(hidden_features, (output - nodes) / scale, output)
 
     def start(self, nodes: Float[Array, "*batch node feature"], code: Float[Array, "*batch node code"]) -> Any:
-        """What is carried into the first frame."""
+        """Return what is carried into the first frame."""
         return nodes, code
 
 
@@ -303,13 +303,13 @@ class JointLstm(nn.Module):
         return carry, change.reshape(nodes.shape)
 
     def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
-        """What is carried into the first frame."""
+        """Return what is carried into the first frame."""
         zeros = jnp.zeros((*nodes.shape[:-2], self.hidden), nodes.dtype)
         return zeros, zeros
 
 
 def _read_out(size, values, hidden):
-    """A linear read-out of both that starts at "nothing changes"."""
+    """Return a linear read-out of both that starts at "nothing changes"."""
     joined = jnp.concatenate([values, hidden], axis=-1)
     return nn.Dense(size, kernel_init=nn.initializers.zeros, name="read_out")(joined)
 
@@ -321,7 +321,7 @@ def roll_out(
     given: Bool[Array, "*batch frame"],
     beside: Shaped[Array, "..."] | None = None,
 ) -> Float[Array, "*batch frame node feature"]:
-    """Predicts each next frame, from the true frame where it is given and else from the frame predicted before.
+    """Predict each next frame, from the true frame where it is given and else from the frame predicted before.
 
     Teacher forcing gives all frames; an M-step roll-out every M-th; burn-in the first ones; scheduled sampling a random
     choice. The first is always given.

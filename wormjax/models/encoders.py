@@ -92,7 +92,7 @@ class CnnEncoder(nn.Module):
         return _read_types(self.edge_types)(edges)
 
     def _pool(self, pairs: Float[Array, "frame edge hidden"]) -> Float[Array, "edge hidden"]:
-        """The second convolution, and the mean over frames that attention weighs."""
+        """Return the second convolution, and the mean over frames that attention weighs."""
         pairs = _stack_frames(_pool_frames(pairs, self.pooling), self.kernels[1], 1)
         pairs = elu(nn.Dense(self.hidden)(pairs))
         attention = jax.nn.softmax(nn.Dense(1)(pairs), axis=0)
@@ -106,7 +106,7 @@ class CnnEncoder(nn.Module):
 
 
 class EvidenceEncoder(nn.Module):
-    """Reads what the decoder's messages explain of both edges of each pair, then edge → node → edge.
+    """What the decoder's messages explain of both edges of each pair, then edge → node → edge.
 
     Not frames but sufficient statistics: the beliefs of `edge_evidence`, given what the decoder makes of the frames.
     (After the encoders of Marino, Yue & Mandt 2018, ICML, which read gradients of the decoder's likelihood.) Whether
@@ -196,7 +196,7 @@ class RecurrentEncoder(nn.Module):
 
 
 def _read_types(edge_types: int) -> nn.Dense:
-    """Logits that begin near zero: an encoder that is sure of itself before it has learnt anything learns slowly."""
+    """Return logits that begin near zero: an encoder that is certain before it has learnt learns slowly."""
     return nn.Dense(edge_types, kernel_init=nn.initializers.variance_scaling(0.01, "fan_in", "normal"))
 
 

@@ -1,9 +1,9 @@
 """The exact posterior of a graph under a decoder that goes one frame ahead: every combination of edges is tried.
 
 What a node does in the next frame depends, with all frames given, on the edges that arrive at it and on no others. So
-the likelihood of a whole graph is a product over receivers, and K edge types and N nodes leave K^(N - 1) combinations a
-receiver to compare (16 for two types and five objects) where there are K^(N (N - 1)) graphs. The sum over them needs
-no encoder and no sampling.
+the likelihood of a whole graph is a product over receivers, and K edge types and N nodes leave K^(N - 1) combinations
+per receiver to compare (16 for two types and five objects) where there are K^(N (N - 1)) graphs. The sum over them
+needs no encoder and no sampling.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from wormjax.errors import ConfigError
 
-LARGEST = 1_024  # Combinations a receiver.
+LARGEST = 1_024  # Combinations per receiver.
 
 
 def list_combinations(senders: int, types: int) -> Float[np.ndarray, "combination sender type"]:
@@ -38,7 +38,7 @@ def weigh_combinations(
     prior: Float[Array, " type"],
     price: Float[Array, ""] | float = 1.0,
 ) -> tuple[Float[Array, "*batch node"], Float[Array, "combination *batch node"]]:
-    """The evidence of each node, nats, and the posterior of the combinations of edges that arrive at it.
+    """Return the evidence of each node, nats, and the posterior of the combinations of edges that arrive at it.
 
     The posterior is the one that makes the expected log likelihood less `price` times the divergence from the prior
     largest; the evidence is that largest value. At a price of one it is the logarithm of the marginal likelihood; at a
@@ -82,6 +82,6 @@ def weigh_strengths(
 def marginalise_edges(
     posterior: Float[Array, "combination *batch node"], combinations: Float[np.ndarray, "combination sender type"]
 ) -> Float[Array, "*batch edge type"]:
-    """The probability of each edge's types, in the order of wormjax.graphs."""
+    """Return the probability of each edge's types, in the order of wormjax.graphs."""
     edges = jnp.einsum("c...n,csk->...nsk", posterior, combinations)
     return edges.reshape(*edges.shape[:-3], -1, edges.shape[-1])

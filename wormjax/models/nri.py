@@ -60,7 +60,7 @@ class Nri(NamedTuple):
 
 
 def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
-    """The model of a config's `model` section: `encoder`, `decoder` (name and sizes each), `skip_first`, `precision`.
+    """Return the model of a config's `model` section: `encoder` and `decoder` (name, sizes), `skip_first`, `precision`.
 
     Raises:
       InputError: an encoder, a decoder or a precision that does not exist.
@@ -178,7 +178,7 @@ def decode(
     history: Float[Array, "*sample time node feature"] | None = None,
     correct: Callable[[Array], Array] | None = None,
 ) -> Float[Array, "*batch frame node feature"]:
-    """Predictions of each next frame on a graph, as `decoders.roll_out` makes them of the frames that are given.
+    """Return predictions of each next frame on a graph, as `decoders.roll_out` makes them of the frames that are given.
 
     Edges that change are [*batch, frame, edge, type], those of each frame in which the decoder goes on.
 
@@ -269,7 +269,7 @@ def start_decoder(
     nodes: Float[Array, "*batch node feature"],
     history: Float[Array, "*sample time node feature"] | None = None,
 ) -> Any:
-    """What a decoder carries into its first frame, `nodes`; for `history` see `decode`."""
+    """Return what a decoder carries into its first frame, `nodes`; for `history` see `decode`."""
     if nri.summary is None:
         return nri.decoder.start(nodes)
     code = nri.summary.apply({"params": params["summary"]}, history)
@@ -303,7 +303,7 @@ def _find_both(there):
 
 
 def _observe(nri, sample):
-    """What the encoder is shown of one sample: a complete graph whose nodes are [node, frame, feature]."""
+    """Return what the encoder reads of one sample: a complete graph whose nodes are [node, frame, feature]."""
     if nri.differences:
         changes = _measure_change(nri, sample[1:] - sample[:-1])
         sample = jnp.concatenate([sample[:-1], changes], axis=-1)

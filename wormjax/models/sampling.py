@@ -11,7 +11,7 @@ def sample_edges(
     temperature: float | Float[Array, ""] = 0.5,
     hard: bool = False,
 ) -> Float[Array, "*batch edge type"]:
-    """Draws a relaxed one-hot edge type a edge.
+    """Draw a relaxed one-hot type of each edge.
 
     Args:
       logits: unnormalised log probabilities of the edge types.
@@ -29,7 +29,7 @@ def sample_edges(
 
 
 def kl_divergence(logits: Float[Array, "*batch edge type"], prior: Float[Array, " type"]) -> Float[Array, " *batch"]:
-    """KL(q || prior) in nats, summed over edges, for q = softmax(logits)."""
+    """Return KL(q || prior) in nats, summed over edges, for q = softmax(logits)."""
     log_probabilities = jax.nn.log_softmax(logits)
     difference = log_probabilities - jnp.log(prior)
     return (jnp.exp(log_probabilities) * difference).sum(axis=(-2, -1))

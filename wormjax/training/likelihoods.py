@@ -31,7 +31,7 @@ def take_out_units(
     scale: Float[Array, " feature"],
     freedom: float,
 ) -> tuple[Float[Array, "*batch frame object feature"], Float[Array, "*batch object"]]:
-    """Errors less what an offset and a gain of each object's own explain, and what these cost each object, nats.
+    """Return errors less what an offset and a gain of each object's own explain, and what these cost each object, nats.
 
     Where objects are measured in units of their own (a trace scaled by its own range, an indicator that binds more or
     less), what is predicted of them is right up to an offset and a gain. Let an error be
@@ -68,7 +68,7 @@ class Units(NamedTuple):
     centre: Float[Array, "*batch object feature"]
 
     def remove(self, predicted: Float[Array, "*batch object feature"]) -> Float[Array, "*batch object feature"]:
-        """Predictions in the object's own units."""
+        """Return predictions in the object's own units."""
         return predicted - self.offset - self.gain * (predicted - self.centre)
 
 
@@ -87,7 +87,7 @@ def estimate_units(
 
 
 def student_t_weights(squares, variance, degrees: float):
-    """What each squared error counts for in the estimate of the scale: 1 for a Gaussian, less for outliers of a t.
+    """Return what each squared error counts for in the scale: 1 for a Gaussian, less for outliers of a t.
 
     As expectation maximisation weighs it (Lange, Little & Taylor 1989).
     """
@@ -97,5 +97,5 @@ def student_t_weights(squares, variance, degrees: float):
 def find_variance(
     squared_error: Float[Array, "step feature"], fixed: float, floor: float, scale: Float[Array, " feature"]
 ) -> Float[Array, "step feature"]:
-    """The variance of the likelihood: the `fixed` one, or (0) the mean squared error, at least `floor` * `scale`."""
+    """Return the variance of the likelihood: `fixed`, or (0) the mean squared error, at least `floor` * `scale`."""
     return jnp.full_like(squared_error, fixed) if fixed else jnp.maximum(squared_error, floor * scale)

@@ -109,7 +109,7 @@ def score_baselines(
 
 
 def predict(name: str, config, fitted, test: Trajectories) -> Float[np.ndarray, "window step object feature"] | None:
-    """The frames after the history as a predictor sees them; None of a relation, or where there is no such frame."""
+    """Return the frames after the history as a predictor sees them; None of a relation, or without such a frame."""
     features = np.asarray(test.features)
     history = config.data.frames
     steps = min(max(config.evaluate.steps), features.shape[1] - history)

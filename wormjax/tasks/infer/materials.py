@@ -38,7 +38,7 @@ class Materials(NamedTuple):
 
 
 def prepare_materials(config, cache: str | os.PathLike) -> Materials:
-    """Opens or simulates, scales and stacks all systems that a config names.
+    """Open or simulate, scale and stack all systems that a config names.
 
     Raises:
       InputError: a file or a field that cannot be used.
@@ -70,7 +70,7 @@ def gather_materials(config, systems: Systems) -> Materials:
 
 
 def stack_system(trajectories: Trajectories) -> SystemArrays:
-    """The arrays that training reads: features at float32, types by edge, -1 where the graph is not known."""
+    """Return the arrays that training reads: features at float32, types by edge, -1 where the graph is not known."""
     pairs = find_pairs(trajectories.present)
     edges = np.full(pairs.shape, -1)
     if trajectories.edges is not None:
@@ -99,7 +99,7 @@ def name_types(config, known: Sequence[str], count: int) -> list[str]:
 
 
 def describe_materials(materials: Materials) -> dict:
-    """What a workdir remembers of its systems: their names, their scale and a fingerprint."""
+    """Return what a workdir records of its systems: their names, their scale and a fingerprint."""
     systems, digest = materials.systems, hashlib.sha256()
     splits = materials.data.training._replace(base=None), materials.data.validation._replace(base=None)
     for arrays in (*splits[0], *splits[1], systems.test.features):

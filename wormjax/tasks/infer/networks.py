@@ -43,7 +43,7 @@ LISTED = 64  # Combinations of a listed posterior where a config does not say ho
 
 
 def vary_config(name: str, config):
-    """The config of one model: that of the config with what the variant changes."""
+    """Return the config of one model: that of the config with what the variant changes."""
     changed = config.copy_and_resolve_references()
     with changed.ignore_type():  # A config may say 1 and not 1.0.
         changed.update_from_flattened_dict(VARIANTS[name])
@@ -65,17 +65,17 @@ def vary_config(name: str, config):
 
 
 def build_model(config, edge_types: int, change_scale) -> Nri:
-    """The model of a config (`vary_config`) in the units of its systems."""
+    """Return the model of a config (`vary_config`) in the units of its systems."""
     return build_nri(config.model, edge_types, change_scale)
 
 
 def build_runs(config) -> SystemRuns:
-    """One run a seed."""
+    """Return one run per seed."""
     return stack_runs(list_seeds(config), config.train, config.data.simulations.valid)
 
 
 def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Objective, Recipe, Engine]:
-    """What one model (`vary_config`) is trained for, how, and by which compiled program."""
+    """Return what one model (`vary_config`) is trained for, how, and by which compiled program."""
     _, frames, objects, features = materials.data.training.features.shape
     nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
     bound, train = build_bound(config), config.train
@@ -101,22 +101,22 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
 
 
 def is_exact(config) -> bool:
-    """Whether a model (`vary_config`) is trained with its decoder's posterior, of all or of listed combinations."""
+    """Return whether a model (`vary_config`) is trained with its decoder's posterior, exact or listed."""
     return config.train.posterior in ("exact", "listed") and config.train.task == "unsupervised"
 
 
 def is_pairwise(config) -> bool:
-    """Whether a model (`vary_config`) is trained with the posterior of each pair."""
+    """Return whether a model (`vary_config`) is trained with the posterior of each pair."""
     return config.train.posterior == "pairwise" and config.train.task == "unsupervised"
 
 
 def infers_posterior(config) -> bool:
-    """Whether a model (`vary_config`) has a posterior of the graph beside its encoder."""
+    """Return whether a model (`vary_config`) has a posterior of the graph beside its encoder."""
     return is_exact(config) or is_pairwise(config)
 
 
 def build_bound(config) -> Bound:
-    """What the bound of one model (`vary_config`) is made of."""
+    """Return the bound of one model (`vary_config`)."""
     train = config.train
     return Bound(
         task=train.task,

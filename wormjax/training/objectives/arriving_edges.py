@@ -163,7 +163,10 @@ class ListedCombinations:
 
     def weigh(self, measured: Measured, statistics: Any, price: Float[Array, ""] | float) -> Posterior:
         """Return the posterior, as `AllCombinations.weigh`."""
-        log_prior, log_likelihood = jnp.einsum("sncek,k->csn", measured.listed, jnp.log(self.prior)), measured[2]
+        log_prior, log_likelihood = (
+            jnp.einsum("sncek,k->csn", measured.listed, jnp.log(self.prior)),
+            measured.log_likelihood,
+        )
         if self.bound.mutual:  # Of all objects together; each pair was counted twice.
             log_prior, log_likelihood = (part.sum(axis=2, keepdims=True) for part in (log_prior / 2, log_likelihood))
         joint = log_prior + log_likelihood / price

@@ -147,7 +147,7 @@ def test_a_feature_that_never_changes_divides_by_no_zero():
     [
         (
             "model__encoder__name",
-            r"^config field 'model\.encoder\.name': found 'gnn', expected one of mlp, cnn, recurrent, none$",
+            r"^config field 'model\.encoder\.name': found 'gnn', expected one of mlp, cnn, evidence, recurrent, none$",
         ),
         (
             "model__decoder__name",

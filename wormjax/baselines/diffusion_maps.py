@@ -74,7 +74,7 @@ class Places(NamedTuple):
 
 
 def embed_delays(traces: Float[np.ndarray, "frame neuron"], options: Embedding) -> Float[np.ndarray, "frame dimension"]:
-    """Activity and its first difference now and at each delay; before the first frame it is taken as it was then.
+    """Return activity and its first difference now and at each delay; before the first frame they are as in it.
 
     No value depends on a later frame.
     """
@@ -94,7 +94,7 @@ def embed_delays(traces: Float[np.ndarray, "frame neuron"], options: Embedding) 
 def build_places(
     stretches: Sequence[Float[np.ndarray, "frame neuron"]], embedding: Embedding, neighbourhood: Neighbourhood
 ) -> Places:
-    """The places of uninterrupted stretches of traces, of one worm or of several."""
+    """Return the places of uninterrupted stretches of traces, of one worm or of several."""
     embedded = [embed_delays(traces, embedding) for traces in stretches]
     together = np.concatenate(embedded)
     scale = together.std(axis=0)
@@ -115,7 +115,7 @@ def check_frames(frames: int, neighbourhood: Neighbourhood, field: str = "diffus
 
 
 def build_transitions(places: Places, neighbourhood: Neighbourhood) -> sparse.csr_array:
-    """The asymmetric diffusion map: the probability of going from a frame to each other, sparse; rows sum to one.
+    """Return the asymmetric diffusion map: the probability of going from a frame to each other; rows sum to one.
 
     Raises:
       InputError: fewer frames than `neighbours` frames that far apart need.
@@ -133,7 +133,7 @@ def build_transitions(places: Places, neighbourhood: Neighbourhood) -> sparse.cs
 def measure_noise(
     places: Float[np.ndarray, "frame dimension"], reach: int, ahead: bool = True
 ) -> Float[np.ndarray, "frame dimension"]:
-    """Standard deviation of the velocity within `reach` frames to each side (or 2 * reach back, without `ahead`)."""
+    """Return the s.d. of the velocity within `reach` frames to each side (or 2 * reach back, without `ahead`)."""
     velocity = np.diff(places, axis=0)
     powers = (np.zeros_like(places), np.zeros_like(places))
     for total, values in zip(powers, (velocity, velocity**2), strict=True):
@@ -155,10 +155,10 @@ def find_neighbours(
     options: Neighbourhood,
     taken: Int[np.ndarray, " query"] | None = None,
 ) -> tuple[Int[np.ndarray, "query neighbour"], Float[np.ndarray, "query neighbour"]]:
-    """The nearest frames of each query, at least `apart_frames` from each other (and from `taken`), and how far.
+    """Return the nearest frames of each query, at least `apart_frames` from each other (and from `taken`), and how far.
 
     The distance is the published one: the sum over dimensions of (difference / (noise here * noise there)) squared. It
-    is a metric of each pair's own, for which no search tree helps; three matrix products a block give it exactly.
+    is a metric of each pair's own, for which no search tree helps; three matrix products per block give it exactly.
     """
     centre = places.places.mean(axis=0)
     known, query = places.places - centre, query - centre
@@ -182,13 +182,13 @@ def find_neighbours(
 
 
 def _strike(block, rows, columns, width):
-    """Makes what lies within `width` of each row's column infinitely far."""
+    """Make what lies within `width` of each row's column infinitely far."""
     near = np.clip(columns[:, None] + np.arange(-width, width + 1), 0, block.shape[1] - 1)
     block[rows[:, None], near] = np.inf
 
 
 def _weigh(found, distances, following, total) -> sparse.csr_array:
-    """Gaussian weights of the neighbours, with their mean distance as width, and 1 for the next frame."""
+    """Return Gaussian weights of the neighbours, with their mean distance as width, and 1 for the next frame."""
     rows = np.repeat(np.arange(total), found.shape[1] + 1)
     columns = np.concatenate([following[:, None], found], axis=1).ravel()
     values = np.concatenate([np.ones((total, 1)), weigh_distances(distances)], axis=1).ravel()
@@ -196,7 +196,7 @@ def _weigh(found, distances, following, total) -> sparse.csr_array:
 
 
 def weigh_distances(distances: Float[np.ndarray, "query neighbour"]) -> Float[np.ndarray, "query neighbour"]:
-    """A Gaussian of the distance whose width is the mean over the query's own neighbours.
+    """Return a Gaussian of the distance whose width is the mean over the query's own neighbours.
 
     Local noise spreads distances over orders of magnitude. With one width for all, as in the article's code, frames far
     from all others are connected to nothing but their next frame; a path that never meets another turns its
@@ -206,7 +206,7 @@ def weigh_distances(distances: Float[np.ndarray, "query neighbour"]) -> Float[np
 
 
 def _normalise(weights: sparse.csr_array, stretch, density_frames) -> sparse.csr_array:
-    """Divides by the root of the (smoothed) density at both ends, then makes rows sum to one."""
+    """Divide by the root of the (smoothed) density at both ends, then make rows sum to one."""
     density = np.asarray(weights.sum(axis=0)).ravel()
     if density_frames:
         for one in np.unique(stretch):
@@ -217,7 +217,7 @@ def _normalise(weights: sparse.csr_array, stretch, density_frames) -> sparse.csr
 
 
 def find_phase(transitions: sparse.csr_array) -> tuple[Float[np.ndarray, " frame"], float]:
-    """The phase (radians, -pi to pi) of every frame and the period of the cycle in frames.
+    """Return the phase (radians, -pi to pi) of every frame and the period of the cycle in frames.
 
     The phase is the angle of the first right eigenvector with a complex eigenvalue: the flow turns it by the angle of
     that eigenvalue per frame, so phase grows with time.

@@ -6,7 +6,7 @@ ordinary Markov chain. In frames it is a Markov chain over (state, age): the for
 decoder says of each frame, and the distribution of states any number of frames ahead are exact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +48,7 @@ class Bouts(NamedTuple):
 
 
 def list_bouts(states: Int[np.ndarray, " frame"]) -> Bouts:
-    """The bouts of one stretch; unscored frames belong to none."""
+    """Return the bouts of one stretch; unscored frames belong to none."""
     edges = np.flatnonzero(np.diff(states)) + 1
     starts, stops = np.concatenate([[0], edges]), np.concatenate([edges, [len(states)]])
     following = np.append(states[starts[1:]], UNSCORED)
@@ -59,7 +59,7 @@ def list_bouts(states: Int[np.ndarray, " frame"]) -> Bouts:
 def fit_dwell_chain(
     stretches: Sequence[Int[np.ndarray, " frame"]], count: int, ages: Sequence[int] = AGE_BINS
 ) -> DwellChain:
-    """Counts bouts and what follows them.
+    """Count bouts and what follows them.
 
     Args:
       stretches: motor states; UNSCORED breaks the chain.
@@ -73,9 +73,7 @@ def fit_dwell_chain(
     leave = np.empty((count, len(ages)))
     for one in range(count):
         left = frames[(state == one) & ended]
-        own = (frames - ~ended)[
-            state == one
-        ]  # Of a bout that is cut off, the last frame does not show whether it is left.
+        own = (frames - ~ended)[state == one]  # The last frame of a bout that is cut off does not show if it is left.
         exits = np.histogram(left, edges)[0].astype(float)
         # Frames spent at each age: a bout of n frames was at ages 1 to n.
         at_risk = np.array([np.clip(own - low + 1, 0, high - low).sum() for low, high in zip(edges, edges[1:])], float)  # noqa: B905, RUF007
@@ -90,29 +88,31 @@ def fit_dwell_chain(
 
 
 def predict_states(chain: DwellChain, steps: Sequence[int]) -> Float[np.ndarray, "step state age ahead"]:
-    """The distribution of the state `steps` frames ahead, from each state and age."""
+    """Return the distribution of the state `steps` frames ahead, from each state and age."""
     count, ages = chain.leave.shape
-    ahead = np.broadcast_to(np.eye(count)[:, None], (count, ages, count))
-    kept = {0: ahead}
-    for step in range(1, max(steps) + 1):
-        ahead = _step_back(chain, ahead, chain.follow @ ahead[:, 0])
-        kept[step] = ahead
-    return np.stack([kept[int(step)] for step in steps])
+    now = np.broadcast_to(np.eye(count)[:, None], (count, ages, count))
+    return np.stack(take_steps(now, lambda ahead: _step_back(chain, ahead, chain.follow @ ahead[:, 0]), steps))
 
 
 def predict_onset(chain: DwellChain, steps: Sequence[int], target: int) -> Float[np.ndarray, "step state age"]:
-    """The probability that a bout of the state `target` begins within `steps` frames, from each state and age.
+    """Return the probability that a bout of `target` begins within `steps` frames, from each state and age.
 
     A bout of `target` that is under way does not count: it is the next one that is waited for.
     """
-    count, ages = chain.leave.shape
-    begun, kept = np.zeros((count, ages, 1)), {}
-    enters = chain.follow[:, target]
-    elsewhere = np.where(np.arange(count) == target, 0.0, chain.follow)
-    for step in range(1, max(steps) + 1):
-        begun = _step_back(chain, begun, enters[:, None] + elsewhere @ begun[:, 0])
-        kept[step] = begun[..., 0]
-    return np.stack([kept[int(step)] for step in steps])
+    enters = chain.follow[:, target, None]
+    elsewhere = np.where(np.arange(len(chain.follow)) == target, 0.0, chain.follow)
+    begun = np.zeros((*chain.leave.shape, 1))
+    return np.stack(take_steps(begun, lambda begun: _step_back(chain, begun, enters + elsewhere @ begun[:, 0]), steps))[
+        ..., 0
+    ]
+
+
+def take_steps(now: np.ndarray, advance: Callable[[np.ndarray], np.ndarray], steps: Sequence[int]) -> list[np.ndarray]:
+    """Return what is there after some numbers of steps, each of which `advance` makes."""
+    kept = [now]
+    for _ in range(max(steps)):
+        kept.append(advance(kept[-1]))
+    return [kept[step] for step in steps]
 
 
 def _step_back(chain, values, on_leaving):
@@ -124,11 +124,11 @@ def _step_back(chain, values, on_leaving):
 def filter_states(
     chain: DwellChain, likelihood: Float[np.ndarray, "frame state"]
 ) -> Float[np.ndarray, "frame state age"]:
-    """The probability of each state and age given the frames so far (the forward algorithm), normalised.
+    """Return the probability of each state and age given the frames so far (the forward algorithm), normalised.
 
     Args:
       chain: how states follow each other.
-      likelihood: of each frame's observation under each state, up to a factor a frame.
+      likelihood: of each frame's observation under each state, up to a factor per frame.
     """
     start = np.repeat(chain.frequency[:, None] / chain.leave.shape[1], chain.leave.shape[1], axis=1)  # Any age.
 
@@ -145,7 +145,7 @@ def filter_states(
 def likelihood_of_decoded(
     chain: DwellChain, probabilities: Float[np.ndarray, "frame state"], weight: float
 ) -> Float[np.ndarray, "frame state"]:
-    """What a decoder's probabilities say of each frame beside the states' frequencies.
+    """Return the likelihood of each frame by a decoder's probabilities, relative to the states' frequencies.
 
     Args:
       chain: whose frequencies the decoder learnt.
@@ -157,5 +157,5 @@ def likelihood_of_decoded(
 
 
 def likelihood_of_scored(states: Int[np.ndarray, " frame"], count: int) -> Float[np.ndarray, "frame state"]:
-    """Certainty where a frame is scored, nothing where it is not."""
+    """Return certainty where a frame is scored, nothing where it is not."""
     return np.where((states == UNSCORED)[:, None], 1.0, np.maximum(np.eye(count)[states], 1e-12))

@@ -12,7 +12,7 @@ from wormjax.recordings.recording import UNSCORED
 
 
 def count_transitions(states: Int[np.ndarray, "stretch frame"], count: int) -> Int[np.ndarray, "state state"]:
-    """Counts [from, to] of pairs of neighbouring frames that are both scored."""
+    """Return counts [from, to] of pairs of neighbouring frames that are both scored."""
     before, after = states[:, :-1].ravel(), states[:, 1:].ravel()
     scored = (before != UNSCORED) & (after != UNSCORED)
     counts = np.zeros((count, count), int)
@@ -21,7 +21,7 @@ def count_transitions(states: Int[np.ndarray, "stretch frame"], count: int) -> I
 
 
 def transition_matrix(counts: Int[np.ndarray, "*batch state state"]) -> Float[np.ndarray, "*batch state state"]:
-    """Transition probabilities with half a pseudo-count a pair; every state may be left, however rarely."""
+    """Return transition probabilities with half a pseudo-count per pair; every state may be left, however rarely."""
     smoothed = np.asarray(counts) + 0.5
     return smoothed / smoothed.sum(axis=-1, keepdims=True)
 
@@ -48,7 +48,7 @@ def smooth_probabilities(
     valid: Bool[np.ndarray, "*batch frame"],
     transitions: Float[np.ndarray, "*batch state state"],
 ) -> Float[np.ndarray, "*batch frame state"]:
-    """The probability of each state given all frames of a stretch (forward-backward, normalised at every frame).
+    """Return the probability of each state given all frames of a stretch (forward-backward).
 
     All states are as likely before the first frame. A frame that is not valid says nothing: the chain runs through it
     on its transitions alone. These are per frame, so the frame rate must be that of the training worms.

@@ -66,9 +66,7 @@ def fit_horizons(
             squares = (shown @ solution - wanted) ** 2
             errors.append(np.nanmean(squares.reshape(-1, steps, squares.shape[-1] // steps), axis=(0, 2)))
         best = np.argmin(errors, axis=0)
-        by_step = [solution.reshape(len(solution), steps, -1) for solution in solutions]
-        coefficients = np.stack([by_step[choice][:, step] for step, choice in enumerate(best)], axis=1)
-        fits.append((coefficients.reshape(len(coefficients), -1), columns.mean(axis=0), changes.mean(axis=0)))
+        fits.append((_choose(solutions, best), columns.mean(axis=0), changes.mean(axis=0)))
         penalties.append(np.take(RIDGES, best))
     return _stack(fits), np.stack(penalties)
 
@@ -77,13 +75,11 @@ def refit_horizons(
     past: Past, future: Future, penalties: Float[np.ndarray, "kind step"], regressors: Regressors, observed=None
 ) -> HorizonRegression:
     """Fit on other samples with penalties that are known (`fit_horizons`)."""
-    fits, steps = [], future.shape[1]
+    fits = []
     for (columns, changes, _), own in zip(_list_kinds(past, future, regressors, observed), penalties, strict=True):
-        ridges = np.unique(own)
-        solutions = [part.reshape(len(part), steps, -1) for part in _solve(columns, changes, ridges)]
-        chosen = np.searchsorted(ridges, own)
-        coefficients = np.stack([solutions[choice][:, step] for step, choice in enumerate(chosen)], axis=1)
-        fits.append((coefficients.reshape(len(coefficients), -1), columns.mean(axis=0), changes.mean(axis=0)))
+        ridges, chosen = np.unique(own, return_inverse=True)
+        solution = _choose(_solve(columns, changes, ridges), chosen)
+        fits.append((solution, columns.mean(axis=0), changes.mean(axis=0)))
     return _stack(fits)
 
 
@@ -165,6 +161,13 @@ def _solve(columns, changes, ridges: Sequence[float]) -> list[np.ndarray]:
     # An eigenvalue below rounding is none: without a penalty it would make anything of the noise.
     values = np.maximum(values, 0.0)
     return [vectors @ (rotated / (values + ridge * unit)[:, None]) for ridge in ridges]
+
+
+def _choose(solutions, choices) -> np.ndarray:
+    """Return the coefficients [column, output] that have a solution of their own in each step."""
+    by_step = [solution.reshape(len(solution), len(choices), -1) for solution in solutions]
+    chosen = np.stack([by_step[choice][:, step] for step, choice in enumerate(choices)], axis=1)
+    return chosen.reshape(len(chosen), -1)
 
 
 def _stack(fits) -> HorizonRegression:

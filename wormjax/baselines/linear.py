@@ -58,7 +58,7 @@ LINEAR_BASELINES = {
 def stack_context(
     features: Float[np.ndarray, "frame neuron feature"], valid: Bool[np.ndarray, " frame"], offsets: Sequence[int]
 ) -> Float[np.ndarray, "frame channel"]:
-    """The frames at t + offset beside each other; beyond the ends the nearest valid frame stands in."""
+    """Return the frames at t + offset beside each other; beyond the ends the nearest valid frame stands in."""
     frames = np.flatnonzero(valid)
     flat = features.reshape(len(features), -1)
     if not len(frames):
@@ -85,7 +85,7 @@ def fit_linear(
     inverse_penalty: float = 0.0,
     balanced: bool = False,
 ) -> LinearClassifier:
-    """Fits scored frames.
+    """Fit scored frames.
 
     Args:
       channels: features of the scored frames of all training worms.
@@ -121,7 +121,7 @@ def _logistic(inverse_penalty: float, balanced: bool) -> LogisticRegression:
 
 
 def _choose_penalty(channels, states, validation, count, balanced) -> float:
-    """The inverse penalty of the least negative log-likelihood on the validation frames."""
+    """Return the inverse penalty of the least negative log-likelihood on the validation frames."""
     if not validation.any() or validation.all():
         return INVERSE_PENALTIES[1]
     losses = []
@@ -154,5 +154,5 @@ def _keep_arrays(model, channels, states, count) -> LinearClassifier:
 def predict_linear(
     classifier: LinearClassifier, channels: Float[np.ndarray, "frame channel"]
 ) -> Float[np.ndarray, "frame state"]:
-    """Probability of each state per frame."""
+    """Return the probability of each state per frame."""
     return softmax(channels @ classifier.weights + classifier.bias, axis=-1)

@@ -28,6 +28,7 @@ from wormjax.baselines.diffusion_maps import (
     measure_noise,
     weigh_distances,
 )
+from wormjax.baselines.dwell_times import take_steps
 from wormjax.recordings.recording import UNSCORED
 
 # Fields of a model that are kept in a file; see `pack_loops`.
@@ -231,11 +232,7 @@ def carry_states(
     model: LoopModel, placed: Float[np.ndarray, "start state"], steps: Sequence[int]
 ) -> Float[np.ndarray, "start step state"]:
     """Return distributions over the model's states, `steps` frames later."""
-    kept, now = {}, placed
-    for step in range(1, max(steps) + 1):
-        now = now @ model.transitions
-        kept[step] = now
-    return np.stack([kept[int(step)] for step in steps], axis=1)
+    return np.stack(take_steps(placed, lambda now: now @ model.transitions, steps), axis=1)
 
 
 def share_states(
@@ -259,12 +256,12 @@ def predict_onset(
     model: LoopModel, inside: Bool[np.ndarray, " state"], steps: Sequence[int]
 ) -> Float[np.ndarray, "step state"]:
     """Return the probability of entering the states `inside` from without within `steps` frames, from each state."""
-    begun, kept = np.zeros(len(inside)), {}
     entering = (~inside)[:, None] & inside[None]
-    for step in range(1, max(steps) + 1):
-        begun = (model.transitions * np.where(entering, 1.0, begun[None])).sum(axis=1)
-        kept[step] = begun
-    return np.stack([kept[int(step)] for step in steps])
+
+    def advance(begun):
+        return (model.transitions * np.where(entering, 1.0, begun[None])).sum(axis=1)
+
+    return np.stack(take_steps(np.zeros(len(inside)), advance, steps))
 
 
 def keep_frames(model: LoopModel, kept: Bool[np.ndarray, " frame"]) -> LoopModel:

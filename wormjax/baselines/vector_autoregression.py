@@ -39,7 +39,7 @@ class Products(NamedTuple):
         return Products(self.gram + other.gram, self.cross + other.cross)
 
     def times(self, weight: float) -> "Products":
-        """The sums as if every frame had been seen `weight` times."""
+        """Return the sums as if every frame had been seen `weight` times."""
         return Products(weight * self.gram, weight * self.cross)
 
 

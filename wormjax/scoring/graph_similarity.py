@@ -31,38 +31,22 @@ class GraphSimilarity(NamedTuple):
     across_null: Float[np.ndarray, "shuffle method"]
 
 
-def compare_graphs(
-    graphs: Mapping[str, Float[np.ndarray, "worm edge type"]], shuffles: int = 500, seed: int = 0
+def compare_scores(
+    scores: Mapping[str, Float[np.ndarray, "worm edge"]], shuffles: int = 500, seed: int = 0
 ) -> GraphSimilarity:
-    """Correlates the probabilities of an edge: methods within a worm, and worms within a method, each with its null.
+    """Correlate the scores of edges: methods within a worm, and worms within a method, each with its null.
 
-    Probabilities say how sure an edge is: where nearly all are (as of correlation, in neurons that move together), what
-    is left to compare is little, and `compare_scores` says more.
+    A shuffle gives every graph (of each method and worm) its own order of neurons, so nothing is left in common but
+    what any two such graphs have.
 
     Args:
-      graphs: name → the probabilities of edge types, of the same worms and neurons in the same order; any number of
-        types, of which the first is "no edge". A deep model's graphs are averaged over its windows first.
+      scores: name → any number per edge, such as `Relation.score`, of the same worms and neurons in the same order; its
+        unit does not matter. A deep model's graphs are averaged over its windows first.
       shuffles: for the nulls.
       seed: of the shuffles.
 
     Raises:
       InputError: no graph, or shapes that do not go together.
-    """
-    for name, edges in graphs.items():
-        if np.ndim(edges) != 3 or np.shape(edges)[2] < 2:
-            expected = "[worm, edge, type] with 2 types or more"
-            raise InputError(f"graphs to compare, method {name!r}: found shape {np.shape(edges)}, expected {expected}")
-    present = {name: 1.0 - np.asarray(edges, np.float64)[..., 0] for name, edges in graphs.items()}
-    return compare_scores(present, shuffles, seed)
-
-
-def compare_scores(
-    scores: Mapping[str, Float[np.ndarray, "worm edge"]], shuffles: int = 500, seed: int = 0
-) -> GraphSimilarity:
-    """`compare_graphs` for any number an edge, such as `Relation.score`; its unit does not matter.
-
-    A shuffle gives every graph (of each method and worm) its own order of neurons, so nothing is left in common but
-    what any two such graphs have.
     """
     values = _check_scores(scores)
     worms, neurons = values.shape[1], _count_neurons(values.shape[-1])

@@ -82,7 +82,10 @@ class SummedMessages(nn.Module):
 
 
 class GivenMessages(nn.Module):
-    """As `SummedMessages`, along a list of edges alone: the mean over those that arrive at a node."""
+    """As `SummedMessages`, along a list of edges alone: the mean over those that arrive at a node.
+
+    An edge whose receiver is no node leads nowhere.
+    """
 
     hidden: int
 
@@ -91,8 +94,8 @@ class GivenMessages(nn.Module):
         sent = nn.Dense(self.hidden, name="sender")(nodes)
         received = nn.Dense(self.hidden, use_bias=False, name="receiver")(nodes)
         pairs = jax.nn.relu(received[:, receivers] + sent[:, senders])
-        total = jnp.zeros_like(sent).at[:, receivers].add(pairs)
-        count = jnp.zeros(nodes.shape[1]).at[receivers].add(1.0)
+        total = jnp.zeros_like(sent).at[:, receivers].add(pairs, mode="drop")
+        count = jnp.zeros(nodes.shape[1]).at[receivers].add(1.0, mode="drop")
         return elu(nn.Dense(self.hidden, name="type_1")(total / jnp.maximum(count, 1.0)[:, None]))
 
 

@@ -152,8 +152,10 @@ def build_forecast_runs(
     step_scale = np.stack([_persistence_error(worms, split, shape.roll_out) for split in splits])
     own = {"operators": index[of_group], "base_scale": scale[of_group], "step_scale": step_scale[of_group]}
     if (edges := find_given(name, config, dataset.neuron_names)) is not None:
-        ends = dict(zip(("senders", "receivers"), np.nonzero(edges), strict=True))
-        own["given"] = {end: np.broadcast_to(places, (len(groups), len(places))) for end, places in ends.items()}
+        # The first edge leads nowhere: no checkpoint holds the empty arrays of a graph without edges.
+        senders, receivers = np.concatenate([[[0], [len(edges)]], np.nonzero(edges)], axis=1)
+        shape = len(groups), len(senders)
+        own["given"] = {"senders": np.broadcast_to(senders, shape), "receivers": np.broadcast_to(receivers, shape)}
     return runs._replace(own=own), ForecastData(dataset.arrays, operators)
 
 

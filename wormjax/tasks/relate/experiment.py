@@ -51,7 +51,7 @@ def relate_neurons(config, workdir: str | os.PathLike) -> list[Row]:
             return []
         worms, settings = read_worms(dataset), read_settings(config, dataset.frame_rate)
         inferred = [
-            build_inferred(config, study, name, networks.average_seeds(one.by_seed), one.by_seed, one.halves)
+            build_inferred(config, study, name, np.mean(one.by_seed, axis=0), one.by_seed, one.halves)
             for name, one in trained.items()
         ]
         for name in (*config.relations.methods, RESPONSE):

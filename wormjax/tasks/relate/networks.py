@@ -6,7 +6,6 @@ each neuron to one that is driven for a second.
 """
 
 import functools
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -18,12 +17,10 @@ from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past, list_starts
 from wormjax.models.forecast_roll_outs import Clamp, clamp_lacking, predict
 from wormjax.tasks.forecast import networks as forecasting
-from wormjax.tasks.forecast.prediction import train_forecaster
 from wormjax.tasks.groups import Group, list_seeds, model_folder, restore_best
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.reconstruct import networks as reconstruction
 from wormjax.tasks.relate.consensus import Stack, list_halvings
-from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.progress import follow
 
 HIDDEN_NEURON, FORECASTER = "hidden_neuron", "forecaster"
@@ -70,10 +67,7 @@ def _derive_worm(module, runs, dataset: Dataset, worm: int) -> Float[np.ndarray,
         valid = jnp.asarray(dataset.arrays.valid[stretch][::FRAME_STEP])
         total += sum(np.asarray(_derive(module, run, features, valid), float) for run in runs) / len(runs)
         frames += int(valid.sum())
-    matrix, lacking = total.T / frames, ~dataset.find_present()[worm]
-    matrix[lacking], matrix[:, lacking] = np.nan, np.nan
-    np.fill_diagonal(matrix, np.nan)
-    return matrix
+    return _hide_lacking(total.T / frames, dataset, worm)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -98,23 +92,30 @@ def respond_forecaster(config, task, dataset: Dataset, workdir) -> Trained:
     The driven neuron is held one s.d. above its last value, against held there, for `perturbation.held_seconds`; then
     all run free. The response is the mean difference over `perturbation.seconds` and starts.
     """
-    (name,) = task.models
-    held, steps = count_frames(config, dataset.frame_rate)
-    stacks = []
-    for seed in follow(list_seeds(config), "seed"):
-        folder = model_folder(workdir, f"{name}_{seed}")
-        saved = restore_fitted(folder)
-        if saved is None:
-            trained = train_forecaster(name, task, dataset, seed)
-            variables = jax.tree.map(lambda x: np.asarray(x)[0], trained.variables)
-            stack = [
-                _respond_worm(name, task, trained.fit, variables, dataset, worm, held, steps, config)
-                for worm in range(len(dataset.worms))
-            ]
-            saved = {"responses": np.stack(stack)}
-            save_fitted(folder, saved)
-        stacks.append(saved["responses"])
-    return Trained(stacks, None)
+    (name,), split = task.models, Split(tuple(range(len(dataset.worms))), ())
+    groups = [Group(seed, split) for seed in list_seeds(config)]
+    forecasting.check_training(task, dataset, [split], groups)
+    fit = forecasting.fit_baselines(task, dataset, [split], workdir)
+    forecasting.train_model(name, task, dataset, [split], groups, fit, workdir)
+    best, module = restore_best(model_folder(workdir, name)), forecasting.build_module(name, task, dataset)
+    stacks = np.zeros((len(groups), len(dataset.worms), *(len(dataset.neuron_names),) * 2))
+    for worm in follow(range(len(dataset.worms)), "worm"):
+        starts = choose_starts(task, dataset, worm, config.perturbation.starts)
+        past = jnp.asarray(cut_past(dataset, starts, forecasting.build_shape(task).past))
+        operators = jnp.asarray(forecasting.find_operators(task, name, fit, 0, dataset, starts))
+        for seed in range(len(groups)):
+            variables = jax.tree.map(lambda x, seed=seed: x[seed], best)
+            respond = functools.partial(_respond, module, *count_frames(config, dataset.frame_rate))
+            matrix = jax.lax.map(functools.partial(respond, variables, past, operators), jnp.arange(past.shape[2]))
+            stacks[seed, worm] = _hide_lacking(np.array(matrix, float), dataset, worm)
+    return Trained(list(stacks), None)
+
+
+def choose_starts(task, dataset: Dataset, worm: int, count: int) -> Starts:
+    """Return frames of a worm, spread over its recording, from which forecasts start."""
+    starts = list_starts(dataset, task.forecast.first, task.forecast.every)
+    own = np.flatnonzero(starts.worm == worm)
+    return starts.of(own[np.linspace(0, len(own) - 1, count).astype(int)])
 
 
 def count_frames(config, frame_rate: float) -> tuple[int, int]:
@@ -124,16 +125,8 @@ def count_frames(config, frame_rate: float) -> tuple[int, int]:
     return held, max(held + 1, round(own.seconds * frame_rate))
 
 
-def _respond_worm(name, task, fit, variables, dataset: Dataset, worm: int, held: int, steps: int, config):
-    starts = list_starts(dataset, task.forecast.first, task.forecast.every)
-    own = np.flatnonzero(starts.worm == worm)
-    chosen = own[np.linspace(0, len(own) - 1, config.perturbation.starts).astype(int)]
-    starts = Starts(*(values[chosen] for values in starts))
-    module = forecasting.build_module(name, task, dataset)
-    past = jnp.asarray(cut_past(dataset, starts, forecasting.build_shape(task).past))
-    operators = jnp.asarray(forecasting.find_operators(task, name, fit, 0, dataset, starts))
-    respond = functools.partial(_respond, module, held, steps, variables, past, operators)
-    matrix = np.asarray(jax.lax.map(respond, jnp.arange(past.shape[2])), float)
+def _hide_lacking(matrix, dataset: Dataset, worm: int) -> Float[np.ndarray, "sender receiver"]:
+    """Return a matrix with NaN on its diagonal and for neurons that the worm lacks."""
     lacking = ~dataset.find_present()[worm]
     matrix[lacking], matrix[:, lacking] = np.nan, np.nan
     np.fill_diagonal(matrix, np.nan)
@@ -154,8 +147,3 @@ def _respond(module, held, steps, variables, past, operators, driven) -> Float[n
         return jnp.concatenate([first, rest], axis=1)[..., 0]
 
     return (roll(1.0) - roll(0.0)).mean(axis=(0, 1))
-
-
-def average_seeds(stacks: Sequence[Stack]) -> Stack:
-    """Return the mean of the scores of several seeds."""
-    return np.mean(stacks, axis=0)

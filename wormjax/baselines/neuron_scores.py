@@ -3,9 +3,7 @@
 Unlike wormjax.baselines.relations, which knows of |correlation|, these keep the sign: neurons that are wired together
 tend to move together, not against each other. Rows are senders, columns receivers; the diagonal is 0.
 
-`correlate_innovations` relates what is new in each frame, the trace less what its own past foretells; `combine` adds
-four estimates of one graph: correlation, partial correlations of the traces and of their innovations, and Granger
-causality, which alone is directed.
+`correlate_innovations` relates what is new in each frame, the trace less what its own past predicts.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +18,7 @@ from wormjax.graphs import edges_to_matrix
 
 Traces = Float[np.ndarray, "frame neuron"]
 Matrix = Float[np.ndarray, "sender receiver"]
-AUTOREGRESSION = 2  # Past frames that foretell a trace from itself.
+AUTOREGRESSION = 2  # Past frames that predict a trace from itself.
 
 
 def correlate(traces: Traces) -> Matrix:
@@ -40,16 +38,8 @@ def correlate_partially(traces: Traces, shrinkage: float = 0.8) -> Matrix:
 
 
 def correlate_innovations(traces: Traces, shrinkage: float = 0.8) -> Matrix:
-    """Return the shrunk partial correlation of what is new in each frame: not foretold by a trace's own past."""
+    """Return the shrunk partial correlation of what is new in each frame: not predicted by a trace's own past."""
     return _clear(_invert(_correlate(find_innovations(traces)), shrinkage))
-
-
-def combine(traces: Traces, shrinkage: float = 0.8, order: int = 2, granger_ridge: float = 1e-2) -> Matrix:
-    """Return the sum of correlation, partial correlation, innovations and Granger causality, each with an s.d. of 1."""
-    parts = [correlate(traces), correlate_partially(traces, shrinkage), correlate_innovations(traces, shrinkage)]
-    parts.append(measure_causality(traces, order, granger_ridge))
-    off = ~np.eye(traces.shape[1], dtype=bool)
-    return sum(part / max(part[off].std(), 1e-12) for part in parts)
 
 
 def measure_causality(traces: Traces, order: int = 2, granger_ridge: float = 1e-2) -> Matrix:
@@ -91,7 +81,6 @@ METHODS: Mapping[str, Callable[..., Matrix]] = {
     "lagged_correlation": correlate_lagged,
     "partial_correlation": correlate_partially,
     "innovations": correlate_innovations,
-    "combined": combine,
     "granger": measure_causality,
     "var": fit_var,
     "var_response": respond_var,

@@ -60,11 +60,11 @@ def measure_auroc(scores: Float[np.ndarray, " pair"], edges: Bool[np.ndarray, "*
 
 
 def weigh_auroc(
-    scores: Float[np.ndarray, " pair"], edges: Bool[np.ndarray, " pair"], weights: Float[np.ndarray, "draw pair"]
+    scores: Float[np.ndarray, " pair"], edges: Bool[np.ndarray, "*draw pair"], weights: Float[np.ndarray, "draw pair"]
 ) -> Float[np.ndarray, " draw"]:
     """Return the AUROC with each pair counted by each draw's weights."""
     order = np.argsort(scores, kind="stable")
-    scores, edges, weights = scores[order], edges[order], weights[:, order]
+    scores, edges, weights = scores[order], edges[..., order], weights[:, order]
     starts = np.flatnonzero(np.concatenate([[True], scores[1:] > scores[:-1]]))
     with_edge = np.add.reduceat(weights * edges, starts, axis=1)
     without = np.add.reduceat(weights * ~edges, starts, axis=1)
@@ -184,12 +184,11 @@ def permute_names(
     scores: Matrix, reference: Matrix, orders: Int[np.ndarray, "permutation neuron"]
 ) -> Float[np.ndarray, " permutation"]:
     """Return the AUROC with the scored neurons in other orders."""
-    found = []
-    for order in orders:
-        moved = scores[np.ix_(order, order)]
-        pairs = find_pairs(moved, reference)
-        found.append(measure_auroc(moved[pairs], reference[pairs] > 0))
-    return np.array(found, float)
+    pairs = find_pairs(scores, np.zeros_like(scores))
+    senders, receivers = np.nonzero(pairs)
+    places = np.argsort(np.reshape(orders, (-1, len(scores))), axis=1)  # Of each neuron.
+    known = reference[places[:, senders], places[:, receivers]]
+    return weigh_auroc(scores[pairs], known > 0, np.isfinite(known).astype(float))
 
 
 def find_p_value(value: float, null: Float[np.ndarray, " null"]) -> float:

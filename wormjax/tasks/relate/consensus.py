@@ -55,7 +55,8 @@ def pool_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: f
     if class_worms:
         means = sum_classes(total, classes) / np.maximum(sum_classes(counts, classes), 1)
         total = total + class_worms * means[np.ix_(classes, classes)]
-    return np.where(counts > 0, total / np.maximum(counts + class_worms, 1e-12), np.nan)
+    # Rounded, so that a symmetric method gives an edge and its reverse the very same score.
+    return np.where(counts > 0, np.round(total / np.maximum(counts + class_worms, 1e-12), 12), np.nan)
 
 
 def choose_class_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], candidates: Sequence[float]) -> float:

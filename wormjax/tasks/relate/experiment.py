@@ -54,8 +54,8 @@ def relate_neurons(config, workdir: str | os.PathLike) -> list[Row]:
             build_inferred(config, study, name, np.mean(one.by_seed, axis=0), one.by_seed, one.halves)
             for name, one in trained.items()
         ]
-        for name in (*config.relations.methods, RESPONSE):
-            inferred.append(build_inferred(config, study, name, relate(name, worms, len(names), settings)))
+        relations = relate((*config.relations.methods, RESPONSE), worms, len(names), settings)
+        inferred += [build_inferred(config, study, name, stack) for name, stack in relations.items()]
         findings = measure(config, study, inferred, worms, settings, dataset)
         return write_report(config, dataset, study, inferred, findings, Path(workdir))
 
@@ -86,8 +86,8 @@ def measure(config, study: Study, inferred: Sequence[Inferred], worms: Worms, se
     relations = [one.name for one in inferred if one.name in RELATIONS]
     for _ in track(range(config.nulls.shifts), "circular shifts", "shift"):
         moved = worms.shift(random)
-        for name in relations:
-            shifted.setdefault(name, []).append(relate(name, moved, neurons, settings))
+        for name, stack in relate(relations, moved, neurons, settings).items():
+            shifted.setdefault(name, []).append(stack)
     found = {
         "scores": tables.score_references(config, study, inferred, shifted),
         "agreement": tables.measure_agreement(config, study, inferred, dataset.worm_studies),

@@ -12,8 +12,9 @@ from wormjax.features.dataset import Dataset
 from wormjax.tasks.relate.consensus import Stack, place_scores
 from wormjax.tasks.relate.networks import count_frames
 
-SPARSE, RESPONSE = "sparse_var", "var_response"
-RELATIONS = (*METHODS, SPARSE)
+SPARSE, RESPONSE, COMBINED = "sparse_var", "var_response", "combined"
+COMBINED_PARTS = ("correlation", "partial_correlation", "innovations", "granger")
+RELATIONS = (*METHODS, SPARSE, COMBINED)
 
 
 class Worms(NamedTuple):
@@ -45,16 +46,29 @@ def read_worms(dataset: Dataset) -> Worms:
     return Worms(traces, columns)
 
 
-def relate(name: str, worms: Worms, neurons: int, settings: Mapping[str, float]) -> Stack:
-    """Return one relation's scores of every worm; NaN for pairs that a worm lacks."""
-    if name == SPARSE:
-        found = infer_edges(worms.traces, worms.columns, neurons)
-    else:
-        method = choose_method(name, settings)
-        found = [method(own) for own in worms.traces]
-    return np.stack(
-        [place_scores(matrix, columns, neurons) for matrix, columns in zip(found, worms.columns, strict=True)]
-    )
+def relate(names: Sequence[str], worms: Worms, neurons: int, settings: Mapping[str, float]) -> dict[str, Stack]:
+    """Return relation → the scores of every worm; NaN for pairs that a worm lacks.
+
+    `COMBINED` adds estimates of one graph (`COMBINED_PARTS`, of which Granger causality alone is directed), each with
+    an s.d. of 1 over a worm's pairs.
+    """
+    found = {}
+    for name in dict.fromkeys((*names, *(COMBINED_PARTS if COMBINED in names else ()))):
+        if name == SPARSE:
+            found[name] = place_worms(infer_edges(worms.traces, worms.columns, neurons), worms, neurons)
+        elif name != COMBINED:
+            method = choose_method(name, settings)
+            found[name] = place_worms([method(own) for own in worms.traces], worms, neurons)
+    if COMBINED in names:
+        parts = [found[name] for name in COMBINED_PARTS]
+        found[COMBINED] = sum(part / np.maximum(np.nanstd(part, axis=(1, 2), keepdims=True), 1e-12) for part in parts)
+    return {name: found[name] for name in names}
+
+
+def place_worms(matrices: Sequence[np.ndarray], worms: Worms, neurons: int) -> Stack:
+    """Return the scores of each worm's neurons among all neurons."""
+    placed = [place_scores(matrix, own, neurons) for matrix, own in zip(matrices, worms.columns, strict=True)]
+    return np.stack(placed)
 
 
 def read_settings(config, frame_rate: float) -> dict[str, float]:

@@ -145,8 +145,7 @@ def score_amounts(config, study: Study, worms: Worms, settings, methods: Sequenc
     lines, neurons = [], len(study.names)
     for share in config.curves.shares:
         cut = worms.cut(share)
-        for name in methods:
-            stack = relate(name, cut, neurons, settings)
+        for name, stack in relate(methods, cut, neurons, settings).items():
             for count in range(1, len(stack) + 1):
                 for chosen in consensus.list_subsets(len(stack), count):
                     graph = consensus.pool_worms(stack[chosen], study.classes)

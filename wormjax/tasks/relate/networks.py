@@ -21,7 +21,6 @@ from wormjax.tasks.groups import Group, list_seeds, model_folder, restore_best
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.reconstruct import networks as reconstruction
 from wormjax.tasks.relate.consensus import Stack, list_halvings
-from wormjax.training.progress import follow
 
 HIDDEN_NEURON, FORECASTER = "hidden_neuron", "forecaster"
 MODELS = (HIDDEN_NEURON, FORECASTER)
@@ -99,7 +98,7 @@ def respond_forecaster(config, task, dataset: Dataset, workdir) -> Trained:
     forecasting.train_model(name, task, dataset, [split], groups, fit, workdir)
     best, module = restore_best(model_folder(workdir, name)), forecasting.build_module(name, task, dataset)
     stacks = np.zeros((len(groups), len(dataset.worms), *(len(dataset.neuron_names),) * 2))
-    for worm in follow(range(len(dataset.worms)), "worm"):
+    for worm in range(len(dataset.worms)):
         starts = choose_starts(task, dataset, worm, config.perturbation.starts)
         past = jnp.asarray(cut_past(dataset, starts, forecasting.build_shape(task).past))
         operators = jnp.asarray(forecasting.find_operators(task, name, fit, 0, dataset, starts))

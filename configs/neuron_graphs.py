@@ -7,8 +7,8 @@
 import ml_collections
 from wormjax.configs import base, forecast, reconstruct
 
-SHARED = ("seed", "seeds", "protocol", "distributed")  # Said once, for all tasks.
-OWN = ("inputs", "derivative_seconds", "trace_weight")  # Of `data`, that a task says for itself.
+SHARED = ("seed", "seeds", "protocol", "distributed")  # Given once, for all tasks.
+OWN = ("inputs", "derivative_seconds", "trace_weight")  # Fields of `data` that each task has of its own.
 
 
 def get_config() -> ml_collections.ConfigDict:

@@ -199,8 +199,8 @@ def weigh_distances(distances: Float[np.ndarray, "query neighbour"]) -> Float[np
     """Return a Gaussian of the distance whose width is the mean over the query's own neighbours.
 
     Local noise spreads distances over orders of magnitude. With one width for all, as in the article's code, frames far
-    from all others are connected to nothing but their next frame; a path that never meets another turns its
-    eigenvectors into nonsense (Kato's worms: cycles of under a second, each in 0.2 % of the frames).
+    from all others are connected to nothing but their next frame; a path that never meets another spoils the
+    eigenvectors (Kato's worms: cycles of under a second, each in 0.2 % of the frames).
     """
     return np.exp(-distances / (2.0 * np.maximum(distances.mean(axis=1, keepdims=True), 1e-300)))
 

@@ -2,8 +2,8 @@
 
 A semi-Markov chain (Rabiner 1989, "explicit duration"): a state is left with a probability that depends on how long it
 has lasted, and is followed by another by fixed probabilities. With one probability of leaving for all ages it is the
-ordinary Markov chain. In frames it is a Markov chain over (state, age): the forward algorithm, which weighs what a
-decoder says of each frame, and the distribution of states any number of frames ahead are exact.
+ordinary Markov chain. In frames it is a Markov chain over (state, age): the forward algorithm, which weighs a
+decoder's probabilities of each frame, and the distribution of states any number of frames ahead are exact.
 """
 
 from collections.abc import Callable, Sequence
@@ -116,7 +116,7 @@ def take_steps(now: np.ndarray, advance: Callable[[np.ndarray], np.ndarray], ste
 
 
 def _step_back(chain, values, on_leaving):
-    """What is expected a frame earlier: of `values` where the state stays, of `on_leaving` where it is left."""
+    """Return what is expected a step earlier: of `values` where the state stays, of `on_leaving` where it is left."""
     older = np.concatenate([values[:, 1:], values[:, -1:]], axis=1)
     return (1.0 - chain.leave)[..., None] * older + chain.leave[..., None] * on_leaving[:, None]
 
@@ -150,7 +150,7 @@ def likelihood_of_decoded(
     Args:
       chain: whose frequencies the decoder learnt.
       probabilities: of each state.
-      weight: how much one frame counts; below 1, since neighbouring frames say the same.
+      weight: how much one frame counts; below 1, since neighbouring frames are alike.
     """
     ratio = np.log(np.maximum(probabilities, 1e-7)) - np.log(chain.frequency)
     return np.exp(weight * (ratio - ratio.max(axis=1, keepdims=True)))

@@ -50,8 +50,8 @@ def smooth_probabilities(
 ) -> Float[np.ndarray, "*batch frame state"]:
     """Return the probability of each state given all frames of a stretch (forward-backward).
 
-    All states are as likely before the first frame. A frame that is not valid says nothing: the chain runs through it
-    on its transitions alone. These are per frame, so the frame rate must be that of the training worms.
+    All states are as likely before the first frame. Through a frame that is not valid
+    the chain runs on its transitions alone. These are per frame, so the frame rate must be that of the training worms.
     """
     likelihood = np.where(valid[..., None], np.maximum(probabilities, 1e-12), 1.0).astype(np.float64)
     start = np.ones(likelihood.shape[:-2] + likelihood.shape[-1:])

@@ -64,16 +64,8 @@ def stack_context(
     if not len(frames):
         return np.zeros((len(features), flat.shape[1] * len(offsets)))
     positions = np.arange(len(features))[:, None] + np.asarray(offsets)
-    nearest = frames[np.clip(_nearest(frames, positions), 0, len(frames) - 1)]
+    nearest = frames[np.searchsorted((frames[:-1] + frames[1:]) / 2, positions)]
     return flat[nearest].reshape(len(features), -1).astype(np.float64)
-
-
-def _nearest(frames, positions):
-    right = np.clip(np.searchsorted(frames, positions), 1, max(1, len(frames) - 1))
-    left = right - 1
-    if len(frames) == 1:
-        return np.zeros_like(positions)
-    return np.where(np.abs(frames[left] - positions) <= np.abs(frames[right] - positions), left, right)
 
 
 def fit_linear(

@@ -1,8 +1,8 @@
 """Refine what was decoded from a worm by the worm's own activity, without its labels.
 
-A decoder of worms never seen weighs each neuron by what it says in other worms, and cannot read a neuron that has no
-name. What it decodes is right on average over neurons, though; so a ridge regression from all of the worm's neurons,
-named or not, to what was decoded finds how this worm's own neurons say it, and leaves out what they do not
+A decoder of worms never seen weighs each neuron as in other worms, and cannot read a neuron that has no name. What it
+decodes is right on average over neurons, though; so a ridge regression from all of the worm's neurons, named or not, to
+what was decoded finds the weights of this worm's own neurons, and leaves out what they do not have in common
 (self-training; pseudo-labels, Lee 2013). It helps where an output is a linear function of the activity, such as
 velocity or the logit of reverse against forward; four motor states, of which turns are brief, it decodes worse.
 """

@@ -61,10 +61,10 @@ def measure_relation(
     """Return the relations between a worm's neurons, and the probabilities of no edge and of an edge.
 
     Type 1 is the posterior probability that a pair with such a p-value is related at all, among the pairs of the same
-    worm: 1 - (share of unrelated pairs) / (density of p-values there). It says how sure, not how strong; the score
-    does that. Where no neurons are related, the chance that any edge of a worm gets more than 1 - a is about a. Where
-    most pairs are unrelated and m of M edges share the smallest p-value, none gets more than 1 - M / (m (1 + shifts)):
-    few edges need more shifts.
+    worm: 1 - (share of unrelated pairs) / (density of p-values there). It is how probable an edge is, not how strong;
+    that is the score. Where no neurons are related, the chance that any edge of a worm gets more than 1 - a is about a.
+    Where most pairs are unrelated and m of M edges share the smallest p-value, none gets more than
+    1 - M / (m (1 + shifts)): few edges need more shifts.
 
     "Related" is what the method means by it. Correlation and lagged correlation count shared input and chains of
     neurons as edges; partial correlation and Granger causality take out what the other neurons given here explain.

@@ -4,7 +4,7 @@ Correlation (what Kipf, Fetaya et al. 2018, arXiv 1802.04687, call "Corr. (path)
 correlation and conditional Granger causality (Granger 1969; Geweke 1984, JASA 79:907). Each gives one number an edge,
 larger for a stronger relation, in the order of wormjax.graphs; wormjax.scoring.edges cuts them into types. Features
 are scaled within their simulation and object, so units and offsets do not matter, and a feature that does not vary
-there is related to nothing. `null_by_shifts` says how far a score stands out of chance.
+there is related to nothing. `null_by_shifts` gives their p-values.
 """
 
 from collections.abc import Callable

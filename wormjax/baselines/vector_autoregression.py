@@ -23,7 +23,7 @@ from wormjax.errors import InputError
 ORDERS = (1, 2, 5, 12)  # Many lags can stand in for a graph: the past of an object shows what the others do to it.
 RIDGES = (1e-12, 1e-8, 1e-4, 1e-2, 1.0)  # Smooth systems without noise, such as springs, need next to none.
 SIMULATIONS_AT_ONCE = 256
-LARGEST = 1e6  # A forecast that runs away is as wrong as it can be at the edge of what a float32 squares.
+LARGEST = 1e6  # A forecast that diverges ends here: a float32 holds its square.
 
 Stretches = Sequence[Float[np.ndarray, "frame channel"]]
 Features = Float[np.ndarray, "simulation frame object feature"]

@@ -1,6 +1,6 @@
 """Experiments that are composed of others: the config of each task, and whose field an error names.
 
-`config.tasks.NAME` has a task's own sections. The worms, the seeds and the protocol are said once, for all tasks.
+`config.tasks.NAME` has a task's own sections. The worms, the seeds and the protocol are given once for all tasks.
 """
 
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from wormjax.errors import ConfigError
 
-OWN_FIELDS = ("inputs", "derivative_seconds", "trace_weight")  # Of `data`, that a task says for itself.
-SHARED_FIELDS = ("data", "protocol", "seed", "seeds")  # Said once for all tasks, but for OWN_FIELDS.
+OWN_FIELDS = ("inputs", "derivative_seconds", "trace_weight")  # Fields of `data` that each task has of its own.
+SHARED_FIELDS = ("data", "protocol", "seed", "seeds")  # Given once, but for OWN_FIELDS.
 LEAVE_ONE_OUT = {"name": "leave_one_worm_out", "train_counts": ()}  # Where the experiment has no protocol.
 
 

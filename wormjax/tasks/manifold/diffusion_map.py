@@ -1,4 +1,4 @@
-"""What the (loop, phase) model of an asymmetric diffusion map says of the present motor state and of neurons to come.
+"""Decode the present motor state and forecast neurons by the (loop, phase) model of an asymmetric diffusion map.
 
 Rows in the form of the other models, on the same frames: its decoding is scored as a classifier's, its forecasts as a
 forecaster's. Where a new worm is placed is known from frames up to the present alone.
@@ -38,7 +38,7 @@ def forecast_starts(
     """Return forecasts of the traces: the mean activity where the flow carries a worm, and its own departure.
 
     A worm's activity departs from the mean activity of the states it is in. How much of that departure is left after
-    each step, and how far forecasts go astray, is learnt on the training worms, each placed by the frames of the
+    each step, and how large errors are, is learnt on the training worms, each placed by the frames of the
     others; a lone one by frames of its other half.
 
     Args:

@@ -1,4 +1,4 @@
-"""The principal components of a study's worms: what they carry, what they tell, and what pooling worms does to them."""
+"""Principal components of worms: the variance they carry, and how well the motor state can be read from them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

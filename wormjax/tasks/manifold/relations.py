@@ -36,7 +36,7 @@ def measure_worms(
       methods: names of wormjax.baselines.relational_graphs.RELATIONS.
       shifts: of each neuron, for the null.
       lag: frames, for "lagged_correlation"; 6 are 2 s in Kato's worms.
-      order: past frames, for "granger"; 1 cannot tell a neuron that goes on rising from one that is driven.
+      order: past frames, for "granger"; with 1, a neuron that goes on rising looks driven.
       seed: of the shifts; each worm has its own.
 
     Raises:

@@ -1,6 +1,6 @@
 """How much the results of an asymmetric diffusion map depend on its parameters, one at a time, the others at default.
 
-Brennan & Proekt (2019) say themselves that parameters must be tuned for each recording. What comes of it is scored on
+Parameters must be tuned for each recording (Brennan & Proekt 2019). What comes of it is scored on
 worms left out: the present motor state, the state some seconds ahead, and how many loops are found.
 """
 

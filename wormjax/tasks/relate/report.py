@@ -60,7 +60,7 @@ def write_report(
 
 
 def find_chance(scores: pd.DataFrame) -> list[str]:
-    """Return the methods that no reference tells from chance, however they are pooled."""
+    """Return the methods that are no better than chance against any reference, however they are pooled."""
     lowest = scores.groupby("method", sort=False)["p_rewired"].min()
     return [str(name) for name, p_value in lowest.items() if p_value > LEVEL]
 
@@ -74,7 +74,7 @@ def describe_chance(methods: Sequence[str]) -> list[str]:
 
 
 def write_graphs(config, study: Study, inferred: Sequence[Inferred], workdir: Path) -> None:
-    """Write each method's consensus, shrunk to classes, with the number of worms behind each edge."""
+    """Write each method's consensus, shrunk to classes, with the number of worms that have each pair."""
     folder, matrices = workdir / "graphs", {}
     folder.mkdir(exist_ok=True)
     types = connectome.describe_neurons(study.names).set_index("neuron")

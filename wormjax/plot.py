@@ -1,6 +1,6 @@
 """Pictures of recordings and of models' results: `wormjax.plot.ethogram(worm, probabilities)`.
 
-Every function draws into the axes that it is given (`ax`), or into new ones, and returns them.
+Every function draws into the axes `ax`, or into new ones, and returns them.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,6 @@ def ethogram(
       worm: the recording.
       probabilities: of `Decoder.decode` or `Decoder.predict_proba`; None draws the scored states alone.
       state_names: the columns of the probabilities, where these are an array of other than the two or four states.
-      ax: axes to draw into.
 
     Examples:
       >>> axes = wormjax.plot.ethogram(worm, decoder.predict_proba(worm))
@@ -96,7 +95,6 @@ def traces(worm: Recording, neurons: Sequence[str] | None = None, *, ax: Axes | 
     Args:
       worm: the recording.
       neurons: their names; None draws all that are identified, by class.
-      ax: axes to draw into.
     """
     identified = worm.identified
     if not identified:
@@ -130,7 +128,6 @@ def graph(
       edges: of `Decoder.decode`, or a matrix of probabilities.
       neuron_names: the rows and columns of a matrix.
       top_edges: how many edges to draw; None draws twice the number of neurons.
-      ax: axes to draw into.
     """
     if isinstance(edges, Decoding):
         neuron_names, edges = edges.neuron_names, edges.edge_probabilities
@@ -156,7 +153,6 @@ def forecast(
       worm: the recording.
       forecasts: one or several of `Forecaster.forecast`.
       neuron: its name; None takes the one that varies most over the forecasts.
-      ax: axes to draw into.
     """
     forecasts = [forecasts] if isinstance(forecasts, Forecast) else list(forecasts)
     if not forecasts:
@@ -175,7 +171,8 @@ def forecast(
     draw_forecasts(ax, worm.times, trace, drawn)
     ax.legend(handles=list_handles(), ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     first, last = forecasts[0].times[0], forecasts[-1].times[-1]
-    ax.set_xlim(max(worm.times[0], first - 3 * (last - first)), min(max(worm.times[-1], last), 2 * last - first))
+    length = forecasts[0].times[-1] - first
+    ax.set_xlim(max(worm.times[0], first - 3 * length), min(max(worm.times[-1], last), last + length))
     ax.set(xlabel="time (s)", ylabel=f"{neuron} ({worm.trace_units})")
     return ax
 
@@ -187,7 +184,6 @@ def confusions(true: Recording | Sequence[str], predicted: Decoding | Sequence[s
     Args:
       true: a recording with scored states, or the name of the state per frame ("" where not scored).
       predicted: of `Decoder.decode` or `Decoder.predict`.
-      ax: axes to draw into.
     """
     if isinstance(predicted, Decoding):
         names, decoded = list(predicted.state_names), predicted.states
@@ -212,7 +208,6 @@ def accuracy(rows: pd.DataFrame, metric: str = "accuracy", *, ax: Axes | None = 
     Args:
       rows: of `Decoder.evaluate` or a program's results.csv: columns model, metric, value.
       metric: which metric.
-      ax: axes to draw into.
     """
     chosen = rows[rows["metric"] == metric]
     if not len(chosen):
@@ -243,7 +238,6 @@ def trajectories(
     Args:
       true: locations.
       predicted: those predicted for the last frames of `true`; None: no prediction.
-      ax: axes to draw into.
     """
     true = np.asarray(true, float)
     steps = 1 if predicted is None else len(predicted)

@@ -7,7 +7,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wormjax.figures.lines import PUBLISHED_COLOURS, choose_styles, cut_limits, list_models, rule_lines
+from wormjax.figures.lines import (
+    PUBLISHED_COLOURS,
+    choose_styles,
+    cut_limits,
+    draw_open_markers,
+    list_models,
+    rule_lines,
+)
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.intervals import find_range
@@ -15,7 +22,8 @@ from wormjax.scoring.published import PAPER, PublishedResult
 from wormjax.scoring.rows import Row
 from wormjax.scoring.tables import summarise, title_metric
 
-PUBLISHED_MARKERS = {"GNN": "o", "MLP": "s"}
+PUBLISHED_NUMBERS = {"GNN": 0, "MLP": 1}  # Of markers.
+PUBLISHED_STYLE = {"linestyle": (0, (1, 2)), "linewidth": 1, "markersize": 5.5, "zorder": 1.5}
 SPREAD = 0.5  # All models of one number of worms lie within ± half of this.
 
 
@@ -56,7 +64,9 @@ def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[Published
         axes.plot(counts, members["mean"].to_numpy(), label=spell_name(model), clip_on=False, **styles[model])
         axes.vlines(counts, members["low"], members["high"], color=styles[model]["color"], linewidth=0.9, zorder=2.5)
     for source, model in dict.fromkeys((result.source, result.model) for result in published):
-        _draw_published(axes, [result for result in published if (result.source, result.model) == (source, model)])
+        points = [(one.train_count, one.mean) for one in published if (one.source, one.model) == (source, model)]
+        colour, number = PUBLISHED_COLOURS[0 if source == PAPER else 1], PUBLISHED_NUMBERS.get(model, 2)
+        draw_open_markers(axes, points, f"{model}, {source}", colour, number, **PUBLISHED_STYLE)
     metric = frame["metric"].iloc[0]
     first, last = np.round(axes.dataLim.intervalx)
     axes.set(xlim=(first - 0.45, last + 0.45), xlabel="training worms")
@@ -69,18 +79,3 @@ def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[Published
         axes.set_ylim(np.floor((lowest - 0.06) * 20) / 20, 1.0)
     cut_limits(axes, find_range(metric))
     return axes
-
-
-def _draw_published(axes: Axes, results: Sequence[PublishedResult]):
-    axes.plot(
-        [result.train_count for result in results],
-        [result.mean for result in results],
-        label=f"{results[0].model}, {results[0].source}",
-        color=PUBLISHED_COLOURS[0 if results[0].source == PAPER else 1],
-        linestyle=(0, (1, 2)),
-        linewidth=1,
-        marker=PUBLISHED_MARKERS.get(results[0].model, "D"),
-        markerfacecolor="white",
-        markersize=5.5,
-        zorder=1.5,
-    )

@@ -84,13 +84,7 @@ def _join_forecast(times, trace, neuron: int, first: int, *bands) -> list[np.nda
 def draw_forecasts(
     axes: Axes, times: Float[np.ndarray, " frame"], trace: Float[np.ndarray, " frame"], forecasts: Sequence[tuple]
 ) -> Axes:
-    """Draw one neuron's true trace, broken where there is a gap in time, and the forecasts over it.
-
-    Args:
-      axes: to draw into.
-      times, trace: the recording.
-      forecasts: of each its times, mean, low and high.
-    """
+    """Draw a true trace, broken where there is a gap in time, and forecasts: of each its times, mean, low and high."""
     _, cells = divide_time(np.asarray(times, float))
     axes.plot(fill_cells(times, cells, np.nan), fill_cells(trace, cells, np.nan), color=BLACK, linewidth=1.0)
     for number, (own, mean, low, high) in enumerate(forecasts):

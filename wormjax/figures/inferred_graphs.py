@@ -93,13 +93,7 @@ def draw_graph(
 ) -> Axes:
     """Draw one graph: a line where both ways of a pair agree, else an arrow each; wrong edges in vermillion.
 
-    Args:
-      axes: to draw into.
-      decided: the type of each edge.
-      chances: the probability of each type.
-      true: the true type, -1 where it is not known.
-      points: places of the objects.
-      blank: the type that is not drawn, or None.
+    The type `blank`, if any, is not drawn; a true type of -1 is not known.
     """
     thinning = min(1.0, (5 / len(points)) ** 0.5)
     for first, second in zip(*np.triu_indices(len(points), 1), strict=True):

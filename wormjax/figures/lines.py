@@ -86,9 +86,7 @@ def count_worms(arrays: Iterable[Float[np.ndarray, "worm point"]], shown: str) -
 def label_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
     """Write each line's name beside its end, none over another; an arrow says which way an end has left the panel.
 
-    Args:
-      axes: with their final limits.
-      ends: name → height of the line's end, in data units (NaN: no label), and colour.
+    The axes have their final limits; `ends` has the height of each line's end (NaN: no label) and its colour.
     """
     ends = {name: (end, colour) for name, (end, colour) in ends.items() if np.isfinite(end)}
     low, high = axes.get_ylim()
@@ -135,12 +133,11 @@ def collect_steps(
     return {key: sorted(points) for key, points in found.items()}
 
 
-def draw_open_markers(axes: Axes, points: Sequence[tuple[float, float]], label: str, colour: str, number: int):
+def draw_open_markers(axes: Axes, points: Sequence[tuple[float, float]], label: str, colour: str, number: int, **look):
     """Draw published numbers as open markers, of the shape with this number; return the line."""
     style = {"marker": MODEL_MARKERS[number % 5], "linestyle": "none", "markerfacecolor": "white", "zorder": 5}
-    return axes.plot(
-        *zip(*points, strict=True), color=colour, markeredgewidth=1.2, clip_on=False, label=label, **style
-    )[0]
+    style |= {"color": colour, "markeredgewidth": 1.2, "clip_on": False, "label": label, **look}
+    return axes.plot(*zip(*points, strict=True), **style)[0]
 
 
 def list_models(figure: Figure, panels: Iterable[Axes]) -> None:

@@ -19,7 +19,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from wormjax.atomic_write import open_place
 from wormjax.figures import style
 from wormjax.figures.names import spell_name
-from wormjax.figures.style import finish_figure, make_dot, make_figure, styled
+from wormjax.figures.style import finish_figure, hide_frame, make_dot, make_figure, styled
 
 UP = "y"  # The axis that points upwards.
 KIND_COLOURS = (style.BLUE, style.VERMILLION, style.BLACK, style.GREEN, style.PURPLE, style.ORANGE, style.SKY)
@@ -88,7 +88,8 @@ def plot_placed_edges(
         axes.scatter(*points.T, s=14, c=colours, edgecolors="white", linewidths=0.5, zorder=4)
         axes.set_title(name)
         axes.autoscale_view()
-        _clear(axes)
+        axes.set(aspect="equal", xticks=[], yticks=[])
+        hide_frame(axes)
     for axes in panels[len(places) :]:
         axes.remove()
     handles = [make_dot(KIND_COLOURS[k % len(KIND_COLOURS)], name) for k, name in enumerate(kind_names)]
@@ -106,13 +107,6 @@ def draw_body(
     lines = LineCollection(points[np.asarray(links, int).reshape(-1, 2)], colors=colour, linewidths=width, zorder=1)
     axes.add_collection(lines)
     return axes
-
-
-def _clear(axes: Axes) -> None:
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
 
 
 @styled
@@ -154,9 +148,9 @@ def save_moving_picture(
                     axes.add_collection(LineCollection(pairs, colors=to_rgba(style.VERMILLION, 0.4), linewidths=0.8))
                 axes.scatter(*values[step].T, s=10, color=style.VERMILLION, linewidths=0, zorder=3)
             axes.set_title(f"{spell_name(name)}: " + (f"step {step + 1}, true in grey" if step >= 0 else "given"))
-            axes.set_xlim(low[0] - margin, high[0] + margin)
-            axes.set_ylim(low[1] - margin, high[1] + margin)
-            _clear(axes)
+            limits = {"xlim": (low[0] - margin, high[0] + margin), "ylim": (low[1] - margin, high[1] + margin)}
+            axes.set(aspect="equal", xticks=[], yticks=[], **limits)
+            hide_frame(axes)
 
     moving = FuncAnimation(figure, draw, frames=frames, blit=False)
     with open_place(path) as beside:

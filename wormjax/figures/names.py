@@ -1,16 +1,12 @@
 """Names of models, baselines and reference graphs, as figures write them."""
 
 NAMES = {
-    "any_neurons": "Any neurons",
     "ar": "Autoregression",
     "atlas": "Signal propagation atlas",
     "both": "Both kinds of wiring",
     "chemical": "Chemical synapses",
     "combined": "Combined relations",
     "complete": "Complete graph",
-    "constant_velocity": "Constant velocity",
-    "damped_velocity": "Damped velocity",
-    "diffusion_map": "Diffusion map",
     "direct": "Direct regression",
     "dnri": "Dynamic NRI",
     "dwell_chain": "Dwell-time chain",
@@ -28,10 +24,8 @@ NAMES = {
     "logistic_regression": "Logistic regression",
     "lstm": "LSTM",
     "markov_chain": "Markov chain",
-    "mean": "Mean",
     "mixture": "Mixture of baselines",
     "mlp": "Multilayer perceptron",
-    "network": "Network",
     "node_wise": "Network without messages",
     "none": "No graph",
     "nri": "NRI",

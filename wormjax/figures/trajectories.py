@@ -13,19 +13,9 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from wormjax.figures import style
 from wormjax.figures.names import spell_name
-from wormjax.figures.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    MODEL_COLOURS,
-    OBJECT_COLOURS,
-    find_limits,
-    finish_figure,
-    frame_points,
-    make_figure,
-    styled,
-)
+from wormjax.figures.style import find_limits, finish_figure, frame_points, make_figure, styled
 
 TRUE_STYLE = {"linewidth": 3.2, "alpha": 0.35, "solid_capstyle": "round"}  # A band, on which a prediction is seen.
 SHOWN_SIGNALS = 2  # Systems.
@@ -58,9 +48,9 @@ def plot_trajectories(
                 panels[row, column].set_title(f"system {column + 1}")
         panels[row, 0].set_ylabel(spell_name(model))
     handles = [
-        Line2D([], [], color=GREY, linewidth=1, label=f"given ({history.shape[1]} frames)"),
-        Line2D([], [], color=BLUE, label=f"true ({true.shape[1]} frames)", **TRUE_STYLE),
-        Line2D([], [], color=BLUE, linewidth=1.2, linestyle=MODEL_DASHES[0], marker="x", label="predicted"),
+        Line2D([], [], color=style.GREY, linewidth=1, label=f"given ({history.shape[1]} frames)"),
+        Line2D([], [], color=style.BLUE, label=f"true ({true.shape[1]} frames)", **TRUE_STYLE),
+        Line2D([], [], color=style.BLUE, linewidth=1.2, linestyle=MODEL_DASHES[0], marker="x", label="predicted"),
     ]
     return finish_figure(figure, title, handles, ncols=3, handlelength=2.6)
 
@@ -109,7 +99,7 @@ def draw_paths(
 ) -> Axes:
     """Draw one system in the plane: what was given, what followed as bands, and the prediction as dashes."""
     for k in range(true.shape[1]):
-        colour = OBJECT_COLOURS[k % len(OBJECT_COLOURS)]
+        colour = style.OBJECT_COLOURS[k % len(style.OBJECT_COLOURS)]
         future = np.concatenate([history[-1:, k], true[:, k]])
         predicted = np.concatenate([history[-1:, k], guess[:, k]])
         axes.add_collection(_fade(history[:, k]))
@@ -125,7 +115,7 @@ def draw_paths(
 def _fade(line: np.ndarray) -> LineCollection:
     """Return the line through the frames, faint where it begins."""
     segments = np.stack([line[:-1], line[1:]], axis=1)
-    colours = np.tile(to_rgba(GREY), (len(segments), 1))
+    colours = np.tile(to_rgba(style.GREY), (len(segments), 1))
     colours[:, 3] = np.linspace(0.1, 1.0, len(segments))
     return LineCollection(segments, colors=colours, linewidths=1.0, zorder=1)
 
@@ -140,23 +130,23 @@ def draw_signal(
     """Draw one signal over time (`interval` seconds per frame): given, true, and as each model predicted it."""
     past = (np.arange(len(history)) - len(history) + 1) * interval
     future = np.arange(len(true) + 1) * interval
-    axes.plot(past, history, color=GREY, linewidth=1)
-    axes.plot(future, np.concatenate([history[-1:], true]), color=BLACK, **TRUE_STYLE | {"alpha": 0.25})
+    axes.plot(past, history, color=style.GREY, linewidth=1)
+    axes.plot(future, np.concatenate([history[-1:], true]), color=style.BLACK, **TRUE_STYLE | {"alpha": 0.25})
     for number, values in enumerate(predicted.values()):
         axes.plot(future, np.concatenate([history[-1:], values]), **_choose_line(number))
-    axes.axvline(0, color=GREY, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+    axes.axvline(0, color=style.GREY, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
     axes.locator_params(axis="y", nbins=3)
     return axes
 
 
 def _choose_line(number: int) -> dict:
     dashes = MODEL_DASHES[number % len(MODEL_DASHES)]
-    return {"color": MODEL_COLOURS[number % len(MODEL_COLOURS)], "linewidth": 1.3, "linestyle": dashes}
+    return {"color": style.MODEL_COLOURS[number % len(style.MODEL_COLOURS)], "linewidth": 1.3, "linestyle": dashes}
 
 
 def _list_signal_handles(models: Sequence[str]) -> list[Line2D]:
-    given = Line2D([], [], color=GREY, linewidth=1, label="given")
-    true = Line2D([], [], color=BLACK, label="true", **TRUE_STYLE | {"alpha": 0.25})
+    given = Line2D([], [], color=style.GREY, linewidth=1, label="given")
+    true = Line2D([], [], color=style.BLACK, label="true", **TRUE_STYLE | {"alpha": 0.25})
     return [
         given,
         true,

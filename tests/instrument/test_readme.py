@@ -38,6 +38,14 @@ def test_the_functions_beneath_train_over_seeds(quick_compilation):
     assert len(set(losses[0].tolist())) == 3
 
 
+def test_the_pictures_and_pages_of_the_readme_are_there():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 180
+    links = re.findall(r"\]\((?!http)([^)#]+)", text)
+    assert sum(link.endswith(".png") for link in links) >= 3
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_help_lists_what_there_is():
     text = wormjax.__doc__
     assert all(name in text for name in wormjax.__all__)

@@ -47,7 +47,7 @@ def plot_forecast_error(
     """
     styles = lines.choose_styles(errors, baselines, markers=False)
     columns = 1 if reference is None else 2
-    figure = make_figure(4.4 * columns + 0.6, 4.3)
+    figure = make_figure(5.2 * columns + 0.4, 4.3)
     panels = figure.subplots(1, columns, squeeze=False)[0]
     last = max(np.flatnonzero(np.isfinite(values).any(axis=0)).max(initial=0) + 1 for values in errors.values())
     points = lines.collect_steps(published, metric, last)
@@ -99,7 +99,7 @@ def draw_ratios(axes: Axes, errors: Errors, styles: Mapping[str, dict], referenc
     margin = max(0.12 * (high - low), 0.05)
     axes.set_ylim(max(0.0, low - margin), high + margin)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.set_ylabel(f"error, % of that of: {spell_name(reference)}")
+    axes.set_ylabel(f"error relative to {spell_name(reference)}")
     axes.set_title(f"ratio in each worm: {lines.count_worms(ratios.values(), 'band')}", fontweight="bold")
     ends = {model: (lines.find_last(mean), styles[model]["color"]) for model, mean in means.items()}
     lines.label_ends(axes, ends | {reference: (1.0, styles[reference]["color"])})

@@ -99,7 +99,7 @@ def label_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
         arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
         spot = {"xy": (1.005, height), "xytext": (1.07, place), "xycoords": "axes fraction"}
         text = spell_name(name) + (" ↑" if end > high else " ↓" if end < low else "")
-        axes.annotate(text, color=colour, va="center", fontsize=8.5, arrowprops=arrow, **spot)
+        axes.annotate(text, color=colour, va="center", fontsize=8, arrowprops=arrow, **spot)
 
 
 def spread_labels(heights: Sequence[float], distance: float) -> np.ndarray:

@@ -15,7 +15,7 @@ from matplotlib.ticker import NullLocator
 from wormjax.figures import lines
 from wormjax.figures.style import BLACK, finish_figure, make_figure, styled
 
-EDGE = 1.22  # From the outer horizons to the panel's sides: room for what is drawn beside them.
+EDGE = 1.1  # From the outer points to the panel's sides.
 DODGE = 0.28  # All models of one horizon lie within this share of the shortest gap, to either side.
 MOST_BARS = 0.6  # How far bars and baselines may stretch the panel to either side, in ranges of the models' means.
 BEST_STYLE = {"markerfacecolor": "none", "markeredgecolor": BLACK, "markeredgewidth": 1.1, "markersize": 8.5}
@@ -52,7 +52,7 @@ def plot_skill_by_horizon(
     """
     horizons, styles = np.asarray(horizons, float), lines.choose_styles(values, baselines)
     others = [model for model in values if model not in simple] if simple else []
-    figure = make_figure(4.9 * (1 + bool(others)) + 0.6, 4.3)
+    figure = make_figure(5.8 * (1 + bool(others)) + 0.4, 4.3)
     panels = figure.subplots(1, 1 + bool(others), squeeze=False)[0]
     draw_scores(panels[0], values, horizons, styles, baselines)
     lines.cut_limits(panels[0], limits)
@@ -105,10 +105,8 @@ def draw_scores(
     zero: str = "",
 ) -> Axes:
     """Draw all models' means over worms by horizon, with bars and names; `zero` names the line at zero, if any."""
-    means = {
-        model: lines.draw_mean(axes, places, values[model], model, styles[model])
-        for model, places in _dodge(horizons, values).items()
-    }
+    places = _dodge(horizons, values)
+    means = {model: lines.draw_mean(axes, places[model], own, model, styles[model]) for model, own in values.items()}
     ends = {model: (lines.find_last(mean), styles[model]["color"]) for model, mean in means.items()}
     ends |= {zero: (0.0, BLACK)} if zero else {}
     # The models set the limits, and the zero line; a baseline far worse than they are leaves the panel.
@@ -125,7 +123,8 @@ def draw_scores(
         high = min(np.nanmax(everything), high + MOST_BARS * spread)
         axes.set_ylim(low - 0.05 * spread, high + 0.05 * spread)
     axes.set_xscale("log")
-    axes.set_xlim(horizons[0] / EDGE, horizons[-1] * EDGE)
+    drawn = np.concatenate([*places.values()])
+    axes.set_xlim(drawn.min() / EDGE, drawn.max() * EDGE)
     axes.set_xticks(horizons, [f"{seconds:g}" for seconds in horizons])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("horizon (s ahead)")

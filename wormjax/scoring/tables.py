@@ -1,7 +1,7 @@
 """Summary: rows → the table that a paper would print, as Markdown and as a short table for the console.
 
-Entries are mean ± s.d. over training subset, worm and seed, as Wang et al. (2021) report, with their number; beside
-them the 95 % interval with the worm as the unit, and each model's paired difference to the best baseline.
+Entries are mean ± s.d. over training subsets, worms and seeds, as Wang et al. (2021) report, with the number of values,
+the 95 % interval over worms, and each model's paired difference to the best baseline.
 """
 
 import os
@@ -42,11 +42,10 @@ METRIC_TITLES = {
 }
 
 EXPLANATION = (
-    "Entries: mean ± s.d. over training subset, worm and seed (how many numbers) "
-    "[95 % interval of the mean, the worm as the unit: a jackknife over worms, or Student's t where that is wider or "
-    "all there is: docs/trust.md]. "
-    "Baselines are in italics; numbers marked † are others', published or from their code: their s.d. is as "
-    "reported, and their worms need not be the ones scored here."
+    "Each entry is the mean ± s.d. over training subsets, worms and seeds, their number in parentheses, and "
+    "the 95 % interval of the mean over worms in brackets (a jackknife, or Student's t where that is wider or the only "
+    "one there is: docs/trust.md). Baselines are in italics. Numbers marked † are published by others or come from "
+    "their code, with the s.d. that they report; they may be of other worms."
 )
 
 COLUMNS = ["setting", "metric", "model", "baseline", "train_count", "mean", "sd", "n", "low", "high", "worms"]

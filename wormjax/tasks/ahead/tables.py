@@ -34,14 +34,13 @@ TITLES = {
 }
 COMPARED = ("nll", "balanced_accuracy")
 EXPLANATION = (
-    "Mean over training subsets, worms and seeds [95 % interval over worms: a jackknife where subsets of them trained, "
-    "else Student's t]; the best of a column in bold. Differences are paired by worm; the best simple baseline "
-    "(frequencies, persistence, chains of states) is chosen at each horizon in view of the test worms. *Better up to*: "
-    "the last horizon up to which the mean "
-    "difference is in the model's favour at every horizon; in brackets, up to which the whole interval is. * marks "
-    "baselines. Persistence says of the next reversal what frequencies say. "
-    "With `data.scaling` zscore, minmax or robust, the scale of a trace is that of the whole recording, later frames "
-    "included; with calibration it is that of the first minutes alone."
+    "Each entry is the mean over training subsets, worms and seeds, with the 95 % interval over worms in brackets (a "
+    "jackknife where subsets of the worms trained, else Student's t); the best of a column is in bold, and * marks "
+    "baselines. Differences are paired by worm. The best simple baseline (frequencies, persistence, chains) is "
+    "chosen at each horizon on the test worms. *Better up to* is the last horizon up to which the mean difference "
+    "always favours the model; in brackets, up to which the whole interval does. Persistence predicts the next "
+    "reversal as frequencies do. With `data.scaling` zscore, minmax or robust, a trace is scaled by the recording, "
+    "later frames included; with calibration, by its first minutes."
 )
 
 

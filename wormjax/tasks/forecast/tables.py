@@ -1,11 +1,10 @@
 """Tables of forecasts: rows → error by step, as Markdown and as a short table for the console.
 
-Entries are mean ± s.d. over training subset, worm and seed, as Wang et al. (2021, Frontiers in AI 4:618372) report,
-with the 95 % interval over worms. Each model is then compared with the ridge vector autoregression (VAR) that turned
-out best at that very step, in view of the test worms, with the VAR that goes on learning from the test worm's past, and
-with its twin without a graph: the relative difference of mean squared error, paired by training set and worm. The
-name of a metric says what is measured, after how many steps and of which part: mse@16, mse@8:AVAL. The score, 1 - MSE /
-persistence's over the first 16 steps together, has no step in its name and is a column of the table of errors.
+Entries are mean ± s.d. over training subsets, worms and seeds, as Wang et al. (2021, Frontiers in AI 4:618372) report,
+with the 95 % interval over worms. Each model is then compared, by the relative difference of mean squared error, with
+the ridge vector autoregression (VAR) that is best at that step on the test worms, with the VAR that adapts to the test
+worm's past, and with its twin without a graph. The name of a metric says what is measured, after how many steps and of
+which part: mse@16, mse@8:AVAL. The score (1 - MSE / persistence's MSE over the first 16 steps) has no step in its name.
 """
 
 import functools
@@ -55,16 +54,14 @@ METRIC_TITLES = {
 ERRORS = ("mse", "mae", "crps")  # Positive and of any size: three significant digits. All else: three decimals.
 
 EXPLANATION = (
-    "Errors are of one frame, that many steps after the last one given. The score is 1 - MSE / persistence's over the "
-    "first 16 steps together: 0 is persistence, 1 is perfect. Entries: mean ± s.d. over training subset, worm and "
-    "seed [95 % interval of the mean, the worm as the unit: a jackknife over worms, or Student's t where that is "
-    "wider or all there is: docs/trust.md]; "
-    "beside the model, how many numbers went in, and of how many worms. Relative differences of mean squared error, in "
-    "percent (below zero: the model's error is the smaller): paired by training set and test worm, seeds averaged "
-    "first; the mean over worms of the difference, and its 95 % interval, over the mean of the reference. Baselines "
-    "are in italics; numbers marked † are others', whose features and worms need not be the ones scored here. "
-    "With `data.scaling` zscore, minmax or robust, the scale of a trace is that of the whole recording, later frames "
-    "included; with calibration it is that of the first minutes alone."
+    "An error is that of one frame, a number of steps after the last frame given. The score is 1 - MSE / persistence's "
+    "MSE over the first 16 steps together: 0 is persistence, 1 is perfect. Each entry is the mean ± s.d. over training "
+    "subsets, worms and seeds, with the 95 % interval of the mean over worms in brackets (a jackknife, or Student's t "
+    "where that is wider or the only one there is: docs/trust.md). The first column has the number of values and of "
+    "worms. Relative differences of mean squared error are in percent of the reference's mean; below zero, the model's "
+    "error is the smaller. They are paired by training set and test worm, seeds averaged first. Baselines are in "
+    "italics. Numbers marked † are others'; their features and worms may differ. With `data.scaling` zscore, minmax or "
+    "robust, a trace is scaled by the whole recording, later frames included; with calibration, by the first minutes."
 )
 
 NAME_WIDTH, ENTRY_WIDTH, RELATIVE_WIDTH = 22, 9, 12  # 22 + 6 * 9 + 2 * 12 = 100 columns of a console.

@@ -44,11 +44,11 @@ KEYS = ["study", "test_study", "model", "metric"]
 ERROR_TITLES = {"mse": "MSE", "distance": "Distance"}
 
 EXPLANATION = (
-    "Entries: mean over seeds and test systems ± s.d. over seeds (where there are several) [95 % interval over groups "
-    "of test systems: seeds averaged first, then Student's t]. MSE @ k: mean squared error of the frame k steps after "
-    "the last one given, in the scaled features. Distance @ k: the mean distance then, in the units of the file; best "
-    "of n: of each object's n sampled futures that with the lowest mean distance. ‡ bounds, which are given the graph; "
-    "*italics* baselines; † others' published numbers, whose test systems are not those scored here."
+    "Each entry is the mean over seeds and test systems ± s.d. over seeds, with the 95 % interval over groups of test "
+    "systems in brackets (seeds averaged first, then Student's t). MSE @ k is the mean squared error of the scaled "
+    "features k steps after the last frame given; Distance @ k is the mean distance then, in the units of the file. "
+    "Best of n takes, for each object, the closest of n sampled futures. ‡ marks bounds, which are given the graph; "
+    "baselines are in *italics*. Numbers marked † are published by others, on other test systems."
 )
 
 CONSOLE_METRICS = (

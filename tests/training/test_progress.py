@@ -105,6 +105,15 @@ def test_a_terminal_has_a_moving_bar(monkeypatch, capsys):
     assert re.search(r"forecasts: 100%.*3/3", said)
 
 
+def test_a_notebook_has_its_widget(monkeypatch):
+    class Widget(progress.tqdm_notebook):
+        def __init__(self, items, **about):
+            self.items, self.about, self.disable = items, about, True
+
+    monkeypatch.setattr(progress, "moving_bar", Widget)
+    assert track(range(3), "forecasts", "run").about == {"desc": "forecasts", "unit": "run", "total": 3}
+
+
 def test_a_bar_that_is_not_shown_is_silent(capsys):
     assert list(track(range(3), "forecasts", shown=False)) == [0, 1, 2]
     assert capsys.readouterr().err == ""

@@ -52,7 +52,7 @@ def plot_inferred_graphs(
     known_rows = int((true != UNSCORED)[:, ~np.eye(objects, dtype=bool)].any())  # No row of graphs that nobody knows.
     height = 4.4 if known_rows else 2.6
     figure = make_figure(max(1.75 * len(true), 3.4) + 0.2, height, layout="compressed")
-    panels = figure.subplots(1 + known_rows, len(true), squeeze=False)
+    panels, faults = figure.subplots(1 + known_rows, len(true), squeeze=False), 0
     for column, (types, chances, points) in enumerate(zip(true, inferred, places, strict=True)):
         known = types != UNSCORED
         certain = np.eye(max(len(type_names), types.max() + 1))[types] * known[..., None]
@@ -60,13 +60,14 @@ def plot_inferred_graphs(
             draw_graph(panels[0, column], types, certain, types, points, blank).set_title(f"system {column + 1}")
         decided = chances.argmax(axis=-1)
         right, known = count_right_edges(decided, types)
+        faults += known - right
         title_below = f"{right} of {known} edges right" if known else "true graph not known"
         title_below = title_below if known_rows else f"system {column + 1}"
         draw_graph(panels[-1, column], decided, chances, types, points, blank).set_title(title_below)
     if known_rows:
         panels[0, 0].set_ylabel("true graph")
     panels[-1, 0].set_ylabel("inferred graph")
-    _add_legend(figure, type_names, blank)
+    _add_legend(figure, type_names, blank, faults > 0)
     return finish_figure(figure, "Graphs of test systems")
 
 
@@ -137,12 +138,13 @@ def colour_type(edge_type: int, blank: int | None) -> str:
     return TYPE_COLOURS[place % len(TYPE_COLOURS)]
 
 
-def _add_legend(figure: Figure, type_names, blank):
+def _add_legend(figure: Figure, type_names, blank, faulty: bool):
     drawn = [k for k in range(len(type_names)) if k != blank]
     handles = [Line2D([], [], color=colour_type(k, blank), linewidth=1.8, label=type_names[k]) for k in drawn]
     wrong = "inferred, wrong" if blank is None else "inferred, but not true"
-    handles.append(Line2D([], [], color=style.VERMILLION, linewidth=1.8, label=wrong))
-    if blank is not None:
+    if faulty:
+        handles.append(Line2D([], [], color=style.VERMILLION, linewidth=1.8, label=wrong))
+    if faulty and blank is not None:
         handles.append(Line2D([], [], color=style.VERMILLION, label="true, but missed", **MISSED))
     title = "a line: two edges, one each way; an arrow: one edge; width: probability"
     columns = min(len(handles), 1 + 2 * len(figure.axes) // 4)  # As many as fit the width.

@@ -11,9 +11,12 @@ import pytest
 
 import wormjax
 from wormjax import commands
+from wormjax.command_line import load_config
+from wormjax.features.dataset import build_dataset
 from wormjax.instrument.inspecting import describe_recordings, fit_models
 from wormjax.instrument.predicting import predict
 from wormjax.recordings import container
+from wormjax.training import workdir
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -131,6 +134,13 @@ def test_inspect_says_which_models_fit(tmp_path, models):
     ]
     nameless = wormjax.Recording(traces=WORMS[1].traces, times=WORMS[1].times)
     assert "does not fit; 0 of its 4" in fit_models([nameless], tmp_path)[0]
+    (tmp_path / "model" / "parameters.npz").write_bytes(b"")
+    workdir.write_description(tmp_path / "data.json", workdir.describe_dataset(build_dataset(WORMS[:2], NEURONS)))
+    (tmp_path / "config.json").write_text(load_config("generalize").to_json_best_effort())  # Of an interrupted run.
+    interrupted, damaged = fit_models(WORMS[1:2], tmp_path)
+    assert f"{tmp_path}: cannot be used: {tmp_path / 'models'}" in interrupted
+    assert "model: cannot be used: " in damaged
+    assert "parameters.npz" in damaged
 
 
 def test_decoded_states_as_an_nwb_file(tmp_path, models):

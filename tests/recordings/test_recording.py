@@ -163,6 +163,19 @@ def test_repeated_times_are_dropped_or_spread():
     assert rounded.frame_rate == 4.0
 
 
+def test_two_rates_are_noted_and_jitter_is_not():
+    steps = np.r_[np.full(60, 0.3), np.ones(80)]
+    with pytest.warns(RecordingWarning, match=r"frames are 0\.3 to 1 s apart, not at one rate"):
+        recording = make(
+            traces=np.random.default_rng(0).normal(size=(140, 3)), times=np.cumsum(steps), motor_state=None
+        )
+    assert recording.uneven
+    assert len(dataclasses.replace(recording, worm="other").notes) == 1
+    rounded = np.round(np.arange(140) * 0.33, 1)
+    rounded[70:] += 1.2  # Frames that were dropped.
+    assert not dataclasses.replace(recording, times=rounded, notes=()).notes
+
+
 def test_a_pause_ends_a_stretch():
     times = np.arange(40) / 2.0
     times[25:] += 60

@@ -218,6 +218,15 @@ def test_a_worm_that_trains_at_another_rate_is_resampled_to_that_of_the_others(f
     assert dataset.arrays.valid.sum(axis=1).tolist() == [240, 240, 80]
 
 
+@pytest.mark.filterwarnings("ignore::wormjax.errors.RecordingWarning")
+def test_frames_at_two_rates_are_placed_by_their_times(files):
+    (worm,) = make_worms(1)
+    times = np.cumsum(np.r_[np.full(140, 1 / 3), np.ones(100)])
+    dataset = build_training_dataset(config_of(files), [dataclasses.replace(worm, times=times)])
+    np.testing.assert_allclose(np.diff(dataset.times), 1 / 3)
+    assert dataset.arrays.valid.sum() == 440
+
+
 def test_worms_neurons_and_states_are_listed(files, caplog):
     caplog.set_level("INFO")
     prepare_materials(config_of(files))

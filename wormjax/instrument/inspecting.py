@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from wormjax.errors import InputError
+from wormjax.instrument.decoder import Decoder
+from wormjax.instrument.forecaster import Forecaster
+from wormjax.instrument.loading import load_model
 from wormjax.instrument.saved_model import MODEL_FILE
 from wormjax.recordings.recording import UNSCORED, Recording
-from wormjax.training.workdir import CONFIG_FILE, read_description, read_json
+from wormjax.training.workdir import CONFIG_FILE
 
 SHOWN_NAMES = 12
 
@@ -53,21 +56,22 @@ def list_oddities(worm: Recording) -> Iterator[str]:
 
 
 def fit_models(worms: Sequence[Recording], folder: Path) -> list[str]:
-    """Return a line for each trained model in or below a folder: how many of its neurons the recordings have."""
+    """Return a line for each model in or below a folder: how many of its neurons there are, or what is wrong."""
     lines, kinds = [], (CONFIG_FILE, MODEL_FILE)
-    for path in sorted(path for kind in kinds for depth in ("", "*/", "*/*/") for path in folder.glob(depth + kind)):
+    places = {path.parent for kind in kinds for depth in ("", "*/", "*/*/") for path in folder.glob(depth + kind)}
+    for place in sorted(places):
         try:
-            saved = path.name == MODEL_FILE
-            description = read_json(path)["description"] if saved else read_description(path.parent)
-        except (InputError, KeyError):
+            model = load_model(place)
+        except InputError as error:
+            lines.append(f"  {place}: cannot be used: {error}")
             continue
-        if "neurons" not in description:
+        if not isinstance(model, Decoder | Forecaster):  # predict takes no others.
             continue
-        neurons, rate = description["neurons"], description["frame_rate"]
+        neurons, rate = model.neuron_names_, model.frame_rate_
         there = [len(set(neurons) & set(worm.identified)) for worm in worms]
         counts = f"{min(there)}" if min(there) == max(there) else f"{min(there)} to {max(there)}"
         fits = "fits" if min(there) == len(neurons) else "fits with the others masked" if max(there) else "does not fit"
-        lines.append(f"  {path.parent}: {fits}; {counts} of its {len(neurons)} neurons are named; {rate:.2f} Hz")
+        lines.append(f"  {place}: {fits}; {counts} of its {len(neurons)} neurons are named; {rate:.2f} Hz")
     return lines
 
 

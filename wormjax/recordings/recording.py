@@ -26,6 +26,9 @@ UNSCORED = -1  # The motor state of a frame that nobody scored.
 LARGEST_VALUE = 1e15  # In traces: the sum of a million squares still fits a float32.
 SHORTEST_FRAME, LONGEST_FRAME = 0.02, 20.0  # Seconds from frame to frame, in the median.
 UNITS = {"milliseconds": 1e-3, "microseconds": 1e-6, "minutes": 60.0, "hours": 3600.0}  # Of times, in seconds.
+LOCAL_FRAMES = 20  # Whose rate is compared with the whole recording's.
+SIMILAR_RATES = 1.25  # Rates that differ by no more than this factor count as the same.
+UNEVEN = 0.05  # Share of frames at another rate from which on a recording has no even one.
 PAUSE_FRAMES = 5  # A longer time between two frames, in median ones, is a pause: a stretch ends there.
 MOST_PAUSES = 1 / 8  # Per frame: above, and with more than 20 pauses, the times are no recording's.
 ROUNDED_TIMES = 0.1  # Share of repeated times above which they are rounded, and spread; below, the frames are dropped.
@@ -140,6 +143,7 @@ class Recording:
         _mend_times(self)
         _drop_dead_neurons(self)
         _split_stretches(self)
+        _note_uneven(self)
         _note_outliers(self)
         if len(self.notes) > given:
             say_notes(self, self.notes[given:])
@@ -214,6 +218,20 @@ class Recording:
             digest.update(np.ascontiguousarray(self.traces, "<f4").tobytes())
             digest.update(np.round((self.times - self.times[0]) * 1e3).astype("<i8").tobytes())
         return digest.hexdigest()
+
+    @property
+    def local_seconds(self) -> Float[np.ndarray, " window"]:
+        """Seconds from frame to frame, as means over each LOCAL_FRAMES frames of a stretch."""
+        stretches = [self.times[start:stop] for start, stop in self.stretches]
+        return np.concatenate([times[LOCAL_FRAMES:] - times[:-LOCAL_FRAMES] for times in stretches]) / LOCAL_FRAMES
+
+    @property
+    def uneven(self) -> bool:
+        """Whether frames come at more than one rate. They are then resampled before a model reads them."""
+        if not len(seconds := self.local_seconds):
+            return False
+        ratio = seconds / np.median(seconds)
+        return bool((np.maximum(ratio, 1 / ratio) > SIMILAR_RATES).mean() > UNEVEN)
 
     @property
     def scored(self) -> bool:
@@ -583,6 +601,13 @@ def _split_stretches(recording: Recording) -> None:
     if added:
         _note(recording, f"{added} pauses (the longest of {steps[paused].max():.1f} s) end a stretch each")
     _set(recording, stretches=tuple(stretches))
+
+
+def _note_uneven(recording: Recording) -> None:
+    if recording.uneven and not any("not at one rate" in note for note in recording.notes):
+        seconds = recording.local_seconds
+        apart = f"frames are {seconds.min():.2g} to {seconds.max():.2g} s apart, not at one rate"
+        _note(recording, f"{apart}: they are resampled before a model reads them")
 
 
 def _note_outliers(recording: Recording) -> None:

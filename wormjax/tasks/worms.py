@@ -17,7 +17,7 @@ from wormjax.features.dataset import Dataset, build_dataset
 from wormjax.features.neurons import ANY, SHARED, UNNAMED, choose_neurons, find_poor_worms, parse_neurons
 from wormjax.features.studies import SIMULATED, open_recordings
 from wormjax.recordings.motor_states import choose_state_names, map_motor_states, read_state_map
-from wormjax.recordings.recording import UNSCORED, Recording
+from wormjax.recordings.recording import SIMILAR_RATES, UNSCORED, Recording
 from wormjax.tasks.protocols import Split, list_config_splits
 from wormjax.training.workdir import describe_dataset, read_description, refuse_changes
 
@@ -35,7 +35,6 @@ MOTOR_STATE = "motor_state"  # Of `data.targets`; all others are behaviours.
 STATELESS_EXPERIMENTS = ("forecast", "reconstruct", "relate")  # No motor state is needed.
 CAUSAL_EXPERIMENTS = ("forecast", "ahead")  # A resampled frame must not depend on a later one.
 FEWEST_SCORED = 20  # Frames; a worm with fewer scored ones neither trains nor is tested.
-SIMILAR_RATES = 1.25  # Worms whose rates differ by no more than this factor share a model without resampling.
 
 _log = logging.getLogger(__name__)
 
@@ -320,12 +319,7 @@ def build_new_dataset(
             lacks = f"it lacks {len(missing)} of {len(named)} neurons ({_list_names(missing)}); these are masked"
             warnings.warn(f"{place}: {lacks}", RecordingWarning, stacklevel=1)
         kept.append(worm)
-        ratio = worm.frame_rate / rate
-        resampled = config.data.frame_rate == 0 and max(ratio, 1 / ratio) > SIMILAR_RATES
-        rates.append(rate if resampled else config.data.frame_rate)
-        if resampled:
-            change = f"resampled from {worm.frame_rate:.2f} to {rate:.2f} Hz, the rate of the training"
-            warnings.warn(f"{place}: {change}", RecordingWarning, stacklevel=1)
+        rates.append(config.data.frame_rate or _choose_rate(worm, rate, "the rate of the training"))
     known = dict(zip(description["worms"], description["fingerprints"], strict=True))
     return build(config, name_apart(kept, known), neurons, description["states"], rates, description["targets"])
 
@@ -409,7 +403,7 @@ def build(
         state_names = _share_states(config, recordings)
     if frame_rates is None and not data.frame_rate:  # That of the slowest study.
         usual = min(np.median([worm.frame_rate for worm in recordings if worm.study == study]) for study in studies)
-        frame_rates = [_choose_rate(worm, usual) for worm in recordings]
+        frame_rates = [_choose_rate(worm, usual, "the usual rate") for worm in recordings]
     return build_dataset(
         recordings,
         neurons,
@@ -448,14 +442,14 @@ def _find_behaviors(config, recordings: Sequence[Recording]) -> list[str]:
     return found
 
 
-def _choose_rate(worm: Recording, usual: float) -> float:
-    """Return the rate to resample a worm to; 0 where its own is similar enough."""
-    ratio = worm.frame_rate / usual
+def _choose_rate(worm: Recording, rate: float, of: str) -> float:
+    """Return the rate to resample a worm to; 0 where its frames come at a similar one."""
+    ratio = worm.frame_rate / rate
     if max(ratio, 1 / ratio) <= SIMILAR_RATES:
-        return 0.0
-    change = f"resampled from {worm.frame_rate:.2f} to {usual:.2f} Hz, the usual rate"
+        return rate if worm.uneven else 0.0
+    change = f"resampled from {worm.frame_rate:.2f} to {rate:.2f} Hz, {of}"
     warnings.warn(f"{worm.source}: worm {worm.worm!r}: {change}", RecordingWarning, stacklevel=3)
-    return usual
+    return rate
 
 
 def _refuse_shared_worms(recordings, test_recordings):

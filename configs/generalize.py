@@ -56,5 +56,6 @@ def get_config() -> ml_collections.ConfigDict:
     # train.dropout=0.1,0.2,0.3 --sweep=train.noise=0,0.3`) differs from them by less than the interval over worms.
     config.train = base.classification(batch_windows=16, weight_decay=1e-2, dropout=0.2)
     config.train.label_smoothing = 0.0
+    config.train.test_study_share = 0.0  # Share of training windows in worms of data.test_study; 0 for all alike.
     config.train.class_balance = 0.0
     return config

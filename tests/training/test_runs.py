@@ -9,7 +9,7 @@ from wormjax.errors import InputError
 from wormjax.features.splits import GAP, TRAINING, VALIDATION
 from wormjax.recordings.recording import UNSCORED
 from wormjax.training.objectives.classification import cut_windows, draw_windows
-from wormjax.training.runs import build_runs, split_stretches
+from wormjax.training.runs import build_runs, share_windows, split_stretches
 
 LENGTH = 16
 DATASET = small_dataset()
@@ -75,6 +75,20 @@ def test_windows_that_only_fill_the_table_are_the_run_s_own_too():
         assert len(set(counts)) > 1  # Some tables are filled up.
         for run, worms in enumerate(WORMS):
             assert set(DATASET.stretch_worm[windows[run][:, 0]]) == set(worms)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.8])
+def test_windows_of_chosen_stretches_are_repeated_to_their_share(share):
+    runs, chosen = make_runs([(0,), (0, 2)]), DATASET.stretch_worm == 2
+    shared = share_windows(runs, chosen, share)
+    tables = [
+        [tuple(window) for window in own.training_windows[run][: own.training_count[run]]]
+        for run in (0, 1)
+        for own in (runs, shared)
+    ]
+    assert tables[0] == tables[1]
+    assert set(tables[2]) == set(tables[3])
+    assert np.mean([chosen[stretch] for stretch, _ in tables[3]]) == pytest.approx(share, abs=0.01)
 
 
 def test_cut_windows_are_the_frames_that_the_table_says():

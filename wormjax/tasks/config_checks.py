@@ -160,7 +160,7 @@ _KINDS = (
     (number(above=0, high=100_000), "durations ahead.seconds sensitivity.seconds"),
     (number(0, 1), "mirrored given given_end prior kl_warm_up"),
     (number(0, below=1), "test_fraction validation_fraction average_decay dropout label_smoothing"),
-    (number(0, below=1), "smallest_share neuron_dropout neuron_dropout_most"),
+    (number(0, below=1), "smallest_share test_study_share neuron_dropout neuron_dropout_most"),
     (number(0, 1_000), "frame_rate"),
     (number(0, 10_000), "smoothing_frames"),
     (number(0, 1_000_000), "gap_seconds density_frames"),
@@ -397,6 +397,8 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
 
 
 def _list_decoding_faults(config) -> Iterator[tuple[str, str]]:
+    if config.train.test_study_share and not len(config.data.studies):
+        yield "train.test_study_share", _no_effect("0 without data.studies")
     decode, own = config.decode, config.decode.get("own_statistics", False)
     if own and not decode.whole:
         yield "decode.own_statistics", ", expected False where 'decode.whole' is False"

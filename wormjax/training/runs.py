@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
@@ -125,6 +125,25 @@ def build_runs(
         steps=_steps(train, training_count),
         hyper={name: np.full(count, getattr(train, name), np.float32) for name in PER_RUN if name in train},
     )
+
+
+def share_windows(runs: Runs, chosen: Bool[np.ndarray, " stretch"], share: float) -> Runs:
+    """Return runs of whose training windows a share, between 0 and 1, is in chosen stretches.
+
+    Windows are repeated for it; none is left out. A run that has windows on one side alone stays as it is.
+    """
+    tables = []
+    for windows, count in zip(runs.training_windows, runs.training_count, strict=True):
+        own = chosen[windows[:count, 0]]
+        parts = [(windows[:count][own], share), (windows[:count][~own], 1.0 - share)]
+        total = max(len(part) / weight for part, weight in parts)
+        both = own.any() and not own.all()
+        repeated = (
+            [np.resize(part, (round(total * weight), 2)) for part, weight in parts] if both else [windows[:count]]
+        )
+        tables.append(np.concatenate(repeated))
+    training_windows, training_count = _stack_tables(tables)
+    return runs._replace(training_windows=training_windows, training_count=training_count)
 
 
 def _check_windows(dataset, worms, splits, length, expected, field):

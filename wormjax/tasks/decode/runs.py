@@ -46,7 +46,7 @@ from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import Objective, classification, list_augmentations
 from wormjax.training.parallel import DEVICE_AXIS, Engine, build_engine
-from wormjax.training.runs import Runs, build_runs
+from wormjax.training.runs import Runs, build_runs, share_windows
 from wormjax.training.step import Recipe, build_recipe
 
 LEAST_PROBABILITY = math.exp(-6.0)  # Of a state before it is refined: a logarithm has no floor.
@@ -232,6 +232,9 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
         labels=labels,
         train=config.train,
     )
+    if share := config.train.test_study_share:
+        tested = np.array(dataset.worm_studies)[dataset.stretch_worm] == config.data.test_study
+        runs = share_windows(runs, tested, share)
     return runs._replace(own=_describe_runs(config, dataset, train_worms))
 
 

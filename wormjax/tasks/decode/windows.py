@@ -65,14 +65,13 @@ def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tupl
     Returns:
       `Predictions` of the chosen stretches.
     """
-    apply = _apply_with_own_statistics if own_statistics else _apply_in_parts
 
     def decode_run(run):
         variables, chosen = run
 
         def decode(stretch):
             own = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, stretch, keepdims=False), inputs)
-            return _decode(module, variables, *own, length, apply)
+            return _decode(module, variables, *own, length, own_statistics)
 
         return jax.lax.map(decode, chosen)
 
@@ -95,31 +94,46 @@ def place_windows(
     return starts, used
 
 
-def _apply_with_own_statistics(module, variables, features, valid, _):
+def _apply_with_own_statistics(module, variables, features, valid):
     """A training pass in which nothing is random: batch normalisation takes the batch's own statistics."""
     training_rngs = TrainingRngs(jax.random.split(jax.random.key(0), len(features)), jnp.float32(0.0), jnp.float32(1.0))
     return module.apply(variables, features, valid, training_rngs, mutable=["batch_stats"])[0]
 
 
-def _apply_in_parts(module, variables, features, valid, training_rngs):
-    """Apply a module to WINDOWS windows at a time: a graph between all pairs of neurons fills the memory."""
-    count = len(features)
-    if count <= WINDOWS:
-        return module.apply(variables, features, valid, training_rngs)
-    parts = -(-count // WINDOWS)
-    padding = parts * WINDOWS - count
-    features, valid = (
-        jnp.pad(values, [(0, padding)] + [(0, 0)] * (values.ndim - 1)).reshape(parts, WINDOWS, *values.shape[1:])
-        for values in (features, valid)
+def _map_parts(function, windows: tuple[Array, ...], at_once: int) -> tuple[Any, Any]:
+    """Return what a function makes of windows, `at_once` at a time: per window, and summed over all of them.
+
+    A graph between all pairs of neurons fills the memory, also as the output of every window.
+    """
+    count = len(windows[0])
+    if count <= at_once:
+        return function(*windows)
+    parts = -(-count // at_once)
+    padded = (
+        jnp.pad(values, [(0, parts * at_once - count)] + [(0, 0)] * (values.ndim - 1)).reshape(
+            parts, at_once, *values.shape[1:]
+        )
+        for values in windows
     )
-    decoding = jax.lax.map(lambda part: module.apply(variables, *part, training_rngs), (features, valid))
-    return jax.tree.map(lambda values: values.reshape(-1, *values.shape[2:])[:count], decoding)
+    each, sums = jax.lax.map(lambda part: function(*part), tuple(padded))
+    each = jax.tree.map(lambda values: values.reshape(-1, *values.shape[2:])[:count], each)
+    return each, jax.tree.map(lambda values: values.sum(axis=0), sums)
 
 
-def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, length: int, apply):
+def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, length: int, own_statistics: bool):
     cut = jax.vmap(lambda values, start: jax.lax.dynamic_slice_in_dim(values, start, length), in_axes=(None, 0))
     features, valid = cut(stretch.features, starts), cut(stretch.valid, starts) & used[:, None]
-    decoding = apply(module, variables, features, valid, None)
+    apply = functools.partial(_apply_with_own_statistics, module) if own_statistics else module.apply
+
+    def decode(features, valid, share):
+        decoding = apply(variables, features, valid)
+        edges = decoding.edge_logits
+        if edges is not None:
+            edges = (jax.nn.softmax(edges) * share[:, None, None]).sum(axis=0)
+        return (jax.nn.softmax(decoding.logits), decoding.behavior), edges
+
+    windows = features, valid, valid.sum(axis=1) / jnp.maximum(valid.sum(), 1)
+    (probabilities, behavior), edges = _map_parts(decode, windows, len(starts) if own_statistics else WINDOWS)
     position = jnp.arange(length)
     weights = jnp.minimum(position + 1, length - position) * used[:, None].astype(jnp.float32)
     where = starts[:, None] + position
@@ -129,10 +143,4 @@ def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, 
         total = jnp.zeros((len(stretch.valid), values.shape[-1])).at[where].add(values * weights[..., None])
         return total / jnp.maximum(covered, 1.0)[:, None]
 
-    edges = behavior = None
-    if decoding.edge_logits is not None:
-        share = valid.sum(axis=1)[:, None, None] / jnp.maximum(valid.sum(), 1)
-        edges = (jax.nn.softmax(decoding.edge_logits) * share).sum(axis=0)
-    if decoding.behavior is not None:
-        behavior = average(decoding.behavior)
-    return Predictions(average(jax.nn.softmax(decoding.logits)), edges, behavior)
+    return Predictions(average(probabilities), edges, None if behavior is None else average(behavior))

@@ -43,7 +43,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.linear.balanced = False  # Whether it weighs each state by its inverse frequency.
 
     config.baselines = ("logistic_regression", "logistic_regression_context", "lda", "lda_context")
-    config.models = ("temporal_convolution", "nri_graph")  # Also mlp, recurrent, wang_mlp, wang_graph.
+    # The first is what predict takes. Also mlp, recurrent, wang_mlp, wang_graph.
+    config.models = ("nri_graph", "temporal_convolution")
     config.model = ml_collections.ConfigDict()
     config.model.mlp = ml_collections.ConfigDict({"hidden": 64})
     config.model.recurrent = ml_collections.ConfigDict({"hidden": 24, "cell": "gru"})

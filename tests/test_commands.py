@@ -56,6 +56,15 @@ def test_a_command_that_is_none_is_one_line(arguments, tmp_path):
     assert failed.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "config"), [("ahead", "forecast"), ("generalize", "nri_springs"), ("ablate", "ahead")]
+)
+def test_a_config_of_another_command_is_one_line(command, config, capsys):
+    with pytest.raises(SystemExit):
+        commands.run_command(command, [command, f"--config={config}", "--workdir=never"])
+    assert "error: --config: found a config of" in capsys.readouterr().err
+
+
 def test_evaluate_without_a_workdir_is_one_line(tmp_path):
     failed = run_wormjax("evaluate", f"--workdir={tmp_path / 'none'}", cwd=tmp_path)
     assert failed.returncode == 2

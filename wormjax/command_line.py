@@ -16,6 +16,7 @@ import contextlib
 import difflib
 import importlib
 import importlib.util
+import inspect
 import logging as python_logging
 import os
 import re
@@ -129,7 +130,10 @@ def load_config(name: str) -> ml_collections.ConfigDict:
     """
     path, variant = _split_variant(os.path.expanduser(name))
     try:
-        config = _load_module(path).get_config(*variant)
+        get_config = _load_module(path).get_config
+        if variant and not inspect.signature(get_config).parameters:
+            raise InputError(f"--config: found {shorten(name)}, but {shorten(path)} has no variants")
+        config = get_config(*variant)
         list_fields(config)  # Fails for a config that contains itself.
     except InputError:
         raise

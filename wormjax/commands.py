@@ -6,6 +6,7 @@ Tasks are imported when their command runs, so that --help is quick.
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,22 +28,35 @@ class Command(NamedTuple):
     bare: str | None = None
 
 
-def run_experiment(values, config):
-    """Train, score and report what the config names."""
+def run_experiment(name, values, config):
+    """Train, score and report what the config names, which is an experiment of the command's name."""
     from wormjax.tasks.dispatch import run_experiment
 
+    _expect_experiment(config, name)
     run_experiment(config, values.workdir)
+
+
+def _expect_experiment(config, name):
+    from wormjax.tasks.dispatch import find_experiment
+
+    if (found := find_experiment(config)) != name:
+        raise InputError(f"--config: found a config of {found!r}, expected one of {name!r} (wormjax {found} takes it)")
 
 
 def evaluate(values, config):
     """Print or write the rows of a work directory's models."""
     from wormjax.scoring.rows import check_output, print_rows, write_rows
+    from wormjax.scoring.tables import print_means
     from wormjax.tasks.dispatch import evaluate
 
     check_output(values.output)
     rows = evaluate(config, values.workdir)
+    if not rows:
+        raise InputError(f"{values.workdir}: found nothing to score in the data, expected scored states (data.path)")
     if values.output:
         write_rows(values.output, rows)
+        print_means(rows)
+        print(f"\nRows: {values.output} ({len(rows)})")
     else:
         print_rows(rows)
 
@@ -53,6 +67,7 @@ def ablate(values, config):
     from wormjax.tasks.decode.sweep import ablate, parse_sweep
     from wormjax.tasks.report_page import collect_notes, write_page
 
+    _expect_experiment(config, "generalize")
     with collect_notes() as notes:
         ablate(config, parse_sweep(values.sweep, config), values.workdir, tuple(values.choose_by) or CRITERION)
     print(f"\nReport: {write_page(Path(values.workdir), notes)}")
@@ -120,37 +135,43 @@ RATE: Flag = ("float", "frame_rate", 0.0, "Hertz, of recordings without times (c
 
 COMMANDS = {
     "generalize": Command(
-        run_experiment,
+        partial(run_experiment, "generalize"),
         "Decode the motor state of held-out worms: train every model of a config, write a table and figures.",
         "generalize",
         [_workdir("generalize")],
     ),
     "forecast": Command(
-        run_experiment, "Forecast the neural activity of held-out worms.", "forecast", [_workdir("forecast")]
+        partial(run_experiment, "forecast"),
+        "Forecast the neural activity of held-out worms.",
+        "forecast",
+        [_workdir("forecast")],
     ),
     "ahead": Command(
-        run_experiment, "Predict the motor state of held-out worms seconds ahead.", "ahead", [_workdir("ahead")]
+        partial(run_experiment, "ahead"),
+        "Predict the motor state of held-out worms seconds ahead.",
+        "ahead",
+        [_workdir("ahead")],
     ),
     "reconstruct": Command(
-        run_experiment,
+        partial(run_experiment, "reconstruct"),
         "Reconstruct hidden neurons of held-out worms from their other named neurons.",
         "reconstruct",
         [_workdir("reconstruct")],
     ),
     "manifold": Command(
-        run_experiment,
+        partial(run_experiment, "manifold"),
         "Compare PCA, asymmetric diffusion maps and relational graphs of worms with the deep models.",
         "manifold",
         [_workdir("manifold")],
     ),
     "relate": Command(
-        run_experiment,
+        partial(run_experiment, "relate"),
         "Infer graphs between named neurons; score them against the wiring, other worms, other seeds and nulls.",
         "neuron_graphs",
         [_workdir("relate")],
     ),
     "infer": Command(
-        run_experiment,
+        partial(run_experiment, "infer"),
         "Recover the graphs of systems from their trajectories by neural relational inference.",
         "nri_springs:small",
         [_workdir("infer")],

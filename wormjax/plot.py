@@ -127,7 +127,7 @@ def graph(
     Args:
       edges: of `Decoder.decode`, or a matrix of probabilities.
       neuron_names: the rows and columns of a matrix.
-      top_edges: how many edges to draw; None draws twice the number of neurons.
+      top_edges: how many edges to draw; None draws twice the number of neurons, 0 none: a graph no better than chance.
     """
     if isinstance(edges, Decoding):
         neuron_names, edges = edges.neuron_names, edges.edge_probabilities
@@ -139,7 +139,7 @@ def graph(
     if len(names) < 2:
         raise InputError(f"edges: found {len(names)} neurons with edges, expected two or more")
     order = order_by_class(names)
-    count = min(top_edges or 2 * len(names), len(names) * (len(names) - 1))
+    count = min(2 * len(names) if top_edges is None else top_edges, len(names) * (len(names) - 1))
     return draw_circle(_open_axes(ax, 4.2, 4.2), arrange_matrix(edges, order), [names[k] for k in order], count)
 
 

@@ -66,7 +66,8 @@ def test_a_worm_that_cannot_be_used_is_named_and_stops_no_other(tmp_path, models
     lacking = dataclasses.replace(
         WORMS[3], worm="lacking", neuron_names=[None if name == NEURONS[3] else name for name in WORMS[3].neuron_names]
     )
-    scores = predict(models[:1], [stranger, lacking, WORMS[1]], tmp_path / "out")
+    with pytest.warns(wormjax.RecordingWarning, match="it lacks 1 of 4 neurons"):
+        scores = predict(models[:1], [stranger, lacking, WORMS[1]], tmp_path / "out")
     assert set(scores.test_worm) == {"lacking", WORMS[1].worm}
     summary = (tmp_path / "out" / "summary.md").read_text()
     assert "`stranger`: **left out**" in summary
@@ -80,6 +81,13 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path, models):
     with pytest.raises(wormjax.InputError, match=r"--output: found .* with other files in it"):
         predict(models, WORMS[:1], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_predictions_of_other_worms_are_left_alone(tmp_path, models):
+    for _ in range(2):  # The same worm again: its files are replaced.
+        predict(models[:1], WORMS[1:2], tmp_path / "out")
+    with pytest.raises(wormjax.InputError, match=rf"predictions of {WORMS[1].worm} in .*, expected a new folder"):
+        predict(models[:1], WORMS[3:4], tmp_path / "out")
 
 
 def test_worms_of_one_name_have_folders_of_their_own(tmp_path, models):
@@ -97,6 +105,10 @@ def test_the_program_decodes_a_csv(tmp_path, models, capsys):
     arguments = [f"--model={tmp_path / 'model'}", f"--data={tmp_path / 'day1.csv'}", f"--output={tmp_path / 'out'}"]
     commands.run_command("predict", ["predict", *arguments, f"--frame_rate={WORMS[1].frame_rate}"])
     assert "Report:" in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Ethogram: day1" in page
+    assert "predictions.h5" in page
+    assert "wormjax evaluate" not in page  # It is no work directory.
     states = pd.read_csv(tmp_path / "out" / "day1" / "states.csv")
     expected = models[0].predict_proba(WORMS[1])
     np.testing.assert_allclose(states[list(models[0].state_names_)], expected, atol=1e-4)

@@ -13,6 +13,7 @@ OUTPUT/
   WORM/graph.png
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -37,6 +38,7 @@ from wormjax.instrument.forecaster import Forecaster
 from wormjax.instrument.nwb_file import expect_pynwb, write_nwb
 from wormjax.instrument.results import list_edges, sum_types
 from wormjax.recordings.recording import Recording
+from wormjax.tasks.decode.graphs import is_chance
 from wormjax.training.progress import track
 
 SUMMARY, SCORES, ARRAYS = "summary.md", "scores.csv", "predictions.h5"
@@ -59,7 +61,7 @@ def predict(
     Args:
       models: fitted estimators.
       worms: recordings, scored or not.
-      output: the folder; new, empty, or of an earlier prediction.
+      output: the folder; new, empty, or of an earlier prediction of the same worms, which is replaced.
       steps: frames per forecast.
       nwb: whether to write decoded states as NWB files, too, which needs pynwb.
 
@@ -68,8 +70,8 @@ def predict(
     """
     if nwb:
         expect_pynwb()
-    output = _claim_output(Path(output))
     folders = _name_folders(worms)
+    output = _claim_output(Path(output), set(folders.values()))
     scores, lines, arrays = [], [], {}
     for worm in track(worms, "worms", "worm"):
         with warnings.catch_warnings(record=True) as said:
@@ -84,9 +86,11 @@ def predict(
                 tqdm.write(f"left out: {error}", file=sys.stderr)
         notes = dict.fromkeys(str(one.message) for one in said if issubclass(one.category, RecordingWarning))
         for note in notes:
-            tqdm.write(f"note: {note}", file=sys.stderr)
+            warnings.warn(note, RecordingWarning, stacklevel=2)
         lines += [f"  - {note}" for note in notes]
     if not arrays:
+        with contextlib.suppress(OSError):  # It holds something.
+            output.rmdir()
         raise InputError(f"{worms[0].source}: found no recording that could be used; see the lines above")
     with open_place(output / ARRAYS) as beside, h5py.File(beside, "w") as file:
         for folder, values in arrays.items():
@@ -99,9 +103,14 @@ def predict(
     return table
 
 
-def _claim_output(output: Path) -> Path:
-    if output.is_dir() and any(output.iterdir()) and not (output / SUMMARY).is_file():
-        raise InputError(f"--output: found {output} with other files in it, expected a new folder")
+def _claim_output(output: Path, folders: set[str]) -> Path:
+    if output.is_dir() and any(output.iterdir()):
+        if not (output / ARRAYS).is_file():
+            raise InputError(f"--output: found {output} with other files in it, expected a new folder")
+        with h5py.File(output / ARRAYS) as file:
+            others = sorted(set(file) - folders)
+        if others:
+            raise InputError(f"--output: found predictions of {', '.join(others)} in {output}, expected a new folder")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -145,7 +154,7 @@ def _write_decoding(decoder: Decoder, worm: Recording, folder: Path, nwb: bool) 
     _write_table(folder / "states.csv", decoding.to_pandas())
     if nwb:
         write_nwb(folder / "states.nwb", decoding, repr(decoder))
-    figure = Figure(figsize=(9.0, 2.2), layout="constrained")
+    figure = _start_figure(9.0, 2.4, worm)
     plot.ethogram(worm, decoding, ax=figure.subplots())
     save_figure(figure, folder / "ethogram.png")
     arrays = {
@@ -154,13 +163,13 @@ def _write_decoding(decoder: Decoder, worm: Recording, folder: Path, nwb: bool) 
         "states/decoded": decoding.states,
         **{f"behavior/{name}": values for name, values in decoding.behavior.items()},
     }
-    return arrays | _write_edges(decoding.edges, decoding.neuron_names, folder)
+    return arrays | _write_edges(decoder, decoding.edges, decoding.neuron_names, worm, folder)
 
 
 def _write_forecasts(forecaster: Forecaster, worm: Recording, folder: Path, steps: int, prefix: str) -> dict[str, Any]:
     forecasts = list(_forecast_along(forecaster, worm, steps))
     _write_table(folder / "forecasts.csv", pd.concat([one.to_pandas() for one in forecasts], ignore_index=True))
-    figure = Figure(figsize=(9.0, 2.4), layout="constrained")
+    figure = _start_figure(9.0, 2.6, worm)
     plot.forecast(worm, forecasts[-3:], ax=figure.subplots())
     save_figure(figure, folder / "forecast.png")
     low, high = (np.stack(ends) for ends in zip(*(one.interval(0.9) for one in forecasts), strict=True))
@@ -174,7 +183,7 @@ def _write_forecasts(forecaster: Forecaster, worm: Recording, folder: Path, step
         "forecasts/neuron_names": forecasts[0].neuron_names,
     }
     edges = None if forecasts[0].edges is None else np.mean([one.edges for one in forecasts], axis=0)
-    return arrays | _write_edges(edges, forecaster.neuron_names_, folder, prefix)
+    return arrays | _write_edges(forecaster, edges, forecaster.neuron_names_, worm, folder, prefix)
 
 
 def _forecast_along(forecaster: Forecaster, worm: Recording, steps: int) -> Iterator:
@@ -188,13 +197,20 @@ def _forecast_along(forecaster: Forecaster, worm: Recording, steps: int) -> Iter
                 raise
 
 
-def _write_edges(edges, names: Sequence[str], folder: Path, prefix: str = "") -> dict[str, Any]:
+def _start_figure(width: float, height: float, worm: Recording) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(worm.worm, x=0.01, ha="left", fontsize="medium")
+    return figure
+
+
+def _write_edges(model, edges, names: Sequence[str], worm: Recording, folder: Path, prefix: str = "") -> dict[str, Any]:
     if edges is None:
         return {}
     probabilities = sum_types(edges)
     _write_table(folder / f"{prefix}edges.csv", list_edges(probabilities, tuple(names)))
-    figure = Figure(figsize=(4.6, 4.6), layout="constrained")
-    plot.graph(probabilities, names, ax=figure.subplots())
+    figure = _start_figure(4.6, 4.8, worm)
+    top_edges = 0 if is_chance(model.config_, probabilities, names) else None
+    plot.graph(probabilities, names, top_edges=top_edges, ax=figure.subplots())
     save_figure(figure, folder / f"{prefix}graph.png")
     # [sender, receiver, type].
     return {f"{prefix}edges/probabilities": edges, f"{prefix}edges/neuron_names": names}

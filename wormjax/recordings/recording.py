@@ -411,7 +411,7 @@ def _take_times(recording: Recording, frame_rate: float | None) -> None:
         usual *= 1 - (steps == 0).mean()
     if not SHORTEST_FRAME <= usual <= LONGEST_FRAME:
         units = [unit for unit, size in UNITS.items() if 0.05 <= usual * size <= 2.0]
-        hint = f": are they in {units[0]}? Then give them times {UNITS[units[0]]:g}" if units else ""
+        hint = f"; if they are in {units[0]}, multiply them by {UNITS[units[0]]:g}" if units else ""
         found = f"found frames that are {usual:g} s apart"
         fail(recording, "times", f"{found}, expected seconds: {SHORTEST_FRAME:g} to {LONGEST_FRAME:g} of them{hint}")
 

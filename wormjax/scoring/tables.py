@@ -192,6 +192,13 @@ def print_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) ->
     print("\n".join(format_summary(rows, baseline_models)))
 
 
+def print_means(rows: Iterable[Row]) -> None:
+    """Print the mean of each main metric by model, over worms, seeds and training sets."""
+    frame = pd.DataFrame(rows)
+    main = frame[frame["metric"].map(is_main)] if frame["metric"].map(is_main).any() else frame
+    print(main.pivot_table(values="value", index="model", columns="metric", sort=False).round(4).to_string())
+
+
 def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> list[str]:
     """Return the lines that `print_summary` prints."""
     lines, frame = [], summarise(rows, baseline_models)

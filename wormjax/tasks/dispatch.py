@@ -1,4 +1,4 @@
-"""Which experiment a config is of: any of the programs runs any config, so that a mixed-up pair is no mistake."""
+"""The experiments by name, and what programs do with them: run, check, evaluate."""
 
 import os
 from collections.abc import Callable

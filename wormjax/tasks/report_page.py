@@ -25,10 +25,12 @@ from wormjax.errors import RecordingWarning
 PAGE = "report.html"
 PACKAGES = ("wormjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 TEMPLATE = Path(__file__).with_name("report_page.html")
-GO_ON = (
-    ("Score the trained models again, or on other data", "wormjax evaluate --workdir={folder}"),
-    ("Every number, one row each", "{folder}/results.csv"),
-    ("The config, whole", "{folder}/config.json"),
+GO_ON = (  # What one can do, how, and the file of the folder that it needs.
+    ("Score the trained models again, or on other data", "wormjax evaluate --workdir={folder}", "config.json"),
+    ("Every number, one row each", "{folder}/results.csv", "results.csv"),
+    ("The complete config", "{folder}/config.json", "config.json"),
+    ("Every score of worms with scored states", "{folder}/scores.csv", "scores.csv"),
+    ("All predictions as arrays, a group per worm", "{folder}/predictions.h5", "predictions.h5"),
 )
 
 
@@ -69,10 +71,14 @@ def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | No
         "changed": _list_changed(command),
         "contents": _list_contents(converter.toc_tokens),
         "summary": body.replace("<table>", '<div class="table"><table>').replace("</table>", "</table></div>"),
-        "figures": "\n".join(map(_show_figure, _list_figures(folder))),
-        "notes": _list(notes) if notes else "<p>Nothing was odd.</p>",
+        "figures": "\n".join(_show_figure(path, folder) for path in _list_figures(folder)),
+        "notes": _list(notes) if notes else "<p>None.</p>",
         "versions": html.escape(describe_versions()),
-        "go_on": _list(f"{about}: {text.format(folder=shlex.quote(str(folder)))}" for about, text in GO_ON),
+        "go_on": _list(
+            f"{about}: {text.format(folder=shlex.quote(str(folder)))}"
+            for about, text, needed in GO_ON
+            if (folder / needed).is_file()
+        ),
     }
     page = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(parts)
     with open_place(folder / PAGE) as beside:
@@ -128,8 +134,11 @@ def _list_figures(folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
-def _show_figure(path: Path) -> str:
+def _show_figure(path: Path, folder: Path) -> str:
     words = path.stem.replace("_", " ")
+    place = path.parent.parent if path.parent.name == "figures" else path.parent
+    if place != folder:
+        words += f": {place.name}"
     data = base64.b64encode(path.read_bytes()).decode()
     source = f"data:image/{path.suffix[1:]};base64,{data}"
     caption = html.escape(words[:1].upper() + words[1:])

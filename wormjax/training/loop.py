@@ -125,7 +125,8 @@ def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, curves, ke
         _warn_of_failures(before, failed_step, runs, name)
         left = (time.monotonic() - begun) / (chunk + 1 - first) * (stop - chunk - 1)
         bar.set_postfix_str(f"{_report(metrics, failed_step, runs, step, curves)}{describe_left(estimate_left(left))}")
-        if keep(placed, step, chunk + 1 == stop or not np.any(is_sound(failed_step))):
+        done = keep(placed, step, chunk + 1 == stop or not np.any(is_sound(failed_step)))
+        if done and chunk + 1 < stop:  # The last chunk ends the loop by itself, so that the bar is full.
             break
     return engine.collect(placed)
 

@@ -4,7 +4,14 @@ import numpy as np
 from small_experiments import small_config
 
 from wormjax import graphs
-from wormjax.tasks.decode.graphs import BASELINE, average_edges, find_chance, format_inferred, score_inferred
+from wormjax.tasks.decode.graphs import (
+    BASELINE,
+    average_edges,
+    find_chance,
+    format_inferred,
+    is_chance,
+    score_inferred,
+)
 from wormjax.tasks.decode.runs import Decoded
 from wormjax.tasks.groups import list_groups
 from wormjax.tasks.references import align_wiring
@@ -33,6 +40,8 @@ def test_graphs_are_scored_against_the_wiring_of_simulated_worms():
     assert own.loc["right", "p_value"] == 0.001
     assert own.loc["random", "p_value"] > 0.05
     assert find_chance(scores) == {"random"}
+    assert not is_chance(config, 0.3 + 0.4 * wiring, names)
+    assert is_chance(config, noise, names)
     text = "\n".join(format_inferred(scores))
     assert text.count("no better than chance |") >= 1
     assert score_inferred(config, dataset, groups, {"without": decoded["without"]}).empty

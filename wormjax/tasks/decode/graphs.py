@@ -61,8 +61,7 @@ def score_inferred(config, dataset: Dataset, groups, decoded: Mapping[str, Decod
         return pd.DataFrame()
     references, lines = load_references(config.data, dataset.neuron_names), []
     draws = scoring.draw_classes(dataset.neuron_names, DRAWS)
-    random = np.random.default_rng(config.seed)
-    orders = np.array([random.permutation(len(dataset.neuron_names)) for _ in range(PERMUTATIONS)])
+    orders = _draw_orders(config, dataset.neuron_names)
     shared = correlate_worms(dataset)
     for reference, known in references.items():
         for name, matrix in {BASELINE: np.abs(shared) if reference == WIRING else shared, **inferred}.items():
@@ -75,6 +74,21 @@ def score_inferred(config, dataset: Dataset, groups, decoded: Mapping[str, Decod
             line = {"model": name, "reference": reference, **score._asdict()}
             lines.append(line | {"low": low, "high": high, "p_value": p_value})
     return pd.DataFrame(lines)
+
+
+def is_chance(config, edges: Float[np.ndarray, "sender receiver"], names: Sequence[str]) -> bool:
+    """Return whether no known graph tells one inferred graph from chance, as `find_chance` does."""
+    orders = _draw_orders(config, names)
+    for known in load_references(config.data, names).values():
+        score = scoring.score_graph(edges, known)
+        if score and scoring.find_p_value(score.auroc, scoring.permute_names(edges, known, orders)) <= LEVEL:
+            return False
+    return True
+
+
+def _draw_orders(config, names) -> np.ndarray:
+    random = np.random.default_rng(config.seed)
+    return np.array([random.permutation(len(names)) for _ in range(PERMUTATIONS)])
 
 
 def find_chance(scores: pd.DataFrame) -> set[str]:

@@ -8,12 +8,13 @@ import zipfile
 import damage
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import recording_files
 import scipy.io
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.recordings import container, kato2015, nwb
+from wormjax.recordings import container, csv_table, kato2015, nwb
 from wormjax.recordings.catalog import READERS, find_reader, open_study
 from wormjax.recordings.recording import Recording
 
@@ -89,6 +90,18 @@ def test_a_csv_without_times_needs_a_rate(tmp_path):
     (worm,) = open_study("csv", tmp_path / "w.csv", frame_rate=3.0)
     assert worm.frame_rate == pytest.approx(3.0)
     assert worm.motor_state is None
+
+
+def test_columns_that_name_no_neuron_are_left_out(tmp_path):
+    table = pd.DataFrame({"AVAL": [0.1, 0.4, 0.2], "label": [1, 2, 1], "x_um": [3, 4, 5], "cell_7": [0, 1, 0]})
+    table.to_csv(tmp_path / "worm.csv", index=False)
+    with pytest.warns(RecordingWarning, match=r"columns that name no neuron are left out: label, x_um"):
+        (worm,) = csv_table.read(tmp_path / "worm.csv", frame_rate=3.0)
+    with pytest.warns(RecordingWarning, match=r"are left out: label, x_um"):
+        same = Recording.from_dataframe(table, frame_rate=3.0, time=None)
+    for one in (worm, same):
+        assert one.neuron_names == ("AVAL", None)
+        assert one.traces.shape == (3, 2)
 
 
 def test_files_of_other_kinds_in_a_folder_are_skipped_and_named(tmp_path):
@@ -263,7 +276,7 @@ def test_one_column_is_one_neuron(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("time,AVAL,note\n0,1,hello\n1,2,x\n2,3,y\n", "field 'note': found 'hello' in line 2, expected numbers"),
+        ("time,AVAL,RIM\n0,1,hello\n1,2,x\n2,3,y\n", "field 'RIM': found 'hello' in line 2, expected numbers"),
         ("0.1,0.2\n0.3,0.4\n0.5,0.1\n", "found numbers in the first line, expected the names"),
         ("time,AVAL,RID\n0,1\n1,2\n", "found 3 names in the first line and 2 columns"),
         ("", "found a file that is no table"),

@@ -4,7 +4,7 @@ A column of times is known by its name (`time`, `seconds`, `time_ms`, ...); with
 `state` or `motor_state` holds the motor state as text or numbers, and columns named as behaviour (`velocity`, ...) are
 behaviour. A counter of frames is skipped. All other columns are neurons; `unknown_3`, `12` or an empty name identifies
 none. Columns are separated by commas, semicolons (then a comma may be the decimal sign) or tabs; a byte order mark does
-no harm.
+no harm. Words that cannot name a neuron, such as `label`, are left out with a warning, unless all columns are such words.
 """
 
 import csv
@@ -16,7 +16,14 @@ import pandas as pd
 
 from wormjax.recordings import dag2023, wormwideweb
 from wormjax.recordings.files import iterate_files, note_opening
-from wormjax.recordings.recording import FieldError, Recording, RecordingError, expect_distinct_worms
+from wormjax.recordings.names import find_other_columns
+from wormjax.recordings.recording import (
+    FieldError,
+    Recording,
+    RecordingError,
+    expect_distinct_worms,
+    warn_of_columns,
+)
 
 STUDY = "csv"
 SUFFIXES = (".csv", ".tsv", ".txt")
@@ -94,6 +101,10 @@ def _read_worm(path: str, names: list[str], table: pd.DataFrame, frame_rate: flo
             behavior[BEHAVIOR[kind]] = _take_numbers(path, worm, name, values)
         elif not (kind in COUNTERS and _counts_rows(values)):
             neurons.append(column)
+    others = {neurons[place] for place in find_other_columns([names[column] for column in neurons])}
+    neurons = [column for column in neurons if column not in others]
+    if others:
+        warn_of_columns(path, [names[column] for column in sorted(others)])
     if not neurons:
         raise RecordingError(f"{path}: found no column of a neuron, expected one per neuron")
     if times is None and not frame_rate > 0:

@@ -62,6 +62,28 @@ def is_neuron_name(name: str) -> bool:
     return has_letter and not re.search(r"\s", name) and not _NOTHING.fullmatch(name)
 
 
+def find_other_columns(names: Sequence[str]) -> list[int]:
+    """Return the places of names that are words, such as `label` or `x_um`, among those of neurons.
+
+    Where no name is that of a neuron and most are words, they are the user's own names, and none is returned.
+
+    >>> find_other_columns(["AVAL", "label", "VB2", "unknown_3", "12", "AVA", "RIM?"])
+    [1]
+    >>> find_other_columns(["cell A", "left", "right"])
+    []
+    """
+    found = [place for place, name in enumerate(names) if not _may_be_neuron(name)]
+    known = any(normalise_neuron_name(name) in NEURONS for name in names)
+    return found if known or 2 * len(found) < len(names) else []
+
+
+def _may_be_neuron(name: str) -> bool:
+    words = re.findall(r"[^\W_]+", name)
+    nameless = not any(character.isalpha() for character in name) or any(map(_NOTHING.fullmatch, words))
+    starts = [normalise_neuron_name(word).upper() for word in words if len(word) > 1]
+    return nameless or any(known.startswith(start) for known in NEURONS | _OTHER_NAMES for start in starts)
+
+
 def sort_candidates(names: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     """Return the name that identifies a neuron (or None), and the candidates where it is doubtful.
 

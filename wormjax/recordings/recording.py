@@ -20,7 +20,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.recordings.names import identify_neurons
+from wormjax.recordings.names import find_other_columns, identify_neurons
 
 UNSCORED = -1  # The motor state of a frame that nobody scored.
 LARGEST_VALUE = 1e15  # In traces: the sum of a million squares still fits a float32.
@@ -155,7 +155,8 @@ class Recording:
         """Return the recording of a table with one row per frame.
 
         Args:
-          frame: the table. Its columns are neurons by name, but for those that `time`, `states` or `behavior` name.
+          frame: the table. Its columns are neurons by name, except those that `time`, `states` or `behavior` name, and
+            words that cannot name a neuron, which are left out with a warning unless most columns have such names.
           time: the column of seconds; None with `frame_rate=`, or where the index holds the seconds.
           states: the column of motor states, as texts or numbers.
           **fields: further fields of Recording. `behavior` may be a list of columns.
@@ -181,6 +182,9 @@ class Recording:
             worm, source = fields.get("worm", "worm"), fields.get("source", "memory")
             raise FieldError(source, worm, "time", "found such a column, expected time='time', or none of that name")
         neurons = frame.drop(columns=taken)
+        if others := [neurons.columns[place] for place in find_other_columns([*map(str, neurons.columns)])]:
+            warn_of_columns(fields.get("source", "memory"), others)
+            neurons = neurons.drop(columns=others)
         if time in taken:
             fields["times"] = frame[time].to_numpy()
         elif "frame_rate" not in fields and not isinstance(frame.index, pd.RangeIndex):
@@ -268,6 +272,12 @@ def say_notes(recording: Recording, notes: Sequence[str]) -> None:
     """Warn of what had to be changed in a recording, in one line."""
     text = f"{recording.source}: worm {recording.worm!r}: {'; '.join(notes)}"
     warnings.warn(text, RecordingWarning, stacklevel=4)  # At the line that makes the recording.
+
+
+def warn_of_columns(source: str, names: Sequence[str]) -> None:
+    """Warn of columns of a table that are left out, since their names are words that name no neuron."""
+    words = f"columns that name no neuron are left out: {', '.join(map(str, names))}"
+    warnings.warn(f"{source}: {words} (call one unknown_1 to keep it)", RecordingWarning, stacklevel=3)
 
 
 def fail(recording: Recording, field: str, problem: str) -> NoReturn:

@@ -4,7 +4,7 @@ A column of times is known by its name (`time`, `seconds`, `time_ms`, ...); with
 `state` or `motor_state` holds the motor state as text or numbers, and columns named as behaviour (`velocity`, ...) are
 behaviour. A counter of frames is skipped. All other columns are neurons; `unknown_3`, `12` or an empty name identifies
 none. Columns are separated by commas, semicolons (then a comma may be the decimal sign) or tabs; a byte order mark does
-no harm. Words that cannot name a neuron, such as `label`, are left out with a warning, unless all columns are such words.
+no harm. Words that cannot name a neuron, such as `label`, are left out with a warning, unless all columns are words.
 """
 
 import csv

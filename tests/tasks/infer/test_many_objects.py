@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from small_systems import make_splits, small_config, write_archives
 
+from configs import nri_springs10
 from wormjax.errors import InputError
 from wormjax.tasks.infer.experiment import check_config, infer
 
@@ -39,3 +40,31 @@ def test_twelve_objects_have_a_posterior(tmp_path):
 def test_what_a_listed_posterior_has_not_is_refused(fields, message):
     with pytest.raises(InputError, match=message):
         check_config(small_config(**LISTED | fields))
+
+
+def test_an_encoder_of_evidence_needs_messages_that_add_up():
+    fields = {"model__encoder__name": "evidence", "model__decoder__name": "mlp"}
+    with pytest.raises(
+        InputError, match=r"'model\.encoder\.name': found 'evidence' with a model\.decoder\.name of 'mlp'"
+    ):
+        check_config(small_config(**fields))
+
+
+@pytest.mark.slow
+def test_the_encoder_of_evidence_finds_the_edges_of_springs_with_the_posterior(tmp_path):
+    """Also under mutual edges, and by the supervised bound, which has no decoder to read."""
+    config = nri_springs10.get_config("small")
+    config.data.simulations = {"train": 300, "valid": 16, "test": 20}
+    config.data.objects, config.data.test_frames, config.evaluate.steps = 6, 50, (1,)
+    config.models, config.baselines, config.train.mutual = ("nri", "nri_supervised"), (), True
+    config.train.steps = config.train.steps_per_chunk = 150
+    config.train.baseline_steps = 2
+    config.data.cache = str(tmp_path)
+    rows = infer(config, tmp_path / "run")
+    right = {
+        name: np.mean([row.value for row in rows if (row.model, row.metric) == (name, "edge_accuracy")])
+        for name in ("nri", "nri_posterior", "nri_supervised")
+    }
+    assert right["nri_posterior"] > 0.95
+    assert right["nri"] > 0.9
+    assert 0.4 < right["nri_supervised"] < 0.7

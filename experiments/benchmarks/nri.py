@@ -107,15 +107,15 @@ def change_config(config, **fields):
     return config
 
 
-def fit_batch(objects: int, batch: int = 128, edges_at_once: int = EDGES_AT_ONCE) -> int:
+def fit_batch(objects: int, batch: int = 128) -> int:
     """Return the batch that keeps an update of many objects in memory: about as many edges as five objects have."""
-    return max(1, min(batch, edges_at_once // (objects * (objects - 1))))
+    return max(1, min(batch, EDGES_AT_ONCE // (objects * (objects - 1))))
 
 
-def prepare_springs(config, simulations: int = 0, seed: int = 0) -> Materials:
+def prepare_springs(config, simulations: int = 0) -> Materials:
     """Return springs to train on, `simulations` or two batches, and one to validate on."""
     count = simulations or 2 * config.train.batch_simulations
-    whole = simulate_springs(jax.random.key(seed), count + 1, config.data.objects, config.data.frames)
+    whole = simulate_springs(jax.random.key(0), count + 1, config.data.objects, config.data.frames)
     first, rest = take_simulations(whole, slice(0, 1)), take_simulations(whole, slice(1, None))
     systems = scale_systems({"train": rest, "valid": first, "test": first}, config.data.frames)
     return Materials(systems, SystemData(stack_system(systems.train), stack_system(systems.valid)), 2)

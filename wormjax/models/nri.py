@@ -74,47 +74,44 @@ def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
 
 
 def _build_encoder(encoder, edge_types, scale):
-    if encoder.name == "mlp":
-        return MlpEncoder(encoder.hidden, edge_types)
-    if encoder.name == "cnn":
-        seen = (*scale, *(1.0,) * len(scale)) if encoder.differences else scale
-        relative = seen if encoder.relative else None
-        kernels = tuple(encoder.kernels)
-        return CnnEncoder(
-            encoder.hidden, edge_types, kernels, encoder.stride, encoder.pooling, relative, encoder.rounds
-        )
-    if encoder.name == "evidence":
-        return EvidenceEncoder(encoder.hidden, edge_types)
-    if encoder.name == "recurrent":
-        return RecurrentEncoder(
-            encoder.hidden, edge_types, (*scale, *(1.0,) * len(scale)) if encoder.relative else None
-        )
-    if encoder.name == "none":
-        return None
-    raise ConfigError("model.encoder.name", f"found {encoder.name!r}, expected one of {_list(ENCODERS)}")
+    seen = (*scale, *(1.0,) * len(scale))
+    makers = {
+        "mlp": lambda: MlpEncoder(encoder.hidden, edge_types),
+        "cnn": lambda: CnnEncoder(
+            encoder.hidden,
+            edge_types,
+            tuple(encoder.kernels),
+            encoder.stride,
+            encoder.pooling,
+            (seen if encoder.differences else scale) if encoder.relative else None,
+            encoder.rounds,
+        ),
+        "evidence": lambda: EvidenceEncoder(encoder.hidden, edge_types),
+        "recurrent": lambda: RecurrentEncoder(encoder.hidden, edge_types, seen if encoder.relative else None),
+        "none": lambda: None,
+    }
+    return _make("model.encoder.name", encoder.name, makers)
 
 
 def _build_decoder(decoder, skip_first, scale, precision):
     relative, aggregation = scale if decoder.relative else None, decoder.get("aggregation", "sum")
-    if decoder.name == "mlp":
-        return MlpDecoder(decoder.hidden, skip_first, relative, decoder.differences, scale, aggregation)
-    if decoder.name == "equivariant":
-        return EquivariantDecoder(decoder.hidden, scale, skip_first)
-    if decoder.name == "context":
-        return ContextDecoder(decoder.hidden, scale, skip_first, tuple(decoder.unseen))
-    if decoder.name == "recurrent":
-        return RecurrentDecoder(decoder.hidden, skip_first, relative, aggregation)
-    if decoder.name == HORIZON:
-        return HorizonDecoder(decoder.hidden, skip_first, decoder.rounds, aggregation)
-    if decoder.name == "lstm":
-        return JointLstm(decoder.hidden, dense_cell=precision == "bfloat16")
-    if decoder.name == "none":
-        return None
-    raise ConfigError("model.decoder.name", f"found {decoder.name!r}, expected one of {_list(DECODERS)}")
+    mlp = skip_first, relative, decoder.differences, scale, aggregation
+    makers = {
+        "mlp": lambda: MlpDecoder(decoder.hidden, *mlp),
+        "equivariant": lambda: EquivariantDecoder(decoder.hidden, scale, skip_first),
+        "context": lambda: ContextDecoder(decoder.hidden, scale, skip_first, tuple(decoder.unseen)),
+        "recurrent": lambda: RecurrentDecoder(decoder.hidden, skip_first, relative, aggregation),
+        HORIZON: lambda: HorizonDecoder(decoder.hidden, skip_first, decoder.rounds, aggregation),
+        "lstm": lambda: JointLstm(decoder.hidden, dense_cell=precision == "bfloat16"),
+        "none": lambda: None,
+    }
+    return _make("model.decoder.name", decoder.name, makers)
 
 
-def _list(names) -> str:
-    return ", ".join(names)
+def _make(field, name, makers):
+    if name not in makers:
+        raise ConfigError(field, f"found {name!r}, expected one of {', '.join(makers)}")
+    return makers[name]()
 
 
 def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str, Any]:

@@ -186,18 +186,10 @@ def iterate_worms(
         yield _record_worm(seed, number, names, worm, command[0], fluorescence, random, frame_rates, all_found)
 
 
-def draw_wiring(
-    random: np.random.Generator, neurons: int, density: float = 0.22
-) -> Float[np.ndarray, "sender receiver"]:
-    """Draw a sparse signed wiring without self edges; 7 in 10 edges excite.
-
-    Args:
-      random: source of random numbers.
-      neurons: how many.
-      density: the approximate fraction of ordered pairs that are edges.
-    """
+def draw_wiring(random: np.random.Generator, neurons: int) -> Float[np.ndarray, "sender receiver"]:
+    """Draw a signed wiring without self edges: about 22 % of ordered pairs are edges, and 7 in 10 of these excite."""
     others = neurons - 1
-    middle = max(1, round(density * others))
+    middle = max(1, round(0.22 * others))
     weights = np.zeros((neurons, neurons))
     for receiver in range(neurons if others else 0):
         degree = min(others, int(random.integers(max(1, middle - 1), middle + 2)))
@@ -294,8 +286,9 @@ def _fluoresce(worm, drive, shocks):
     return worm.gain * saturated + worm.offset + drift
 
 
-def _integrate(worm, drive, shocks, slow_shocks, slow_time=15.0):
+def _integrate(worm, drive, shocks, slow_shocks):
     """Return calcium [step, neuron] by Euler-Maruyama steps of rates, calcium and the shared distractor."""
+    slow_time = 15.0  # Seconds.
     rate_noise = SPREAD["process"] * math.sqrt(TIME_STEP)
     slow_noise = math.sqrt(2.0 * TIME_STEP / slow_time)  # A standard deviation of one at rest.
 

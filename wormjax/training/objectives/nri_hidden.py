@@ -34,7 +34,7 @@ class Hidden(NamedTuple):
     paths: Float[np.ndarray, "run simulation frame hidden feature"]
 
 
-def infer_hidden(decoded: Decoded, hidden: int, seed: int = 0) -> Hidden:
+def infer_hidden(decoded: Decoded, hidden: int) -> Hidden:
     """Return the posterior of every edge, hidden objects last, and the hidden objects' trajectories.
 
     The trajectories are sums of cosines over time. They climb the evidence by Adam from several random starts, slow
@@ -44,7 +44,6 @@ def infer_hidden(decoded: Decoded, hidden: int, seed: int = 0) -> Hidden:
     Args:
       decoded: a decoder that sees one frame (`bound.burn_in` is 1), and the objects that are observed.
       hidden: how many are not.
-      seed: of the starts.
     """
     nri, bound, _, variables, features, observed = decoded
     _, frames, objects, size = features.shape
@@ -90,6 +89,6 @@ def infer_hidden(decoded: Decoded, hidden: int, seed: int = 0) -> Hidden:
         best = ends[evidence.argmax()]
         return exact.marginalise_edges(weigh(best, last)[1], combinations), draw_paths(best)
 
-    keys = jax.random.split(jax.random.key(seed), len(features))
+    keys = jax.random.split(jax.random.key(0), len(features))
     edges, paths = map_systems(infer, variables, (features, observed, keys), at_once=AT_ONCE)
     return Hidden(np.minimum(edges, 1.0), np.asarray(paths))  # Rounding may lift a probability above one.

@@ -51,6 +51,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # For systems that differ in the strength of all their edges: the strengths that an exact posterior tries, to infer
     # that of each system. () for one strength. See causal_temperature.py.
     config.model.strengths = ()
+    config.model.mutual = False  # Both edges of a pair are known to have one type; for a listed posterior only.
     config.model.skip_first = True  # The first type has no message.
     config.model.precision = ""  # Of matrix products: "" is the device's own; or float32, bfloat16.
     config.model.encoder = ml_collections.ConfigDict()
@@ -93,7 +94,6 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # with memory; "pairwise" is for effects faster than a frame (netsim.py).
     config.train.posterior = "exact"
     config.train.combinations = 64  # Of the edges that arrive at an object; for a listed posterior only.
-    config.train.mutual = False  # Both edges of a pair are known to have one type; for a listed posterior only.
     config.train.baseline_steps = 1_500 if small else 20_000  # Updates of the bounds and of the LSTM.
     config.train.steps_per_chunk = 250 if small else 500
     config.train.batch_simulations = 64 if small else 128

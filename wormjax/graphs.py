@@ -18,6 +18,12 @@ def complete_edges(nodes: int) -> tuple[Int[np.ndarray, " edge"], Int[np.ndarray
     return senders[kept].astype(np.int32), receivers[kept].astype(np.int32)
 
 
+def reverse_edges(nodes: int) -> Int[np.ndarray, " edge"]:
+    """Return the number of the edge that goes the other way, of each edge."""
+    senders, receivers = complete_edges(nodes)
+    return senders * (nodes - 1) + receivers - (receivers > senders)
+
+
 def number_pairs(nodes: int) -> Int[np.ndarray, "receiver sender"]:
     """Return the number of the pair that each edge belongs to, edges as in `complete_edges`, by receiver."""
     senders, receivers = complete_edges(nodes)

@@ -50,6 +50,24 @@ def test_beliefs_are_near_the_marginals_of_all_combinations():
     assert abs(found - exact).mean() < 0.05
 
 
+def test_what_both_objects_of_a_pair_do_is_evidence_of_mutual_edges():
+    """Noise hides the edges from one receiver, and not from two."""
+    right = {False: 0, True: 0}
+    reverse = graphs.reverse_edges(OBJECTS)
+    for seed in range(4):
+        _, effects, true = draw_regression(seed)
+        true = (true.reshape(-1) | true.reshape(-1)[reverse]).reshape(true.shape)
+        noise = 1.5 * np.random.default_rng(seed + 9).normal(size=effects.shape[1:])
+        base = (noise - np.einsum("na,afnk->fnk", true, effects)).astype(np.float32)
+        for mutual in right:
+            found = jax.jit(read_evidence, static_argnames="mutual")(base, effects, mutual=mutual)[:, -1]
+            right[mutual] += (np.asarray(found > 0) == true.reshape(-1)).sum()
+            if mutual:
+                np.testing.assert_allclose(found, found[reverse], rtol=1e-4)
+    assert right[False] < 0.97 * 4 * OBJECTS * (OBJECTS - 1)
+    assert right[True] > right[False] + 2
+
+
 def test_relabelling_the_objects_relabels_the_logits():
     encoder, order = EvidenceEncoder(4, 2), np.array([2, 0, 3, 1])
     evidence = jax.random.normal(jax.random.key(0), (12, 3))

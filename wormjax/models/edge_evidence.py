@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wormjax import graphs
+
 HEATS = np.float32([*np.geomspace(100.0, 1.0, 24), *[1.0] * 8])  # Of the noise's variance, step by step.
 SHOWN = np.arange(3, len(HEATS), 4)  # Steps whose beliefs are read.
 DAMPING = 0.4
@@ -21,13 +23,16 @@ PRECISION = 4.0  # Of an edge before anything is seen: a variance of 1/4 around 
 
 
 def read_evidence(
-    base: Float[Array, "frame object feature"], effects: Float[Array, "switch frame object feature"]
+    base: Float[Array, "frame object feature"],
+    effects: Float[Array, "switch frame object feature"],
+    mutual: bool = False,
 ) -> Float[Array, "edge column"]:
     """Return the log odds of every edge's types after several steps, on a logarithmic scale.
 
     Args:
       base: what is predicted of each object without any edge of another type than the first, less what it did.
       effects: what each other edge type of each sender adds (`listed_posterior.list_switches`).
+      mutual: whether both edges of a pair are known to have one type.
     """
     switches, frames = effects.shape[0], base.shape[0]
     counts, variance = jnp.ones_like(base), _average(base**2)
@@ -38,30 +43,33 @@ def read_evidence(
         free = max(frames * base.shape[2] - switches, frames) / (frames * base.shape[2])
         variance = _average(counts * squares) / free
         counts = (DEGREES + 1.0) / (DEGREES + squares / variance)
-    odds = propagate_beliefs(*_project(base, effects, counts / variance))  # [step, object, switch].
+    odds = propagate_beliefs(*_project(base, effects, counts / variance), mutual)  # [step, object, switch].
     shown = jnp.arcsinh(jnp.moveaxis(odds[SHOWN], 0, -1))
     return shown.reshape(base.shape[1] * (base.shape[1] - 1), -1)
 
 
 def propagate_beliefs(
-    gram: Float[Array, "object switch switch"], linear: Float[Array, "object switch"]
+    gram: Float[Array, "object switch switch"], linear: Float[Array, "object switch"], mutual: bool = False
 ) -> Float[Array, "step object switch"]:
     """Return the log odds of each coefficient for being 1 and not 0, after each step of expectation propagation.
 
     Args:
       gram: sums of products of what two switches do, over the variance of the noise.
       linear: the same of one switch and of what is to be explained.
+      mutual: whether both edges of a pair are known to have one type: what both objects do is then evidence of it.
     """
+    reverse = graphs.reverse_edges(len(linear))
 
     def step(state, heat):
         precision, shift = state
         spread, mean = _solve(gram / heat, precision, linear / heat + shift)
         free = jnp.maximum(1.0 - spread * precision, 1e-6)
         cavity = spread / free  # Variance of a coefficient given all but its own belief.
-        odds = ((mean - spread * shift) / free - 0.5) / cavity
+        own_odds = ((mean - spread * shift) / free - 0.5) / cavity
+        odds = own_odds + own_odds.reshape(len(reverse), -1)[reverse].reshape(linear.shape) if mutual else own_odds
         chance = jax.nn.sigmoid(odds)
         own = jnp.maximum(chance * (1.0 - chance), 1e-6)
-        wanted = 1.0 / own - 1.0 / cavity, chance / own - (odds * cavity + 0.5) / cavity
+        wanted = 1.0 / own - 1.0 / cavity, chance / own - own_odds - 0.5 / cavity
         moved = [DAMPING * new + (1.0 - DAMPING) * old for new, old in zip(wanted, state, strict=True)]
         state = tuple(jnp.where(wanted[0] > 0, new, old) for new, old in zip(moved, state, strict=True))
         return state, odds

@@ -110,18 +110,18 @@ class EvidenceEncoder(nn.Module):
 
     Not frames but sufficient statistics: the beliefs of `edge_evidence`, given what the decoder makes of the frames.
     (After the encoders of Marino, Yue & Mandt 2018, ICML, which read gradients of the decoder's likelihood.) Whether
-    the two edges of a pair go together, and where the approximation errs, is learnt from the posterior.
+    the two edges of a pair go together, and where the approximation errs, is learnt from the posterior; with `mutual`
+    it is known that they have one type.
     """
 
     hidden: int
     edge_types: int
+    mutual: bool = False
 
     @nn.compact
     def __call__(self, evidence: Float[Array, "edge column"]) -> Float[Array, "edge type"]:
         count = round((len(evidence) + 0.25) ** 0.5 + 0.5)
-        senders, receivers = graphs.complete_edges(count)
-        reverse = senders * (count - 1) + receivers - (receivers > senders)
-        edges = Mlp(self.hidden)(jnp.concatenate([evidence, evidence[reverse]], axis=-1))
+        edges = Mlp(self.hidden)(jnp.concatenate([evidence, evidence[graphs.reverse_edges(count)]], axis=-1))
         nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
         informed = elu(PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(edges))
         return _read_types(self.edge_types)(jnp.concatenate([informed, edges, evidence], axis=-1))

@@ -4,6 +4,7 @@ An encoder reads the edge types off what the nodes do, a decoder predicts what t
 particles and for neurons; it is pure functions of its parameters: `encode`, `decode`.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -67,13 +68,13 @@ def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
     """
     check_precision(model.precision)
     scale = tuple(float(value) for value in np.maximum(change_scale, 1e-6))
-    encoder = _build_encoder(model.encoder, edge_types, scale)
+    encoder = _build_encoder(model.encoder, edge_types, scale, model.get("mutual", False))
     decoder = _build_decoder(model.decoder, model.skip_first, scale, model.precision)
     summary = HistoryCode(model.decoder.hidden, model.decoder.code, scale) if model.decoder.name == "context" else None
     return Nri(encoder, decoder, edge_types, model.encoder.differences, scale, model.precision, summary)
 
 
-def _build_encoder(encoder, edge_types, scale):
+def _build_encoder(encoder, edge_types, scale, mutual):
     seen = (*scale, *(1.0,) * len(scale))
     makers = {
         "mlp": lambda: MlpEncoder(encoder.hidden, edge_types),
@@ -86,7 +87,7 @@ def _build_encoder(encoder, edge_types, scale):
             (seen if encoder.differences else scale) if encoder.relative else None,
             encoder.rounds,
         ),
-        "evidence": lambda: EvidenceEncoder(encoder.hidden, edge_types),
+        "evidence": lambda: EvidenceEncoder(encoder.hidden, edge_types, mutual),
         "recurrent": lambda: RecurrentEncoder(encoder.hidden, edge_types, seen if encoder.relative else None),
         "none": lambda: None,
     }
@@ -291,7 +292,8 @@ def _explain_changes(nri, params, features) -> Float[Array, "sample edge column"
     switches = list_switches(features.shape[-2] - 1, nri.edge_types)
     predicted = decode_combinations(nri, params, features[:, :-1, None], switches)  # Every frame by itself.
     base, effects = predicted[0] - features[:, 1:], predicted[1:] - predicted[:1]
-    return jax.vmap(read_evidence, in_axes=(0, 1))(*jax.lax.stop_gradient((base, effects)))
+    read = functools.partial(read_evidence, mutual=nri.encoder.mutual)
+    return jax.vmap(read, in_axes=(0, 1))(*jax.lax.stop_gradient((base, effects)))
 
 
 def _find_both(there):

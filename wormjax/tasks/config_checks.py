@@ -375,8 +375,8 @@ def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
     combinations = DEFAULTS["infer"].train.combinations
     if train.posterior != "listed" and train.get("combinations", combinations) != combinations:
         yield "train.combinations", _no_effect(f"{combinations} with train.posterior={train.posterior!r}")
-    if train.posterior != "listed" and train.get("mutual", False):
-        yield "train.mutual", _no_effect(f"False with train.posterior={train.posterior!r}")
+    if train.posterior != "listed" and config.model.get("mutual", False):
+        yield "model.mutual", _no_effect(f"False with train.posterior={train.posterior!r}")
     idle = SAMPLED_ONLY | (DECODED_ONLY if train.posterior == "pairwise" else {})
     for name, value in idle.items():
         if train.posterior != "sampled" and train[name] != value:

@@ -56,7 +56,7 @@ def test_the_encoder_of_evidence_finds_the_edges_of_springs_with_the_posterior(t
     config = nri_springs10.get_config("small")
     config.data.simulations = {"train": 300, "valid": 16, "test": 20}
     config.data.objects, config.data.test_frames, config.evaluate.steps = 6, 50, (1,)
-    config.models, config.baselines, config.train.mutual = ("nri", "nri_supervised"), (), True
+    config.models, config.baselines, config.model.mutual = ("nri", "nri_supervised"), (), True
     config.train.steps = config.train.steps_per_chunk = 150
     config.train.baseline_steps = 2
     config.data.cache = str(tmp_path)

@@ -44,7 +44,7 @@ REGRESSION = "ridge"  # The baseline that a model of all steps at once corrects.
 TEST_GROUPS = 10  # Groups of test systems: each has rows of its own, so that intervals come from rows.
 # Fields that may differ when other systems are scored; the first two say how the posterior is found.
 OPEN_FIELDS = (
-    "train.mutual",
+    "model.mutual",
     "train.combinations",
     "data.path",
     "data.suffix",

@@ -133,7 +133,7 @@ def build_bound(config) -> Bound:
         offset_and_gain=train.offset_and_gain,
         roll_out_weight=train.roll_out_weight,
         combinations=train.get("combinations", LISTED) if train.posterior == "listed" else 0,
-        mutual=train.get("mutual", False),
+        mutual=config.model.get("mutual", False) and train.posterior == "listed",
         strengths=tuple(config.model.get("strengths", ())) if is_exact(config) else (),
     )
 

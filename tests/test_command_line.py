@@ -54,7 +54,8 @@ def run_program(tmp_path):
 
     def run(*arguments, **variables):
         command = [sys.executable, "program.py", *arguments]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "HOME": "/home/me"} | variables
+        environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+        environment |= {"PYTHONPATH": str(ROOT), "HOME": "/home/me"} | variables
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
 
     return run

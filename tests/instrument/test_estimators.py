@@ -78,7 +78,8 @@ def test_a_worm_without_any_of_the_neurons_is_an_error_that_names_it(decoder):
         decoder.predict([WORMS[3], stranger])
 
 
-def test_a_decoder_gives_the_programs_rows(tmp_path, decoder):
+def test_a_decoder_gives_the_programs_rows(tmp_path, decoder, monkeypatch):
+    monkeypatch.setattr("wormjax.tasks.decode.report.save_figures", lambda *_: None)  # They take time.
     config = load_config("generalize")
     config.data.simulation.update({"worms": 4, "minutes": 3.0})
     config.data.neurons = ",".join(decoder.neuron_names_)

@@ -384,7 +384,7 @@ def build_elbo(task="unsupervised", degrees=0.0, variance=0.0, squared_error=0.2
         "free_bits": np.float32(0.1),
         "kl_warm_up": np.float32(1.0),
     }
-    run = SystemRuns(np.array([3, 0], np.int32), np.int32(10), np.int32(9), hyper)
+    run = SystemRuns(np.array([3, 0], np.int32), np.int32(9), hyper)
     errors = np.full((2, 2), squared_error, np.float32)
 
     def measure(params, arrays, errors, run, shard=None):
@@ -453,7 +453,7 @@ def build_exact(degrees=0.0, variance=0.0, segments=2, decoder=None, freedom=0.0
     edges = [np.random.default_rng(k).integers(0, 2, (10, 12)).astype(np.int32) for k in range(2)]
     arrays = SystemData(*(SystemArrays(*pair) for pair in zip(data, edges, strict=True)))
     hyper = dict.fromkeys(PER_SYSTEM_RUN, np.float32(0.5)) | {"kl_weight": np.float32(4.0)}
-    run = SystemRuns(np.array([3, 0], np.int32), np.int32(10), np.int32(9), hyper)
+    run = SystemRuns(np.array([3, 0], np.int32), np.int32(9), hyper)
 
     def measure(params, arrays, errors, run):
         variables = {

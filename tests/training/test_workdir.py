@@ -13,7 +13,6 @@ from small_experiments import replace_worm, small_config, small_dataset
 from wormjax.errors import InputError
 from wormjax.training.workdir import (
     claim_workdir,
-    complete_description,
     describe_dataset,
     find_differences,
     read_config,
@@ -155,12 +154,3 @@ def test_a_workdir_is_held_while_it_is_worked_in_and_let_go_of_on_an_error(claim
     with pytest.raises(ZeroDivisionError):
         work_and_fail()
     claim(claimed, small_config(), DESCRIPTION)
-
-
-def test_what_earlier_versions_did_not_write_is_completed():
-    worms = {"study": "mine", "worms": ["a", "b"], "states": ["reverse"]}
-    completed = complete_description({**worms, "test": dict(worms)})
-    for part in (completed, completed["test"]):
-        assert part["worm_studies"] == ["mine", "mine"]
-        assert part["targets"] == []
-    assert complete_description({"objects": 5}) == {"objects": 5}

@@ -29,7 +29,7 @@ class Symmetries(NamedTuple):
 def list_box_symmetries(
     names: Sequence[str], low: Float[np.ndarray, " feature"], high: Float[np.ndarray, " feature"]
 ) -> Symmetries:
-    """All ways to swap the axes of a box around the origin, and to reverse any; the first changes nothing.
+    """Return all ways to swap the axes of a box around the origin, and to reverse any; the first changes nothing.
 
     Args:
       names: of the features: locations ("x"), and velocities ("velocity x") where there are some, along the same axes.
@@ -64,7 +64,7 @@ def list_box_symmetries(
 def list_mirrors(
     names: Sequence[str], low: Float[np.ndarray, " feature"], high: Float[np.ndarray, " feature"]
 ) -> Symmetries:
-    """All ways to reverse the axes of a court, each about the middle of its range; the first changes nothing.
+    """Return all ways to reverse the axes of a court, each about the middle of its range; the first changes nothing.
 
     Args: as `list_box_symmetries`; axes may be scaled apart. Velocities are reversed about 0.
 
@@ -87,7 +87,7 @@ def list_mirrors(
 def turn_and_mirror(
     features: Float[Array, "*batch feature"], symmetries: Symmetries, key: PRNGKeyArray
 ) -> Float[Array, "*batch feature"]:
-    """Features after one of the symmetries, drawn uniformly: the same for all of them."""
+    """Return features after one of the symmetries, drawn uniformly: the same for all of them."""
     number = jax.random.randint(key, (), 0, len(symmetries.order))
     order, sign, offset = (jnp.asarray(values)[number] for values in symmetries)
     return jnp.asarray(features)[..., order] * sign + offset

@@ -8,7 +8,7 @@ another, any other feature has its own; the training simulations give them, and 
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,7 +73,7 @@ class Systems(NamedTuple):
 
 
 def open_systems(data, cache: str | os.PathLike, trained: bool = False) -> dict[str, Trajectories]:
-    """The splits train, valid and test that a config's `data` section names: read from files, or simulated.
+    """Return the splits train, valid and test that a config's `data` section names: read from files, or simulated.
 
     Args:
       data: the section. `path` is a folder of splits, or one file, of which the first tenths train and the last test; a
@@ -146,15 +146,20 @@ def shuffle_objects(trajectories: Trajectories, rng: np.random.Generator) -> Tra
     """Return each simulation with its objects in an order of its own, which its graph follows."""
     count, _, objects, _ = np.shape(trajectories.features)
     orders = rng.permuted(np.tile(np.arange(objects), (count, 1)), axis=1)
-    rows = np.arange(count)[:, None]
-    edges, observed = trajectories.edges, trajectories.observed
-    return dataclasses.replace(
-        trajectories,
-        features=np.take_along_axis(np.asarray(trajectories.features), orders[:, None, :, None], axis=2),
-        edges=None if edges is None else np.asarray(edges)[rows[..., None], orders[:, :, None], orders[:, None, :]],
-        observed=None if observed is None else np.take_along_axis(np.asarray(observed), orders[:, None], axis=2),
-        object_names=(),
-    )
+    rows = np.arange(count)[:, None, None]
+    functions = {
+        "features": lambda values: np.take_along_axis(values, orders[:, None, :, None], axis=2),
+        "edges": lambda values: values[rows, orders[:, :, None], orders[:, None, :]],
+        "observed": lambda values: np.take_along_axis(values, orders[:, None], axis=2),
+    }
+    return _change(trajectories, functions, object_names=())
+
+
+def _change(trajectories: Trajectories, functions: Mapping[str, Callable], **others) -> Trajectories:
+    """Return trajectories with functions of the arrays that there are in their place, and other fields."""
+    given = {name: getattr(trajectories, name) for name in functions}
+    changes = {name: functions[name](np.asarray(values)) for name, values in given.items() if values is not None}
+    return dataclasses.replace(trajectories, **changes, **others)
 
 
 def _simulate(data, split, number, cache):
@@ -240,9 +245,8 @@ def _read_trials(data, path: Path, trained: bool) -> dict[str, Trials] | None:
     if listed & set(trials.names):
         return split_trials(trials, names)
     if listed:
-        text = (
-            f"{path}: none of its trials is in a list of data.trials: the first ones train, the last ones are the test"
-        )
+        found = f"{path}: none of its trials is in a list of data.trials"
+        text = f"{found}: the first ones train, the last ones are the test"
         warnings.warn(text, RecordingWarning, stacklevel=2)
     return dict(zip(SPLITS, share_trials(trials, SHARES), strict=True))
 
@@ -260,16 +264,8 @@ def _cut_splits(data, splits: Mapping[str, Trials]) -> dict[str, Trajectories]:
             moving = join_trials([trials, *stretched])
             moving = add_velocity(moving) if data.velocity else moving
             features, _ = cut_trials(moving, frames, stride or frames)
-            cut[key] = Trajectories(
-                system,
-                features,
-                None,
-                moving.feature_names,
-                (),
-                trials.frame_interval,
-                trials.source,
-                trials.object_names,
-            )
+            names, named = moving.feature_names, (trials.frame_interval, trials.source, trials.object_names)
+            cut[key] = Trajectories(system, features, None, names, (), *named)
         found[split] = cut[key]
     return found
 
@@ -311,16 +307,15 @@ def cut_windows(trajectories: Trajectories, frames: int) -> Trajectories:
         raise InputError(f"{trajectories.source}: field 'features': {found}")
     cut = features[:, : windows * frames].reshape(count * windows, frames, *features.shape[2:])
     kept = np.isfinite(cut).any(axis=(1, 2, 3))
-    edges = trajectories.edges
-    if edges is not None and np.ndim(edges) == 4:
-        edges = np.asarray(edges)[:, : windows * frames].reshape(count * windows, frames, *edges.shape[2:])[kept]
-    elif edges is not None:
-        edges = np.repeat(np.asarray(edges), windows, axis=0)[kept]
+
+    def cut_edges(edges):
+        if edges.ndim == 3:
+            return np.repeat(edges, windows, axis=0)[kept]
+        return edges[:, : windows * frames].reshape(count * windows, frames, *edges.shape[2:])[kept]
+
     names = trajectories.sample_names and tuple(np.repeat(trajectories.sample_names, windows)[kept].tolist())
-    warmth = trajectories.temperatures
-    warmth = None if warmth is None else np.repeat(np.asarray(warmth), windows)[kept]
-    changes = {"features": cut[kept], "edges": edges, "observed": None, "sample_names": names, "temperatures": warmth}
-    return dataclasses.replace(trajectories, **changes)
+    functions = {"edges": cut_edges, "temperatures": lambda values: np.repeat(values, windows)[kept]}
+    return _change(trajectories, functions, features=cut[kept], observed=None, sample_names=names)
 
 
 def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
@@ -359,12 +354,10 @@ def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
 
 
 def take_simulations(trajectories: Trajectories, chosen: slice | Int[np.ndarray, " chosen"]) -> Trajectories:
-    """Some of the simulations."""
+    """Return some of the simulations."""
     fields = ("features", "edges", "observed", "temperatures")
-    given = {name: getattr(trajectories, name) for name in fields}
-    taken = {name: None if values is None else values[chosen] for name, values in given.items()}
     names = trajectories.sample_names and tuple(np.array(trajectories.sample_names)[chosen].tolist())
-    return dataclasses.replace(trajectories, **taken, sample_names=names)
+    return _change(trajectories, dict.fromkeys(fields, lambda values: values[chosen]), sample_names=names)
 
 
 def hide_objects(trajectories: Trajectories, hidden: int) -> Trajectories:
@@ -377,10 +370,9 @@ def hide_objects(trajectories: Trajectories, hidden: int) -> Trajectories:
     if kept < 2:
         found = f"found {kept + hidden} objects, of which {hidden} are hidden (data.hidden)"
         raise InputError(f"{trajectories.source}: field 'features': {found}, expected two or more that are not")
-    edges = None if trajectories.edges is None else trajectories.edges[..., :kept, :kept]
-    observed = None if trajectories.observed is None else trajectories.observed[:, :, :kept]
-    changes = {"features": trajectories.features[:, :, :kept], "edges": edges, "observed": observed}
-    return dataclasses.replace(trajectories, **changes, object_names=trajectories.object_names[:kept])
+    functions = dict.fromkeys(("features", "observed"), lambda values: values[:, :, :kept])
+    functions["edges"] = lambda values: values[..., :kept, :kept]
+    return _change(trajectories, functions, object_names=trajectories.object_names[:kept])
 
 
 def hold_out_simulations(trajectories: Trajectories) -> tuple[Trajectories, Trajectories]:
@@ -400,7 +392,7 @@ def hold_out_simulations(trajectories: Trajectories) -> tuple[Trajectories, Traj
 def scale_systems(
     splits: Mapping[str, Trajectories], frames: int, scaling: str = "reference", whole: bool = False
 ) -> Systems:
-    """Scales all splits by the training simulations, of which the first `frames` frames are kept to train on, or all.
+    """Scale all splits by the training simulations, of which the first `frames` frames are kept to train on, or all.
 
     Raises:
       InputError: an unknown scaling, or splits of fewer frames.
@@ -421,7 +413,7 @@ def scale_systems(
 
 
 def scale_trajectories(trajectories: Trajectories, scaling: Scaling) -> Trajectories:
-    """Features mapped so that `low` becomes -1 and `high` 1."""
+    """Return features mapped so that `low` becomes -1 and `high` 1."""
     middle, half = (scaling.high + scaling.low) / 2, (scaling.high - scaling.low) / 2
     features = (np.asarray(trajectories.features) - middle.astype(np.float32)) / half.astype(np.float32)
     return dataclasses.replace(trajectories, features=features)
@@ -437,10 +429,9 @@ def _measure_change(changes):
 
 def cut_frames(trajectories: Trajectories, frames: int) -> Trajectories:
     """Return the first frames of the trajectories."""
-    observed = None if trajectories.observed is None else trajectories.observed[:, :frames]
-    edges = trajectories.edges[:, :frames] if np.ndim(trajectories.edges) == 4 else trajectories.edges
-    features = trajectories.features[:, :frames]
-    return dataclasses.replace(trajectories, features=features, edges=edges, observed=observed)
+    functions = dict.fromkeys(("features", "observed"), lambda values: values[:, :frames])
+    functions["edges"] = lambda values: values[:, :frames] if values.ndim == 4 else values
+    return _change(trajectories, functions)
 
 
 def _measure_range(train, scaling):

@@ -84,7 +84,7 @@ def plot_graph_similarity(
     the right, a dot is a pair of worms, the line their mean, and the grey bar that interval for the mean.
 
     Args:
-      similarity: of `compare_graphs` or `compare_scores`.
+      similarity: of `compare_scores`.
       title: for instance the study and the number of worms.
       of: what was correlated.
     """

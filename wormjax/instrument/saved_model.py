@@ -16,7 +16,7 @@ from wormjax.atomic_write import open_place
 from wormjax.errors import InputError
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
-from wormjax.training.workdir import complete_description, read_json
+from wormjax.training.workdir import read_json
 
 MODEL_FILE, PARAMETERS_FILE = "model.json", "parameters.npz"
 FORMAT, VERSION = "wormjax model", 1
@@ -97,8 +97,6 @@ def _describe_group(group: Group) -> dict[str, Any]:
 def _restore(field: str, value, arrays: dict[str, np.ndarray]):
     if field == "config":
         return to_config(value)
-    if field == "description":
-        return complete_description(value)
     if field == "group":
         return Group(value["seed"], Split(tuple(value["train"]), ()))
     if field == "groups":

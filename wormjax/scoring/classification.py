@@ -20,7 +20,7 @@ LOWER_IS_BETTER = frozenset({"nll", "calibration_error"})
 def score_states(
     probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"]
 ) -> dict[str, float]:
-    """Scores one worm's decoded motor states. Frames whose state is UNSCORED (-1) are ignored.
+    """Score one worm's decoded motor states. Frames whose state is UNSCORED (-1) are ignored.
 
     Args:
       probabilities: the model's probability of each state in each frame; rows sum to one.
@@ -38,7 +38,7 @@ def score_states(
 
     Raises:
       InputError: a probability is not finite (a training run that diverged).
-      ValueError: shapes do not match, or a state has no column.
+      ValueError: a state has no column.
     """
     probabilities, states = _select_scored(probabilities, states)
     if not len(states):
@@ -59,10 +59,7 @@ def score_states(
 def confusion(
     probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"], n: int
 ) -> Int[np.ndarray, "true predicted"]:
-    """Counts of scored frames by true and by decoded state, [n, n]. Frames with state -1 are ignored.
-
-    Raises: as `score_states`.
-    """
+    """Return counts of scored frames by true and by decoded state. Raises: as `score_states`."""
     probabilities, states = _select_scored(probabilities, states)
     if not len(states):
         return np.zeros((n, n), np.int64)
@@ -70,23 +67,21 @@ def confusion(
 
 
 def measure_auroc(probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"]) -> float:
-    """Area under the ROC curve, as `score_states` defines it; at least two states must occur in `states`."""
+    """Return the area under the ROC curve, as `score_states` defines it; at least two states must occur in `states`."""
     columns = (0,) if probabilities.shape[1] == 2 else np.unique(states)
     return float(np.mean([roc_auc_score(states == column, probabilities[:, column]) for column in columns]))
 
 
 def measure_nll(probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"]) -> float:
-    """Mean negative log-likelihood of the scored states, nats per frame; probabilities clipped at 1e-7."""
+    """Return the mean negative log-likelihood of the scored states, nats per frame; probabilities clipped at 1e-7."""
     likelihood = probabilities[np.arange(len(states)), states]
     return float(-np.log(np.clip(likelihood, SMALLEST_PROBABILITY, 1.0)).mean())
 
 
 def measure_calibration_error(
-    probabilities: Float[np.ndarray, "frame state"],
-    states: Int[np.ndarray, " frame"],
-    bins: int = CALIBRATION_BINS,
+    probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"], bins: int = CALIBRATION_BINS
 ) -> float:
-    """Expected calibration error: |accuracy - mean top probability| of each bin, weighted by its share of frames.
+    """Return the expected calibration error: |accuracy - mean top probability| of each bin, weighted by its frames.
 
     A bin holds (lower, upper] of the top probability, as in Guo et al. (2017).
     """
@@ -99,10 +94,6 @@ def measure_calibration_error(
 
 def _select_scored(probabilities, states):
     probabilities, states = np.asarray(probabilities, np.float64), np.asarray(states)
-    if probabilities.ndim != 2 or states.shape != probabilities.shape[:1]:
-        raise ValueError(
-            f"found probabilities {probabilities.shape} and states {states.shape}, expected [frame, state] and [frame]"
-        )
     scored = states != UNSCORED
     probabilities, states = probabilities[scored], states[scored]
     if len(states) and not 0 <= states.min() <= states.max() < probabilities.shape[1]:

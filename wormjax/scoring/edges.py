@@ -41,7 +41,7 @@ class Threshold(NamedTuple):
 def match_types(
     probabilities: Float[np.ndarray, "simulation edge type"], types: Int[np.ndarray, "simulation edge"]
 ) -> tuple[int, ...]:
-    """The matching of inferred to true types with the highest edge accuracy; find it on validation simulations.
+    """Return the matching of inferred to true types with the highest edge accuracy; find it on validation simulations.
 
     Of matchings with equal accuracy, the one that gives the true types the highest probability.
 
@@ -55,7 +55,7 @@ def match_types(
       some true types are never inferred.
 
     Raises:
-      InputError: shapes do not match, or a probability is not finite.
+      InputError: a probability is not finite.
     """
     inferred = np.shape(probabilities)[-1]
     flat, known = _select_known(probabilities, types)
@@ -71,15 +71,8 @@ def match_types(
 def relabel_types(
     probabilities: Float[np.ndarray, "simulation edge inferred"], matching: tuple[int, ...]
 ) -> Float[np.ndarray, "simulation edge type"]:
-    """Probabilities of the true types: column k goes to column matching[k]. Types never inferred have probability 0.
-
-    Raises:
-      InputError: the matching is not of as many types.
-    """
+    """Return probabilities of the true types: column k goes to column matching[k]; 0 for types never inferred."""
     probabilities = np.asarray(probabilities)
-    if len(matching) != probabilities.shape[-1] or len(set(matching)) != len(matching):
-        found = f"found {matching} for {probabilities.shape[-1]} inferred types"
-        raise InputError(f"matching of edge types: {found}, expected one true type each, none twice")
     relabelled = np.zeros((*probabilities.shape[:-1], max(matching) + 1), probabilities.dtype)
     relabelled[..., list(matching)] = probabilities
     return relabelled
@@ -105,7 +98,7 @@ def pair_frames(
 def score_edges(
     probabilities: Float[np.ndarray, "simulation edge type"], types: Int[np.ndarray, "simulation edge"]
 ) -> dict[str, float]:
-    """Scores the edges of all simulations together.
+    """Score the edges of all simulations together.
 
     Args:
       probabilities: of each type, relabelled; a true type beyond the columns has probability 0.
@@ -122,7 +115,7 @@ def score_edges(
       calibration_error: expected calibration error of the top probability, 15 bins of equal width.
 
     Raises:
-      InputError: shapes do not match, or a probability is not finite (a training run that diverged).
+      InputError: a probability is not finite (a training run that diverged).
     """
     flat, known = _select_known(probabilities, types)
     if not len(known):
@@ -171,24 +164,17 @@ def score_directions(
 
 
 def confusion(
-    probabilities: Float[np.ndarray, "simulation edge type"],
-    types: Int[np.ndarray, "simulation edge"],
-    count: int | None = None,
+    probabilities: Float[np.ndarray, "simulation edge type"], types: Int[np.ndarray, "simulation edge"]
 ) -> Int[np.ndarray, "true inferred"]:
-    """Counts of known edges by true and by most probable type, [count, count]; None for as many types as there are.
-
-    Raises: as `score_edges`, and InputError where there are more than `count` types.
-    """
+    """Return the counts of known edges by true and by most probable type. Raises: as `score_edges`."""
     flat, known = _select_known(probabilities, types)
-    if count is not None and count < flat.shape[1]:
-        raise InputError(f"edge types: found {flat.shape[1]}, expected {count} or fewer")
-    return _count_confusion(flat.argmax(axis=1), known, count or flat.shape[1])
+    return _count_confusion(flat.argmax(axis=1), known, flat.shape[1])
 
 
 def choose_threshold(
-    scores: Float[np.ndarray, "simulation edge"], types: Int[np.ndarray, "simulation edge"], count: int | None = None
+    scores: Float[np.ndarray, "simulation edge"], types: Int[np.ndarray, "simulation edge"], count: int
 ) -> Threshold:
-    """The thresholds that cut scores into types with the highest edge accuracy; choose them on validation simulations.
+    """Return thresholds that cut scores into types with the highest edge accuracy; choose on validation simulations.
 
     Types are taken to be in order (no, weak, strong spring): each has one interval of scores. Whether scores rise or
     fall with the type is the sign of their rank correlation; given that, no other boundaries are more accurate.
@@ -196,25 +182,21 @@ def choose_threshold(
     Args:
       scores: one number an edge, the same scale in all simulations.
       types: the true type of each edge, or -1.
-      count: number of types; None for the highest that occurs plus one.
+      count: number of types.
 
     Raises:
-      InputError: shapes do not match, a score is not finite, no edge is known, or a type is not below `count`.
+      InputError: a score is not finite, or no edge is known.
     """
     scores, known = _select_scores(scores, types)
     if not len(known):
         raise InputError("edge types: found none that is known, expected some to choose a threshold by")
-    highest = int(known.max())
-    count = highest + 1 if count is None else count
-    if highest >= count:
-        raise InputError(f"edge types: found {highest}, expected numbers below {count}")
     rising = bool(np.mean((rankdata(scores) - (len(scores) + 1) / 2) * known) >= 0)
     boundaries = _choose_boundaries(scores, known if rising else count - 1 - known, count)
     return Threshold(boundaries, rising)
 
 
 def decide_types(scores: Float[np.ndarray, "simulation edge"], threshold: Threshold) -> Int[np.ndarray, "..."]:
-    """The type of each edge, in the shape of the scores."""
+    """Return the type of each edge, in the shape of the scores."""
     intervals = np.searchsorted(threshold.boundaries, np.asarray(scores, np.float64), side="left")
     return intervals if threshold.rising else len(threshold.boundaries) - intervals
 
@@ -222,7 +204,7 @@ def decide_types(scores: Float[np.ndarray, "simulation edge"], threshold: Thresh
 def score_ranked_edges(
     scores: Float[np.ndarray, "simulation edge"], types: Int[np.ndarray, "simulation edge"], threshold: Threshold
 ) -> dict[str, float]:
-    """Scores edges that have one number each, as `score_edges` does; such numbers are not probabilities.
+    """Score edges that have one number each, as `score_edges` does; such numbers are not probabilities.
 
     Returns:
       edge_accuracy and balanced_accuracy of `decide_types`.
@@ -232,7 +214,7 @@ def score_ranked_edges(
       edge_auroc, direction_auroc: see `score_directions`.
 
     Raises:
-      InputError: shapes do not match, or a score is not finite.
+      InputError: a score is not finite.
     """
     directed = np.asarray(scores) * (1 if threshold.rising else -1)
     scores, known = _select_scores(scores, types)
@@ -283,9 +265,6 @@ def _count_confusion(decided, known, count):
 def _select_known(probabilities, types):
     """Probabilities [edge, type] and types [edge] of the known edges, with a column for each true type."""
     probabilities, types = np.asarray(probabilities, np.float64), np.asarray(types)
-    if probabilities.ndim != 3 or types.shape != probabilities.shape[:2]:
-        found = f"found probabilities {probabilities.shape} and types {types.shape}"
-        raise InputError(f"edges: {found}, expected [simulation, edge, type] and [simulation, edge]")
     known = _find_known(types)
     flat, types = probabilities[known], types[known].astype(np.int64)
     _check_finite("probabilities of edges", flat)
@@ -295,9 +274,6 @@ def _select_known(probabilities, types):
 
 def _select_scores(scores, types):
     scores, types = np.asarray(scores, np.float64), np.asarray(types)
-    if scores.shape != types.shape:
-        found = f"found scores {scores.shape} and types {types.shape}"
-        raise InputError(f"edges: {found}, expected [simulation, edge] for both")
     known = _find_known(types)
     _check_finite("scores of edges", scores[known])
     return scores[known], types[known].astype(np.int64)

@@ -1,5 +1,6 @@
-"""How alike the graphs of several worms are, by method, beside shuffled neurons."""
+"""How alike the graphs of several worms are, by method, beside those of shuffled neurons."""
 
+import math
 from collections.abc import Mapping
 from itertools import combinations
 from typing import NamedTuple
@@ -7,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from wormjax.errors import InputError
 from wormjax.graphs import edges_to_matrix, matrix_to_edges
 
 
@@ -34,22 +34,18 @@ class GraphSimilarity(NamedTuple):
 def compare_scores(
     scores: Mapping[str, Float[np.ndarray, "worm edge"]], shuffles: int = 500, seed: int = 0
 ) -> GraphSimilarity:
-    """Correlate the scores of edges: methods within a worm, and worms within a method, each with its null.
+    """Correlate scores of edges: methods within a worm, and worms within a method, each with its null.
 
     A shuffle gives every graph (of each method and worm) its own order of neurons, so nothing is left in common but
     what any two such graphs have.
 
     Args:
-      scores: name → any number per edge, such as `Relation.score`, of the same worms and neurons in the same order; its
-        unit does not matter. A deep model's graphs are averaged over its windows first.
+      scores: name → any number per edge, such as `Relation.score`, of the same worms and neurons in the same order.
       shuffles: for the nulls.
       seed: of the shuffles.
-
-    Raises:
-      InputError: no graph, or shapes that do not go together.
     """
-    values = _check_scores(scores)
-    worms, neurons = values.shape[1], _count_neurons(values.shape[-1])
+    values = np.stack([np.asarray(own, np.float64) for own in scores.values()])
+    worms, neurons = values.shape[1], (1 + math.isqrt(1 + 4 * values.shape[-1])) // 2
     pairs = np.array(list(combinations(range(worms), 2)), int).reshape(-1, 2)
     between, across = _correlate_all(values, pairs)
     matrices = edges_to_matrix(values, neurons)
@@ -62,24 +58,6 @@ def compare_scores(
         nulls.append((one_between, _mean(one_across, axis=1)))
     between_null, across_null = (np.array(part) for part in zip(*nulls, strict=True))
     return GraphSimilarity(tuple(scores), between, between_null, pairs, across, across_null)
-
-
-def _check_scores(scores) -> Float[np.ndarray, "method worm edge"]:
-    if not scores:
-        raise InputError("graphs to compare: found none, expected one method's or more")
-    first = np.shape(next(iter(scores.values())))
-    for name, values in scores.items():
-        if np.ndim(values) != 2 or np.shape(values) != first:
-            expected = f"[worm, edge], {first} as the first"
-            raise InputError(f"graphs to compare, method {name!r}: found shape {np.shape(values)}, expected {expected}")
-    return np.stack([np.asarray(values, np.float64) for values in scores.values()])
-
-
-def _count_neurons(edges):
-    neurons = round((1 + np.sqrt(1 + 4 * edges)) / 2)
-    if neurons * (neurons - 1) != edges or neurons < 2:
-        raise InputError(f"graphs to compare: found {edges} edges, expected n (n - 1) for n neurons")
-    return neurons
 
 
 def _correlate_all(values, pairs):

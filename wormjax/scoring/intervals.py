@@ -10,15 +10,10 @@ worms, the mean made again without every row in which a worm trains or is tested
 Statistics 9:586), or Student's where that is larger. Left-out rows must leave every other worm scored: with n worms
 this holds for n - 2 or fewer training worms, and for n - 1 if the rows of n - 2 are there as well (`smaller`).
 
-Measured (experiments.benchmarks.interval_coverage; 1000 studies of 4 to 20 worms each): the jackknife holds the
-truth in 0.90 to 1.00 of the studies, Student's t alone in 0.58 to 0.97. Leave-one-worm-out by itself has nothing but t:
-0.89 to 0.94 for a decoder's score, 0.93 to 0.97 for a paired difference, 0.89 to 0.92 for a forecast's skill and 0.58
-to 0.82 for an error in scaled units, in which the shared training outweighs what worms differ by. Read differences and
-skill there, and run subsets of n - 2 for an interval to rely on. A correction of t without them (Nadeau & Bengio 2003,
-Machine Learning 52:239) holds 0.97 to 1.00 of the former and only 0.77 to 0.91 of these errors, so it is not made.
-
-Errors that are skewed (log-normal, s.d. of the logarithm 1) are held in 0.82 to 0.87 by t; an interval of ratios holds
-0.89 and does not mend it. Of errors in scaled units both hold the same share.
+docs/trust.md has how often each interval holds the truth (experiments.benchmarks.interval_coverage). By leave one worm
+out alone there is nothing but t, which is too narrow for errors in scaled units: read differences and skill there, or
+run subsets of n - 2. A correction of t without them (Nadeau & Bengio 2003, Machine Learning 52:239) does not mend that,
+and neither does an interval of ratios, so neither is made.
 
 Every interval is cut to the range of its metric (`RANGES`): an accuracy's ends at 1, an error's begins at 0. No truth
 lies outside, so that what is cut holds it as often.
@@ -36,6 +31,7 @@ from scipy import stats
 
 from wormjax.scoring.rows import Row
 
+LEVEL = 0.95  # Of confidence.
 SHARE, POSITIVE, AT_MOST_ONE = (0.0, 1.0), (0.0, math.inf), (-math.inf, 1.0)
 # Metric, without its step, horizon or part → the range of its values. Others, and the negative log-likelihood of a
 # density (of forecasts: nll@STEP), have none.
@@ -78,8 +74,8 @@ class Scores(NamedTuple):
     trained: Bool[np.ndarray, "split worm"]
 
 
-def interval_over_worms(values: Float[np.ndarray, " worm"], level: float = 0.95) -> Interval:
-    """The mean of one value per worm, with Student's t interval.
+def interval_over_worms(values: Float[np.ndarray, " worm"]) -> Interval:
+    """Return the mean of one value per worm, with Student's t interval.
 
     Raises:
       ValueError: there is no worm.
@@ -91,17 +87,16 @@ def interval_over_worms(values: Float[np.ndarray, " worm"], level: float = 0.95)
     mean = float(values.mean())
     if worms < 2:
         return Interval(mean, None, None, worms)
-    half = float(stats.t.ppf(0.5 + level / 2, worms - 1) * values.std(ddof=1) / math.sqrt(worms))
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, worms - 1) * values.std(ddof=1) / math.sqrt(worms))
     return Interval(mean, mean - half, mean + half, worms)
 
 
-def interval_over_splits(scores: Scores, smaller: Scores | None = None, level: float = 0.95) -> Interval:
-    """The mean over worms of their averages over training sets, with an interval that knows of shared training worms.
+def interval_over_splits(scores: Scores, smaller: Scores | None = None) -> Interval:
+    """Return the mean over worms of their averages over training sets, and its interval given shared training worms.
 
     Args:
       scores: of one model and metric.
       smaller: the same after training on one worm fewer; read where `scores` cannot do without any of the worms.
-      level: of confidence.
 
     Returns:
       By the jackknife over worms where every worm can be left out and that makes it wider; else `interval_over_worms`.
@@ -112,7 +107,7 @@ def interval_over_splits(scores: Scores, smaller: Scores | None = None, level: f
     tested = np.isfinite(scores.values)
     columns = tested.any(axis=0)
     averages = np.where(tested, scores.values, 0.0).sum(axis=0)[columns] / tested.sum(axis=0)[columns]
-    plain = interval_over_worms(averages, level)
+    plain = interval_over_worms(averages)
     if plain.low is None:
         return plain
     parts = _list_variances(scores) or (_list_variances(smaller) if smaller is not None else [])
@@ -121,25 +116,24 @@ def interval_over_splits(scores: Scores, smaller: Scores | None = None, level: f
         return plain
     # Satterthwaite's degrees of freedom; of one group of n worms, n - 1.
     freedom = variance**2 / sum(part**2 / count for part, count in parts)
-    half = float(stats.t.ppf(0.5 + level / 2, freedom) * math.sqrt(variance))
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, freedom) * math.sqrt(variance))
     if half <= (plain.high - plain.mean) * (1 + 1e-9):
         return plain
     return Interval(plain.mean, plain.mean - half, plain.mean + half, plain.worms)
 
 
-def interval_over_rows(rows: Iterable[Row], smaller: Iterable[Row] = (), level: float = 0.95) -> Interval:
-    """`interval_over_splits` of the rows of one model and one metric, cut to its range; seeds are averaged first.
+def interval_over_rows(rows: Iterable[Row], smaller: Iterable[Row] = ()) -> Interval:
+    """Return `interval_over_splits` of the rows of one model and metric, cut to its range; seeds are averaged first.
 
     Args:
       rows: of one number of training worms.
       smaller: of one training worm fewer, where there are such rows.
-      level: of confidence.
 
     Raises:
       ValueError: there is no row.
     """
     rows = list(rows)
-    interval = _interval_over_cells(_average_by(rows, _cell), _average_by(smaller, _cell), level)
+    interval = _interval_over_cells(_average_by(rows, _cell), _average_by(smaller, _cell))
     return cut_to_range(interval, find_range(rows[0].metric))
 
 
@@ -162,16 +156,13 @@ def cut_to_range(interval: Interval, limits: tuple[float, float]) -> Interval:
 
 def average_by_worm(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
     """(test study, test worm) → the mean value over training subsets and seeds. Rows: one model, one metric."""
-    return _average_by(rows, _worm)
+    return _average_by(rows, lambda row: (row.test_study, row.test_worm))
 
 
 def difference_over_worms(
-    ours: Iterable[Row],
-    theirs: Iterable[Row],
-    level: float = 0.95,
-    smaller: tuple[Iterable[Row], Iterable[Row]] = ((), ()),
+    ours: Iterable[Row], theirs: Iterable[Row], smaller: tuple[Iterable[Row], Iterable[Row]] = ((), ())
 ) -> Interval | None:
-    """Paired difference between two models, ours - theirs, as a mean over worms with its interval.
+    """Return the paired difference between two models, ours - theirs, as a mean over worms with its interval.
 
     Compared where both were scored: on the same test worm after training on the same worms. Seeds are averaged first
     (a linear baseline has one, a network several), then the differences of each worm, then the worms.
@@ -179,7 +170,6 @@ def difference_over_worms(
     Args:
       ours: the rows of one model and one metric.
       theirs: the rows of the other model, the same metric.
-      level: of confidence.
       smaller: both models' rows of one training worm fewer (`interval_over_splits`).
 
     Returns:
@@ -190,7 +180,7 @@ def difference_over_worms(
     if not cells:
         return None
     low, high = find_range(ours[0].metric)
-    return cut_to_range(_interval_over_cells(cells, _subtract(*smaller), level), (low - high, high - low))
+    return cut_to_range(_interval_over_cells(cells, _subtract(*smaller)), (low - high, high - low))
 
 
 def _subtract(ours, theirs) -> dict[tuple, float]:
@@ -198,8 +188,8 @@ def _subtract(ours, theirs) -> dict[tuple, float]:
     return {cell: ours[cell] - theirs[cell] for cell in sorted(ours.keys() & theirs.keys())}
 
 
-def _interval_over_cells(cells: dict[tuple, float], smaller: dict[tuple, float], level: float) -> Interval:
-    return interval_over_splits(_tabulate(cells), _tabulate(smaller) if smaller else None, level)
+def _interval_over_cells(cells: dict[tuple, float], smaller: dict[tuple, float]) -> Interval:
+    return interval_over_splits(_tabulate(cells), _tabulate(smaller) if smaller else None)
 
 
 def _tabulate(cells: dict[tuple, float]) -> Scores:
@@ -239,10 +229,6 @@ def _list_variances(scores: Scores) -> list[tuple[float, int]]:
         if len(group):
             variances.append((float((len(group) - 1) * group.var()), len(group) - 1))
     return variances
-
-
-def _worm(row: Row) -> tuple[str, str]:
-    return (row.test_study, row.test_worm)
 
 
 def _cell(row: Row) -> tuple:

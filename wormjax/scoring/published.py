@@ -1,9 +1,17 @@
 """Published numbers, to be shown beside ours and never mixed with them.
 
-Source: Wang, Sapra, George, Silva (2021), Generalizable Machine Learning in Neuroscience Using Graph Neural Networks,
-Frontiers in AI 4:618372 (arXiv 2010.08569): accuracy on unseen worms over four motor states, by the number of training
-worms. Kato: five worms, 15 neurons; Nichols: trained on Kato, tested on N2 and npr-1 prelethargus, three neurons.
-The second source is the authors' public code run again for this project on the same five Kato worms.
+Wang, Sapra, George, Silva (2021), Generalizable Machine Learning in Neuroscience Using Graph Neural Networks, Frontiers
+in AI 4:618372 (arXiv 2010.08569): accuracy on unseen worms over four motor states, by the number of training worms, and
+errors of 16-step roll-outs on the Kato worm left out. Kato: five worms, 15 neurons; Nichols: trained on Kato, tested on
+N2 and npr-1 prelethargus, three neurons. Their public code was run again for this project on the same five Kato worms.
+
+Kipf, Fetaya, Wang, Welling, Zemel (2018), Neural Relational Inference for Interacting Systems (arXiv 1802.04687): edge
+accuracy, and the mean squared error of roll-outs in features scaled to [-1, 1]. They hold for its own settings alone:
+two types of edge, undirected, no noise, 50,000 training simulations of 49 frames.
+
+Löwe, Madras, Zemel, Welling (2022), Amortized Causal Discovery (arXiv 2006.10833): AUROC over ordered pairs of five
+directed Kuramoto oscillators by the number of training systems, read off the authors' figure; and over those of 15
+regions of Netsim's third simulation, of the 50 subjects that it was trained on. A correlation has 0.92 there.
 """
 
 from typing import NamedTuple
@@ -59,14 +67,8 @@ def find_published(study: str, test_study: str, state_set: str = "four") -> tupl
     )
 
 
-# Published errors of forecasts, to be shown beside ours and never mixed with them.
-#
-# Source: Wang, Sapra, George, Silva (2021), Generalizable Machine Learning in Neuroscience Using Graph Neural Networks,
-# Frontiers in AI 4:618372 (arXiv 2010.08569): the error of 16-step roll-outs on the Kato worm left out, trained on the
-# other four. Persistence was measured for this project on the same features and with the same error.
 MEASURED = "measured for this project on that paper's features"
 FORECAST_STEPS = (1, 4, 8, 16)
-FORECAST_STUDY = "kato2015"
 
 FORECAST_NOTE = (
     "† Mean absolute error over the features of Wang et al. (2021), each scaled to [-1, 1] by its own minimum and "
@@ -82,15 +84,8 @@ FORECAST_ERRORS: dict[tuple[str, str, int], tuple[float, float, float, float]] =
 
 
 def find_published_forecasts(study: str, test_study: str, scaling: str) -> tuple[PublishedResult, ...]:
-    """The published errors for models trained on `study`, tested on unseen worms of `test_study`; () if none.
-
-    Metrics are mae@1, mae@4, mae@8 and mae@16; no standard deviation is reported. Persistence has no training worm.
-
-    Args:
-      study, test_study: the studies trained and tested on; only Kato 2015 within itself is published.
-      scaling: how ours are scaled; errors of other scalings than "minmax" cannot stand beside these.
-    """
-    if (study, test_study, scaling) != (FORECAST_STUDY, FORECAST_STUDY, "minmax"):
+    """Return the published mae@1, mae@4, mae@8 and mae@16 within Kato 2015; () of other studies and other scalings."""
+    if (study, test_study, scaling) != ("kato2015", "kato2015", "minmax"):
         return ()
     return tuple(
         PublishedResult(source, model, study, test_study, count, f"mae@{step}", error, None)
@@ -99,11 +94,6 @@ def find_published_forecasts(study: str, test_study: str, scaling: str) -> tuple
     )
 
 
-# Published numbers on systems with known graphs, to be shown beside ours and never mixed with them.
-#
-# Source: Kipf, Fetaya, Wang, Welling, Zemel (2018), Neural Relational Inference for Interacting Systems (arXiv
-# 1802.04687): edge accuracy, and the mean squared error of roll-outs in features scaled to [-1, 1]. They hold for
-# its own settings alone: two types of edge, undirected, no noise, 50,000 training simulations of 49 frames.
 SYSTEMS_SOURCE = "Kipf, Fetaya et al. 2018"
 NRI, SUPERVISED = "NRI", "NRI, supervised"
 LSTM_CORRELATION, LSTM, STATIC = "correlation of LSTM states", "LSTM, joint", "static"
@@ -129,40 +119,28 @@ SYSTEMS_ERRORS: dict[str, dict[str, tuple[float, float, float]]] = {
     "kuramoto5": {NRI: (1.4e-2, 2.0e-2, 3.3e-2), LSTM: (3.4e-4, 1.3e-2, 4.7e-2)},
 }
 
-# Löwe, Madras, Zemel, Welling (2022), Amortized Causal Discovery (arXiv 2006.10833): AUROC over ordered pairs of five
-# directed Kuramoto oscillators by the number of training systems, read off the authors' figure; and over those of 15
-# regions of Netsim's third simulation, of the 50 subjects that it was trained on. A correlation has 0.92 there.
 DIRECTED_SOURCE, DIRECTED_STUDY = "Löwe et al. 2022", "kuramoto5"
 NETSIM_STUDY, NETSIM_SUBJECTS, NETSIM_AUROC, NETSIM_SD = "sim3-15", 50, 0.688, 0.051
 DIRECTED_AUROC = {10: 0.55, 100: 0.61, 1_000: 0.71, 5_000: 0.85, 10_000: 0.91, 50_000: 0.950}
 
 
 def find_published_directions(study: str) -> tuple[PublishedResult, ...]:
-    """The published edge_auroc of directed systems, one per number of training systems; () if none.
-
-    Args:
-      study: the system and its number of objects; "kuramoto5" and "sim3-15" are published.
-    """
+    """Return the published edge_auroc of directed systems, one per number of training systems; () if none."""
     if study == NETSIM_STUDY:
-        name, count = f"ACD, {NETSIM_SUBJECTS} subjects", NETSIM_SUBJECTS
-        found = PublishedResult(DIRECTED_SOURCE, name, study, study, count, "edge_auroc", NETSIM_AUROC, NETSIM_SD)
-        return (found,)
-    if study != DIRECTED_STUDY:
-        return ()
+        found = [(f"ACD, {NETSIM_SUBJECTS} subjects", NETSIM_SUBJECTS, NETSIM_AUROC, NETSIM_SD)]
+    else:
+        by_count = DIRECTED_AUROC if study == DIRECTED_STUDY else {}
+        found = [(f"ACD, {count:,} systems", count, value, None) for count, value in by_count.items()]
     return tuple(
-        PublishedResult(DIRECTED_SOURCE, f"ACD, {count:,} systems", study, study, count, "edge_auroc", value, None)
-        for count, value in DIRECTED_AUROC.items()
+        PublishedResult(DIRECTED_SOURCE, model, study, study, count, "edge_auroc", *numbers)
+        for model, count, *numbers in found
     )
 
 
 def find_published_systems(study: str, edge_types: int = 2) -> tuple[PublishedResult, ...]:
-    """The published results on a system, for instance "springs5"; () if none.
+    """Return the published edge_accuracy, mse@1, mse@10 and mse@20 of a system such as "springs5"; () if none.
 
-    Metrics are edge_accuracy, mse@1, mse@10 and mse@20; no standard deviation is given here.
-
-    Args:
-      study: the system and its number of objects.
-      edge_types: how many types of edge ours has; nothing is published for other than two.
+    Nothing is published for another number of edge types than two.
     """
     if edge_types != 2:
         return ()

@@ -172,8 +172,6 @@ def _copy(tree):
 def _report(metrics, failed_step, runs, step, curves) -> str:
     """Write median and extremes over sound runs to the curves; return the median validation in words."""
     sound = is_sound(failed_step)
-    if not np.any(runs.validation_count):  # The whole of each worm trains: there is nothing to report.
-        metrics = {name: values for name, values in metrics.items() if "validation" not in name}
     if not sound.any():
         return ""
     points = {}

@@ -162,7 +162,7 @@ def _compile_pmap(program, mesh, by_run):
     )
 
     def fold(tree):
-        return jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), tree) if len(by_run) else tree
+        return jax.tree.map(lambda x: x.reshape(count, len(x) // count, *x.shape[1:]), tree) if len(by_run) else tree
 
     def unfold(tree):
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree) if len(by_run) else tree

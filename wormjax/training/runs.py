@@ -39,6 +39,8 @@ PER_RUN = (
 class Runs(NamedTuple):
     """Arrays with a leading run axis; windows are (stretch, first frame), padded after the counts.
 
+    Where the whole of each worm trains, there are no validation windows: an axis of length 0.
+
     `own` holds what an objective reads besides; see its own documentation.
     """
 
@@ -178,7 +180,7 @@ def _class_weights(dataset, labels, stretches):
 
 def _stack_tables(tables):
     counts = np.array([len(table) for table in tables], np.int32)
-    stacked = np.zeros((len(tables), max(1, counts.max()), 2), np.int32)
+    stacked = np.zeros((len(tables), counts.max(), 2), np.int32)
     for index, table in enumerate(tables):
         # Filled up with a window of its own, so that a run does not so much as touch another worm's frames.
         if len(table):

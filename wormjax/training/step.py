@@ -126,7 +126,10 @@ def train_step(objective: Objective, recipe: Recipe, state: TrainState, data, ru
 
 
 def train_chunk(objective: Objective, recipe: Recipe, state: TrainState, data, run, shard: Shard = Shard()):  # noqa: B008
-    """`steps_per_chunk` updates under one scan, then a validation: (state, data, run) → (state, metrics)."""
+    """Return the state after `steps_per_chunk` updates under one scan and a validation, and the metrics of both.
+
+    Without validation windows there is no validation: the score of the parameters is 0.
+    """
 
     def body(state, _):
         return train_step(objective, recipe, state, data, run, shard)
@@ -134,7 +137,8 @@ def train_chunk(objective: Objective, recipe: Recipe, state: TrainState, data, r
     active = (state.step < run.steps) & is_sound(state.failed_step)
     trained, metrics = jax.lax.scan(body, state, length=recipe.steps_per_chunk)
     candidate = {**trained.variables, "params": trained.average}
-    score, validation = objective.validate(candidate, data, run)
+    validates = jnp.size(getattr(run, "validation_windows", 1)) > 0
+    score, validation = objective.validate(candidate, data, run) if validates else (jnp.float32(0.0), {})
     failed_step = _find_failure(state, trained, metrics["loss"], run)
     metrics = {f"train/{name}": values.mean() for name, values in metrics.items()}
     metrics |= {f"validation/{name}": value for name, value in validation.items()}

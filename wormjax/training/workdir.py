@@ -146,16 +146,7 @@ def read_description(workdir: str | os.PathLike) -> dict[str, Any]:
     content = read_json(path)
     if content.pop(CHECKSUM, None) != _digest(content):
         raise InputError(f"{path}: found a file that was changed after training wrote it, expected it as it was")
-    return complete_description(content)
-
-
-def complete_description(description: dict[str, Any]) -> dict[str, Any]:
-    """Return a description of worms with what earlier versions did not write: one study, and no behaviours."""
-    for part in (description, description.get("test", {})):
-        if "worms" in part and "states" in part:
-            part.setdefault("worm_studies", [part["study"]] * len(part["worms"]))
-            part.setdefault("targets", [])
-    return description
+    return content
 
 
 def write_description(path: Path, description: Mapping[str, Any]) -> None:

@@ -22,7 +22,12 @@ def test_worms_without_states_and_with_gaps_are_forecast(tmp_path):
     worms[0] = dataclasses.replace(worms[0], traces=traces, times=times)
     container.write(tmp_path / "worms.h5", [*worms, dataclasses.replace(make_worms(1, first=5)[0], worm="N2+TRP4")])
     config = small_config(
-        data__study="container", data__path=str(tmp_path / "worms.h5"), data__neurons="shared", data__scaling="robust"
+        data__study="container",
+        data__path=str(tmp_path / "worms.h5"),
+        data__neurons="shared",
+        data__scaling="robust",
+        models=("mlp",),
+        model__mlp={"kind": "mlp", "drift": "adapted", "hidden": 4, "modes": 1},
     )
     forecast(config, tmp_path / "runs")
     rows = read_rows(tmp_path / "runs" / "results.csv")
@@ -36,7 +41,8 @@ def test_worms_without_states_and_with_gaps_are_forecast(tmp_path):
 
 
 @pytest.mark.usefixtures("quick_compilation")
-def test_worms_of_different_named_neurons_are_forecast_and_scored_on_their_own(tmp_path):
+def test_worms_of_different_named_neurons_are_forecast_and_scored_on_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("wormjax.tasks.forecast.report.save_figures", lambda *_: None)  # They take time.
     config = small_config(
         data__neurons="any",
         data__least_worms=2,

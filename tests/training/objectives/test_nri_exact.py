@@ -73,7 +73,7 @@ def make_data(simulations=9, frames=FRAMES) -> SystemData:
 
 
 def make_run(**hyper):
-    run = jax.tree.map(lambda x: x[0], stack_runs([3], small_config().train, 9))
+    run = jax.tree.map(lambda x: x[0], stack_runs([3], small_config().train))
     return run._replace(hyper=jax.tree.map(np.float32, HYPER | hyper))
 
 

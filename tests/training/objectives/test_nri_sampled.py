@@ -67,7 +67,7 @@ def make_data(simulations=20, frames=FRAMES, objects=OBJECTS) -> SystemData:
 
 def make_run(**hyper):
     train = small_config(train__steps=100).train
-    run = jax.tree.map(lambda x: x[0], stack_runs([3], train, 20))
+    run = jax.tree.map(lambda x: x[0], stack_runs([3], train))
     return run._replace(hyper=jax.tree.map(np.float32, HYPER | hyper))
 
 
@@ -423,7 +423,7 @@ def test_the_best_accuracy_is_that_of_the_best_renaming(types):
 
 def test_runs_have_a_seed_each_and_the_numbers_of_the_config():
     train = small_config(train__kl_weight=3.0, train__temperature_end=0.1).train
-    runs = stack_runs([7, 8], train, 20)
+    runs = stack_runs([7, 8], train)
     np.testing.assert_array_equal(runs.seed, [[7, 0], [8, 0]])
     assert runs.hyper.keys() == set(PER_RUN)
     assert runs.hyper["kl_weight"].tolist() == [3.0, 3.0]

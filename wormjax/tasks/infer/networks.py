@@ -71,7 +71,7 @@ def build_model(config, edge_types: int, change_scale) -> Nri:
 
 def build_runs(config) -> SystemRuns:
     """Return one run per seed."""
-    return stack_runs(list_seeds(config), config.train, config.data.simulations.valid)
+    return stack_runs(list_seeds(config), config.train)
 
 
 def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Objective, Recipe, Engine]:

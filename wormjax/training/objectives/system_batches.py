@@ -55,7 +55,6 @@ class SystemRuns(NamedTuple):
     """Arrays with a leading run axis."""
 
     seed: Int[Array, "run 2"]
-    validation_count: Int[Array, " run"]
     steps: Int[Array, " run"]
     hyper: dict[str, Float[Array, " run"]]
 
@@ -144,12 +143,11 @@ def anneal(start, end, progress):
     return start + (end - start) * progress
 
 
-def stack_runs(seeds: Sequence[int], train, validation_count: int) -> SystemRuns:
+def stack_runs(seeds: Sequence[int], train) -> SystemRuns:
     """Stack one run per seed, with the hyperparameters of a config's `train` section."""
     count = len(seeds)
     return SystemRuns(
         seed=np.stack([np.asarray(seeds), np.zeros(count)], axis=1).astype(np.int32),
-        validation_count=np.full(count, validation_count, np.int32),
         steps=np.full(count, train.steps, np.int32),
         hyper={name: np.full(count, train[name], np.float32) for name in PER_RUN},
     )

@@ -69,7 +69,7 @@ def train_ensemble(
         if state is None or (first < chunks and np.any(is_sound(state.failed_step))):
             state = jax.device_get(engine.initialise(runs)) if state is None else state
             keep = _make_keeper(engine, manager, checkpoint_seconds)
-            about = f"{describe_place(name)} ({len(runs.steps)} runs)"
+            about = f"{describe_place(name)} ({len(runs.steps)} run{'s' * (len(runs.steps) > 1)})"
             bar = track(range(first, last), about, "chunk", initial=first, total=chunks)
             curves = os.path.join(directory, CURVES_FILE)
             if multihost.is_first():

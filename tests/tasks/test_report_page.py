@@ -55,7 +55,7 @@ def test_it_holds_tables_figures_command_fields_and_notes(page):
     assert "worm &#x27;c&#x27;: &lt;3 pauses&gt;" in text
     assert "<b>" not in text
     assert text.count("data:image/png;base64,") == 2
-    assert text.index("Ethogram mlp") < text.index("Confusions")
+    assert text.index("Ethogram: Multilayer perceptron") < text.index("Confusions")
     assert not re.search(r"(src|href)=.(?!data:|#)", text)  # Nothing from elsewhere.
     assert "Negative log-likelihood" in text.split("In results.csv, too:")[1][:100]
 

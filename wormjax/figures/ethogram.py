@@ -43,7 +43,11 @@ def plot_ethogram(
         figure.colorbar(heat.collections[0], ax=heat, label="activity (z)", extend="both", pad=0.01, aspect=12)
     draw_strip(panels[0], edges, cells, states, state_names, "true")
     draw_strip(panels[1], edges, cells, predicted, state_names, "decoded")
-    mark_times(panels[2], times[(predicted != states) & (states != UNSCORED)], "wrong")
+    wrong = times[(predicted != states) & (states != UNSCORED)]
+    panels[2].vlines(wrong, 0, 1, color=BLACK, linewidth=0.5)  # At least a dot wide: a single frame is visible.
+    panels[2].set(ylim=(0, 1))
+    panels[2].set_yticks([0.5], ["wrong"])
+    hide_frame(panels[2])
     draw_probabilities(panels[3], edges, fill_cells(probabilities, cells, np.nan), state_names)
     handles = list_states(states, state_names)
     return finish_figure(figure, title, handles, handlelength=1.0)
@@ -58,15 +62,6 @@ def draw_heat_map(
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", labelsize=7)
     axes.invert_yaxis()
-    hide_frame(axes)
-    return axes
-
-
-def mark_times(axes: Axes, times: Float[np.ndarray, " mark"], label: str) -> Axes:
-    """Draw a thin line at each time, wide enough that a single frame is visible."""
-    axes.vlines(times, 0, 1, color=BLACK, linewidth=0.5)
-    axes.set_ylim(0, 1)
-    axes.set_yticks([0.5], [label])
     hide_frame(axes)
     return axes
 

@@ -87,21 +87,15 @@ def _draw_portrait(axes: Axes, places: np.ndarray, colours: np.ndarray, title: s
 
 def _draw_time(figure: Figure, grid: GridSpec, first, loop, true_cycle, frame_interval: float | None):
     """Draw the trace over the strip of the loops found, and of the true cycles where they are known."""
-    trace = figure.add_subplot(grid[1, :])
-    _draw_trace(trace, first, colour_loops(loop), frame_interval)
+    trace, shown = figure.add_subplot(grid[1, :]), min(len(first), TRACE_FRAMES)
+    line = np.stack([np.arange(shown) * (frame_interval or 1.0), first[:shown]], axis=1)
+    draw_trajectory(trace, line, colour_loops(loop)[:shown], link_frames(line), linewidth=1.2)
+    trace.set(xlim=(line[0, 0], line[-1, 0]), ylabel="neuron 1")
+    trace.tick_params(labelbottom=False)
     strips = {"found": loop} | ({} if true_cycle is None else {"true": _match(loop, true_cycle)})
     for row, (name, numbers) in enumerate(strips.items(), 2):
         _draw_strip(figure.add_subplot(grid[row, :], sharex=trace), numbers, name, row == 1 + len(strips))
     figure.axes[-1].set_xlabel("time (time constants of neuron 1)" if frame_interval else "frame")
-
-
-def _draw_trace(axes: Axes, first: np.ndarray, colours: np.ndarray, frame_interval: float | None):
-    shown = min(len(first), TRACE_FRAMES)
-    line = np.stack([np.arange(shown) * (frame_interval or 1.0), first[:shown]], axis=1)
-    draw_trajectory(axes, line, colours[:shown], link_frames(line), linewidth=1.2)
-    axes.set_xlim(line[0, 0], line[-1, 0])
-    axes.set_ylabel("neuron 1")
-    axes.tick_params(labelbottom=False)
 
 
 def _draw_strip(axes: Axes, numbers: np.ndarray, name: str, last: bool):

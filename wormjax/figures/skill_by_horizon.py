@@ -141,8 +141,9 @@ def _dodge(horizons: np.ndarray, models: Collection[str]) -> dict[str, np.ndarra
 
 
 def _mark_best(axes: Axes, values: Scores, places: Mapping[str, np.ndarray], best: Sequence[str | None]):
-    chosen = [(h, model) for h, model in enumerate(best) if model is not None]
-    points = [(places[model][h], lines.average_over_worms(values[model])[0, h]) for h, model in chosen]
+    points = [
+        (places[model][h], lines.average_over_worms(values[model])[0, h]) for h, model in enumerate(best) if model
+    ]
     if points:
         label = "best simple baseline at this horizon"
         rings = axes.plot(*zip(*points, strict=True), "o", label=label, gid="best", zorder=5, **BEST_STYLE)

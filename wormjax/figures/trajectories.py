@@ -3,7 +3,7 @@
 `plot_trajectories` is for objects that move in a plane, `plot_signals` for a feature over time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
@@ -87,7 +87,9 @@ def plot_signals(
     # A prediction that runs away may leave.
     panels[0, 0].set_ylim(find_limits(np.concatenate([history, true], axis=1), 0.12, 0.12))
     figure.supylabel(f"{feature_name}, by object", fontsize=9)
-    handles = _list_signal_handles(predicted)
+    handles = [Line2D([], [], color=style.GREY, linewidth=1, label="given")]
+    handles.append(Line2D([], [], color=style.BLACK, label="true", **TRUE_STYLE | {"alpha": 0.25}))
+    handles += [Line2D([], [], label=spell_name(model), **_choose_line(k)) for k, model in enumerate(predicted)]
     return finish_figure(figure, "Test systems", handles, ncols=min(len(handles), 3 * systems))
 
 
@@ -142,13 +144,3 @@ def draw_signal(
 def _choose_line(number: int) -> dict:
     dashes = MODEL_DASHES[number % len(MODEL_DASHES)]
     return {"color": style.MODEL_COLOURS[number % len(style.MODEL_COLOURS)], "linewidth": 1.3, "linestyle": dashes}
-
-
-def _list_signal_handles(models: Sequence[str]) -> list[Line2D]:
-    given = Line2D([], [], color=style.GREY, linewidth=1, label="given")
-    true = Line2D([], [], color=style.BLACK, label="true", **TRUE_STYLE | {"alpha": 0.25})
-    return [
-        given,
-        true,
-        *(Line2D([], [], label=spell_name(model), **_choose_line(k)) for k, model in enumerate(models)),
-    ]

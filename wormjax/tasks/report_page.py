@@ -21,6 +21,7 @@ import markdown
 
 from wormjax.atomic_write import open_place
 from wormjax.errors import RecordingWarning
+from wormjax.figures.names import NAMES, spell_name
 
 PAGE = "report.html"
 PACKAGES = ("wormjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -134,12 +135,21 @@ def _list_figures(folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
+def _caption_figure(stem: str) -> str:
+    """Return a figure's name in words, the model in it spelled out: "Ethogram: Graph network (NRI)"."""
+    parts = stem.split("_")
+    for place in range(1, len(parts)):
+        if model := NAMES.get("_".join(parts[place:])):
+            return f"{spell_name('_'.join(parts[:place]))}: {model}"
+    return spell_name(stem)
+
+
 def _show_figure(path: Path, folder: Path) -> str:
-    words = path.stem.replace("_", " ")
+    words = _caption_figure(path.stem)
     place = path.parent.parent if path.parent.name == "figures" else path.parent
     if place != folder:
         words += f": {place.name}"
     data = base64.b64encode(path.read_bytes()).decode()
     source = f"data:image/{path.suffix[1:]};base64,{data}"
-    caption = html.escape(words[:1].upper() + words[1:])
+    caption = html.escape(words)
     return f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'

@@ -9,6 +9,7 @@ import itertools
 import time
 
 import jax
+import numpy as np
 
 from configs import any_neurons
 from experiments.benchmarks.memory import measure_peak
@@ -25,8 +26,8 @@ FLAGS = [("integer", "neurons", 100, "Named neurons."), ("integer", "repeats", 5
 GRAPHS = ("none", "complete", "inferred")
 
 
-def measure(graph: str, minutes: float, neurons: int, repeats: int) -> tuple[float, float]:
-    """Return the seconds of an update of one run, and of decoding a recording with one network."""
+def measure(graph: str, minutes: float, neurons: int, repeats: int) -> tuple[float, float, float]:
+    """Return the seconds of an update of one run, and of decoding a recording with one network; and its CPU seconds."""
     config = any_neurons.get_config()
     config.models, config.train.members = ("any_neurons",), 1
     config.model.any_neurons.graph = graph
@@ -45,19 +46,20 @@ def measure(graph: str, minutes: float, neurons: int, repeats: int) -> tuple[flo
         updates.append((time.perf_counter() - start) / 10)
     best, description, decodings = engine.collect(state).best, describe_dataset(dataset), []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         decoding.decode_model("any_neurons", config, description, dataset, groups, best)
-        decodings.append(time.perf_counter() - start)
-    return sorted(updates[1:])[len(updates) // 2 - 1], sorted(decodings[1:])[len(decodings) // 2 - 1]
+        decodings.append((time.perf_counter() - start, time.process_time() - cpu_start))
+    return float(np.median(updates[1:])), *np.median(decodings[1:], axis=0)
 
 
 def main(values) -> None:
     """Print a line per graph of messages and length of recording."""
-    print(f"{values.neurons} neurons; seconds of an update, of decoding; memory of the process so far")
+    print(f"{values.neurons} neurons; seconds of an update, of decoding, its CPU time; memory of the process so far")
     for minutes, graph in itertools.product((5.0, FRAMES / RATE / 60), GRAPHS):
-        update, decode = measure(graph, minutes, values.neurons, values.repeats)
+        update, decode, cpu = measure(graph, minutes, values.neurons, values.repeats)
         frames = int(minutes * 60 * RATE)
-        print(f"{graph:10s} {frames:6d} frames: {update:.3f} s, {decode:.2f} s; {measure_peak() / 2**20:.0f} MiB")
+        times = f"{update:.3f} s, {decode:.2f} s, {cpu:.2f} s"
+        print(f"{graph:10s} {frames:6d} frames: {times}; {measure_peak() / 2**20:.0f} MiB")
 
 
 if __name__ == "__main__":

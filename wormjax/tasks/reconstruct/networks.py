@@ -6,7 +6,6 @@ and one made from a restored checkpoint are one and the same.
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,14 +32,6 @@ GIVEN = ("parent", "name", "neurons")  # Fields of a module that the data set.
 HIDDEN_AT_ONCE = 8  # Passes over a stretch, each with other neurons hidden, in one call.
 
 
-class Training(NamedTuple):
-    """All that `train_ensemble` needs, but the data."""
-
-    recipe: Recipe
-    engine: Engine
-    runs: Runs
-
-
 def check_models(config) -> None:
     """Raise ConfigError for a network that the config does not describe, or describes with what does not exist."""
     for name in config.models:
@@ -60,8 +51,7 @@ def check_models(config) -> None:
 
 def build_module(name: str, config, neurons: Sequence[str]) -> ReconstructionNetwork:
     """Return the network of one model."""
-    section = {key: value for key, value in config.model[name].items() if key != EDGES}
-    sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
+    sizes = {key: value for key, value in config.model[name].items() if key != EDGES}
     return ReconstructionNetwork(neurons=tuple(neurons), **sizes)
 
 
@@ -88,8 +78,8 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
     )
 
 
-def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group]) -> Training:
-    """Return a network's runs, how they are trained, and by which compiled program."""
+def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group]) -> tuple[Recipe, Engine, Runs]:
+    """Return how a network is trained, by which compiled program, and its runs."""
     train, runs = config.train, build_group_runs(config, dataset, groups)
     runs = give_graph(name, config, dataset.neuron_names, runs)
     recipe = build_recipe(train)
@@ -106,7 +96,7 @@ def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group])
     engine = build_engine(
         objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
     )
-    return Training(recipe, engine, runs)
+    return recipe, engine, runs
 
 
 def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir, stop_after_chunks=None):

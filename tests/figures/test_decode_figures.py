@@ -28,13 +28,13 @@ STATES = ("reverse", "forward", "dorsal turn", "ventral turn")
 NEURONS = ("VB02", "AVAL", "RID", "AVAR", "RMED")
 
 
-def make_rows():
+def make_rows(worms="uvwx"):
     means = {"LDA": 0.90, "GNN": 0.93}
     return [
         Row(model, "kato2015", tuple(f"t{k}" for k in range(count)), "kato2015", worm, 0, metric, mean + shift)
         for model, mean in means.items()
         for count in (1, 3)
-        for worm, shift in (("u", -0.02), ("v", 0.02))
+        for worm, shift in zip(worms, (-0.02, 0.02, -0.02, 0.02), strict=False)
         for metric in ("accuracy", "balanced_accuracy")
     ]
 
@@ -53,8 +53,8 @@ def test_accuracy_figure_draws_means_intervals_and_published_numbers(tmp_path):
     assert np.round(ours.get_xdata()).tolist() == [1, 3]
     assert ours.get_ydata() == pytest.approx([0.93, 0.93])
     (bars,) = (c for c in accuracy.collections if to_hex(c.get_color()[0]) == to_hex(ours.get_color()))
-    # Student's t with one degree of freedom, two worms 0.02 either side of the mean; cut where accuracy ends.
-    assert bars.get_segments()[0][:, 1] == pytest.approx([0.93 - 12.706 * 0.02, 1.0], abs=1e-4)
+    half = 3.182 * np.sqrt(4 / 3) * 0.02 / 2  # Student's t with three degrees of freedom.
+    assert bars.get_segments()[0][:, 1] == pytest.approx([0.93 - half, 0.93 + half], abs=1e-4)
     paper = find_line(accuracy, "GNN, Wang et al. 2021")
     assert list(zip(paper.get_xdata(), paper.get_ydata(), strict=True)) == [
         (1, 0.833),
@@ -71,6 +71,12 @@ def test_accuracy_figure_draws_means_intervals_and_published_numbers(tmp_path):
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"GNN", "LDA", "GNN, Wang et al. 2021"} <= set(legend)
     assert len(legend) == len(set(legend))
+
+
+def test_accuracy_figure_draws_each_of_a_few_worms():
+    axes = plot_accuracy_by_worms(make_rows("uv")).axes[0]
+    dots = sorted(value for points in axes.collections for value in points.get_offsets()[:, 1])
+    assert dots == pytest.approx([0.88] * 2 + [0.91] * 2 + [0.92] * 2 + [0.95] * 2)
 
 
 def test_accuracy_figure_sets_baselines_apart(tmp_path):

@@ -24,6 +24,7 @@ from wormjax.scoring.tables import summarise, title_metric
 
 PUBLISHED_NUMBERS = {"GNN": 0, "MLP": 1}  # Of markers.
 PUBLISHED_STYLE = {"linestyle": (0, (1, 2)), "linewidth": 1, "markersize": 5.5, "zorder": 1.5}
+FEW_WORMS = 3  # Too few for an interval that says anything: their means are drawn instead.
 SPREAD = 0.5  # All models of one number of worms lie within ± half of this.
 
 
@@ -34,7 +35,9 @@ def plot_accuracy_by_worms(
     published: Sequence[PublishedResult] = (),
     metrics: Sequence[str] = ("accuracy", "balanced_accuracy"),
 ) -> Figure:
-    """Plot metrics on held-out worms by the number of training worms: a line per model, 95 % bars over worms.
+    """Plot metrics on held-out worms by the number of training worms: a line per model.
+
+    Bars are 95 % intervals over worms. Of three worms or fewer, dots are the means of each worm.
 
     Args:
       rows: the results of one study and one test study, some of them of held-out worms.
@@ -42,27 +45,42 @@ def plot_accuracy_by_worms(
       published: others' numbers, drawn as open markers on dotted lines, without intervals.
       metrics: one panel each.
     """
-    frame = summarise([row for row in rows if row.unseen and row.metric in metrics], baselines)
+    rows = [row for row in rows if row.unseen and row.metric in metrics]
+    frame = summarise(rows, baselines)
     metrics = [metric for metric in metrics if metric in set(frame["metric"])]
     figure = make_figure(3.3 * len(metrics) + 2.2, 4.0)
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    few = frame["worms"].max() <= FEW_WORMS
     for axes, metric in zip(panels, metrics, strict=True):
-        draw_accuracy(axes, frame[frame["metric"] == metric], [r for r in published if r.metric == metric])
+        single = [row for row in rows if few and row.metric == metric]
+        draw_accuracy(axes, frame[frame["metric"] == metric], [r for r in published if r.metric == metric], single)
     list_models(figure, panels)
     study, test_study, _ = frame["setting"].iloc[0]
     where = study if study == test_study else f"{study} → {test_study}"
-    return finish_figure(figure, f"Motor state decoded in held-out worms ({where})")
+    marks = "small dots: each worm" if few else "bars: 95 % intervals over worms"
+    return finish_figure(figure, f"Motor state decoded in held-out worms ({where}); {marks}")
 
 
-def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[PublishedResult] = ()) -> Axes:
-    """Draw one metric's means and 95 % intervals by the number of training worms, models side by side."""
+def draw_accuracy(
+    axes: Axes, frame: pd.DataFrame, published: Sequence[PublishedResult] = (), single: Sequence[Row] = ()
+) -> Axes:
+    """Draw one metric's means and 95 % intervals by the number of training worms, models side by side.
+
+    `single` are the rows whose means by worm are drawn in place of intervals.
+    """
     by_model = dict(list(frame.groupby("model", sort=False)))
     styles = choose_styles(list(by_model), set(frame["model"][frame["baseline"]]))
     offsets = np.linspace(-SPREAD / 2, SPREAD / 2, len(by_model)) if len(by_model) > 1 else [0.0]
     for (model, members), offset in zip(by_model.items(), offsets, strict=True):
         counts = members["train_count"].to_numpy() + offset
         axes.plot(counts, members["mean"].to_numpy(), label=spell_name(model), clip_on=False, **styles[model])
-        axes.vlines(counts, members["low"], members["high"], color=styles[model]["color"], linewidth=0.9, zorder=2.5)
+        colour = styles[model]["color"]
+        if single:
+            own = [(len(row.train_worms), row.test_worm, row.value) for row in single if row.model == model]
+            means = pd.DataFrame(own).groupby([0, 1])[2].mean().reset_index()
+            axes.scatter(means[0] + offset, means[2], s=6, color=colour, alpha=0.6, clip_on=False)
+        else:
+            axes.vlines(counts, members["low"], members["high"], color=colour, linewidth=0.9, zorder=2.5)
     for source, model in dict.fromkeys((result.source, result.model) for result in published):
         points = [(one.train_count, one.mean) for one in published if (one.source, one.model) == (source, model)]
         colour, number = PUBLISHED_COLOURS[0 if source == PAPER else 1], PUBLISHED_NUMBERS.get(model, 2)
@@ -74,8 +92,8 @@ def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[Published
     axes.set_ylabel(title_metric(metric))
     rule_lines(axes)
     if metric in ("accuracy", "balanced_accuracy", "auroc"):
-        lowest = min(min(line.get_ydata()) for line in axes.get_lines())
-        # An interval of two worms can be wider than the panel: the means set the limits.
+        # An interval can be wider than the panel: means set the limits.
+        lowest = min([*(min(line.get_ydata()) for line in axes.get_lines()), *(row.value for row in single)])
         axes.set_ylim(np.floor((lowest - 0.06) * 20) / 20, 1.0)
     cut_limits(axes, find_range(metric))
     return axes

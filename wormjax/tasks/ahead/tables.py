@@ -162,17 +162,15 @@ def tabulate_reversal(table: Table, baselines) -> list[str]:
 def tabulate_differences(table: Table, kind: str, seconds, simple, lower: bool) -> list[str]:
     """Return every model against the best simple baseline at each horizon, and how far ahead it is better."""
     best = {one: find_best_simple(table, name_metric(kind, one), simple, lower) for one in seconds}
-    if not any(best.values()):
-        return []
     cells = {}
-    for model in table.rows:
+    for model in table.rows if any(best.values()) else ():
         if model not in simple:
             differences = [compare(table, model, name_metric(kind, one), best[one]) for one in seconds]
             cells |= {(model, one): format_difference(d) for one, d in zip(seconds, differences, strict=True)}
             reach = (f"{one:g} s" if one else "none" for one in find_reach(differences, seconds, lower))
             cells[model, "reach"] = " (".join(reach) + ")"
     titles = {one: f"{one:g} s: {name or 'none'}" for one, name in best.items()} | {"reach": "better up to"}
-    return ["", *tabulate("less the best simple baseline", titles, cells)]
+    return ["", *tabulate("less the best simple baseline", titles, cells)] if cells else []
 
 
 def tabulate_against(table: Table, kind: str, seconds, rival: str, baselines) -> list[str]:

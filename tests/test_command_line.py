@@ -133,6 +133,7 @@ def test_a_system_without_posix_signals_and_limits():
         (["--config.sed=1"], "--config.sed: found no such config field, did you mean 'seed'?"),
         (["--config.train.lerning_rate=1"], "did you mean 'train.learning_rate'?"),
         (["--config.learning_rate=1"], "did you mean 'train.learning_rate'?"),
+        (["--config.workdir=x"], "did you mean --workdir=x?"),
         (["--config.zzz=1"], "expected one of: data, data.path, models, seed"),
         (["--config.seed=one"], "--config.seed=one: expected a whole number"),
         (["--config.seed=1.5"], "--config.seed=1.5: expected a whole number"),

@@ -41,8 +41,32 @@ def test_an_ethogram_of_a_worm_without_states_has_no_strip_of_them(axes):
 
 
 def test_probabilities_of_another_length_are_refused():
-    with pytest.raises(wormjax.InputError, match="probabilities: found shape"):
+    with pytest.raises(wormjax.InputError, match="probabilities: found float64 of shape"):
         plot.ethogram(WORM, PROBABILITIES[:-1])
+
+
+@pytest.mark.parametrize(
+    ("draw", "arguments", "message"),
+    [
+        (plot.ethogram, (WORM, np.full(len(WORM.times), "forward")), "probabilities: found text of shape"),
+        (plot.ethogram, ([WORM], PROBABILITIES), "worm: found list, expected one recording"),
+        (plot.traces, (WORM.traces,), "worm: found ndarray, expected one recording"),
+        (plot.forecast, (WORM, PROBABILITIES), "forecasts: found ndarray"),
+        (plot.confusions, (WORM, ["forward"]), "predicted: found shapes"),
+        (plot.accuracy, ([0.9],), "rows: found list"),
+        (plot.trajectories, (PROBABILITIES,), "true: found shape"),
+    ],
+)
+def test_something_else_than_is_drawn_is_named(draw, arguments, message):
+    with pytest.raises(wormjax.InputError, match=message):
+        draw(*arguments)
+
+
+def test_frames_without_probabilities_are_counted(axes):
+    gaps = PROBABILITIES.copy()
+    gaps[3:9] = np.nan
+    with pytest.warns(wormjax.RecordingWarning, match="probabilities: 6 frames are NaN"):
+        plot.ethogram(WORM, gaps, ax=axes)
 
 
 def test_names_of_other_states_are_counted():

@@ -118,6 +118,8 @@ def parse(argv: Sequence[str], define: Sequence[Flag], config: str | None = None
         return (values,)
     fields = load_config(config.format_map(values.flag_values_dict()) if chosen is None else chosen)
     for field, text in overrides:
+        if field in values and field not in fields:
+            raise InputError(f"--config.{field}: found no such config field, did you mean --{field}={shorten(text)}?")
         set_field(fields, field, text)
     return values, fields.lock() or fields
 
@@ -247,8 +249,8 @@ def suggest_field(field: str, known: Sequence[str]) -> str:
     """Return a hint at the nearest known field, which may be in another section."""
     near = difflib.get_close_matches(field, known, 1, cutoff=0.6)
     if not near:
-        by_last_word = {name.rpartition(".")[2]: name for name in known}
-        near = [by_last_word[word] for word in difflib.get_close_matches(field.rpartition(".")[2], by_last_word, 1)]
+        by_last_word, word = {name.rpartition(".")[2]: name for name in known}, field.rpartition(".")[2]
+        near = [by_last_word[one] for one in difflib.get_close_matches(word, by_last_word, 1, cutoff=0.65)]
     return f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(known)}"
 
 

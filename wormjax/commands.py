@@ -93,13 +93,13 @@ def download(values):
 
 def predict(values):
     """Write what trained models say of recordings that nobody needs to have annotated."""
+    if not values.model or not values.data or not values.output:
+        missing = [name for name in ("model", "data", "output") if not values[name].value]
+        raise InputError(f"--{missing[0]}: found none, expected --model=FOLDER --data=FILE_OR_FOLDER --output=FOLDER")
     from wormjax import Reconstructor, RelationalInference, load, load_model
     from wormjax.instrument.predicting import predict
     from wormjax.tasks.report_page import collect_notes, write_page
 
-    if not values.model or not values.data or not values.output:
-        missing = [name for name in ("model", "data", "output") if not values[name].value]
-        raise InputError(f"--{missing[0]}: found none, expected --model=FOLDER --data=FILE_OR_FOLDER --output=FOLDER")
     models = [load_model(path, values.name) for path in values.model]
     strange = [model for model in models if isinstance(model, Reconstructor | RelationalInference)]
     if strange:
@@ -115,11 +115,11 @@ def predict(values):
 
 def inspect(values):
     """Print what a file of recordings holds, and which trained models it fits."""
+    if not values.data:
+        raise InputError("inspect: found no file, expected one: wormjax inspect FILE")
     from wormjax import load
     from wormjax.instrument.inspecting import describe_recordings, fit_models
 
-    if not values.data:
-        raise InputError("inspect: found no file, expected one: wormjax inspect FILE")
     worms = load(values.reader, values.data, frame_rate=values.frame_rate)
     models = fit_models(worms, Path(values.models))
     print("\n".join(describe_recordings(worms)))

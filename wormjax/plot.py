@@ -3,6 +3,7 @@
 Every function draws into the axes `ax`, or into new ones, and returns them.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from jaxtyping import Float
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from wormjax.errors import InputError
+from wormjax.errors import InputError, RecordingWarning
 from wormjax.features.neurons import parse_neurons
 from wormjax.figures.confusions import draw_confusion
 from wormjax.figures.ethogram import draw_heat_map, draw_probabilities
@@ -25,6 +26,7 @@ from wormjax.figures.names import spell_name
 from wormjax.figures.style import hide_frame, styled
 from wormjax.figures.trajectories import draw_paths
 from wormjax.instrument.results import Decoding, Forecast
+from wormjax.instrument.settings import take_one
 from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
 from wormjax.recordings.names import normalise_neuron_name
 from wormjax.recordings.recording import UNSCORED, Recording
@@ -32,11 +34,17 @@ from wormjax.scoring.classification import confusion
 from wormjax.scoring.intervals import find_range
 from wormjax.scoring.tables import title_metric
 
+__all__ = ["accuracy", "confusions", "ethogram", "forecast", "graph", "traces", "trajectories"]
+
 # A notebook's backend turns interactive drawing on when it is loaded. Load it here: within a style's context the change
 # would be undone, and later figures of the notebook would not show.
 pyplot.draw_if_interactive()
 
 STRIP = 0.16  # Height of a strip of states, the probabilities' panel being 1.
+
+
+def __dir__() -> list[str]:
+    return __all__  # What the tab key offers.
 
 
 @styled
@@ -57,14 +65,15 @@ def ethogram(
     Examples:
       >>> axes = wormjax.plot.ethogram(worm, decoder.predict_proba(worm))
     """
+    if isinstance(probabilities, Decoding):
+        state_names, probabilities = probabilities.state_names, probabilities.probabilities
+    if probabilities is not None:
+        probabilities = _expect_frames(take_one(worm), probabilities)
+    names = _name_states(take_one(worm), probabilities, state_names)
     ax = _open_axes(ax, 8.0, 2.0)
-    names = _name_states(worm, probabilities, state_names)
     edges, cells = divide_time(np.asarray(worm.times, float))
     scored, strips = _number_states(worm, names), []
-    if isinstance(probabilities, Decoding):
-        probabilities = probabilities.probabilities
     if probabilities is not None:
-        probabilities = _expect_frames(worm, probabilities)
         draw_probabilities(ax, edges, fill_cells(probabilities, cells, np.nan), names)
         known = np.isfinite(probabilities).all(axis=1)
         strips.append(("decoded", np.where(known, np.nan_to_num(probabilities).argmax(axis=1), UNSCORED)))
@@ -96,7 +105,7 @@ def traces(worm: Recording, neurons: Sequence[str] | None = None, *, ax: Axes | 
       worm: the recording.
       neurons: their names; None draws all that are identified, by class.
     """
-    identified = worm.identified
+    identified = take_one(worm).identified
     if not identified:
         raise InputError(f"{worm.source}: worm {worm.worm!r}: found no identified neuron, expected one to draw")
     names = [sorted(identified)[k] for k in order_by_class(sorted(identified))] if neurons is None else list(neurons)
@@ -108,7 +117,7 @@ def traces(worm: Recording, neurons: Sequence[str] | None = None, *, ax: Axes | 
     edges, cells = divide_time(np.asarray(worm.times, float))
     values = worm.traces[:, [identified[name] for name in names]].astype(float)
     deviations = values - np.nanmean(values, axis=0)
-    scaled = deviations / np.maximum(np.nanstd(values, axis=0), 1e-12)
+    scaled = deviations / np.nanstd(values, axis=0)
     draw_heat_map(ax, edges, fill_cells(scaled, cells, np.nan), names).set_xlabel("time (s)")
     ax.figure.colorbar(ax.collections[0], ax=ax, label="activity (z)", extend="both", pad=0.01)
     return ax
@@ -154,15 +163,16 @@ def forecast(
       forecasts: one or several of `Forecaster.forecast`.
       neuron: its name; None takes the one that varies most over the forecasts.
     """
-    forecasts = [forecasts] if isinstance(forecasts, Forecast) else list(forecasts)
-    if not forecasts:
-        raise InputError("forecasts: found none, expected one or more of Forecaster.forecast")
+    forecasts = forecasts if isinstance(forecasts, list | tuple) else [forecasts]
+    if not forecasts or not all(isinstance(one, Forecast) for one in forecasts):
+        found = ", ".join(sorted({type(one).__name__ for one in forecasts})) or "none"
+        raise InputError(f"forecasts: found {found}, expected one or more of Forecaster.forecast")
     names = forecasts[0].neuron_names
     if neuron is None:
         spans = np.nan_to_num(np.ptp(np.concatenate([one.mean for one in forecasts]), axis=0), nan=-1.0)
         neuron = names[int(np.argmax(spans))]
     neuron = normalise_neuron_name(neuron)
-    if neuron not in names or neuron not in worm.identified:
+    if neuron not in names or neuron not in take_one(worm).identified:
         raise InputError(f"neuron: found {neuron!r}, expected one that is forecast and recorded: {', '.join(names)}")
     ax = _open_axes(ax, 8.0, 2.2)
     column, trace = names.index(neuron), worm.traces[:, worm.identified[neuron]]
@@ -194,6 +204,9 @@ def confusions(true: Recording | Sequence[str], predicted: Decoding | Sequence[s
         states = _number_states(true, names)
     else:
         states = np.array([names.index(name) if name in names else UNSCORED for name in true])
+    if decoded.shape != states.shape:
+        found = f"found shapes {states.shape} and {decoded.shape}"
+        raise InputError(f"predicted: {found}, expected the name of a state per frame of both")
     states = np.where(decoded == "", UNSCORED, states)
     chosen = np.array([[float(name == one) for one in names] for name in decoded])
     ax = draw_confusion(_open_axes(ax, 3.4, 3.4), confusion(chosen, states, len(names)), names)
@@ -209,6 +222,8 @@ def accuracy(rows: pd.DataFrame, metric: str = "accuracy", *, ax: Axes | None = 
       rows: of `Decoder.evaluate` or a program's results.csv: columns model, metric, value.
       metric: which metric.
     """
+    if not isinstance(rows, pd.DataFrame) or not {"model", "metric", "value"} <= set(rows):
+        raise InputError(f"rows: found {type(rows).__name__}, expected a DataFrame with columns model, metric, value")
     chosen = rows[rows["metric"] == metric]
     if not len(chosen):
         raise InputError(f"metric: found {metric!r}, expected one of {', '.join(sorted(set(rows['metric'])))}")
@@ -240,6 +255,8 @@ def trajectories(
       predicted: those predicted for the last frames of `true`; None: no prediction.
     """
     true = np.asarray(true, float)
+    if true.ndim != 3 or true.shape[2] != 2:
+        raise InputError(f"true: found shape {true.shape}, expected locations [frame, object, 2]")
     steps = 1 if predicted is None else len(predicted)
     history, future = true[: len(true) - steps], true[len(true) - steps :]
     return draw_paths(_open_axes(ax, 3.4, 3.4), history, future, future if predicted is None else predicted)
@@ -250,8 +267,6 @@ def _open_axes(ax: Axes | None, width: float, height: float) -> Axes:
 
 
 def _name_states(worm: Recording, probabilities, state_names) -> Sequence[str]:
-    if isinstance(probabilities, Decoding):
-        return probabilities.state_names
     if state_names is not None:
         if probabilities is not None and len(state_names) != np.shape(probabilities)[-1]:
             found = f"found {len(state_names)} names"
@@ -278,8 +293,14 @@ def _number_states(worm: Recording, names: Sequence[str]) -> np.ndarray:
 
 
 def _expect_frames(worm: Recording, probabilities) -> np.ndarray:
-    probabilities = np.asarray(probabilities, float)
-    if probabilities.ndim != 2 or len(probabilities) != len(worm.times):
-        found = f"found shape {probabilities.shape}"
-        raise InputError(f"probabilities: {found}, expected [frame, state] of the worm's {len(worm.times)} frames")
-    return probabilities
+    probabilities = np.asarray(probabilities)
+    if probabilities.ndim != 2 or len(probabilities) != len(worm.times) or probabilities.dtype.kind not in "fiu":
+        kind = "text" if probabilities.dtype.kind in "OSU" else probabilities.dtype
+        found = f"found {kind} of shape {probabilities.shape}"
+        expected = f"expected numbers [frame, state] of the worm's {len(worm.times)} frames (Decoder.predict_proba)"
+        raise InputError(f"probabilities: {found}, {expected}")
+    inside = np.concatenate([np.arange(*stretch) for stretch in worm.stretches])
+    missing = int(np.isnan(probabilities[inside].astype(float)).any(axis=1).sum())
+    if missing:
+        warnings.warn(f"probabilities: {missing} frames are NaN, and left blank", RecordingWarning, stacklevel=4)
+    return probabilities.astype(float)

@@ -42,6 +42,12 @@ def test_scaling_keeps_the_course_of_each_channel(scaling):
         np.testing.assert_allclose(after, slope * before + intercept, atol=1e-8)
 
 
+@pytest.mark.parametrize("scaling", sorted(set(SCALINGS) - {"none"}))
+def test_the_units_of_traces_do_not_matter(scaling):
+    small = scale_features(FEATURES * 1e-12, scaling, 50)
+    np.testing.assert_allclose(small, scale_features(FEATURES, scaling, 50), atol=1e-9)
+
+
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [0.0, 0.1, 1234.5678])
 @pytest.mark.parametrize("scaling", ["zscore", "minmax", "calibration"])

@@ -41,9 +41,11 @@ def without_states(worm):
 
 
 def test_public_names_are_listed_and_documented():
+    for module in (wormjax, wormjax.plot, wormjax.connectome):
+        assert set(dir(module)) - {"__version__"} == set(module.__all__)  # What the tab key offers.
     for name in wormjax.__all__:
-        assert name in dir(wormjax)
         assert getattr(wormjax, name).__doc__
+    assert len(repr(wormjax.simulate_springs(8))) < 200
     with pytest.raises(AttributeError, match="no attribute 'Encoder'"):
         _ = wormjax.Encoder
 
@@ -70,6 +72,12 @@ def test_probabilities_cover_every_frame_of_a_worm_without_states(decoder):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
     assert set(decoder.predict(WORMS[3])) <= set(decoder.state_names_)
     assert "3 worms of simulated" in repr(decoder)
+
+
+def test_a_recording_shorter_than_a_window_is_noted(decoder):
+    short = {"traces": WORMS[3].traces[:10], "times": WORMS[3].times[:10], "neuron_names": WORMS[3].neuron_names}
+    with pytest.warns(wormjax.RecordingWarning, match=r"its longest stretch lasts .* s: results are uncertain"):
+        decoder.predict(wormjax.Recording(**short))
 
 
 def test_a_worm_without_any_of_the_neurons_is_an_error_that_names_it(decoder):
@@ -287,12 +295,21 @@ def test_a_damaged_model_is_one_clear_error(tmp_path, decoder, file):
         ({"model": "transformer"}, "found 'transformer', expected one of"),
         ({"settings": {"train.step": 5}}, "found no config field 'train.step', did you mean 'train.steps'"),
         ({"settings": {"train.steps": "many"}}, r"settings\['train.steps'\]: found 'many', expected int"),
+        ({"model": "nri_grap"}, "model: found 'nri_grap', expected one of: mlp, .*, lda_context"),
+        ({"neurons": "all"}, "it lacks all .data.neurons: 'shared', 'any' or names."),
+        ({"config": {"train.steps": 5}}, "config: found dict, expected a name, a file or a ConfigDict"),
         ({"config": "forecast"}, "found a config of 'forecast', expected one of 'generalize'"),
     ],
 )
 def test_parameters_that_cannot_be_used_are_named(parameters, message):
     with pytest.raises(wormjax.InputError, match=message):
         wormjax.Decoder(**parameters).fit(WORMS[:3])
+
+
+def test_models_of_other_estimators_are_named():
+    for kind, last in ((wormjax.Forecaster, "var_known_worm"), (wormjax.Reconstructor, "gaussian")):
+        with pytest.raises(wormjax.InputError, match=f"model: found 'lstmm', expected one of: .*, {last}"):
+            kind("lstmm").fit(WORMS[:3])
 
 
 def test_something_else_than_recordings_is_named():

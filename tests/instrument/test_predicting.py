@@ -76,6 +76,13 @@ def test_a_worm_that_cannot_be_used_is_named_and_stops_no_other(tmp_path, models
     assert "left out: " in capsys.readouterr().err
 
 
+def test_no_empty_folder_is_left(tmp_path, models):
+    stranger = dataclasses.replace(WORMS[1], neuron_names=(None,) * len(WORMS[1].neuron_names))
+    with pytest.raises(wormjax.InputError, match="found no recording that could be used"):
+        predict(models[:1], [stranger], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_other_files_is_left_alone(tmp_path, models):
     (tmp_path / "thesis.tex").write_text("chapter 1")
     with pytest.raises(wormjax.InputError, match=r"--output: found .* with other files in it"):

@@ -1,6 +1,7 @@
 """Readers of the files that people have beside the studies': each test writes its own small file."""
 
 import csv
+import dataclasses
 import json
 import warnings
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 import recording_files
 import scipy.io
 
+import wormjax
 from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings import container, csv_table, kato2015, nwb
 from wormjax.recordings.catalog import READERS, find_reader, open_study
@@ -102,6 +104,16 @@ def test_columns_that_name_no_neuron_are_left_out(tmp_path):
     for one in (worm, same):
         assert one.neuron_names == ("AVAL", None)
         assert one.traces.shape == (3, 2)
+
+
+def test_a_rate_that_is_none_or_not_the_files_is_said(tmp_path):
+    write_csv(tmp_path / "w.csv")
+    for rate in ("1", -3.0, np.nan):
+        with pytest.raises(InputError, match=r"frame_rate: found .*, expected hertz above 0"):
+            open_study("csv", tmp_path / "w.csv", frame_rate=rate)
+    with pytest.warns(RecordingWarning, match=r"frame_rate 3 is not used: by their times, frames come at 2\.00 Hz"):
+        (worm, _) = wormjax.load([tmp_path / "w.csv"] * 2, frame_rate=3.0)
+    assert dataclasses.replace(worm, times=worm.times * 2, notes=()).notes == ()
 
 
 def test_files_of_other_kinds_in_a_folder_are_skipped_and_named(tmp_path):
@@ -252,6 +264,8 @@ def test_a_zip_bomb_and_deep_json_end_in_one_line(tmp_path):
         (",time,AVAL,RID", "{k},{s},{a},{b}", ("AVAL", "RID")),
         ("frame,seconds,AVAL,velocity,12", "{k},{s},{a},{b},{a}", ("AVAL", None)),
         ("time,AVAL", "{k},{s},{a}", ("AVAL",)),  # As R writes row names.
+        ("# Of worm 3, day 1\n# dF/F\ntime,AVAL,RID", "{s},{a},{b}", ("AVAL", "RID")),
+        ("# time,AVAL,RID", "{s},{a},{b}", ("AVAL", "RID")),  # As numpy.savetxt writes names.
     ],
 )
 @pytest.mark.filterwarnings("ignore::wormjax.errors.RecordingWarning")
@@ -279,7 +293,12 @@ def test_one_column_is_one_neuron(tmp_path):
         ("time,AVAL,RIM\n0,1,hello\n1,2,x\n2,3,y\n", "field 'RIM': found 'hello' in line 2, expected numbers"),
         ("0.1,0.2\n0.3,0.4\n0.5,0.1\n", "found numbers in the first line, expected the names"),
         ("time,AVAL,RID\n0,1\n1,2\n", "found 3 names in the first line and 2 columns"),
-        ("", "found a file that is no table"),
+        ("", "found 0 rows after the names"),
+        ("time,AVAL\n", "found 0 rows after the names"),
+        ("time,AVAL\n0,1\n", "found 1 row after the names of the columns, expected a row of numbers per frame"),
+        ("a,b\nx,y\nz,w\n", "found no column of numbers"),
+        ("# note\ntime,AVAL\n0,1\n1,x\n", "field 'AVAL': found 'x' in line 4"),
+        ("neuron,0.0,0.5\nAVAL,1,2\nvb2,3,2\n", r"found neurons in rows \(AVAL, VB02"),
         ("time,state\n0,1\n1,0\n", "found no column of a neuron"),
     ],
 )

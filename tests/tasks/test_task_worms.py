@@ -144,6 +144,16 @@ def test_a_worm_that_cannot_be_used_is_left_out_by_name(files, change, reason):
     assert materials.dataset.neuron_names == tuple(sorted(NEURONS))
 
 
+def test_doubtful_names_that_cost_many_shared_neurons_are_named(files):
+    *worms, last = make_worms(3)
+    doubtful = dataclasses.replace(
+        last, neuron_names=[*last.neuron_names[:2], *(f"{n}?" for n in last.neuron_names[2:])]
+    )
+    container.write(files / "doubtful.h5", [*worms, doubtful])
+    with pytest.warns(RecordingWarning, match=r"worm 'worm 2': its names \w+, \w+ are doubtful: these neurons"):
+        assert len(prepare_materials(config_of(files, "doubtful.h5")).dataset.neuron_names) == 2
+
+
 def test_no_worm_that_can_be_used_is_an_error_with_the_reason(files):
     container.write(
         files / "bare.h5", [dataclasses.replace(w, motor_state=None, state_names=()) for w in make_worms(2)]

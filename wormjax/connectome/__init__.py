@@ -6,7 +6,12 @@ atlas = wormjax.connectome.load("randi2023", "funatlas.h5")
 atlas.matrix("significant", names=("AVAL", "AVAR"))     # NaN where the pair was not observed.
 """
 
-# ruff: noqa: F401
 from wormjax.connectome.catalog import SOURCES, load
 from wormjax.connectome.connectome import Connectome
 from wormjax.connectome.neuron_types import TYPES, describe_neurons
+
+__all__ = ["SOURCES", "TYPES", "Connectome", "describe_neurons", "load"]
+
+
+def __dir__() -> list[str]:
+    return __all__  # What the tab key offers.

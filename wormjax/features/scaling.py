@@ -57,4 +57,4 @@ def _nonzero(scale: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """A channel that does not vary in its reference frames keeps its units instead of being divided by zero."""
     largest = np.maximum(np.fmax.reduce(reference, axis=0), -np.fmin.reduce(reference, axis=0))
     rounding = 1e-9 * largest  # A constant's mean is not the constant to the last digit.
-    return np.where(scale > np.maximum(rounding, 1e-12), scale, 1.0)
+    return np.where(scale > rounding, scale, 1.0)

@@ -14,7 +14,8 @@ from wormjax.errors import InputError
 from wormjax.features.neurons import ANY
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import Decoding, name_states
-from wormjax.instrument.settings import build_config, join_neurons, list_worms, take_one, take_whole
+from wormjax.instrument.settings import build_config, choose_model, join_neurons, list_worms, take_one, take_whole
+from wormjax.models.catalog import CLASSIFIERS
 from wormjax.recordings.recording import Recording
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode.experiment import check_config
@@ -94,12 +95,11 @@ class Decoder(Estimator):
         anyone = join_neurons(self.neurons) == ANY
         model = self.model or ("any_neurons" if anyone else "nri_graph")
         chosen = ("any_neurons" if anyone else "generalize") if self.config is None else self.config
-        linear = model in LINEAR_BASELINES
         fields = {"data.states": self.states, "train.steps": self.steps, "train.members": self.members}
         config = build_config(chosen, "generalize", fields | dict(self.settings or {}))
         config.seed, config.seeds = take_whole("seed", seed), 1
         config.data.neurons = join_neurons(self.neurons)
-        config.models, config.baselines = ((), (model,)) if linear else ((model,), ())
+        choose_model(config, model, (*CLASSIFIERS, *config.model), LINEAR_BASELINES)
         check_config(config.lock())
         dataset = build_training_dataset(config, list_worms(worms))
         return self._keep(train_decoder(model, config, dataset, config.seed, self.progress))

@@ -11,9 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from wormjax.errors import InputError
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import Forecast
-from wormjax.instrument.settings import build_config, join_neurons, list_worms, take_one, take_whole
+from wormjax.instrument.settings import build_config, choose_model, join_neurons, list_worms, take_one, take_whole
 from wormjax.recordings.recording import Recording
 from wormjax.tasks.forecast.experiment import check_config
+from wormjax.tasks.forecast.linear import list_known
 from wormjax.tasks.forecast.prediction import (
     forecast_recording,
     score_recordings,
@@ -78,8 +79,7 @@ class Forecaster(Estimator):
         config = build_config(self.config, "forecast", {"train.steps": self.steps} | dict(self.settings or {}))
         config.seed, config.seeds = take_whole("seed", seed), 1
         config.data.neurons = join_neurons(self.neurons)
-        network = self.model in config.model
-        config.models, config.baselines = ((self.model,), ()) if network else ((), (self.model,))
+        choose_model(config, self.model, config.model, list_known(config))
         check_config(config.lock())
         dataset = build_training_dataset(config, list_worms(worms), scored=False)
         return self._keep(train_forecaster(self.model, config, dataset, config.seed, self.progress))

@@ -10,6 +10,7 @@ from wormjax.instrument.forecaster import Forecaster
 from wormjax.instrument.reconstructor import Reconstructor
 from wormjax.instrument.relational_inference import RelationalInference
 from wormjax.instrument.saved_model import MODEL_FILE, read_model
+from wormjax.instrument.settings import take_path
 from wormjax.tasks.decode.prediction import TrainedDecoder, open_decoder
 from wormjax.tasks.dispatch import find_experiment, read_experiment
 from wormjax.tasks.forecast.prediction import TrainedForecaster, open_forecaster
@@ -48,7 +49,7 @@ def load_model(
       >>> decoder = wormjax.load_model("runs/default")
       >>> states = decoder.predict(wormjax.load("csv", "worm.csv"))
     """
-    path = Path(os.path.expanduser(path))
+    path = Path(take_path(path))
     if (path / MODEL_FILE).is_file():
         content = read_model(path)
         kind = content.get("kind")

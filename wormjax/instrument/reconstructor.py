@@ -8,8 +8,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import Reconstruction
-from wormjax.instrument.settings import build_config, list_worms, take_one, take_whole
+from wormjax.instrument.settings import build_config, choose_model, list_worms, take_one, take_whole
 from wormjax.recordings.recording import Recording
+from wormjax.tasks.reconstruct.baselines import BASELINES
 from wormjax.tasks.reconstruct.experiment import MIXTURE, check_config
 from wormjax.tasks.reconstruct.prediction import reconstruct_recording, train_reconstructor
 from wormjax.tasks.worms import build_training_dataset
@@ -70,8 +71,7 @@ class Reconstructor(Estimator):
         config = build_config(self.config, "reconstruct", {"train.steps": self.steps} | dict(self.settings or {}))
         config.seed, config.seeds = take_whole("seed", seed), 1
         if self.model != MIXTURE:
-            network = self.model in config.model
-            config.models, config.baselines = ((self.model,), ()) if network else ((), (self.model,))
+            choose_model(config, self.model, (MIXTURE, *config.model), BASELINES)
             config.mixture = ()
         check_config(config.lock())
         dataset = build_training_dataset(config, list_worms(worms), scored=False)

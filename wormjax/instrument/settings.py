@@ -1,6 +1,7 @@
 """The config of an estimator: a shipped config, changed by the estimator's parameters and the user's settings."""
 
 import operator
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,14 +19,18 @@ def build_config(
     """Return a copy of a config with some fields changed, unlocked.
 
     Args:
-      config: a name or file that `--config` takes, or a config.
+      config: a name or file that `--config` takes, or a ConfigDict.
       experiment: what the config must be of: "generalize", "forecast", "infer".
       settings: full name of a field → value, such as {"train.steps": 400}; None leaves the config's own.
 
     Raises:
       InputError: no such config, or a field that it does not have or of another type.
     """
-    chosen = load_config(config) if isinstance(config, str) else config.copy_and_resolve_references()
+    if not isinstance(config, str | os.PathLike | ml_collections.ConfigDict):
+        expected = "expected a name, a file or a ConfigDict (fields of it: settings={'train.steps': 400})"
+        raise InputError(f"config: found {type(config).__name__}, {expected}")
+    is_config = isinstance(config, ml_collections.ConfigDict)
+    chosen = config.copy_and_resolve_references() if is_config else load_config(os.fspath(config))
     found = chosen.get("experiment", "generalize")
     if found != experiment:
         raise InputError(f"config: found a config of {found!r}, expected one of {experiment!r}")
@@ -46,6 +51,20 @@ def build_config(
         except (TypeError, ValueError):
             raise InputError(f"settings[{field!r}]: found {value!r}, expected {kind.__name__}") from None
     return chosen
+
+
+def choose_model(
+    config: ml_collections.ConfigDict, name: Any, networks: Iterable[str], baselines: Iterable[str]
+) -> None:
+    """Make a network or a baseline the only one that a config trains.
+
+    Raises:
+      InputError: a name of neither.
+    """
+    known = tuple(dict.fromkeys((*networks, *baselines)))
+    if name not in known:
+        raise InputError(f"model: found {name!r}, expected one of: {', '.join(known)}")
+    config.models, config.baselines = ((), (name,)) if name in baselines else ((name,), ())
 
 
 def list_worms(worms: Recording | Sequence[Recording]) -> list[Recording]:
@@ -75,6 +94,17 @@ def take_one(worm: Recording) -> Recording:
     if not isinstance(worm, Recording):
         raise InputError(f"worm: found {type(worm).__name__}, expected one recording")
     return worm
+
+
+def take_path(path: Any) -> str:
+    """Return the path of a file or folder, with the user's home for ~.
+
+    Raises:
+      InputError: something else.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path: found {path!r}, expected a file or a folder")
+    return os.path.expanduser(path)
 
 
 def take_whole(name: str, value: Any, least: int = 0) -> int:

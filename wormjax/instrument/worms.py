@@ -1,8 +1,11 @@
 """load and simulate_worms: recordings to train on and to decode or forecast."""
 
+import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
+from wormjax.instrument.settings import take_path
 from wormjax.recordings import catalog
 from wormjax.recordings.recording import Recording
 from wormjax.simulation import worms as simulation
@@ -24,13 +27,15 @@ def simulate_worms(worms: int = 4, minutes: float = 10.0, seed: int = 0) -> tupl
     return simulation.simulate_worms(seed, worms, minutes).recordings
 
 
-def load(reader: str, path: str | os.PathLike | None = None, **options: Any) -> tuple[Recording, ...]:
-    """Return the recordings of a file or a folder. A warning says what was odd, and what was done about it.
+def load(
+    reader: str, path: str | os.PathLike | Sequence[str | os.PathLike] | None = None, **options: Any
+) -> tuple[Recording, ...]:
+    """Return the recordings of a file or a folder, or of a list of them. A warning says what was odd and what was done.
 
     Args:
       reader: "kato2015", "nichols2017", "dag2023", "wormwideweb", "nwb", "csv", "npz", "container" (wormjax's own
         file), or "auto", which finds the reader by the files. May be left out: `load(path)`.
-      path: the file or folder.
+      path: the file or folder, or a list of them.
       options: `frame_rate` (hertz) of "csv" and "npz" files without times; `series` and `labels` of "nwb".
 
     Raises:
@@ -41,4 +46,8 @@ def load(reader: str, path: str | os.PathLike | None = None, **options: Any) -> 
       >>> worms = wormjax.load("recordings/worm.csv", frame_rate=3.0)
     """
     reader, path = (catalog.AUTO, reader) if path is None else (reader, path)
-    return catalog.open_study(reader, os.path.expanduser(path), **options)
+    paths = list(path) if isinstance(path, list | tuple) and path else [path]
+    worms = [worm for one in paths for worm in catalog.open_study(reader, take_path(one), **options)]
+    if options.get("frame_rate"):  # A recording says where its times contradict it.
+        worms = [dataclasses.replace(worm, frame_rate=options["frame_rate"]) for worm in worms]
+    return tuple(worms)

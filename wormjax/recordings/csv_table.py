@@ -3,8 +3,9 @@
 A column of times is known by its name (`time`, `seconds`, `time_ms`, ...); without one the caller gives the frame rate.
 `state` or `motor_state` holds the motor state as text or numbers, and columns named as behaviour (`velocity`, ...) are
 behaviour. A counter of frames is skipped. All other columns are neurons; `unknown_3`, `12` or an empty name identifies
-none. Columns are separated by commas, semicolons (then a comma may be the decimal sign) or tabs; a byte order mark does
-no harm. Words that cannot name a neuron, such as `label`, are left out with a warning, unless all columns are words.
+none. Words that cannot name a neuron, such as `label`, are left out with a warning, unless all columns are words.
+Columns are separated by commas, semicolons (then a comma may be the decimal sign) or tabs; a byte order mark, or lines
+of comments (`# ...`) above the names, do no harm.
 """
 
 import csv
@@ -16,7 +17,7 @@ import pandas as pd
 
 from wormjax.recordings import dag2023, wormwideweb
 from wormjax.recordings.files import iterate_files, note_opening
-from wormjax.recordings.names import find_other_columns
+from wormjax.recordings.names import NEURONS, find_other_columns, normalise_neuron_name
 from wormjax.recordings.recording import (
     FieldError,
     Recording,
@@ -58,34 +59,51 @@ def _load(path: str) -> tuple[list[str], pd.DataFrame] | None:
     note_opening(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            first, second = stream.readline(), stream.readline()
+            above, first, second = 0, stream.readline(), stream.readline()
+            while first.startswith("#") and _count_marks(first) != _count_marks(second):
+                above, first, second = above + 1, second, stream.readline()
         separator = max(",;\t", key=first.count)
-        names = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
+        names = [name.strip() for name in next(csv.reader([first.lstrip("# ")], delimiter=separator), [])]
         table = pd.read_csv(
             path,
             header=None,
-            skiprows=1,
+            skiprows=above + 1,
             sep=separator,
             decimal="," if separator == ";" and "," in second else ".",
             encoding="utf-8-sig",
             skipinitialspace=True,
             low_memory=False,
         )
+    except pd.errors.EmptyDataError:
+        table = pd.DataFrame()
     except (ValueError, csv.Error, OSError) as error:  # Those of pandas, and text that is not UTF-8, are ValueErrors.
         if path.lower().endswith(".txt"):
             return None
         problem = " ".join(str(error).split())[:160]
         raise RecordingError(f"{path}: found a file that is no table ({problem}), expected CSV in UTF-8") from None
     if len(table) < 2 or not table.select_dtypes("number").shape[1]:
-        return None
+        if path.lower().endswith(".txt"):
+            return None
+        found = f"found {len(table)} row{'s' * (len(table) != 1)} after the names of the columns"
+        found = found if len(table) < 2 else "found no column of numbers"
+        raise RecordingError(f"{path}: {found}, expected a row of numbers per frame, two or more")
+    table.index += above + 2  # The number of the line, for messages.
+    if in_rows := sorted({normalise_neuron_name(str(name)) for name in table[0]} & NEURONS):
+        found = f"found neurons in rows ({', '.join(in_rows[:3])}, ...)"
+        raise RecordingError(f"{path}: {found}, expected a row per frame and a column per neuron: transpose the table")
     if table.shape[1] == len(names) + 1:  # R writes row names without a name of their column.
         names = ["", *names]
     if table.shape[1] != len(names):
         found = f"found {len(names)} names in the first line and {table.shape[1]} columns"
         raise RecordingError(f"{path}: {found}, expected a name per column")
     if any(re.fullmatch(r"[-+]?\d*\.\d+(e[-+]?\d+)?", name, re.IGNORECASE) for name in names):
-        raise RecordingError(f"{path}: found numbers in the first line, expected the names of the columns")
+        expected = "expected the names of the columns, which are neurons (a table with neurons in rows: transpose it)"
+        raise RecordingError(f"{path}: found numbers in the first line, {expected}")
     return names, table
+
+
+def _count_marks(line: str) -> int:
+    return sum(map(line.count, ",;\t"))
 
 
 def _read_worm(path: str, names: list[str], table: pd.DataFrame, frame_rate: float) -> Recording:
@@ -107,7 +125,7 @@ def _read_worm(path: str, names: list[str], table: pd.DataFrame, frame_rate: flo
         warn_of_columns(path, [names[column] for column in sorted(others)])
     if not neurons:
         raise RecordingError(f"{path}: found no column of a neuron, expected one per neuron")
-    if times is None and not frame_rate > 0:
+    if times is None and not frame_rate:
         found = "found none, and no frame rate, expected a column 'time' in seconds"
         raise FieldError(path, worm, "time", f"{found}, or the rate in hertz (frame_rate=, --config.data.frame_rate=)")
     return Recording(
@@ -129,8 +147,8 @@ def _take_numbers(path: str, worm: str, name: str, values: pd.Series) -> np.ndar
     numbers = pd.to_numeric(values, errors="coerce")
     wrong = numbers.isna() & values.notna()
     if wrong.any():
-        row = int(np.argmax(wrong))
-        raise FieldError(path, worm, name, f"found {str(values[row])[:40]!r} in line {row + 2}, expected numbers")
+        line = wrong.idxmax()
+        raise FieldError(path, worm, name, f"found {str(values[line])[:40]!r} in line {line}, expected numbers")
     return numbers.to_numpy(np.float64)
 
 

@@ -177,7 +177,12 @@ class Recording:
             if name not in frame:
                 columns = ", ".join(map(str, frame.columns[:12])) or "none"
                 worm, source = fields.get("worm", "worm"), fields.get("source", "memory")
-                raise FieldError(source, worm, name, f"found no such column, expected one of {columns}")
+                expected = f"expected one of {columns}"
+                if name == time:
+                    expected = (
+                        f"expected the column of seconds (time=...), or hertz (frame_rate=...); there are {columns}"
+                    )
+                raise FieldError(source, worm, name, f"found no such column, {expected}")
         if time is None and "time" in frame:
             worm, source = fields.get("worm", "worm"), fields.get("source", "memory")
             raise FieldError(source, worm, "time", "found such a column, expected time='time', or none of that name")
@@ -259,9 +264,13 @@ class Recording:
         return f"Recording(worm {self.worm!r} of {self.study!r}: {'; '.join(parts)})"
 
 
+class _MeasuredRate(float):
+    """The rate of a recording. `dataclasses.replace` gives it again, beside times that may be others."""
+
+
 def _measure_rate(recording: Recording) -> float:
     """Frames per second: one over the median time between frames."""
-    return float(1.0 / np.median(np.diff(recording.times)))
+    return _MeasuredRate(1.0 / np.median(np.diff(recording.times)))
 
 
 # Outside the class, where its name is the argument of __init__.
@@ -395,12 +404,12 @@ def _name_neuron(recording: Recording, column: int) -> str:
 
 
 def _take_times(recording: Recording, frame_rate: float | None) -> None:
-    frames = recording.traces.shape[0]
-    if recording.times is None:
+    frames, given = recording.traces.shape[0], recording.times is not None
+    if frame_rate is not None and (not isinstance(frame_rate, int | float | np.number) or not 0 < frame_rate < np.inf):
+        fail(recording, "frame_rate", f"found {frame_rate!r}, expected hertz above 0")
+    if not given:
         if frame_rate is None:
             fail(recording, "times", "found none, and no frame_rate, expected either: seconds [frame], or hertz")
-        if not isinstance(frame_rate, int | float | np.number) or not 0 < frame_rate < np.inf:
-            fail(recording, "frame_rate", f"found {frame_rate!r}, expected hertz above 0")
         _set(recording, times=np.arange(frames) / float(frame_rate))
     times = _take_vector(recording, _take_numbers(recording, "times", recording.times, "seconds [frame]"))
     if times.shape != (frames,):
@@ -424,6 +433,8 @@ def _take_times(recording: Recording, frame_rate: float | None) -> None:
         hint = f"; if they are in {units[0]}, multiply them by {UNITS[units[0]]:g}" if units else ""
         found = f"found frames that are {usual:g} s apart"
         fail(recording, "times", f"{found}, expected seconds: {SHORTEST_FRAME:g} to {LONGEST_FRAME:g} of them{hint}")
+    if given and not isinstance(frame_rate, _MeasuredRate | None) and abs(usual * frame_rate - 1) > 0.01:
+        _note(recording, f"frame_rate {frame_rate:g} is not used: by their times, frames come at {1 / usual:.2f} Hz")
 
 
 def _take_names(recording: Recording) -> None:

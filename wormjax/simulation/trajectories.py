@@ -19,7 +19,7 @@ MOST_EDGE_TYPES = 100
 REFERENCE_INTERVAL = 0.1  # Seconds between the frames of the reference's files.
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Trajectories:
     """Many systems of one kind, observed at the same times, in NumPy or JAX arrays. Shapes are checked when made.
 
@@ -90,6 +90,12 @@ class Trajectories:
                 there &= self.observed
             object.__setattr__(self, "observed", there)
             object.__setattr__(self, "features", _fill_missing(np.asarray(self.features), there))
+
+    def __repr__(self) -> str:
+        simulations, frames, objects, _ = np.shape(self.features)
+        sizes = f"{simulations} simulations of {objects} objects, {frames} frames every {self.frame_interval:g} s"
+        edges = f"edges {', '.join(self.edge_types)}" if self.edges is not None else "no known graph"
+        return f"Trajectories({self.system!r}: {sizes}; features {', '.join(self.feature_names)}; {edges})"
 
     @property
     def present(self) -> Bool[np.ndarray, "simulation object"]:

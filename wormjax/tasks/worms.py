@@ -34,6 +34,7 @@ RECORDINGS = (
 MOTOR_STATE = "motor_state"  # Of `data.targets`; all others are behaviours.
 STATELESS_EXPERIMENTS = ("forecast", "reconstruct", "relate")  # No motor state is needed.
 CAUSAL_EXPERIMENTS = ("forecast", "ahead")  # A resampled frame must not depend on a later one.
+DOUBTFUL_SHARE = 1 / 3
 FEWEST_SCORED = 20  # Frames; a worm with fewer scored ones neither trains nor is tested.
 
 _log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
         elif neurons == ANY and not (worm.identified or config.data.get("unnamed", False)):
             left_out[worm] = "it has no named neuron"
         elif missing:
-            left_out[worm] = f"it lacks {', '.join(missing)} (data.neurons)"
+            left_out[worm] = f"it lacks {', '.join(missing)} (data.neurons: 'shared', 'any' or names)"
         else:
             kept.append(worm)
         first.setdefault(worm.fingerprint, worm)
@@ -148,9 +149,23 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
     if not kept:
         worm, reason = next(iter(left_out.items()))
         raise InputError(f"{worm.source}: found no worm that can be used; worm {worm.worm!r}: {reason}")
+    for worm, names in (_find_doubtful(kept) if neurons == SHARED else {}).items():
+        text = f"its names {_list_names(names)} are doubtful: these neurons, which all others share, are not used"
+        warnings.warn(f"{worm.source}: worm {worm.worm!r}: {text}", RecordingWarning, stacklevel=1)
     for worm, reason in left_out.items():
         warnings.warn(f"{worm.source}: worm {worm.worm!r} is left out: {reason}", RecordingWarning, stacklevel=1)
     return name_apart(kept)
+
+
+def _find_doubtful(worms: Sequence[Recording]) -> dict[Recording, list[str]]:
+    """Return the worms whose doubtful names cost DOUBTFUL_SHARE or more of the neurons that all others share."""
+    found = {}
+    for worm in worms if len(worms) > 1 else ():
+        shared = set.intersection(*(set(other.identified) for other in worms if other is not worm))
+        lost = shared.intersection(*[itertools.chain(*worm.ambiguous_names)]).difference(worm.identified)
+        if lost and len(lost) >= DOUBTFUL_SHARE * len(shared):
+            found[worm] = sorted(lost)
+    return found
 
 
 def _count_scored(worm: Recording, target: str) -> int:
@@ -165,11 +180,15 @@ def _find_short(config, recordings: Sequence[Recording]) -> dict[Recording, str]
     field, short = "forecast.first" if config.get("experiment") == "forecast" else "train.window_frames", {}
     for worm in recordings:
         rate = config.data.frame_rate or worm.frame_rate
-        longest = int(max(worm.times[stop - 1] - worm.times[start] for start, stop in worm.stretches) * rate + 1.5)
-        needed = count_needed(config, rate)
+        longest, needed = _count_longest(worm, rate), count_needed(config, rate)
         if longest < needed:
             short[worm] = f"its longest stretch has {longest} frames, a window {needed} (config field {field!r})"
     return short if len(short) < len(recordings) else {}
+
+
+def _count_longest(worm: Recording, rate: float) -> int:
+    """Return the frames of a worm's longest stretch at a rate in hertz."""
+    return int(max(worm.times[stop - 1] - worm.times[start] for start, stop in worm.stretches) * rate + 1.5)
 
 
 def count_needed(config, rate: float) -> int:
@@ -318,6 +337,11 @@ def build_new_dataset(
         if missing:
             lacks = f"it lacks {len(missing)} of {len(named)} neurons ({_list_names(missing)}); these are masked"
             warnings.warn(f"{place}: {lacks}", RecordingWarning, stacklevel=1)
+        at = config.data.frame_rate or rate
+        frames, needed = _count_longest(worm, at), count_needed(config, at)
+        if frames < needed:
+            short = f"its longest stretch lasts {frames / at:.1f} s, a window of the training {needed / at:.1f} s"
+            warnings.warn(f"{place}: {short}: results are uncertain", RecordingWarning, stacklevel=1)
         kept.append(worm)
         rates.append(config.data.frame_rate or _choose_rate(worm, rate, "the rate of the training"))
     known = dict(zip(description["worms"], description["fingerprints"], strict=True))

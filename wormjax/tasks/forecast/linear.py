@@ -42,11 +42,16 @@ class LinearForecast(NamedTuple):
 
 def list_baselines(config) -> list[str]:
     """The baselines that a config names: persistence and mean as they are, autoregressions by order."""
-    known = [PERSISTENCE, *list_members(config), MIXTURE, ADAPTED, KNOWN_WORM]
+    known = list_known(config)
     unknown = [name for name in config.baselines if name not in known]
     if unknown:
         raise ConfigError("baselines", f"found {unknown[0]!r}, expected some of {', '.join(known)}")
     return list(config.baselines)
+
+
+def list_known(config) -> list[str]:
+    """Return the baselines that there are with a config's orders."""
+    return [PERSISTENCE, *list_members(config), MIXTURE, ADAPTED, KNOWN_WORM]
 
 
 def list_members(config) -> list[str]:

@@ -46,8 +46,9 @@ def make_scores():
 
 def make_amounts():
     lines = [
-        {"method": method, "reference": "chemical", "worms": worms, "share": share, "auroc": 0.5 + worms / 10}
+        {"method": method, "reference": reference, "worms": worms, "share": share, "auroc": best - 0.1 / worms}
         for method in METHODS
+        for reference, best in (("chemical", 0.6), ("electrical", 1.0))
         for worms in (1, 5)
         for share in (0.5, 1.0)
     ]
@@ -83,3 +84,6 @@ def test_a_figure_has_plain_words_and_no_value_beyond_one(name):
     if name in ("scores", "curves", "neurons", "amounts"):
         ends = [axes.get_xlim()[1] if name == "scores" else axes.get_ylim()[1] for axes in figure.axes]
         assert max(ends) <= 1.0
+    if name == "curves":
+        highest = max(max(line.get_ydata()) for axes in figure.axes for line in axes.get_lines())
+        assert highest < figure.axes[0].get_ylim()[1]

@@ -178,10 +178,12 @@ def plot_graph_curves(amounts: pd.DataFrame, title: str) -> Figure:
         axes.set_title(spell_name(reference), fontweight="bold")
         axes.set(xlabel="worms", xticks=sorted(set(own["worms"])))
         rule_lines(axes)
-        cut_limits(axes, (0.0, 1.0))
+    cut_limits(panels[0], (0.0, 1.0))  # Of all: they share it.
     panels[0].set_ylabel("AUROC, mean over sets of worms")
     handles = [Line2D([], [], label=spell_name(name), **styles[name]) for name in methods]
-    handles += [Line2D([], [], color=GREY, linestyle=patterns[x], label=f"{x:.0%} of each recording") for x in patterns]
+    handles += [
+        Line2D([], [], color=GREY, linestyle=patterns[x], label=f"{100 * x:.0f} % of each recording") for x in patterns
+    ]
     figure.legend(handles=handles, loc="outside right center", handlelength=3.0)
     return finish_figure(figure, title)
 

@@ -254,6 +254,7 @@ EXCEPTIONS = {
     "models.any_neurons.PresentEncoder": "part of models.any_neurons.AnyNeuronDecoder",
     "models.catalog.build_classifier": NETWORK,
     "models.forecast_roll_outs.clamp_lacking": WHOLE,
+    "models.forecasters.GivenMessages": "as models.forecasters.SummedMessages, along a list of edges",
     "models.forecast_roll_outs.initialise": NETWORK,
     "models.layers.draw_keys": WHOLE,
     "models.nri.initialise": NETWORK,

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from wormjax.errors import ConfigError, InputError, RecordingWarning
 from wormjax.recordings import container
 from wormjax.recordings.catalog import open_study
-from wormjax.recordings.recording import Recording
+from wormjax.recordings.recording import SIMILAR_RATES, Recording
 from wormjax.simulation import array_files
 from wormjax.simulation.changing_springs import simulate_changing_springs
 from wormjax.simulation.charged import simulate_charged
@@ -51,7 +51,6 @@ SIMULATORS = {
 SCALINGS = ("reference", "features", "none")
 LOCATION_NAMES = frozenset("xyz")
 LEAST_SIMULATIONS = 10
-SIMILAR_RATES = 1.25  # Worms whose rates differ by no more than this factor are systems of one kind.
 SHARES = (0.8, 0.1, 0.1)  # Of one file's simulations: training, validation, test.
 
 
@@ -333,8 +332,9 @@ def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
     """
     worms = [recordings] if isinstance(recordings, Recording) else list(recordings)
     rates = [worm.frame_rate for worm in worms]
-    if max(rates) > SIMILAR_RATES * min(rates):
-        found = f"found worms at {min(rates):.2f} to {max(rates):.2f} Hz"
+    apart = np.concatenate([1 / np.array(rates), *(worm.local_seconds for worm in worms if worm.uneven)])
+    if max(apart) > SIMILAR_RATES * min(apart):
+        found = f"found frames that are {min(apart):.2f} to {max(apart):.2f} s apart"
         raise InputError(f"{worms[0].source}: {found}, expected one rate")
     names = sorted({name for worm in worms for name in worm.identified})
     if len(names) < 2:

@@ -63,7 +63,7 @@ def open_study(study: str, path: str | os.PathLike | None, **options: Any) -> tu
     if not path or not os.path.exists(path):
         found = f"found no file or folder {os.fspath(path)!r}" if path else "found no path"
         remedy = f"; wormjax download --study={study} --folder=FOLDER fetches them" if study in DOWNLOADED else ""
-        raise InputError(f"{found}, expected the recordings of {study}{remedy}")
+        raise InputError(f"{found}, expected {'recordings' if study == AUTO else f'the recordings of {study}'}{remedy}")
     rate = options.get("frame_rate") or None
     if rate is not None and (not isinstance(rate, int | float | np.number) or not 0 < rate < np.inf):
         raise InputError(f"frame_rate: found {rate!r}, expected hertz above 0")

@@ -73,6 +73,7 @@ FIGURES = {
     "neurons": lambda: figures.plot_score_by_neuron(
         pd.DataFrame({"network": [1.0, 0.2], "ridge_pairs": [0.9, 0.1]}, index=["AVAL", "RIML"]), ("ridge_pairs",), "R²"
     ),
+    "matrices": lambda: figures.plot_edge_matrices(GRAPH > 0, {"nri_posterior": np.full((4, 4), 0.25)}),
     "amounts": lambda: figures.plot_score_by_amount(make_rows(), ("auroc",), "named neurons"),
 }
 

@@ -1,5 +1,6 @@
-"""The directed edges of one system as matrices: the true ones beside what each method says of them."""
+"""The directed edges of one system as matrices: the true ones beside those that each method infers."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
 from wormjax.figures.matrices import draw_matrix
+from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, make_figure, styled
 
 
@@ -23,7 +25,6 @@ def plot_edge_matrices(
       true: which edges there are.
       scores: method → probability or strength of each edge; the diagonal is not drawn.
       names: of the objects; numbers where they have none.
-      title: the figure's title.
     """
     count = len(true)
     names = names or [str(k + 1) for k in range(count)]
@@ -34,7 +35,7 @@ def plot_edge_matrices(
     for panel, (name, values) in zip(panels, {"true": np.asarray(true, float), **scores}.items(), strict=True):
         shown = np.where(np.eye(count, dtype=bool), np.nan, values)
         draw_matrix(panel, shown, names, 0.0, 1.0)
-        panel.set_title(name)
+        panel.set_title(textwrap.fill(spell_name(name), 24))
         if name != "true":
             panel.plot(receivers, senders, "o", markersize=2.5, markeredgecolor="black", markerfacecolor="white")
             panel.set_ylabel("")

@@ -28,10 +28,7 @@ def plot_ethogram(
       times: seconds.
       states: the scored state of each frame, or -1 where none was scored (grey).
       probabilities: the model's probability of each state.
-      state_names: names of the columns of `probabilities`.
-      title: for instance model, worm and accuracy.
       traces: z-scored activity, drawn as a heat map on top; None: no heat map.
-      neuron_names: names of the columns of `traces`.
     """
     edges, cells = divide_time(np.asarray(times, float))
     predicted = probabilities.argmax(axis=1)

@@ -46,10 +46,7 @@ def plot_forecast_traces(
       traces: the true activity, scaled; NaN where there is none.
       forecasts: of each its first forecast frame (an index into `times`; the frame before is the last one given),
         and the mean, low and high of each step and neuron. Steps after the last frame are not drawn.
-      neuron_names: names of the columns of `traces`.
       states: the motor state of each frame, -1 where none was scored (grey); None: no strip.
-      state_names: names of the states.
-      title: for instance the model and the worm.
     """
     heights = ([] if states is None else [0.2]) + [0.72] * len(neuron_names)
     figure = make_figure(7.2, sum(heights) + 1.25)

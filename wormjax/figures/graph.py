@@ -35,8 +35,6 @@ def plot_graph(
 
     Args:
       edge_probabilities: probability of an edge from sender to receiver, in [0, 1]; the diagonal is ignored.
-      neuron_names: names of senders and receivers.
-      title: for instance the model and how many worms the probabilities are averaged over.
       top_edges: how many edges to draw as arrows; None: twice the number of neurons.
       worm_probabilities: each worm's own probabilities; adds a matrix of the share of worms in which an edge is
         among the worm's own `top_edges` strongest.

@@ -42,8 +42,6 @@ def plot_relations(
 
     Args:
       graphs: method → probabilities of edge types, of which the first is "no edge".
-      neuron_names: names of senders and receivers.
-      title: for instance the study and the number of worms.
       scores: method → score of each edge, each on its own scale; a method that is not in it (a deep model) has no
         second panel.
       correlations: with their sign, to order the neurons by; None: the methods' mean probabilities.
@@ -85,7 +83,6 @@ def plot_graph_similarity(
 
     Args:
       similarity: of `compare_scores`.
-      title: for instance the study and the number of worms.
       of: what was correlated.
     """
     count = len(similarity.methods)

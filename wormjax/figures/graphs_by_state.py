@@ -24,8 +24,6 @@ def plot_graphs_by_state(
 
     Args:
       probabilities: motor state → probability of an edge from sender to receiver; NaN where there is none.
-      neuron_names: names of senders and receivers.
-      title: for instance the model and how many worms the probabilities are averaged over.
     """
     order = order_by_class(neuron_names)
     names = [neuron_names[k] for k in order]

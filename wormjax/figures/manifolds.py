@@ -48,9 +48,7 @@ def plot_manifolds(
       courses: worm → its course, three components or more. Rows of NaN break the line, so that an entry may hold
         several worms one after the other.
       states: worm → motor state of each frame, an index into `state_names`, or -1 where none was scored (grey).
-      state_names: names of the motor states.
       captions: worm → a line under its name, for instance how much variance is shown.
-      title: for instance the study and what the components were fitted on.
     """
     columns = len(courses) if len(courses) <= 3 else math.ceil(len(courses) / 2)
     rows = math.ceil(len(courses) / columns)

@@ -56,7 +56,6 @@ def plot_class_graph(
 
     Args:
       scores: of the classes; NaN where there is none.
-      classes: their names.
       types: "sensory", "inter", "motor" or "" of each class; the circle is in this order.
       known: of a reference, above 0 for an edge; its edges are drawn dark, others pale.
       arrows: whether edges are drawn at all. A graph that is no better than chance has none, and the panel says so.

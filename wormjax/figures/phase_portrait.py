@@ -53,7 +53,6 @@ def plot_phase_portrait(
       phase: radians; NaN where there is none.
       loop: the loop of each frame, or -1 (grey).
       states: the motor state of each frame, or -1 where none was scored (grey).
-      state_names: what the numbers in `states` mean.
       breaks: the frames at which a new stretch begins (another recording, frames left out): no line leads to them.
       frame_interval: seconds from one frame to the next; None: the strip counts frames.
     """

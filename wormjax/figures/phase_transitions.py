@@ -40,7 +40,6 @@ def plot_phase_transitions(
       loop: the loop of each bin.
       phase: the middle of each bin, radians.
       state_shares: the share of each motor state among a bin's frames; a bin of zeros or NaN is grey.
-      state_names: what the columns of `state_shares` are.
     """
     order = sort_bins(loop, phase)
     loop, phase, states = loop[order], phase[order], find_states(state_shares)[order]

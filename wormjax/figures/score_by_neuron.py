@@ -22,7 +22,6 @@ def plot_score_by_neuron(
     Args:
       table: a row per neuron, a column per model.
       baselines: which of the models are baselines (grey).
-      label: of the score.
     """
     table = table.sort_values(table.columns[0], ascending=False)
     styles = choose_styles(table.columns, baselines)

@@ -45,7 +45,6 @@ def plot_transfer(
     Args:
       level_auroc: study → AUROC of each worm's z-scored trace; two studies; NaN where it is not defined.
       derivative_auroc: the same of its derivative.
-      neuron_names: the shared neurons.
       example: one neuron whose values are shown by state and study; None: no lower panels.
     """
     height = 0.27 * len(neuron_names) + 1.3

@@ -4,7 +4,7 @@ Every function draws into the axes `ax`, or into new ones, and returns them.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,7 @@ def forecast(
       forecasts: one or several of `Forecaster.forecast`.
       neuron: its name; None takes the one that varies most over the forecasts.
     """
-    forecasts = forecasts if isinstance(forecasts, list | tuple) else [forecasts]
+    forecasts = list(forecasts) if isinstance(forecasts, Iterable) else [forecasts]
     if not forecasts or not all(isinstance(one, Forecast) for one in forecasts):
         found = ", ".join(sorted({type(one).__name__ for one in forecasts})) or "none"
         raise InputError(f"forecasts: found {found}, expected one or more of Forecaster.forecast")

@@ -29,8 +29,8 @@ def build_config(
     if not isinstance(config, str | os.PathLike | ml_collections.ConfigDict):
         expected = "expected a name, a file or a ConfigDict (fields of it: settings={'train.steps': 400})"
         raise InputError(f"config: found {type(config).__name__}, {expected}")
-    is_config = isinstance(config, ml_collections.ConfigDict)
-    chosen = config.copy_and_resolve_references() if is_config else load_config(os.fspath(config))
+    chosen = load_config(os.fspath(config)) if isinstance(config, str | os.PathLike) else config
+    chosen = chosen.copy_and_resolve_references()
     found = chosen.get("experiment", "generalize")
     if found != experiment:
         raise InputError(f"config: found a config of {found!r}, expected one of {experiment!r}")

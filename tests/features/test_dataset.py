@@ -178,14 +178,8 @@ def test_without_a_common_rate_each_worm_keeps_its_own_frames(make_recording):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"inputs": ("trace", "speed")}, ["'data.inputs'", "speed", "causal_derivative"]),
-        ({"inputs": ()}, ["'data.inputs'", "found none"]),
-        ({"scaling": "rank"}, ["'data.scaling'", "'rank'", "minmax", "robust"]),
-        ({"state_set": "three"}, ["'data.states'", "'three'", "four"]),
         ({"inputs": ("source_derivative",)}, ["w1.mat", "'derivatives'", "found none", "data.inputs"]),
         ({"inputs": ("causal_derivative",), "derivative_seconds": ()}, ["'data.derivative_seconds'", "found none"]),
-        ({"derivative_seconds": (5.0, 0.0)}, ["'data.derivative_seconds'", "found 5, 0"]),
-        ({"frame_rate": -1.0}, ["'data.frame_rate'", "-1"]),
     ],
 )
 def test_nonsense_is_refused_in_one_line(make_recording, settings, words):

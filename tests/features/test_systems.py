@@ -204,10 +204,6 @@ def test_splits_that_are_missing_or_too_few_are_named(tmp_path, splits):
 
 
 def test_what_cannot_be_scaled_is_named(splits):
-    with pytest.raises(
-        InputError, match=r"config field 'data\.scaling': found 'minmax', expected one of reference, features, none"
-    ):
-        scale_systems(splits, FRAMES, "minmax")
     short = splits | {"valid": dataclasses.replace(make_system(20, 11), source="valid.h5")}
     message = r"valid\.h5: field 'features': found 11 frames in the valid split, expected 12 \(data.frames\)"
     with pytest.raises(InputError, match=message):

@@ -16,7 +16,7 @@ NO_DRIFT = jnp.zeros((2, NEURONS * FEATURES + 1, NEURONS * FEATURES))  # Order 1
 
 def build(kind):
     module = kind(neurons=NEURONS, features=FEATURES, hidden=8)
-    return module, initialise(module, jax.random.key(0), 1, 1, NEURONS, FEATURES)
+    return module, jax.jit(lambda: initialise(module, jax.random.key(0), 1, 1, NEURONS, FEATURES))()
 
 
 def draw(seed, frames):

@@ -50,7 +50,7 @@ def test_samples_that_are_not_observed_do_not_count_in_loss_and_validation(poste
     runs = build_runs(config)
     objective, _, _ = build_training(config, materials, runs)
     run = jax.tree.map(lambda leaf: leaf[0], runs)
-    variables = objective.initialise(run)
+    variables = jax.jit(objective.initialise)(run)
 
     @jax.jit
     def measure(data):

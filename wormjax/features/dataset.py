@@ -20,8 +20,8 @@ from wormjax.errors import ConfigError
 from wormjax.features import derivatives, resampling
 from wormjax.features.missing import fill_missing
 from wormjax.features.neurons import align_neurons
-from wormjax.features.scaling import SCALINGS, scale_features
-from wormjax.recordings.motor_states import OWN, STATE_SETS, choose_state_names, map_motor_states
+from wormjax.features.scaling import scale_features
+from wormjax.recordings.motor_states import choose_state_names, map_motor_states
 from wormjax.recordings.recording import UNSCORED, Recording, fail
 
 INPUTS = ("trace", "causal_derivative", "smoothed_derivative", "source_derivative")
@@ -47,7 +47,7 @@ class Dataset:
     """Worms as arrays, with the names that go with the axes.
 
     Attributes:
-      arrays: features, states to train on, valid frames; numpy, moved to the device by whoever trains.
+      arrays: features, states to train on, valid frames; numpy, which training moves to the device.
       scored_states: states to be scored on [stretch, frame]: UNSCORED in calibration minutes.
       scored: frames that may be scored [stretch, frame]: neither padding nor in calibration minutes.
       times: seconds [stretch, frame], 0 where padded.
@@ -60,7 +60,7 @@ class Dataset:
       measured: these in their own units [stretch, frame, target], as they are scored.
       worm_studies: the study of each worm.
       activity: features of all of each worm's neurons, named or not, side by side, of several derivatives the first;
-        None where nobody reads them.
+        None where they are not read.
     """
 
     arrays: WormArrays
@@ -139,13 +139,13 @@ def build_dataset(
     targets: Sequence[str] = (),
     everything: bool = False,
 ) -> Dataset:
-    """Aligns, resamples, differentiates and scales each worm by itself, and pads all to one array.
+    """Align, resample, differentiate and scale each worm by itself, and pad all to one array.
 
     Args:
       recordings: the worms.
       neuron_names: the neurons in play (`choose_neurons`). Where a worm lacks one, its features are 0, the mean of
         scaled ones.
-      inputs: features a neuron, of `INPUTS`; each derivative is made once for each of `derivative_seconds`.
+      inputs: features per neuron, of `INPUTS`; each derivative is made once for each of `derivative_seconds`.
       scaling: see `scale_features`.
       calibration_seconds: the time from which "calibration" takes its statistics.
       derivative_seconds: widths in seconds of the windows that derivatives are fitted in.
@@ -163,11 +163,10 @@ def build_dataset(
       everything: whether the features of all of each worm's neurons are kept, too (`Dataset.activity`).
 
     Raises:
-      InputError: an unknown input or scaling, a time or rate that cannot be, or a recording that lacks an input or
-        is too short for its calibration.
+      InputError: no width of derivatives, or a recording that lacks an input or is too short for its calibration.
     """
-    _check_request(recordings, inputs, scaling, state_set)
-    _check_times(inputs, derivative_seconds, frame_rate)
+    if set(inputs) & set(TIMED_INPUTS) and not len(derivative_seconds):
+        raise ConfigError("data.derivative_seconds", "found none, expected seconds above 0")
     rates = [frame_rate] * len(recordings) if np.ndim(frame_rate) == 0 else frame_rate
     request = _Request(
         tuple(neuron_names),
@@ -198,25 +197,6 @@ def build_dataset(
     return dataset
 
 
-def _check_request(recordings, inputs, scaling, state_set):
-    unknown = [name for name in inputs if name not in INPUTS]
-    if unknown or not inputs:
-        raise ConfigError("data.inputs", f"found {unknown or 'none'}, expected some of {', '.join(INPUTS)}")
-    if scaling not in SCALINGS:
-        raise ConfigError("data.scaling", f"found {scaling!r}, expected one of {', '.join(SCALINGS)}")
-    if state_set not in (*STATE_SETS, OWN):
-        raise ConfigError("data.states", f"found {state_set!r}, expected one of {', '.join((*STATE_SETS, OWN))}")
-
-
-def _check_times(inputs, derivative_seconds, frame_rate):
-    if set(inputs) & set(TIMED_INPUTS) and not (len(derivative_seconds) and min(derivative_seconds) > 0):
-        found = ", ".join(f"{seconds:g}" for seconds in derivative_seconds) or "none"
-        raise ConfigError("data.derivative_seconds", f"found {found}, expected seconds above 0")
-    wrong = [rate for rate in np.ravel(frame_rate) if not 0 <= rate < np.inf]
-    if wrong:
-        raise ConfigError("data.frame_rate", f"found {wrong[0]:g}, expected hertz, or 0 for each worm's own")
-
-
 def _feature_names(inputs, derivative_seconds) -> tuple[str, ...]:
     names = []
     for name in inputs:
@@ -231,7 +211,7 @@ def _list_firsts(request) -> list[int]:
 
 
 def _allocate(recordings, request) -> Dataset:
-    """The dataset of these worms with nothing but padding in it."""
+    """Return the dataset of these worms with nothing but padding in it."""
     lengths = [
         _count_frames(recording, span, rate)
         for recording, rate in zip(recordings, request.frame_rates, strict=True)
@@ -283,7 +263,7 @@ def _count_frames(recording, span, frame_rate) -> int:
 
 
 def _fill_worm(dataset: Dataset, first: int, recording, request, frame_rate):
-    """One worm's features, states and times into the stretches from `first` on."""
+    """Write one worm's features, states and times into the stretches from `first` on."""
     aligned = _align(recording, request)
     stretches = [_stretch_features(recording, span, *aligned, request, frame_rate) for span in recording.stretches]
     del aligned
@@ -333,7 +313,7 @@ def scale_behavior(behavior, mean, sd) -> Float[np.ndarray, "... target"]:
 
 
 def _align(recording, request):
-    """A worm's channels by name [frame, neuron], its motor states and its targets, at its own frame rate."""
+    """Return a worm's channels by name [frame, neuron], its motor states and its targets, at its own frame rate."""
     channels = {"trace": align_neurons(recording, request.neuron_names)}
     if "source_derivative" in request.inputs:
         if recording.derivatives is None:

@@ -13,7 +13,7 @@ SEES_THE_FUTURE = ("smoothed_derivative", "source_derivative")
 def causal_derivative(
     traces: Float[np.ndarray, "frame neuron"], frame_rate: float, seconds: float
 ) -> Float[np.ndarray, "frame neuron"]:
-    """Slope of the least-squares line through the last `seconds` of the trace, in trace units per second.
+    """Return the slope of the least-squares line through the last `seconds` of the trace, in trace units per second.
 
     Frame t uses frames t - n + 1 to t, at least two; before the first frame the trace is taken as its first value,
     so that nothing later than t ever enters.
@@ -29,7 +29,7 @@ def causal_derivative(
 def smoothed_derivative(
     traces: Float[np.ndarray, "frame neuron"], frame_rate: float, seconds: float
 ) -> Float[np.ndarray, "frame neuron"]:
-    """Derivative of a quadratic fitted around each frame (Savitzky-Golay), in trace units per second.
+    """Return the derivative of a quadratic fitted around each frame (Savitzky-Golay), in trace units per second.
 
     The window of `seconds` is centred: half of it lies in the future.
     """
@@ -41,7 +41,7 @@ def smoothed_derivative(
 
 
 def refuse_future(inputs: tuple[str, ...]):
-    """Raises InputError if one of a forecaster's inputs sees the future."""
+    """Raise InputError if one of a forecaster's inputs sees the future."""
     leaking = [name for name in inputs if name in SEES_THE_FUTURE]
     if leaking:
         found = f"found {', '.join(leaking)}, which see the future"

@@ -29,12 +29,12 @@ class Starts(NamedTuple):
     state: Int[np.ndarray, " start"]
 
     def of(self, chosen) -> "Starts":
-        """The starts of a mask or of indices."""
+        """Return the starts of a mask or of indices."""
         return Starts(*(values[chosen] for values in self))
 
 
 def list_starts(dataset: Dataset, first: int, every: int, field: str = "forecast.first") -> Starts:
-    """All starts whose first step may be scored; none in calibration minutes. `field` is what an error calls `first`.
+    """Return all starts whose first step may be scored; `field` is what an error calls `first`.
 
     Raises:
       InputError: no stretch is longer than `first` frames.
@@ -53,7 +53,7 @@ def list_starts(dataset: Dataset, first: int, every: int, field: str = "forecast
 
 
 def cut_past(dataset: Dataset, starts: Starts, frames: int) -> Float[np.ndarray, "start frame neuron feature"]:
-    """The last `frames` frames before each start."""
+    """Return the last `frames` frames before each start."""
     where = starts.frame[:, None] + np.arange(-frames, 0)
     if (where < 0).any():
         raise ConfigError("forecast.first", f"found {starts.frame.min()}, expected {frames} or more, the past")
@@ -63,7 +63,7 @@ def cut_past(dataset: Dataset, starts: Starts, frames: int) -> Float[np.ndarray,
 def cut_future(
     dataset: Dataset, starts: Starts, steps: int
 ) -> tuple[Float[np.ndarray, "start step neuron feature"], Bool[np.ndarray, "start step"]]:
-    """The frames from each start on, zeros after the stretch's end, and which of them are there."""
+    """Return the frames from each start on, zeros after the stretch's end, and which of them are there."""
     where = starts.frame[:, None] + np.arange(steps)
     inside = np.minimum(where, dataset.arrays.valid.shape[1] - 1)
     there = (where == inside) & dataset.arrays.valid[starts.stretch[:, None], inside]

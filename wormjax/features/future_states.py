@@ -33,7 +33,7 @@ class Targets(NamedTuple):
 
 
 def count_steps(seconds: Sequence[float], frame_rate: float) -> tuple[int, ...]:
-    """Horizons in whole frames, one at least."""
+    """Return horizons in whole frames, one at least."""
     return tuple(max(1, round(one * frame_rate)) for one in seconds)
 
 
@@ -43,7 +43,7 @@ def tabulate_targets(
     steps: Sequence[int],
     reverse: int = 0,
 ) -> Targets:
-    """All answers, from the motor states [stretch, frame] of a dataset.
+    """Return all answers, from the motor states [stretch, frame] of a dataset.
 
     Args:
       states: index of the motor state, UNSCORED where there is none.
@@ -66,7 +66,7 @@ def _mark(values, seen):
 
 
 def count_to_onset(states: Int[np.ndarray, " frame"], target: int) -> Int[np.ndarray, " frame"]:
-    """Frames from each frame to the next in which a bout of `target` begins; NEVER where none does.
+    """Return how many frames later the next one is in which a bout of `target` begins; NEVER where none does.
 
     A frame before anything is scored has 0: whether `target` is under way is not known.
     """

@@ -25,7 +25,7 @@ def fill_missing(
       missing: "interpolate" fills gaps of at most LONGEST_GAP, linearly; "mask" masks every missing sample.
       causal: whether a sample may depend on earlier ones alone: gaps then hold the last value.
 
-    Masked samples are filled as well, so that derivatives are finite; whoever scales sets them to 0.
+    Masked samples are filled as well, so that derivatives are finite; scaling sets them to 0.
     """
     gone = np.isnan(values)
     if not gone.any():

@@ -16,7 +16,7 @@ UNNAMED = ""  # On a neuron axis: the next of a worm's neurons without a name, o
 
 
 def shared_neurons(recordings: Sequence[Recording]) -> tuple[str, ...]:
-    """The neurons uniquely identified in every recording, in alphabetical order.
+    """Return the neurons uniquely identified in every recording, in alphabetical order.
 
     Raises:
       InputError: there are none; says which worm misses which of the most often identified neurons.

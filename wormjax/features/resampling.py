@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 
 
 def resampled_times(times: Float[np.ndarray, " frame"], frame_rate: float) -> Float[np.ndarray, " new_frame"]:
-    """Evenly spaced times in seconds at `frame_rate` hertz, from the first time to at most the last."""
+    """Return evenly spaced times in seconds at `frame_rate` hertz, from the first time to at most the last."""
     count = int(np.floor((times[-1] - times[0]) * frame_rate + 1e-9)) + 1
     return times[0] + np.arange(count) / frame_rate
 
@@ -68,7 +68,7 @@ def _count_recorded(times, new_times):
 
 
 def _integral(at, times, values):
-    """The integral from times[0] to `at` of the piecewise linear function through (times, values)."""
+    """Return the integral from times[0] to `at` of the piecewise linear function through (times, values)."""
     steps = np.diff(times)
     whole = np.concatenate([[0.0], np.cumsum(0.5 * (values[1:] + values[:-1]) * steps)])
     index = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)

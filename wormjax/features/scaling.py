@@ -18,7 +18,7 @@ QUARTILES_OF_GAUSSIAN = 1.349  # Their distance, in standard deviations.
 def scale_features(
     features: Float[np.ndarray, "frame channel"], scaling: str, calibration_frames: int | None = None
 ) -> Float[np.ndarray, "frame channel"]:
-    """Scales each channel by its own statistics over time; they count no NaN (masked samples), which becomes 0.
+    """Scale each channel by its own statistics over time; they count no NaN (masked samples), which becomes 0.
 
     Args:
       features: one worm's channels, in any units.
@@ -54,7 +54,7 @@ def _scale_known(features, scaling, calibration_frames, mean, deviate):
 
 
 def _nonzero(scale: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """A channel that does not vary in its reference frames keeps its units instead of being divided by zero."""
+    """Return the scale, or 1 where a channel does not vary in its reference frames and so keeps its units."""
     largest = np.maximum(np.fmax.reduce(reference, axis=0), -np.fmin.reduce(reference, axis=0))
     rounding = 1e-9 * largest  # A constant's mean is not the constant to the last digit.
     return np.where(scale > rounding, scale, 1.0)

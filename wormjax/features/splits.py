@@ -18,11 +18,11 @@ def split_frames(
     test_fraction: float,
     rng: np.random.Generator,
 ) -> Int[np.ndarray, " frame"]:
-    """Labels the frames of one uninterrupted stretch, whole blocks at a time.
+    """Label the frames of one uninterrupted stretch, whole blocks at a time.
 
     Args:
       frames: number of frames in the stretch.
-      block: frames a block; 8 with gap 0 is the split of Wang et al. (2021).
+      block: frames per block; 8 with gap 0 is the split of Wang et al. (2021).
       gap: frames left out at each border between two splits, on the side of the split that trains (or, between
         validation and test, that validates).
       validation_fraction: fraction of the blocks to validate on, rounded, at least one where there are two or more.
@@ -60,7 +60,7 @@ def _dilate(mask, reach):
 def window_starts(
     labels: Int[np.ndarray, " frame"], split: int, length: int, stride: int
 ) -> Int[np.ndarray, " window"]:
-    """First frames of the windows of `length` frames that lie in `split` altogether, `stride` apart in each run."""
+    """Return the first frames of windows of `length` frames that lie wholly in `split`, `stride` apart in each run."""
     inside = np.concatenate([[False], labels == split, [False]])
     borders = np.flatnonzero(inside[1:] != inside[:-1])
     runs = zip(borders[::2], borders[1::2], strict=True)

@@ -1,4 +1,4 @@
-"""Opens the recordings that a config names: a study's files, or simulated worms."""
+"""Open the recordings that a config names: a study's files, or simulated worms."""
 
 import os
 
@@ -12,7 +12,7 @@ DATA_DIR_VARIABLE = "WORMJAX_DATA_DIR"
 
 
 def open_recordings(study: str, path: str, simulation, frame_rate: float = 0.0) -> tuple[Recording, ...]:
-    """The worms of one study.
+    """Return the worms of one study.
 
     Args:
       study: "simulated", or a name of wormjax.recordings.catalog.

@@ -395,10 +395,8 @@ def scale_systems(
     """Scale all splits by the training simulations, of which the first `frames` frames are kept to train on, or all.
 
     Raises:
-      InputError: an unknown scaling, or splits of fewer frames.
+      InputError: splits of fewer frames.
     """
-    if scaling not in SCALINGS:
-        raise ConfigError("data.scaling", f"found {scaling!r}, expected one of {', '.join(SCALINGS)}")
     for split, trajectories in splits.items():
         if trajectories.features.shape[1] < frames:
             found = f"found {trajectories.features.shape[1]} frames in the {split} split"
@@ -420,7 +418,7 @@ def scale_trajectories(trajectories: Trajectories, scaling: Scaling) -> Trajecto
 
 
 def _measure_change(changes):
-    """The s.d. that most changes have: from their median, which a few leaps do not move; the s.d. where most are 0."""
+    """Return the s.d. of most changes: from their median, which a few leaps do not move; of all, where most are 0."""
     median, deviation = (np.nanmedian, np.nanstd) if np.isnan(changes).any() else (np.median, np.std)
     typical = 1.4826 * median(np.abs(changes), axis=(0, 1, 2))
     spread = deviation(changes, axis=(0, 1, 2))
@@ -448,7 +446,7 @@ def _measure_range(train, scaling):
 
 
 def _group_features(names):
-    """Which features share a range: locations, velocities, and each other one by itself."""
+    """Return which features share a range: locations, velocities, and each other one by itself."""
     locations = [k for k, name in enumerate(names) if name in LOCATION_NAMES]
     velocities = [k for k, name in enumerate(names) if name.startswith("velocity")]
     others = [[k] for k in range(len(names)) if k not in locations and k not in velocities]

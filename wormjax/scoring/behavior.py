@@ -18,7 +18,7 @@ def score_behavior(
 
     Args:
       predicted: in the units of the behaviour.
-      measured: NaN where nobody scored it.
+      measured: NaN where it was not scored.
       names: of the behaviours.
 
     Returns:

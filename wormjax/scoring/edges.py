@@ -3,7 +3,7 @@
 A model that is not given the types numbers them as it likes, so edge accuracy is that of the best matching of inferred
 to true types (Kipf, Fetaya et al. 2018, arXiv 1802.04687). The matching is found on validation simulations
 (`match_types`) and applied to test simulations (`relabel_types`), so that the test chooses nothing. A method that gives
-one number an edge, such as a correlation, is cut into types by thresholds found on validation (`choose_threshold`).
+one number per edge, such as a correlation, is cut into types by thresholds found on validation (`choose_threshold`).
 
 An edge whose type is -1 (UNSCORED) is not known and is never scored. Edges are in the order of wormjax.graphs, on which
 `direction_auroc` alone depends.
@@ -180,7 +180,7 @@ def choose_threshold(
     fall with the type is the sign of their rank correlation; given that, no other boundaries are more accurate.
 
     Args:
-      scores: one number an edge, the same scale in all simulations.
+      scores: one number per edge, the same scale in all simulations.
       types: the true type of each edge, or -1.
       count: number of types.
 

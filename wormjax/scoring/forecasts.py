@@ -1,7 +1,7 @@
 """Scores of forecasts: errors of the mean, and proper scores of the spread, step by step.
 
-A forecast is a mixture of Gaussians a value, one a mode (most have one). The continuous ranked probability score of
-such a mixture has a closed form (Grimit et al. 2006, Quarterly Journal of the Royal Meteorological Society 132:2925).
+A forecast of a value is a mixture of Gaussians, one per mode (most have one). Its continuous ranked probability score
+has a closed form (Grimit et al. 2006, Quarterly Journal of the Royal Meteorological Society 132:2925).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ PART_STEPS = (1, 4, 8, 16)  # Steps whose errors are also given by neuron and by
 
 
 class Spread(NamedTuple):
-    """A predictive distribution a value: a mixture of Gaussians by mode."""
+    """The predictive distribution of each value: a mixture of Gaussians by mode."""
 
     mean: Float[np.ndarray, "start mode step neuron feature"]
     scale: Float[np.ndarray, "start mode step neuron feature"]
@@ -37,7 +37,7 @@ def score_forecast(
     there: Bool[np.ndarray, "start step"],
     steps: Sequence[int],
 ) -> dict[str, float]:
-    """Scores of one worm's forecasts at each of `steps` (from 1), over the starts whose frame of that step is there.
+    """Return scores of one worm's forecasts at each of `steps` (from 1), over starts that have a frame at that step.
 
     mse, mae: of the mixture's mean, in scaled units; r2: 1 - MSE / that of persistence (`last`, the last frames known);
     nll: negative log-likelihood, nats per value; crps: continuous ranked probability score; coverage90: share of values
@@ -95,7 +95,7 @@ def score_parts(
     names: Mapping[str, Sequence[str]],
     steps: Sequence[int] = PART_STEPS,
 ) -> dict[str, float]:
-    """Mean squared errors of one worm by neuron and by the motor state before the start: `mse@8:AVAL`.
+    """Return mean squared errors of one worm by neuron and by the motor state before the start: `mse@8:AVAL`.
 
     `names` holds those of "neurons" and of "states"; states that no start has are left out.
     """
@@ -127,7 +127,7 @@ def measure_crps(mean, scale, weights, true) -> float:
 
 
 def measure_mode_share(mean, scale, weights) -> float:
-    """The share of a mixture's variance that lies between its modes: 1 for a fork, 0 for modes of one mean."""
+    """Return the share of a mixture's variance that lies between its modes: 1 for a fork, 0 for modes of one mean."""
     between = (weights * (mean - (weights * mean).sum(axis=1, keepdims=True)) ** 2).sum(axis=1).mean()
     return float(between / (between + (weights * scale**2).sum(axis=1).mean()))
 

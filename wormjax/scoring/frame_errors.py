@@ -13,7 +13,7 @@ def measure_errors(
     steps: tuple[int, ...],
     units: Float[np.ndarray, " feature"] | None = None,
 ) -> dict[str, float]:
-    """Errors of the frames so many steps after the history: `mse@1`, ..., mean squared ones in scaled units.
+    """Return errors of the frames 1, ... steps after the history: `mse@1`, ..., mean squared ones in scaled units.
 
     With `units` (`find_units`) the mean distance, `distance@1`, ..., and its mean over all steps, `distance`. Features
     that are NaN do not count (`find_truth`); a step without any has no error.

@@ -17,7 +17,7 @@ class GraphSimilarity(NamedTuple):
     Attributes:
       methods: names, in the order of the axes.
       between: correlation of two methods' graphs of the same worm, mean over worms.
-      between_null: the same with the neurons of each graph shuffled, a matrix a shuffle; 1 on the diagonal.
+      between_null: the same with the neurons of each graph shuffled, one matrix per shuffle; 1 on the diagonal.
       pairs: the two worms of each pair.
       across: correlation of a method's graphs of two worms.
       across_null: its mean over pairs, with the neurons of each graph shuffled.
@@ -61,7 +61,7 @@ def compare_scores(
 
 
 def _correlate_all(values, pairs):
-    """Between methods [method, method], mean over worms; across worms [method, pair]."""
+    """Return correlations: between methods [method, method], mean over worms; across worms [method, pair]."""
     centred = values - values.mean(axis=-1, keepdims=True)
     size = np.sqrt((centred**2).mean(axis=-1, keepdims=True))
     varies = size > 1e-9
@@ -72,7 +72,7 @@ def _correlate_all(values, pairs):
 
 
 def _mean(values, axis):
-    """Mean of what is a number; NaN where nothing is."""
+    """Return the mean of what is a number; NaN where nothing is."""
     known = np.isfinite(values)
     total, count = np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

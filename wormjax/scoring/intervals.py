@@ -207,7 +207,7 @@ def _tabulate(cells: dict[tuple, float]) -> Scores:
 
 
 def _list_variances(scores: Scores) -> list[tuple[float, int]]:
-    """The jackknife's variance of the mean and its degrees of freedom, of each group of worms that do the same.
+    """Return the jackknife's variance of the mean and its degrees of freedom, of each group of worms that do the same.
 
     Worms that train and are tested are one group; across studies, those that train and those that are tested are two.
     Empty where a group is a lone worm, or where leaving a worm out leaves another one without a score.

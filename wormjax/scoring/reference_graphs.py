@@ -2,7 +2,7 @@
 
 A reference is a matrix [sender, receiver] of 1 (edge), 0 (none) and NaN (not known). Three nulls say how far a score
 stands out of chance: the reference rewired with its degrees kept (Maslov & Sneppen 2002, Science 296:910), the names of
-the scored neurons permuted, and, by whoever makes the scores, circular shifts of the traces. Intervals are a bootstrap
+the scored neurons permuted, and, where the scores are made, circular shifts of the traces. Intervals are a bootstrap
 over neuron classes: left and right of a class are drawn together, since they are no two samples.
 """
 

@@ -1,4 +1,4 @@
-"""Results: one row a number, kept as CSV. Every table, interval and figure is computed from these rows.
+"""Results: one row per number, kept as CSV. Every table, interval and figure is computed from these rows.
 
 Columns: model, study, train_worms (joined with "+"; where a name holds a "+", a "\\" stands before it), test_study,
 test_worm, seed, metric, value.
@@ -52,11 +52,10 @@ class Row(NamedTuple):
 
 
 def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
-    """Writes rows as CSV, in the order given, whole or not at all. `read_rows` returns them exactly.
+    """Write rows as CSV, in the order given, whole or not at all. `read_rows` returns them exactly.
 
     Raises:
-      InputError: a name holds a line break, a value is not finite, or two rows give the
-        same number.
+      InputError: a name holds a line break, a value is not finite, or two rows give the same number.
     """
     rows = _check_rows(rows, path)
     with open_place(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
@@ -64,14 +63,14 @@ def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
 
 
 def check_output(path: str | os.PathLike | None):
-    """Raises InputError if rows could not be written to `path` for want of a folder, before any work is done."""
+    """Raise InputError if rows could not be written to `path` for want of a folder, before any work is done."""
     folder = os.path.dirname(os.path.abspath(path)) if path else "."
     if not os.path.isdir(folder):
         raise InputError(f"{path}: found no folder {folder!r}, expected one that exists (--output)")
 
 
 def print_rows(rows: Iterable[Row]) -> None:
-    """Prints rows to standard output as `write_rows` writes them."""
+    """Print rows to standard output as `write_rows` writes them."""
     _write_csv(sys.stdout, _check_rows(rows, "standard output"))
 
 
@@ -93,7 +92,7 @@ def _write_csv(file, rows):
 
 
 def read_rows(path: str | os.PathLike) -> list[Row]:
-    """Reads the rows of a results file, in their order.
+    """Read the rows of a results file, in their order.
 
     Raises:
       InputError: there is no such file, or a line of it is not a row; names file, line and field.

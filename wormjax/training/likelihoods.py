@@ -38,9 +38,9 @@ def take_out_units(
 
         σ (√freedom (a + g (predicted − its mean over frames) / scale) + noise)
 
-    with a, g and the noise (one a frame) standard normal. The log likelihood of an object's errors, marginal over a and
-    g, is that of the errors returned as if they were independent with a variance of σ², less the nats returned: those
-    errors are the given ones, made white.
+    with a, g and the noise (one per frame) standard normal. The log likelihood of an object's errors, marginal over a
+    and g, is that of the errors returned as if they were independent with a variance of σ², less the nats returned:
+    those errors are the given ones, made white.
 
     Args:
       errors: predicted less true values.

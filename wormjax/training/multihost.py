@@ -82,8 +82,8 @@ def agree(stop: bool, *others: bool) -> tuple[bool, ...]:
     """Return what all processes do: stop as soon as one has to stop; for all else the values of the first."""
     if jax.process_count() == 1:
         return stop, *others
-    said = gather(np.array([stop, *others], np.int32)[None])
-    return bool(said[:, 0].any()), *(bool(flag) for flag in said[0, 1:])
+    flags = gather(np.array([stop, *others], np.int32)[None])
+    return bool(flags[:, 0].any()), *(bool(flag) for flag in flags[0, 1:])
 
 
 def gather(tree: Any) -> Any:

@@ -155,7 +155,7 @@ def is_sound(failed_step: Int[Array, "..."]) -> Bool[Array, "..."]:
 
 
 def _find_failure(state, trained, losses, run):
-    """The first step of a chunk with a loss that is not finite; its end, where only parameters are not; else SOUND."""
+    """Return the first step of a chunk whose loss is not finite; its end, where only parameters are not; else SOUND."""
     taken = state.step + jnp.arange(len(losses)) < run.steps
     bad = ~jnp.isfinite(losses) & taken
     leaves = [values for values in jax.tree.leaves((trained.variables, trained.optimizer_state)) if values.size]

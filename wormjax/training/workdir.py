@@ -137,7 +137,7 @@ def read_config(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
 
 
 def read_description(workdir: str | os.PathLike) -> dict[str, Any]:
-    """Return what was said of the data that a work directory was made from (`describe_dataset`, or of systems).
+    """Return the description of the data that a work directory was made from (`describe_dataset`, or of systems).
 
     Raises:
       InputError: there is no such file, or it is not as training wrote it.
@@ -150,7 +150,7 @@ def read_description(workdir: str | os.PathLike) -> dict[str, Any]:
 
 
 def write_description(path: Path, description: Mapping[str, Any]) -> None:
-    """Write what is said of the data, with a checksum of it."""
+    """Write a description of the data, with a checksum of it."""
     _write_json(path, {**description, CHECKSUM: _digest(description)})
 
 
@@ -186,7 +186,7 @@ def _refuse_difference(path, old, new):
 
 
 def read_json(path: Path, of: str = "a work directory of a training run") -> dict[str, Any]:
-    """Return the object of a JSON file that anyone may have touched, and that is part `of` something."""
+    """Return the object of a JSON file that may have been changed, and that is part `of` something."""
     expected = "expected what training wrote"
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: found no regular file, {expected}")

@@ -58,7 +58,7 @@ def initialise(module, arrays, runs=2):
     def one(seed):
         return module.init(jax.random.key(seed), arrays.features[:1, :16], arrays.valid[:1, :16])
 
-    return jax.vmap(one)(jnp.arange(runs))
+    return jax.jit(jax.vmap(one))(jnp.arange(runs))
 
 
 @pytest.mark.parametrize("window", [16, 61, 1000])

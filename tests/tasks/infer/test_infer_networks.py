@@ -270,10 +270,8 @@ def test_predictions_are_a_roll_out_from_the_history(decoder):
     config = small_config(model__decoder__name=decoder)
     nri = build_model(config, 2, np.full(4, 0.1))
     features = make_system(3, 20).features
-    params = jax.tree.map(
-        lambda *leaves: np.stack(leaves),
-        *(model.initialise(nri, jax.random.key(seed), HISTORY, 3) for seed in range(2)),
-    )
+    initialise = jax.jit(jax.vmap(lambda seed: model.initialise(nri, jax.random.key(seed), HISTORY, 3)))
+    params = jax.device_get(initialise(jnp.arange(2)))
     # Nothing starts at zero, or every prediction would be "nothing changes".
     params = jax.tree.map(lambda x: x + 0.1 * np.random.default_rng(0).normal(size=x.shape).astype(np.float32), params)
     edges = np.eye(2, dtype=np.float32)[np.random.default_rng(1).integers(0, 2, (2, 3, 6))]
@@ -303,8 +301,8 @@ def test_an_offset_and_a_gain_are_learnt_from_the_history_and_rolled_out(fields)
         features[:, frame] = factors * features[:, frame - 1] + amounts
     unseen = features.copy()
     unseen[:, HISTORY:] = np.nan
-    params = model.initialise(nri, jax.random.key(0), HISTORY, 3)  # The read-out starts at zero.
-    params = jax.tree.map(lambda x: np.zeros_like(x)[None], params)
+    shapes = jax.eval_shape(lambda: model.initialise(nri, jax.random.key(0), HISTORY, 3))
+    params = jax.tree.map(lambda x: np.zeros((1, *x.shape), x.dtype), shapes)  # The read-out starts at zero.
     edges = np.eye(2, dtype=np.float32)[np.zeros((1, 3, 6), int)]
     still = predict_frames(nri, params, unseen, edges, HISTORY, 8)[0]
     assert np.abs(still - features[:, HISTORY - 1 : HISTORY]).max() == 0.0

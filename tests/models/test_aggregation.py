@@ -67,15 +67,14 @@ def test_graph_convolution_is_over_the_roots_of_degrees():
 
 @others
 @pytest.mark.parametrize("make", [MlpDecoder, pytest.param(RecurrentDecoder, marks=pytest.mark.slow)])
-def test_the_numbers_of_nodes_do_not_matter_to_a_decoder(kind, make):
+def test_the_numbers_of_nodes_do_not_matter_to_a_decoder(kind, make, draw_variables):
     """And edges from a node that has none to send do not change with what it does."""
     decoder = make(HIDDEN, aggregation=kind)
     nodes, order = draw(NODES, 3), np.array([2, 0, 3, 1])
     edges = np.array(jax.nn.softmax(draw(12, 2, seed=1)))
     senders, receivers = graphs.complete_edges(NODES)
     edges[senders == 3] = (1.0, 0.0)
-    params = decoder.init(jax.random.key(0), decoder.start(nodes), nodes, edges)
-    params = jax.tree.map(lambda x: x + 0.3 * draw(*x.shape, seed=2), params)
+    params = draw_variables(decoder, decoder.start(nodes), nodes, edges)
 
     @jax.jit
     def change(nodes, edges):
@@ -91,14 +90,14 @@ def test_the_numbers_of_nodes_do_not_matter_to_a_decoder(kind, make):
 
 
 @others
-def test_the_order_of_neurons_does_not_matter_to_a_decoder_of_any(kind):
+def test_the_order_of_neurons_does_not_matter_to_a_decoder_of_any(kind, draw_variables):
     names = ("AVAL", "AVAR", "RID", "VB01")
     module = AnyNeuronDecoder(
         3, names, graph="complete", aggregation=kind, embedding=4, node_hidden=5, channels=8, kernel=3, dilations=(1,)
     )
     features, valid, order = draw(2, 9, 4, 2), np.ones((2, 9), bool), np.array([3, 1, 0, 2])
     features = features.at[1, :, 2].set(0.0)  # Absent from the second window.
-    variables = module.init(jax.random.key(0), features, valid)
+    variables = draw_variables(module, features, valid)
     moved = variables | {"identity": {"ids": variables["identity"]["ids"][order]}}
     decode = jax.jit(module.apply)
     whole = decode(variables, features, valid).logits

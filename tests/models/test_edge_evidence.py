@@ -71,7 +71,7 @@ def test_what_both_objects_of_a_pair_do_is_evidence_of_mutual_edges():
 def test_relabelling_the_objects_relabels_the_logits():
     encoder, order = EvidenceEncoder(4, 2), np.array([2, 0, 3, 1])
     evidence = jax.random.normal(jax.random.key(0), (12, 3))
-    params = encoder.init(jax.random.key(1), evidence)
+    params = jax.jit(encoder.init)(jax.random.key(1), evidence)
     matrix = graphs.edges_to_matrix(np.asarray(evidence).T, 4)
     moved = graphs.matrix_to_edges(matrix[:, order][:, :, order]).T
     found, expected = (np.asarray(encoder.apply(params, jnp.asarray(part))) for part in (moved, evidence))

@@ -20,7 +20,7 @@ def network():
     """A function of (features, valid, hidden, names), with parameters of which none is zero."""
     module = ReconstructionNetwork(NAMES, embedding=4, node_hidden=3, channels=5)
     features, valid, hidden = make_inputs()
-    variables = module.init(jax.random.key(0), features, valid, hidden)
+    variables = jax.jit(module.init)(jax.random.key(0), features, valid, hidden)
     draw = np.random.default_rng(3)
     params = jax.tree.map(lambda x: x + 0.3 * draw.normal(size=x.shape).astype(np.float32), variables["params"])
 
@@ -92,7 +92,7 @@ def test_a_neuron_of_unknown_identity_is_not_read(network):
 def test_the_network_and_its_gradient_are_those_at_float64():
     module = ReconstructionNetwork(NAMES, embedding=4, node_hidden=3, channels=5)
     features, valid, hidden = make_inputs()
-    variables = module.init(jax.random.key(0), features, valid, hidden)
+    variables = jax.jit(module.init)(jax.random.key(0), features, valid, hidden)
     identity = {"identity": {"ids": index_identities(NAMES, build_vocabulary(NAMES))}}
 
     def apply(params, features):

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from tqdm.notebook import tqdm_notebook
 
 from wormjax.training import progress
 from wormjax.training.progress import LogLines, describe_left, describe_place, estimate_left, follow, track
@@ -106,7 +107,7 @@ def test_a_terminal_has_a_moving_bar(monkeypatch, capsys):
 
 
 def test_a_notebook_has_its_widget(monkeypatch):
-    class Widget(progress.tqdm_notebook):
+    class Widget(tqdm_notebook):
         def __init__(self, items, **about):
             self.items, self.about, self.disable = items, about, True
 

@@ -12,7 +12,6 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 from tqdm.auto import tqdm as moving_bar  # A widget in a notebook, else the bar of a terminal.
-from tqdm.notebook import tqdm_notebook
 
 from wormjax.training import multihost
 
@@ -139,6 +138,7 @@ def track(items: Collection, about: str, unit: str = "part", shown: bool = True,
     place = {"total": len(items), **place}
     if not shown or not multihost.is_first():
         return tqdm(items, disable=True)
-    if sys.stderr.isatty() or issubclass(moving_bar, tqdm_notebook):
+    # Known by its module: to import a widget's class would import IPython, which takes time.
+    if sys.stderr.isatty() or "tqdm.notebook" in {base.__module__ for base in moving_bar.__mro__}:
         return moving_bar(items, desc=about, unit=unit, **place)
     return LogLines(items, about, unit, **place)

@@ -39,7 +39,7 @@ def test_a_trace_without_an_edge_is_read_in_the_sum_alone(quick_compilation):
     module = ReconstructionNetwork(NAMES, embedding=4, node_hidden=3, channels=5, identity="neuron", graph="given")
     features = np.random.default_rng(0).normal(size=(1, 9, 6, 1)).astype(np.float32)
     valid, hidden = np.ones((1, 9), bool), np.arange(6)[None] == 0
-    variables = module.init(jax.random.key(0), features, valid, hidden)
+    variables = jax.jit(module.init)(jax.random.key(0), features, valid, hidden)
     params = jax.tree.map(lambda x: 0.3 * np.random.default_rng(1).normal(size=x.shape), variables["params"])
     params["read_out"] = jax.tree.map(np.zeros_like, params["read_out"])  # Nothing comes from the sum.
 

@@ -24,9 +24,9 @@ def decoder_builder(draw_variables, compile_quickly):
     def make(**fields):
         module = AnyNeuronDecoder(3, NAMES, 2, **SMALL | fields)
         window = np.zeros((1, 12, len(NAMES), 2), np.float32), VALID[:1]
-        drawn = draw_variables(module, *window)
+        params = draw_variables(module, *window)["params"]
         # What is no parameter keeps the values that it is made with.
-        variables = jax.jit(module.init)(jax.random.key(0), *window) | {"params": drawn["params"]}
+        variables = jax.jit(lambda: module.init(jax.random.key(0), *window) | {"params": None})() | {"params": params}
         if "given" in variables:
             edges = np.random.default_rng(2).uniform(size=(len(NAMES),) * 2).astype(np.float32)
             variables |= {"given": {"edges": edges}}

@@ -12,6 +12,8 @@ from wormjax import graphs
 from wormjax.models.edge_evidence import propagate_beliefs, read_evidence
 from wormjax.models.encoders import EvidenceEncoder
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 FRAMES, OBJECTS, FEATURES, NOISE = 30, 6, 2, 0.05
 
 
@@ -29,9 +31,10 @@ def draw_regression(seed, outliers=0):
 
 @pytest.mark.parametrize("outliers", [0, 3])
 def test_edges_are_found_whatever_the_noise_and_a_few_frames_are(outliers):
+    read = jax.jit(read_evidence)
     for seed, scale in ((0, 1.0), (1, 1e-3)):
         base, effects, true = draw_regression(seed, outliers)
-        found = np.asarray(jax.jit(read_evidence)(scale * base, scale * effects)).reshape(OBJECTS, OBJECTS - 1, -1)
+        found = np.asarray(read(scale * base, scale * effects)).reshape(OBJECTS, OBJECTS - 1, -1)
         np.testing.assert_array_equal(found[..., -1] > 0, true)
 
 
@@ -52,7 +55,7 @@ def test_beliefs_are_near_the_marginals_of_all_combinations():
 
 def test_what_both_objects_of_a_pair_do_is_evidence_of_mutual_edges():
     """Noise hides the edges from one receiver, and not from two."""
-    right = {False: 0, True: 0}
+    right, read = {False: 0, True: 0}, jax.jit(read_evidence, static_argnames="mutual")
     reverse = graphs.reverse_edges(OBJECTS)
     for seed in range(4):
         _, effects, true = draw_regression(seed)
@@ -60,7 +63,7 @@ def test_what_both_objects_of_a_pair_do_is_evidence_of_mutual_edges():
         noise = 1.5 * np.random.default_rng(seed + 9).normal(size=effects.shape[1:])
         base = (noise - np.einsum("na,afnk->fnk", true, effects)).astype(np.float32)
         for mutual in right:
-            found = jax.jit(read_evidence, static_argnames="mutual")(base, effects, mutual=mutual)[:, -1]
+            found = read(base, effects, mutual=mutual)[:, -1]
             right[mutual] += (np.asarray(found > 0) == true.reshape(-1)).sum()
             if mutual:
                 np.testing.assert_allclose(found, found[reverse], rtol=1e-4)

@@ -31,7 +31,8 @@ def graph_decoder(quick_compilation):
 
 @pytest.fixture(scope="module")
 def forecaster(quick_compilation):
-    return wormjax.Forecaster("nri_graph", **QUICK).fit(WORMS[:3], seed=0)
+    unvalidated = QUICK["settings"] | {"split.validation_fraction": 0.0, "train.keep_best": False}
+    return wormjax.Forecaster("nri_graph", **QUICK | {"settings": unvalidated}).fit(WORMS[:3], seed=0)
 
 
 def without_states(worm):

@@ -12,6 +12,8 @@ from wormjax.scoring.rows import read_rows
 from wormjax.tasks.forecast.experiment import forecast
 from wormjax.tasks.worms import open_config_recordings
 
+MLP = {"kind": "mlp", "drift": "adapted", "hidden": 4, "modes": 1}  # The network that compiles fastest.
+
 
 @pytest.mark.usefixtures("quick_compilation")
 def test_worms_without_states_and_with_gaps_are_forecast(tmp_path):
@@ -27,7 +29,7 @@ def test_worms_without_states_and_with_gaps_are_forecast(tmp_path):
         data__neurons="shared",
         data__scaling="robust",
         models=("mlp",),
-        model__mlp={"kind": "mlp", "drift": "adapted", "hidden": 4, "modes": 1},
+        model__mlp=MLP,
     )
     forecast(config, tmp_path / "runs")
     rows = read_rows(tmp_path / "runs" / "results.csv")
@@ -49,7 +51,8 @@ def test_worms_of_different_named_neurons_are_forecast_and_scored_on_their_own(t
         data__simulation__named=0.6,
         data__simulation__worms=3,
         protocol__name="leave_one_worm_out",
-        models=("nri_graph",),
+        models=("mlp",),
+        model__mlp=MLP,
         baselines=("persistence", "mean", "ar_2", "var_2", "mixture", "var_adapted"),
     )
     worms = open_config_recordings(config)

@@ -133,49 +133,30 @@ def _workdir(folder: str, holds: str = "Folder that receives checkpoints, tables
 READER: Flag = ("string", "reader", "auto", "Format of the recordings; auto finds it by the file.")
 RATE: Flag = ("float", "frame_rate", 0.0, "Hertz, of recordings without times (csv, npz).")
 
-COMMANDS = {
-    "generalize": Command(
-        partial(run_experiment, "generalize"),
+# Command → what it does, and its default config.
+_EXPERIMENTS = {
+    "generalize": (
         "Decode the motor state of held-out worms: train every model of a config, write a table and figures.",
         "generalize",
-        [_workdir("generalize")],
     ),
-    "forecast": Command(
-        partial(run_experiment, "forecast"),
-        "Forecast the neural activity of held-out worms.",
-        "forecast",
-        [_workdir("forecast")],
-    ),
-    "ahead": Command(
-        partial(run_experiment, "ahead"),
-        "Predict the motor state of held-out worms seconds ahead.",
-        "ahead",
-        [_workdir("ahead")],
-    ),
-    "reconstruct": Command(
-        partial(run_experiment, "reconstruct"),
-        "Reconstruct hidden neurons of held-out worms from their other named neurons.",
-        "reconstruct",
-        [_workdir("reconstruct")],
-    ),
-    "manifold": Command(
-        partial(run_experiment, "manifold"),
+    "forecast": ("Forecast the neural activity of held-out worms.", "forecast"),
+    "ahead": ("Predict the motor state of held-out worms seconds ahead.", "ahead"),
+    "reconstruct": ("Reconstruct hidden neurons of held-out worms from their other named neurons.", "reconstruct"),
+    "manifold": (
         "Compare PCA, asymmetric diffusion maps and relational graphs of worms with the deep models.",
         "manifold",
-        [_workdir("manifold")],
     ),
-    "relate": Command(
-        partial(run_experiment, "relate"),
+    "relate": (
         "Infer graphs between named neurons; score them against the wiring, other worms, other seeds and nulls.",
         "neuron_graphs",
-        [_workdir("relate")],
     ),
-    "infer": Command(
-        partial(run_experiment, "infer"),
+    "infer": (
         "Recover the graphs of systems from their trajectories by neural relational inference.",
         "nri_springs:small",
-        [_workdir("infer")],
     ),
+}
+COMMANDS = {
+    **{name: Command(partial(run_experiment, name), *own, [_workdir(name)]) for name, own in _EXPERIMENTS.items()},
     "evaluate": Command(
         evaluate,
         "Restore the models of a work directory and score them, on its own recordings or on others.",

@@ -13,8 +13,7 @@ PACKAGE = Path(__file__).resolve().parent
 def find_shipped(name: str) -> Path:
     """Return the path of a shipped file or folder.
 
-    Args:
-      name: its path below the folder that ships it, with slashes, for instance "third_party/kato2015/manifest.json".
+    The name is its path below the folder that ships it, with slashes: "third_party/kato2015/manifest.json".
 
     Raises:
       InputError: neither the package nor the folder above it has it.

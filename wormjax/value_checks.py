@@ -93,6 +93,14 @@ def check_value(field: str, value: Any, kind: Kind) -> None:
             raise ConfigError(field, f"found {show_value(item)} twice, expected each name once")
 
 
+def check_names(field: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ConfigError for the first name that is not among those that are known."""
+    known = tuple(known)
+    for name in names:
+        if name not in known:
+            raise ConfigError(field, f"found {show_value(name)}, expected some of {', '.join(known)}")
+
+
 def show_value(value: Any) -> str:
     """Return a value as Python writes it, on one line, shortened to about 80 characters."""
     if isinstance(value, int) and value.bit_length() > 300:  # Python refuses to write the longest ones out.

@@ -49,7 +49,7 @@ def measure_training(name: str, config, runs: int, repeats: int) -> Measured:
     config = config.copy_and_resolve_references()
     config.seeds = runs
     stacked = build_group_runs(config, dataset, groups)
-    objective, recipe, engine = build_training(name, config, dataset, stacked)
+    engine, recipe, _, _, objective = build_training(name, config, dataset, stacked)
     placed, data = engine.place_runs(stacked), engine.place_data(dataset.arrays)
     state = engine.place_runs(jax.device_get(engine.initialise(stacked)))
     operations = count_operations(objective, recipe, stacked, dataset.arrays)

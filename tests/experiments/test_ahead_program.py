@@ -12,6 +12,7 @@ from small_experiments import make_worms, replace_arrays
 from wormjax.errors import InputError
 from wormjax.features.forecast_origins import Starts
 from wormjax.recordings import container
+from wormjax.tasks import training
 from wormjax.tasks.ahead import experiment as ahead
 from wormjax.tasks.ahead import networks as ahead_models
 from wormjax.tasks.ahead import report as ahead_report
@@ -57,8 +58,8 @@ def make_once(build):
 def compiled_once():
     """The network trains in one compiled program and answers in another, for all tests: compiling takes longest."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("build_engine", "build_answering"):
-            patch.setattr(ahead_models, name, make_once(getattr(ahead_models, name)))
+        for module, name in ((training, "build_engine"), (ahead_models, "build_answering")):
+            patch.setattr(module, name, make_once(getattr(module, name)))
         yield
 
 

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import wormjax
-from wormjax.command_line import load_config
+from wormjax.config_files import load_config
 from wormjax.scoring.rows import read_rows
 from wormjax.tasks.decode.experiment import generalize
 

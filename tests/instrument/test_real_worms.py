@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import wormjax
-from wormjax.command_line import load_config
+from wormjax.config_files import load_config
 from wormjax.instrument.predicting import predict
 from wormjax.scoring.rows import read_rows
 from wormjax.tasks.decode.experiment import generalize

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from wormjax.errors import RecordingWarning
+from wormjax.recordings.faults import FieldError, RecordingError, name_fields
 from wormjax.recordings.motor_states import FOUR_STATES, map_motor_states
-from wormjax.recordings.recording import FieldError, Recording, RecordingError, name_fields
+from wormjax.recordings.recording import Recording
 
 
 def make(**changes):

@@ -7,7 +7,7 @@ import pytest
 from small_experiments import small_config
 
 from configs import ahead, forecast, generalize, manifold, nri_springs
-from wormjax.command_line import list_fields
+from wormjax.config_files import list_fields
 from wormjax.errors import InputError
 from wormjax.tasks.config_checks import DEFAULTS, KINDS, check_settings
 

@@ -16,7 +16,8 @@ import small_systems
 from mutated_values import ODD_VALUES, damage_bytes, damage_json
 
 from configs import ahead, forecast, generalize, manifold, neuron_graphs, nri_springs, of_workdir, reconstruct
-from wormjax.command_line import list_fields, parse
+from wormjax.command_line import parse
+from wormjax.config_files import list_fields
 from wormjax.errors import InputError, TrainingError
 from wormjax.scoring.rows import Row, read_rows, write_rows
 from wormjax.tasks.dispatch import check_experiment, run_experiment

@@ -8,6 +8,7 @@ from small_experiments import make_worms, small_config
 from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings import container
 from wormjax.scoring.rows import Row
+from wormjax.tasks.decode import baselines
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.dispatch import evaluate
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
@@ -26,7 +27,7 @@ def train(config, workdir) -> list[Row]:
         pass
     rows = []
     for name in (*config.models, *config.baselines):
-        fit = decoding.train_model if name in config.models else decoding.train_baseline
+        fit = decoding.train_model if name in config.models else baselines.train_baseline
         fit(name, config, materials.dataset, groups, workdir)
         best = restore_best(model_folder(workdir, name))
         decoded = decoding.decode_model(name, config, description, materials.test_dataset, groups, best)

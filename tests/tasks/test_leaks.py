@@ -32,6 +32,7 @@ from wormjax.features.splits import TEST
 from wormjax.recordings.recording import UNSCORED
 from wormjax.tasks.ahead import experiment as ahead
 from wormjax.tasks.ahead import networks as ahead_models
+from wormjax.tasks.decode import baselines
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.groups import list_groups, model_folder, restore_best, split_by_seed
 from wormjax.tasks.protocols import list_splits
@@ -47,7 +48,7 @@ def decode(config, arranged, workdir):
     dataset, tested = arranged.dataset, arranged.tested
     groups, judged, description = list_groups(config, arranged.splits), {}, describe_dataset(dataset)
     for name in (*config.baselines, *config.models):
-        train = decoding.train_baseline if name in config.baselines else decoding.train_model
+        train = baselines.train_baseline if name in config.baselines else decoding.train_model
         train(name, config, dataset, groups, workdir)
         best = restore_best(model_folder(workdir, name))
         decoded = decoding.decode_model(name, config, description, tested, groups, best)
@@ -129,11 +130,11 @@ def test_in_the_same_worm_what_test_frames_alone_tell_does_not_help_to_decode_th
     config, arranged = same_worm(lambda states, test: CODES[states] * test[:, None], split__block=20)
     groups = list_groups(config, arranged.splits)
     for name in config.baselines:
-        decoding.train_baseline(name, config, arranged.dataset, groups, tmp_path / "closed")
+        baselines.train_baseline(name, config, arranged.dataset, groups, tmp_path / "closed")
         assert_chance(judge_same_worm(name, config, arranged, tmp_path / "closed"))
         everything = config.copy_and_resolve_references()
         everything.protocol.name = "leave_one_worm_out"  # All frames of the worm train.
-        decoding.train_baseline(name, everything, arranged.dataset, groups, tmp_path / "open")
+        baselines.train_baseline(name, everything, arranged.dataset, groups, tmp_path / "open")
         assert_found(judge_same_worm(name, config, arranged, tmp_path / "open"))
 
 
@@ -144,7 +145,7 @@ def test_in_the_same_worm_the_frames_after_a_test_block_do_not_help_to_decode_it
 
     config, arranged = same_worm(tell_later, split__block=8)
     name = "lda_context"  # It sees the frame 4 frames ahead, and learns what that one tells.
-    decoding.train_baseline(name, config, arranged.dataset, list_groups(config, arranged.splits), tmp_path)
+    baselines.train_baseline(name, config, arranged.dataset, list_groups(config, arranged.splits), tmp_path)
     assert_chance(judge_same_worm(name, config, arranged, tmp_path))
     assert_found(judge_same_worm(name, config, arranged, tmp_path, view="leave_one_worm_out"))
 

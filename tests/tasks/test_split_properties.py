@@ -13,6 +13,7 @@ from wormjax.features.splits import TEST, TRAINING, VALIDATION
 from wormjax.recordings.recording import UNSCORED
 from wormjax.tasks.ahead import networks as ahead_models
 from wormjax.tasks.ahead.questions import find_steps
+from wormjax.tasks.decode import baselines
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.groups import list_groups, split_by_seed
@@ -54,7 +55,7 @@ def build_windows(task, config, dataset, groups):
     if task == "forecast":
         return forecasting._tabulate_runs(config, dataset, groups), forecasting.build_shape(config).frames
     asked = max(find_steps(config, dataset)) if config.split.validation_fraction else 0
-    return ahead_models.tabulate_runs(config, dataset, groups), config.train.window_frames + asked
+    return ahead_models.build_group_runs(config, dataset, groups), config.train.window_frames + asked
 
 
 def mark_frames(dataset, windows, length):
@@ -169,5 +170,5 @@ def test_a_linear_baseline_s_context_reaches_into_no_test_frame(stretches, conte
     assume((used & (dataset.arrays.states != UNSCORED)).any())
     offsets = tuple(range(-context, context + 1))
     shown = small_experiments.replace_arrays(dataset, arrays)
-    channels, _, _ = decoding._stack_frames(shown, (0,), used, np.ones(1), offsets)
+    channels, _, _ = baselines._stack_frames(shown, (0,), used, np.ones(1), offsets)
     assert np.isfinite(channels).all()

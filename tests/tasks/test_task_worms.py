@@ -12,8 +12,9 @@ from wormjax.configs import generalize
 from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings import container
 from wormjax.simulation.worms import simulate_worms
+from wormjax.tasks.new_worms import prepare_new_worms
 from wormjax.tasks.protocols import Split, list_config_splits, list_splits
-from wormjax.tasks.worms import build_training_dataset, prepare_materials, prepare_new_worms
+from wormjax.tasks.worms import build_training_dataset, prepare_materials
 from wormjax.training.workdir import describe_dataset
 
 

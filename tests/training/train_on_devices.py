@@ -115,7 +115,7 @@ def configure(case, placement):
 def train_by_pmap(case, folder):
     """Train one case by an engine of `jax.pmap`."""
     by_pmap = functools.partial(build_engine, pmap=True)
-    with mock.patch("wormjax.tasks.decode.runs.build_engine", by_pmap):
+    with mock.patch("wormjax.tasks.training.build_engine", by_pmap):
         train_case(case, folder)
 
 

@@ -21,8 +21,9 @@ from wormjax.features import derivatives, resampling
 from wormjax.features.missing import fill_missing
 from wormjax.features.neurons import align_neurons
 from wormjax.features.scaling import scale_features
+from wormjax.recordings.faults import fail
 from wormjax.recordings.motor_states import choose_state_names, map_motor_states
-from wormjax.recordings.recording import UNSCORED, Recording, fail
+from wormjax.recordings.recording import UNSCORED, Recording
 
 INPUTS = ("trace", "causal_derivative", "smoothed_derivative", "source_derivative")
 TIMED_INPUTS = ("causal_derivative", "smoothed_derivative")  # Made once for each of `derivative_seconds`.

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from wormjax.errors import ConfigError, InputError
+from wormjax.recordings.faults import fail
 from wormjax.recordings.names import normalise_neuron_name, split_neuron_name
-from wormjax.recordings.recording import Recording, fail
+from wormjax.recordings.recording import Recording
 
 SHARED, ANY = "shared", "any"
 PLACES = 16

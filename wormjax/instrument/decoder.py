@@ -1,7 +1,7 @@
 """Decoder: the motor state of worms that nobody has annotated."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import ml_collections
 import numpy as np
@@ -14,18 +14,13 @@ from wormjax.errors import InputError
 from wormjax.features.neurons import ANY
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import Decoding, name_states
-from wormjax.instrument.settings import build_config, choose_model, join_neurons, list_worms, take_one, take_whole
+from wormjax.instrument.settings import build_config, choose_model, join_neurons, list_worms, take_one
 from wormjax.models.catalog import CLASSIFIERS
 from wormjax.recordings.recording import Recording
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode.experiment import check_config
-from wormjax.tasks.decode.prediction import (
-    TrainedDecoder,
-    calibrate_decoder,
-    decode_recordings,
-    score_recordings,
-    train_decoder,
-)
+from wormjax.tasks.decode.prediction import calibrate_decoder, decode_recordings, score_recordings, train_decoder
+from wormjax.tasks.trained import Trained
 from wormjax.tasks.worms import build_training_dataset
 
 
@@ -88,35 +83,24 @@ class Decoder(Estimator):
           worms: recordings with motor states.
           y: ignored; the states are those of the recordings.
           seed: of initial parameters and batches; the same seed gives the same model.
-
-        Raises:
-          InputError: a parameter or a recording that cannot be used.
         """
         anyone = join_neurons(self.neurons) == ANY
         model = self.model or ("any_neurons" if anyone else "nri_graph")
         chosen = ("any_neurons" if anyone else "generalize") if self.config is None else self.config
         fields = {"data.states": self.states, "train.steps": self.steps, "train.members": self.members}
-        config = build_config(chosen, "generalize", fields | dict(self.settings or {}))
-        config.seed, config.seeds = take_whole("seed", seed), 1
+        config = build_config(chosen, "generalize", fields | dict(self.settings or {}), seed)
         config.data.neurons = join_neurons(self.neurons)
         choose_model(config, model, (*CLASSIFIERS, *config.model), LINEAR_BASELINES)
         check_config(config.lock())
         dataset = build_training_dataset(config, list_worms(worms))
-        return self._keep(train_decoder(model, config, dataset, config.seed, self.progress))
+        return self._keep(train_decoder(model, config, dataset, self.progress))
 
     def decode(self, worm: Recording) -> Decoding:
         """Return probabilities, states and graph of one recording, as a `Decoding`."""
         check_is_fitted(self)
         (decoded,) = decode_recordings(self.trained_, [take_one(worm)])
-        return Decoding(
-            worm.worm,
-            worm.times,
-            decoded.probabilities,
-            self.state_names_,
-            decoded.edges,
-            decoded.neurons,
-            decoded.behavior,
-        )
+        answer = decoded.probabilities, self.state_names_, decoded.edges, decoded.neurons, decoded.behavior
+        return Decoding(worm.worm, worm.times, *answer)
 
     def predict_proba(self, worms: Recording | Sequence[Recording]) -> np.ndarray | list[np.ndarray]:
         """Return the probability of each state per frame, [frame, state]; of several recordings a list.
@@ -178,11 +162,10 @@ class Decoder(Estimator):
             raise InputError("worms: found no scored motor state, expected some to score (predict needs none)")
         return rows
 
-    def _keep(self, trained: TrainedDecoder) -> "Decoder":
-        super()._keep(trained)
+    def _keep(self, trained: Trained) -> Self:
         self.behavior_names_ = tuple(trained.description["targets"])
         self.state_names_ = tuple(trained.description["states"])
-        return self
+        return super()._keep(trained)
 
     def _describe(self) -> str:
         return f"{super()._describe()}; decodes {', '.join((*self.state_names_, *self.behavior_names_))}"

@@ -2,19 +2,20 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import ml_collections
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from wormjax.instrument.saved_model import save_model
+from wormjax.tasks.trained import Trained
 
 SHOWN_NEURONS = 20
 
 
 class Estimator(BaseEstimator):
-    """An estimator with a `trained_` result of training: a NamedTuple with its config and a description of the data."""
+    """An estimator that holds what was trained as `trained_`, and its config as `config_`."""
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted model to a folder that `wormjax.load_model` and `wormjax predict --model` read.
@@ -25,13 +26,13 @@ class Estimator(BaseEstimator):
         check_is_fitted(self)
         save_model(path, type(self).__name__, self.trained_)
 
-    def _keep(self, trained: Any) -> "Estimator":
+    def _keep(self, trained: Trained) -> Self:
         """Make this estimator a fitted one."""
         self.trained_, self.config_, description = trained, trained.config, trained.description
-        if "worms" in description:
-            names, group = description["worms"], getattr(trained, "group", None)
-            self.worms_ = tuple(names if group is None else (names[worm] for worm in group.split.train))
+        if trained.groups:  # It was trained on worms.
             self.neuron_names_ = tuple(description["neurons"])
+            used = {worm for group in trained.groups for worm in group.split.train}
+            self.worms_ = tuple(name for worm, name in enumerate(description["worms"]) if worm in used)
             self.frame_rate_ = float(description["frame_rate"])
         return self
 

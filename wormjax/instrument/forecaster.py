@@ -15,11 +15,7 @@ from wormjax.instrument.settings import build_config, choose_model, join_neurons
 from wormjax.recordings.recording import Recording
 from wormjax.tasks.forecast.experiment import check_config
 from wormjax.tasks.forecast.linear import list_known
-from wormjax.tasks.forecast.prediction import (
-    forecast_recording,
-    score_recordings,
-    train_forecaster,
-)
+from wormjax.tasks.forecast.prediction import forecast_recording, score_recordings, train_forecaster
 from wormjax.tasks.worms import build_training_dataset
 
 
@@ -72,17 +68,13 @@ class Forecaster(Estimator):
           worms: recordings.
           y: ignored.
           seed: of initial parameters and batches; the same seed gives the same model.
-
-        Raises:
-          InputError: a parameter or a recording that cannot be used.
         """
-        config = build_config(self.config, "forecast", {"train.steps": self.steps} | dict(self.settings or {}))
-        config.seed, config.seeds = take_whole("seed", seed), 1
+        config = build_config(self.config, "forecast", {"train.steps": self.steps} | dict(self.settings or {}), seed)
         config.data.neurons = join_neurons(self.neurons)
         choose_model(config, self.model, config.model, list_known(config))
         check_config(config.lock())
         dataset = build_training_dataset(config, list_worms(worms), scored=False)
-        return self._keep(train_forecaster(self.model, config, dataset, config.seed, self.progress))
+        return self._keep(train_forecaster(self.model, config, dataset, self.progress))
 
     def forecast(self, worm: Recording, origin: float | None = None, steps: int = 16) -> Forecast:
         """Forecast a worm's traces from an origin on.
@@ -101,10 +93,8 @@ class Forecaster(Estimator):
         if not isinstance(origin, int | float | np.number):
             raise InputError(f"origin: found {origin!r}, expected seconds")
         origin = float(origin)
-        result = forecast_recording(self.trained_, worm, [origin], steps)
-        edges = None if result.edges is None else result.edges[0]
-        mixture = result.mean[0], result.scale[0], result.weights[0]
-        return Forecast(worm.worm, origin, result.times[0], self.neuron_names_, *mixture, edges, worm.trace_units)
+        times, *mixture, edges = forecast_recording(self.trained_, worm, origin, steps)
+        return Forecast(worm.worm, origin, times, self.neuron_names_, *mixture, edges, worm.trace_units)
 
     def evaluate(self, worms: Recording | Sequence[Recording]) -> pd.DataFrame:
         """Return every metric on every recording, a row per worm and metric: the benchmark's rows.

@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from wormjax.errors import InputError
 from wormjax.instrument.decoder import Decoder
 from wormjax.instrument.forecaster import Forecaster
 from wormjax.instrument.loading import load_model
 from wormjax.instrument.saved_model import MODEL_FILE
-from wormjax.recordings.recording import UNSCORED, Recording
+from wormjax.recordings.recording import Recording
 from wormjax.training.workdir import CONFIG_FILE
 
 SHOWN_NAMES = 12
@@ -38,20 +36,13 @@ def list_oddities(worm: Recording) -> Iterator[str]:
     """Yield what is missing or odd in a recording, in words."""
     if len(worm.stretches) > 1:
         yield f"{len(worm.stretches)} stretches, with pauses between them"
-    gaps = ~np.isfinite(worm.traces)
-    if gaps.any():
-        yield f"{gaps.sum()} samples of {gaps.any(axis=0).sum()} neurons are missing"
-    spread = np.nanmax(np.where(gaps, -np.inf, worm.traces), axis=0) - np.nanmin(
-        np.where(gaps, np.inf, worm.traces), axis=0
-    )
-    if (spread <= 0).any():
-        yield f"{(spread <= 0).sum()} neurons do not vary"
+    yield from worm.notes
     doubtful = sum(map(bool, worm.ambiguous_names))
     if doubtful:
         yield f"{doubtful} neurons have ambiguous names, which are not used"
     if not worm.identified:
         yield "no neuron is named: models of named neurons cannot read it"
-    if worm.motor_state is None or (worm.motor_state == UNSCORED).all():
+    if not worm.scored:
         yield "no motor state is scored: it can be decoded and forecast, but not used to train or score a decoder"
 
 
@@ -78,11 +69,8 @@ def fit_models(worms: Sequence[Recording], folder: Path) -> list[str]:
 def _describe_states(worm: Recording) -> str:
     if worm.motor_state is None:
         return "none"
-    scored = worm.motor_state[worm.motor_state != UNSCORED]
-    shares = [
-        f"{name} {100 * np.mean(worm.motor_state == number):.0f} %" for number, name in enumerate(worm.state_names)
-    ]
-    return f"{', '.join(shares)}; {100 * len(scored) / len(worm.motor_state):.0f} % of frames scored"
+    shares = [f"{name} {100 * share:.0f} %" for name, share in worm.state_shares.items()]
+    return f"{', '.join(shares)}; {100 * sum(worm.state_shares.values()):.0f} % of frames scored"
 
 
 def _shorten(names: Sequence[str]) -> str:

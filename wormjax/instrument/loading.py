@@ -11,18 +11,17 @@ from wormjax.instrument.reconstructor import Reconstructor
 from wormjax.instrument.relational_inference import RelationalInference
 from wormjax.instrument.saved_model import MODEL_FILE, read_model
 from wormjax.instrument.settings import take_path
-from wormjax.tasks.decode.prediction import TrainedDecoder, open_decoder
+from wormjax.tasks.decode.prediction import open_decoder
 from wormjax.tasks.dispatch import find_experiment, read_experiment
-from wormjax.tasks.forecast.prediction import TrainedForecaster, open_forecaster
-from wormjax.tasks.infer.relations import TrainedRelations
-from wormjax.tasks.reconstruct.prediction import TrainedReconstructor, open_reconstructor
+from wormjax.tasks.forecast.prediction import open_forecaster
+from wormjax.tasks.reconstruct.prediction import open_reconstructor
 from wormjax.training.workdir import CONFIG_FILE
 
-KINDS: dict[str, tuple[Any, Any]] = {
-    "Decoder": (Decoder, TrainedDecoder),
-    "Forecaster": (Forecaster, TrainedForecaster),
-    "Reconstructor": (Reconstructor, TrainedReconstructor),
-    "RelationalInference": (RelationalInference, TrainedRelations),
+KINDS: dict[str, Any] = {
+    "Decoder": Decoder,
+    "Forecaster": Forecaster,
+    "Reconstructor": Reconstructor,
+    "RelationalInference": RelationalInference,
 }
 OPENERS = {
     "generalize": ("Decoder", open_decoder),
@@ -51,14 +50,9 @@ def load_model(
     """
     path = Path(take_path(path))
     if (path / MODEL_FILE).is_file():
-        content = read_model(path)
-        kind = content.get("kind")
+        kind, trained = read_model(path)
         if kind not in KINDS:
             raise InputError(f"{path / MODEL_FILE}: field 'kind': found {kind!r}, expected one of {', '.join(KINDS)}")
-        missing = [field for field in KINDS[kind][1]._fields if field not in content]
-        if missing:
-            raise InputError(f"{path / MODEL_FILE}: field {missing[0]!r}: found none, expected one; save it again")
-        trained = KINDS[kind][1](*(content[field] for field in KINDS[kind][1]._fields))
         if model not in (None, trained.name):
             raise InputError(f"{path}: found the model {trained.name!r}, expected {model!r}")
     elif (path / CONFIG_FILE).is_file():
@@ -71,5 +65,5 @@ def load_model(
     else:
         expected = f"expected a saved model ({MODEL_FILE}) or a work directory of training ({CONFIG_FILE})"
         raise InputError(f"{path}: found {'no model' if path.is_dir() else 'no such folder'}, {expected}")
-    estimator = KINDS[kind][0](model=trained.name, config=trained.config)
+    estimator = KINDS[kind](model=trained.name, config=trained.config)
     return estimator._keep(trained)

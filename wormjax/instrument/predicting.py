@@ -38,6 +38,7 @@ from wormjax.instrument.forecaster import Forecaster
 from wormjax.instrument.nwb_file import expect_pynwb, write_nwb
 from wormjax.instrument.results import list_edges, sum_types
 from wormjax.recordings.recording import Recording
+from wormjax.scoring.markdown import join_cells, start_table
 from wormjax.tasks.decode.graphs import is_chance
 from wormjax.training.progress import track
 
@@ -140,7 +141,7 @@ def _predict_worm(
     for model in models:
         if isinstance(model, Decoder):
             arrays |= _write_decoding(model, worm, folder, nwb)
-            if worm.motor_state is not None and (worm.motor_state >= 0).any():
+            if worm.scored:
                 scores.append(model.evaluate(worm))
         else:
             # Where a decoder has written its graph, the forecaster's has a name of its own.
@@ -236,11 +237,6 @@ def _summarise(models, lines: Sequence[str], scores: pd.DataFrame) -> list[str]:
     if len(scores):
         text += ["", "## Scores", "", "Of worms with scored states; every value is in `scores.csv`.", ""]
         chosen = scores[scores.metric.isin(METRICS)]
-        wide = chosen.pivot_table(index=["model", "test_worm"], columns="metric", values="value").round(3)
-        text += _to_markdown(wide.reset_index())
+        wide = chosen.pivot_table(index=["model", "test_worm"], columns="metric", values="value").round(3).reset_index()
+        text += [*start_table([str(name) for name in wide]), *map(join_cells, wide.astype(str).to_numpy())]
     return text
-
-
-def _to_markdown(table: pd.DataFrame) -> list[str]:
-    rows = [[str(name) for name in table], ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    return [f"| {' | '.join(row)} |" for row in rows]

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import Reconstruction
-from wormjax.instrument.settings import build_config, choose_model, list_worms, take_one, take_whole
+from wormjax.instrument.settings import build_config, choose_model, list_worms, take_one
 from wormjax.recordings.recording import Recording
 from wormjax.tasks.reconstruct.baselines import BASELINES
 from wormjax.tasks.reconstruct.experiment import MIXTURE, check_config
@@ -64,12 +64,8 @@ class Reconstructor(Estimator):
           worms: recordings.
           y: ignored.
           seed: of initial parameters and batches; the same seed gives the same model.
-
-        Raises:
-          InputError: a parameter or a recording that cannot be used.
         """
-        config = build_config(self.config, "reconstruct", {"train.steps": self.steps} | dict(self.settings or {}))
-        config.seed, config.seeds = take_whole("seed", seed), 1
+        config = build_config(self.config, "reconstruct", {"train.steps": self.steps} | dict(self.settings or {}), seed)
         if self.model != MIXTURE:
             choose_model(config, self.model, (MIXTURE, *config.model), BASELINES)
             config.mixture = ()
@@ -82,9 +78,6 @@ class Reconstructor(Estimator):
 
         Args:
           worm: a recording.
-
-        Raises:
-          InputError: a recording that cannot be used.
         """
         check_is_fitted(self)
         return Reconstruction(take_one(worm).worm, *reconstruct_recording(self.trained_, worm))
@@ -101,9 +94,6 @@ def reconstruct(
       model: see `Reconstructor`.
       seed: see `Reconstructor.fit`.
       parameters: further ones of `Reconstructor`.
-
-    Raises:
-      InputError: a parameter or a recording that cannot be used.
 
     Examples:
       >>> worms = wormjax.simulate_worms(4, minutes=4.0)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import ml_collections
 import numpy as np
@@ -14,12 +14,13 @@ from wormjax.errors import InputError, RecordingWarning
 from wormjax.features.systems import cut_windows, relate_neurons
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import list_edges, sum_types
-from wormjax.instrument.settings import build_config, take_whole
+from wormjax.instrument.settings import build_config
 from wormjax.models.exact_posterior import LARGEST
 from wormjax.recordings.recording import Recording
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.experiment import check_config
-from wormjax.tasks.infer.relations import TrainedRelations, fit_relations, infer_edges
+from wormjax.tasks.infer.relations import fit_relations, infer_edges
+from wormjax.tasks.trained import Trained
 
 Systems = Trajectories | Float[np.ndarray, "sample frame object feature"] | Sequence[Recording]
 WINDOW = 49  # Frames of a recording that make a system.
@@ -79,15 +80,13 @@ class RelationalInference(Estimator):
           y: ignored.
           valid: systems that choose the parameters that are kept; None holds out the last tenth.
           seed: of initial parameters and batches; the same seed gives the same model.
-
-        Raises:
-          InputError: a parameter or trajectories that cannot be used.
         """
         train = to_trajectories(trajectories)
-        fields = {"train.steps": self.steps, "model.edge_types": self._count_types(train)}
+        types = self.edge_types or (2 if train.edges is None else 0)
+        fields = {"train.steps": self.steps, "model.edge_types": types}
         fields |= choose_fields(train, build_config(self.config, "infer", {}))
-        config = build_config(self.config, "infer", fields | dict(self.settings or {}))
-        config.models, config.seed, config.seeds = (self.model,), take_whole("seed", seed), 1
+        config = build_config(self.config, "infer", fields | dict(self.settings or {}), seed)
+        config.models = (self.model,)
         check_config(config.lock())
         valid = None if valid is None else to_trajectories(valid)
         return self._keep(fit_relations(config, train, valid, config.seed, self.progress, self.model))
@@ -123,27 +122,20 @@ class RelationalInference(Estimator):
         known = ~np.eye(true.shape[1], dtype=bool) & (true >= 0)
         return float(np.mean(inferred.argmax(axis=-1)[known] == true[known]))
 
-    def _count_types(self, trajectories: Trajectories) -> int:
-        return self.edge_types or (2 if trajectories.edges is None else 0)
-
     def _describe(self) -> str:
         description = self.trained_.description
         features = ", ".join(description["features"])
         return f"trained on {description['objects']} objects with the features {features}; types: {self.edge_types_}"
 
-    def _keep(self, trained: TrainedRelations) -> "RelationalInference":
-        super()._keep(trained)
+    def _keep(self, trained: Trained) -> Self:
         self.edge_types_ = tuple(trained.description["edge_types"])
-        return self
+        return super()._keep(trained)
 
 
 def to_trajectories(given) -> Trajectories:
     """Return trajectories as they are, or those of an array [sample, frame, object, feature] of unknown graph.
 
     Of recordings, an object is a named neuron and a sample a window of WINDOW frames.
-
-    Raises:
-      InputError: something else.
     """
     if isinstance(given, Trajectories):
         return given

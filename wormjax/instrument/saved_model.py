@@ -16,43 +16,41 @@ from wormjax.atomic_write import open_place
 from wormjax.errors import InputError
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
+from wormjax.tasks.trained import Trained
 from wormjax.training.workdir import read_json
 
 MODEL_FILE, PARAMETERS_FILE = "model.json", "parameters.npz"
 FORMAT, VERSION = "wormjax model", 1
-SEPARATOR = "/"  # Between the names of nested parameters.
+TREES = ("variables", "fit")  # Of arrays, in parameters.npz under these names.
 
 
-def save_model(path: str | os.PathLike, kind: str, trained: Any) -> None:
-    """Write a trained model to a folder: first the parameters, then the description.
+def save_model(path: str | os.PathLike, kind: str, trained: Trained) -> None:
+    """Write a trained model to a folder, new or of a saved model; `kind` is the name of its estimator's class.
 
-    Args:
-      path: the folder, which may exist if it holds a saved model or nothing.
-      kind: the name of the estimator's class.
-      trained: a NamedTuple of a name, a config, a description, groups, and trees of arrays.
+    The description is written last, when the parameters are complete.
 
     Raises:
       InputError: the folder holds something else, or cannot be written.
     """
     path = Path(os.path.expanduser(path))
+    content = {"format": FORMAT, "version": VERSION, "kind": kind, "name": trained.name}
+    content |= {"config": json.loads(trained.config.to_json_best_effort()), "description": trained.description}
+    content["groups"] = [{"seed": group.seed, "train": list(group.split.train)} for group in trained.groups]
+    trees = {name: tree for name in TREES if (tree := getattr(trained, name)) is not None}
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()) and not (path / MODEL_FILE).is_file():
             raise InputError(f"{path}: found a folder with other files, expected a new folder or a saved model")
-        content: dict[str, Any] = {"format": FORMAT, "version": VERSION, "kind": kind}
-        arrays: dict[str, Any] = {}
-        for field, value in trained._asdict().items():
-            content[field] = _describe(field, value, arrays)
         with open_place(path / PARAMETERS_FILE) as beside, open(beside, "wb") as stream:
-            np.savez(stream, **arrays)
+            np.savez(stream, **flatten_dict(trees, sep="/"))
         with open_place(path / MODEL_FILE) as beside:
             beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}, expected a folder to write a model to") from None
 
 
-def read_model(path: str | os.PathLike) -> dict[str, Any]:
-    """Return the fields of a saved model: its kind, and those of the NamedTuple that was saved.
+def read_model(path: str | os.PathLike) -> tuple[str, Trained]:
+    """Return the kind of a saved model, and the model.
 
     Raises:
       InputError: no saved model, one of a later version, or a damaged one.
@@ -65,46 +63,19 @@ def read_model(path: str | os.PathLike) -> dict[str, Any]:
     parameters = path / PARAMETERS_FILE
     try:
         with np.load(parameters, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            trees = unflatten_dict(dict(file), sep="/")
     except Exception as error:  # zipfile and NumPy raise more than ten types for a damaged file.
         found = f"found no parameters that can be read ({type(error).__name__})"
         raise InputError(f"{parameters}: {found}, expected the file of a saved model; save it again") from None
     try:
-        return {field: _restore(field, value, arrays) for field, value in content.items()}
+        # Earlier versions wrote "group" where there is one.
+        listed = content.get("groups", [content["group"]] if "group" in content else [])
+        groups = tuple(Group(group["seed"], Split(tuple(group["train"]), ())) for group in listed)
+        config, learnt = to_config(content["config"]), (trees.get(name) for name in TREES)
+        model = Trained(content["name"], config, content["description"], groups, *learnt)
+        return content["kind"], model
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path / MODEL_FILE}: found no whole description ({error!r}); save the model again") from None
-
-
-def _describe(field: str, value, arrays: dict[str, np.ndarray]):
-    """Return a field as JSON; a tree of arrays goes into `arrays` under the field's name."""
-    if isinstance(value, ml_collections.ConfigDict):
-        return json.loads(value.to_json_best_effort())
-    if field == "group":
-        return _describe_group(value)
-    if field == "groups":
-        return [_describe_group(group) for group in value]
-    if field in ("variables", "fit") and value is not None:
-        flat = flatten_dict({field: value}, sep=SEPARATOR)
-        arrays |= {name: np.asarray(array) for name, array in flat.items()}
-        return "in parameters.npz"
-    return value
-
-
-def _describe_group(group: Group) -> dict[str, Any]:
-    return {"seed": group.seed, "train": list(group.split.train)}
-
-
-def _restore(field: str, value, arrays: dict[str, np.ndarray]):
-    if field == "config":
-        return to_config(value)
-    if field == "group":
-        return Group(value["seed"], Split(tuple(value["train"]), ()))
-    if field == "groups":
-        return tuple(_restore("group", one, arrays) for one in value)
-    if field in ("variables", "fit") and value is not None:
-        own = {name: array for name, array in arrays.items() if name.split(SEPARATOR)[0] == field}
-        return unflatten_dict(own, sep=SEPARATOR)[field]
-    return value
 
 
 def to_config(content: dict[str, Any]) -> ml_collections.ConfigDict:

@@ -8,20 +8,21 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from wormjax.command_line import list_fields, load_config, suggest_field
+from wormjax.config_files import list_fields, load_config, suggest_field
 from wormjax.errors import InputError
 from wormjax.recordings.recording import Recording
 
 
 def build_config(
-    config: str | ml_collections.ConfigDict, experiment: str, settings: Mapping[str, Any]
+    config: str | ml_collections.ConfigDict, experiment: str, settings: Mapping[str, Any], seed: int = 0
 ) -> ml_collections.ConfigDict:
-    """Return a copy of a config with some fields changed, unlocked.
+    """Return a copy of a config with some fields changed and a single seed, unlocked.
 
     Args:
       config: a name or file that `--config` takes, or a ConfigDict.
       experiment: what the config must be of: "generalize", "forecast", "infer".
       settings: full name of a field → value, such as {"train.steps": 400}; None leaves the config's own.
+      seed: of the one run, or group of runs.
 
     Raises:
       InputError: no such config, or a field that it does not have or of another type.
@@ -50,6 +51,7 @@ def build_config(
             place[name] = tuple(value) if kind is tuple and not isinstance(value, str) else value
         except (TypeError, ValueError):
             raise InputError(f"settings[{field!r}]: found {value!r}, expected {kind.__name__}") from None
+    chosen.seed, chosen.seeds = take_whole("seed", seed), 1
     return chosen
 
 
@@ -68,14 +70,8 @@ def choose_model(
 
 
 def list_worms(worms: Recording | Sequence[Recording]) -> list[Recording]:
-    """Return recordings as a list, whether one or several were given.
-
-    Raises:
-      InputError: something else than recordings, or none.
-    """
-    if not isinstance(worms, Iterable | Recording):
-        raise InputError(f"worms: found {type(worms).__name__}, expected recordings (wormjax.load, wormjax.Recording)")
-    listed = [worms] if isinstance(worms, Recording) else list(worms)
+    """Return recordings as a list, whether one or several were given."""
+    listed = list(worms) if isinstance(worms, Iterable) else [worms]
     for one in listed:
         if not isinstance(one, Recording):
             found = f"found {type(one).__name__}"
@@ -86,11 +82,7 @@ def list_worms(worms: Recording | Sequence[Recording]) -> list[Recording]:
 
 
 def take_one(worm: Recording) -> Recording:
-    """Return a recording as it is.
-
-    Raises:
-      InputError: something else, such as a list of recordings.
-    """
+    """Return a recording as it is."""
     if not isinstance(worm, Recording):
         raise InputError(f"worm: found {type(worm).__name__}, expected one recording")
     return worm
@@ -108,11 +100,7 @@ def take_path(path: Any) -> str:
 
 
 def take_whole(name: str, value: Any, least: int = 0) -> int:
-    """Return a whole number.
-
-    Raises:
-      InputError: something else, or less than `least`.
-    """
+    """Return a whole number."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -123,11 +111,7 @@ def take_whole(name: str, value: Any, least: int = 0) -> int:
 
 
 def join_neurons(neurons: str | Iterable[str]) -> str:
-    """Return the names of neurons as a config has them: "shared", or "AVAL,AVAR".
-
-    Raises:
-      InputError: something else.
-    """
+    """Return the names of neurons as a config has them: "shared", or "AVAL,AVAR"."""
     if isinstance(neurons, str):
         return neurons
     names = list(neurons) if isinstance(neurons, Iterable) else [neurons]

@@ -86,11 +86,7 @@ def list_fields(path: str, study: str, options: dict[str, Any]) -> Iterator[dict
 
 
 def find_reader(path: str | os.PathLike) -> str:
-    """Return the name of the reader of a file, or of what a folder holds.
-
-    Raises:
-      RecordingError: no reader knows it.
-    """
+    """Return the name of the reader of a file, or of what a folder holds."""
     path = os.fspath(path)
     if not os.path.isdir(path):
         found = _find_reader_of_file(path)

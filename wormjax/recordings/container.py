@@ -41,6 +41,7 @@ import numpy as np
 from wormjax.atomic_write import open_place
 from wormjax.recordings import hdf5
 from wormjax.recordings.files import iterate_files
+from wormjax.recordings.names import parse_candidates
 from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms
 
 SUFFIXES = (".h5", ".hdf5")
@@ -49,11 +50,7 @@ VERSION = 1
 
 
 def write(path: str | os.PathLike, recordings: Sequence[Recording]) -> None:
-    """Write recordings to a container; the file appears under its name when it is complete.
-
-    Raises:
-      RecordingError: no recording, a worm twice, or a name that HDF5 cannot hold.
-    """
+    """Write recordings to a container; the file appears under its name when it is complete."""
     path = Path(path)
     expect_distinct_worms(recordings, path)
     digits = len(str(len(recordings)))
@@ -69,11 +66,7 @@ def write(path: str | os.PathLike, recordings: Sequence[Recording]) -> None:
 
 
 def read(path: str | os.PathLike) -> tuple[Recording, ...]:
-    """Read the recordings of a container, or of all containers (*.h5, *.hdf5) of a folder; other files are skipped.
-
-    Raises:
-      RecordingError: a file is not a container of this version, or cannot be used.
-    """
+    """Read the recordings of a container, or of all containers (*.h5, *.hdf5) of a folder; other files are skipped."""
     return expect_distinct_worms(tuple(iterate(path)), path)
 
 
@@ -184,16 +177,10 @@ def _read_worm(group: hdf5.Node, name: str) -> Recording:
 
 
 def _read_candidates(group: h5py.Group, texts: list[str], name: str) -> tuple[tuple[str, ...], ...]:
-    candidates = []
-    for text in texts:
-        try:
-            names = json.loads(text or "[]")
-        except (ValueError, RecursionError):
-            names = None
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            expected = 'expected a JSON list of names: ["AVAL", "AVAR"]'
-            hdf5.fail(group, f"{name}/ambiguous_names", f"found {text[:40]!r}, {expected}")
-        candidates.append(tuple(names))
+    candidates = parse_candidates(texts)
+    if candidates is None:
+        expected = 'expected a JSON list of names per neuron: ["AVAL", "AVAR"]'
+        hdf5.fail(group, f"{name}/ambiguous_names", f"found other text, {expected}")
     return tuple(candidates)
 
 

@@ -41,12 +41,7 @@ BEHAVIOR = {re.sub("[^a-z]", "", name): name for name in (*dag2023.BEHAVIOR, *wo
 def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, ...]:
     """Read the worm of a file, or of each file of a folder.
 
-    Args:
-      path: the file or folder.
-      frame_rate: hertz, of files without a column of times; 0 for none.
-
-    Raises:
-      RecordingError: a file cannot be used, or has no times; the message names file and column.
+    `frame_rate` is in hertz, of files without a column of times.
     """
     worms = [
         _read_worm(file, *table, frame_rate) for file, table in iterate_files(path, SUFFIXES, _load, skip_bad=True)

@@ -18,9 +18,10 @@ import numpy as np
 from jaxtyping import Float
 
 from wormjax.recordings import hdf5, jld2
+from wormjax.recordings.faults import RecordingError, name_fields
 from wormjax.recordings.motor_states import number_states
 from wormjax.recordings.names import sort_candidates
-from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms, name_fields
+from wormjax.recordings.recording import Recording, expect_distinct_worms
 
 STUDY = "dag2023"
 LABELS_FILE = "NeuroPAL_labels_dict.jld2"
@@ -35,11 +36,7 @@ BEHAVIOR = ("velocity", "angular_velocity", "head_angle", "nose_angle", "nose_cu
 
 
 def read(path: str | os.PathLike) -> tuple[Recording, ...]:
-    """Read all recordings of the folder as downloaded (its root, or a folder in it), or a single -data.h5.
-
-    Raises:
-      RecordingError: a file cannot be used, or the labels are neither beside nor above the recordings.
-    """
+    """Read all recordings of the folder as downloaded (its root, or a folder in it), or a single -data.h5."""
     path = os.fspath(path)
     files = find_files(path) if os.path.isdir(path) else [path]
     if not files:
@@ -83,13 +80,7 @@ def _read_label(file: h5py.File, entry: object, field: str) -> tuple[str, float]
 def identify_neurons(
     labels: dict[int, tuple[str, float]], neurons: int, path: str = "labels"
 ) -> tuple[tuple[str | None, ...], tuple[tuple[str, ...], ...]]:
-    """Return, for each neuron, the name that identifies it (or None), and the candidates where it is doubtful.
-
-    Args:
-      labels: from `read_labels`.
-      neurons: the number of neurons of the traces.
-      path: the recording's file, for messages.
-    """
+    """Return, for each neuron, the name that identifies it (or None), and the candidates where it is doubtful."""
     names: list[str | None] = [None] * neurons
     candidates: list[tuple[str, ...]] = [()] * neurons
     holders: dict[str, list[int]] = {}

@@ -63,11 +63,8 @@ def download_study(study: str, folder: str | os.PathLike, base_url: str | None =
 def fetch_file(address: str, target: Path, sha256: str | None = None, folder: Path | None = None) -> Path:
     """Download one file, unless it is there and whole, and return its path.
 
-    Args:
-      address: https; http from this machine alone.
-      target: where the file goes.
-      sha256: its checksum, or None where nobody has checked it.
-      folder: the folder that the file must not leave; that of `target` by default.
+    Addresses are https, or http from this machine; `sha256` is None where nobody has checked it. The file must not
+    leave `folder`, that of `target` by default.
 
     Raises:
       InputError: the address cannot be read, or the file is not the expected one; then it is removed.
@@ -147,11 +144,7 @@ def _fetch_archive(address: str, folder: Path, entry: Mapping[str, Any]) -> list
 def unpack_archive(archive: Path, wanted: list[str], optional: list[str] = (), limit: int = 2 << 30) -> None:
     """Unpack files of a zip archive, found by their names without folders, beside it.
 
-    Args:
-      archive: the zip file.
-      wanted: names that the archive must hold.
-      optional: names that it may hold.
-      limit: the most bytes to unpack.
+    The archive must hold `wanted` and may hold `optional`; `limit` is the most bytes to unpack.
 
     Raises:
       InputError: the archive is damaged, lacks a file, or would unpack to more.

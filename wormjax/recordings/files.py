@@ -16,11 +16,7 @@ SHOWN_FILES = 6
 
 
 def list_folder(folder: str | os.PathLike) -> list[str]:
-    """Return the paths of a folder's files, in the order of their names, without hidden ones.
-
-    Raises:
-      RecordingError: the folder cannot be read, or holds more than MOST_FILES files.
-    """
+    """Return the paths of a folder's files, in the order of their names, without hidden ones."""
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:

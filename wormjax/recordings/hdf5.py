@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import h5py
 import numpy as np
 
-from wormjax.recordings.recording import TOO_LARGE, RecordingError
+from wormjax.recordings.faults import TOO_LARGE, RecordingError
 
 LARGEST_ARRAY = 2 << 30  # Bytes. The largest published recording is a hundred times smaller.
 HIGHEST_COMPRESSION = 1100  # deflate reaches 1032; a file that declares more is damaged.
@@ -32,10 +32,7 @@ _log = logging.getLogger(__name__)
 def fail(place: Place, field: str, problem: str) -> NoReturn:
     """Raise the one-line error of a field.
 
-    Args:
-      place: the file's path, or a group or an array in it.
-      field: the field's name in the file.
-      problem: what was found, and what was expected.
+    The place is the file's path, or a group or an array in it; the problem is what was found and what was expected.
     """
     # h5py's own `node.file.filename` takes as long as reading a number.
     path = os.fsdecode(h5py.h5f.get_name(place.id)) if isinstance(place, Node) else os.fspath(place)
@@ -57,11 +54,7 @@ def guard(place: Place, field: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading.
-
-    Raises:
-      RecordingError: there is no such file, another program holds it open, or it is not a whole HDF5 file.
-    """
+    """Open an HDF5 file for reading."""
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise RecordingError(f"{path}: found no such file, expected a recording")

@@ -28,7 +28,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.recordings.recording import TOO_LARGE, RecordingError
+from wormjax.recordings.faults import TOO_LARGE, RecordingError
 
 SECONDS, SECONDS_PER_BYTE = 3.0, 1 / 4e6  # Processor time; the published files need a twentieth of it.
 MEMORY, MEMORY_PER_BYTE = 3 << 29, 6  # Bytes; Python, NumPy and h5py take a fifth of the first.

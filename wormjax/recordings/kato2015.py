@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Int
 
 from wormjax.recordings import hdf5, matlab
+from wormjax.recordings.faults import name_fields
 from wormjax.recordings.motor_states import number_states
-from wormjax.recordings.recording import UNSCORED, Recording, expect_distinct_worms, name_fields
+from wormjax.recordings.recording import UNSCORED, Recording, expect_distinct_worms
 
 STUDY = "kato2015"
 STRUCTS = ("WT_NoStim", "NoStim_Data", "WT_Stim", "AVA_HisCl")
@@ -30,14 +31,8 @@ SISTER_STATES = ("FWD", "REV", "REVSUS", "TURN")
 def read(path: str | os.PathLike) -> tuple[Recording, ...]:
     """Read the worms of a file, or of the WT_NoStim.mat or NoStim_Data.mat in a folder.
 
-    Args:
-      path: a file (WT_NoStim.mat, NoStim_Data.mat, WT_Stim.mat, AVA_HisCl.mat), or the folder that holds it.
-
-    Returns:
-      One recording per worm, traces in dF/F, corrected for bleaching.
-
-    Raises:
-      RecordingError: the file cannot be used; the message names file and field.
+    The file may be WT_NoStim.mat, NoStim_Data.mat, WT_Stim.mat or AVA_HisCl.mat. Traces are in dF/F, corrected for
+    bleaching.
     """
     with matlab.open_mat(matlab.list_files(path, FILES)[0]) as file:
         name, struct = matlab.find_struct(file, STRUCTS)

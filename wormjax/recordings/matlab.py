@@ -47,11 +47,7 @@ def list_files(path: str | os.PathLike, names: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def open_mat(path: str | os.PathLike) -> Iterator[h5py.File]:
-    """Open a MATLAB file of any version from 5 on, in the layout of v7.3.
-
-    Raises:
-      RecordingError: there is no such file, or it is damaged.
-    """
+    """Open a MATLAB file of any version from 5 on, in the layout of v7.3."""
     opened = matlab_v5.open_v5(path, FIELDS["traces"]) if matlab_v5.is_v5(path) else hdf5.open_hdf5(path)
     with opened as file:
         yield file
@@ -106,10 +102,7 @@ def read_entries(struct: h5py.Group, field: str) -> list[hdf5.Node]:
 def read_worms(struct: h5py.Group, struct_name: str, fields: dict[str, str]) -> list[dict[str, Any]]:
     """Return, for each worm of a struct, all that a Recording takes but `study` and the motor state.
 
-    Args:
-      struct: the struct.
-      struct_name: its name, from which worms without a name get theirs.
-      fields: from `find_fields`.
+    Worms without a name get theirs from that of the struct.
     """
     entries = {ours: read_entries(struct, theirs) for ours, theirs in fields.items()}
     count = len(entries["traces"])

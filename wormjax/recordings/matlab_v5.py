@@ -45,12 +45,7 @@ def list_variables(path: str | os.PathLike) -> list[str]:
 def open_v5(path: str | os.PathLike, many: Sequence[str]) -> Iterator[h5py.File]:
     """Open a file in the layout of v7.3.
 
-    Args:
-      path: the file.
-      many: fields that are a matrix per worm: a struct in which they are no cells is that of a single worm.
-
-    Raises:
-      RecordingError: the file is damaged.
+    `many` are fields that are a matrix per worm: a struct in which they are no cells is that of a single worm.
     """
     note_opening(os.fspath(path))
     try:

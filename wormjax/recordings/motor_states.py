@@ -12,7 +12,8 @@ from jaxtyping import Int
 
 from wormjax.errors import ConfigError, RecordingWarning
 from wormjax.recordings import hdf5
-from wormjax.recordings.recording import UNSCORED, Recording, fail
+from wormjax.recordings.faults import fail
+from wormjax.recordings.recording import UNSCORED, Recording
 
 FOUR_STATES = ("reverse", "forward", "dorsal turn", "ventral turn")
 TWO_STATES = ("reverse", "forward")
@@ -49,12 +50,7 @@ def number_states(
 ) -> Int[np.ndarray, " frame"]:
     """Return a file's state numbers as indices into `names`, UNSCORED where they are NaN or the one before the first.
 
-    Args:
-      numbers: the state of each frame as the file numbers them.
-      names: the states in the order of their numbers.
-      first: the number of the first state.
-      place: where the field lies, for messages.
-      field: its name, for messages.
+    `first` is the number of the first state; `place` and `field` are for messages.
 
     Raises:
       RecordingError: a number without a name.
@@ -75,11 +71,7 @@ def split_velocity(velocity: np.ndarray) -> Int[np.ndarray, " frame"]:
 
 
 def read_state_map(text: str) -> dict[str, str]:
-    """Return the pairs of a text such as "REV=reverse, pause=forward".
-
-    Raises:
-      ConfigError: the text is something else.
-    """
+    """Return the pairs of a text such as "REV=reverse, pause=forward"."""
     pairs = [[word.strip() for word in pair.split("=")] for pair in text.split(",") if pair.strip()]
     for pair in pairs:
         if len(pair) != 2 or not all(pair):

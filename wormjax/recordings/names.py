@@ -4,9 +4,10 @@ Connectome packages write the motor neurons of the ventral cord DB1, VB1, VA1; r
 form of the recordings is used here. `NEURONS` are the 302 of the hermaphrodite (White et al. 1986).
 """
 
+import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _SINGLE = (
@@ -88,9 +89,6 @@ def sort_candidates(names: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     """Return the name that identifies a neuron (or None), and the candidates where it is doubtful.
 
     Exactly one name without a question mark identifies a neuron; several names, or a doubtful one, are candidates.
-
-    Args:
-      names: the neuron's names in the file.
     """
     entries = [name.strip() for name in names if name.strip()]
     named = [normalise_neuron_name(name.replace("?", "")) for name in entries if is_neuron_name(name.replace("?", ""))]
@@ -120,6 +118,16 @@ def identify_neurons(
     twice = {name for name, count in counts.items() if count > 1}
     doubtful = [(name,) if name in twice else own for name, own in zip(names, doubtful, strict=True)]
     return tuple(None if name in twice else name for name in names), tuple(doubtful), tuple(sorted(twice))
+
+
+def parse_candidates(texts: Iterable[str]) -> list[tuple[str, ...]] | None:
+    """Return the candidates of each neuron, each text a JSON list of names; None where one is something else."""
+    try:
+        candidates = [json.loads(text or "[]") for text in texts]
+    except (ValueError, RecursionError):
+        return None
+    fit = all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in candidates)
+    return [tuple(names) for names in candidates] if fit else None
 
 
 def split_neuron_name(name: str) -> tuple[str, str]:

@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Int
 
 from wormjax.recordings import hdf5, matlab
+from wormjax.recordings.faults import name_fields
 from wormjax.recordings.motor_states import number_states
-from wormjax.recordings.recording import Recording, expect_distinct_worms, name_fields
+from wormjax.recordings.recording import Recording, expect_distinct_worms
 
 STUDY = "nichols2017"
 CONDITIONS = ("n2_prelet", "n2_let", "npr1_prelet", "npr1_let")
@@ -33,9 +34,6 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
     """Read the worms of one condition's file, or of all of the four files that a folder holds.
 
     A worm's name is its `dataset`, preceded by the condition where two files use the same name.
-
-    Raises:
-      RecordingError: a file cannot be used; the message names file and field.
     """
     files = matlab.list_files(path, [f"{condition}.mat" for condition in CONDITIONS])
     conditions = [_read_condition(file) for file in files]

@@ -5,7 +5,6 @@ container), `motor_state`, `state_names`, `derivatives`, `stretches`, `behavior/
 `trace_units` are optional. Other arrays are skipped. No pickle is read.
 """
 
-import json
 import os
 import warnings
 import zipfile
@@ -14,6 +13,7 @@ import numpy as np
 
 from wormjax.errors import RecordingWarning
 from wormjax.recordings.files import iterate_files, note_opening
+from wormjax.recordings.names import parse_candidates
 from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms
 
 STUDY = "npz"
@@ -28,12 +28,7 @@ LARGEST = 1 << 32  # Bytes of all arrays.
 def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, ...]:
     """Read the worm of a file, or of each file of a folder.
 
-    Args:
-      path: the file or folder.
-      frame_rate: hertz, of files with neither `times` nor `frame_rate`.
-
-    Raises:
-      RecordingError: a file cannot be used; the message names file and field.
+    `frame_rate` is in hertz, of files with neither `times` nor `frame_rate`.
     """
     worms = [
         _read_worm(file, arrays, frame_rate) for file, arrays in iterate_files(path, SUFFIXES, _load, skip_bad=True)
@@ -89,12 +84,9 @@ def _read_worm(path: str, arrays: dict[str, np.ndarray], frame_rate: float) -> R
     return Recording(**(defaults | texts | fields), behavior=behavior, source=path)
 
 
-def _read_candidates(path: str, texts: np.ndarray) -> list[list[str]]:
-    try:
-        candidates = [json.loads(text or "[]") for text in texts.astype(str).reshape(-1)]
-    except (ValueError, RecursionError):
-        candidates = [None]
-    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in candidates):
+def _read_candidates(path: str, texts: np.ndarray) -> list[tuple[str, ...]]:
+    candidates = parse_candidates(texts.astype(str).reshape(-1))
+    if candidates is None:
         expected = 'expected a JSON list of names per neuron: ["AVAL", "AVAR"]'
         raise RecordingError(f"{path}: field 'ambiguous_names': found other text, {expected}")
     return candidates

@@ -16,9 +16,10 @@ import h5py
 import numpy as np
 
 from wormjax.recordings import hdf5
+from wormjax.recordings.faults import name_fields
 from wormjax.recordings.files import iterate_files
 from wormjax.recordings.motor_states import VELOCITY_STATES, split_velocity
-from wormjax.recordings.recording import Recording, expect_distinct_worms, name_fields
+from wormjax.recordings.recording import Recording, expect_distinct_worms
 
 STUDY = "nwb"
 SUFFIXES = (".nwb",)
@@ -32,13 +33,8 @@ MOST_LINKS = 4  # In a row.
 def read(path: str | os.PathLike, series: str = "", labels: str = "") -> tuple[Recording, ...]:
     """Read the worm of a file, or of each file of a folder.
 
-    Args:
-      path: the file or folder.
-      series: name or path of the series of traces; "" finds it.
-      labels: name or path of the labels of its regions: a column of their table, or an array; "" finds them.
-
-    Raises:
-      RecordingError: a file cannot be used; the message names file and field.
+    `series` is the name or path of the series of traces, `labels` that of the labels of its regions: a column of their
+    table, or an array. Both are found where they are not given.
     """
     files = iterate_files(path, SUFFIXES, lambda file: file)
     return expect_distinct_worms([_read_worm(file, series, labels) for file, _ in files], path)

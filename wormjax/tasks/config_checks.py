@@ -4,9 +4,7 @@ The shipped configs say which fields there are, and by their defaults of which t
 Limits are generous. They refuse what no machine holds, such as a hidden layer of 10⁹, not what yours does not.
 """
 
-import itertools
 import math
-from collections.abc import Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -16,24 +14,24 @@ from wormjax.baselines.relational_graphs import RELATIONS
 from wormjax.configs import ahead, forecast, generalize, manifold, neuron_graphs, nri_springs, reconstruct
 from wormjax.errors import ConfigError
 from wormjax.features import systems
-from wormjax.features.dataset import INPUTS, TIMED_INPUTS
+from wormjax.features.dataset import INPUTS
 from wormjax.features.missing import MISSING
-from wormjax.features.neurons import ANY
 from wormjax.features.scaling import SCALINGS
-from wormjax.features.studies import SIMULATED
-from wormjax.models.aggregation import AGGREGATIONS, OF_NODES
+from wormjax.models.aggregation import AGGREGATIONS
 from wormjax.models.layers import PRECISIONS
-from wormjax.models.nri import DECODERS, ENCODERS, HORIZON
+from wormjax.models.nri import DECODERS, ENCODERS
 from wormjax.recordings.motor_states import OWN, STATE_SETS
 from wormjax.recordings.names import NEURONS
-from wormjax.scoring.frame_errors import DISTANCE, ERRORS
-from wormjax.tasks.protocols import PROTOCOLS, WITHIN_RECORDING
+from wormjax.scoring.frame_errors import ERRORS
+from wormjax.tasks.config_conflicts import get_field, list_conflicts
+from wormjax.tasks.protocols import PROTOCOLS
 from wormjax.training.objectives.system_batches import POSTERIORS, TASKS
 from wormjax.training.parallel import PLACEMENTS, check_placement
 from wormjax.training.step import SCHEDULES
 from wormjax.value_checks import (
     LARGEST_NUMBER,
     Kind,
+    check_names,
     check_value,
     number,
     optional,
@@ -54,54 +52,17 @@ DEFAULTS = {
     "infer": nri_springs.get_config(),
 }
 # Where a config lacks one, the code has a default.
-OPTIONAL = (
-    "distributed",
-    "combinations",
-    "mutual",
-    "epochs",
-    "own_statistics",
-    "pools",
-    "targets",
-    "edges",
-    "atlas",
-    "adaptation_steps",
-    "adaptation_rate",
-    "fold",
-    "longest_period",
-    "shuffle_objects",
-    "aggregation",
-    "data.hidden",
-    "model.strengths",
+OPTIONAL = set(
+    "distributed combinations mutual epochs own_statistics pools targets edges atlas adaptation_steps adaptation_rate "
+    "fold longest_period shuffle_objects aggregation data.hidden model.strengths".split()
 )
 # Sections whose members have names of the user's, by experiment and field.
-FREE = (
-    *(
-        f"{task}.{section}"
-        for task in ("generalize", "forecast", "ahead", "reconstruct")
-        for section in ("model", "pools")
-    ),
-    *(
-        f"tasks.{task}.{section}"
-        for task in ("decode", "forecast", "ahead", "reconstruct")
-        for section in ("model", "pools")
-    ),
-    "infer.data.simulation",
-    "sensitivity.parameters",
-)
-MAY_BE_EMPTY = (
-    "models",
-    "baselines",
-    "derivative_seconds",
-    "edge_prior",
-    "studies",
-    "paths",
-    "counts",
-    "durations",
-    "mixture",
-    "stretches",
-    "unscored",
-    "shares",
-    "given",
+_TASKS = ("generalize", "forecast", "ahead", "reconstruct", "tasks.decode", "tasks.forecast", "tasks.ahead")
+FREE = tuple(f"{task}.{section}" for task in (*_TASKS, "tasks.reconstruct") for section in ("model", "pools"))
+FREE += ("infer.data.simulation", "sensitivity.parameters")
+MAY_BE_EMPTY = set(
+    "models baselines derivative_seconds edge_prior studies paths counts durations mixture stretches unscored shares "
+    "given".split()
 )
 SECTION = Kind("a section of fields", lambda value: isinstance(value, ConfigDict))
 ANY_NUMBER = number(-LARGEST_NUMBER)
@@ -207,14 +168,6 @@ PRODUCTS = {
     ("train.batch_simulations", "data.objects", "data.objects", "data.frames"): 1 << 31,
 }
 COMPOSED = ("manifold", "relate")  # Whose tasks have sections of their own.
-# What an exact posterior never reads: it samples no graph, and charges for the whole of it from the first update.
-SAMPLED_ONLY = {"hard": False, "free_bits": 0.0, "temperature": 0.5, "temperature_end": 0.5, "kl_warm_up": 0.0}
-# What a pairwise posterior, which decodes no frames, never reads.
-DECODED_ONLY = {"segments": 1, "burn_in": 1, "roll_out": 1, "decoded_frames": 0, "degrees_of_freedom": 0.0}
-DECODED_ONLY |= {"variance": 0.0, "kl_weight": 1.0, "kl_weight_end": 1.0, "given": 1.0, "given_end": 0.0}
-# What a decoder of all steps at once never reads: it goes over the whole future of a window.
-ONE_STEP_ONLY = {"segments": 1, "burn_in": 1, "roll_out": 1, "decoded_frames": 0, "roll_out_weight": 0.0}
-BATCH_NORMALISED = ("wang_mlp", "wang_graph")
 
 
 def check_settings(config) -> None:
@@ -224,8 +177,8 @@ def check_settings(config) -> None:
     """
     experiment = find_experiment(config)
     check_fields(config)
-    for field, problem in _list_faults(config, experiment):
-        raise ConfigError(field, f"found {show_value(_get(config, field))}{problem}")
+    for field, problem in list_conflicts(config, experiment, DEFAULTS[experiment]):
+        raise ConfigError(field, f"found {show_value(get_field(config, field))}{problem}")
     if experiment not in COMPOSED:
         batch = "batch_simulations" if experiment == "infer" else "batch_windows"
         check_placement(config.train.placement, config.train.devices, config.train[batch], batch)
@@ -243,10 +196,23 @@ def check_fields(config) -> None:
     experiment = find_experiment(config)
     _check_section(config, DEFAULTS[experiment], "", experiment)
     for fields, most in PRODUCTS.items():
-        values = [_get(config, field) for field in fields]
+        values = [get_field(config, field) for field in fields]
         if None not in values and math.prod(values) > most:
             others = " and ".join(dict.fromkeys(f"{f} {v:,}" for f, v in zip(fields[1:], values[1:], strict=True)))
             raise ConfigError(fields[0], f"found {values[0]:,} with {others}, expected a product of at most {most:,}")
+
+
+def check_sections(config) -> None:
+    """Raise ConfigError for a model of a config that has no section of `model`."""
+    check_names("models", config.models, config.model)
+
+
+def check_edge_prior(config, name: str, types: int) -> None:
+    """Raise ConfigError where a model has other edge types than `train.edge_prior` has probabilities."""
+    prior = tuple(config.train.edge_prior)
+    if prior and types and len(prior) != types:
+        expected = f"expected the probability of each of the {types} edge types of {name}, or none"
+        raise ConfigError("train.edge_prior", f"found {prior}, {expected}")
 
 
 def _check_section(section, defaults, prefix: str, experiment: str, free: bool = False):
@@ -279,166 +245,3 @@ def _find_kind(field: str, default: Any) -> Kind | None:
         return kind or BY_TYPE.get(type(default))
     item = kind or BY_TYPE[type(default[0]) if default else str]
     return several(item, 1 if default and names[-1] not in MAY_BE_EMPTY else 0)
-
-
-def _get(config, field: str):
-    """Return the value of a field; None where there is none."""
-    for name in field.split("."):
-        if not isinstance(config, ConfigDict) or name not in config:
-            return None
-        config = config[name]
-    return config
-
-
-def _list_faults(config, experiment: str) -> Iterator[tuple[str, str]]:
-    """Yield each field that does not fit the others or has no effect, and what follows its value in the message."""
-    if experiment == "relate":
-        return
-    if experiment == "manifold":
-        if config.protocol.name not in ("leave_one_worm_out", "subsets"):
-            yield "protocol.name", ", expected leave_one_worm_out or subsets"
-        return
-    train = config.train
-    if not train.steps and not train.get("epochs", 0):
-        yield "train.steps", ", expected 1 or more" + (" where 'train.epochs' is 0" if "epochs" in train else "")
-    if experiment == "infer":
-        yield from _list_inference_faults(config)
-        return
-    if not (*config.models, *config.baselines):
-        yield "models", " and no baselines either, expected at least one"
-    for field, needs in (("keep_best", train.keep_best), ("schedule", train.schedule == "plateau")):
-        if needs and not config.split.validation_fraction:
-            yield f"train.{field}", " with a split.validation_fraction of 0, expected frames to validate on"
-    if train.kl_weight and not len(train.edge_prior):
-        yield "train.kl_weight", _no_effect("0 without a 'train.edge_prior', which it weighs")
-    yield from _list_data_faults(config, DEFAULTS[experiment])
-    others = {"generalize": (WITHIN_RECORDING,), "forecast": ("same_worm",)}
-    if config.protocol.name in others.get(experiment, ("same_worm", WITHIN_RECORDING)):
-        yield "protocol.name", f", expected subsets, leave_one_worm_out or cross_study for {experiment}"
-    if experiment == "generalize":
-        yield from _list_decoding_faults(config)
-    if experiment == "forecast":
-        yield from _list_forecast_faults(config)
-    if experiment == "ahead":
-        yield from _list_ahead_faults(config)
-
-
-def _list_data_faults(config, defaults) -> Iterator[tuple[str, str]]:
-    """Yield the fields of `data` that have no effect, where they are not what the shipped config has."""
-    data, cross = config.data, config.protocol.name == "cross_study"
-    idle = {
-        "derivative_seconds": not set(data.inputs) & set(TIMED_INPUTS) and f"without {' or '.join(TIMED_INPUTS)}",
-        "trace_weight": "trace" not in data.inputs and "without the input 'trace'",
-        "test_study": not cross and not data.studies and f"with protocol.name={config.protocol.name!r}",
-        "test_path": not cross and f"with protocol.name={config.protocol.name!r}",
-        "path": data.study == SIMULATED and "with data.study='simulated'",
-        "paths": not data.studies and "without data.studies",
-        "least_worms": data.neurons != ANY and f"with data.neurons={data.neurons!r}",
-        "unnamed": data.neurons != ANY and f"with data.neurons={data.neurons!r}",
-    }
-    for name, where in idle.items():
-        value = data[name] if isinstance(data[name], int | float | str) else tuple(data[name])  # JSON has lists.
-        if where and value != defaults.data[name]:
-            yield f"data.{name}", _no_effect(f"{defaults.data[name]!r} {where}")
-    if data.paths and len(data.paths) != len(data.studies):
-        yield "data.paths", f", expected one of each of the {len(data.studies)} data.studies, or none"
-
-
-def _list_inference_faults(config) -> Iterator[tuple[str, str]]:
-    train, evaluate, at_once = config.train, config.evaluate, config.model.decoder.name == HORIZON
-    if evaluate.get("adaptation_steps", 0) and train.posterior != "exact":
-        yield "evaluate.adaptation_steps", _no_effect(f"0 with train.posterior={train.posterior!r}")
-    if evaluate.get("adaptation_steps", 0) and "nri" not in config.models:
-        yield "evaluate.adaptation_steps", _no_effect("0 without 'nri' among the models")
-    if len(config.model.get("strengths", ())):
-        needs = {
-            "train.posterior": (train.posterior, "exact"),
-            "train.roll_out_weight": (train.roll_out_weight, 0),
-            "evaluate.adaptation_steps": (evaluate.get("adaptation_steps", 0), 0),
-            "data.hidden": (config.data.get("hidden", 0), 0),
-        }
-        for field, (found, expected) in needs.items():
-            if found != expected:
-                yield field, f", expected {expected!r} with model.strengths"
-        if "dnri" in config.models:
-            yield "models", ", expected none with a graph in each frame (dnri) with model.strengths"
-    decoder, aggregation = config.model.decoder, config.model.decoder.get("aggregation", "sum")
-    if aggregation != "sum" and train.posterior != "sampled":
-        yield (
-            "model.decoder.aggregation",
-            f" with train.posterior={train.posterior!r}, expected 'sum' but for 'sampled'",
-        )
-    if aggregation != "sum" and decoder.name not in ("mlp", "recurrent", HORIZON):
-        yield "model.decoder.aggregation", _no_effect(f"'sum' with model.decoder.name={decoder.name!r}")
-    if aggregation in OF_NODES and decoder.relative:
-        yield "model.decoder.relative", _no_effect(f"False with model.decoder.aggregation={aggregation!r}")
-    combinations = DEFAULTS["infer"].train.combinations
-    if train.posterior != "listed" and train.get("combinations", combinations) != combinations:
-        yield "train.combinations", _no_effect(f"{combinations} with train.posterior={train.posterior!r}")
-    if train.posterior != "listed" and config.model.get("mutual", False):
-        yield "model.mutual", _no_effect(f"False with train.posterior={train.posterior!r}")
-    idle = SAMPLED_ONLY | (DECODED_ONLY if train.posterior == "pairwise" else {})
-    for name, value in idle.items():
-        if train.posterior != "sampled" and train[name] != value:
-            where = f"with train.posterior={train.posterior!r}, which does not read it"
-            yield f"train.{name}", _no_effect(f"{value!r} {where}")
-    if at_once and train.posterior != "sampled":
-        yield "train.posterior", f", expected 'sampled' with model.decoder.name={HORIZON!r}"
-    for name, value in ONE_STEP_ONLY.items():
-        if at_once and train[name] != value:
-            yield f"train.{name}", _no_effect(f"{value!r} with model.decoder.name={HORIZON!r}: nothing is rolled out")
-    if config.model.decoder.given and not at_once:
-        yield "model.decoder.given", _no_effect(f"() without model.decoder.name={HORIZON!r}")
-    if evaluate.futures and not (at_once and evaluate.error == DISTANCE):
-        needed = f"0 without evaluate.error={DISTANCE!r} and model.decoder.name={HORIZON!r}"
-        yield "evaluate.futures", _no_effect(needed)
-    if train.mirror and train.turn_and_mirror:
-        yield "train.mirror", ", expected False with train.turn_and_mirror, which does that and more"
-
-
-def _list_decoding_faults(config) -> Iterator[tuple[str, str]]:
-    if config.train.test_study_share and not len(config.data.studies):
-        yield "train.test_study_share", _no_effect("0 without data.studies")
-    decode, own = config.decode, config.decode.get("own_statistics", False)
-    if own and not decode.whole:
-        yield "decode.own_statistics", ", expected False where 'decode.whole' is False"
-    if decode.state_durations and config.protocol.name == "same_worm":
-        yield "decode.state_durations", _no_effect("False with protocol.name='same_worm', which does not smooth")
-    if own and not set(BATCH_NORMALISED) & set(config.models):
-        needed = f"False without a model that has batch normalisation ({' or '.join(BATCH_NORMALISED)})"
-        yield "decode.own_statistics", _no_effect(needed)
-
-
-def _list_forecast_faults(config) -> Iterator[tuple[str, str]]:
-    steps = config.forecast.steps
-    if config.data.unnamed and config.protocol.name != WITHIN_RECORDING:
-        yield (
-            "data.unnamed",
-            f", expected False without protocol.name={WITHIN_RECORDING!r}: in another worm it has no match",
-        )
-    default = DEFAULTS["forecast"].segment
-    for name, value in config.segment.items():
-        if config.protocol.name != WITHIN_RECORDING and value != default.get(name):
-            yield f"segment.{name}", _no_effect(f"{default[name]} without protocol.name={WITHIN_RECORDING!r}")
-    if config.train.roll_out > steps:
-        yield "train.roll_out", f", expected at most forecast.steps, {steps}"
-    if max(config.forecast.scored) > steps:
-        yield "forecast.scored", f", expected numbers from 1 to forecast.steps, {steps}"
-    for name, section in config.model.items():
-        graph = section.get("graph", "static")
-        if "edge_types" in section and graph not in ("static", "dynamic"):
-            needed = f"no such field with graph={graph!r}, which infers no edges"
-            yield f"model.{name}.edge_types", _no_effect(needed)
-
-
-def _list_ahead_faults(config) -> Iterator[tuple[str, str]]:
-    if any(later <= sooner for sooner, later in itertools.pairwise(config.ahead.seconds)):
-        yield "ahead.seconds", ", expected increasing seconds above 0"
-    if max(config.linear.offsets, default=1) > 0:
-        yield "linear.offsets", ", expected frames from 0 backwards"
-    if not config.linear.inverse_penalty > 0:
-        yield "linear.inverse_penalty", ", expected more than 0"
-
-
-def _no_effect(expected: str) -> str:
-    return f", which has no effect; expected {expected}"

@@ -46,7 +46,7 @@ def run_experiment(config, workdir: str | os.PathLike) -> None:
     """Run the experiment that `config.experiment` names and write its page; without that field it is `generalize`.
 
     Raises:
-      InputError: there is no such experiment, or what it raises.
+      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
     experiment = EXPERIMENTS[find_experiment(config)]
     check_fields(config)
@@ -63,11 +63,7 @@ def check_experiment(config) -> None:
 
 
 def evaluate(config, workdir: str | os.PathLike) -> list[Row]:
-    """Return the rows of all of a workdir's models, on its own recordings or others, on whatever device there is.
-
-    Raises:
-      InputError: a workdir of `experiments.manifold`, whose tasks have their own; or what evaluation raises.
-    """
+    """Return the rows of all of a workdir's models, on its own recordings or others, on whatever device there is."""
     check_fields(config)
     return EXPERIMENTS[find_experiment(config)].evaluate(config, workdir)
 

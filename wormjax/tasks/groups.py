@@ -3,7 +3,7 @@
 import os
 import zlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -30,12 +30,12 @@ def list_groups(config, splits: Sequence[Split]) -> list[Group]:
 
 
 def list_seeds(config) -> list[int]:
-    """`config.seeds` seeds, from `config.seed` on."""
+    """Return `config.seeds` seeds, from `config.seed` on."""
     return list(range(config.seed, config.seed + config.seeds))
 
 
 def split_by_seed(config, dataset: Dataset) -> dict[int, Int[np.ndarray, "stretch frame"]]:
-    """Seed → the label of every frame. Only "same_worm" keeps test frames within a worm."""
+    """Return seed → the label of every frame. Only "same_worm" keeps test frames within a worm."""
     split = config.split
     test_fraction = split.test_fraction if config.protocol.name == "same_worm" else 0.0
     return {
@@ -60,13 +60,8 @@ def score_worms(
 ) -> list[Row]:
     """Return a model's rows on one group's test worms that have a start.
 
-    Args:
-      model: its name.
-      names: the training study, and the names of its worms.
-      dataset: the test worms.
-      group: the seed and the split.
-      worm_of: the worm of each start.
-      score: which starts are of one worm → metric → value.
+    `names` are the training study and the names of its worms; `worm_of` is the worm of each start; `score` takes which
+    starts are of one worm (a mask) and returns metric → value.
     """
     study, worms = names
     trained, rows = tuple(worms[worm] for worm in group.split.train), []
@@ -94,3 +89,8 @@ def restore_best(folder: str | os.PathLike):
     if restored is None or "best" not in restored[1]:
         raise InputError(f"{path}: found no whole checkpoint, expected one")
     return restored[1]["best"]
+
+
+def restore_from(workdir: str | os.PathLike) -> Callable[[str], Any]:
+    """Return a function from a model's name to what a workdir holds of it (`restore_best`)."""
+    return lambda name: restore_best(model_folder(workdir, name))

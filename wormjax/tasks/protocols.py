@@ -20,7 +20,7 @@ class Split(NamedTuple):
 
 
 def list_splits(protocol: str, worms: int, test_worms: int = 0, train_counts: Sequence[int] = ()) -> list[Split]:
-    """The splits of a protocol, in a fixed order.
+    """Return the splits of a protocol, in a fixed order.
 
     Args:
       protocol: "subsets": every subset of the worms trains, and is tested on every worm left out (Wang et al. 2021;
@@ -55,13 +55,7 @@ def list_splits(protocol: str, worms: int, test_worms: int = 0, train_counts: Se
 def list_config_splits(config, worm_studies: Sequence[str], test_worms: int) -> list[Split]:
     """Return the splits of a config's protocol. Of several studies, those that are not `data.test_study` always train.
 
-    Args:
-      config: of an experiment on worms.
-      worm_studies: the study of each worm.
-      test_worms: number of worms of the other study, for "cross_study".
-
-    Raises:
-      InputError: as `list_splits`.
+    `test_worms` is the number of worms of the other study, for "cross_study".
     """
     protocol, test_study = config.protocol, config.data.get("test_study", "")
     if not test_study or protocol.name == "cross_study":
@@ -78,7 +72,7 @@ def list_config_splits(config, worm_studies: Sequence[str], test_worms: int) -> 
 
 
 def _train_sizes(protocol, worms) -> range:
-    """The numbers of training worms that a protocol knows."""
+    """Return the numbers of training worms that a protocol knows."""
     if protocol in ("same_worm", WITHIN_RECORDING):
         return range(1, min(worms, 1) + 1)
     if protocol == "leave_one_worm_out":

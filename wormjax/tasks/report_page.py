@@ -56,10 +56,7 @@ def collect_notes() -> Iterator[list[str]]:
 def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | None = None) -> Path:
     """Write report.html into a folder that holds a report (summary.md, figures), and return its path.
 
-    Args:
-      folder: of the report.
-      notes: what was said of the data.
-      argv: the command line; sys.argv where it is None.
+    `notes` are what was said of the data.
     """
     command = describe_command(sys.argv if argv is None else argv)
     converter = markdown.Markdown(

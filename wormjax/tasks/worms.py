@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import logging
-import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from wormjax.features.studies import SIMULATED, open_recordings
 from wormjax.recordings.motor_states import choose_state_names, map_motor_states, read_state_map
 from wormjax.recordings.recording import SIMILAR_RATES, UNSCORED, Recording
 from wormjax.tasks.protocols import Split, list_config_splits
-from wormjax.training.workdir import describe_dataset, read_description, refuse_changes
+from wormjax.training.workdir import describe_dataset
 
 # Fields of a config that name recordings.
 RECORDINGS = (
@@ -52,9 +51,6 @@ def prepare_materials(config) -> Materials:
     """Open and align all worms that a config names, before anything is computed or written.
 
     Worms that cannot be used are left out, and a warning names each with the reason (`choose_worms`).
-
-    Raises:
-      InputError: a file, a field or a config that cannot be used.
     """
     materials = _open_materials(config)
     _log.info("%s", "\n".join(format_materials(materials)))
@@ -107,10 +103,7 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
     neuron of a given list; of any neurons, a worm without a named one; and of shared neurons, a worm that more than
     halves the number of those that all others share.
 
-    Args:
-      config: of an experiment on worms.
-      recordings: the worms.
-      scored: whether states are needed; None: where the experiment decodes or predicts them.
+    `scored` says whether states are needed; None: where the experiment decodes or predicts them.
 
     Raises:
       InputError: no worm is left.
@@ -150,10 +143,10 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
         worm, reason = next(iter(left_out.items()))
         raise InputError(f"{worm.source}: found no worm that can be used; worm {worm.worm!r}: {reason}")
     for worm, names in (_find_doubtful(kept) if neurons == SHARED else {}).items():
-        text = f"its names {_list_names(names)} are doubtful: these neurons, which all others share, are not used"
-        warnings.warn(f"{worm.source}: worm {worm.worm!r}: {text}", RecordingWarning, stacklevel=1)
+        text = f"its names {list_names(names)} are doubtful: these neurons, which all others share, are not used"
+        warn_of(worm, f": {text}")
     for worm, reason in left_out.items():
-        warnings.warn(f"{worm.source}: worm {worm.worm!r} is left out: {reason}", RecordingWarning, stacklevel=1)
+        warn_of(worm, f" is left out: {reason}")
     return name_apart(kept)
 
 
@@ -168,6 +161,16 @@ def _find_doubtful(worms: Sequence[Recording]) -> dict[Recording, list[str]]:
     return found
 
 
+def warn_of(worm: Recording, text: str) -> None:
+    """Warn of a worm; the text follows its name."""
+    warnings.warn(f"{worm.source}: worm {worm.worm!r}{text}", RecordingWarning, stacklevel=3)
+
+
+def list_names(names: Sequence[str], most: int = 12) -> str:
+    """Return names in words, those beyond `most` by their number."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _count_scored(worm: Recording, target: str) -> int:
     """Return in how many frames a target, the motor state or a behaviour, is scored."""
     if target == MOTOR_STATE:
@@ -180,13 +183,13 @@ def _find_short(config, recordings: Sequence[Recording]) -> dict[Recording, str]
     field, short = "forecast.first" if config.get("experiment") == "forecast" else "train.window_frames", {}
     for worm in recordings:
         rate = config.data.frame_rate or worm.frame_rate
-        longest, needed = _count_longest(worm, rate), count_needed(config, rate)
+        longest, needed = count_longest(worm, rate), count_needed(config, rate)
         if longest < needed:
             short[worm] = f"its longest stretch has {longest} frames, a window {needed} (config field {field!r})"
     return short if len(short) < len(recordings) else {}
 
 
-def _count_longest(worm: Recording, rate: float) -> int:
+def count_longest(worm: Recording, rate: float) -> int:
     """Return the frames of a worm's longest stretch at a rate in hertz."""
     return int(max(worm.times[stop - 1] - worm.times[start] for start, stop in worm.stretches) * rate + 1.5)
 
@@ -225,10 +228,8 @@ def format_materials(materials: Materials) -> list[str]:
 def name_apart(recordings: Sequence[Recording], known: Mapping[str, str] | None = None) -> list[Recording]:
     """Return the worms with names that occur once: worms of one name become STUDY/NAME, or NAME (2), NAME (3), ...
 
-    Args:
-      recordings: the worms.
-      known: name → fingerprint of training worms, if any. Another animal of such a name becomes NAME (FILE), so that
-        no table takes it for the training worm.
+    `known` are the fingerprints of training worms by name: another animal of such a name becomes NAME (FILE), so that
+    no table takes it for the training worm.
     """
     counts, studies = Counter(worm.worm for worm in recordings), {worm.study for worm in recordings}
     named, seen = [], Counter()
@@ -240,148 +241,19 @@ def name_apart(recordings: Sequence[Recording], known: Mapping[str, str] | None 
         if (known or {}).get(worm.worm, worm.fingerprint) != worm.fingerprint:
             place = Path(worm.source).stem if worm.source != "memory" else worm.fingerprint[:8]
             renamed = dataclasses.replace(worm, worm=f"{worm.worm} ({place})")
-            found = f"{worm.source}: worm {worm.worm!r} is another animal than the training worm of its name"
-            warnings.warn(f"{found}; it is called {renamed.worm!r}", RecordingWarning, stacklevel=1)
+            warn_of(worm, f" is another animal than the training worm of its name; it is called {renamed.worm!r}")
             worm = renamed
         named.append(worm)
     return named
 
 
-def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) -> tuple[Dataset, tuple[Split, ...]]:
-    """Return other recordings for runs that are already trained, and the worms that are new to each.
-
-    Args:
-      config: with `data.path` (or, across studies, `data.test_path`) of the recordings to test on.
-      description: of the training data (`workdir.read_description`).
-      train_splits: the splits that the runs were trained on.
-
-    Returns:
-      The dataset, and for each training split the worms that are not among its training worms.
-
-    Raises:
-      InputError: recordings that cannot be used.
-    """
-    cross = config.protocol.name == "cross_study"
-    recordings = open_test_recordings(config) if cross else open_config_recordings(config)
-    dataset = build_new_dataset(config, description, recordings, leave_out=True)
-    if config.get("experiment", "generalize") not in STATELESS_EXPERIMENTS:
-        _warn_of_unscored(dataset)
-    everyone = range(len(dataset.worms))
-    splits = [
-        Split(split.train, tuple(k for k in everyone if not is_training_worm(description, split, dataset, k)))
-        for split in train_splits
-    ]
-    return dataset, tuple(splits)
-
-
-def _warn_of_unscored(dataset: Dataset) -> None:
-    """Warn of worms that no score can be computed for."""
-    for worm, name in enumerate(dataset.worms):
-        if (dataset.scored_states[dataset.stretches_of(worm)] == UNSCORED).all():
-            found = f"worm {name!r} has no scored motor state among {', '.join(dataset.state_names)}"
-            warnings.warn(f"{found}: it gets no score", RecordingWarning, stacklevel=2)
-
-
 def build_training_dataset(config, recordings: Sequence[Recording], scored: bool = True) -> Dataset:
     """Return the worms that train, in memory, as a dataset of their neurons in play.
 
-    Args:
-      config: of an experiment on worms.
-      recordings: the worms.
-      scored: whether a worm without a scored motor state is left out, with a warning.
-
-    Raises:
-      InputError: recordings that cannot be used.
+    With `scored`, a worm without a scored motor state is left out, with a warning.
     """
     worms = choose_worms(config, recordings, scored)
     return build(config, worms, choose_config_neurons(config, worms))
-
-
-def build_new_dataset(
-    config,
-    description: dict,
-    recordings: Sequence[Recording],
-    leave_out: bool = False,
-    neurons: Sequence[str] | None = None,
-) -> Dataset:
-    """Return recordings as a dataset for a model that is already trained: its neurons, its states, its rate.
-
-    A neuron that a worm lacks is masked. A worm at another rate than that of the training is resampled to it. A
-    warning names both.
-
-    Args:
-      config: that of training.
-      description: of the training data (`workdir.read_description`).
-      recordings: worms, scored or not.
-      leave_out: whether a worm with none of the neurons is left out, with a warning, where another has some.
-      neurons: in place of the training's, of a model that reads more.
-
-    Raises:
-      InputError: a recording with none of the neurons, or one that cannot be used.
-    """
-    rate, rates, kept = description["frame_rate"], [], []
-    neurons = description["neurons"] if neurons is None else neurons
-    named = [name for name in neurons if name != UNNAMED]
-    for worm in recordings:
-        missing = [name for name in named if name not in worm.identified]
-        place = f"{worm.source}: worm {worm.worm!r}"
-        stranger = len(missing) == len(named)
-        if stranger and leave_out and any(set(neurons) & set(other.identified) for other in recordings):
-            why = "it has none of the model's neurons"
-            warnings.warn(f"{place} is left out: {why}", RecordingWarning, stacklevel=1)
-            continue
-        if stranger:
-            there = ", ".join(sorted(worm.identified)) or "none"
-            expected = f"expected some of {_list_names(neurons)}, which the model was trained on"
-            raise InputError(f"{place}: found the named neurons {there}, {expected}")
-        if missing:
-            lacks = f"it lacks {len(missing)} of {len(named)} neurons ({_list_names(missing)}); these are masked"
-            warnings.warn(f"{place}: {lacks}", RecordingWarning, stacklevel=1)
-        at = config.data.frame_rate or rate
-        frames, needed = _count_longest(worm, at), count_needed(config, at)
-        if frames < needed:
-            short = f"its longest stretch lasts {frames / at:.1f} s, a window of the training {needed / at:.1f} s"
-            warnings.warn(f"{place}: {short}: results are uncertain", RecordingWarning, stacklevel=1)
-        kept.append(worm)
-        rates.append(config.data.frame_rate or _choose_rate(worm, rate, "the rate of the training"))
-    known = dict(zip(description["worms"], description["fingerprints"], strict=True))
-    return build(config, name_apart(kept, known), neurons, description["states"], rates, description["targets"])
-
-
-def _list_names(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def is_training_worm(description: dict, split: Split, dataset: Dataset, worm: int) -> bool:
-    """Return whether a worm of a dataset is one that a split trained on, by its traces and not by its name."""
-    return dataset.fingerprints[worm] in {description["fingerprints"][k] for k in split.train}
-
-
-def prepare_evaluation(
-    config, workdir: str | os.PathLike, open_fields: Sequence[str]
-) -> tuple[dict, list[Split], Dataset, list[Split]]:
-    """What scoring a trained workdir again needs, on its own recordings or on others.
-
-    Args:
-      config: that of training, but for fields that begin with one of `open_fields`.
-      workdir: of the training.
-      open_fields: what may differ from training: the recordings, and how they are scored.
-
-    Returns:
-      The description of the training data, the splits of training, the dataset to test on, and for each split the
-      worms of it that are not training worms.
-
-    Raises:
-      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
-    """
-    refuse_changes(config, workdir, open_fields)
-    description = read_description(workdir)
-    tests = len(description.get("test", description)["worms"])
-    splits = list_config_splits(config, description["worm_studies"], tests)
-    dataset, test_splits = prepare_new_worms(config, description, splits)
-    if config.protocol.name != "same_worm" and not any(split.test for split in test_splits):
-        raise ConfigError("data.path", "found no worm that is not a training worm of every run")
-    return description, splits, dataset, list(test_splits)
 
 
 def open_config_recordings(config) -> tuple[Recording, ...]:
@@ -398,7 +270,7 @@ def open_config_recordings(config) -> tuple[Recording, ...]:
 
 
 def open_test_recordings(config) -> tuple[Recording, ...]:
-    """The other study's worms; a simulated one has a seed of its own, so that its worms are others."""
+    """Return the other study's worms; a simulated one has a seed of its own, so that its worms are others."""
     simulation = config.data.simulation
     if not config.data.test_study:
         raise ConfigError("data.test_study", "found none, expected a study for protocol 'cross_study'")
@@ -427,7 +299,7 @@ def build(
         state_names = _share_states(config, recordings)
     if frame_rates is None and not data.frame_rate:  # That of the slowest study.
         usual = min(np.median([worm.frame_rate for worm in recordings if worm.study == study]) for study in studies)
-        frame_rates = [_choose_rate(worm, usual, "the usual rate") for worm in recordings]
+        frame_rates = [choose_rate(worm, usual, "the usual rate") for worm in recordings]
     return build_dataset(
         recordings,
         neurons,
@@ -466,18 +338,17 @@ def _find_behaviors(config, recordings: Sequence[Recording]) -> list[str]:
     return found
 
 
-def _choose_rate(worm: Recording, rate: float, of: str) -> float:
+def choose_rate(worm: Recording, rate: float, of: str) -> float:
     """Return the rate to resample a worm to; 0 where its frames come at a similar one."""
     ratio = worm.frame_rate / rate
     if max(ratio, 1 / ratio) <= SIMILAR_RATES:
         return rate if worm.uneven else 0.0
-    change = f"resampled from {worm.frame_rate:.2f} to {rate:.2f} Hz, {of}"
-    warnings.warn(f"{worm.source}: worm {worm.worm!r}: {change}", RecordingWarning, stacklevel=3)
+    warn_of(worm, f": resampled from {worm.frame_rate:.2f} to {rate:.2f} Hz, {of}")
     return rate
 
 
 def _refuse_shared_worms(recordings, test_recordings):
-    """Across studies every worm trains or is tested, never both: a study is not its own other study."""
+    """Raise ConfigError for a worm that trains and is tested: a study is not its own other study."""
     known = {recording.fingerprint for recording in recordings}
     for recording in test_recordings:
         if recording.fingerprint in known:
@@ -493,7 +364,7 @@ def _check_rates(config, recordings, test_recordings):
 
 
 def describe_materials(materials: Materials) -> dict:
-    """What a workdir remembers of its data: the training dataset, and the other study's where there is one."""
+    """Return what a workdir remembers of its data: the training dataset, and the other study's where there is one."""
     description = describe_dataset(materials.dataset)
     if materials.test_dataset is not materials.dataset:
         description["test"] = describe_dataset(materials.test_dataset)

@@ -1,6 +1,7 @@
 """What linear and other fitted baselines learn: nested dictionaries of arrays in one .npz file, never pickled."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,15 @@ def save_fitted(folder: str | os.PathLike, tree: dict[str, Any]) -> None:
     Path(folder).mkdir(parents=True, exist_ok=True)
     with open_place(Path(folder) / FITTED_FILE) as beside, open(beside, "wb") as file:
         np.savez(file, **flatten_dict(tree, sep="/"))
+
+
+def fit_once(folder: str | os.PathLike, fit: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what a model's folder holds; where it holds nothing, fit and save it there."""
+    fitted = restore_fitted(folder)
+    if fitted is None:
+        fitted = fit()
+        save_fitted(folder, fitted)
+    return fitted
 
 
 def restore_fitted(folder: str | os.PathLike) -> dict[str, Any] | None:

@@ -14,13 +14,12 @@ from wormjax.models.any_neurons import build_vocabulary, index_identities
 from wormjax.models.identities import keep_known, move_identities
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.simulation.worms import hide_names, simulate_worms
-from wormjax.tasks.decode import calibration, few_neurons, sweep
+from wormjax.tasks.decode import baselines, calibration, few_neurons, sweep
 from wormjax.tasks.decode import runs as decoding
-from wormjax.tasks.given_graphs import give_graph
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.protocols import list_splits
+from wormjax.tasks.training import train_best
 from wormjax.tasks.worms import Materials, build_training_dataset
-from wormjax.training.loop import train_in_memory
 from wormjax.training.workdir import describe_dataset
 
 NETWORK = {"kind": "any_neurons", "node_hidden": 4, "embedding": 4, "channels": 8, "dilations": (1,)}
@@ -55,9 +54,8 @@ DESCRIPTION = describe_dataset(DATASET)
 
 
 def train(config=CONFIG, dataset=DATASET, groups=GROUPS):
-    runs = give_graph("any_neurons", config, dataset.neuron_names, decoding.build_group_runs(config, dataset, groups))
-    _, recipe, engine = decoding.build_training("any_neurons", config, dataset, runs)
-    return train_in_memory(engine, recipe, dataset.arrays, runs, progress=False).best
+    runs = decoding.build_group_runs(config, dataset, groups)
+    return train_best(decoding.build_training("any_neurons", config, dataset, runs), "any_neurons", progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +129,7 @@ def test_identities_move_to_other_neurons_by_name_and_by_class():
 
 
 def test_shared_neurons_alone_are_read_where_a_baseline_says_so():
-    fitted = decoding.fit_baseline("linear_shared", CONFIG, DATASET, GROUPS)
+    fitted = baselines.fit_baseline("linear_shared", CONFIG, DATASET, GROUPS)
     shared = DATASET.find_present().all(axis=0)
     weights = fitted["weights"].reshape(len(GROUPS), 3, len(shared), -1)
     assert shared.any()
@@ -141,13 +139,13 @@ def test_shared_neurons_alone_are_read_where_a_baseline_says_so():
 
 
 def test_pairs_are_the_mean_of_decoders_fitted_to_each_training_worm_on_common_neurons():
-    fitted, present = decoding.fit_baseline("linear_pairs", CONFIG, DATASET, GROUPS), DATASET.find_present()
+    fitted, present = baselines.fit_baseline("linear_pairs", CONFIG, DATASET, GROUPS), DATASET.find_present()
     labels = decoding.split_by_seed(CONFIG, DATASET)[0]
     group, tested = GROUPS[0], GROUPS[0].split.test[0]
     parts = []
     for worm in group.split.train:
         common = present[worm] & present[tested]
-        one = decoding.fit_neurons("linear_pairs", CONFIG, DATASET, (worm,), common, labels)
+        one = baselines.fit_neurons("linear_pairs", CONFIG, DATASET, (worm,), common, labels)
         assert LINEAR_BASELINES["linear_union"].offsets == LINEAR_BASELINES["linear_pairs"].offsets
         alone = {name: np.stack([values] * 3) for name, values in one.items()}
         parts.append(decode(alone, name="linear_union"))
@@ -171,7 +169,7 @@ def test_few_neurons_are_nested_and_those_of_the_worm():
 
 
 def test_with_all_neurons_the_scores_are_those_of_the_table(variables):
-    learnt = {"any_neurons": variables, "linear_union": decoding.fit_baseline("linear_union", CONFIG, DATASET, GROUPS)}
+    learnt = {"any_neurons": variables, "linear_union": baselines.fit_baseline("linear_union", CONFIG, DATASET, GROUPS)}
     rows = few_neurons.score_few_neurons(CONFIG, DESCRIPTION, MATERIALS, GROUPS, learnt)
     table = {
         (name, row.test_worm, row.metric): row.value
@@ -275,7 +273,7 @@ def test_messages_pass_on_the_graph_that_is_given(tmp_path):
 
 def test_without_a_neuron_that_the_training_worms_have_a_baseline_knows_how_often_states_occur():
     labels, none = decoding.split_by_seed(CONFIG, DATASET)[0], np.zeros(len(DATASET.neuron_names), bool)
-    fitted = decoding.fit_neurons("linear_union", CONFIG, DATASET, (0, 1), none, labels)
+    fitted = baselines.fit_neurons("linear_union", CONFIG, DATASET, (0, 1), none, labels)
     assert not fitted["weights"].any()
     states = DATASET.arrays.states[np.isin(DATASET.stretch_worm, (0, 1))]
     share = (states == 0).sum() / (states != UNSCORED).sum()

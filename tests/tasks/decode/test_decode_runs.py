@@ -11,13 +11,13 @@ from wormjax.features.dataset import WormArrays
 from wormjax.features.splits import TEST
 from wormjax.models.catalog import build_classifier
 from wormjax.recordings.recording import UNSCORED
+from wormjax.tasks.decode.baselines import train_baseline
 from wormjax.tasks.decode.runs import (
     Decoded,
     build_group_runs,
     check_models,
     decode_model,
     score_model,
-    train_baseline,
     train_model,
 )
 from wormjax.tasks.decode.runs import test_labels as labels_of_test

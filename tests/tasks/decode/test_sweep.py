@@ -12,7 +12,7 @@ from wormjax.recordings import container
 from wormjax.scoring.rows import read_rows
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode import sweep as module
-from wormjax.tasks.decode.nested_selection import choose_settings, nest_rows
+from wormjax.tasks.decode.nested_selection import nest_rows, score_candidates
 from wormjax.tasks.decode.sweep import ablate, parse_sweep
 from wormjax.tasks.groups import list_groups, restore_best
 from wormjax.tasks.protocols import list_splits
@@ -54,9 +54,9 @@ def test_a_sweep_is_parsed_by_the_type_of_its_field():
         (["train.dropout"], "--sweep: found 'train.dropout', expected FIELD=VALUE"),
         (["train.droput=1"], "no such config field 'train.droput'"),
         (["train=1"], "no such config field 'train'"),
-        (["seeds=1.5"], "field 'seeds': found '1.5', expected int"),
-        (["train.dropout=much"], "field 'train.dropout': found 'much', expected float"),
-        (["train.keep_best=1"], "field 'train.keep_best': found '1', expected true or false"),
+        (["seeds=1.5"], "field 'seeds': found '1.5', expected a whole number"),
+        (["train.dropout=much"], "field 'train.dropout': found 'much', expected a number"),
+        (["train.keep_best=2"], "field 'train.keep_best': found '2', expected true or false"),
         (["models=mlp,recurrent"], "field 'models': found tuple, expected a number, text or bool"),
     ],
 )
@@ -68,13 +68,13 @@ def test_a_sweep_that_cannot_be_is_an_error_of_its_field(sweep, message):
 @pytest.mark.slow
 def test_every_combination_has_the_rows_that_it_would_have_alone(worms, tmp_path, monkeypatch):
     ensembles = []
-    train_runs = decoding.train_runs
+    train_into = module.train_into
 
-    def watch(*arguments, **named):
-        ensembles.append(len(arguments[3].seed))
-        return train_runs(*arguments, **named)
+    def watch(*arguments):
+        ensembles.append(len(arguments[3].runs.seed))
+        return train_into(*arguments)
 
-    monkeypatch.setattr(decoding, "train_runs", watch)
+    monkeypatch.setattr(module, "train_into", watch)
     rows = ablate(configure(worms), SWEEP, tmp_path / "all")
     assert read_rows(tmp_path / "all" / "results.csv") == rows
     assert (tmp_path / "all" / "summary.md").exists()
@@ -107,11 +107,11 @@ def test_with_three_worms_each_is_scored_by_what_the_others_choose(tmp_path, cap
     assert read_rows(tmp_path / "run" / "results.csv") == rows
     nested = [row for row in rows if row.model == "mlp (nested choice)"]
     swept = [row for row in rows if row.model != "mlp (nested choice)"]
-    choices = choose_settings(swept, ("nll",))
-    assert nested == nest_rows(swept, choices)
+    scores = score_candidates(swept, ("nll",))
+    assert nested == nest_rows(swept, scores)
     assert {(row.train_worms, row.test_worm) for row in nested} == {(r.train_worms, r.test_worm) for r in swept}
     # What has not learnt is not chosen.
-    assert choices == {"mlp": {f"worm {worm}": "mlp [learning_rate=0.01]" for worm in range(3)}}
+    assert set(scores[scores.chosen]["candidate"]) == {"mlp [learning_rate=0.01]"}
     assert "nested choice" in (tmp_path / "run" / "summary.md").read_text()
     assert "by all worms, for new recordings: mlp [learning_rate=0.01]" in capsys.readouterr().out
     lines = (tmp_path / "run" / "chosen.csv").read_text().splitlines()
@@ -161,7 +161,7 @@ def test_another_sweep_in_the_same_workdir_is_refused(worms, tmp_path, monkeypat
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(decoding, "train_runs", stop)
+    monkeypatch.setattr(module, "train_into", stop)
     with pytest.raises(KeyboardInterrupt):
         ablate(configure(worms), {"train.dropout": (0.0, 0.1)}, tmp_path)
     with pytest.raises(InputError, match=r"config.json: field 'sweep': found .*dropout=0.0,0.1.*expected .*0.0,0.2"):

@@ -180,7 +180,7 @@ def test_the_parts_of_a_batch_add_up_to_the_whole():
 def test_windows_to_validate_keep_clear_of_the_frames_that_training_asks_about():
     config = small_config(split__validation_fraction=0.3, split__gap=0)
     groups = list_groups(config, SPLITS)
-    runs = ahead_models.tabulate_runs(config, DATASET, groups)
+    runs = ahead_models.build_group_runs(config, DATASET, groups)
     asked = max(experiment.find_steps(config, DATASET))
     for run in range(len(groups)):
         used = []
@@ -191,7 +191,7 @@ def test_windows_to_validate_keep_clear_of_the_frames_that_training_asks_about()
             used.append(frames)
         assert not used[0] & used[1]
     with pytest.raises(InputError, match=r"'train\.window_frames and the frames of ahead\.seconds': found 69"):
-        ahead_models.tabulate_runs(
+        ahead_models.build_group_runs(
             small_config(split__validation_fraction=0.3, train__window_frames=60), DATASET, groups
         )
 

@@ -16,7 +16,6 @@ from jaxtyping import Float, Int
 from wormjax.baselines import dwell_times, loops
 from wormjax.baselines.diffusion_maps import Embedding, Neighbourhood
 from wormjax.baselines.linear import LinearClassifier, fit_linear, predict_linear, stack_context
-from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.future_states import Targets, tabulate_targets
 from wormjax.recordings.recording import UNSCORED
@@ -62,17 +61,18 @@ class Setting(NamedTuple):
 
 
 def gather_worms(dataset: Dataset) -> list[list[Stretch]]:
-    """Every worm's stretches."""
-    worms = []
-    for worm in range(len(dataset.worms)):
-        rows = [(dataset.arrays.features[k], dataset.arrays.states[k], dataset.arrays.valid[k])
-                for k in dataset.stretches_of(worm)]  # fmt: skip
-        worms.append([Stretch(features[valid], states[valid]) for features, states, valid in rows])
-    return worms
+    """Return every worm's stretches."""
+    return [[cut_stretch(dataset, k) for k in dataset.stretches_of(worm)] for worm in range(len(dataset.worms))]
+
+
+def cut_stretch(dataset: Dataset, number: int) -> Stretch:
+    """Return a stretch without padding."""
+    valid = dataset.arrays.valid[number]
+    return Stretch(dataset.arrays.features[number][valid], dataset.arrays.states[number][valid])
 
 
 def list_parts(train: Sequence[list[Stretch]]) -> list[list[Stretch]]:
-    """What is fitted to the others in turn: the training worms, or the halves of a lone one."""
+    """Return what is fitted to the others in turn: the training worms, or the halves of a lone one."""
     if len(train) > 1:
         return list(train)
     frames = sum(len(stretch.states) for stretch in train[0])
@@ -87,7 +87,7 @@ def list_parts(train: Sequence[list[Stretch]]) -> list[list[Stretch]]:
 
 
 def fit_simple(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str, dict[str, np.ndarray]]:
-    """All of SIMPLE, of one set of training worms: name → arrays to be kept."""
+    """Fit all of SIMPLE to one set of training worms; return name → arrays to be kept."""
     parts = list_parts(train)
     everything = [stretch for worm in train for stretch in worm]
     targets = [_find_targets(setting, part) for part in parts]
@@ -117,7 +117,7 @@ def fit_simple(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str, di
 
 
 def fit_regression(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str, np.ndarray]:
-    """Logistic regression of each answer on the frames so far, one a horizon and one for the reversal."""
+    """Fit a logistic regression of each answer on the frames so far, one a horizon and one for the reversal."""
     everything = [stretch for worm in train for stretch in worm]
     channels = np.concatenate([_stack(setting, stretch) for stretch in everything])
     targets = _find_targets(setting, everything)
@@ -133,7 +133,7 @@ def fit_regression(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str
 
 
 def fit_diffusion_map(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str, np.ndarray]:
-    """The (loop, phase) model of the first feature of each neuron, and the motor states in each of its states."""
+    """Fit the (loop, phase) model of the first feature of each neuron; count the motor states in each of its states."""
     everything = [stretch for worm in train for stretch in worm]
     traces = [stretch.features[..., 0] for stretch in everything]
     model = loops.fit_loops(traces, setting.embedding, setting.neighbourhood, setting.partition, setting.seed)
@@ -144,7 +144,7 @@ def fit_diffusion_map(setting: Setting, train: Sequence[list[Stretch]]) -> dict[
 
 
 def unpack_diffusion_map(setting: Setting, fit: dict[str, np.ndarray]) -> loops.LoopModel:
-    """The model that `fit_diffusion_map` kept."""
+    """Return the model that `fit_diffusion_map` kept."""
     traces = np.split(fit["traces"], np.cumsum(fit["lengths"])[:-1])
     return loops.unpack_loops(fit, traces, setting.embedding, setting.neighbourhood)
 
@@ -152,7 +152,7 @@ def unpack_diffusion_map(setting: Setting, fit: dict[str, np.ndarray]) -> loops.
 def answer_baseline(
     name: str, setting: Setting, fit: dict, stretch: Stretch, origins: Int[np.ndarray, " start"], model=None
 ) -> Answers:
-    """One baseline's answers at some frames of a stretch, from the frames up to each.
+    """Return one baseline's answers at some frames of a stretch, from the frames up to each.
 
     Args:
       name: of BASELINES.
@@ -176,7 +176,8 @@ def answer_baseline(
             belief = _one_hot_so_far(stretch.states, frequency)
         else:
             belief = decode(setting, LinearClassifier(own["weights"], own["bias"]), stretch)
-        states = _persist(belief[origins], own["stay"], frequency)
+        stay = own["stay"][:, None]
+        states = stay * belief[origins][:, None] + (1 - stay) * frequency
         return _repeat(setting, frequencies, len(origins))._replace(states=states)
     chain = dwell_times.DwellChain(own["leave"], own["follow"], own["frequency"])
     if given:
@@ -190,7 +191,7 @@ def answer_baseline(
 def answer_by_chain(
     setting: Setting, chain: dwell_times.DwellChain, likelihood: Float[np.ndarray, "frame state"]
 ) -> Answers:
-    """A chain's answers in every frame of a stretch."""
+    """Return a chain's answers in every frame of a stretch."""
     belief = dwell_times.filter_states(chain, likelihood).reshape(len(likelihood), -1)
     ahead = dwell_times.predict_states(chain, setting.steps).reshape(len(setting.steps), belief.shape[1], -1)
     begun = dwell_times.predict_onset(chain, setting.steps, setting.reverse).reshape(len(setting.steps), -1)
@@ -198,21 +199,14 @@ def answer_by_chain(
 
 
 def fit_decoder(setting: Setting, stretches: Sequence[Stretch]) -> LinearClassifier:
-    """Logistic regression of the present state on the frames so far."""
+    """Fit a logistic regression of the present state on the frames so far."""
     channels = np.concatenate([_stack(setting, stretch) for stretch in stretches])
     return _fit_logistic(setting, channels, np.concatenate([one.states for one in stretches]), setting.states)
 
 
 def decode(setting: Setting, decoder: LinearClassifier, stretch: Stretch) -> Float[np.ndarray, "frame state"]:
-    """The present state's probabilities in every frame."""
+    """Return the present state's probabilities in every frame."""
     return predict_linear(decoder, _stack(setting, stretch))
-
-
-def check_baselines(names: Sequence[str]):
-    """Raises InputError for a baseline that does not exist."""
-    for name in names:
-        if name not in BASELINES:
-            raise ConfigError("baselines", f"found {name!r}, expected some of {', '.join(BASELINES)}")
 
 
 def _stack(setting, stretch):
@@ -228,7 +222,7 @@ def _fit_logistic(setting, channels, true, count) -> LinearClassifier:
 
 
 def _find_targets(setting, stretches) -> list[Targets]:
-    """The true answers at every frame of each stretch."""
+    """Return the true answers at every frame of each stretch."""
     rows = [
         tabulate_targets(one.states[None], np.ones((1, len(one.states)), bool), setting.steps, setting.reverse)
         for one in stretches
@@ -251,7 +245,7 @@ def _fit_chain(setting, stretches, ages):
 
 
 def _fit_persistence(beliefs, targets, frequency) -> Float[np.ndarray, " horizon"]:
-    """At each horizon how likely the state stays what it is, in place of any by its frequency."""
+    """Return at each horizon how likely the state stays what it is, in place of any by its frequency."""
     belief = np.concatenate([one for some in beliefs for one in some])
     states = np.concatenate([one.states for some in targets for one in some])
     stays = []
@@ -263,19 +257,15 @@ def _fit_persistence(beliefs, targets, frequency) -> Float[np.ndarray, " horizon
     return np.array(stays)
 
 
-def _persist(belief, stay, frequency):
-    return stay[:, None] * belief[:, None] + (1 - stay)[:, None] * frequency
-
-
 def _one_hot_so_far(states, frequency):
-    """Certainty of the last state scored; the frequencies before there is one."""
+    """Return certainty of the last state scored; the frequencies before there is one."""
     scored = states != UNSCORED
     last = np.maximum.accumulate(np.where(scored, np.arange(len(states)), -1))
     return np.where((last >= 0)[:, None], np.eye(len(frequency))[states[np.maximum(last, 0)]], frequency)
 
 
 def _measure_loss(answers, targets) -> float:
-    """Mean negative log-likelihood over horizons, nats."""
+    """Return mean negative log-likelihood over horizons, nats."""
     given = np.concatenate([one.states for some in answers for one in some])
     true = np.concatenate([one.states for some in targets for one in some])
     known = true != UNSCORED
@@ -306,6 +296,6 @@ def _answer_by_diffusion_map(setting, fit, model, stretch, origins) -> Answers:
 
 
 def _intervals(begun: Float[np.ndarray, "start horizon"]) -> Float[np.ndarray, "start interval"]:
-    """Probabilities to have begun by each horizon → in each interval, and later."""
+    """Return probabilities to begin in each interval, and later, from those to have begun by each horizon."""
     ends = np.concatenate([np.zeros((len(begun), 1)), np.clip(begun, 0.0, 1.0), np.ones((len(begun), 1))], axis=1)
     return np.maximum(np.diff(ends, axis=1), 0.0)

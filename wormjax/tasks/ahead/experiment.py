@@ -4,6 +4,7 @@ What Brennan & Proekt (2019, eLife 8:e46814) ask of their model, asked of every 
 none has seen.
 """
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,12 +28,14 @@ from wormjax.tasks.ahead.questions import REVERSE, Answers, Truth, ask, find_ste
 from wormjax.tasks.ahead.report import write_report
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best, score_worms
+from wormjax.tasks.new_worms import prepare_evaluation
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
+from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_materials
 from wormjax.training import multihost
-from wormjax.training.fitted import restore_fitted, save_fitted
+from wormjax.training.fitted import fit_once
 from wormjax.training.progress import follow, track
 from wormjax.training.workdir import claim_workdir
+from wormjax.value_checks import check_names
 
 # What may be another than it was in training: whose recordings, and the questions about them.
 OPEN_FIELDS = (*RECORDINGS, "ahead.every")
@@ -51,13 +54,10 @@ class Output(NamedTuple):
 
 
 def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
-    """Train every model on every split and seed of a config, asks it of the worms left out, and reports.
+    """Train every model on every split and seed of a config, ask it about the worms left out, and report.
 
     Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
     trained again; unfinished training is continued.
-
-    Raises:
-      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
     check_config(config)
     materials = prepare_materials(config)
@@ -67,7 +67,7 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
     ask(config, materials.test_dataset)
     check_diffusion_map(config, dataset, splits)
     if config.models:
-        ahead_models.tabulate_runs(config, dataset, groups)
+        ahead_models.build_group_runs(config, dataset, groups)
     with claim_workdir(workdir, config, describe_materials(materials)):
         with multihost.first_goes_ahead("baselines"):
             fits = fit_baselines(config, dataset, splits, workdir)
@@ -89,11 +89,7 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def evaluate_ahead(config, workdir: str | os.PathLike) -> list[Row]:
-    """Return the rows of a workdir's models on the worms of `config.data` that each run has not been trained on.
-
-    Raises:
-      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
-    """
+    """Return the rows of a workdir's models on the worms of `config.data` that each run has not been trained on."""
     description, _, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
     check_config(config)
     groups = list_groups(config, test_splits)
@@ -110,7 +106,7 @@ def check_config(config):
     """Raise InputError for what a config of states ahead must not hold."""
     check_settings(config)
     refuse_future(tuple(config.data.inputs))
-    simple.check_baselines(config.baselines)
+    check_names("baselines", config.baselines, simple.BASELINES)
     ahead_models.check_models(config)
     check_pools(config)
 
@@ -155,24 +151,22 @@ def list_folders(config) -> list[str]:
 
 
 def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict[str, dict]:
-    """Folder → split ("split_0", ...) → what was fitted to its training worms; fitted once, then restored."""
+    """Return folder → split ("split_0", ...) → what was fitted to its training worms; fitted once, then restored."""
     setting, worms = read_setting(config, dataset), simple.gather_worms(dataset)
     fit = {
         SIMPLE: simple.fit_simple,
         simple.REGRESSION: simple.fit_regression,
         simple.DIFFUSION: simple.fit_diffusion_map,
     }
-    fits = {}
-    for name in list_folders(config):
-        folder = model_folder(workdir, name)
-        fits[name] = restore_fitted(folder)
-        if fits[name] is None:
-            bar = track(splits, name, "split")
-            with threadpool_limits(None if name == simple.DIFFUSION else 1):
-                best = [fit[name](setting, [worms[worm] for worm in split.train]) for split in bar]
-            fits[name] = {f"split_{number}": one for number, one in enumerate(best)}
-            save_fitted(folder, fits[name])
-    return fits
+
+    def fit_splits(name):
+        bar = track(splits, name, "split")
+        with threadpool_limits(None if name == simple.DIFFUSION else 1):
+            best = [fit[name](setting, [worms[worm] for worm in split.train]) for split in bar]
+        return {f"split_{number}": one for number, one in enumerate(best)}
+
+    names = list_folders(config)
+    return {name: fit_once(model_folder(workdir, name), functools.partial(fit_splits, name)) for name in names}
 
 
 def run_models(
@@ -204,7 +198,7 @@ def run_models(
 
 
 def pool_outputs(config, splits: Sequence[Split], groups: Sequence[Group], outputs: Sequence[Output]) -> list[Output]:
-    """The means of several models' answers (a linear pool), of every pool in the config whose members were all run."""
+    """Return the means of several models' answers (a linear pool), for every pool whose members were all run."""
     found = {(output.model, output.group): output for output in outputs}
     pooled = []
     for name, members in config.get("pools", {}).items():
@@ -244,8 +238,7 @@ def answer_baseline(name: str, setting, fits: dict, split: str, dataset: Dataset
         np.zeros((len(starts.frame), horizons, setting.states)), np.zeros((len(starts.frame), horizons + 1))
     )
     for number in np.unique(starts.stretch):
-        own, valid = starts.stretch == number, dataset.arrays.valid[number]
-        stretch = simple.Stretch(dataset.arrays.features[number][valid], dataset.arrays.states[number][valid])
+        own, stretch = starts.stretch == number, simple.cut_stretch(dataset, number)
         given = simple.answer_baseline(name, setting, fit, stretch, starts.frame[own] - 1, model)
         for all_values, values in zip(answers, given, strict=True):
             all_values[own] = values

@@ -5,7 +5,6 @@ corrects what a chain of states expects; the chain that a training worm is seen 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -21,14 +20,13 @@ from wormjax.models.markov_residual import Correction
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead.questions import Answers, ask, find_steps, tabulate
 from wormjax.tasks.chunks import map_chunks
-from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
+from wormjax.tasks.config_checks import check_edge_prior, check_sections
+from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
-from wormjax.training.loop import train_ensemble
+from wormjax.tasks.training import Training, prepare_training, tabulate_runs, train_into
 from wormjax.training.objectives.classification import list_augmentations
 from wormjax.training.objectives.future_states import AheadData, ahead, split_answers
-from wormjax.training.parallel import Engine, build_engine
-from wormjax.training.runs import Runs, build_runs
-from wormjax.training.step import Recipe, build_recipe
+from wormjax.training.runs import Runs
 
 BASES = ("none", simple.DWELL, simple.DWELL + simple.KNOWN)
 GIVEN = ("kind", "base")  # Fields of a model's section that are not sizes of its network.
@@ -37,24 +35,13 @@ SMALLEST_BASE = 1e-4  # Probability that a chain gives any answer, so that a net
 STARTS_AT_ONCE = 256
 
 
-class Training(NamedTuple):
-    """All that `train_ensemble` needs."""
-
-    recipe: Recipe
-    engine: Engine
-    runs: Runs
-    data: AheadData
-
-
 def check_models(config):
-    """Raises InputError for a model that the config does not describe, or describes with what does not exist."""
+    """Raise ConfigError for a model that the config does not describe, or describes with what does not exist."""
+    check_sections(config)
     for name in config.models:
         if name in (*simple.BASELINES, RESERVED):
             expected = "expected a name that is no baseline's"
             raise ConfigError("models", f"found {name!r}, {expected} and not {RESERVED!r}")
-        if name not in config.model:
-            known = ", ".join(config.model)
-            raise ConfigError("models", f"found {name!r}, expected some of {known} (sections of 'model')")
         section = config.model[name]
         for field, choices in (("kind", tuple(CLASSIFIERS)), ("base", BASES)):
             found = section.get(field)
@@ -69,14 +56,11 @@ def check_models(config):
         except ConfigError as error:  # It knows the kind, not what the config calls the section.
             field = error.field.replace(f"model.{section.kind}", f"model.{name}")
             raise ConfigError(field, error.problem) from None
-        prior, types = tuple(config.train.edge_prior), getattr(module, "edge_types", 0)
-        if prior and types and (len(prior) != types or min(prior) <= 0):
-            expected = f"expected a probability above 0 of each of the {types} edge types of {name}"
-            raise ConfigError("train.edge_prior", f"found {prior}, {expected}")
+        check_edge_prior(config, name, getattr(module, "edge_types", 0))
 
 
 def count_answers(config, dataset: Dataset) -> int:
-    """Outputs of a network: a state at each horizon, and the interval of the next reversal."""
+    """Return outputs of a network: a state at each horizon, and the interval of the next reversal."""
     horizons = len(config.ahead.seconds)
     return horizons * len(dataset.state_names) + horizons + 1
 
@@ -84,7 +68,7 @@ def count_answers(config, dataset: Dataset) -> int:
 def tabulate_bases(
     config, setting: simple.Setting, dataset: Dataset, splits: Sequence[Split], base: str
 ) -> tuple[Float[np.ndarray, "entry frame answer"], Int[np.ndarray, "split stretch"]]:
-    """What a chain expects in every frame of each split's training worms, fitted to the split's other training worms.
+    """Return what a chain expects in every frame of a split's training worms, fitted to its other training worms.
 
     Of a lone training worm, each half is seen with the chain of the other.
 
@@ -111,7 +95,7 @@ def tabulate_bases(
 
 
 def _see_training_worm(setting, worms, worm, others, base) -> list[np.ndarray]:
-    """Log-probabilities [frame, answer] by stretch."""
+    """Return log-probabilities [frame, answer] by stretch."""
     if others:
         fit = simple.fit_simple(setting, [worms[other] for other in others])
         return [expect(setting, fit, stretch, base) for stretch in worms[worm]]
@@ -127,7 +111,7 @@ def _see_training_worm(setting, worms, worm, others, base) -> list[np.ndarray]:
 
 
 def expect(setting: simple.Setting, fit: dict, stretch: simple.Stretch, base: str) -> Float[np.ndarray, "frame answer"]:
-    """Log-probabilities of all answers by a chain, in every frame of a stretch."""
+    """Return log-probabilities of all answers by a chain, in every frame of a stretch."""
     answers = simple.answer_baseline(base, setting, fit, stretch, np.arange(len(stretch.states)))
     states = answers.states.reshape(len(answers.states), -1)
     both = np.concatenate([states, answers.onset], axis=1)
@@ -135,13 +119,12 @@ def expect(setting: simple.Setting, fit: dict, stretch: simple.Stretch, base: st
 
 
 def build_training(name: str, config, setting, dataset: Dataset, splits: Sequence[Split], groups) -> Training:
-    """What one network's runs are, how they are trained, and by which compiled program."""
-    train, recipe = config.train, build_recipe(config.train)
+    """Return how one network's runs are trained, and by which compiled program."""
+    train = config.train
     targets = tabulate(config, dataset, dataset.arrays.states)
     bases, index = tabulate_bases(config, setting, dataset, splits, config.model[name].base)
-    runs = tabulate_runs(config, dataset, groups)
     of_run = np.repeat([splits.index(group.split) for group in groups], train.members)
-    runs = runs._replace(own={"base": index[of_run]})
+    runs = build_group_runs(config, dataset, groups)._replace(own={"base": index[of_run]})
     objective = ahead(
         build_module(name, config, dataset),
         sizes=dataset.arrays.features.shape[2:],
@@ -152,47 +135,28 @@ def build_training(name: str, config, setting, dataset: Dataset, splits: Sequenc
         augmentations=list_augmentations(runs.hyper),
         edge_prior=tuple(train.edge_prior) or None,
     )
-    engine = build_engine(
-        objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
-    )
-    return Training(recipe, engine, runs, AheadData(dataset.arrays, targets.states, targets.onset, bases))
+    return prepare_training(objective, train, runs, AheadData(dataset.arrays, targets.states, targets.onset, bases))
 
 
-def tabulate_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
-    """Each group's windows, `train.members` runs per group.
+def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
+    """Return each group's runs, `train.members` per group.
 
     Where some frames validate, a window of training keeps clear of them with the frames that it predicts, too.
-
-    Raises:
-      InputError: a group without a single training or validation window.
     """
-    train, field = config.train.copy_and_resolve_references().unlock(), "train.window_frames"
+    window, field = config.train.window_frames, "train.window_frames"
     if config.split.validation_fraction:
-        train.window_frames += max(find_steps(config, dataset))
-        field += " and the frames of ahead.seconds"
-    members = train.members
-    return build_runs(
-        dataset,
-        train_worms=[group.split.train for group in groups for _ in range(members)],
-        seeds=[group.seed for group in groups for _ in range(members)],
-        members=[number_run(dataset, group.split, member) for group in groups for member in range(members)],
-        labels=split_by_seed(config, dataset),
-        train=train,
-        length_field=field,
-    )
+        window, field = window + max(find_steps(config, dataset)), f"{field} and the frames of ahead.seconds"
+    return tabulate_runs(config, dataset, groups, config.train.members, window, field)
 
 
 def train_model(name: str, config, setting, dataset: Dataset, splits, groups, workdir, stop_after_chunks=None):
-    """Trains one network for every group and member, all runs in one compiled program."""
+    """Train one network for every group and member, all runs in one compiled program."""
     training = build_training(name, config, setting, dataset, splits, groups)
-    folder, seconds = model_folder(workdir, name), config.train.checkpoint_seconds
-    return train_ensemble(
-        training.engine, training.recipe, training.data, training.runs, folder, name, seconds, stop_after_chunks
-    )
+    return train_into(workdir, name, config.train, training, stop_after_chunks)
 
 
 def build_module(name: str, config, dataset: Dataset) -> nn.Module:
-    """The network of one model."""
+    """Return the network of one model."""
     return build_classifier(config.model[name].kind, count_answers(config, dataset), _sizes(config, name))
 
 
@@ -233,7 +197,7 @@ def build_answering(name: str, config, dataset: Dataset):
 def answer_starts(
     answer, config, dataset: Dataset, starts: Starts, variables, base: Float[np.ndarray, "start answer"]
 ) -> tuple[Answers, Float[np.ndarray, "start edge type"] | None]:
-    """One group's answers (`build_answering`) at `starts`; no frame at or after a start enters them."""
+    """Return one group's answers (`build_answering`) at `starts`; no frame at or after a start enters them."""
     window = config.train.window_frames
     padded = [
         np.pad(values, ((0, 0), (window, 0), *((0, 0),) * (values.ndim - 2)))
@@ -244,15 +208,13 @@ def answer_starts(
 
 
 def expect_starts(config, setting, fit: dict, dataset: Dataset, starts: Starts, base: str):
-    """What a split's chain expects at each start of worms that it was not fitted to [start, answer]."""
+    """Return what a split's chain expects at each start of worms that it was not fitted to [start, answer]."""
     expected = np.zeros((len(starts.frame), count_answers(config, dataset)), np.float32)
     if base == "none":
         return expected
     for number in np.unique(starts.stretch):
         own = starts.stretch == number
-        valid = dataset.arrays.valid[number]
-        stretch = simple.Stretch(dataset.arrays.features[number][valid], dataset.arrays.states[number][valid])
-        expected[own] = expect(setting, fit, stretch, base)[starts.frame[own] - 1]
+        expected[own] = expect(setting, fit, simple.cut_stretch(dataset, number), base)[starts.frame[own] - 1]
     return expected
 
 

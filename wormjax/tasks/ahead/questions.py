@@ -28,7 +28,7 @@ class Answers(NamedTuple):
     onset: Float[np.ndarray, "start interval"]
 
     def of(self, chosen) -> "Answers":
-        """The answers of a mask or of indices."""
+        """Return the answers of a mask or of indices."""
         return Answers(*(values[chosen] for values in self))
 
 
@@ -40,16 +40,12 @@ class Truth(NamedTuple):
     onset: Int[np.ndarray, " start"]
 
     def of(self, chosen) -> "Truth":
-        """The truth of a mask or of indices."""
+        """Return the truth of a mask or of indices."""
         return Truth(*(values[chosen] for values in self))
 
 
 def find_steps(config, dataset: Dataset) -> tuple[int, ...]:
-    """The config's horizons in frames of a dataset.
-
-    Raises:
-      InputError: two of them are the same frame.
-    """
+    """Return the config's horizons in frames of a dataset."""
     steps = count_steps(config.ahead.seconds, dataset.frame_rate)
     if len(set(steps)) < len(steps):
         found = f"found {tuple(config.ahead.seconds)}, of which some are the same frame at {dataset.frame_rate:.2f} Hz"
@@ -58,17 +54,13 @@ def find_steps(config, dataset: Dataset) -> tuple[int, ...]:
 
 
 def tabulate(config, dataset: Dataset, states: Int[np.ndarray, "stretch frame"]) -> Targets:
-    """The true answers at every frame of a dataset, from its states to train on or those to be scored on."""
+    """Return the true answers at every frame of a dataset, from its states to train on or those to be scored on."""
     reverse = dataset.state_names.index(REVERSE)
     return tabulate_targets(states, dataset.arrays.valid, find_steps(config, dataset), reverse)
 
 
 def ask(config, dataset: Dataset) -> tuple[Starts, Truth]:
-    """All questions that a config asks of a dataset, and what came to pass.
-
-    Raises:
-      InputError: no stretch is long enough for a question.
-    """
+    """Return all questions that a config asks of a dataset, and what came to pass."""
     starts = list_starts(dataset, config.ahead.first, config.ahead.every, "ahead.first")
     targets = tabulate(config, dataset, dataset.scored_states)
     truth = Truth(*(values[starts.stretch, starts.frame - 1] for values in targets))
@@ -82,7 +74,7 @@ def ask(config, dataset: Dataset) -> tuple[Starts, Truth]:
 def score_answers(
     answers: Answers, truth: Truth, seconds: Sequence[float], frame_rate: float, frequency: Float[np.ndarray, " state"]
 ) -> dict[str, float]:
-    """Scores one worm's answers.
+    """Score one worm's answers.
 
     Args:
       answers, truth: at the same starts.
@@ -127,7 +119,7 @@ def score_answers(
 
 
 def find_median(onset: Float[np.ndarray, "start interval"], seconds: Sequence[float]) -> Float[np.ndarray, " start"]:
-    """The time by which a reversal has begun with probability one half, at most the last horizon; linear between."""
+    """Return the time by which a reversal has begun with probability one half, at most the last horizon."""
     reached = np.concatenate([np.zeros((len(onset), 1)), np.cumsum(onset[:, :-1], axis=1)], axis=1)
     edges = np.array([0.0, *seconds])
     upper = (reached[:, 1:] < 0.5).sum(axis=1) + 1

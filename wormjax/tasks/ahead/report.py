@@ -75,11 +75,7 @@ def plot_graphs(config, dataset: Dataset, outputs) -> NamedFigures:
 def plot_loops(model: LoopModel, fit: dict, dataset: Dataset, states: np.ndarray, title: str) -> NamedFigures:
     """Yield the (loop, phase) model's transitions sorted by phase, and its trajectory by phase, loop and state.
 
-    Args:
-      model: of some training worms.
-      fit: of `fit_diffusion_map`.
-      dataset: whose names are used.
-      states: motor state of each of the model's frames.
+    `fit` is what was kept of the model, `states` the motor state of each of its frames.
     """
     parts = model.transitions, model.loop_of_state, model.phase_of_state, fit["shares"]
     yield "phase_transitions", figures.plot_phase_transitions(*parts, dataset.state_names, title)

@@ -17,11 +17,11 @@ from wormjax.features.dataset import Dataset, scale_behavior
 from wormjax.features.splits import GAP, TRAINING
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.rows import Row
+from wormjax.tasks.decode import baselines
 from wormjax.tasks.decode import runs as decoding
-from wormjax.tasks.groups import Group, number_run
+from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
-from wormjax.training.loop import train_in_memory
-from wormjax.training.runs import build_runs
+from wormjax.tasks.training import tabulate_runs, train_best
 
 ALONE = "{} (these seconds alone)"
 LINEAR = "linear_union"  # Stands beside, fitted to these seconds.
@@ -33,13 +33,7 @@ def score_calibration(
 ) -> list[Row]:
     """Return the rows of a network before and after calibration to each tested worm; metrics are METRIC@SECONDS.
 
-    Args:
-      config: of decoding; `calibration` has the durations, and how a network goes on training.
-      description: of the training data.
-      dataset: the worms that are tested.
-      groups: the seeds and splits; those of the first seed are calibrated.
-      name: of the network.
-      variables: its runs' parameters.
+    Groups of the first seed are calibrated.
     """
     first = [number for number, group in enumerate(groups) if group.seed == config.seed]
     pairs = [(number, worm) for number in first for worm in groups[number].split.test]
@@ -51,10 +45,7 @@ def score_calibration(
     activity = decoding.factor_worms(config, dataset)
 
     def score(label, name, seconds, parameters):
-        decoded = {label: decoding.decode_model(name, config, description, rest, tested, parameters)}
-        rows = []
-        for refined, one in decoding.refine_all(decoded, rest, tested, activity).items():
-            rows += decoding.score_model(refined, config, description, rest, tested, one)
+        rows = decoding.score_decoder(label, name, config, description, rest, tested, parameters, activity)
         return [row._replace(metric=f"{row.metric}@{seconds:g}") for row in rows]
 
     rows = score(name, name, 0, own)
@@ -79,15 +70,8 @@ def calibrate(
 ) -> Any:
     """Return a network's parameters after further training on the first seconds of a worm, stacked by run.
 
-    Args:
-      name: of the network.
-      config: of decoding.
-      dataset: the worms.
-      worms: the worm of each group of `config.train.members` runs.
-      seconds: from each worm's first frame on.
-      variables: stacked by run.
-      alone: whether training begins anew, with the steps of training, instead of going on.
-      progress: whether to show a progress bar.
+    There is one worm for each group of `config.train.members` runs. With `alone`, training begins anew, with the steps
+    of training, instead of going on.
 
     Raises:
       InputError: no scored frame in these seconds.
@@ -103,29 +87,22 @@ def calibrate(
         every = config.train.members
         targets = {name: values[::every] for name, values in variables["targets"].items()}
         shown = _scale_as_trained(shown, worms, targets)
-    config = config.copy_and_resolve_references().unlock()
-    train, members = config.train, config.train.members
-    train.weight_decay = 0.0 if not alone else train.weight_decay
+    config, members = config.copy_and_resolve_references().unlock(), config.train.members
+    train = config.train
     if not alone:
+        train.weight_decay = 0.0
         train.steps, train.learning_rate = config.calibration.steps, config.calibration.learning_rate
     train.update({"steps_per_chunk": CHUNK, "keep_best": False, "epochs": 0})
-    labels = np.where(_widen(seen, dataset, train.window_frames), TRAINING, GAP)
-    runs = build_runs(
-        shown,
-        train_worms=[(worm,) for worm in worms for _ in range(members)],
-        seeds=[config.seed for _ in worms for _ in range(members)],
-        members=[number_run(dataset, Split((worm,), ()), member) for worm in worms for member in range(members)],
-        labels={config.seed: labels},
-        train=train,
-    )
+    labels = {config.seed: np.where(_widen(seen, dataset, train.window_frames), TRAINING, GAP)}
+    groups = [Group(config.seed, Split((worm,), ())) for worm in worms]
+    runs = tabulate_runs(config, shown, groups, members, labels=labels)
     own = {name: values for name, values in variables.items() if name not in ("params", "batch_stats")}
     # As many windows as a stretch has frames, whatever the seconds: one compiled program serves all.
-    spare = ((0, 0), (0, max(0, labels.shape[1] - runs.training_windows.shape[1])), (0, 0))
+    spare = ((0, 0), (0, max(0, seen.shape[1] - runs.training_windows.shape[1])), (0, 0))
     windows = np.pad(runs.training_windows, spare, mode="edge")
     runs = runs._replace(own=jax.tree.map(np.asarray, own), training_windows=windows)
-    _, recipe, engine = decoding.build_training(name, config, shown, runs)
-    initial = None if alone else variables
-    return train_in_memory(engine, recipe, shown.arrays, runs, name, progress, initial).best
+    training = decoding.build_training(name, config, shown, runs)
+    return train_best(training, name, progress, None if alone else variables)
 
 
 def _find_first(dataset: Dataset, seconds: float) -> Bool[np.ndarray, "stretch frame"]:
@@ -172,5 +149,5 @@ def _fit_alone(config, dataset: Dataset, worms: Sequence[int], seconds: float) -
     seen = _find_first(dataset, seconds)
     shown, present = _hide_labels(dataset, seen), dataset.find_present()
     labels = np.where(seen, TRAINING, GAP)
-    fits = [decoding.fit_neurons(LINEAR, config, shown, (worm,), present[worm], labels) for worm in worms]
+    fits = [baselines.fit_neurons(LINEAR, config, shown, (worm,), present[worm], labels) for worm in worms]
     return {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}

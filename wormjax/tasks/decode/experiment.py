@@ -8,12 +8,14 @@ from wormjax.baselines.linear import LINEAR_BASELINES, PAIRS
 from wormjax.errors import InputError, RecordingWarning
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
+from wormjax.tasks.decode import baselines
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.calibration import score_calibration
 from wormjax.tasks.decode.few_neurons import score_few_neurons
 from wormjax.tasks.decode.report import write_report
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
-from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
+from wormjax.tasks.new_worms import prepare_evaluation
+from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.progress import follow
 from wormjax.training.workdir import claim_workdir, describe_dataset
@@ -23,14 +25,11 @@ OPEN_FIELDS = (*RECORDINGS, "decode")
 
 
 def generalize(config, workdir: str | os.PathLike) -> None:
-    """Train every model on every split and seed of a config, decodes the worms left out, and reports.
+    """Train every model on every split and seed of a config, decode the worms left out, and report.
 
-    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`; by `few_neurons` and `calibration` also
-    `few_neurons.csv` and `calibration.csv`. What an earlier call has trained is not
-    trained again; unfinished training is continued.
-
-    Raises:
-      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
+    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`; with `few_neurons` and `calibration`
+    also `few_neurons.csv` and `calibration.csv`. What an earlier call has trained is not trained again; unfinished
+    training is continued.
     """
     check_config(config)
     materials = prepare_materials(config)
@@ -39,7 +38,7 @@ def generalize(config, workdir: str | os.PathLike) -> None:
     description = describe_materials(materials)
     with claim_workdir(workdir, config, description):
         for name in config.baselines if multihost.is_first() else ():
-            decoding.train_baseline(name, config, materials.dataset, groups, workdir, materials.test_dataset)
+            baselines.train_baseline(name, config, materials.dataset, groups, workdir, materials.test_dataset)
         for name in follow(config.models):
             decoding.train_model(name, config, materials.dataset, groups, workdir)
         if not multihost.is_first():
@@ -63,11 +62,8 @@ def generalize(config, workdir: str | os.PathLike) -> None:
 def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
     """Return the rows of all of a workdir's models, on the worms of `config.data` that each run was not trained on.
 
-    A worm is distinguished from a training worm by its name; with the recordings of the training these are the rows
+    A training worm is known by its traces, whatever its name; with the recordings of the training these are the rows
     that training wrote. Other recordings must hold all neurons that the models were trained on.
-
-    Raises:
-      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
     """
     description, splits, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
     if config.protocol.name == "same_worm":
@@ -83,9 +79,7 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
             warnings.warn(text, RecordingWarning, stacklevel=2)
             continue
         best = restore_best(model_folder(workdir, name))
-        decoded = {name: decoding.decode_model(name, config, description, dataset, tested, best)}
-        for label, own in decoding.refine_all(decoded, dataset, tested, activity).items():
-            rows += decoding.score_model(label, config, description, dataset, tested, own)
+        rows += decoding.score_decoder(name, name, config, description, dataset, tested, best, activity)
     return rows
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Bool
 from wormjax.baselines.linear import LINEAR_BASELINES
 from wormjax.features.dataset import Dataset
 from wormjax.scoring.rows import Row
+from wormjax.tasks.decode import baselines
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.groups import Group, split_by_seed
 from wormjax.tasks.worms import Materials
@@ -33,13 +34,6 @@ def score_few_neurons(
     """Return the rows of every model with fewer neurons; metrics are called METRIC@COUNT.
 
     METRIC@all is that of a number which no worm exceeds.
-
-    Args:
-      config: of decoding; `few_neurons` has the counts and how many orders of neurons are drawn.
-      description: of the training data.
-      materials: the worms.
-      groups: the seeds and splits.
-      variables: model or baseline → its runs' parameters.
     """
     dataset, few = materials.test_dataset, config.few_neurons
     activity = decoding.factor_worms(config, dataset)
@@ -50,9 +44,7 @@ def score_few_neurons(
         rows = []
         for name, own in variables.items():
             if name == BASE or name not in LINEAR_BASELINES:
-                decoded = {name: decoding.decode_model(name, config, description, masked, groups, own)}
-                for label, one in decoding.refine_all(decoded, masked, groups, activity).items():
-                    rows += decoding.score_model(label, config, description, masked, groups, one)
+                rows += decoding.score_decoder(name, name, config, description, masked, groups, own, activity)
         rows += _score_refitted(config, description, materials, masked, groups, kept, activity)
         amount = count if count < dataset.find_present().sum(axis=1).max() else "all"
         for row in rows:
@@ -81,14 +73,12 @@ def _score_refitted(config, description, materials, masked: Dataset, groups, kep
 
     @functools.cache
     def fit(worms, tested):
-        fitted = decoding.fit_neurons(BASE, config, materials.dataset, worms, kept[tested], labels[config.seed])
+        fitted = baselines.fit_neurons(BASE, config, materials.dataset, worms, kept[tested], labels[config.seed])
         return {name: values[None] for name, values in fitted.items()}
 
     for group in groups:
         for tested in group.split.test:
             one = [group._replace(split=group.split._replace(test=(tested,)))]
             fitted = fit(group.split.train, tested)
-            decoded = {REFITTED: decoding.decode_model(BASE, config, description, masked, one, fitted)}
-            for label, found in decoding.refine_all(decoded, masked, one, activity).items():
-                rows += decoding.score_model(label, config, description, masked, one, found)
+            rows += decoding.score_decoder(REFITTED, BASE, config, description, masked, one, fitted, activity)
     return rows

@@ -8,9 +8,8 @@ Both decode by the functions of the benchmark, so that their numbers are the sam
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import ml_collections
 import numpy as np
 from jaxtyping import Float
 
@@ -20,39 +19,20 @@ from wormjax.errors import InputError, RecordingWarning
 from wormjax.features.dataset import Dataset
 from wormjax.features.neurons import extend_neurons
 from wormjax.recordings.recording import Recording
-from wormjax.scoring.behavior import score_behavior
-from wormjax.scoring.classification import score_states
 from wormjax.scoring.rows import Row
+from wormjax.tasks.decode import baselines
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.calibration import calibrate
-from wormjax.tasks.given_graphs import give_graph
-from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
-from wormjax.tasks.protocols import Split, list_config_splits
-from wormjax.tasks.worms import build_new_dataset, is_training_worm
-from wormjax.training.loop import train_in_memory
-from wormjax.training.workdir import describe_dataset, read_description
-
-
-class TrainedDecoder(NamedTuple):
-    """A model's name, config, the description of its training data, its groups, and their parameters by run."""
-
-    name: str
-    config: ml_collections.ConfigDict
-    description: dict[str, Any]
-    groups: tuple[Group, ...]
-    variables: Any
+from wormjax.tasks.groups import Group, model_folder, restore_best
+from wormjax.tasks.new_worms import build_new_dataset, is_training_worm
+from wormjax.tasks.protocols import Split
+from wormjax.tasks.trained import Trained, open_model
+from wormjax.tasks.training import train_best
+from wormjax.training.workdir import describe_dataset
 
 
 class DecodedWorm(NamedTuple):
-    """What a decoder says of one recording.
-
-    Attributes:
-      probabilities: of each state in each frame of the recording; NaN in frames outside its stretches.
-      edges: probability of an edge of each type, mean over the recording; NaN for neurons that the recording lacks;
-        None where the model infers no graph.
-      behavior: continuous behaviours, in the units of the training worms; NaN outside stretches, too.
-      neurons: the senders and receivers of `edges`.
-    """
+    """What a decoder says of one recording, as `wormjax.Decoder` has it; the neurons are those of the edges."""
 
     probabilities: Float[np.ndarray, "frame state"]
     edges: Float[np.ndarray, "sender receiver type"] | None
@@ -60,60 +40,29 @@ class DecodedWorm(NamedTuple):
     neurons: tuple[str, ...]
 
 
-def train_decoder(name: str, config, dataset: Dataset, seed: int = 0, progress: bool = True) -> TrainedDecoder:
-    """Train one decoder on all worms of a dataset, in memory.
-
-    Args:
-      name: of a model or of a linear baseline.
-      config: of decoding, checked; its seed is `seed`.
-      dataset: the training worms.
-      seed: of initial parameters and batches.
-      progress: whether to show a progress bar.
-    """
-    group = Group(seed, Split(tuple(range(len(dataset.worms))), ()))
+def train_decoder(name: str, config, dataset: Dataset, progress: bool = True) -> Trained:
+    """Train one decoder, a network or a linear baseline, on all worms of a dataset, in memory."""
+    group = Group(config.seed, Split(tuple(range(len(dataset.worms))), ()))
     if name in LINEAR_BASELINES:
-        variables = decoding.fit_baseline(name, config, dataset, [group])
+        variables = baselines.fit_baseline(name, config, dataset, [group])
     else:
-        runs = give_graph(name, config, dataset.neuron_names, decoding.build_group_runs(config, dataset, [group]))
-        _, recipe, engine = decoding.build_training(name, config, dataset, runs)
-        variables = train_in_memory(engine, recipe, dataset.arrays, runs, name, progress).best
-    return TrainedDecoder(name, config, describe_dataset(dataset), (group,), variables)
+        runs = decoding.build_group_runs(config, dataset, [group])
+        variables = train_best(decoding.build_training(name, config, dataset, runs), name, progress)
+    return Trained(name, config, describe_dataset(dataset), (group,), variables)
 
 
-def open_decoder(workdir: str | os.PathLike, config, name: str | None = None) -> TrainedDecoder:
-    """Return a decoder of a work directory: all runs that trained on the largest number of worms.
-
-    Args:
-      workdir: of `experiments.generalize`.
-      config: that of the work directory (`dispatch.read_experiment`).
-      name: one of its models or baselines; None takes the first model.
-
-    Raises:
-      InputError: no such model, or one that has not been trained to its end.
-    """
-    known = (*config.models, *config.baselines)
-    name = known[0] if name is None else name
-    if name not in known:
-        raise InputError(f"{os.fspath(workdir)}: found no model {name!r}, expected one of: {', '.join(known)}")
-    description = read_description(workdir)
-    tests = len(description.get("test", description)["worms"])
-    groups = list_groups(config, list_config_splits(config, description["worm_studies"], tests))
-    most = max(len(group.split.train) for group in groups)
-    chosen = [k for k, group in enumerate(groups) if len(group.split.train) == most]
-    members = 1 if name in LINEAR_BASELINES else config.train.members
-    runs = (np.array(chosen)[:, None] * members + np.arange(members)).ravel()
-    variables = decoding.select_runs(restore_best(model_folder(workdir, name)), runs)
-    return TrainedDecoder(name, config, description, tuple(groups[k] for k in chosen), variables)
+def open_decoder(workdir: str | os.PathLike, config, name: str | None = None) -> Trained:
+    """Return a decoder of a work directory: all runs that trained on the largest number of worms."""
+    opened = open_model(workdir, config, (*config.models, *config.baselines), name)
+    members = 1 if opened.name in LINEAR_BASELINES else config.train.members
+    runs = (np.array(opened.chosen)[:, None] * members + np.arange(members)).ravel()
+    variables = decoding.select_runs(restore_best(model_folder(workdir, opened.name)), runs)
+    groups = tuple(opened.groups[k] for k in opened.chosen)
+    return Trained(opened.name, config, opened.description, groups, variables)
 
 
-def calibrate_decoder(
-    decoder: TrainedDecoder, recording: Recording, seconds: float, progress: bool = True
-) -> TrainedDecoder:
-    """Return a decoder that was trained further on a recording's first seconds, with their labels.
-
-    Raises:
-      InputError: a linear baseline, or a recording without scored frames in these seconds.
-    """
+def calibrate_decoder(decoder: Trained, recording: Recording, seconds: float, progress: bool = True) -> Trained:
+    """Return a decoder that was trained further on a recording's first seconds, with their labels."""
     if decoder.name in LINEAR_BASELINES:
         raise InputError(f"calibrate: found the baseline {decoder.name!r}, expected a network")
     dataset = _build_dataset(decoder, [recording], extend=False)
@@ -122,7 +71,7 @@ def calibrate_decoder(
     return decoder._replace(variables=variables)
 
 
-def decode_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -> list[DecodedWorm]:
+def decode_recordings(decoder: Trained, recordings: Sequence[Recording]) -> list[DecodedWorm]:
     """Decode recordings, scored or not, of which names may occur twice.
 
     A recording at another rate is resampled to that of the training, and what is decoded is interpolated back to the
@@ -155,7 +104,7 @@ def decode_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) 
     return worms
 
 
-def score_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -> list[Row]:
+def score_recordings(decoder: Trained, recordings: Sequence[Recording]) -> list[Row]:
     """Return every metric of what `decode_recordings` decodes, worm by worm; worms without a scored state have none.
 
     Of one run these are the rows that the benchmark writes. Of several, the scores are of the averaged probabilities.
@@ -165,20 +114,15 @@ def score_recordings(decoder: TrainedDecoder, recordings: Sequence[Recording]) -
     decoded, rows = _decode(decoder, dataset, groups), []
     for worm, name in enumerate(dataset.worms):
         own = [k for k, group in enumerate(groups) if worm in group.split.test]
-        trained = sorted({k for group in own for k in groups[group].split.train})
-        stretches = dataset.stretches_of(worm)
-        probabilities = decoded.probabilities[np.ix_(own, stretches)].mean(axis=0)
-        scores = score_states(
-            probabilities.reshape(-1, len(dataset.state_names)), dataset.scored_states[stretches].ravel()
+        stretches, trained = dataset.stretches_of(worm), {k for group in own for k in groups[group].split.train}
+        parts = (
+            None if x is None else x[np.ix_(own, stretches)].mean(axis=0)
+            for x in (decoded.probabilities, decoded.behavior)
         )
-        if decoded.behavior is not None:
-            measured = np.where(dataset.scored[..., None], dataset.measured, np.nan)[stretches]
-            pair = decoded.behavior[np.ix_(own, stretches)].mean(axis=0), measured
-            scores |= score_behavior(*(part.reshape(-1, part.shape[-1]) for part in pair), dataset.target_names)
-        names = tuple(decoder.description["worms"][k] for k in trained)
-        studies = dict.fromkeys(decoder.description["worm_studies"][k] for k in trained)
-        place = decoder.name, "+".join(studies), names, dataset.worm_studies[worm], name, groups[own[0]].seed
-        rows += [Row(*place, metric, value) for metric, value in scores.items()]
+        scores = decoding.score_worm(dataset, stretches, dataset.scored, *parts)
+        place = decoding.describe_training(decoder.description, sorted(trained))
+        where = decoder.name, *place, dataset.worm_studies[worm], name, groups[own[0]].seed
+        rows += [Row(*where, metric, value) for metric, value in scores.items()]
     return rows
 
 
@@ -189,7 +133,7 @@ def interpolate(
     return np.stack([np.interp(times, known, column) for column in values.T], axis=-1)
 
 
-def _build_dataset(decoder: TrainedDecoder, recordings: Sequence[Recording], extend: bool = True) -> Dataset:
+def _build_dataset(decoder: Trained, recordings: Sequence[Recording], extend: bool = True) -> Dataset:
     """Return recordings for a decoder; for one that knows classes also with neurons that no training worm had."""
     neurons = decoder.description["neurons"]
     if extend and "identity" in decoder.variables:
@@ -197,7 +141,7 @@ def _build_dataset(decoder: TrainedDecoder, recordings: Sequence[Recording], ext
     return build_new_dataset(decoder.config, decoder.description, recordings, neurons=neurons)
 
 
-def _choose_groups(decoder: TrainedDecoder, dataset: Dataset) -> list[Group]:
+def _choose_groups(decoder: Trained, dataset: Dataset) -> list[Group]:
     """Return the decoder's groups with the worms that each is to decode."""
     trained = [
         [is_training_worm(decoder.description, group.split, dataset, worm) for worm in range(len(dataset.worms))]
@@ -214,7 +158,7 @@ def _choose_groups(decoder: TrainedDecoder, dataset: Dataset) -> list[Group]:
     ]
 
 
-def _decode(decoder: TrainedDecoder, dataset: Dataset, groups: Sequence[Group]) -> decoding.Decoded:
+def _decode(decoder: Trained, dataset: Dataset, groups: Sequence[Group]) -> decoding.Decoded:
     config = decoder.config
     if config.protocol.name == "same_worm":  # The whole of each recording is decoded, not blocks of it.
         config = config.copy_and_resolve_references().unlock()

@@ -48,13 +48,7 @@ def write_report(
 ) -> list[Row]:
     """Write rows, summary and figures into the workdir of an experiment, and print the summary; return the rows.
 
-    Args:
-      config: of decoding.
-      worms: those that train and are tested.
-      groups: the seeds and splits.
-      decoded: model → what it decodes.
-      workdir: of the experiment.
-      curves: of CURVES, with their rows.
+    `curves` are those of CURVES, with their rows.
     """
     description, dataset = describe_dataset(worms.dataset), worms.test_dataset
     rows = [

@@ -10,47 +10,51 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from wormjax import figures
+from wormjax.atomic_write import open_place
+from wormjax.config_files import EXPECTED, find_field, list_fields, parse_value, suggest_field
 from wormjax.errors import InputError
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.scoring.tables import print_summary, write_summary
 from wormjax.tasks.config_checks import check_settings
+from wormjax.tasks.config_conflicts import get_field
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.nested_selection import (
     CRITERION,
     check_criterion,
-    choose_settings,
     format_choices,
     nest_rows,
     score_candidates,
-    write_scores,
 )
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.report_files import save_figures
+from wormjax.tasks.training import train_into
 from wormjax.tasks.worms import describe_materials, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.progress import follow
-from wormjax.training.runs import PER_RUN, Runs
+from wormjax.training.runs import PER_RUN
 from wormjax.training.workdir import claim_workdir
 
 TRACED = tuple(f"train.{name}" for name in PER_RUN)
 
 
 def parse_sweep(sweep: Sequence[str], config: ConfigDict) -> dict[str, tuple]:
-    """["train.dropout=0,0.3", ...] → {field: values}, each of the type that the config has there.
-
-    Raises:
-      InputError: not of that form, no such field, a field of another kind than number, text or bool, or a value
-        that is not of its type.
-    """
+    """Return field → values of texts "train.dropout=0,0.3", of the types that the config has there."""
     values = {}
-    fields = dict(_leaves(config))
+    known = [field for field in list_fields(config) if not isinstance(get_field(config, field), ConfigDict)]
     for item in sweep:
         field, _, listed = item.partition("=")
         if not listed:
             raise InputError(f"--sweep: found {item!r}, expected FIELD=VALUE,VALUE,...")
-        if field not in fields:
-            raise InputError(f"--sweep: found no such config field {field!r}, expected one of {', '.join(fields)}")
-        values[field] = tuple(_parse_value(text, fields[field], field) for text in listed.split(","))
+        if field not in known:
+            raise InputError(f"--sweep: found no such config field {field!r}, {suggest_field(field, known)}")
+        section, name = find_field(config, field)
+        kind = section.get_type(name)
+        if kind not in (bool, int, float, str):
+            raise InputError(f"--sweep: field {field!r}: found {kind.__name__}, expected a number, text or bool")
+        try:
+            values[field] = tuple(parse_value(text, kind) for text in listed.split(","))
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"--sweep: field {field!r}: found {listed!r}, expected {EXPECTED[kind]}") from None
     if not values:
         raise InputError("--sweep: found none, expected FIELD=VALUE,VALUE,... (repeat the flag for a grid)")
     return values
@@ -59,7 +63,7 @@ def parse_sweep(sweep: Sequence[str], config: ConfigDict) -> dict[str, tuple]:
 def ablate(
     config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLike, criterion: Sequence[str] = CRITERION
 ) -> list[Row]:
-    """Trains and scores every model of a config under every combination of the swept values.
+    """Train and score every model of a config under every combination of the swept values.
 
     Values of `TRACED` fields (learning rate, dropout, ...) are numbers inside one compiled program and share it with
     the seeds and splits on its run axis; any other field (sizes, counts) needs a program for each value. Rows name
@@ -69,15 +73,6 @@ def ablate(
     "subsets", three worms or more are enough to choose fairly (`selection`): the rows of "MODEL (nested choice)" score
     each worm with the combination that did best, by `criterion`, where that worm neither trained nor was tested.
     `chosen.csv` has the score of each combination without each worm, and without none: the choice for new recordings.
-
-    Args:
-      config: as of `generalize`.
-      sweep: field → its values (`parse_sweep`).
-      workdir: receives checkpoints, `results.csv`, `summary.md`, `chosen.csv` and a figure.
-      criterion: the metrics whose mean over inner folds chooses.
-
-    Raises:
-      InputError: as `generalize`, for a swept field that does not enter training, and an unknown metric.
     """
     check_criterion(criterion)
     shapes = {field: values for field, values in sweep.items() if field not in TRACED}
@@ -89,7 +84,10 @@ def ablate(
     materials = prepare_materials(config)
     groups = list_groups(config, materials.splits)
     for values in _combine(sweep):
-        _check_variant(_override(config, values), materials.dataset, groups)
+        variant = _override(config, values)
+        check_settings(variant)
+        decoding.check_models(variant)
+        decoding.build_group_runs(variant, materials.dataset, groups)
     description, tested = describe_materials(materials), materials.test_dataset
     activity = decoding.factor_worms(config, tested)
     listed = [f"{field}={','.join(map(str, values))}" for field, values in sweep.items()]
@@ -99,13 +97,15 @@ def ablate(
         programs = [*itertools.product(config.models, _combine(shapes))]
         for name, shape in follow(programs, spell=lambda program: _label(*program)):
             variants = [_override(config, shape | values) for values in _combine(traced)]
-            runs = _join_runs([decoding.build_group_runs(variant, materials.dataset, groups) for variant in variants])
+            parts = [decoding.build_group_runs(variant, materials.dataset, groups) for variant in variants]
+            runs = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
             # Without the brackets of the rows, which Orbax would read as a pattern.
-            folder = model_folder(workdir, f"{name} {_list(shape)}" if shape else name)
-            decoding.train_runs(name, variants[0], materials.dataset, runs, folder)
+            folder = f"{name} {_list(shape)}" if shape else name
+            training = decoding.build_training(name, variants[0], materials.dataset, runs)
+            train_into(workdir, folder, variants[0].train, training)
             if not multihost.is_first():
                 continue
-            best = restore_best(folder)
+            best = restore_best(model_folder(workdir, folder))
             size = len(runs.seed) // len(variants)
             for number, (variant, values) in enumerate(zip(variants, _combine(traced), strict=True)):
                 part = slice(number * size, (number + 1) * size)
@@ -123,23 +123,17 @@ def ablate(
 
 
 def _has_inner_folds(config, materials) -> bool:
-    """Whether some subset trains without two worms: one that is held out, and one to choose its settings on."""
+    """Return whether some subset trains without two worms: one that is held out, and one to choose its settings on."""
     worms = len(materials.dataset.worms)
     return config.protocol.name == "subsets" and any(len(split.train) + 2 <= worms for split in materials.splits)
 
 
 def _choose(rows, criterion, workdir) -> list[Row]:
     scores = score_candidates(rows, criterion)
-    write_scores(workdir / "chosen.csv", scores)
+    with open_place(workdir / "chosen.csv") as beside:
+        scores.astype({"chosen": int}).to_csv(beside, index=False)
     print("\n".join([*format_choices(scores), ""]))
-    return nest_rows(rows, choose_settings(rows, criterion))
-
-
-def _check_variant(config, dataset, groups):
-    """Every combination of values, before the first is trained."""
-    check_settings(config)
-    decoding.check_models(config)
-    decoding.build_group_runs(config, dataset, groups)
+    return nest_rows(rows, scores)
 
 
 def _report(rows, config, workdir):
@@ -148,10 +142,6 @@ def _report(rows, config, workdir):
     unseen = any(row.unseen for row in rows)
     save_figures(workdir, [("ablation", figures.plot_accuracy_by_worms(rows))] if unseen else [])
     print_summary(rows)
-
-
-def _join_runs(parts: list[Runs]) -> Runs:
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def _combine(values: dict[str, tuple]) -> list[dict]:
@@ -170,24 +160,3 @@ def _label(name, values) -> str:
 
 def _list(values) -> str:
     return ", ".join(f"{field.rpartition('.')[2]}={value}" for field, value in values.items())
-
-
-def _leaves(config, prefix=""):
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _parse_value(text, example, field):
-    if isinstance(example, bool):
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        raise InputError(f"--sweep: field {field!r}: found {text!r}, expected true or false")
-    if not isinstance(example, (int, float, str)):
-        raise InputError(f"--sweep: field {field!r}: found {type(example).__name__}, expected a number, text or bool")
-    try:
-        return type(example)(text)
-    except ValueError:
-        raise InputError(f"--sweep: field {field!r}: found {text!r}, expected {type(example).__name__}") from None

@@ -1,4 +1,4 @@
-"""Decodes whole recordings with the trained runs of an ensemble."""
+"""Decode whole recordings with the trained runs of an ensemble."""
 
 import functools
 from typing import Any, NamedTuple
@@ -15,8 +15,11 @@ from wormjax.models.layers import TrainingRngs
 WINDOWS = 32
 
 
-class Predictions(NamedTuple):
-    """Host arrays; `edges` is None where the model infers no graph, `behavior` where it decodes no behaviour."""
+class Decoded(NamedTuple):
+    """What is decoded, by run or group; `edges` is None where no graph is inferred, `behavior` where none is decoded.
+
+    Of a group, the stretches of worms that it is not tested on say nothing.
+    """
 
     probabilities: Float[np.ndarray, "run stretch frame state"]
     edges: Float[np.ndarray, "run stretch edge type"] | None = None
@@ -30,7 +33,7 @@ def predict_stretches(
     window_frames: int,
     own_statistics: bool = False,
     stretches: Int[np.ndarray, "run chosen"] | None = None,
-) -> Predictions:
+) -> Decoded:
     """Return the states' probabilities and the behaviours per frame, for every run (stacked variables) and stretch.
 
     A stretch is decoded in windows of the length that the model was trained on, half a window apart, and the windows'
@@ -52,7 +55,7 @@ def predict_stretches(
 # The worms are an argument: what a program closes over is compiled into it, a copy in memory and on disk. The module is
 # static, so that all calls with one module and one shape share one compiled program.
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tuple, inputs: tuple) -> Predictions:
+def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tuple, inputs: tuple) -> Decoded:
     """Decode each run's chosen stretches, one after the other, as one compiled program.
 
     Args:
@@ -63,7 +66,7 @@ def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tupl
       inputs: (worms, first frames of windows, windows in use), stacked by stretch.
 
     Returns:
-      `Predictions` of the chosen stretches.
+      `Decoded` of the chosen stretches.
     """
 
     def decode_run(run):
@@ -81,7 +84,7 @@ def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tupl
 def place_windows(
     valid: Bool[np.ndarray, "stretch frame"], length: int
 ) -> tuple[Int[np.ndarray, "stretch window"], Bool[np.ndarray, "stretch window"]]:
-    """First frames of each stretch's windows, and which of them are in use.
+    """Return first frames of each stretch's windows, and which of them are in use.
 
     The last window ends with its stretch and not with the padding, so that what is decoded does not depend on the
     length of the other stretches.
@@ -143,4 +146,4 @@ def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, 
         total = jnp.zeros((len(stretch.valid), values.shape[-1])).at[where].add(values * weights[..., None])
         return total / jnp.maximum(covered, 1.0)[:, None]
 
-    return Predictions(average(probabilities), edges, None if behavior is None else average(behavior))
+    return Decoded(average(probabilities), edges, None if behavior is None else average(behavior))

@@ -19,9 +19,10 @@ from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.forecast import within_recording
 from wormjax.tasks.forecast.report import write_report
-from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best, score_worms
+from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best, restore_from, score_worms
+from wormjax.tasks.new_worms import prepare_evaluation
 from wormjax.tasks.protocols import WITHIN_RECORDING, Split
-from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
+from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_materials
 from wormjax.training import multihost
 from wormjax.training.progress import follow, track
 from wormjax.training.workdir import claim_workdir
@@ -41,13 +42,10 @@ class Output(NamedTuple):
 
 
 def forecast(config, workdir: str | os.PathLike) -> list[Row]:
-    """Train every model on every split and seed of a config, forecasts the worms left out, and reports.
+    """Train every model on every split and seed of a config, forecast the worms left out, and report.
 
     Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
     trained again; unfinished training is continued.
-
-    Raises:
-      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
     check_config(config)
     if config.protocol.name == WITHIN_RECORDING:
@@ -74,11 +72,7 @@ def forecast(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:
-    """Return the rows of a workdir's models on the worms of `config.data` that each run has not been trained on.
-
-    Raises:
-      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
-    """
+    """Return the rows of a workdir's models on the worms of `config.data` that each run has not been trained on."""
     if config.protocol.name == WITHIN_RECORDING:
         expected = "expected a protocol of worms left out: here each worm has models of its own, in results.csv"
         raise ConfigError("protocol.name", f"found {WITHIN_RECORDING!r}, {expected}")
@@ -108,10 +102,7 @@ def run_models(
 ) -> Iterator[Output]:
     """Yield every model's and baseline's forecasts, a group at a time; baselines, which have no seed, once a split.
 
-    Args:
-      config, dataset, splits, groups: what is forecast.
-      fit: what the baselines have learnt of each split.
-      restore: name → a network's parameters, stacked by group.
+    `fit` is what the baselines have learnt of each split; `restore` returns a network's parameters, stacked by group.
     """
     starts = list_starts(dataset, config.forecast.first, config.forecast.every)
     tested = [np.isin(starts.worm, group.split.test) for group in groups]
@@ -136,11 +127,6 @@ def run_models(
         arguments = name, config, fit, split, variables, dataset, own, operators[drift]
         results = forecasting.forecast_starts(compiled[name], *arguments)
         yield Output(name, number, own, *results)
-
-
-def restore_from(workdir) -> Callable[[str], dict]:
-    """Return a function from a network's name to its parameters in a workdir, stacked by group."""
-    return lambda name: restore_best(model_folder(workdir, name))
 
 
 def score_output(config, names, dataset: Dataset, groups: Sequence[Group], output: Output) -> list[Row]:

@@ -26,7 +26,7 @@ SHOWN_STARTS = 64  # Starts that a perturbation is averaged over, at most.
 def average_by_state(
     matrices: Float[np.ndarray, "start sender receiver"], states: np.ndarray, state_names: Sequence[str]
 ) -> dict[str, Float[np.ndarray, "sender receiver"]]:
-    """Motor state before the start → the mean graph; states without a start are left out."""
+    """Return motor state before the start → the mean graph; states without a start are left out."""
     means = {}
     for state, name in enumerate(state_names):
         chosen = states == state
@@ -38,18 +38,12 @@ def average_by_state(
 def present_edges(
     edges: Float[np.ndarray, "start edge type"], neurons: int
 ) -> Float[np.ndarray, "start sender receiver"]:
-    """The probability of any type of edge but the first, "no edge"."""
+    """Return the probability of any type of edge but the first, "no edge"."""
     return graphs.edges_to_matrix(1.0 - edges[..., 0], neurons)
 
 
 def correlate_pairs(outputs, groups, neurons: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Correlations of mean graphs across windows, seeds and worms, and of shuffled ones.
-
-    Args:
-      outputs: of one model, a group each (with model, group, starts, edges).
-      groups: seed and split of each.
-      neurons: how many.
-    """
+    """Return correlations of mean graphs across windows, seeds and worms, and of shuffled ones."""
     means, halves = {}, []
     for output in outputs:
         matrices = present_edges(output.edges, neurons)
@@ -67,8 +61,13 @@ def correlate_pairs(outputs, groups, neurons: int) -> tuple[dict[str, np.ndarray
             pairs["worms"].append((one, other))
     random = np.random.default_rng(0)
     found = {name: np.array([correlate(*pair) for pair in some]) for name, some in pairs.items() if some}
+
+    def shuffle(matrix):
+        order = random.permutation(len(matrix))
+        return matrix[np.ix_(order, order)]
+
     nulls = {
-        name: np.array([correlate(one, _shuffle(other, random)) for one, other in pairs[name] for _ in range(SHUFFLES)])
+        name: np.array([correlate(one, shuffle(other)) for one, other in pairs[name] for _ in range(SHUFFLES)])
         for name in found
     }
     kept = [name for name, values in found.items() if np.isfinite(values).any()]
@@ -76,7 +75,7 @@ def correlate_pairs(outputs, groups, neurons: int) -> tuple[dict[str, np.ndarray
 
 
 def correlate(one: Float[np.ndarray, "sender receiver"], other: Float[np.ndarray, "sender receiver"]) -> float:
-    """Pearson's correlation of two graphs' edges; NaN where one of them is constant."""
+    """Return Pearson's correlation of two graphs' edges; NaN where one of them is constant."""
     first, second = (graphs.matrix_to_edges(matrix).astype(np.float64) for matrix in (one, other))
     if first.std() < 1e-9 or second.std() < 1e-9:
         return float("nan")
@@ -86,7 +85,7 @@ def correlate(one: Float[np.ndarray, "sender receiver"], other: Float[np.ndarray
 def measure_followers(
     name: str, config, fit: dict, split: int, variables, dataset: Dataset, starts: Starts, step: int
 ) -> Float[np.ndarray, "neuron follower"]:
-    """How far each neuron's forecast at `step` moves when one neuron is held a unit above its last value.
+    """Return how far each neuron's forecast at `step` moves when one neuron is held a unit above its last value.
 
     Held there through the roll-out, against held at its last value; mean over starts (spread out where there are many),
     first feature, scaled units.
@@ -111,11 +110,6 @@ def measure_followers(
 
     responses = np.stack([np.asarray(respond(neuron)) for neuron in range(neurons)])
     return _without_diagonal(responses)
-
-
-def _shuffle(matrix, random):
-    order = random.permutation(len(matrix))
-    return matrix[np.ix_(order, order)]
 
 
 def _without_diagonal(matrix):

@@ -23,6 +23,7 @@ from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past
 from wormjax.tasks.protocols import Split
+from wormjax.value_checks import check_names
 
 PERSISTENCE, MEAN, ADAPTED, MIXTURE = "persistence", "mean", "var_adapted", "mixture"
 OWN, ALL = "ar", "var"  # Autoregressions on a channel's own past, or on that of all: "ar_16", "var_8".
@@ -40,13 +41,9 @@ class LinearForecast(NamedTuple):
     scale: Float[np.ndarray, "step neuron feature"]
 
 
-def list_baselines(config) -> list[str]:
-    """The baselines that a config names: persistence and mean as they are, autoregressions by order."""
-    known = list_known(config)
-    unknown = [name for name in config.baselines if name not in known]
-    if unknown:
-        raise ConfigError("baselines", f"found {unknown[0]!r}, expected some of {', '.join(known)}")
-    return list(config.baselines)
+def check_baselines(config) -> None:
+    """Raise ConfigError for a baseline that is none: persistence and mean as they are, autoregressions by order."""
+    check_names("baselines", config.baselines, list_known(config))
 
 
 def list_known(config) -> list[str]:
@@ -55,12 +52,12 @@ def list_known(config) -> list[str]:
 
 
 def list_members(config) -> list[str]:
-    """What the mixture mixes, beside persistence, which has the weight that they leave."""
+    """Return what the mixture mixes, beside persistence, which has the weight that they leave."""
     return [MEAN, *(f"{kind}_{order}" for kind in (OWN, ALL) for order in config.linear.orders)]
 
 
 def gather_worms(dataset: Dataset) -> Worms:
-    """Every worm's stretches without padding, channels (neuron, feature) beside each other."""
+    """Return every worm's stretches without padding, channels (neuron, feature) beside each other."""
     worms = []
     for worm in range(len(dataset.worms)):
         stretches = dataset.stretches_of(worm)
@@ -70,7 +67,7 @@ def gather_worms(dataset: Dataset) -> Worms:
 
 
 def fit_linear(config, worms: Worms, splits: Sequence[Split]) -> dict[str, dict[str, np.ndarray]]:
-    """All that the baselines learn of each split's training worms, stacked by split: a tree to be kept whole.
+    """Fit all baselines to each split's training worms; return a tree, stacked by split, to be kept whole.
 
     "persistence", "mean", "ar_ORDER", "var_ORDER": the coefficients ("operators", or the "mean") and the spread
     ("scale"). "mixture": "weights" [step, member] and the spread.
@@ -81,7 +78,7 @@ def fit_linear(config, worms: Worms, splits: Sequence[Split]) -> dict[str, dict[
 
 
 def check_starts(config, worms: Worms, splits: Sequence[Split]):
-    """Raises InputError where a split's training worm, or a half of a lone one, is too short for a start."""
+    """Raise InputError where a split's training worm, or a half of a lone one, is too short for a start."""
     for split in splits:
         for part in _list_parts(config, [worms[worm] for worm in split.train]):
             _list_part_starts(config, part, config.forecast.steps)
@@ -90,7 +87,7 @@ def check_starts(config, worms: Worms, splits: Sequence[Split]):
 def forecast_linear(
     name: str, config, fit: dict, split: int, dataset: Dataset, starts: Starts, steps: int
 ) -> LinearForecast:
-    """A baseline's forecasts of `starts`, after training on the worms of one split (`fit` of `fit_linear`)."""
+    """Return a baseline's forecasts of `starts`, after training on the worms of one split (`fit` of `fit_linear`)."""
     own = {field: values[split] for field, values in fit[ADAPTED if name == KNOWN_WORM else name].items()}
     shape = dataset.arrays.features.shape[2:]
     last = cut_past(dataset, starts, 1)
@@ -122,7 +119,7 @@ def _cut_channels(dataset: Dataset, starts: Starts, order: int) -> Float[np.ndar
 
 
 def find_channels(dataset: Dataset) -> Bool[np.ndarray, "worm channel"]:
-    """Which channels each worm has."""
+    """Return which channels each worm has."""
     return np.repeat(dataset.find_present(), dataset.arrays.features.shape[3], axis=1)
 
 
@@ -146,7 +143,7 @@ def pool_products(
 
 
 def adapt_to_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> Float[np.ndarray, "start past channel"]:
-    """Each start's coefficients, from the training worms and the worm's own frames before it (one split's `fit`)."""
+    """Return each start's coefficients, from the training worms and the worm's own frames before it."""
     adaptation, worms, there = config.linear.adaptation, gather_worms(dataset), find_channels(dataset)
     prior = var.Products(fit["gram"], fit["cross"])
     operators: list[np.ndarray | None] = [None] * len(starts.frame)
@@ -162,7 +159,7 @@ def adapt_to_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> Floa
 
 
 def adapt_around_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> Float[np.ndarray, "start past channel"]:
-    """As `adapt_to_starts`, from the worm's frames before and after each forecast: what knowing the worm is worth.
+    """Return the same from the worm's frames before and after each forecast: what knowing the worm is worth.
 
     No frame that is forecast, none whose past holds one, and none within `order` frames before the start enters.
     """
@@ -183,7 +180,7 @@ def adapt_around_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> 
 def tabulate_operators(
     config, worms: Worms, dataset: Dataset, splits: Sequence[Split], fit: dict, drift: str
 ) -> tuple[Float[np.ndarray, "entry block past channel"], Int[np.ndarray, "split stretch"]]:
-    """The coefficients that training windows are seen with, as a held-out worm's would be: learnt without the worm.
+    """Return the coefficients that training windows are seen with, learnt without the worm, as a held-out worm's are.
 
     Each training worm's are those of the split's other training worms, with its own past where `drift` is "adapted"; of
     a lone worm's, each half is seen with the other's. "none" has no drift.
@@ -218,7 +215,7 @@ def tabulate_operators(
 
 
 def _adapt_training_worm(config, stretches, prior, weight, ridge) -> list[np.ndarray]:
-    """Coefficients by stretch and block, of a worm that trains, from the products of the others (None: a lone worm)."""
+    """Return coefficients by stretch and block of a training worm, from the others' products (None: a lone worm)."""
     order, block = config.linear.adaptation.order, config.linear.adaptation.block
     if prior is not None:
         return var.adapt_operators(stretches, prior, order, weight, ridge, block)
@@ -231,7 +228,7 @@ def _adapt_training_worm(config, stretches, prior, weight, ridge) -> list[np.nda
 
 
 def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
-    """What one split's training worms teach."""
+    """Return what one split's training worms teach."""
     linear, steps = config.linear, config.forecast.steps
     chosen_on = min(CHOSEN_ON, steps)
     parts = _list_parts(config, train)
@@ -263,7 +260,7 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
 
 
 def _fit_mixture(starts, members) -> dict[str, np.ndarray]:
-    """Weights of the members' forecasts by step, none negative, by least squares on worms that taught none of them.
+    """Fit weights of the members' forecasts by step, none negative, to worms that taught none of them.
 
     Forecasts count as changes from the last frame, so that weights of 0 are persistence.
     """
@@ -286,7 +283,7 @@ def _fit_mixture(starts, members) -> dict[str, np.ndarray]:
 
 
 def weigh_members(gram: Float[np.ndarray, "member member"], cross: Float[np.ndarray, " member"]) -> np.ndarray:
-    """Non-negative least squares from products; every member is scaled to a mean square of one."""
+    """Return non-negative least squares from products; every member is scaled to a mean square of one."""
     unit = np.sqrt(np.maximum(np.diagonal(gram), 1e-12))
     root = np.linalg.cholesky(gram / (unit[:, None] * unit) + 1e-6 * np.eye(len(gram)))
     return nnls(root.T, np.linalg.solve(root, cross / unit))[0] / unit
@@ -323,12 +320,12 @@ def _fit_adapted(config, parts, there, starts, unit, train):
 
 
 def _list_parts(config, train: Worms) -> Worms:
-    """What forecasts each other: the training worms, or the halves of a lone one."""
+    """Return what forecasts each other: the training worms, or the halves of a lone one."""
     return train if len(train) > 1 else list(var.halve_worm(train[0], config.linear.adaptation.block))
 
 
 def _list_part_starts(config, stretches, steps):
-    """(stretch, frame, past, future) of the starts of one (part of a) worm; no number after a stretch's end."""
+    """Return (stretch, frame, past, future) of the starts of a part; no number after a stretch's end."""
     past_frames = max(*config.linear.orders, config.linear.adaptation.order)
     first, every = max(config.forecast.first, past_frames), config.forecast.every
     rows = [(k, frame) for k, values in enumerate(stretches) for frame in range(first, len(values), every)]
@@ -344,7 +341,7 @@ def _list_part_starts(config, stretches, steps):
 
 
 def _measure(starts, forecast) -> Float[np.ndarray, "step channel"]:
-    """Mean squared error over all parts' starts of forecast(part, past)."""
+    """Return mean squared error over all parts' starts of forecast(part, past)."""
     squares, counts = 0.0, 0.0
     for part, (_, _, past, future) in enumerate(starts):
         predicted = forecast(part, past)
@@ -377,7 +374,7 @@ def _list_others(products, there, part):
 
 
 def _find_present(worms: Worms) -> Bool[np.ndarray, "worm channel"]:
-    """Which channels are not 0 throughout each worm: those that it has."""
+    """Return which channels are not 0 throughout each worm: those that it has."""
     return np.stack([np.any([values.any(axis=0) for values in stretches], axis=0) for stretches in worms])
 
 
@@ -391,14 +388,14 @@ def _average(worms: Worms) -> Float[np.ndarray, " channel"]:
 
 
 def _choose(errors: dict, unit):
-    """The candidate of the lowest error over the first `CHOSEN_ON` steps there are, each in units of persistence's."""
+    """Return the candidate of the lowest error over the first `CHOSEN_ON` steps, each in units of persistence's."""
     unit = unit[:CHOSEN_ON].mean(axis=1)
     known = np.flatnonzero(unit)  # No training stretch may reach the last steps.
     return min(errors, key=lambda candidate: (errors[candidate][known].mean(axis=1) / unit[known]).sum())
 
 
 def _scale(squares):
-    """The spread; steps after the end of every stretch take the last known one's."""
+    """Return the spread; steps after the end of every stretch take the last known one's."""
     known = np.flatnonzero((squares > 0).any(axis=1))
     last = known[-1] if len(known) else 0
     squares = np.concatenate(

@@ -1,12 +1,7 @@
-"""Trains the forecasters of a config and forecasts with them: the steps that the experiment is made of.
-
-Every model is trained into `workdir/models/NAME` and always run from there, so that a table made right
-after training and one made from a restored checkpoint are one and the same.
-"""
+"""Train the forecasters of a config and forecast with them: the steps that the experiment is made of."""
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -22,20 +17,15 @@ from wormjax.models.forecasters import GRAPHS, GraphForecaster, MlpForecaster, R
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 from wormjax.scoring.forecasts import Spread
 from wormjax.tasks.chunks import map_chunks
+from wormjax.tasks.config_checks import check_edge_prior, check_sections
 from wormjax.tasks.forecast import linear
 from wormjax.tasks.given_graphs import EDGES, check_given, find_given
-from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
+from wormjax.tasks.groups import Group, model_folder
 from wormjax.tasks.protocols import Split
-from wormjax.training.fitted import restore_fitted, save_fitted
-from wormjax.training.loop import train_ensemble
-from wormjax.training.objectives.forecasting import (
-    ForecastData,
-    Shape,
-    forecasting,
-)
-from wormjax.training.parallel import Engine, build_engine
-from wormjax.training.runs import Runs, build_runs
-from wormjax.training.step import Recipe, build_recipe
+from wormjax.tasks.training import Training, prepare_training, tabulate_runs, train_into
+from wormjax.training.fitted import fit_once
+from wormjax.training.objectives.forecasting import ForecastData, Shape, forecasting
+from wormjax.training.runs import Runs
 
 KINDS: dict[str, type[nn.Module]] = {
     "graph": GraphForecaster,
@@ -50,23 +40,12 @@ LINEAR = "linear"  # The folder of what all baselines learn.
 STARTS_AT_ONCE = 256
 
 
-class Training(NamedTuple):
-    """All that `train_ensemble` needs."""
-
-    recipe: Recipe
-    engine: Engine
-    runs: Runs
-    data: ForecastData
-
-
 def check_models(config):
-    """Raises InputError for a model that the config does not describe, or describes with what does not exist."""
-    linear.list_baselines(config)
+    """Raise InputError for a model that the config does not describe, or describes with what does not exist."""
+    linear.check_baselines(config)
+    check_sections(config)
     for name in config.models:
-        if name not in config.model:
-            known = ", ".join(config.model)
-            raise ConfigError("models", f"found {name!r}, expected some of {known} (sections of 'model')")
-        _check_sizes(name, config.model[name], tuple(config.train.edge_prior))
+        _check_sizes(config, name)
     check_given(config)
     shape, first = build_shape(config), config.forecast.first
     longest = max(shape.past, *config.linear.orders)
@@ -75,20 +54,20 @@ def check_models(config):
 
 
 def check_training(config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group]):
-    """Raises InputError where the worms are too short for a training window, or for a start in a baseline's fit."""
+    """Raise InputError where the worms are too short for a training window, or for a start in a baseline's fit."""
     if config.models:
         _tabulate_runs(config, dataset, groups)
     linear.check_starts(config, linear.gather_worms(dataset), splits)
 
 
 def build_shape(config) -> Shape:
-    """Frames and batch of a config's training."""
+    """Return frames and batch of a config's training."""
     adaptation, train = config.linear.adaptation, config.train
     return Shape(adaptation.order, train.burn_in, train.roll_out, adaptation.block, train.batch_windows)
 
 
 def build_module(name: str, config, dataset: Dataset) -> nn.Module:
-    """The network of one model."""
+    """Return the network of one model."""
     sizes = {field: value for field, value in config.model[name].items() if field not in ("kind", "drift", EDGES)}
     neurons, features = dataset.arrays.features.shape[2:]
     return KINDS[config.model[name].kind](neurons=neurons, features=features, **sizes)
@@ -96,12 +75,7 @@ def build_module(name: str, config, dataset: Dataset) -> nn.Module:
 
 def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict:
     """Return what the baselines learn of every split's training worms: fitted once, then restored."""
-    folder = model_folder(workdir, LINEAR)
-    fit = restore_fitted(folder)
-    if fit is None:
-        fit = fit_linear(config, dataset, splits)
-        save_fitted(folder, fit)
-    return fit
+    return fit_once(model_folder(workdir, LINEAR), lambda: fit_linear(config, dataset, splits))
 
 
 def fit_linear(config, dataset: Dataset, splits: Sequence[Split]) -> dict:
@@ -110,38 +84,28 @@ def fit_linear(config, dataset: Dataset, splits: Sequence[Split]) -> dict:
         return linear.fit_linear(config, linear.gather_worms(dataset), splits)
 
 
-def train_model(
-    name: str, config, dataset: Dataset, splits, groups: Sequence[Group], fit, workdir, stop_after_chunks=None
-):
-    """Trains one network for every group, all runs in one compiled program."""
-    training = build_training(name, config, dataset, splits, groups, fit)
-    folder, seconds = model_folder(workdir, name), config.train.checkpoint_seconds
-    return train_ensemble(
-        training.engine, training.recipe, training.data, training.runs, folder, name, seconds, stop_after_chunks
-    )
+def train_model(name: str, config, dataset: Dataset, splits, groups: Sequence[Group], fit, workdir):
+    """Train one network for every group, all runs in one compiled program."""
+    train_into(workdir, name, config.train, build_training(name, config, dataset, splits, groups, fit))
 
 
 def build_training(name: str, config, dataset: Dataset, splits, groups: Sequence[Group], fit) -> Training:
-    """What one network's runs are, how they are trained, and by which compiled program."""
+    """Return how one network's runs are trained, and by which compiled program."""
     runs, data = build_forecast_runs(name, config, dataset, splits, groups, fit)
-    train, recipe = config.train, build_recipe(config.train)
-    module = build_module(name, config, dataset)
+    train, module = config.train, build_module(name, config, dataset)
     inferred = getattr(module, "graph", "none") in ("static", "dynamic")
     prior = tuple(train.edge_prior) or None
     scheduled = max(train.given, train.given_end) > 0
     sizes = dataset.arrays.features.shape[2:]
     masked = not dataset.find_present().all()
     objective = forecasting(module, build_shape(config), sizes, prior if inferred else None, scheduled, masked)
-    engine = build_engine(
-        objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
-    )
-    return Training(recipe, engine, runs, data)
+    return prepare_training(objective, train, runs, data)
 
 
 def build_forecast_runs(
     name: str, config, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fit: dict
 ) -> tuple[Runs, ForecastData]:
-    """One run a group, and what all of them read."""
+    """Return one run a group, and what all of them read."""
     shape, runs = build_shape(config), _tabulate_runs(config, dataset, groups)
     drift = config.model[name].drift
     worms = linear.gather_worms(dataset)
@@ -160,7 +124,7 @@ def build_forecast_runs(
 
 
 def base_scale(config, name: str, fit: dict, split: int, dataset: Dataset) -> Float[np.ndarray, "step neuron feature"]:
-    """The spread that a network's drift alone has on worms that it was not learnt from."""
+    """Return the spread that a network's drift alone has on worms that it was not learnt from."""
     source = {
         "adapted": linear.ADAPTED,
         "pooled": f"var_{config.linear.adaptation.order}",
@@ -171,7 +135,7 @@ def base_scale(config, name: str, fit: dict, split: int, dataset: Dataset) -> Fl
 
 
 def find_operators(config, name: str, fit: dict, split: int, dataset: Dataset, starts: Starts):
-    """The drift of each start [start, past, channel], of worms that the split does not train on."""
+    """Return the drift of each start [start, past, channel], of worms that the split does not train on."""
     own = {field: values[split] for field, values in fit[linear.ADAPTED].items()}
     drift = config.model[name].drift
     if drift == "pooled":
@@ -225,7 +189,7 @@ def forecast_starts(
     starts: Starts,
     operators: Float[np.ndarray, "start past channel"] | None = None,
 ) -> tuple[Spread, Float[np.ndarray, "start edge type"] | None]:
-    """One run's forecasts (`build_forecaster`) of `starts`, and the graph of each; `operators` if they are known."""
+    """Return one run's forecasts (`build_forecaster`) of `starts`, and the graph of each."""
     past = cut_past(dataset, starts, build_shape(config).past)
     if operators is None:
         operators = find_operators(config, name, fit, split, dataset, starts)
@@ -235,15 +199,16 @@ def forecast_starts(
 
 
 def forecast_baseline(name: str, config, fit: dict, split: int, dataset: Dataset, starts: Starts) -> Spread:
-    """A baseline's forecasts of `starts`."""
+    """Return a baseline's forecasts of `starts`."""
     with threadpool_limits(1):
         forecast = linear.forecast_linear(name, config, fit, split, dataset, starts, config.forecast.steps)
     mean = forecast.mean[:, None]
     return Spread(mean, np.broadcast_to(forecast.scale, mean.shape), np.ones((len(mean), 1)))
 
 
-def _check_sizes(name: str, sizes, edge_prior: tuple[float, ...]):
-    """Raises InputError for a section of `model` that is not a network's."""
+def _check_sizes(config, name: str):
+    """Raise ConfigError for a section of `model` that is not a network's."""
+    sizes = config.model[name]
     for field, choices in (("kind", tuple(KINDS)), ("drift", DRIFTS), ("graph", GRAPHS)):
         value = sizes.get(field, choices[0] if field == "graph" else None)
         if value not in choices:
@@ -254,34 +219,21 @@ def _check_sizes(name: str, sizes, edge_prior: tuple[float, ...]):
     if unknown:
         found = f"found {', '.join(unknown)}"
         raise ConfigError(f"model.{name}", f"{found}, expected some of {', '.join(sorted(known))}")
-    for field, value in sizes.items():
-        least = 2 if field == "edge_types" else 1
-        if type(value) is int and value < least:
-            raise ConfigError(f"model.{name}.{field}", f"found {value}, expected {least} or more")
     types = sizes.get("edge_types", GraphForecaster.edge_types)
-    inferred = sizes.kind == "graph" and sizes.get("graph", GraphForecaster.graph) in ("static", "dynamic")
-    if inferred and edge_prior and (len(edge_prior) != types or min(edge_prior) <= 0):
-        expected = f"expected a probability above 0 of each of the {types} edge types of {name}"
-        raise ConfigError("train.edge_prior", f"found {edge_prior}, {expected}")
+    if types < 2:
+        raise ConfigError(f"model.{name}.edge_types", f"found {types}, expected 2 or more")
+    if sizes.kind == "graph" and sizes.get("graph", GraphForecaster.graph) in ("static", "dynamic"):
+        check_edge_prior(config, name, types)
 
 
 def _tabulate_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
-    """Each group's windows, which are as long as a forecast's past and the roll-out together."""
-    train = config.train.copy_and_resolve_references().unlock()
-    train.window_frames = build_shape(config).frames
-    return build_runs(
-        dataset,
-        train_worms=[group.split.train for group in groups],
-        seeds=[group.seed for group in groups],
-        members=[number_run(dataset, group.split, 0) for group in groups],
-        labels=split_by_seed(config, dataset),
-        train=train,
-        length_field="linear.adaptation.order + train.burn_in + train.roll_out",
-    )
+    """Return each group's windows, which are as long as a forecast's past and the roll-out together."""
+    field = "linear.adaptation.order + train.burn_in + train.roll_out"
+    return tabulate_runs(config, dataset, groups, 1, build_shape(config).frames, field)
 
 
 def _persistence_error(worms: linear.Worms, split: Split, steps: int) -> Float[np.ndarray, " step"]:
-    """Mean squared change over 1, 2, ... frames of the training worms."""
+    """Return mean squared change over 1, 2, ... frames of the training worms."""
     stretches = [values for worm in split.train for values in worms[worm]]
     errors = []
     for step in range(1, steps + 1):

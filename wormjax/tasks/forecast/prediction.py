@@ -8,10 +8,9 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import ml_collections
 import numpy as np
 from jaxtyping import Float
 
@@ -20,128 +19,81 @@ from wormjax.errors import InputError, RecordingWarning
 from wormjax.features.dataset import Dataset, WormArrays
 from wormjax.features.forecast_origins import Starts
 from wormjax.features.scaling import ROBUST_LIMIT
+from wormjax.recordings.mending import select_frames
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.scoring.forecasts import Spread
 from wormjax.scoring.rows import Row
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.forecast.experiment import run_models, score_output
-from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
-from wormjax.tasks.protocols import Split, list_splits
-from wormjax.tasks.worms import build_new_dataset
-from wormjax.training.loop import train_in_memory
-from wormjax.training.workdir import describe_dataset, read_description
-
-
-class TrainedForecaster(NamedTuple):
-    """A model's name, config, the description of its training data, its group, and what was learnt.
-
-    `fit` is what the baselines, and the networks' drift, learn of the training worms (`linear.fit_linear`, of one
-    split); `variables` are the network's parameters, None for a baseline.
-    """
-
-    name: str
-    config: ml_collections.ConfigDict
-    description: dict[str, Any]
-    group: Group
-    fit: dict[str, dict[str, np.ndarray]]
-    variables: Any
+from wormjax.tasks.groups import Group, model_folder, restore_best
+from wormjax.tasks.new_worms import build_new_dataset
+from wormjax.tasks.protocols import Split
+from wormjax.tasks.trained import Trained, open_model
+from wormjax.tasks.training import train_best
+from wormjax.training.workdir import describe_dataset
 
 
 class ForecastTraces(NamedTuple):
-    """Forecasts of one recording's traces, in its own units, and the graph that was inferred before each origin.
+    """A forecast of one recording, in its own units: its times, mixture and graph, as `wormjax.Forecaster` has them.
 
-    Attributes:
-      times: seconds of each step; step 1 is the first frame at or after the origin.
-      mean, scale, weights: a mixture of Gaussians by mode; NaN for a neuron that the recording lacks.
-      edges: probability of an edge of each type; None where the model infers no graph.
+    A neuron that the recording lacks is NaN; step 1 is the first frame at or after the origin.
     """
 
-    times: Float[np.ndarray, "origin step"]
-    mean: Float[np.ndarray, "origin mode step neuron"]
-    scale: Float[np.ndarray, "origin mode step neuron"]
-    weights: Float[np.ndarray, "origin mode"]
-    edges: Float[np.ndarray, "origin sender receiver type"] | None
+    times: Float[np.ndarray, " step"]
+    mean: Float[np.ndarray, "mode step neuron"]
+    scale: Float[np.ndarray, "mode step neuron"]
+    weights: Float[np.ndarray, " mode"]
+    edges: Float[np.ndarray, "sender receiver type"] | None
 
 
-def train_forecaster(name: str, config, dataset: Dataset, seed: int = 0, progress: bool = True) -> TrainedForecaster:
-    """Train one forecaster, a network or a baseline, on all worms of a dataset, in memory.
-
-    Args:
-      name: of a section of `config.model`, or of a baseline.
-      config: of forecasts, checked; its seed is `seed`.
-      dataset: the training worms.
-      seed: of initial parameters and batches.
-      progress: whether to show a progress bar.
-    """
-    split = Split(tuple(range(len(dataset.worms))), ())
-    group = Group(seed, split)
-    forecasting.check_training(config, dataset, [split], [group])
-    fit, variables = forecasting.fit_linear(config, dataset, [split]), None
+def train_forecaster(name: str, config, dataset: Dataset, progress: bool = True) -> Trained:
+    """Train one forecaster, a network or a baseline, on all worms of a dataset, in memory."""
+    group = Group(config.seed, Split(tuple(range(len(dataset.worms))), ()))
+    splits = [group.split]
+    forecasting.check_training(config, dataset, splits, [group])
+    fit, variables = forecasting.fit_linear(config, dataset, splits), None
     if name in config.model:
-        training = forecasting.build_training(name, config, dataset, [split], [group], fit)
-        state = train_in_memory(training.engine, training.recipe, training.data, training.runs, name, progress)
-        variables = state.best
-    return TrainedForecaster(name, config, describe_dataset(dataset), group, fit, variables)
+        training = forecasting.build_training(name, config, dataset, splits, [group], fit)
+        variables = train_best(training, name, progress)
+    return Trained(name, config, describe_dataset(dataset), (group,), variables, fit)
 
 
-def open_forecaster(workdir: str | os.PathLike, config, name: str | None = None) -> TrainedForecaster:
-    """Return a forecaster of a work directory: the first run that trained on the largest number of worms.
-
-    Args:
-      workdir: of `experiments.forecast`.
-      config: that of the work directory (`dispatch.read_experiment`).
-      name: one of its models or baselines; None takes the first model.
-
-    Raises:
-      InputError: no such model, or one that has not been trained to its end.
-    """
-    known = (*config.models, *config.baselines)
-    name = known[0] if name is None else name
-    if name not in known:
-        raise InputError(f"{os.fspath(workdir)}: found no model {name!r}, expected one of: {', '.join(known)}")
-    description = read_description(workdir)
-    tests = len(description.get("test", description)["worms"])
-    splits = list_splits(config.protocol.name, len(description["worms"]), tests, config.protocol.train_counts)
-    groups = list_groups(config, splits)
-    number = int(np.argmax([len(group.split.train) for group in groups]))
-    split, variables = splits.index(groups[number].split), None
-    fit = restore_best(model_folder(workdir, forecasting.LINEAR))
-    fit = jax.tree.map(lambda values: values[split : split + 1], fit)
-    if name in config.models:
-        best = restore_best(model_folder(workdir, name))
-        variables = jax.tree.map(lambda values: values[number : number + 1], best)
-    return TrainedForecaster(name, config, description, groups[number], fit, variables)
+def open_forecaster(workdir: str | os.PathLike, config, name: str | None = None) -> Trained:
+    """Return a forecaster of a work directory: the first run that trained on the largest number of worms."""
+    opened = open_model(workdir, config, (*config.models, *config.baselines), name)
+    number, variables = opened.chosen[0], None
+    fit = jax.tree.map(
+        lambda values: values[[number % opened.splits]], restore_best(model_folder(workdir, forecasting.LINEAR))
+    )
+    if opened.name in config.models:
+        best = restore_best(model_folder(workdir, opened.name))
+        variables = jax.tree.map(lambda values: values[[number]], best)
+    return Trained(opened.name, config, opened.description, (opened.groups[number],), variables, fit)
 
 
-def forecast_recording(
-    forecaster: TrainedForecaster, recording: Recording, origins: Sequence[float], steps: int
-) -> ForecastTraces:
-    """Forecast a recording's traces from each of several origins.
+def forecast_recording(forecaster: Trained, recording: Recording, origin: float, steps: int) -> ForecastTraces:
+    """Forecast a recording's traces from an origin, in seconds; frames at or after it are not seen.
 
-    Args:
-      forecaster: trained.
-      recording: a worm; no motor state is needed.
-      origins: seconds; frames at or after an origin are not seen.
-      steps: frames to forecast, at the rate of the training.
+    Steps are frames at the rate of the training.
 
     Raises:
       InputError: an origin with too few frames before it or outside the recording, more steps than were trained for, or
         a recording that cannot be used.
     """
     build_new_dataset(forecaster.config, forecaster.description, [recording])  # Says what is masked and resampled.
-    parts = [_forecast_cut(forecaster, recording, origin, steps) for origin in origins]
-    fields = list(zip(*parts, strict=True))
-    edges = None if fields[-1][0] is None else np.stack(fields[-1])
-    return ForecastTraces(*(np.stack(field) for field in fields[:-1]), edges)
+    with warnings.catch_warnings():  # What is odd in the whole recording has been said.
+        warnings.simplefilter("ignore", RecordingWarning)
+        return _forecast_end(forecaster, _cut_recording(forecaster, recording, origin), origin, steps)
 
 
-def score_recordings(forecaster: TrainedForecaster, recordings: Sequence[Recording]) -> list[Row]:
+def score_recordings(forecaster: Trained, recordings: Sequence[Recording]) -> list[Row]:
     """Return the rows of a forecaster on recordings: those that the benchmark writes."""
     config = forecaster.config.copy_and_resolve_references().unlock()
     dataset = build_new_dataset(config, forecaster.description, recordings)
     network = forecaster.variables is not None
     config.models, config.baselines = ((forecaster.name,), ()) if network else ((), (forecaster.name,))
-    groups = [Group(forecaster.group.seed, Split(forecaster.group.split.train, tuple(range(len(dataset.worms)))))]
+    (group,) = forecaster.groups
+    groups = [Group(group.seed, Split(group.split.train, tuple(range(len(dataset.worms)))))]
     names = forecaster.description["study"], forecaster.description["worms"]
     splits, best = [groups[0].split], {forecaster.name: forecaster.variables}
     rows = []
@@ -150,7 +102,7 @@ def score_recordings(forecaster: TrainedForecaster, recordings: Sequence[Recordi
     return rows
 
 
-def _cut_recording(forecaster: TrainedForecaster, recording: Recording, origin: float) -> Recording:
+def _cut_recording(forecaster: Trained, recording: Recording, origin: float) -> Recording:
     """Return the frames before an origin, of which there must be enough in the stretch that it continues."""
     first, last = recording.times[0], recording.times[-1]
     if not first <= origin <= last + 1.5 / recording.frame_rate:
@@ -158,43 +110,22 @@ def _cut_recording(forecaster: TrainedForecaster, recording: Recording, origin: 
         raise InputError(f"origin: {found}")
     frames = int(np.searchsorted(recording.times, origin - 1e-9))
     needed = forecaster.config.forecast.first
-    cut = _keep_frames(recording, frames) if frames >= 2 else None
-    start, stop = cut.stretches[-1] if cut else (0, 0)
+    stretches = tuple((start, min(stop, frames)) for start, stop in recording.stretches if start < frames)
+    start, stop = stretches[-1] if frames >= 2 else (0, 0)
     if stop - start < needed:
         first = recording.times[min(needed, len(recording.times) - 1)]
         raise InputError(
             f"origin: found {origin:g} s, which has {stop - start} frames of its stretch before it, expected {needed} "
             f"or more (from {first:g} s on)"
         )
-    return cut
+    return dataclasses.replace(recording, **select_frames(recording, slice(frames)), stretches=stretches)
 
 
-def _keep_frames(recording: Recording, frames: int) -> Recording:
-    """Return the first frames of a recording."""
-    per_frame = {
-        field: values[:frames]
-        for field in ("traces", "times", "motor_state", "derivatives")
-        if (values := getattr(recording, field)) is not None
-    }
-    stretches = tuple((start, min(stop, frames)) for start, stop in recording.stretches if start < frames)
-    behavior = {name: values[:frames] for name, values in recording.behavior.items()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RecordingWarning)
-        return dataclasses.replace(recording, **per_frame, behavior=behavior, stretches=stretches)
-
-
-def _forecast_cut(forecaster: TrainedForecaster, recording: Recording, origin: float, steps: int):
-    """Return the times, mixture and edges of the forecast that follows the frames before an origin."""
-    with warnings.catch_warnings():  # What is odd in the whole recording has been said.
-        warnings.simplefilter("ignore", RecordingWarning)
-        return _forecast_end(forecaster, _cut_recording(forecaster, recording, origin), origin, steps)
-
-
-def _forecast_end(forecaster: TrainedForecaster, cut: Recording, origin: float, steps: int):
-    config = forecaster.config.copy_and_resolve_references().unlock()
-    dataset, unscaled = (
-        build_new_dataset(scaled, forecaster.description, [cut]) for scaled in (config, _without_scaling(config))
-    )
+def _forecast_end(forecaster: Trained, cut: Recording, origin: float, steps: int) -> ForecastTraces:
+    """Return the forecast that follows the frames before an origin."""
+    config, plain = (forecaster.config.copy_and_resolve_references().unlock() for _ in range(2))
+    plain.data.scaling, plain.data.trace_weight = "none", 1.0
+    dataset, unscaled = (build_new_dataset(scaled, forecaster.description, [cut]) for scaled in (config, plain))
     last = len(dataset.arrays.valid) - 1
     frame = int(dataset.arrays.valid[last].sum())
     dataset = _append_frame(dataset, last, frame)
@@ -220,7 +151,7 @@ def _forecast_end(forecaster: TrainedForecaster, cut: Recording, origin: float, 
     mean, scale = (np.where(lacking, np.nan, values)[:, kept] for values in _undo_scaling(spread, dataset, unscaled))
     if edges is not None:
         edges = graphs.mask_edges(edges, lacking)
-    return times[kept], mean, scale, spread.weights[0], edges
+    return ForecastTraces(times[kept], mean, scale, spread.weights[0], edges)
 
 
 def _append_frame(dataset: Dataset, stretch: int, frame: int) -> Dataset:
@@ -232,12 +163,6 @@ def _append_frame(dataset: Dataset, stretch: int, frame: int) -> Dataset:
     arrays.states[:, -1] = UNSCORED
     arrays.valid[stretch, frame] = True
     return dataclasses.replace(dataset, arrays=arrays)
-
-
-def _without_scaling(config):
-    plain = config.copy_and_resolve_references().unlock()
-    plain.data.scaling, plain.data.trace_weight = "none", 1.0
-    return plain
 
 
 def _undo_scaling(spread: Spread, dataset: Dataset, unscaled: Dataset):

@@ -46,6 +46,7 @@ from wormjax.tasks.worms import build, choose_config_neurons, choose_worms, open
 from wormjax.training import multihost
 from wormjax.training.progress import track
 from wormjax.training.workdir import claim_workdir, describe_dataset
+from wormjax.value_checks import check_names
 
 DIRECT, SHARED = "direct", "direct_shared"  # Regressions of all steps on the window: per neuron, or one for all.
 KERNEL, ENSEMBLE = "kernel", "ensemble"
@@ -82,9 +83,7 @@ def check_models(config):
         "models": [KERNEL, ENSEMBLE],
     }
     for field, names in known.items():
-        unknown = [name for name in config[field] if name not in names]
-        if unknown:
-            raise ConfigError(field, f"found {unknown[0]!r}, expected some of {', '.join(names)}")
+        check_names(field, config[field], names)
     first, steps, segment = config.forecast.first, config.forecast.steps, config.segment
     if max(config.linear.orders) > first:
         raise ConfigError("forecast.first", f"found {first}, expected {max(config.linear.orders)} or more")

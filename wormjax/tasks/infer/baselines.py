@@ -4,7 +4,7 @@ Each is fitted on training and validation systems, kept in `workdir/models/NAME`
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,6 @@ from jaxtyping import Float
 from wormjax.baselines import relations
 from wormjax.baselines.extrapolation import DAMPINGS, choose_extrapolation, extrapolate
 from wormjax.baselines.vector_autoregression import ORDERS, choose_var, predict_static, roll_out_var
-from wormjax.errors import ConfigError
 from wormjax.features.systems import Scaling, Systems
 from wormjax.scoring.edges import Threshold, choose_threshold, pair_frames, score_ranked_edges
 from wormjax.scoring.frame_errors import measure_errors
@@ -35,14 +34,6 @@ RELATIONS = {
 PREDICTORS = ("static", "constant_velocity", "damped_velocity", "var", "ridge")
 FITTING_SIMULATIONS = 5_000  # More change nothing in a few hundred coefficients.
 FITTING_PRODUCTS = 3e11  # Of an autoregression of the highest order, on a core in less than a minute.
-
-
-def check_baselines(names: Sequence[str]):
-    """Raise InputError for a baseline that does not exist."""
-    known = (*PREDICTORS, *RELATIONS)
-    for name in names:
-        if name not in known:
-            raise ConfigError("baselines", f"found {name!r}, expected some of {', '.join(known)}")
 
 
 def fit_baseline(name: str, config, systems: Systems, workdir: str | os.PathLike):

@@ -39,6 +39,7 @@ from wormjax.training import multihost
 from wormjax.training.fitted import save_fitted
 from wormjax.training.progress import follow
 from wormjax.training.workdir import claim_workdir, read_config, read_description, refuse_changes
+from wormjax.value_checks import check_names
 
 REGRESSION = "ridge"  # The baseline that a model of all steps at once corrects.
 TEST_GROUPS = 10  # Groups of test systems: each has rows of its own, so that intervals come from rows.
@@ -96,7 +97,7 @@ def check_config(config):
     """Raise InputError for what a config of inference must not hold."""
     check_settings(config)
     check_models(config)
-    relating.check_baselines(config.baselines)
+    check_names("baselines", config.baselines, (*relating.PREDICTORS, *relating.RELATIONS))
 
 
 def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:

@@ -1,6 +1,6 @@
 """Infer the graphs of trajectories in memory: what `wormjax.RelationalInference` is made of. Nothing is written."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import ml_collections
@@ -19,20 +19,8 @@ from wormjax.tasks.infer.horizons import check_kinds, find_plan, infer_windows
 from wormjax.tasks.infer.materials import describe_materials, find_edges, gather_materials, name_types, scale_splits
 from wormjax.tasks.infer.model_checks import check_systems
 from wormjax.tasks.infer.networks import build_model, build_runs, build_training, vary_config
+from wormjax.tasks.trained import Trained
 from wormjax.training.loop import train_in_memory
-
-
-class TrainedRelations(NamedTuple):
-    """A model that infers graphs: its name and config, a description of what it was trained on, and its parameters.
-
-    `description` is that of a work directory (`materials.describe_materials`) and holds plain numbers and texts:
-    "features", "edge_types" (names of the columns of `infer_edges`), "objects", the scaling, "matching".
-    """
-
-    name: str
-    config: ml_collections.ConfigDict
-    description: dict[str, Any]
-    variables: Any
 
 
 def fit_relations(
@@ -42,7 +30,7 @@ def fit_relations(
     seed: int = 0,
     progress: bool = True,
     name: str = "nri",
-) -> TrainedRelations:
+) -> Trained:
     """Train one model to infer the graphs of trajectories, in memory.
 
     The graph need not be known: "nri" never reads it to train. Where the validation systems' graphs are known, the
@@ -76,13 +64,11 @@ def fit_relations(
     runs = build_runs(varied)
     _, recipe, engine = build_training(varied, materials, runs)
     state = train_in_memory(engine, recipe, materials.data, runs, name, progress)
-    trained = TrainedRelations(name, config, describe_materials(materials), state.best)
+    trained = Trained(name, config, describe_materials(materials), (), state.best)
     return trained._replace(description=trained.description | _name_types(trained, valid))
 
 
-def infer_edges(
-    trained: TrainedRelations, trajectories: Trajectories
-) -> Float[np.ndarray, "sample sender receiver type"]:
+def infer_edges(trained: Trained, trajectories: Trajectories) -> Float[np.ndarray, "sample sender receiver type"]:
     """Return the probability of each type of every edge, by the encoder, from the first `data.frames` frames.
 
     The columns are `trained.description["edge_types"]`. The diagonal is NaN, and so are the edges of objects
@@ -112,7 +98,7 @@ def arrange_edges(
     return matrices
 
 
-def _infer(trained: TrainedRelations, trajectories: Trajectories) -> Float[np.ndarray, "sample edge type"]:
+def _infer(trained: Trained, trajectories: Trajectories) -> Float[np.ndarray, "sample edge type"]:
     description, frames = trained.description, trained.config.data.frames
     check_features(trajectories, description["features"], frames)
     scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
@@ -129,7 +115,7 @@ def _infer(trained: TrainedRelations, trajectories: Trajectories) -> Float[np.nd
     return outputs.infer_edges(nri, params, seen)[0]
 
 
-def _name_types(trained: TrainedRelations, valid: Trajectories) -> dict[str, Any]:
+def _name_types(trained: Trained, valid: Trajectories) -> dict[str, Any]:
     """Return how inferred types are numbered anew, and their names."""
     count = trained.description["edge_type_count"]
     known = find_edges(valid, trained.config.data.frames)

@@ -145,7 +145,7 @@ def check_materials(tasks, materials):
         task = tasks["ahead"]
         ask(task, dataset)
         if task.models:
-            ahead_models.tabulate_runs(task, dataset, groups["ahead"])
+            ahead_models.build_group_runs(task, dataset, groups["ahead"])
         ahead.check_diffusion_map(task, dataset, splits)
 
 

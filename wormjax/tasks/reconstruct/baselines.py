@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.recordings.names import find_mirrors
 from wormjax.tasks.protocols import Split
@@ -25,13 +24,6 @@ SMALLEST_VALUE = 1e-6  # Eigenvalues of a covariance from frames present pair by
 
 Products = Float[np.ndarray, "neuron neuron"]
 Partners = Int[np.ndarray, " neuron"]
-
-
-def check_baselines(config) -> None:
-    """Raise ConfigError for a baseline that does not exist."""
-    for name in config.baselines:
-        if name not in BASELINES:
-            raise ConfigError("baselines", f"found {name!r}, expected some of {', '.join(BASELINES)}")
 
 
 def standardise(traces: Float[np.ndarray, "stretch frame neuron"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,13 +103,7 @@ def find_weights(
 ) -> Float[np.ndarray, "neuron hidden"]:
     """Return each neuron's weights in the reconstruction of each hidden neuron of a worm; 0 of itself.
 
-    Args:
-      name: of the baseline.
-      fit: of `fit_baselines`.
-      train: the training worms.
-      there: the neurons that the worm has.
-      penalty: of `list_candidates`; PARTNER has none.
-      partners: with them, each hidden neuron's partner is withheld (-1 for none).
+    With `partners`, each hidden neuron's partner is withheld (-1 for none). PARTNER has no penalty.
     """
     weights, total = np.zeros((2, len(there), len(there)))
     for share, hidden, read, gram in _list_systems(name, fit, train, there, penalty):
@@ -212,15 +198,7 @@ def reconstruct(
 ) -> Float[np.ndarray, "stretch frame neuron"]:
     """Return a baseline's reconstruction of each neuron of a worm's stretches from all others.
 
-    Args:
-      name: of the baseline.
-      fit: of `fit_baselines`.
-      split: its number, by which a penalty was chosen.
-      train: the training worms of that split.
-      dataset: holds the worm.
-      worm: its index.
-      partners: the number of each neuron's left-right partner; -1 for none.
-      without_partner: whether each neuron's partner is withheld.
+    `split` is the number of the split, by which a penalty was chosen; `partners` are -1 for none.
     """
     values, _, _ = standardise(dataset.arrays.features[dataset.stretches_of(worm), ..., 0])
     there = (values != 0).any(axis=(0, 1))

@@ -15,15 +15,17 @@ from wormjax.features.dataset import Dataset
 from wormjax.recordings.names import find_mirrors
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
-from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
+from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best, restore_from
+from wormjax.tasks.new_worms import prepare_evaluation
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.reconstruct import baselines, networks
 from wormjax.tasks.reconstruct.report import NeuronScore, write_report
-from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_evaluation, prepare_materials
+from wormjax.tasks.worms import RECORDINGS, describe_materials, prepare_materials
 from wormjax.training import multihost
-from wormjax.training.fitted import restore_fitted, save_fitted
+from wormjax.training.fitted import fit_once
 from wormjax.training.progress import follow, track
 from wormjax.training.workdir import claim_workdir
+from wormjax.value_checks import check_names
 
 OPEN_FIELDS = RECORDINGS  # What may be another than it was in training.
 LINEAR = "linear"  # The folder of what all baselines learn.
@@ -48,9 +50,6 @@ def reconstruct(config, workdir: str | os.PathLike) -> list[Row]:
 
     Writes checkpoints, `results.csv`, `neurons.csv`, `summary.md` and a figure into `workdir`. What an earlier call has
     trained is not trained again; unfinished training is continued.
-
-    Raises:
-      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
     check_config(config)
     materials = prepare_materials(config)
@@ -74,11 +73,7 @@ def reconstruct(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def evaluate_reconstruction(config, workdir: str | os.PathLike) -> list[Row]:
-    """Return the rows of a workdir's models on the worms of `config.data` that each run has not been trained on.
-
-    Raises:
-      InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.
-    """
+    """Return the rows of a workdir's models on the worms of `config.data` that each run has not been trained on."""
     description, _, dataset, test_splits = prepare_evaluation(config, workdir, OPEN_FIELDS)
     check_config(config)
     groups = list_groups(config, test_splits)
@@ -92,11 +87,8 @@ def check_config(config) -> None:
     """Raise ConfigError for what a config of reconstructions must not hold."""
     check_settings(config)
     networks.check_models(config)
-    baselines.check_baselines(config)
-    known = (*config.models, *config.baselines)
-    for name in config.mixture:
-        if name not in known:
-            raise ConfigError("mixture", f"found {name!r}, expected some of {', '.join(known)}, or none")
+    check_names("baselines", config.baselines, baselines.BASELINES)
+    check_names("mixture", config.mixture, (*config.models, *config.baselines))
     if config.data.inputs[0] != "trace":
         raise ConfigError("data.inputs", f"found {tuple(config.data.inputs)}, expected trace as the first")
     if config.data.unnamed:
@@ -105,18 +97,8 @@ def check_config(config) -> None:
 
 def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict:
     """Return what the baselines learn of every split's training worms: fitted once, then restored."""
-    folder = model_folder(workdir, LINEAR)
-    fit = restore_fitted(folder)
-    if fit is None:
-        with threadpool_limits(1):  # Small systems of equations: more threads wait for each other.
-            fit = baselines.fit_baselines(config, dataset, splits)
-        save_fitted(folder, fit)
-    return fit
-
-
-def restore_from(workdir) -> Callable[[str], dict]:
-    """Return a function from a network's name to its parameters in a workdir, stacked by run."""
-    return lambda name: restore_best(model_folder(workdir, name))
+    with threadpool_limits(1):  # Small systems of equations: more threads wait for each other.
+        return fit_once(model_folder(workdir, LINEAR), lambda: baselines.fit_baselines(config, dataset, splits))
 
 
 def run_models(
@@ -124,10 +106,8 @@ def run_models(
 ) -> Iterator[Output]:
     """Yield every model's reconstruction of every group's test worms; baselines, which have no seed, once a split.
 
-    Args:
-      config, dataset, splits, groups: what is reconstructed.
-      fit: what the baselines have learnt of the training worms.
-      restore: name → a network's parameters, stacked by run.
+    `fit` is what the baselines have learnt of the training worms; `restore` returns a network's parameters, stacked by
+    run.
     """
     members, best = config.train.members, {name: restore(name) for name in config.models}
     there = dataset.find_present()
@@ -164,17 +144,8 @@ def reconstruct_worm(
 ) -> Float[np.ndarray, "stretch frame neuron"]:
     """Return one model's reconstruction of chosen neurons of a worm's stretches, each from all others; else NaN.
 
-    Args:
-      name: of a network or a baseline.
-      config: of reconstructions.
-      fit: what the baselines have learnt.
-      split: its number, by which penalties were chosen.
-      train: the training worms of the split.
-      variables: the parameters of the network's members.
-      dataset: holds the worm.
-      worm: its index.
-      neurons: the numbers of those to be hidden, one at a time.
-      without_partner: whether the left-right partner is withheld as well; neurons without one are then NaN.
+    `split` is the number of the split, by which penalties were chosen; `neurons` are hidden one at a time. With
+    `without_partner` the left-right partner is withheld as well; neurons without one are then NaN.
     """
     there, mirrors = dataset.find_present()[worm], np.array(find_mirrors(dataset.neuron_names))
     partners = np.where((mirrors >= 0) & (mirrors != np.arange(len(mirrors))) & there[mirrors], mirrors, -1)

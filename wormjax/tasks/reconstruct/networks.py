@@ -1,8 +1,4 @@
-"""Trains the reconstruction networks of a config and reconstructs worms with them.
-
-Every model is trained into `workdir/models/NAME` and always run from there, so that a table made right after training
-and one made from a restored checkpoint are one and the same.
-"""
+"""Train the reconstruction networks of a config and reconstruct worms with them."""
 
 import functools
 from collections.abc import Sequence
@@ -19,14 +15,13 @@ from wormjax.models.identities import keep_known
 from wormjax.models.reconstruction import ReconstructionNetwork
 from wormjax.recordings.names import find_mirrors
 from wormjax.tasks.chunks import map_chunks
+from wormjax.tasks.config_checks import check_sections
 from wormjax.tasks.given_graphs import EDGES, check_given, give_graph
-from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
-from wormjax.training.loop import train_ensemble
+from wormjax.tasks.groups import Group
+from wormjax.tasks.training import Training, prepare_training, tabulate_runs, train_into
 from wormjax.training.objectives.classification import list_augmentations
 from wormjax.training.objectives.reconstruction import reconstruction
-from wormjax.training.parallel import Engine, build_engine
-from wormjax.training.runs import Runs, build_runs
-from wormjax.training.step import Recipe, build_recipe
+from wormjax.training.runs import Runs
 
 GIVEN = ("parent", "name", "neurons")  # Fields of a module that the data set.
 HIDDEN_AT_ONCE = 8  # Passes over a stretch, each with other neurons hidden, in one call.
@@ -34,10 +29,8 @@ HIDDEN_AT_ONCE = 8  # Passes over a stretch, each with other neurons hidden, in 
 
 def check_models(config) -> None:
     """Raise ConfigError for a network that the config does not describe, or describes with what does not exist."""
+    check_sections(config)
     for name in config.models:
-        if name not in config.model:
-            known = ", ".join(config.model)
-            raise ConfigError("models", f"found {name!r}, expected some of {known} (sections of 'model')")
         fields = set(ReconstructionNetwork.__dataclass_fields__).difference(GIVEN) | {EDGES}
         unknown = sorted(set(config.model[name]) - fields)
         if unknown:
@@ -56,33 +49,18 @@ def build_module(name: str, config, neurons: Sequence[str]) -> ReconstructionNet
 
 
 def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
-    """Return the runs of all groups, `train.members` of each group beside each other.
-
-    Raises:
-      InputError: a group without a single training window.
-    """
-    members = range(config.train.members)
-    train_worms = [group.split.train for group in groups for _ in members]
-    runs = build_runs(
-        dataset,
-        train_worms=train_worms,
-        seeds=[group.seed for group in groups for _ in members],
-        members=[number_run(dataset, group.split, member) for group in groups for member in members],
-        labels=split_by_seed(config, dataset),
-        train=config.train,
-    )
+    """Return the runs of all groups, `train.members` of each group beside each other."""
+    runs, members = tabulate_runs(config, dataset, groups, config.train.members), config.train.members
     ids = index_identities(dataset.neuron_names, build_vocabulary(dataset.neuron_names))
     present = dataset.find_present()
-    return runs._replace(
-        own={"identity": {"ids": np.stack([keep_known(ids, present[list(worms)]) for worms in train_worms])}}
-    )
+    known = [keep_known(ids, present[list(group.split.train)]) for group in groups for _ in range(members)]
+    return runs._replace(own={"identity": {"ids": np.stack(known)}})
 
 
-def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group]) -> tuple[Recipe, Engine, Runs]:
+def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group]) -> Training:
     """Return how a network is trained, by which compiled program, and its runs."""
     train, runs = config.train, build_group_runs(config, dataset, groups)
     runs = give_graph(name, config, dataset.neuron_names, runs)
-    recipe = build_recipe(train)
     objective = reconstruction(
         build_module(name, config, dataset.neuron_names),
         dataset.arrays.features.shape[2:],
@@ -93,17 +71,13 @@ def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group])
         train.mirrored,
         list_augmentations(runs.hyper),
     )
-    engine = build_engine(
-        objective, recipe, len(runs.seed), train.placement, train.devices, train.batch_windows, train.runs_at_once
-    )
-    return recipe, engine, runs
+    return prepare_training(objective, train, runs, dataset.arrays)
 
 
 def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], workdir, stop_after_chunks=None):
     """Train one network for every group and member, all runs in one compiled program."""
-    recipe, engine, runs = build_training(name, config, dataset, groups)
-    folder, seconds = model_folder(workdir, name), config.train.checkpoint_seconds
-    return train_ensemble(engine, recipe, dataset.arrays, runs, folder, name, seconds, stop_after_chunks)
+    training = build_training(name, config, dataset, groups)
+    return train_into(workdir, name, config.train, training, stop_after_chunks)
 
 
 def reconstruct(
@@ -117,13 +91,8 @@ def reconstruct(
 ) -> Float[np.ndarray, "stretch frame neuron"]:
     """Return a network's reconstruction of chosen neurons of a worm's stretches, each from all others; else NaN.
 
-    Args:
-      name, config: the network.
-      variables: the parameters of a group's members, stacked; their reconstructions are averaged.
-      dataset: holds the worm; its neurons are those of the training.
-      worm: its index.
-      neurons: numbers of those to be hidden, one at a time.
-      withheld: the number of another neuron that is hidden with each; -1 for none.
+    The reconstructions of a group's members are averaged. `neurons` are hidden one at a time, each with another that is
+    `withheld`; -1 for none.
     """
     own, count = dataset.stretches_of(worm), len(dataset.neuron_names)
     module = build_module(name, config, dataset.neuron_names)

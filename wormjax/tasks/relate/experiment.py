@@ -25,6 +25,7 @@ from wormjax.tasks.worms import build_training_dataset, open_config_recordings
 from wormjax.training import multihost
 from wormjax.training.progress import follow, track
 from wormjax.training.workdir import claim_workdir, describe_dataset
+from wormjax.value_checks import check_names
 
 TASKS = {"reconstruct": reconstruct, "forecast": forecast}
 NEEDED_BY = {networks.HIDDEN_NEURON: "reconstruct", networks.FORECASTER: "forecast"}
@@ -117,9 +118,7 @@ def check_config(config) -> None:
         ("references.kinds", config.references.kinds, KINDS),
         ("report.method", (config.report.method,), (*config.relations.methods, *config.models)),
     ):
-        for name in found:
-            if name not in known:
-                raise ConfigError(field, f"found {name!r}, expected some of {', '.join(known)}")
+        check_names(field, found, known)
     if BASELINE not in config.relations.methods:
         expected = f"expected {BASELINE!r} among them, which all others are compared with"
         raise ConfigError("relations.methods", f"found {tuple(config.relations.methods)}, {expected}")

@@ -51,6 +51,7 @@ def test_probabilities_of_another_length_are_refused():
         (plot.ethogram, (WORM, np.full(len(WORM.times), "forward")), "probabilities: found text of shape"),
         (plot.ethogram, ([WORM], PROBABILITIES), "worm: found list, expected one recording"),
         (plot.traces, (WORM.traces,), "worm: found ndarray, expected one recording"),
+        (plot.traces, (WORM, 3), "neurons: found 3"),
         (plot.forecast, (WORM, PROBABILITIES), "forecasts: found ndarray"),
         (plot.confusions, (WORM, ["forward"]), "predicted: found shapes"),
         (plot.accuracy, ([0.9],), "rows: found list"),
@@ -77,6 +78,7 @@ def test_names_of_other_states_are_counted():
 def test_traces_are_a_row_per_named_neuron(axes):
     assert plot.traces(WORM, ax=axes) is axes
     assert sorted(labels(axes)) == sorted(WORM.identified)
+    assert labels(plot.traces(WORM, "RID")) == ["RID"]
     with pytest.raises(wormjax.InputError, match="neurons: found 'XYZ'"):
         plot.traces(WORM, ["XYZ"])
 

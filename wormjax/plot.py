@@ -26,7 +26,7 @@ from wormjax.figures.names import spell_name
 from wormjax.figures.style import hide_frame, styled
 from wormjax.figures.trajectories import draw_paths
 from wormjax.instrument.results import Decoding, Forecast
-from wormjax.instrument.settings import take_one
+from wormjax.instrument.settings import join_neurons, take_one, take_whole
 from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
 from wormjax.recordings.names import normalise_neuron_name
 from wormjax.recordings.recording import UNSCORED, Recording
@@ -108,8 +108,8 @@ def traces(worm: Recording, neurons: Sequence[str] | None = None, *, ax: Axes | 
     identified = take_one(worm).identified
     if not identified:
         raise InputError(f"{worm.source}: worm {worm.worm!r}: found no identified neuron, expected one to draw")
-    names = [sorted(identified)[k] for k in order_by_class(sorted(identified))] if neurons is None else list(neurons)
-    names = list(parse_neurons(names))
+    by_class = [sorted(identified)[k] for k in order_by_class(sorted(identified))]
+    names = by_class if neurons is None else list(parse_neurons(join_neurons(neurons)))
     missing = [name for name in names if name not in identified]
     if missing:
         raise InputError(f"neurons: found {missing[0]!r}, expected some of {', '.join(sorted(identified))}")
@@ -148,7 +148,8 @@ def graph(
     if len(names) < 2:
         raise InputError(f"edges: found {len(names)} neurons with edges, expected two or more")
     order = order_by_class(names)
-    count = min(2 * len(names) if top_edges is None else top_edges, len(names) * (len(names) - 1))
+    count = 2 * len(names) if top_edges is None else take_whole("top_edges", top_edges)
+    count = min(count, len(names) * (len(names) - 1))
     return draw_circle(_open_axes(ax, 4.2, 4.2), arrange_matrix(edges, order), [names[k] for k in order], count)
 
 

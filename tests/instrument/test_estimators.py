@@ -296,6 +296,7 @@ def test_a_damaged_model_is_one_clear_error(tmp_path, decoder, file):
         ({"model": "transformer"}, "found 'transformer', expected one of"),
         ({"settings": {"train.step": 5}}, "found no config field 'train.step', did you mean 'train.steps'"),
         ({"settings": {"train.steps": "many"}}, r"settings\['train.steps'\]: found 'many', expected int"),
+        ({"settings": ["train.steps"]}, "settings: found list, expected fields by name"),
         ({"model": "nri_grap"}, "model: found 'nri_grap', expected one of: mlp, .*, lda_context"),
         ({"neurons": "all"}, "it lacks all .data.neurons: 'shared', 'any' or names."),
         ({"config": {"train.steps": 5}}, "config: found dict, expected a name, a file or a ConfigDict"),

@@ -53,6 +53,9 @@ def test_a_valid_recording():
         ({"times": np.arange(10) * 371.0}, ["'times'", "371 s apart", "milliseconds", "by 0.001"]),
         ({"times": np.arange(10) / 180}, ["'times'", "minutes", "by 60"]),
         ({"times": None, "frame_rate": -1.0}, ["'frame_rate'", "-1.0"]),
+        ({"behavior": [1.0]}, ["'behavior'", "found list", "by name"]),
+        ({"behavior": {"velocity": ["fast"] * 10}}, ["'behavior/velocity'", "expected numbers of shape (10,)"]),
+        ({"state_names": "forward"}, ["'state_names'", "a name per state"]),
         ({"motor_state": ["fwd"] * 10}, ["'motor_state'", "'fwd' at frame 0", "forward, reverse"]),
         ({"motor_state": np.full(10, 0.5)}, ["'motor_state'", "state number 0.5"]),
         ({"times": np.array([0, 1, 2, 1.5, 4, 5, 6, 7, 8, 9])}, ["'times'", "1.5 s after 2 s at frame 3"]),
@@ -89,6 +92,11 @@ def test_motor_states_of_all_studies_share_the_common_names():
 def test_an_unknown_state_name_is_refused():
     with pytest.raises(RecordingError, match="'state_names': found 'hop'"):
         map_motor_states(make(state_names=("hop", "reverse")), "two")
+
+
+def test_what_is_none_is_left_out():
+    none = dict.fromkeys(("neuron_names", "ambiguous_names", "state_names", "stretches", "behavior", "motor_state"))
+    assert make(**none).stretches == ((0, 10),)
 
 
 def test_the_least_that_must_be_given():
@@ -231,6 +239,12 @@ def test_a_table_without_times_is_not_read_at_one_hertz():
         Recording.from_dataframe(table, time=None)
     with pytest.raises(FieldError, match=r"'time': found such a column, expected time='time'"):
         Recording.from_dataframe(table.assign(time=make().times), time=None)
+    with pytest.raises(FieldError, match=r"expected the column of seconds .time=.*, or hertz .frame_rate="):
+        Recording.from_dataframe(table)
+    with pytest.raises(FieldError, match="found ndarray, expected a DataFrame"):
+        Recording.from_dataframe(table.to_numpy())
+    velocity = Recording.from_dataframe(table.assign(velocity=1.0), behavior="velocity", frame_rate=2.0).behavior
+    assert list(velocity) == ["velocity"]
 
 
 def test_the_fingerprint_is_that_of_traces_and_times():

@@ -53,6 +53,7 @@ class Connectome:
             raise InputError(f"connectome {self.source}: found kind {kind!r}, expected one of: {', '.join(self.kinds)}")
         if names is None:
             return self.weights[kind].copy()
+        names = names.split(",") if isinstance(names, str) else names
         places = {name: place for place, name in enumerate(self.neuron_names)}
         own = np.array([places.get(normalise_neuron_name(name), -1) for name in names], int)
         chosen = self.weights[kind][np.ix_(own, own)].astype(float)

@@ -88,7 +88,7 @@ class Decoder(Estimator):
         model = self.model or ("any_neurons" if anyone else "nri_graph")
         chosen = ("any_neurons" if anyone else "generalize") if self.config is None else self.config
         fields = {"data.states": self.states, "train.steps": self.steps, "train.members": self.members}
-        config = build_config(chosen, "generalize", fields | dict(self.settings or {}), seed)
+        config = build_config(chosen, "generalize", fields, self.settings, seed)
         config.data.neurons = join_neurons(self.neurons)
         choose_model(config, model, (*CLASSIFIERS, *config.model), LINEAR_BASELINES)
         check_config(config.lock())

@@ -69,7 +69,7 @@ class Forecaster(Estimator):
           y: ignored.
           seed: of initial parameters and batches; the same seed gives the same model.
         """
-        config = build_config(self.config, "forecast", {"train.steps": self.steps} | dict(self.settings or {}), seed)
+        config = build_config(self.config, "forecast", {"train.steps": self.steps}, self.settings, seed)
         config.data.neurons = join_neurons(self.neurons)
         choose_model(config, self.model, config.model, list_known(config))
         check_config(config.lock())

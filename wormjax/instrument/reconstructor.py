@@ -65,7 +65,7 @@ class Reconstructor(Estimator):
           y: ignored.
           seed: of initial parameters and batches; the same seed gives the same model.
         """
-        config = build_config(self.config, "reconstruct", {"train.steps": self.steps} | dict(self.settings or {}), seed)
+        config = build_config(self.config, "reconstruct", {"train.steps": self.steps}, self.settings, seed)
         if self.model != MIXTURE:
             choose_model(config, self.model, (MIXTURE, *config.model), BASELINES)
             config.mixture = ()

@@ -85,7 +85,7 @@ class RelationalInference(Estimator):
         types = self.edge_types or (2 if train.edges is None else 0)
         fields = {"train.steps": self.steps, "model.edge_types": types}
         fields |= choose_fields(train, build_config(self.config, "infer", {}))
-        config = build_config(self.config, "infer", fields | dict(self.settings or {}), seed)
+        config = build_config(self.config, "infer", fields, self.settings, seed)
         config.models = (self.model,)
         check_config(config.lock())
         valid = None if valid is None else to_trajectories(valid)

@@ -105,14 +105,14 @@ class Forecast:
 
     def interval(self, level: float = 0.9) -> tuple[Float[np.ndarray, "step neuron"], Float[np.ndarray, "step neuron"]]:
         """Return the low and the high end of the central interval that holds a share `level` of the forecast."""
-        if not (isinstance(level, int | float) and 0 < level < 1):
+        if not (isinstance(level, int | float | np.number) and 0 < level < 1):
             raise InputError(f"level: found {level!r}, expected a share between 0 and 1")
         return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
 
     def quantile(self, probability: float) -> Float[np.ndarray, "step neuron"]:
         """Return the value below which a share `probability` of the forecast lies."""
-        if not 0 < probability < 1:
-            raise InputError(f"probability: found {probability}, expected a share between 0 and 1")
+        if not (isinstance(probability, int | float | np.number) and 0 < probability < 1):
+            raise InputError(f"probability: found {probability!r}, expected a share between 0 and 1")
         ends = self.mode_means + self.mode_scales * ndtri(probability)
         if len(ends) == 1:
             return ends[0]

@@ -14,6 +14,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from wormjax.atomic_write import open_place
 from wormjax.errors import InputError
+from wormjax.instrument.settings import take_path
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.trained import Trained
@@ -32,7 +33,7 @@ def save_model(path: str | os.PathLike, kind: str, trained: Trained) -> None:
     Raises:
       InputError: the folder holds something else, or cannot be written.
     """
-    path = Path(os.path.expanduser(path))
+    path = Path(take_path(path))
     content = {"format": FORMAT, "version": VERSION, "kind": kind, "name": trained.name}
     content |= {"config": json.loads(trained.config.to_json_best_effort()), "description": trained.description}
     content["groups"] = [{"seed": group.seed, "train": list(group.split.train)} for group in trained.groups]

@@ -14,14 +14,19 @@ from wormjax.recordings.recording import Recording
 
 
 def build_config(
-    config: str | ml_collections.ConfigDict, experiment: str, settings: Mapping[str, Any], seed: int = 0
+    config: str | ml_collections.ConfigDict,
+    experiment: str,
+    parameters: Mapping[str, Any],
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
 ) -> ml_collections.ConfigDict:
     """Return a copy of a config with some fields changed and a single seed, unlocked.
 
     Args:
       config: a name or file that `--config` takes, or a ConfigDict.
       experiment: what the config must be of: "generalize", "forecast", "infer".
-      settings: full name of a field → value, such as {"train.steps": 400}; None leaves the config's own.
+      parameters: full name of a field → value; None leaves the config's own.
+      settings: the user's, likewise, such as {"train.steps": 400}.
       seed: of the one run, or group of runs.
 
     Raises:
@@ -37,7 +42,9 @@ def build_config(
         raise InputError(f"config: found a config of {found!r}, expected one of {experiment!r}")
     chosen.unlock()
     known = list_fields(chosen)
-    for field, value in settings.items():
+    if not isinstance(settings, Mapping | None):
+        raise InputError(f"settings: found {type(settings).__name__}, expected fields by name: {{'train.steps': 400}}")
+    for field, value in {**parameters, **(settings or {})}.items():
         if value is None:
             continue
         if isinstance(value, np.ndarray | np.generic):

@@ -2,6 +2,7 @@
 
 import jax
 
+from wormjax.instrument.settings import take_whole
 from wormjax.simulation import springs
 from wormjax.simulation.trajectories import Trajectories
 
@@ -22,4 +23,5 @@ def simulate_springs(
       >>> wormjax.simulate_springs(200).features.shape
       (200, 49, 5, 4)
     """
-    return springs.simulate_springs(jax.random.key(seed), simulations, objects, frames, directed=directed)
+    key = jax.random.key(take_whole("seed", seed))
+    return springs.simulate_springs(key, simulations, objects, frames, directed=directed)

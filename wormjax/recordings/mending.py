@@ -3,6 +3,7 @@
 import itertools
 import unicodedata
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,9 @@ def mend_fields(recording, frame_rate: float | None) -> None:
     Raises:
       FieldError: the first field that cannot be used.
     """
+    for field in ("neuron_names", "ambiguous_names", "state_names", "stretches", "notes", "behavior"):
+        if getattr(recording, field) is None:
+            _set(recording, **{field: {} if field == "behavior" else ()})
     given = len(recording.notes)
     for field in ("study", "worm"):
         if not isinstance(getattr(recording, field), str) or not getattr(recording, field):
@@ -202,6 +206,8 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _take_motor_state(recording) -> None:
+    if isinstance(recording.state_names, str):
+        fail(recording, "state_names", "found a str, expected a list with a name per state")
     names = tuple(map(str, recording.state_names))
     for name in names:
         _expect_one_line(recording, "state_names", name)
@@ -266,10 +272,13 @@ def _take_companions(recording) -> None:
             fail(recording, "derivatives", f"found {_describe(derivatives)}, expected {shape} as the traces")
         _set(recording, derivatives=_mark_missing(recording, "derivatives", derivatives))
     behavior = {}
+    if not isinstance(recording.behavior, Mapping):
+        fail(recording, "behavior", f"found {_describe(recording.behavior)}, expected numbers [frame] by name")
     for name, given in recording.behavior.items():
         values = _take_vector(np.asarray(given))
-        if values.shape != shape[:1]:
-            fail(recording, f"behavior/{name}", f"found shape {np.shape(given)}, expected {shape[:1]}")
+        if values.shape != shape[:1] or values.dtype.kind not in "biuf":
+            found = f"found {_describe(values)}, expected numbers of shape {shape[:1]}"
+            fail(recording, f"behavior/{name}", found)
         behavior[name] = values
     _set(recording, behavior=behavior)
 

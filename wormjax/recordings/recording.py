@@ -101,7 +101,11 @@ class Recording:
           >>> Recording.from_dataframe(table, time="time", states="state").state_names
           ('fwd', 'rev')
         """
+        if not isinstance(frame, pd.DataFrame):
+            found = f"found {type(frame).__name__}, expected a DataFrame (of arrays: Recording(traces=...))"
+            raise FieldError(fields.get("source", "memory"), fields.get("worm", "worm"), "frame", found)
         behavior = fields.pop("behavior", ())
+        behavior = [behavior] if isinstance(behavior, str) else behavior
         taken = [name for name in (time, states, *behavior) if name is not None and name not in fields]
         if time == "time" and "time" not in frame and ("frame_rate" in fields or frame.index.name == "time"):
             taken.remove("time")

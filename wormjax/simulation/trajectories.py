@@ -71,8 +71,8 @@ class Trajectories:
             fail_field(
                 self.source, "edges", f"{found}: [simulation, sender, receiver], or {changing} where edges change"
             )
-        if not (np.isfinite(self.frame_interval) and self.frame_interval > 0):
-            fail_field(self.source, "frame_interval", f"found {self.frame_interval}, expected seconds above 0")
+        if not (isinstance(self.frame_interval, numbers.Real) and 0 < self.frame_interval < np.inf):
+            fail_field(self.source, "frame_interval", f"found {self.frame_interval!r}, expected seconds above 0")
         if self.object_names and len(self.object_names) != shape[2]:
             found = f"found {len(self.object_names)} names, expected {shape[2]}, one per object"
             fail_field(self.source, "object_names", found)

@@ -373,7 +373,7 @@ def _check_arguments(seed, worms, minutes, names):
     checks = (
         ("seed", seed, isinstance(seed, int | np.integer) and seed >= 0, "a whole number from 0"),
         ("worms", worms, isinstance(worms, int | np.integer) and worms >= 1, "a whole number from 1"),
-        ("minutes", minutes, 0.25 <= minutes <= 600, "0.25 to 600"),
+        ("minutes", minutes, isinstance(minutes, int | float | np.number) and 0.25 <= minutes <= 600, "0.25 to 600"),
         ("neurons", names, names and all(isinstance(name, str) and name for name in names), "one name or more"),
         ("neurons", f"{', '.join(twice)} twice", not twice, "each name once"),
     )

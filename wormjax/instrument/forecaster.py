@@ -93,8 +93,9 @@ class Forecaster(Estimator):
         if not isinstance(origin, int | float | np.number):
             raise InputError(f"origin: found {origin!r}, expected seconds")
         origin = float(origin)
-        times, *mixture, edges = forecast_recording(self.trained_, worm, origin, steps)
-        return Forecast(worm.worm, origin, times, self.neuron_names_, *mixture, edges, worm.trace_units)
+        found = forecast_recording(self.trained_, worm, origin, steps)
+        mixture = found.mean, found.scale, found.weights
+        return Forecast(worm.worm, origin, found.times, self.neuron_names_, *mixture, found.edges, worm.trace_units)
 
     def evaluate(self, worms: Recording | Sequence[Recording]) -> pd.DataFrame:
         """Return every metric on every recording, a row per worm and metric: the benchmark's rows.

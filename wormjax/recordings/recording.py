@@ -110,14 +110,14 @@ class Recording:
         if time == "time" and "time" not in frame and ("frame_rate" in fields or frame.index.name == "time"):
             taken.remove("time")
         columns = ", ".join(map(str, frame.columns[:12])) or "none"
-        wrong = {name: f"no such column, expected one of {columns}" for name in taken if name not in frame}
+        wrong = {name: f"found no such column, expected one of {columns}" for name in taken if name not in frame}
         if time in wrong:
             expected = "expected the column of seconds (time=...), or hertz (frame_rate=...); there are"
-            wrong[time] = f"no such column, {expected} {columns}"
+            wrong[time] = f"found no such column, {expected} {columns}"
         if time is None and "time" in frame:
-            wrong["time"] = "such a column, expected time='time', or none of that name"
+            wrong["time"] = "found such a column, expected time='time', or none of that name"
         for name, problem in wrong.items():
-            raise FieldError(fields.get("source", "memory"), fields.get("worm", "worm"), name, f"found {problem}")
+            raise FieldError(fields.get("source", "memory"), fields.get("worm", "worm"), name, problem)
         neurons = frame.drop(columns=taken)
         if others := [neurons.columns[place] for place in find_other_columns([*map(str, neurons.columns)])]:
             warn_of_columns(fields.get("source", "memory"), others)

@@ -202,8 +202,7 @@ def write_forecast_summary(
 
 
 def print_forecast_summary(rows: Iterable[Row], baselines: Collection[str]) -> None:
-    """Print mean squared error and coverage, trained on most and on fewest worms, and the relative difference to the
-    best ridge VAR; no line is wider than 100 columns."""
+    """Print mean squared error, coverage and the difference to the best ridge VAR, in at most 100 columns."""
     print("\n".join(format_forecast_summary(rows, baselines)))
 
 

@@ -114,6 +114,9 @@ def test_a_rate_that_is_none_or_not_the_files_is_said(tmp_path):
     with pytest.warns(RecordingWarning, match=r"frame_rate 3 is not used: by their times, frames come at 2\.00 Hz"):
         (worm, _) = wormjax.load([tmp_path / "w.csv"] * 2, frame_rate=3.0)
     assert dataclasses.replace(worm, times=worm.times * 2, notes=()).notes == ()
+    np.savez(tmp_path / "w.npz", traces=TRACES, times=TIMES, frame_rate=30.0)
+    with pytest.warns(RecordingWarning, match="frame_rate 30 is not used"):
+        open_study("npz", tmp_path / "w.npz")
 
 
 def test_files_of_other_kinds_in_a_folder_are_skipped_and_named(tmp_path):

@@ -75,9 +75,8 @@ def _read_worm(path: str, arrays: dict[str, np.ndarray], frame_rate: float) -> R
             fields[name] = tuple(fields[name].reshape(-1).tolist())
     texts = {name: str(arrays[name].reshape(-1)[0]) for name in TEXTS if name in arrays and arrays[name].size}
     defaults = {"study": STUDY, "worm": os.path.splitext(os.path.basename(path))[0]}
-    if "times" not in fields:
-        rate = arrays["frame_rate"].reshape(-1)[0] if "frame_rate" in arrays else frame_rate
-        fields["frame_rate"] = float(rate) if rate else None
+    rate = arrays["frame_rate"].reshape(-1)[0] if "frame_rate" in arrays else 0 if "times" in fields else frame_rate
+    fields["frame_rate"] = float(rate) if rate else None
     if "ambiguous_names" in arrays:
         fields["ambiguous_names"] = _read_candidates(path, arrays["ambiguous_names"])
     behavior = {name.removeprefix(BEHAVIOR): arrays[name] for name in sorted(arrays) if name.startswith(BEHAVIOR)}

@@ -1,4 +1,4 @@
-"""The notebooks of the documentation run as they stand, on simulated worms."""
+"""The notebooks of the documentation run, on simulated worms: with few updates of training, slow as they stand."""
 
 import json
 import pathlib
@@ -7,12 +7,28 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 
+from wormjax.command_line import list_fields
+from wormjax.instrument.settings import build_config
+
 NOTEBOOKS = sorted((pathlib.Path(__file__).parents[1] / "docs" / "tutorials").glob("*.ipynb"))
 
 
+FEW = {"train.steps": 4, "train.steps_per_chunk": 2, "train.epochs": 0}
+
+
+def build_short(config, experiment, settings):
+    """Return the config of a model, with few updates where it is the one that trains."""
+    config = build_config(config, experiment, settings)
+    config.train.update({name.removeprefix("train."): FEW[name] for name in FEW if name in list_fields(config)})
+    return config
+
+
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["few updates", "whole"])
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs(path):
+def test_a_notebook_runs(path, whole, monkeypatch):
     matplotlib.use("agg")
+    for module in () if whole else ("decoder", "forecaster", "relational_inference"):
+        monkeypatch.setattr(f"wormjax.instrument.{module}.build_config", build_short)
     names: dict = {}
     cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
     for number, cell in enumerate(cells):

@@ -277,19 +277,16 @@ def _take_companions(recording) -> None:
     for name, given in recording.behavior.items():
         values = _take_vector(np.asarray(given))
         if values.shape != shape[:1] or values.dtype.kind not in "biuf":
-            found = f"found {_describe(values)}, expected numbers of shape {shape[:1]}"
-            fail(recording, f"behavior/{name}", found)
+            fail(recording, f"behavior/{name}", f"found {_describe(values)}, expected numbers of shape {shape[:1]}")
         behavior[name] = values
     _set(recording, behavior=behavior)
 
 
 def _mend_times(recording) -> None:
     """Spread times that are rounded; drop the later of two frames with one time."""
+    _set(recording, stretches=_check_stretches(recording))
     times, frames = recording.times, len(recording.times)
     repeated = np.r_[False, np.diff(times) == 0]
-    if not repeated.any():
-        _set(recording, stretches=_check_stretches(recording))
-        return
     if repeated.mean() > ROUNDED_TIMES:
         first = np.flatnonzero(~repeated)
         usual = float(np.median(np.diff(times[first])))
@@ -297,16 +294,16 @@ def _mend_times(recording) -> None:
         counts = np.diff(np.r_[first, frames])
         steps = np.minimum(ends - times[first], usual) / counts
         within = np.arange(frames) - np.repeat(first, counts)
-        _set(recording, times=times + within * np.repeat(steps, counts), stretches=_check_stretches(recording))
+        _set(recording, times=times + within * np.repeat(steps, counts))
         _note(recording, f"{int(repeated.sum())} of {frames} times repeat the one before: rounded ones, spread evenly")
-        return
-    _note(recording, f"{int(repeated.sum())} frames with the time of the frame before are dropped")
-    places = np.cumsum(np.r_[0, ~repeated])
-    stretches = [(int(places[start]), int(places[stop])) for start, stop in _check_stretches(recording)]
-    _set(recording, **select_frames(recording, ~repeated))
-    if len(recording.times) < 2:
-        fail(recording, "times", f"found {len(recording.times)} distinct times, expected at least 2")
-    _set(recording, stretches=tuple((start, stop) for start, stop in stretches if start < stop))
+    elif repeated.any():
+        _note(recording, f"{int(repeated.sum())} frames with the time of the frame before are dropped")
+        places = np.cumsum(np.r_[0, ~repeated])
+        stretches = [(int(places[start]), int(places[stop])) for start, stop in recording.stretches]
+        _set(recording, **select_frames(recording, ~repeated))
+        if len(recording.times) < 2:
+            fail(recording, "times", f"found {len(recording.times)} distinct times, expected at least 2")
+        _set(recording, stretches=tuple((start, stop) for start, stop in stretches if start < stop))
 
 
 def select_frames(recording, chosen: np.ndarray | slice) -> dict[str, Any]:

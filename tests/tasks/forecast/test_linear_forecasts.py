@@ -27,13 +27,14 @@ from wormjax.scoring.forecasts import Spread, score_forecast
 from wormjax.tasks.forecast.linear import (
     adapt_around_starts,
     adapt_to_starts,
-    check_baselines,
     fit_linear,
     forecast_linear,
     gather_worms,
+    list_known,
     tabulate_operators,
 )
 from wormjax.tasks.protocols import Split
+from wormjax.value_checks import check_names
 
 MEMBERS = ("ar_1", "ar_3", "var_1", "var_3")
 SPLITS = [Split((0, 1), (2,)), Split((2,), (0, 1)), Split((0, 2), (1,))]
@@ -76,10 +77,10 @@ def assert_same(one, other):
 
 def test_baselines_that_the_config_does_not_fit_are_refused():
     config = linear_config()
-    check_baselines(config)
+    assert set(BASELINES) <= set(list_known(config))
     config.baselines = ("mean", "var_2")
     with pytest.raises(InputError, match=r"^config field 'baselines': found 'var_2', expected some of .*var_1, var_3"):
-        check_baselines(config)
+        check_names("baselines", config.baselines, list_known(config))
 
 
 def test_worms_are_gathered_without_padding():

@@ -23,7 +23,6 @@ from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past
 from wormjax.tasks.protocols import Split
-from wormjax.value_checks import check_names
 
 PERSISTENCE, MEAN, ADAPTED, MIXTURE = "persistence", "mean", "var_adapted", "mixture"
 OWN, ALL = "ar", "var"  # Autoregressions on a channel's own past, or on that of all: "ar_16", "var_8".
@@ -39,11 +38,6 @@ class LinearForecast(NamedTuple):
 
     mean: Float[np.ndarray, "start step neuron feature"]
     scale: Float[np.ndarray, "step neuron feature"]
-
-
-def check_baselines(config) -> None:
-    """Raise ConfigError for a baseline that is none: persistence and mean as they are, autoregressions by order."""
-    check_names("baselines", config.baselines, list_known(config))
 
 
 def list_known(config) -> list[str]:

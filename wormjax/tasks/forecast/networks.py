@@ -26,6 +26,7 @@ from wormjax.tasks.training import Training, prepare_training, tabulate_runs, tr
 from wormjax.training.fitted import fit_once
 from wormjax.training.objectives.forecasting import ForecastData, Shape, forecasting
 from wormjax.training.runs import Runs
+from wormjax.value_checks import check_names
 
 KINDS: dict[str, type[nn.Module]] = {
     "graph": GraphForecaster,
@@ -42,7 +43,7 @@ STARTS_AT_ONCE = 256
 
 def check_models(config):
     """Raise InputError for a model that the config does not describe, or describes with what does not exist."""
-    linear.check_baselines(config)
+    check_names("baselines", config.baselines, linear.list_known(config))
     check_sections(config)
     for name in config.models:
         _check_sizes(config, name)

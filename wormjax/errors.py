@@ -1,5 +1,7 @@
 """The errors that programs print in one line, without a traceback."""
 
+import warnings
+
 
 class InputError(ValueError):
     """Input that cannot be used. The message is one printable line: file, field, what was found, what was expected."""
@@ -23,3 +25,11 @@ class TrainingError(RuntimeError):
 
 class RecordingWarning(UserWarning):
     """Data that are imperfect, and what was done about it. Programs print it as a note, once."""
+
+
+def note(text: str) -> None:
+    """Warn of imperfect data (RecordingWarning), without naming the line of wormjax that does."""
+    warnings.warn_explicit(text, RecordingWarning, "<wormjax>", 1, registry=_NOTED)
+
+
+_NOTED: dict = {}  # What Python keeps of a module's warnings, to give each once.

@@ -3,7 +3,6 @@
 Every function draws into the axes `ax`, or into new ones, and returns them.
 """
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from wormjax.errors import InputError, RecordingWarning
+from wormjax.errors import InputError, note
 from wormjax.features.neurons import parse_neurons
 from wormjax.figures.confusions import draw_confusion
 from wormjax.figures.ethogram import draw_heat_map, draw_probabilities
@@ -303,5 +302,5 @@ def _expect_frames(worm: Recording, probabilities) -> np.ndarray:
     inside = np.concatenate([np.arange(*stretch) for stretch in worm.stretches])
     missing = int(np.isnan(probabilities[inside].astype(float)).any(axis=1).sum())
     if missing:
-        warnings.warn(f"probabilities: {missing} frames are NaN, and left blank", RecordingWarning, stacklevel=4)
+        note(f"probabilities: {missing} frames are NaN, and left blank")
     return probabilities.astype(float)

@@ -7,7 +7,6 @@ another, any other feature has its own; the training simulations give them, and 
 
 import dataclasses
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from wormjax.errors import ConfigError, InputError, RecordingWarning
+from wormjax.errors import ConfigError, InputError, note
 from wormjax.recordings import container
 from wormjax.recordings.catalog import open_study
 from wormjax.recordings.recording import SIMILAR_RATES, Recording
@@ -238,7 +237,7 @@ def _read_trials(data, path: Path, trained: bool) -> dict[str, Trials] | None:
         seen = [name for name in trials.names if name in names["train"]]
         if seen:
             text = f"{path}: trial {seen[0]!r} has the name of one that was trained on: its score may flatter"
-            warnings.warn(text, RecordingWarning, stacklevel=2)
+            note(text)
         return {split: trials for split in SPLITS}
     listed = {name for split in names.values() for name in split}
     if listed & set(trials.names):
@@ -246,7 +245,7 @@ def _read_trials(data, path: Path, trained: bool) -> dict[str, Trials] | None:
     if listed:
         found = f"{path}: none of its trials is in a list of data.trials"
         text = f"{found}: the first ones train, the last ones are the test"
-        warnings.warn(text, RecordingWarning, stacklevel=2)
+        note(text)
     return dict(zip(SPLITS, share_trials(trials, SHARES), strict=True))
 
 
@@ -286,7 +285,7 @@ def _cut_few(whole: Trajectories, windows: Sequence[int]) -> Trajectories:
     cut = cut_windows(whole, length)
     found = f"{count} simulation{'s' * (count != 1)} of {frames} frames"
     done = f"cut into {len(cut.features)} windows of {length} frames (data.window), in their order"
-    warnings.warn(f"{whole.source}: {found}: {done}", RecordingWarning, stacklevel=2)
+    note(f"{whole.source}: {found}: {done}")
     return cut
 
 

@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from wormjax import plot
 from wormjax.atomic_write import open_place
-from wormjax.errors import InputError, RecordingWarning
+from wormjax.errors import InputError, RecordingWarning, note
 from wormjax.figures import save_figure
 from wormjax.instrument.decoder import Decoder
 from wormjax.instrument.forecaster import Forecaster
@@ -86,9 +86,9 @@ def predict(
                 lines.append(f"- `{folders[worm]}`: **left out**: {error}")
                 tqdm.write(f"left out: {error}", file=sys.stderr)
         notes = dict.fromkeys(str(one.message) for one in said if issubclass(one.category, RecordingWarning))
-        for note in notes:
-            warnings.warn(note, RecordingWarning, stacklevel=2)
-        lines += [f"  - {note}" for note in notes]
+        for text in notes:
+            note(text)
+        lines += [f"  - {text}" for text in notes]
     if not arrays:
         with contextlib.suppress(OSError):  # It holds something.
             output.rmdir()

@@ -1,6 +1,5 @@
 """RelationalInference: the graph of relations between the objects of a system, from their trajectories."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -10,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 from sklearn.utils.validation import check_is_fitted
 
-from wormjax.errors import InputError, RecordingWarning
+from wormjax.errors import InputError, note
 from wormjax.features.systems import cut_windows, relate_neurons
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import list_edges, sum_types
@@ -149,7 +148,7 @@ def to_trajectories(given) -> Trajectories:
         raise InputError(f"trajectories: {found}, expected numbers [sample, frame, object, feature]")
     if np.isinf(features).any():
         features = np.where(np.isinf(features), np.nan, features)
-        warnings.warn("trajectories: infinite samples are taken as missing", RecordingWarning, stacklevel=3)
+        note("trajectories: infinite samples are taken as missing")
     count = features.shape[3]
     names = PLANAR if count == len(PLANAR) else tuple(f"feature {k + 1}" for k in range(count))
     return Trajectories("mine", features.astype(np.float32), None, names)

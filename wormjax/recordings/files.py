@@ -2,11 +2,10 @@
 
 import logging
 import os
-import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
-from wormjax.errors import RecordingWarning
+from wormjax.errors import note
 from wormjax.recordings.recording import RecordingError
 
 _log = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ def iterate_files(
         except RecordingError as error:
             if not skip_bad:
                 raise
-            warnings.warn(f"{error}; the file is skipped", RecordingWarning, stacklevel=2)
+            note(f"{error}; the file is skipped")
             continue
         if content is not None:
             some = True
@@ -74,7 +73,7 @@ def say_skipped(folder: str | os.PathLike, read: Collection[str]) -> None:
     if skipped:
         shown = ", ".join(skipped[:SHOWN_FILES]) + (" ..." if len(skipped) > SHOWN_FILES else "")
         text = f"{os.fspath(folder)}: skipped {len(skipped)} files of another kind: {shown}"
-        warnings.warn(text, RecordingWarning, stacklevel=2)
+        note(text)
 
 
 def note_opening(path: str) -> None:

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from wormjax.errors import InputError, RecordingWarning
+from wormjax.errors import InputError, RecordingWarning, note
 from wormjax.recordings.faults import TOO_LARGE, RecordingError
 
 SECONDS, SECONDS_PER_BYTE = 3.0, 1 / 4e6  # Processor time; the published files need a twentieth of it.
@@ -102,7 +102,7 @@ def _receive_results(stream: BinaryIO, results: list[dict[str, Any]], opened: li
         while line := stream.readline():
             message = json.loads(line)
             if "warning" in message:
-                warnings.warn(message["warning"], RecordingWarning, stacklevel=4)
+                note(message["warning"])
                 continue
             if "opening" in message:
                 opened.append(message["opening"])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from wormjax.errors import RecordingWarning
+from wormjax.errors import note
 from wormjax.recordings.faults import fail
 from wormjax.recordings.names import identify_neurons
 
@@ -54,7 +54,7 @@ def mend_fields(recording, frame_rate: float | None) -> None:
     _note_outliers(recording)
     if len(recording.notes) > given:
         text = f"{recording.source}: worm {recording.worm!r}: {'; '.join(recording.notes[given:])}"
-        warnings.warn(text, RecordingWarning, stacklevel=4)  # At the line that makes the recording.
+        note(text)
 
 
 def _set(recording, **fields: Any) -> None:

@@ -4,13 +4,12 @@ The four states are those of Wang et al. (2021): REV1, REV2 and REVSUS are rever
 are the dorsal and ventral turn. A state without a counterpart is not scored, neither in the loss nor in a metric.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Int
 
-from wormjax.errors import ConfigError, RecordingWarning
+from wormjax.errors import ConfigError, note
 from wormjax.recordings import hdf5
 from wormjax.recordings.faults import fail
 from wormjax.recordings.recording import UNSCORED, Recording
@@ -102,7 +101,7 @@ def choose_state_names(
     own = dict.fromkeys(state_map.get(name, name) for worm in recordings if worm.scored for name in worm.state_names)
     if state_set != OWN and own and not any(name.lower() in COMMON_NAMES for name in own):
         found = f"found the motor states {', '.join(own)}, none of which is known"
-        warnings.warn(f"{found}; they are decoded as they are (data.states, data.state_map)", RecordingWarning, 2)
+        note(f"{found}; they are decoded as they are (data.states, data.state_map)")
         state_set = OWN
     return tuple(own) if state_set == OWN else STATE_SETS[state_set]
 

@@ -6,12 +6,11 @@ container), `motor_state`, `state_names`, `derivatives`, `stretches`, `behavior/
 """
 
 import os
-import warnings
 import zipfile
 
 import numpy as np
 
-from wormjax.errors import RecordingWarning
+from wormjax.errors import note
 from wormjax.recordings.files import iterate_files, note_opening
 from wormjax.recordings.names import parse_candidates
 from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms
@@ -59,7 +58,7 @@ def _load(path: str) -> dict[str, np.ndarray] | None:
             if known != set(file.files):
                 skipped = ", ".join(sorted(set(file.files) - known)[:8])
                 text = f"{path}: skipped arrays that are no fields of a recording: {skipped}"
-                warnings.warn(text, RecordingWarning, stacklevel=2)
+                note(text)
             return {name: file[name] for name in known}
     except RecordingError:
         raise

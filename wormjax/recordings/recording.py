@@ -8,7 +8,6 @@ import collections
 import dataclasses
 import hashlib
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from wormjax.errors import RecordingWarning
+from wormjax.errors import note
 from wormjax.recordings.faults import FieldError, RecordingError
 from wormjax.recordings.mending import UNSCORED, MeasuredRate, mend_fields
 from wormjax.recordings.names import find_other_columns
@@ -208,7 +207,7 @@ Recording.frame_rate = property(_measure_rate)
 def warn_of_columns(source: str, names: Sequence[str]) -> None:
     """Warn of columns of a table that are left out, since their names are words that name no neuron."""
     words = f"columns that name no neuron are left out: {', '.join(map(str, names))}"
-    warnings.warn(f"{source}: {words} (call one unknown_1 to keep it)", RecordingWarning, stacklevel=3)
+    note(f"{source}: {words} (call one unknown_1 to keep it)")
 
 
 def expect_distinct_worms(worms: Sequence[Recording], path: str | os.PathLike) -> tuple[Recording, ...]:

@@ -6,13 +6,12 @@ Files of them: `trajectory_files` and `reference_files`.
 import dataclasses
 import numbers
 import reprlib
-import warnings
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from wormjax.errors import InputError, RecordingWarning
+from wormjax.errors import InputError, note
 
 SPLITS = ("train", "valid", "test")
 MOST_EDGE_TYPES = 100
@@ -220,7 +219,7 @@ def clear_diagonal(edges):
 
 def note_field(source, field: str, text: str):
     """Warn of what is done with a field of a file."""
-    warnings.warn(f"{source}: field {field!r}: {text}", RecordingWarning, stacklevel=3)
+    note(f"{source}: field {field!r}: {text}")
 
 
 def fail_field(source, field: str, problem: str):

@@ -10,7 +10,6 @@ Two kinds of file are read:
   `example_stop_idxs_SPLIT*.npy`. The court is scaled to [0, 1]. Example e is the frames stop[e] + 1 to stop[e + 1].
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 
-from wormjax.errors import InputError, RecordingWarning
+from wormjax.errors import InputError, note
 from wormjax.simulation import array_files
 
 AXES = "xyz"
@@ -177,7 +176,7 @@ def split_trials(trials: Trials, names: Mapping[str, Sequence[str]]) -> dict[str
     left = [name for name in trials.names if name not in listed]
     if left:
         text = f"{trials.source}: left out {_list_some(left)}, which are in no list of data.trials"
-        warnings.warn(text, RecordingWarning, stacklevel=2)
+        note(text)
     return splits
 
 
@@ -257,7 +256,7 @@ def cut_trials(
     if len(long) < len(trials.names):
         short = len(trials.names) - len(long)
         text = f"{trials.source}: left out {short} of {len(trials.names)} trials, of fewer than {frames} frames"
-        warnings.warn(f"{text} (data.window)", RecordingWarning, stacklevel=2)
+        note(f"{text} (data.window)")
     windows, places = [], []
     for number in long:
         value = trials.values[number]

@@ -1,10 +1,9 @@
 """Worms for models that are already trained: their neurons, states and rate are those of the training."""
 
 import os
-import warnings
 from collections.abc import Sequence
 
-from wormjax.errors import ConfigError, InputError, RecordingWarning
+from wormjax.errors import ConfigError, InputError, note
 from wormjax.features.dataset import Dataset
 from wormjax.features.neurons import UNNAMED
 from wormjax.recordings.recording import UNSCORED, Recording
@@ -49,7 +48,7 @@ def _warn_of_unscored(dataset: Dataset) -> None:
     for worm, name in enumerate(dataset.worms):
         if (dataset.scored_states[dataset.stretches_of(worm)] == UNSCORED).all():
             found = f"worm {name!r} has no scored motor state among {', '.join(dataset.state_names)}"
-            warnings.warn(f"{found}: it gets no score", RecordingWarning, stacklevel=2)
+            note(f"{found}: it gets no score")
 
 
 def build_new_dataset(

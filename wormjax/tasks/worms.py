@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import logging
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wormjax.errors import ConfigError, InputError, RecordingWarning
+from wormjax.errors import ConfigError, InputError, note
 from wormjax.features.dataset import Dataset, build_dataset
 from wormjax.features.neurons import ANY, SHARED, UNNAMED, choose_neurons, find_poor_worms, parse_neurons
 from wormjax.features.studies import SIMULATED, open_recordings
@@ -163,7 +162,7 @@ def _find_doubtful(worms: Sequence[Recording]) -> dict[Recording, list[str]]:
 
 def warn_of(worm: Recording, text: str) -> None:
     """Warn of a worm; the text follows its name."""
-    warnings.warn(f"{worm.source}: worm {worm.worm!r}{text}", RecordingWarning, stacklevel=3)
+    note(f"{worm.source}: worm {worm.worm!r}{text}")
 
 
 def list_names(names: Sequence[str], most: int = 12) -> str:
@@ -334,7 +333,7 @@ def _find_behaviors(config, recordings: Sequence[Recording]) -> list[str]:
         if not found and MOTOR_STATE not in config.data.targets:
             raise ConfigError("data.targets", f"found {lacking}, expected some of the recordings' behaviours: {there}")
         text = f"no recording has {lacking}, which is not decoded (data.targets); their behaviours are: {there}"
-        warnings.warn(text, RecordingWarning, stacklevel=3)
+        note(text)
     return found
 
 

@@ -1,11 +1,10 @@
 """The experiment of Wang et al. (2021): decode the motor state of worms that no model has seen."""
 
 import os
-import warnings
 from pathlib import Path
 
 from wormjax.baselines.linear import LINEAR_BASELINES, PAIRS
-from wormjax.errors import InputError, RecordingWarning
+from wormjax.errors import InputError, note
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import baselines
@@ -76,7 +75,7 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
     for name in (*config.models, *config.baselines):
         if others and name in LINEAR_BASELINES and LINEAR_BASELINES[name].neurons == PAIRS:
             text = f"{name} is fitted to each tested worm: it has no rows of other recordings"
-            warnings.warn(text, RecordingWarning, stacklevel=2)
+            note(text)
             continue
         best = restore_best(model_folder(workdir, name))
         rows += decoding.score_decoder(name, name, config, description, dataset, tested, best, activity)

@@ -6,7 +6,6 @@ Both decode by the functions of the benchmark, so that their numbers are the sam
 """
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from jaxtyping import Float
 
 from wormjax import graphs
 from wormjax.baselines.linear import LINEAR_BASELINES
-from wormjax.errors import InputError, RecordingWarning
+from wormjax.errors import InputError, note
 from wormjax.features.dataset import Dataset
 from wormjax.features.neurons import extend_neurons
 from wormjax.recordings.recording import Recording
@@ -151,7 +150,7 @@ def _choose_groups(decoder: Trained, dataset: Dataset) -> list[Group]:
     for worm in np.flatnonzero(everywhere):
         name = dataset.worms[worm]
         text = f"worm {name!r} trained the model: how well it is decoded says nothing of worms never seen"
-        warnings.warn(text, RecordingWarning, stacklevel=1)
+        note(text)
     return [
         Group(group.seed, Split(group.split.train, tuple(np.flatnonzero(everywhere | ~np.array(own)).tolist())))
         for group, own in zip(decoder.groups, trained, strict=True)

@@ -13,7 +13,6 @@ training and the validation frames of all. No test frame is read but to be forec
 """
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +32,7 @@ from wormjax.baselines.window_regression import (
     predict_direct,
     regress_on_kernels,
 )
-from wormjax.errors import ConfigError, InputError, RecordingWarning
+from wormjax.errors import ConfigError, InputError, note
 from wormjax.features.dataset import Dataset
 from wormjax.scoring.forecasts import Spread, measure_score, score_forecast
 from wormjax.scoring.rows import Row, write_rows
@@ -134,7 +133,7 @@ def open_worms(config) -> list[Dataset]:
         place, reason = next(iter(short.items()))
         raise InputError(f"{place}: found no worm that can be used: {reason}")
     for place, reason in short.items():
-        warnings.warn(f"{place} is left out: {reason}", RecordingWarning, stacklevel=1)
+        note(f"{place} is left out: {reason}")
     return worms
 
 

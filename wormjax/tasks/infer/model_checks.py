@@ -1,11 +1,10 @@
 """Whether the models of an `infer` config exist, have the sizes that it asks for, and suit its systems."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from wormjax.errors import ConfigError, RecordingWarning
+from wormjax.errors import ConfigError, note
 from wormjax.features.symmetries import list_box_symmetries
 from wormjax.models.decoders import MARKOV, EquivariantDecoder, check_vectors
 from wormjax.models.exact_posterior import list_combinations
@@ -159,7 +158,7 @@ def leave_out_bounds(config, materials: Materials):
         return config
     left_out = ", ".join(name for name in config.models if name in BOUNDS)
     text = f"{unknown}: has no 'edges': left out {left_out}, which are given the graph"
-    warnings.warn(text, RecordingWarning, stacklevel=2)
+    note(text)
     changed = config.copy_and_resolve_references()
     with changed.unlocked():
         changed.models = others

@@ -24,7 +24,11 @@ def build_short(config, experiment, settings):
 
 
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["few updates", "whole"])
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    # Neural relational inference compiles for long; test_relational_inference has a smaller one.
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.stem == "infer_a_graph"), id=path.stem) for path in NOTEBOOKS],
+)
 def test_a_notebook_runs(path, whole, monkeypatch):
     matplotlib.use("agg")
     for module in () if whole else ("decoder", "forecaster", "relational_inference"):

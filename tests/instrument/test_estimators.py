@@ -103,6 +103,7 @@ def test_a_decoder_gives_the_programs_rows(tmp_path, decoder, monkeypatch):
     assert rows["accuracy"] == pytest.approx(table["accuracy"], abs=1e-6)
     assert rows["nll"] == pytest.approx(table["nll"], abs=1e-5)
     from_workdir = wormjax.load_model(tmp_path)
+    assert "trained on 3 of 4 worms of simulated, mean of 4 runs" in repr(from_workdir)
     assert from_workdir.score(STUDY[2]) == pytest.approx(rows["accuracy"], abs=1e-6)  # Only runs that have not seen it.
 
 

@@ -1,7 +1,7 @@
 """What the estimators share: a repr that says what they were trained on, saving, and scikit-learn's conventions."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import ml_collections
@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from wormjax.instrument.saved_model import save_model
+from wormjax.tasks.groups import Group
 from wormjax.tasks.trained import Trained
 
 SHOWN_NEURONS = 20
@@ -38,7 +39,7 @@ class Estimator(BaseEstimator):
 
     def _describe(self) -> str:
         """Return what a fitted estimator was trained on, in words."""
-        return describe_training(self.trained_.description)
+        return describe_training(self.trained_.description, self.trained_.groups)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "trained_")
@@ -55,11 +56,14 @@ class Estimator(BaseEstimator):
         return f"{head}: {self._describe()}" if hasattr(self, "trained_") else head
 
 
-def describe_training(description: Mapping[str, Any]) -> str:
-    """Return in words which worms, neurons and states, at which rate, a model was trained on."""
-    worms, neurons = description["worms"], description["neurons"]
+def describe_training(description: Mapping[str, Any], groups: Sequence[Group]) -> str:
+    """Return in words which worms and neurons, at which rate, a model was trained on, in how many runs (groups)."""
+    count, neurons = len(description["worms"]), description["neurons"]
+    used = len(groups[0].split.train) if groups else count
+    worms = f"{used} of {count} worms" if used < count else f"{count} worm{'s' * (count != 1)}"
+    runs = f", mean of {len(groups)} runs," if len(groups) > 1 else ""
     shown = ", ".join(neurons[:SHOWN_NEURONS]) + ", ..." * (len(neurons) > SHOWN_NEURONS)
     return (
-        f"trained on {len(worms)} worm{'s' * (len(worms) != 1)} of {description['study']} at "
+        f"trained on {worms} of {description['study']}{runs} at "
         f"{description['frame_rate']:.2f} Hz; {len(neurons)} neurons: {shown}"
     )

@@ -46,5 +46,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.weight_decay = 0.3
     config.train.average_decay = 0.98
     config.train.gain = 0.5
-    config.train.neuron_dropout = 0.3
+    config.train.neuron_dropout, config.train.neuron_dropout_most = 0.0, 0.9  # For worms with few named neurons.
     return config

@@ -115,7 +115,10 @@ def _draw_models(axes: Axes, values: Errors, styles: Mapping[str, dict]) -> dict
         known = 1 + np.flatnonzero(np.isfinite(array).any(axis=0))
         sparse = np.diff(known, prepend=known[:1] - 1) > 1  # After a gap in the steps a marker shows what was measured.
         mark = {"marker": "o", "markersize": 4, "markevery": sparse.tolist()} if sparse.any() else {}
-        band, alpha = "band" if model in banded else None, 0.18 * min(1.0, 4 / len(banded))
+        band, alpha = (
+            "band" if model in banded else None,
+            0.18 * min(1.0, 1.5 / len(banded)),
+        )  # Bands that overlap add up
         steps = np.arange(1, array.shape[1] + 1)
         means[model] = lines.draw_mean(axes, steps, array, model, styles[model] | mark, band, alpha)
     return means

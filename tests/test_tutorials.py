@@ -16,9 +16,9 @@ NOTEBOOKS = sorted((pathlib.Path(__file__).parents[1] / "docs" / "tutorials").gl
 FEW = {"train.steps": 4, "train.steps_per_chunk": 2, "train.epochs": 0}
 
 
-def build_short(config, experiment, settings):
+def build_short(*arguments):
     """Return the config of a model, with few updates where it is the one that trains."""
-    config = build_config(config, experiment, settings)
+    config = build_config(*arguments)
     config.train.update({name.removeprefix("train."): FEW[name] for name in FEW if name in list_fields(config)})
     return config
 

@@ -137,7 +137,8 @@ def train_chunk(objective: Objective, recipe: Recipe, state: TrainState, data, r
     active = (state.step < run.steps) & is_sound(state.failed_step)
     trained, metrics = jax.lax.scan(body, state, length=recipe.steps_per_chunk)
     candidate = {**trained.variables, "params": trained.average}
-    validates = jnp.size(getattr(run, "validation_windows", 1)) > 0
+    windows = getattr(run, "validation_windows", None)
+    validates = windows is None or windows.size > 0
     score, validation = objective.validate(candidate, data, run) if validates else (jnp.float32(0.0), {})
     failed_step = _find_failure(state, trained, metrics["loss"], run)
     metrics = {f"train/{name}": values.mean() for name, values in metrics.items()}

@@ -146,15 +146,15 @@ def _draw_disturbance(past, training_rngs, input_noise, clamp=None):
     shape = past.shape[2:]
     keys = draw_keys(training_rngs, 200)
     offset = input_noise.offset * jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), shape))(keys)
-    heard = jax.vmap(
+    kept = jax.vmap(
         lambda key: jax.random.bernoulli(jax.random.fold_in(key, 1), 1.0 - input_noise.neuron_dropout, shape[:1])
     )(keys)
     if clamp is not None:
-        heard &= ~clamp.neurons
+        kept &= ~clamp.neurons
 
     def disturb(step_input, step):
         added = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 2 + step), shape))(keys)
         recent = step_input.recent + (offset + input_noise.noise * added)[:, None]
-        return StepInput(recent * heard[:, None, :, None], step_input.drift * heard[..., None], step_input.mode)
+        return StepInput(recent * kept[:, None, :, None], step_input.drift * kept[..., None], step_input.mode)
 
     return disturb

@@ -23,7 +23,7 @@ from wormjax.models.layers import TrainingRngs, draw_keys, elu
 from wormjax.models.sampling import sample_edges
 
 GRAPHS = ("static", "dynamic", "full", "random", "given", "none")
-CORRECTION = 0.3  # A read-out of one corrects a frame by so many scaled units: some of a neuron's typical changes.
+CORRECTION = 0.3  # Scaled units by which a read-out of one corrects a frame: a fraction of a neuron's typical change.
 RECURRENT_INITIAL = nn.initializers.glorot_uniform()  # Not orthogonal: LAPACK in a vmapped program can stall on a CPU.
 LARGEST_LOG_SCALE = 2.0  # A network may narrow or widen the spread it is given by a factor of e^2.
 
@@ -76,8 +76,8 @@ class SummedMessages(nn.Module):
             own = slice(kind * self.hidden, (kind + 1) * self.hidden)
             weights = graphs.edges_to_square(edges[..., kind + 1], count) / max(count - 1, 1)
             pairs = jax.nn.relu(received[:, :, None, own] + sent[:, None, :, own])
-            heard = (weights[..., None] * pairs).sum(axis=2)
-            total += nn.Dense(self.hidden, name=f"type_{kind + 1}")(heard)
+            received = (weights[..., None] * pairs).sum(axis=2)
+            total += nn.Dense(self.hidden, name=f"type_{kind + 1}")(received)
         return elu(total)
 
 
@@ -193,14 +193,14 @@ class GraphForecaster(nn.Module):
         if self.graph == "dynamic":
             logits = self._infer(jnp.concatenate([nodes, carry], axis=-1))
             edges = self._sample(logits, training_rngs)
-        heard = [nodes]
+        received = [nodes]
         if self.graph != "none":
             given = [end.value for end in self.given] if self.graph == "given" else [edges]
-            heard.append(self.messages(jnp.concatenate([nodes, carry], axis=-1), *given))
-        heard = jnp.concatenate(heard, axis=-1)
-        carry, values = self.cell(carry, heard)
+            received.append(self.messages(jnp.concatenate([nodes, carry], axis=-1), *given))
+        received = jnp.concatenate(received, axis=-1)
+        carry, values = self.cell(carry, received)
         values = values if context.kept is None else values * context.kept
-        values = elu(self.before_read_out(jnp.concatenate([values, heard], axis=-1)))
+        values = elu(self.before_read_out(jnp.concatenate([values, received], axis=-1)))
         correction, log_scale = jnp.split(self.read_out(values), 2, axis=-1)
         return carry, CORRECTION * correction, _bound(log_scale), logits
 

@@ -67,9 +67,9 @@ class HorizonDecoder(nn.Module):
         count = nodes.shape[-2]
         hidden = Mlp(self.hidden)(nodes)
         for _ in range(self.rounds):
-            heard = TypedMessages(self.hidden, self.skip_first, None, self.aggregation)(hidden, edges)
-            heard = heard / max(count - 1, 1) if self.aggregation == "sum" else heard
-            hidden += elu(nn.Dense(self.hidden)(jnp.concatenate([nodes, hidden, heard], axis=-1)))
+            received = TypedMessages(self.hidden, self.skip_first, None, self.aggregation)(hidden, edges)
+            received = received / max(count - 1, 1) if self.aggregation == "sum" else received
+            hidden += elu(nn.Dense(self.hidden)(jnp.concatenate([nodes, hidden, received], axis=-1)))
         hidden = elu(nn.Dense(self.hidden)(hidden))
         return nn.Dense(size, kernel_init=nn.initializers.zeros, name="read_out")(hidden)
 

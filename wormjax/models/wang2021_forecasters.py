@@ -58,8 +58,8 @@ class WangGraphForecaster(nn.Module):
         nodes = self.embed(step_input.recent[:, -1])
         logits = self.edge_read_out(elu(self.after_pair(elu(self.pair(nodes)))))
         messages = elu(self.after_message(elu(self.message(nodes)))) * jax.nn.softmax(logits)[..., 1:]
-        heard = graphs.sum_messages(messages, self.neurons) / max(self.neurons - 1, 1)
-        joined = jnp.concatenate([nodes, heard], axis=-1).reshape(len(nodes), -1)
+        received = graphs.sum_messages(messages, self.neurons) / max(self.neurons - 1, 1)
+        joined = jnp.concatenate([nodes, received], axis=-1).reshape(len(nodes), -1)
         change = jnp.tanh(self.read_out(elu(self.before_read_out(joined)))).reshape(step_input.drift.shape)
         return carry, change, jnp.zeros_like(change), logits
 

@@ -98,7 +98,7 @@ def list_halvings(worms: int) -> list[tuple[list[int], list[int]]]:
 def compare_halves(halves: Sequence[tuple[Matrix, Matrix]], permutations: int, seed: int = 0) -> tuple[float, float]:
     """Return the correlation of the graphs of two halves of the worms, and the 95th percentile of its null.
 
-    The mean over halvings; in the null the neurons of one half are permuted, so many times in each halving.
+    The mean over halvings; in the null the neurons of one half are permuted, this number of times per halving.
     """
     random, null = np.random.default_rng(seed), []
     for one, other in halves:
@@ -111,6 +111,6 @@ def compare_halves(halves: Sequence[tuple[Matrix, Matrix]], permutations: int, s
 
 
 def list_subsets(worms: int, count: int) -> list[list[int]]:
-    """Return sets of so many worms; of many, some that are spread over all."""
+    """Return sets of a given number of worms; of very many sets, some that are spread over all."""
     sets = list(map(list, combinations(range(worms), count)))
     return sets[:: max(1, len(sets) // MOST_HALVINGS)][:MOST_HALVINGS]

@@ -25,7 +25,7 @@ from wormjax.tasks.relate.consensus import Stack, list_halvings
 HIDDEN_NEURON, FORECASTER = "hidden_neuron", "forecaster"
 MODELS = (HIDDEN_NEURON, FORECASTER)
 NETWORK = "network"  # The section of tasks.reconstruct.model.
-FRAME_STEP = 4  # Every so many frames enter a derivative: neighbours are alike.
+FRAME_STEP = 4  # Every fourth frame enters a derivative: neighbouring frames are alike.
 
 
 class Trained(NamedTuple):

@@ -140,7 +140,7 @@ def measure_agreement(config, study: Study, inferred: Sequence[Inferred], studie
 def score_amounts(config, study: Study, worms: Worms, settings, methods: Sequence[str]) -> pd.DataFrame:
     """Return the AUROC of graphs from fewer worms, and from the first share of each recording.
 
-    Columns: method, reference, worms, share, auroc. Of many sets of so many worms, ten at most.
+    Columns: method, reference, worms, share, auroc. At most ten sets of worms per number of worms.
     """
     lines, neurons = [], len(study.names)
     for share in config.curves.shares:

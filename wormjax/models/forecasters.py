@@ -76,8 +76,8 @@ class SummedMessages(nn.Module):
             own = slice(kind * self.hidden, (kind + 1) * self.hidden)
             weights = graphs.edges_to_square(edges[..., kind + 1], count) / max(count - 1, 1)
             pairs = jax.nn.relu(received[:, :, None, own] + sent[:, None, :, own])
-            received = (weights[..., None] * pairs).sum(axis=2)
-            total += nn.Dense(self.hidden, name=f"type_{kind + 1}")(received)
+            summed = (weights[..., None] * pairs).sum(axis=2)
+            total += nn.Dense(self.hidden, name=f"type_{kind + 1}")(summed)
         return elu(total)
 
 

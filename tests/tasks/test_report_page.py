@@ -48,6 +48,13 @@ def page(tmp_path_factory):
     return write_page(folder, ["worm 'c': <3 pauses>"], ARGV)
 
 
+def test_only_what_can_be_scored_again_is_offered_to_be(tmp_path):
+    (tmp_path / "summary.md").write_text("# Results")
+    (tmp_path / "config.json").write_text("{}")
+    for again in (True, False):
+        assert ("wormjax evaluate" in write_page(tmp_path, (), ARGV, again).read_text()) == again
+
+
 def test_it_holds_tables_figures_command_fields_and_notes(page):
     text = page.read_text()
     assert "python -m experiments.generalize --config=configs/generalize.py" in text

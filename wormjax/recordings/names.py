@@ -68,7 +68,7 @@ def find_other_columns(names: Sequence[str]) -> list[int]:
 
     Where no name is that of a neuron and most are words, they are the user's own names, and none is returned.
 
-    >>> find_other_columns(["AVAL", "label", "VB2", "unknown_3", "12", "AVA", "RIM?"])
+    >>> find_other_columns(["AVAL", "speed_2", "VB2", "unknown_3", "12", "AVA", "RIM?", "n/a"])
     [1]
     >>> find_other_columns(["cell A", "left", "right"])
     []
@@ -79,8 +79,8 @@ def find_other_columns(names: Sequence[str]) -> list[int]:
 
 
 def _may_be_neuron(name: str) -> bool:
-    words = re.findall(r"[^\W_]+", name)
-    nameless = not any(character.isalpha() for character in name) or any(map(_NOTHING.fullmatch, words))
+    words = re.findall(r"[^\W\d_][^\W_]*", name)  # A number beside a word names nothing: `speed_2`.
+    nameless = not words or any(map(_NOTHING.fullmatch, (name, *words)))
     starts = [normalise_neuron_name(word).upper() for word in words if len(word) > 1]
     return nameless or any(known.startswith(start) for known in NEURONS | _OTHER_NAMES for start in starts)
 

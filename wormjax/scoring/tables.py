@@ -195,8 +195,9 @@ def print_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) ->
 def print_means(rows: Iterable[Row]) -> None:
     """Print the mean of each main metric by model, over worms, seeds and training sets."""
     frame = pd.DataFrame(rows)
-    main = frame[frame["metric"].map(is_main)] if frame["metric"].map(is_main).any() else frame
-    print(main.pivot_table(values="value", index="model", columns="metric", sort=False).round(4).to_string())
+    main = frame[frame["metric"].map(is_main)]
+    shown = main if len(main) else frame
+    print(shown.pivot_table(values="value", index="model", columns="metric", sort=False).round(4).to_string())
 
 
 def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> list[str]:

@@ -11,7 +11,7 @@ import ml_collections
 from wormjax.errors import ConfigError, InputError
 from wormjax.scoring.rows import Row
 from wormjax.tasks.ahead import experiment as ahead
-from wormjax.tasks.config_checks import check_fields, find_experiment
+from wormjax.tasks.config_checks import COMPOSED, check_fields, find_experiment
 from wormjax.tasks.decode import experiment as generalize
 from wormjax.tasks.forecast import experiment as forecast
 from wormjax.tasks.infer import experiment as infer
@@ -54,7 +54,7 @@ def run_experiment(config, workdir: str | os.PathLike) -> None:
     with collect_notes() as notes:
         copy_context().run(experiment.run, config, workdir)  # Which keeps the place in its models.
     if is_first():
-        print(f"\nReport: {write_page(Path(workdir), notes)}")
+        print(f"\nReport: {write_page(Path(workdir), notes, again=find_experiment(config) not in COMPOSED)}")
 
 
 def check_experiment(config) -> None:

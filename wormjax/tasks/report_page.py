@@ -26,11 +26,12 @@ from wormjax.figures.names import NAMES, spell_name
 PAGE = "report.html"
 PACKAGES = ("wormjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 TEMPLATE = Path(__file__).with_name("report_page.html")
+AGAIN = "Score the trained models again, or on other data"
 GO_ON = (  # What one can do, how, and the file of the folder that it needs.
-    ("Score the trained models again, or on other data", "wormjax evaluate --workdir={folder}", "config.json"),
+    (AGAIN, "wormjax evaluate --workdir={folder}", "config.json"),
     ("Every number, one row each", "{folder}/results.csv", "results.csv"),
     ("The complete config", "{folder}/config.json", "config.json"),
-    ("Every score of worms with scored states", "{folder}/scores.csv", "scores.csv"),
+    ("Every score", "{folder}/scores.csv", "scores.csv"),
     ("All predictions as arrays, a group per worm", "{folder}/predictions.h5", "predictions.h5"),
 )
 
@@ -53,10 +54,10 @@ def collect_notes() -> Iterator[list[str]]:
         warnings.showwarning = show
 
 
-def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | None = None) -> Path:
+def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | None = None, again: bool = True) -> Path:
     """Write report.html into a folder that holds a report (summary.md, figures), and return its path.
 
-    `notes` are what was said of the data.
+    `notes` are what was said of the data; `again`, whether `wormjax evaluate` can score the folder.
     """
     command = describe_command(sys.argv if argv is None else argv)
     converter = markdown.Markdown(
@@ -75,7 +76,7 @@ def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | No
         "go_on": _list(
             f"{about}: {text.format(folder=shlex.quote(str(folder)))}"
             for about, text, needed in GO_ON
-            if (folder / needed).is_file()
+            if (folder / needed).is_file() and (again or about != AGAIN)
         ),
     }
     page = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(parts)

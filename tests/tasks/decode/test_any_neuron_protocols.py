@@ -16,6 +16,7 @@ from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.simulation.worms import hide_names, simulate_worms
 from wormjax.tasks.decode import baselines, calibration, few_neurons, sweep
 from wormjax.tasks.decode import runs as decoding
+from wormjax.tasks.decode.experiment import generalize
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.protocols import list_splits
 from wormjax.tasks.training import train_best
@@ -317,3 +318,9 @@ def test_an_ablation_scores_what_own_activity_refines(tmp_path, monkeypatch):
     assert [row.value for row in rows if row.model == "any_neurons [neuron_dropout_most=0.0]"] == pytest.approx(
         [row.value for row in expected], abs=1e-5
     )
+
+
+def test_calibration_without_a_network_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"calibration\.durations.*found \(30\.0, 60\.0\), which has no effect"):
+        generalize(any_config(models=(), baselines=("linear_union",)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

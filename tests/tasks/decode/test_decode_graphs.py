@@ -42,6 +42,7 @@ def test_graphs_are_scored_against_the_wiring_of_simulated_worms():
     assert find_chance(scores) == {"random"}
     assert not is_chance(config, 0.3 + 0.4 * wiring, names)
     assert is_chance(config, noise, names)
+    assert not is_chance(config, noise, [f"cell {k}" for k in range(len(names))])  # No known graph has these.
     text = "\n".join(format_inferred(scores))
     assert text.count("no better than chance |") >= 1
     assert score_inferred(config, dataset, groups, {"without": decoded["without"]}).empty

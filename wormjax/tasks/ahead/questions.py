@@ -49,7 +49,7 @@ def find_steps(config, dataset: Dataset) -> tuple[int, ...]:
     steps = count_steps(config.ahead.seconds, dataset.frame_rate)
     if len(set(steps)) < len(steps):
         found = f"found {tuple(config.ahead.seconds)}, of which some are the same frame at {dataset.frame_rate:.2f} Hz"
-        raise ConfigError("ahead.seconds", f"{found}, expected each a frame of its own")
+        raise ConfigError("ahead.seconds", f"{found}, expected a different frame for each")
     return steps
 
 

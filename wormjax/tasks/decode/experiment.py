@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from wormjax.baselines.linear import LINEAR_BASELINES, PAIRS
-from wormjax.errors import InputError, note
+from wormjax.errors import ConfigError, InputError, note
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import baselines
@@ -31,6 +31,9 @@ def generalize(config, workdir: str | os.PathLike) -> None:
     training is continued.
     """
     check_config(config)
+    if config.calibration.durations and not config.models:
+        found = f"found {tuple(config.calibration.durations)}, which has no effect"
+        raise ConfigError("calibration.durations", f"{found}; expected () without a network in 'models'")
     materials = prepare_materials(config)
     groups = list_groups(config, materials.splits)
     decoding.build_group_runs(config, materials.dataset, groups)

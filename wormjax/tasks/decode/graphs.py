@@ -77,13 +77,12 @@ def score_inferred(config, dataset: Dataset, groups, decoded: Mapping[str, Decod
 
 
 def is_chance(config, edges: Float[np.ndarray, "sender receiver"], names: Sequence[str]) -> bool:
-    """Return whether no known graph tells one inferred graph from chance, as `find_chance` does."""
-    orders = _draw_orders(config, names)
+    """Return whether one inferred graph agrees with no known graph better than chance; False where none is known."""
+    orders, p_values = _draw_orders(config, names), []
     for known in load_references(config.data, names).values():
-        score = scoring.score_graph(edges, known)
-        if score and scoring.find_p_value(score.auroc, scoring.permute_names(edges, known, orders)) <= LEVEL:
-            return False
-    return True
+        if score := scoring.score_graph(edges, known):
+            p_values.append(scoring.find_p_value(score.auroc, scoring.permute_names(edges, known, orders)))
+    return bool(p_values) and min(p_values) > LEVEL
 
 
 def _draw_orders(config, names) -> np.ndarray:

@@ -22,7 +22,8 @@ from configs import nri_springs
 from experiments.benchmarks.memory import measure_peak
 from wormjax.command_line import run
 from wormjax.errors import InputError
-from wormjax.features.systems import scale_systems, take_simulations
+from wormjax.features.system_scaling import scale_systems
+from wormjax.features.systems import take_simulations
 from wormjax.models.layers import PRECISIONS, dense_precision
 from wormjax.simulation.springs import simulate_springs
 from wormjax.tasks.infer.materials import Materials, stack_system

@@ -7,14 +7,8 @@ import pytest
 from small_systems import make_splits, make_system, replace_features, small_config, write_archives, write_reference
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.features.systems import (
-    cut_windows,
-    open_systems,
-    relate_neurons,
-    scale_systems,
-    scale_trajectories,
-    take_simulations,
-)
+from wormjax.features.system_scaling import scale_systems, scale_trajectories
+from wormjax.features.systems import cut_windows, open_systems, relate_neurons, take_simulations
 from wormjax.recordings import container
 from wormjax.simulation.trajectory_files import write_trajectories
 from wormjax.simulation.worms import simulate_worms

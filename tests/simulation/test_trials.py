@@ -5,7 +5,8 @@ import pytest
 from small_systems import small_config
 
 from wormjax.errors import InputError, RecordingWarning
-from wormjax.features.systems import open_systems, scale_systems
+from wormjax.features.system_scaling import scale_systems
+from wormjax.features.systems import open_systems
 from wormjax.simulation import trials as reading
 
 JOINTS = ("root", "knee", "foot")

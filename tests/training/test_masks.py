@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_systems import make_system, small_config
 
-from wormjax.features.systems import scale_systems
+from wormjax.features.system_scaling import scale_systems
 from wormjax.tasks.infer.materials import Materials, stack_system
 from wormjax.tasks.infer.networks import build_runs, build_training, vary_config
 from wormjax.training import masks

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from small_systems import small_config
 
-from wormjax.features.systems import scale_systems, take_simulations
+from wormjax.features.system_scaling import scale_systems
+from wormjax.features.systems import take_simulations
 from wormjax.scoring.edges import match_types, relabel_types, score_edges
 from wormjax.simulation.springs import simulate_springs
 from wormjax.tasks.infer.materials import Materials, stack_system

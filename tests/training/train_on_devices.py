@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "data"))
 import small_systems
 from small_experiments import small_config, small_dataset
 
-from wormjax.features.systems import scale_systems
+from wormjax.features.system_scaling import scale_systems
 from wormjax.models.catalog import CLASSIFIERS
 from wormjax.models.classifiers import Decoding, flatten_neurons
 from wormjax.models.layers import draw_keys, drop_channels, elu

@@ -13,10 +13,10 @@ from wormjax.baselines.principal_components import DERIVATIVE_SCALINGS
 from wormjax.baselines.relational_graphs import RELATIONS
 from wormjax.configs import ahead, forecast, generalize, manifold, neuron_graphs, nri_springs, reconstruct
 from wormjax.errors import ConfigError
-from wormjax.features import systems
 from wormjax.features.dataset import INPUTS
 from wormjax.features.missing import MISSING
 from wormjax.features.scaling import SCALINGS
+from wormjax.features.system_scaling import SCALINGS as SYSTEM_SCALINGS
 from wormjax.models.aggregation import AGGREGATIONS
 from wormjax.models.layers import PRECISIONS
 from wormjax.models.nri import DECODERS, ENCODERS
@@ -137,7 +137,7 @@ _KINDS = (
     (text((*STATE_SETS, OWN)), "states"),
     (text(MISSING), "missing"),
     (text(SCALINGS), "data.scaling"),
-    (text(systems.SCALINGS), "infer.data.scaling"),
+    (text(SYSTEM_SCALINGS), "infer.data.scaling"),
     (text(DERIVATIVE_SCALINGS), "components.scaling"),
     (text(PROTOCOLS), "protocol.name"),
     (text(INPUTS), "inputs"),

@@ -12,7 +12,8 @@ from small_systems import small_config
 
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.symmetries import list_mirrors, turn_and_mirror
-from wormjax.features.systems import Systems, open_systems
+from wormjax.features.system_scaling import Systems
+from wormjax.features.systems import open_systems
 from wormjax.scoring.frame_errors import measure_errors
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.baselines import predict

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 from small_systems import make_system
 
-from wormjax.features.systems import scale_systems
+from wormjax.features.system_scaling import scale_systems
 from wormjax.simulation.trajectories import SPLITS
 from wormjax.tasks.infer.experiment import check_config
 from wormjax.tasks.infer.materials import Materials, stack_system

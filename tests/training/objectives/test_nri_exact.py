@@ -14,7 +14,8 @@ from small_systems import make_system, small_config
 
 from wormjax import graphs
 from wormjax.errors import InputError
-from wormjax.features.systems import scale_systems, take_simulations
+from wormjax.features.system_scaling import scale_systems
+from wormjax.features.systems import take_simulations
 from wormjax.models import nri as model
 from wormjax.models.decoders import EquivariantDecoder
 from wormjax.models.encoders import MlpEncoder

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from wormjax.baselines import relations
 from wormjax.baselines.extrapolation import DAMPINGS, choose_extrapolation, extrapolate
 from wormjax.baselines.vector_autoregression import ORDERS, choose_var, predict_static, roll_out_var
-from wormjax.features.systems import Scaling, Systems
+from wormjax.features.system_scaling import Scaling, Systems
 from wormjax.scoring.edges import Threshold, choose_threshold, pair_frames, score_ranked_edges
 from wormjax.scoring.frame_errors import measure_errors
 from wormjax.scoring.rows import Row

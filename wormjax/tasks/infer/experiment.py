@@ -8,7 +8,8 @@ import numpy as np
 import pooch
 
 from wormjax.errors import InputError
-from wormjax.features.systems import Scaling, hide_objects, open_systems, scale_trajectories
+from wormjax.features.system_scaling import Scaling, scale_trajectories
+from wormjax.features.systems import hide_objects, open_systems
 from wormjax.models.nri import HORIZON
 from wormjax.scoring.edges import match_types, pair_frames, relabel_types, score_edges
 from wormjax.scoring.frame_errors import measure_errors

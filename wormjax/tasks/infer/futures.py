@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from wormjax.features.systems import Scaling
+from wormjax.features.system_scaling import Scaling
 from wormjax.scoring.frame_errors import DISTANCE
 from wormjax.scoring.futures import find_best_distance, measure_spread, sample_futures
 from wormjax.scoring.rows import Row

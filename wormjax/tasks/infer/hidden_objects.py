@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from wormjax import graphs
 from wormjax.atomic_write import open_place
-from wormjax.features.systems import Scaling
+from wormjax.features.system_scaling import Scaling
 from wormjax.scoring.edges import score_directions
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.materials import stack_system

@@ -20,7 +20,7 @@ from wormjax.baselines.horizon_regression import (
     split_folds,
 )
 from wormjax.errors import ConfigError, InputError
-from wormjax.features.systems import Systems
+from wormjax.features.system_scaling import Systems
 from wormjax.models import horizons as model
 from wormjax.models.horizons import Plan
 from wormjax.models.nri import Nri

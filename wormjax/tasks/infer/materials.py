@@ -11,15 +11,8 @@ from jaxtyping import Bool, Float, Int
 from wormjax import graphs
 from wormjax.baselines.horizon_regression import number_kinds
 from wormjax.errors import ConfigError
-from wormjax.features.systems import (
-    Scaling,
-    Systems,
-    cut_frames,
-    hide_objects,
-    open_systems,
-    scale_systems,
-    scale_trajectories,
-)
+from wormjax.features.system_scaling import Scaling, Systems, scale_systems, scale_trajectories
+from wormjax.features.systems import cut_frames, hide_objects, open_systems
 from wormjax.models.nri import HORIZON
 from wormjax.scoring.frame_errors import DISTANCE
 from wormjax.simulation.trajectories import SPLITS, Trajectories, hide_missing

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from wormjax.features.systems import Scaling
+from wormjax.features.system_scaling import Scaling
 from wormjax.models import nri as model
 from wormjax.models.decoders import MARKOV
 from wormjax.models.nri import HORIZON, Nri, is_dynamic

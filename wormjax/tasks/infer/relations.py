@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from wormjax import graphs
 from wormjax.errors import InputError
-from wormjax.features.systems import Scaling, hold_out_simulations, scale_trajectories
+from wormjax.features.system_scaling import Scaling, scale_trajectories
+from wormjax.features.systems import hold_out_simulations
 from wormjax.models.nri import HORIZON, is_dynamic
 from wormjax.scoring.edges import match_types, pair_frames, relabel_types
 from wormjax.simulation.trajectories import Trajectories

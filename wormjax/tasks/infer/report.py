@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from wormjax import figures
 from wormjax.baselines.relations import correlate
-from wormjax.features.systems import Scaling
+from wormjax.features.system_scaling import Scaling
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.edges import confusion, pair_frames
 from wormjax.scoring.published import PublishedResult, find_published_directions, find_published_systems

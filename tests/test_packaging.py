@@ -43,3 +43,12 @@ def test_the_installed_package_has_its_configs_and_manifests(installed, tmp_path
         [sys.executable, "-c", USE_IT], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.stdout.split() == [str(installed / "wormjax" / "configs" / "nri_springs.py"), "kato2015"], done.stderr
+
+
+def test_a_folder_of_the_same_name_does_not_hide_the_package(tmp_path):
+    """A clone is a folder named wormjax: Python started beside it imports the package all the same."""
+    (tmp_path / "wormjax").mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", "import wormjax; print(wormjax.__file__)"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert pathlib.Path(done.stdout.strip()) == ROOT / "wormjax" / "__init__.py", done.stderr

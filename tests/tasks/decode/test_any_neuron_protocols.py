@@ -17,6 +17,7 @@ from wormjax.simulation.worms import hide_names, simulate_worms
 from wormjax.tasks.decode import baselines, calibration, few_neurons, sweep
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.experiment import generalize
+from wormjax.tasks.given_graphs import load_given
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.protocols import list_splits
 from wormjax.tasks.training import train_best
@@ -266,7 +267,7 @@ def test_messages_pass_on_the_graph_that_is_given(tmp_path):
     without = {**learnt, "given": {"edges": np.zeros_like(learnt["given"]["edges"])}}
     assert np.abs(decode(without, config=config).probabilities - before.probabilities).max() > 1e-5
     config.model.any_neurons.edges = "none"
-    assert not decoding.find_given("any_neurons", config, DATASET.neuron_names).any()
+    assert not load_given("any_neurons", config, DATASET.neuron_names).any()
     config.data.edges = config.model.any_neurons.edges = ""
     with pytest.raises(ConfigError, match=r"model\.any_neurons\.edges.*or a table of edges in data\.edges"):
         decoding.check_models(config)

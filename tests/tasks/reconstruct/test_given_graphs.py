@@ -1,5 +1,7 @@
 """Graphs that a reconstruction network is given: what each is, and that no other edge is read."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +11,12 @@ from small_reconstructions import small_config
 from wormjax import connectome
 from wormjax.errors import InputError
 from wormjax.models.reconstruction import ReconstructionNetwork
-from wormjax.tasks.given_graphs import load_edges
+from wormjax.tasks.given_graphs import find_given, list_edges, load_edges, move_given
+from wormjax.tasks.groups import Group
+from wormjax.tasks.protocols import Split
 from wormjax.tasks.reconstruct.experiment import check_config, reconstruct
+from wormjax.tasks.reconstruct.networks import build_group_runs
+from wormjax.tasks.worms import prepare_materials
 
 NAMES = ("AVAL", "AVAR", "AVBL", "DA02", "RIML", "cell 7")
 NETWORK = {"identity": "class", "embedding": 4, "node_hidden": 4, "channels": 6, "graph": "given"}
@@ -56,16 +62,59 @@ def test_a_trace_without_an_edge_is_read_in_the_sum_alone(quick_compilation):
     assert derive(np.ones((6, 6)))[4] > 0
 
 
+def learn(dataset, graph="learnt"):
+    config = small_config(model__network={**NETWORK, "edges": graph})
+    groups = [Group(0, Split((0, 1), (2,))), Group(0, Split((1, 2), (0,)))]
+    return find_given("network", config, dataset, build_group_runs(config, dataset, groups), 16)[::2]  # Two members.
+
+
+def test_a_learnt_graph_is_that_of_the_training_worms_alone():
+    dataset = prepare_materials(small_config()).dataset
+    edges, there = learn(dataset), dataset.find_present()
+    wired = load_edges("electrical", dataset.neuron_names)
+    for own, worms in zip(edges, [(0, 1), (1, 2)], strict=True):
+        together = (there[list(worms), :, None] & there[list(worms), None]).any(axis=0)
+        assert own.sum() == wired[together].sum() > 0
+        assert not own[~together].any()
+        assert not np.diagonal(own).any()
+    noise = np.random.default_rng(0).normal(size=dataset.arrays.features.shape).astype(np.float32)
+    for worm, same, other in ((2, 0, 1), (0, 1, 0)):  # The second is trained on by one group.
+        held_out = (dataset.stretch_worm == worm)[:, None, None, None] & (dataset.arrays.features != 0)
+        features = np.where(held_out, noise, dataset.arrays.features)
+        changed = learn(dataclasses.replace(dataset, arrays=dataset.arrays._replace(features=features)))
+        np.testing.assert_array_equal(changed[same], edges[same])
+        assert (changed[other] != edges[other]).any()
+    rewired = learn(dataset, "learnt:rewired:1")
+    np.testing.assert_array_equal(rewired.sum(axis=1), edges.sum(axis=1))
+    np.testing.assert_array_equal(rewired.sum(axis=2), edges.sum(axis=2))
+    assert (rewired != edges).any(axis=(1, 2)).all()
+
+
+def test_among_the_neurons_of_other_worms_a_learnt_graph_is_moved_by_their_names():
+    config = small_config(model__network={**NETWORK, "edges": "learnt"})
+    edges = np.array([[[0, 1, 0], [0, 0, 1], [0, 0, 0]]], np.float32)
+    moved = move_given("network", config, edges, ("AVAL", "AVBL", "RIML"), ("RIML", "AVAR", "AVBL"))
+    np.testing.assert_array_equal(moved, [[[0, 0, 0], [0, 0, 0], [1, 0, 0]]])
+
+
+def test_lists_of_edges_are_filled_up_with_edges_that_lead_nowhere():
+    edges = np.zeros((2, 3, 3))
+    edges[1, 0, 2] = edges[1, 1, 0] = 1
+    ends = list_edges(edges)
+    np.testing.assert_array_equal(ends["receivers"], [[3, 3, 3], [2, 0, 3]])
+    np.testing.assert_array_equal(ends["senders"][1, :2], [0, 1])
+
+
 @pytest.mark.slow
 def test_it_trains_on_each_graph_and_the_rows_name_it(tmp_path, quick_compilation):
     config = small_config(baselines=(), mixture=())
     with config.unlocked():
-        for name in ("none", "chemical"):
+        for name in ("none", "chemical", "learnt"):
             config.model[name] = {**NETWORK, "edges": name}
-        config.models = ("none", "chemical")
+        config.models = ("none", "chemical", "learnt")
         config.train.members = 1
     rows = reconstruct(config, tmp_path / "run")
-    assert {row.model for row in rows} == {"none", "chemical"}
+    assert {row.model for row in rows} == {"none", "chemical", "learnt"}
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_edge_prior
 from wormjax.tasks.decode.baselines import decode_linear, find_used
 from wormjax.tasks.decode.windows import Decoded, predict_stretches
-from wormjax.tasks.given_graphs import EDGES, check_given, find_given, give_graph
+from wormjax.tasks.given_graphs import EDGES, check_given, give_graph, move_given
 from wormjax.tasks.groups import Group, split_by_seed
 from wormjax.tasks.training import Training, prepare_training, tabulate_runs, train_into
 from wormjax.tasks.worms import MOTOR_STATE
@@ -65,7 +65,8 @@ def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], wo
 
 def build_training(name: str, config, dataset: Dataset, runs: Runs) -> Training:
     """Return how a model's runs, with the graph that they are given, are trained, and by which compiled program."""
-    train, runs = config.train, give_graph(name, config, dataset.neuron_names, runs)
+    train = config.train
+    runs = give_graph(name, config, dataset, runs, train.window_frames)
     objective = classification(
         _build_module(name, config, dataset, dataset.neuron_names, parallel=train.placement == "batch"),
         sizes=dataset.arrays.features.shape[2:],
@@ -135,8 +136,8 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
         ids = move_identities(best["identity"]["ids"], vocabulary, dataset.neuron_names)
         best = {**best, "identity": {"ids": ids}}
         if "given" in best:
-            edges = find_given(name, config, dataset.neuron_names)
-            best["given"] = {"edges": np.broadcast_to(edges, (count, *edges.shape))}
+            edges = move_given(name, config, best["given"]["edges"], vocabulary, dataset.neuron_names)
+            best["given"] = {"edges": edges}
     decode = functools.partial(_decode_arrays, name, config, dataset, vocabulary)
     if tested is None:
         decoded = decode(best, dataset.arrays, members, stretches)

@@ -19,7 +19,7 @@ from wormjax.scoring.forecasts import Spread
 from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.config_checks import check_edge_prior, check_sections
 from wormjax.tasks.forecast import linear
-from wormjax.tasks.given_graphs import EDGES, check_given, find_given
+from wormjax.tasks.given_graphs import EDGES, check_given, find_given, list_edges
 from wormjax.tasks.groups import Group, model_folder
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.training import Training, prepare_training, tabulate_runs, train_into
@@ -116,11 +116,8 @@ def build_forecast_runs(
     scale = np.stack([base_scale(config, name, fit, split, dataset) for split in range(len(splits))])
     step_scale = np.stack([_persistence_error(worms, split, shape.roll_out) for split in splits])
     own = {"operators": index[of_group], "base_scale": scale[of_group], "step_scale": step_scale[of_group]}
-    if (edges := find_given(name, config, dataset.neuron_names)) is not None:
-        # The first edge leads nowhere: no checkpoint holds the empty arrays of a graph without edges.
-        senders, receivers = np.concatenate([[[0], [len(edges)]], np.nonzero(edges)], axis=1)
-        shape = len(groups), len(senders)
-        own["given"] = {"senders": np.broadcast_to(senders, shape), "receivers": np.broadcast_to(receivers, shape)}
+    if (edges := find_given(name, config, dataset, runs, shape.frames)) is not None:
+        own["given"] = list_edges(edges)
     return runs._replace(own=own), ForecastData(dataset.arrays, operators)
 
 

@@ -60,7 +60,7 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
 def build_training(name: str, config, dataset: Dataset, groups: Sequence[Group]) -> Training:
     """Return how a network is trained, by which compiled program, and its runs."""
     train, runs = config.train, build_group_runs(config, dataset, groups)
-    runs = give_graph(name, config, dataset.neuron_names, runs)
+    runs = give_graph(name, config, dataset, runs, train.window_frames)
     objective = reconstruction(
         build_module(name, config, dataset.neuron_names),
         dataset.arrays.features.shape[2:],

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from wormjax.baselines.consensus import choose_class_worms, number_classes
+from wormjax.baselines.worm_relations import RELATIONS, RESPONSE, Worms, read_worms, relate
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset
 from wormjax.features.studies import SIMULATED
@@ -17,8 +19,6 @@ from wormjax.tasks.forecast import experiment as forecast
 from wormjax.tasks.reconstruct import experiment as reconstruct
 from wormjax.tasks.references import KINDS, load_references
 from wormjax.tasks.relate import networks, tables
-from wormjax.tasks.relate.consensus import choose_class_worms, number_classes
-from wormjax.tasks.relate.relations import RELATIONS, RESPONSE, Worms, read_settings, read_worms, relate
 from wormjax.tasks.relate.report import write_report
 from wormjax.tasks.relate.tables import BASELINE, Inferred, Study
 from wormjax.tasks.worms import build_training_dataset, open_config_recordings
@@ -79,6 +79,13 @@ def train_networks(config, tasks, dataset: Dataset, recordings, workdir) -> dict
             raise InputError("--config: found worms that the forecaster cannot use, expected longer recordings")
         trained[name] = networks.respond_forecaster(config, tasks["forecast"], causal, workdir)
     return trained
+
+
+def read_settings(config, frame_rate: float) -> dict[str, float]:
+    """Return what the relations read of a config: lag, order, ridges, shrinkage, held and steps (frames)."""
+    held, steps = networks.count_frames(config, frame_rate)
+    fields = ("lag", "order", "ridge", "granger_ridge", "shrinkage")
+    return {field: config.relations[field] for field in fields} | {"held": held, "steps": steps}
 
 
 def measure(config, study: Study, inferred: Sequence[Inferred], worms: Worms, settings, dataset: Dataset) -> dict:

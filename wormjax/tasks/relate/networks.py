@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from wormjax.baselines.consensus import Stack, list_halvings
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past, list_starts
 from wormjax.models.forecast_roll_outs import Clamp, clamp_lacking, predict
@@ -20,7 +21,6 @@ from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.groups import Group, list_seeds, model_folder, restore_best
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.reconstruct import networks as reconstruction
-from wormjax.tasks.relate.consensus import Stack, list_halvings
 
 HIDDEN_NEURON, FORECASTER = "hidden_neuron", "forecaster"
 MODELS = (HIDDEN_NEURON, FORECASTER)

@@ -8,13 +8,13 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.stats import spearmanr
 
+from wormjax.baselines import consensus
+from wormjax.baselines.consensus import Matrix, Stack
+from wormjax.baselines.worm_relations import Worms, relate
 from wormjax.scoring import reference_graphs as scoring
 from wormjax.scoring.markdown import escape, format_bounds, join_cells, start_table
 from wormjax.scoring.rows import Row
 from wormjax.tasks.references import CHEMICAL, WIRING
-from wormjax.tasks.relate import consensus
-from wormjax.tasks.relate.consensus import Matrix, Stack
-from wormjax.tasks.relate.relations import Worms, relate
 from wormjax.training.progress import track
 
 BASELINE = "correlation"

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from wormjax.baselines.consensus import Stack, place_scores
 from wormjax.baselines.neuron_scores import METHODS, choose_method
 from wormjax.baselines.sparse_autoregression import infer_edges
 from wormjax.features.dataset import Dataset
-from wormjax.tasks.relate.consensus import Stack, place_scores
-from wormjax.tasks.relate.networks import count_frames
 
 SPARSE, RESPONSE, COMBINED = "sparse_var", "var_response", "combined"
 COMBINED_PARTS = ("correlation", "partial_correlation", "innovations", "granger")
@@ -36,13 +35,17 @@ class Worms(NamedTuple):
         return Worms(shifted, self.columns)
 
 
-def read_worms(dataset: Dataset) -> Worms:
-    """Return the traces of a dataset, in which a neuron that a worm lacks is 0 throughout."""
-    traces, columns = [], []
+def read_worms(dataset: Dataset, seen: Bool[np.ndarray, "stretch frame"] | None = None) -> Worms:
+    """Return the traces of a dataset, in which a neuron that a worm lacks is 0 throughout.
+
+    Of the frames that are `seen` alone, if they are given; a worm without any is left out.
+    """
+    traces, columns, seen = [], [], dataset.arrays.valid if seen is None else seen
     for worm, present in enumerate(dataset.find_present()):
-        parts = [dataset.arrays.features[k][dataset.arrays.valid[k]] for k in dataset.stretches_of(worm)]
-        columns.append(np.flatnonzero(present))
-        traces.append(np.concatenate(parts)[:, present, 0].astype(np.float64))
+        parts = [dataset.arrays.features[k][seen[k]] for k in dataset.stretches_of(worm) if seen[k].any()]
+        if parts:
+            columns.append(np.flatnonzero(present))
+            traces.append(np.concatenate(parts)[:, present, 0].astype(np.float64))
     return Worms(traces, columns)
 
 
@@ -69,10 +72,3 @@ def place_worms(matrices: Sequence[np.ndarray], worms: Worms, neurons: int) -> S
     """Return the scores of each worm's neurons among all neurons."""
     placed = [place_scores(matrix, own, neurons) for matrix, own in zip(matrices, worms.columns, strict=True)]
     return np.stack(placed)
-
-
-def read_settings(config, frame_rate: float) -> dict[str, float]:
-    """Return what the relations read of a config: lag, order, ridges, shrinkage, held and steps (frames)."""
-    held, steps = count_frames(config, frame_rate)
-    fields = ("lag", "order", "ridge", "granger_ridge", "shrinkage")
-    return {field: config.relations[field] for field in fields} | {"held": held, "steps": steps}

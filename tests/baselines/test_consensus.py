@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wormjax.tasks.relate import consensus
+from wormjax.baselines import consensus
 
 NAMES = ("AVAL", "AVAR", "RIML", "RIMR", "RID")
 CLASSES = consensus.number_classes(NAMES)

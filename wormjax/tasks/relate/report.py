@@ -9,7 +9,7 @@ import pandas as pd
 
 from wormjax import connectome, figures
 from wormjax.atomic_write import open_place
-from wormjax.baselines import consensus, tables
+from wormjax.baselines import consensus
 from wormjax.baselines.worm_relations import RESPONSE
 from wormjax.features.dataset import Dataset
 from wormjax.figures.names import spell_name
@@ -17,6 +17,7 @@ from wormjax.recordings.names import split_neuron_name
 from wormjax.scoring.markdown import tabulate_console, write_markdown
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.references import ATLAS
+from wormjax.tasks.relate import tables
 from wormjax.tasks.relate.networks import FORECASTER
 from wormjax.tasks.relate.tables import BASELINE, CLASSES, POOLED, WORMS, Inferred, Study
 from wormjax.tasks.report_files import NamedFigures, save_figures

@@ -311,7 +311,6 @@ EXCEPTIONS = {
     "training.objectives.classification.disturb_windows": "part of the objectives of classes and of states ahead",
     "training.objectives.classification.charge_edges": "part of the objectives of classes and of states ahead",
     "training.objectives.forecasting.weigh_neurons": "part of the objective of forecasts",
-    "training.objectives.forecasting.charge_graphs": MAPPED + "models.sampling.kl_divergence",
     "training.objectives.future_states.average_nll": "part of training.objectives.future_states.ahead",
     **{
         f"training.masks.{name}": "selects and averages; values in tests/training/test_masks.py"

@@ -12,7 +12,6 @@ import pytest
 from wormjax import graphs
 from wormjax.baselines import vector_autoregression
 from wormjax.models import forecast_roll_outs
-from wormjax.models import forecasters as forecasters_module
 from wormjax.models.forecast_roll_outs import (
     Clamp,
     InputNoise,
@@ -230,15 +229,13 @@ def test_windows_of_a_batch_are_apart_and_all_but_the_mlp_remember(forecaster, n
     assert (abs(after.mean[0] - before.mean[0]).max() > 1e-3) == (name != "mlp")
 
 
-@pytest.mark.parametrize("name", ["static", "dynamic"])
-def test_a_static_graph_is_of_the_past_alone_and_a_dynamic_one_of_the_frame(forecaster, name):
-    variables, forecast = forecaster(name)
+def test_a_static_graph_is_of_the_past_alone(forecaster):
+    variables, forecast = forecaster("static")
     past = draw_past()
     graph = forecast(variables, past, draw_operators()).edge_logits
-    assert graph.shape == (WINDOWS, EDGES, FORECASTERS[name].edge_types)
+    assert graph.shape == (WINDOWS, EDGES, FORECASTERS["static"].edge_types)
     assert abs(graph[0] - graph[1]).max() > 1e-2
-    same = np.array_equal(forecast(variables, past, NO_DRIFT).edge_logits, graph)
-    assert same == (name == "static")
+    np.testing.assert_array_equal(forecast(variables, past, NO_DRIFT).edge_logits, graph)
 
 
 @pytest.mark.parametrize("name", ["dynamic", "recurrent"])
@@ -352,25 +349,30 @@ def test_no_gradient_reaches_a_random_graph(forecaster, compile_quickly):
     assert np.asarray(gradients["params"]["read_out"]["bias"]).any()
 
 
-def test_a_dynamic_graph_is_sampled_anew_in_each_frame_and_every_one_is_returned(noise, draw_variables, monkeypatch):
-    """Frames and states that do not change leave the sample's noise alone to differ."""
-    module, keys = FORECASTERS["dynamic"], []
-    sample = forecasters_module.sample_edges
-    monkeypatch.setattr(
-        forecasters_module,
-        "sample_edges",
-        lambda logits, key, *rest: (
-            jax.debug.callback(lambda data: keys.append(bytes(np.asarray(data))), jax.random.key_data(key)),
-            sample(logits, key, *rest),
-        )[1],
-    )
-    variables, past = draw_variables(module, *show_once(module)), draw_past()
-    found = predict(module, variables, past, draw_operators(), STEPS, noise())
-    jax.effects_barrier()
-    frames = past.shape[1] - ORDER + STEPS  # The modes of one step share their noise.
-    assert len(set(keys)) == WINDOWS * frames
-    assert found.frame_logits.shape == (WINDOWS, past.shape[1] - ORDER + 3 * STEPS, EDGES, module.edge_types)
-    np.testing.assert_allclose(found.frame_logits[:, past.shape[1] - ORDER], found.edge_logits)
+def test_a_graph_in_each_frame_is_the_prior_s_from_the_frames_so_far_or_a_given_one(forecaster, compile_quickly):
+    """The prior of whole windows, which is trained, and that of a roll-out are one; so are the forecasts on it."""
+    module, past, operators = FORECASTERS["dynamic"], draw_past(), draw_operators()
+    variables, forecast = forecaster("dynamic")
+    expected = forecast(variables, past, operators)
+    run = compile_quickly(lambda frames: module.apply(variables, frames, method="encode_frames"))
+    posterior, prior = run(past[:, ORDER - 1 :])
+    assert_close(prior[:, -1], expected.edge_logits)
+    later = past.copy()
+    later[:, -1] += 1.0
+    changed = [
+        abs(other - own).max(axis=(0, 2, 3))
+        for other, own in zip(run(later[:, ORDER - 1 :]), (posterior, prior), strict=True)
+    ]
+    assert (changed[0] > 1e-4).all()  # The posterior of each frame has seen the last one.
+    assert not changed[1][:-1].any()
+
+    @compile_quickly
+    def follow(edges):
+        return predict(module, variables, past, operators, 1, edges=edges).mean
+
+    assert_close(follow(jax.nn.softmax(prior)), expected.mean[:, :, :1])
+    silent = np.broadcast_to(np.eye(2, dtype=np.float32)[0], prior.shape)
+    assert abs(follow(silent) - expected.mean[:, :, :1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("hard", [True, False])

@@ -56,6 +56,7 @@ def predict(
     input_noise: InputNoise | None = None,
     clamp: Clamp | None = None,
     teacher_forcing: TeacherForcing | None = None,
+    edges: Float[Array, "window frame edge type"] | None = None,
 ) -> Forecast:
     """Rolls a forecaster out from the end of `past`.
 
@@ -69,37 +70,39 @@ def predict(
       training_rngs, input_noise: for training.
       clamp: neurons that are held at values; in training they are shown without noise.
       teacher_forcing: true frames to go on from (scheduled sampling).
+      edges: of each frame of the burn-in and then of the roll-out, in place of those inferred in each.
     """
     windows, frames, neurons, features = past.shape
     order = (operators.shape[1] - 1) // (neurons * features)
     modes = getattr(module, "modes", 1)
     context, edge_logits = module.apply(variables, past[:, order:], training_rngs, method="begin")
     disturb = _draw_disturbance(past, training_rngs, input_noise, clamp)
+    edges = None if edges is None else edges.swapaxes(0, 1)
+    before, after = (None, None) if edges is None else (edges[: frames - order], edges[frames - order :])
 
-    def look(recent, step, mode):
+    def look(recent, step, mode, edges):
         drift = (jnp.einsum("wp,wpc->wc", recent.reshape(windows, -1), operators[:, :-1]) + operators[:, -1]).reshape(
             windows, neurons, features
         )
-        return drift, disturb(StepInput(recent, drift, mode), step)
+        return drift, disturb(StepInput(recent, drift, mode, edges), step)
 
     def burn_in(state, inputs):
         carry, recent = state
-        frame, step = inputs
-        _, step_input = look(recent, step, mode=jnp.zeros((windows, modes if modes > 1 else 0)))
-        inputs = carry, context, step_input, _draw_frame_rngs(training_rngs, step)
-        carry, _, _, logits = module.apply(variables, *inputs, method="advance")
-        return (carry, jnp.concatenate([recent[:, 1:], frame[:, None]], axis=1)), logits
+        frame, step, edges = inputs
+        _, step_input = look(recent, step, jnp.zeros((windows, modes if modes > 1 else 0)), edges)
+        carry, *_ = module.apply(variables, carry, context, step_input, method="advance")
+        return (carry, jnp.concatenate([recent[:, 1:], frame[:, None]], axis=1)), None
 
     start = module.apply(variables, past, method="start"), past[:, :order]
-    inputs = past[:, order:].swapaxes(0, 1), jnp.arange(frames - order)
-    (carry, recent), burn_in_logits = jax.lax.scan(burn_in, start, inputs)
+    inputs = past[:, order:].swapaxes(0, 1), jnp.arange(frames - order), before
+    (carry, recent), _ = jax.lax.scan(burn_in, start, inputs)
     mode_logits = module.apply(variables, carry, method="weigh_modes")
 
     def roll(mode):
         def step(state, inputs):
-            (carry, recent), (number, true) = state, inputs
-            drift, step_input = look(recent, number, mode)
-            inputs = carry, context, step_input, _draw_frame_rngs(training_rngs, number)
+            (carry, recent), (number, true, edges) = state, inputs
+            drift, step_input = look(recent, number, mode, edges)
+            inputs = carry, context, step_input
             carry, correction, log_scale, logits = module.apply(variables, *inputs, method="advance")
             nodes = recent[:, -1] + drift + correction
             if clamp is not None:
@@ -108,18 +111,15 @@ def predict(
             return (carry, jnp.concatenate([recent[:, 1:], following[:, None]], axis=1)), (nodes, log_scale, logits)
 
         true = jax.tree.map(lambda x: x.swapaxes(0, 1), teacher_forcing)
-        _, outputs = jax.lax.scan(step, (carry, recent), (frames - order + jnp.arange(steps), true))
+        _, outputs = jax.lax.scan(step, (carry, recent), (frames - order + jnp.arange(steps), true, after))
         return outputs
 
     choices = jnp.eye(modes) if modes > 1 else jnp.zeros((1, 0))
     choices = jnp.broadcast_to(choices[:, None], (modes, windows, choices.shape[-1]))
     mean, log_scale, logits = jax.vmap(roll)(choices)  # [mode, step, window, neuron, feature]
-    frame_logits = None
-    if logits is not None:
-        edge_logits = logits[0, 0]
-        frame_logits = jnp.concatenate([burn_in_logits, *logits]).swapaxes(0, 1)
+    edge_logits = edge_logits if logits is None else logits[0, 0]
     mean, log_scale = (jnp.moveaxis(values, (0, 1), (1, 2)) for values in (mean, log_scale))
-    return Forecast(mean, log_scale, mode_logits, edge_logits, frame_logits)
+    return Forecast(mean, log_scale, mode_logits, edge_logits)
 
 
 def initialise(module: nn.Module, key, burn_in: int, order: int, neurons: int, features: int) -> Any:
@@ -128,15 +128,6 @@ def initialise(module: nn.Module, key, burn_in: int, order: int, neurons: int, f
     mode = jnp.zeros((1, module.modes if module.modes > 1 else 0))
     step_input = StepInput(jnp.zeros((1, order, neurons, features)), frames[:, 0], mode)
     return module.init(key, frames, step_input)
-
-
-def _draw_frame_rngs(training_rngs: TrainingRngs | None, frame: Array) -> TrainingRngs | None:
-    """Return the random keys of one frame: a graph that is inferred in each frame is sampled anew in each."""
-    if training_rngs is None:
-        return None
-    return training_rngs._replace(
-        keys=jax.vmap(lambda key: jax.random.fold_in(key, frame))(draw_keys(training_rngs, 500))
-    )
 
 
 def _draw_disturbance(past, training_rngs, input_noise, clamp=None):
@@ -155,6 +146,7 @@ def _draw_disturbance(past, training_rngs, input_noise, clamp=None):
     def disturb(step_input, step):
         added = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 2 + step), shape))(keys)
         recent = step_input.recent + (offset + input_noise.noise * added)[:, None]
-        return StepInput(recent * kept[:, None, :, None], step_input.drift * kept[..., None], step_input.mode)
+        shown = {"recent": recent * kept[:, None, :, None], "drift": step_input.drift * kept[..., None]}
+        return step_input._replace(**shown)
 
     return disturb

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wormjax import graphs
-from wormjax.models.encoders import MlpEncoder
+from wormjax.models.encoders import MlpEncoder, RecurrentEncoder
 from wormjax.models.layers import TrainingRngs, draw_keys, elu
 from wormjax.models.sampling import sample_edges
 
@@ -36,25 +36,27 @@ class Context(NamedTuple):
 
 
 class StepInput(NamedTuple):
-    """What a network is shown in one frame: the last frames, the drift, the mode (one-hot; no columns for one)."""
+    """What a network is shown in one frame: the last frames, the drift, the mode (one-hot; no columns for one).
+
+    `edges` take the place of those that a network infers in the frame from the frames so far.
+    """
 
     recent: Float[Array, "window order neuron feature"]
     drift: Float[Array, "window neuron feature"]
     mode: Float[Array, "window mode"]
+    edges: Float[Array, "window edge type"] | None = None
 
 
 class Forecast(NamedTuple):
     """Roll-outs by mode, their probabilities, and the graph they ran on (None where there is none; of the first step).
 
-    `log_scale` is to be added to the logarithm of a spread that is estimated apart. `frame_logits` are those of a graph
-    that is inferred in each frame: the frames of the burn-in, then the steps of each mode.
+    `log_scale` is to be added to the logarithm of a spread that is estimated apart.
     """
 
     mean: Float[Array, "window mode step neuron feature"]
     log_scale: Float[Array, "window mode step neuron feature"]
     mode_logits: Float[Array, "window mode"]
     edge_logits: Float[Array, "window edge type"] | None
-    frame_logits: Float[Array, "window frame edge type"] | None = None
 
 
 class SummedMessages(nn.Module):
@@ -102,7 +104,7 @@ class GivenMessages(nn.Module):
 def run_once(module, past, step_input: StepInput, training_rngs: TrainingRngs | None = None):
     """Run every method of a forecaster once, to initialise its parameters."""
     context, _ = module.begin(past, training_rngs)
-    carry, *_ = module.advance(module.start(past), context, step_input, training_rngs)
+    carry, *_ = module.advance(module.start(past), context, step_input)
     return module.weigh_modes(carry)
 
 
@@ -127,9 +129,10 @@ class GraphForecaster(nn.Module):
     Attributes:
       neurons, features, modes: sizes of what it is shown.
       hidden: of the cells; message_hidden, encoder_hidden, embedding, edge_types: other sizes.
-      graph: "static" infers one per window, "dynamic" one per frame; "full" has all edges, "random" half of them,
-        drawn with the initial parameters and never trained; "given" has those of variables["given"], "senders" and
-        "receivers" [edge]; "none" is the node-wise twin.
+      graph: "static" infers one per window; "dynamic" one per frame, by a prior from the frames so far, which learns
+        the posterior of whole windows (`encode_frames`); "full" has all edges, "random" half of them, drawn with the
+        initial parameters and never trained; "given" has those of variables["given"], "senders" and "receivers"
+        [edge]; "none" is the node-wise twin.
       hard: whether sampled edge types are one-hot (straight-through).
     """
 
@@ -149,9 +152,11 @@ class GraphForecaster(nn.Module):
         self.neuron_embedding = self.param(
             "neuron_embedding", nn.initializers.normal(0.5), (self.neurons, self.embedding)
         )
-        if self.graph in ("static", "dynamic"):
+        if self.graph == "static":
             encoder = nn.vmap(MlpEncoder, variable_axes={"params": None}, split_rngs={"params": False})
             self.encoder = encoder(self.encoder_hidden, self.edge_types)
+        if self.graph == "dynamic":
+            self.encoder = RecurrentEncoder(self.encoder_hidden, self.edge_types)
         if self.graph == "given":
             self.given = [self.variable("given", end, lambda: jnp.zeros(0, int)) for end in ("senders", "receivers")]
         if self.graph != "none":
@@ -166,33 +171,37 @@ class GraphForecaster(nn.Module):
         if self.modes > 1:
             self.mode_read_out = _read_out(self.modes)
 
-    __call__ = run_once
+    def __call__(self, past, step_input: StepInput, training_rngs: TrainingRngs | None = None):
+        """Run every method once, to initialise the parameters."""
+        if self.graph == "dynamic":
+            self.encode_frames(past)
+        return run_once(self, past, step_input, training_rngs)
 
     def start(self, past):
-        """The cells' state before the burn-in."""
-        return jnp.zeros((len(past), self.neurons, self.hidden))
+        """The cells' state before the burn-in; with a graph in each frame, that of its edges, too."""
+        cells = jnp.zeros((len(past), self.neurons, self.hidden))
+        edges = jnp.zeros((len(past), self.neurons * (self.neurons - 1), self.encoder_hidden))
+        return (cells, edges) if self.graph == "dynamic" else cells
 
     def begin(self, past: Float[Array, "window frame neuron feature"], training_rngs: TrainingRngs | None):
         """The context of a roll-out after `past`, and the logits of its graph."""
         kept = _draw_kept(training_rngs, (self.neurons, self.hidden))
         if self.graph == "static":
-            seen = past.swapaxes(1, 2).reshape(len(past), self.neurons, -1)
-            logits = self._infer(seen)
+            seen = self._name(past.swapaxes(1, 2).reshape(len(past), self.neurons, -1))
+            logits = self.encoder(jax.vmap(graphs.complete_graph)(seen))
             return Context(self._sample(logits, training_rngs), kept), logits
         edges = self._fixed_edges(len(past)) if self.graph in ("full", "random") else None
         return Context(edges, kept), None
 
-    def advance(self, carry, context: Context, step_input: StepInput, training_rngs: TrainingRngs | None):
-        """One frame: (state) → (state, correction, log_scale, logits of this frame's graph or None).
-
-        The keys of `training_rngs` are those of this frame.
-        """
-        embedding = self._spread_embedding(step_input)
-        nodes = jnp.concatenate([_show(step_input), self._spread(step_input.mode), embedding], axis=-1)
+    def advance(self, carry, context: Context, step_input: StepInput):
+        """One frame: (state) → (state, correction, log_scale, logits of this frame's graph or None)."""
+        nodes = self._name(jnp.concatenate([_show(step_input), self._spread(step_input.mode)], axis=-1))
         logits, edges = None, context.edges
         if self.graph == "dynamic":
-            logits = self._infer(jnp.concatenate([nodes, carry], axis=-1))
-            edges = self._sample(logits, training_rngs)
+            (carry, state), edges = carry, step_input.edges
+            if edges is None:
+                state, logits = self.encoder.advance(state, self._name(step_input.recent[:, -1]))
+                edges = jax.nn.softmax(logits)
         received = [nodes]
         if self.graph != "none":
             given = [end.value for end in self.given] if self.graph == "given" else [edges]
@@ -202,17 +211,27 @@ class GraphForecaster(nn.Module):
         values = values if context.kept is None else values * context.kept
         values = elu(self.before_read_out(jnp.concatenate([values, received], axis=-1)))
         correction, log_scale = jnp.split(self.read_out(values), 2, axis=-1)
+        carry = (carry, state) if self.graph == "dynamic" else carry
         return carry, CORRECTION * correction, _bound(log_scale), logits
+
+    def encode_frames(
+        self, frames: Float[Array, "window frame neuron feature"]
+    ) -> tuple[Float[Array, "window frame edge type"], Float[Array, "window frame edge type"]]:
+        """Return the logits of each frame's edges: the posterior, from all frames, and the prior, from those so far.
+
+        See `encoders.RecurrentEncoder`, which infers edges that change (`nri.encode_frames`), too.
+        """
+        return self.encoder(self._name(frames))
 
     def weigh_modes(self, carry):
         """Logits of the modes, from the state after the burn-in."""
+        carry = carry[0] if self.graph == "dynamic" else carry
         return self.mode_read_out(carry.mean(axis=1)) if self.modes > 1 else jnp.zeros((len(carry), 1))
 
-    def _infer(self, nodes):
-        nodes = jnp.concatenate(
-            [nodes, jnp.broadcast_to(self.neuron_embedding, (*nodes.shape[:2], self.embedding))], -1
-        )
-        return self.encoder(jax.vmap(graphs.complete_graph)(nodes))
+    def _name(self, nodes):
+        """Return what is shown of neurons with each neuron's embedding beside it."""
+        embedding = jnp.broadcast_to(self.neuron_embedding, (*nodes.shape[:-1], self.embedding))
+        return jnp.concatenate([nodes, embedding], axis=-1)
 
     def _sample(self, logits, training_rngs):
         if training_rngs is None:
@@ -231,9 +250,6 @@ class GraphForecaster(nn.Module):
 
     def _spread(self, mode):
         return jnp.broadcast_to(mode[:, None], (len(mode), self.neurons, mode.shape[-1]))
-
-    def _spread_embedding(self, step_input):
-        return jnp.broadcast_to(self.neuron_embedding, (len(step_input.drift), self.neurons, self.embedding))
 
 
 class RecurrentForecaster(nn.Module):
@@ -255,7 +271,7 @@ class RecurrentForecaster(nn.Module):
 
     __call__, start, begin, weigh_modes = run_once, _start_at_zero, _begin_without_graph, _weigh_modes
 
-    def advance(self, carry, context: Context, step_input: StepInput, training_rngs):
+    def advance(self, carry, context: Context, step_input: StepInput):
         """See `GraphForecaster.advance`."""
         shown = _show(step_input)
         shown = jnp.concatenate([shown.reshape(len(shown), -1), step_input.mode], axis=-1)
@@ -283,7 +299,7 @@ class MlpForecaster(nn.Module):
 
     __call__, start, begin, weigh_modes = run_once, _start_at_zero, _begin_without_graph, _weigh_modes
 
-    def advance(self, carry, context: Context, step_input: StepInput, training_rngs):
+    def advance(self, carry, context: Context, step_input: StepInput):
         """See `GraphForecaster.advance`."""
         shown = jnp.concatenate(
             [step_input.recent.reshape(len(step_input.drift), -1), _show(step_input).reshape(len(carry), -1)], -1

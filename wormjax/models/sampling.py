@@ -28,7 +28,9 @@ def sample_edges(
     return one_hot + (soft - jax.lax.stop_gradient(soft))  # In this order exactly one-hot.
 
 
-def kl_divergence(logits: Float[Array, "*batch edge type"], prior: Float[Array, " type"]) -> Float[Array, " *batch"]:
+def kl_divergence(
+    logits: Float[Array, "*batch edge type"], prior: Float[Array, "*edges type"]
+) -> Float[Array, " *batch"]:
     """Return KL(q || prior) in nats, summed over edges, for q = softmax(logits)."""
     log_probabilities = jax.nn.log_softmax(logits)
     difference = log_probabilities - jnp.log(prior)

@@ -40,7 +40,6 @@ class WangGraphForecaster(nn.Module):
     features: int = 1
     modes: int = 1
     hidden: int = 256
-    graph: str = "dynamic"  # What it infers.
 
     def setup(self):
         """Make the layers of nodes, pairs and messages."""
@@ -53,7 +52,7 @@ class WangGraphForecaster(nn.Module):
 
     __call__, start, begin, weigh_modes = run_once, _start_empty, _begin_empty, _weigh_one_mode
 
-    def advance(self, carry, context, step_input: StepInput, training_rngs):
+    def advance(self, carry, context, step_input: StepInput):
         """See `forecasters.GraphForecaster.advance`; in training, too, edges weigh by their probability."""
         nodes = self.embed(step_input.recent[:, -1])
         logits = self.edge_read_out(elu(self.after_pair(elu(self.pair(nodes)))))
@@ -80,7 +79,7 @@ class WangMlpForecaster(nn.Module):
 
     __call__, start, begin, weigh_modes = run_once, _start_empty, _begin_empty, _weigh_one_mode
 
-    def advance(self, carry, context, step_input: StepInput, training_rngs):
+    def advance(self, carry, context, step_input: StepInput):
         """See `forecasters.GraphForecaster.advance`."""
         joined = self.embed(step_input.recent[:, -1]).reshape(len(step_input.drift), -1)
         change = jnp.tanh(self.read_out(elu(self.before_read_out(joined)))).reshape(step_input.drift.shape)

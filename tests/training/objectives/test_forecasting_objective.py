@@ -23,7 +23,6 @@ from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import Shard
 from wormjax.training.objectives.forecasting import (
     average_modes,
-    charge_graphs,
     forecasting,
     trajectory_nll,
     weigh_neurons,
@@ -284,14 +283,30 @@ def test_the_graph_of_what_no_line_can_tell_is_found_and_holds_for_another_worm(
     assert present[1:3, 3].max() < 0.3
 
 
-def test_a_graph_of_each_frame_is_charged_in_each():
-    prior = np.array([0.9, 0.1], np.float32)
-    logits = np.log(np.array([[[[0.9, 0.1]], [[0.5, 0.5]]]], np.float32))  # [window, frame, edge, type]
-    forecast = Forecast(None, None, None, logits[:, 0], logits)
-    nats = 0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1)
-    np.testing.assert_allclose(charge_graphs(forecast, prior), [nats / 2], rtol=1e-5)
-    static = forecast._replace(edge_logits=logits[:, 1], frame_logits=None)
-    np.testing.assert_allclose(charge_graphs(static, prior), [nats], rtol=1e-5)
+def test_a_graph_in_each_frame_is_drawn_from_the_posterior_and_its_divergence_from_the_prior_is_charged():
+    config, module = small_config(), small_graph(graph="dynamic")
+    objective, run, data, params = build_objective(config, module)
+
+    @compile_quickly
+    @jax.value_and_grad
+    def measure(params, weight):
+        there = run_there._replace(hyper=run_there.hyper | {"kl_weight": weight})
+        return objective.loss({"params": params}, data_there, there, 0.5, jax.random.key(3), Shard(0, 1))[0]
+
+    data_there, run_there = jax.tree.map(jnp.asarray, (data, run))
+    losses, moved = {}, {}
+    for weight in (0.0, 1.0, 2.0):
+        losses[weight], slopes = jax.device_get(measure(params, weight))
+        parts = slopes["encoder"].items()
+        moved[weight] = {name: max(abs(leaf).max() for leaf in jax.tree.leaves(part)) for name, part in parts}
+    assert moved[0.0]["posterior_types"] > 1e-6
+    assert moved[0.0]["prior_types"] == 0.0  # It learns from the posterior alone.
+    assert moved[2.0]["prior_types"] > 1e-6
+    assert losses[1.0] > losses[0.0]
+    assert losses[2.0] - losses[0.0] == pytest.approx(2.0 * (losses[1.0] - losses[0.0]), rel=1e-3)
+    for name in ("posterior_types", "prior_types"):  # Alike, they cost nothing.
+        params["encoder"][name] = jax.tree.map(np.zeros_like, params["encoder"][name])
+    assert float(measure(params, 2.0)[0]) == pytest.approx(float(measure(params, 0.0)[0]), rel=1e-6)
 
 
 @pytest.mark.parametrize("modes", [1, 2])

@@ -94,12 +94,12 @@ def build_training(name: str, config, dataset: Dataset, splits, groups: Sequence
     """Return how one network's runs are trained, and by which compiled program."""
     runs, data = build_forecast_runs(name, config, dataset, splits, groups, fit)
     train, module = config.train, build_module(name, config, dataset)
-    inferred = getattr(module, "graph", "none") in ("static", "dynamic")
-    prior = tuple(train.edge_prior) or None
+    # A graph in each frame has a prior of its own.
+    prior = tuple(train.edge_prior) if getattr(module, "graph", "none") == "static" else ()
     scheduled = max(train.given, train.given_end) > 0
     sizes = dataset.arrays.features.shape[2:]
     masked = not dataset.find_present().all()
-    objective = forecasting(module, build_shape(config), sizes, prior if inferred else None, scheduled, masked)
+    objective = forecasting(module, build_shape(config), sizes, prior or None, scheduled, masked)
     return prepare_training(objective, train, runs, data)
 
 

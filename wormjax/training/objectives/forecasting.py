@@ -17,7 +17,7 @@ from wormjax.features.dataset import WormArrays
 from wormjax.models.forecast_roll_outs import Clamp, InputNoise, TeacherForcing, clamp_lacking, initialise, predict
 from wormjax.models.forecasters import Forecast
 from wormjax.models.layers import TrainingRngs, draw_keys
-from wormjax.models.sampling import kl_divergence
+from wormjax.models.sampling import kl_divergence, sample_edges
 from wormjax.training.objectives.classification import Objective, cut_windows, draw_share, initial_key
 
 
@@ -71,7 +71,7 @@ def forecasting(
       shape: see `Shape`.
       sizes: numbers of neurons and features.
       edge_prior: probability of each edge type; with it, the graph costs `kl_weight` times its divergence, nats per
-        edge (the mean over frames, where a graph is inferred in each).
+        edge. With a graph in each frame, its prior is that of the frames so far, and the cost the mean over frames.
       scheduled: scheduled sampling: each step goes on from the true frame with a probability that goes from `given` to
         `given_end` over the first `given_until` of training.
       masked: whether worms lack neurons, which are then held at 0 and enter no error.
@@ -83,7 +83,18 @@ def forecasting(
         variables = initialise(module, initial_key(run), shape.burn_in, shape.order, *sizes)
         return variables | {name: own for name, own in run.own.items() if name in variables}
 
+    dynamic = getattr(module, "graph", "none") == "dynamic"
+
+    def infer_graphs(variables, frames, training_rngs):
+        """Return edges of each frame, drawn from the posterior of the whole window, and their divergence in nats."""
+        logits, prior = module.apply(variables, frames[:, shape.order - 1 :], method="encode_frames")
+        logits, prior = logits[:, :-1], jax.nn.softmax(prior[:, :-1])  # Edges act from each frame to the next.
+        draw = jax.vmap(lambda x, key: sample_edges(x, key, training_rngs.temperature, module.hard))
+        edges = draw(logits, draw_keys(training_rngs, 500))
+        return edges, kl_divergence(logits, prior).mean(axis=1) / logits.shape[-2]
+
     def run_windows(variables, data, run, windows, training_rngs, shown, chance=None):
+        """Return the forecast, the divergence of each window's graph from its prior, the future, and weights."""
         frames = cut_windows(data.worms, windows, shape.frames).features
         blocks = (windows[:, 1] + shape.past) // shape.block
         operators = data.operators[run.own["operators"][windows[:, 0]], blocks]
@@ -94,7 +105,13 @@ def forecasting(
             teacher_forcing = TeacherForcing(future, draw(draw_keys(training_rngs, 400)))
         inputs = module, variables, past, operators, shape.roll_out, training_rngs, shown
         clamp = clamp_lacking(past) if masked else None
-        return predict(*inputs, clamp=clamp, teacher_forcing=teacher_forcing), future, weigh_neurons(clamp)
+        edges = divergence = None
+        if dynamic and training_rngs is not None:
+            edges, divergence = infer_graphs(variables, frames, training_rngs)
+        forecast = predict(*inputs, clamp=clamp, teacher_forcing=teacher_forcing, edges=edges)
+        if edge_prior is not None and not dynamic:
+            divergence = kl_divergence(forecast.edge_logits, jnp.asarray(edge_prior)) / forecast.edge_logits.shape[-2]
+        return forecast, divergence, future, weigh_neurons(clamp)
 
     def measure(forecast, future, weights, run):
         """Per window: squared error in units of persistence's, and negative log-likelihood, nats per value."""
@@ -111,31 +128,23 @@ def forecasting(
         if scheduled:
             share = jnp.minimum(progress / run.hyper["given_until"], 1.0)
             chance = run.hyper["given"] + (run.hyper["given_end"] - run.hyper["given"]) * share
-        forecast, *true = run_windows(variables, data, run, windows, training_rngs, shown, chance)
+        forecast, divergence, *true = run_windows(variables, data, run, windows, training_rngs, shown, chance)
         relative, nll, error = measure(forecast, *true, run)
         value = relative.sum() + run.hyper["spread_weight"] * nll.sum()
-        if forecast.edge_logits is not None and edge_prior is not None:
-            divergence = charge_graphs(forecast, jnp.asarray(edge_prior))
-            value += run.hyper["kl_weight"] * divergence.sum() / forecast.edge_logits.shape[-2]
+        if divergence is not None:
+            value += run.hyper["kl_weight"] * divergence.sum()
         metrics = {"loss": value, "mse": error.mean(axis=1).sum(), "nll": nll.sum()}
         return value / shape.batch, ({}, {name: metric / shape.batch for name, metric in metrics.items()})
 
     def validate(variables, data, run):
         used = jnp.arange(len(run.validation_windows)) < run.validation_count
-        forecast, *true = run_windows(variables, data, run, run.validation_windows, None, None)
+        forecast, _, *true = run_windows(variables, data, run, run.validation_windows, None, None)
         relative, nll, error = measure(forecast, *true, run)
         count = jnp.maximum(used.sum(), 1)
         relative, nll, mse = ((used * values).sum() / count for values in (relative, nll, error.mean(axis=1)))
         return relative + run.hyper["spread_weight"] * nll, {"relative_error": relative, "mse": mse, "nll": nll}
 
     return Objective(start, loss, validate)
-
-
-def charge_graphs(forecast: Forecast, edge_prior: Float[Array, " type"]) -> Float[Array, " window"]:
-    """Return the divergence of each window's graph from the prior, in nats: the mean over all frames with a graph."""
-    if forecast.frame_logits is None:
-        return kl_divergence(forecast.edge_logits, edge_prior)
-    return kl_divergence(forecast.frame_logits, edge_prior).mean(axis=1)
 
 
 def weigh_neurons(clamp: Clamp | None) -> Float[Array, "window 1 neuron 1"] | None:

@@ -2,8 +2,8 @@
 
     python -m experiments.benchmarks.given_graphs --workdir=runs/given --metrics=r2,r2_without_partner
 
-The work directory is one of `--config=given_graphs:TASK`. Rewirings of a graph are averaged in each worm. Intervals are
-95 %, Student's t over worms.
+A work directory is one of `--config=given_graphs:TASK`; of several, the rows are taken together. Rewirings
+of a graph are averaged in each worm. Intervals are 95 %, Student's t over worms.
 """
 
 import re
@@ -21,7 +21,7 @@ from wormjax.tasks.decode.runs import PLAIN
 
 REWIRED = re.compile(r"(.+)_rewired_\d+")
 FLAGS = [
-    ("string", "workdir", "", "Of the experiment."),
+    ("list", "workdir", [], "Of the experiment, or of several with other models."),
     ("list", "metrics", ["r2"], "Of results.csv."),
     ("bool", "plain", False, "Take decodings that are not refined by the worm's own activity."),
     ("string", "unit", "", "A model by whose error each is divided, worm by worm, such as persistence."),
@@ -69,11 +69,13 @@ def tabulate(graphs) -> list[str]:
 
 def main(values) -> None:
     """Print a table per metric."""
-    rows = read_rows(Path(values.workdir) / "results.csv")
+    rows = [row for folder in values.workdir for row in read_rows(Path(folder) / "results.csv")]
     for metric in values.metrics:
         graphs = gather_scores(rows, metric, values.unit, values.plain)
         if "none" not in graphs:
-            raise InputError(f"{values.workdir}: found no model 'none' with {metric!r}, expected it to compare with")
+            raise InputError(
+                f"{', '.join(values.workdir)}: found no model 'none' with {metric!r}, expected it to compare with"
+            )
         print("\n".join([f"{metric}:", "", *tabulate(graphs), ""]))
 
 

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from wormjax.figures.matrices import arrange_matrix, draw_matrix, find_class, mark_strongest, order_by_class
+from wormjax.figures.matrices import arrange_matrix, draw_matrix, mark_strongest, order_by_class
 from wormjax.figures.style import BLUE, ORANGE, make_figure, set_title, styled
+from wormjax.recordings.names import split_neuron_name
 
 ARROW = {  # Bent, so that an edge and its reverse are both seen.
     "connectionstyle": "arc3,rad=0.15",
@@ -62,7 +63,7 @@ def plot_graph(
 
 def draw_circle(axes: Axes, matrix: Float[np.ndarray, "sender receiver"], names: Sequence[str], top_edges: int) -> Axes:
     """Draw the neurons on a circle, with their strongest edges as arrows, the stronger the wider and darker."""
-    classes = [find_class(name) for name in names]
+    classes = [split_neuron_name(name)[0] for name in names]
     # A wider step between two classes; the first step closes the circle.
     angles, points = place_on_circle([1.0 if classes[k] == classes[k - 1] else 1.6 for k in range(len(names))])
     senders, receivers = np.nonzero(mark_strongest(matrix, top_edges))

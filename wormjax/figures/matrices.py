@@ -1,6 +1,5 @@
 """Matrices [sender, receiver] of named neurons, in an order in which related neurons lie side by side."""
 
-import re
 from collections.abc import Sequence
 
 import matplotlib
@@ -11,20 +10,12 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from wormjax.figures.style import LIGHT_GREY, hide_frame
-
-
-def find_class(name: str) -> str:
-    """Return the class of a neuron: its name without side, quadrant or number.
-
-    AVAL → AVA, RMED → RME, VB01 → VB; pharyngeal neurons too (I1L → I1, MCL → MC).
-    """
-    pharyngeal = re.fullmatch(r"([IM]\d|MC)[LR]", name)
-    return pharyngeal[1] if pharyngeal else re.sub(r"\d+$", "", name)[:3]
+from wormjax.recordings.names import split_neuron_name
 
 
 def order_by_class(names: Sequence[str]) -> list[int]:
     """Return the order of neurons by class, then name."""
-    return sorted(range(len(names)), key=lambda k: (find_class(names[k]), names[k]))
+    return sorted(range(len(names)), key=lambda k: (split_neuron_name(names[k])[0], names[k]))
 
 
 def cluster_neurons(similarity: Float[np.ndarray, "neuron neuron"]) -> list[int]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
+from wormjax.baselines.consensus import correlate
 from wormjax.figures.graph import ARROW, place_on_circle, write_around
 from wormjax.figures.lines import choose_styles, cut_limits, rule_lines
 from wormjax.figures.matrices import (
@@ -142,9 +143,8 @@ def plot_graph_agreement(graphs: Mapping[str, Float[np.ndarray, "sender receiver
     values = np.full((len(names), len(names)), np.nan)
     for row, one in enumerate(graphs.values()):
         for column, other in enumerate(graphs.values()):
-            both = np.isfinite(one) & np.isfinite(other)
-            if row != column and one[both].std() > 0 and other[both].std() > 0:
-                values[row, column] = np.corrcoef(one[both], other[both])[0, 1]
+            if row != column:
+                values[row, column] = correlate(one, other)
     figure = make_figure(0.62 * len(names) + 2.2, 0.5 * len(names) + 2.2)
     axes = figure.subplots()
     draw_correlations(axes, values, [*map(spell_name, names)])

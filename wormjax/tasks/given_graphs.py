@@ -19,6 +19,7 @@ from wormjax.configs import neuron_graphs
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.edge_list import read_edges
+from wormjax.figures.matrices import mark_strongest
 from wormjax.scoring.reference_graphs import rewire
 from wormjax.training.runs import Runs
 
@@ -71,15 +72,12 @@ def learn_edges(worms: Worms, names: Sequence[str]) -> Float[np.ndarray, "sender
     stack = relate((COMBINED,), worms, len(names), defaults.relations)[COMBINED]
     weight = choose_class_worms(stack, classes, defaults.consensus.class_worms)
     scores = pool_worms(stack, classes, weight)
-    scored = np.isfinite(scores)
-    count = int(load_edges("electrical", names)[scored].sum())
+    count = int(load_edges("electrical", names)[np.isfinite(scores)].sum())
     if not count:
         raise ConfigError(
             "data.neurons", "found no gap junction between them, expected some: a learnt graph has as many"
         )
-    edges = np.zeros(scores.size, np.float32)
-    edges[np.argsort(-np.where(scored, scores, -np.inf), axis=None, kind="stable")[:count]] = 1.0
-    return edges.reshape(scores.shape)
+    return mark_strongest(scores, count).astype(np.float32)
 
 
 def learn_from_run(

@@ -11,7 +11,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from wormjax import graphs
-from wormjax.baselines.neuron_scores import correlate
+from wormjax.baselines.consensus import number_classes, pool_worms
+from wormjax.baselines.worm_relations import read_worms, relate
 from wormjax.features.dataset import Dataset
 from wormjax.scoring import reference_graphs as scoring
 from wormjax.scoring.markdown import escape, format_bounds, join_cells, start_table
@@ -40,13 +41,8 @@ def average_edges(dataset: Dataset, groups: Sequence[Group], decoded: Decoded) -
 
 def correlate_worms(dataset: Dataset) -> Float[np.ndarray, "sender receiver"]:
     """Return the mean correlation of each two neurons over the worms that have both."""
-    found = []
-    for worm, present in enumerate(dataset.find_present()):
-        parts = [dataset.arrays.features[k][dataset.arrays.valid[k]] for k in dataset.stretches_of(worm)]
-        matrix = correlate(np.concatenate(parts)[..., 0])
-        found.append(graphs.mask_edges(matrix, ~present))
-    counts = np.isfinite(found).sum(axis=0)
-    return np.where(counts > 0, np.nansum(found, axis=0) / np.maximum(counts, 1), np.nan)
+    stack = relate((BASELINE,), read_worms(dataset), len(dataset.neuron_names), {})[BASELINE]
+    return pool_worms(stack, number_classes(dataset.neuron_names))
 
 
 def score_inferred(config, dataset: Dataset, groups, decoded: Mapping[str, Decoded]) -> pd.DataFrame:

@@ -48,7 +48,9 @@ def write_report(
             frame.to_csv(beside, index=False)
     write_graphs(config, study, inferred, workdir)
     chance = find_chance(scores)
-    lines = ["# Graphs between neurons", "", INTRODUCTION, *describe_chance(chance)]
+    lines = ["# Graphs between neurons", "", INTRODUCTION]
+    if chance:
+        lines += ["", f"**No better than a rewired reference (p > {LEVEL}), and so not drawn: {', '.join(chance)}.**"]
     lines += [*tables.format_scores(scores), *tables.format_agreement(agreement)]
     if "responses" in findings:
         lines += tables.format_responses(findings["responses"])
@@ -66,14 +68,6 @@ def find_chance(scores: pd.DataFrame) -> list[str]:
     return [str(name) for name, p_value in lowest.items() if p_value > LEVEL]
 
 
-def describe_chance(methods: Sequence[str]) -> list[str]:
-    """Return the lines that name the graphs which are no better than chance."""
-    if not methods:
-        return []
-    text = f"No better than a rewired reference (p > {LEVEL}), and so not drawn: {', '.join(methods)}."
-    return ["", f"**{text}**"]
-
-
 def write_graphs(config, study: Study, inferred: Sequence[Inferred], workdir: Path) -> None:
     """Write each method's consensus, shrunk to classes, with the number of worms that have each pair."""
     folder, matrices = workdir / "graphs", {}
@@ -81,22 +75,15 @@ def write_graphs(config, study: Study, inferred: Sequence[Inferred], workdir: Pa
     types = connectome.describe_neurons(study.names).set_index("neuron")
     for one in inferred:
         matrix, counts = study.pool(one.stack, one.class_worms), consensus.count_worms(one.stack)
-        senders, receivers = np.nonzero(np.isfinite(matrix))
-        edges = pd.DataFrame(
-            {
-                "sender": np.array(study.names)[senders],
-                "receiver": np.array(study.names)[receivers],
-                "score": matrix[senders, receivers],
-                "worms": counts[senders, receivers],
-            }
-        ).sort_values("score", ascending=False, kind="stable")
+        ends, names = np.nonzero(np.isfinite(matrix)), np.array(study.names)
+        columns = {"sender": names[ends[0]], "receiver": names[ends[1]], "score": matrix[ends], "worms": counts[ends]}
+        edges = pd.DataFrame(columns).sort_values("score", ascending=False, kind="stable")
         with open_place(folder / f"{one.name}.csv") as beside:
             edges.to_csv(beside, index=False)
         graph = networkx.DiGraph(method=one.name)
-        for name, line in types.iterrows():
-            graph.add_node(name, **{field: str(value) for field, value in line.items()})
-        for edge in edges.head(config.report.edges).itertuples():
-            graph.add_edge(edge.sender, edge.receiver, score=float(edge.score), worms=int(edge.worms))
+        graph.add_nodes_from(types.astype(str).to_dict("index").items())
+        strongest = edges.head(config.report.edges).to_dict("records")
+        graph.add_edges_from((edge.pop("sender"), edge.pop("receiver"), edge) for edge in strongest)
         with open_place(folder / f"{one.name}.graphml") as beside:
             networkx.write_graphml(graph, beside)
         matrices[one.name] = matrix

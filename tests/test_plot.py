@@ -79,6 +79,8 @@ def test_traces_are_a_row_per_named_neuron(axes):
     assert plot.traces(WORM, ax=axes) is axes
     assert sorted(labels(axes)) == sorted(WORM.identified)
     assert labels(plot.traces(WORM, "RID")) == ["RID"]
+    with pytest.raises(wormjax.InputError, match="ax: found 3, expected axes of matplotlib"):
+        plot.traces(WORM, ax=3)
     with pytest.raises(wormjax.InputError, match="neurons: found 'XYZ'"):
         plot.traces(WORM, ["XYZ"])
 

@@ -137,12 +137,15 @@ def list_fields(config: ml_collections.ConfigDict) -> list[str]:
 
 
 def suggest_field(field: str, known: Sequence[str]) -> str:
-    """Return a hint at the nearest known field, which may be in another section."""
-    near = difflib.get_close_matches(field, known, 1, cutoff=0.6)
+    """Return a hint at the nearest known field, which may be in another section, or at all fields of its section."""
+    section, _, word = field.rpartition(".")
+    inside = f"{section}." if section in known else ""
+    near = difflib.get_close_matches(field, [name for name in known if name != section], 1, cutoff=0.6)
     if not near:
-        by_last_word, word = {name.rpartition(".")[2]: name for name in known}, field.rpartition(".")[2]
+        by_last_word = {name.rpartition(".")[2]: name for name in known}
         near = [by_last_word[one] for one in difflib.get_close_matches(word, by_last_word, 1, cutoff=0.65)]
-    return f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(known)}"
+    beside = [name for name in known if name.startswith(inside) and "." not in name.removeprefix(inside)]
+    return f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(beside)}"
 
 
 def read_comments(config: str) -> dict[str, str]:

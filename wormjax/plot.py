@@ -263,6 +263,8 @@ def trajectories(
 
 
 def _open_axes(ax: Axes | None, width: float, height: float) -> Axes:
+    if ax is not None and not isinstance(ax, Axes):
+        raise InputError(f"ax: found {ax!r}, expected axes of matplotlib, or None for new ones")
     return pyplot.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
 
 

@@ -514,8 +514,10 @@ def test_an_unknown_reader_is_suggested(tmp_path):
 def test_one_bad_table_stops_no_other(tmp_path):
     write_csv(tmp_path / "good.csv")
     (tmp_path / "junk.csv").write_bytes(b"\xff\xfe\x00junk\x00")
-    with pytest.warns(RecordingWarning, match=r"junk\.csv: .*; the file is skipped"):
+    (tmp_path / "readme.md").write_text("From the lab.")
+    with pytest.warns(RecordingWarning, match=r"junk\.csv: .*; the file is skipped") as said:
         worms = open_study("csv", tmp_path)
     assert [worm.worm for worm in worms] == ["good"]
+    assert [str(one.message).partition(": ")[2] for one in said][1:] == ["skipped 1 files of another kind: readme.md"]
     with pytest.raises(InputError, match=r"junk\.csv"):
         open_study("csv", tmp_path / "junk.csv")

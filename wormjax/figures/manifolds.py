@@ -4,7 +4,6 @@ After figures 2 and 4 of Kato et al. (2015), Cell 163:656; with the variance tha
 """
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,7 +17,7 @@ from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from wormjax.figures.lines import MODEL_MARKERS
 from wormjax.figures.motor_states import colour_states, list_states
-from wormjax.figures.style import BLACK, LIGHT_GREY, MODEL_COLOURS, finish_figure, make_figure, styled
+from wormjax.figures.style import BLACK, LIGHT_GREY, MODEL_COLOURS, finish_figure, make_figure, styled, wrap_name
 from wormjax.recordings.recording import UNSCORED
 
 COMPONENTS = 10  # Drawn at most, of the variance.
@@ -52,7 +51,7 @@ def plot_manifolds(
     """
     columns = len(courses) if len(courses) <= 3 else math.ceil(len(courses) / 2)
     rows = math.ceil(len(courses) / columns)
-    names = {worm: textwrap.fill(worm, NAME_LETTERS) for worm in courses}
+    names = {worm: wrap_name(worm, NAME_LETTERS) for worm in courses}
     head, foot, title_height = 0.35 + 0.15 * max(name.count("\n") + 1 for name in names.values()), 0.45, 0.3
     width = max(columns * SIDE + 0.3, 3.6)
     height = title_height + rows * (head + SIDE) + foot
@@ -91,7 +90,7 @@ def plot_phase_plots(
             draw_course(axes, course[:, pair], states[worm], state_names)
             axes.set(xticks=[], yticks=[], xlabel=f"component {pair[0] + 1}", ylabel=f"component {pair[1] + 1}")
         place = {"transform": row[0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
-        row[0].text(-0.22, 0.5, textwrap.fill(worm, 20), fontweight="bold", **place)
+        row[0].text(-0.22, 0.5, wrap_name(worm, 20), fontweight="bold", **place)
     handles = list_states(np.concatenate([*states.values()]), state_names)
     return finish_figure(figure, "Phase plots of the principal components", handles, handlelength=1.0)
 

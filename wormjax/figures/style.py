@@ -5,7 +5,7 @@ a `draw_...` draws one panel into given axes.
 """
 
 import os
-import textwrap
+import re
 from collections.abc import Sequence
 
 import matplotlib
@@ -52,9 +52,19 @@ def make_figure(width: float, height: float, layout: str = "constrained") -> Fig
     return Figure(figsize=(width, height), layout=layout)
 
 
+def wrap_name(text: str, letters: int) -> str:
+    """Return text in lines of at most `letters`; the long names of recordings are broken after "_" and "-", too."""
+    lines = [""]
+    for piece in re.findall(r"[^_\- ]*[_\- ]?", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > letters:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def set_title(figure: Figure, title: str) -> None:
     """Write the figure's title, in lines that fit its width (the names of recordings are long)."""
-    figure.suptitle(textwrap.fill(title, int(13 * figure.get_figwidth()), break_on_hyphens=False), fontsize=10)
+    figure.suptitle(wrap_name(title, int(13 * figure.get_figwidth())), fontsize=10)
 
 
 def finish_figure(figure: Figure, title: str, handles: Sequence[Artist] = (), **legend) -> Figure:

@@ -39,7 +39,7 @@ def list_oddities(worm: Recording) -> Iterator[str]:
     yield from worm.notes
     doubtful = sum(map(bool, worm.ambiguous_names))
     if doubtful:
-        yield f"{doubtful} neurons have ambiguous names, which are not used"
+        yield f"{doubtful} of {len(worm.neuron_names)} neurons have ambiguous names, which are not used"
     if not worm.identified:
         yield "no neuron is named: models of named neurons cannot read it"
     if not worm.scored:

@@ -39,6 +39,7 @@ READERS: dict[str, types.ModuleType] = {
 AUTO = "auto"  # Instead of a reader's name: found by the files.
 DOWNLOADED = ("kato2015", "nichols2017", "dag2023")
 BY_SUFFIX = {suffix: name for name in ("nwb", "csv") for suffix in READERS[name].SUFFIXES}
+ONE_BY_ONE = (".csv", ".tsv", *wormwideweb.SUFFIXES, *npz_arrays.SUFFIXES)  # Read although another one cannot be.
 # A folder's files of the first kind that is there are read. Tables come last: they often describe the recordings.
 KINDS = (("kato2015", "nichols2017", "dag2023", "container", "nwb"), ("wormwideweb", "npz"), ("csv",))
 
@@ -82,7 +83,9 @@ def list_fields(path: str, study: str, options: dict[str, Any]) -> Iterator[dict
         behavior = fields.pop("behavior")
         yield fields | {f"behavior/{name}": np.asarray(values) for name, values in behavior.items()}
     if os.path.isdir(path):
-        say_skipped(path, read)
+        unread = [file for file in list_folder(path) if file not in read and file.lower().endswith(ONE_BY_ONE)]
+        noted = [file for file in unread if _find_reader_of_file(file) == study]  # Why it could not be read.
+        say_skipped(path, read.union(noted))
 
 
 def find_reader(path: str | os.PathLike) -> str:

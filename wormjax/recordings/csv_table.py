@@ -121,8 +121,8 @@ def _read_worm(path: str, names: list[str], table: pd.DataFrame, frame_rate: flo
     if not neurons:
         raise RecordingError(f"{path}: found no column of a neuron, expected one per neuron")
     if times is None and not frame_rate:
-        found = "found none, and no frame rate, expected a column 'time' in seconds"
-        raise FieldError(path, worm, "time", f"{found}, or the rate in hertz (frame_rate=, --config.data.frame_rate=)")
+        found = "found none, and no frame rate, expected a column 'time' in seconds, or the rate in hertz"
+        raise FieldError(path, worm, "time", f"{found} (--frame_rate=, --config.data.frame_rate=, frame_rate=)")
     return Recording(
         study=STUDY,
         worm=worm,

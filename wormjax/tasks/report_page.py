@@ -29,6 +29,7 @@ TEMPLATE = Path(__file__).with_name("report_page.html")
 AGAIN = "Score the trained models again, or on other data"
 GO_ON = (  # What one can do, how, and the file of the folder that it needs.
     (AGAIN, "wormjax evaluate --workdir={folder}", "config.json"),
+    ("The inferred graph of each test system", "{folder}/edges.csv", "edges.csv"),
     ("Every number, one row each", "{folder}/results.csv", "results.csv"),
     ("The complete config", "{folder}/config.json", "config.json"),
     ("Every score", "{folder}/scores.csv", "scores.csv"),

@@ -181,7 +181,7 @@ def _report(metrics, failed_step, runs, step, curves) -> str:
         points[f"highest of runs/{name}"] = np.max(values[sound])
     if curves is not None and multihost.is_first():
         append_curves(curves, step, points)
-    shown = [name for name in metrics if "validation" in name] or list(metrics)
+    shown = [name for name in metrics if "validation" in name and np.isfinite(points[name])] or list(metrics)
     return ", ".join(f"{name} {points[name]:.3g}" for name in shown)
 
 

@@ -144,4 +144,5 @@ def test_console_table_by_hand():
 def test_no_rows_give_no_table(tmp_path):
     write_systems_summary(tmp_path / "summary.md", [])
     assert "|" not in (tmp_path / "summary.md").read_text()
+    assert "Nothing is scored" in (tmp_path / "summary.md").read_text()
     assert len(format_systems_summary([])) == 1

@@ -419,6 +419,7 @@ def test_the_best_accuracy_is_that_of_the_best_renaming(types):
         assert float(best_accuracy(inferred, true, types)) == pytest.approx(max(shares), abs=1e-6)
     assert float(best_accuracy((true + 1) % types, np.abs(true), types)) <= 1.0
     assert float(best_accuracy((inferred + 1) % types, inferred, types)) == pytest.approx(1.0)
+    assert np.isnan(best_accuracy(inferred, np.full_like(inferred, -1), types))
 
 
 def test_runs_have_a_seed_each_and_the_numbers_of_the_config():

@@ -60,6 +60,7 @@ CONSOLE_METRICS = (
     "hidden_r",
     "strength_r",
 )
+NO_ROWS = "Nothing is scored: no test system has a known graph, or frames after those that are given (data.frames)."
 CONSOLE_COLUMNS, NAME_WIDTH, ENTRY_WIDTH = 4, 28, 18  # 100 columns of a console.
 
 
@@ -113,7 +114,8 @@ def write_systems_summary(
       data_text: the data that made the rows, in words, printed at the end.
       published: others' numbers, put below the table of their system and marked (`find_published_systems`).
     """
-    parts = ["# Results", "", EXPLANATION]
+    rows = [*rows]
+    parts = ["# Results", "", EXPLANATION if rows else NO_ROWS]
     for system, same in summarise_systems(rows).groupby(KEYS[:2], sort=False):
         others = [result for result in published if (result.study, result.test_study) == system]
         counts = f"{_count(same['seeds'], 'seed')}, {_count(same['groups'], 'group')} of test systems."
@@ -128,7 +130,8 @@ def print_systems_summary(rows: Iterable[Row]) -> None:
 
 def format_systems_summary(rows: Iterable[Row]) -> list[str]:
     """Return the lines that `print_systems_summary` prints."""
-    lines = ["Mean over seeds and test systems ± s.d. over seeds; ‡ given the graph, * baseline"]
+    rows = [*rows]
+    lines = ["Mean over seeds and test systems ± s.d. over seeds; ‡ given the graph, * baseline" if rows else NO_ROWS]
     for system, same in summarise_systems(rows).groupby(KEYS[:2], sort=False):
         metrics = sorted(unique(same["metric"]), key=_rank_metric)
         edges = [metric for metric in metrics if metric in CONSOLE_METRICS]

@@ -196,14 +196,15 @@ def match_frames(
 
 
 def best_accuracy(inferred: Int[Array, "*batch"], true: Int[Array, "*batch"], types: int) -> Float[Array, ""]:
-    """Return the edge accuracy under the best renaming of the inferred types: for the eye, not for choosing."""
+    """Return the edge accuracy under the best renaming of the inferred types: for the eye, not for choosing.
+
+    NaN where no edge is known.
+    """
     true = match_frames(true, inferred.shape[1:])
     if true.ndim > inferred.ndim:  # One graph for all frames of edges that change.
         inferred = jnp.broadcast_to(inferred[:, None], true.shape)
     known = (true >= 0).astype(jnp.float32)
-    matrix = jnp.zeros((types, types)).at[inferred, jnp.clip(true, 0, types - 1)].add(known) / jnp.maximum(
-        known.sum(), 1.0
-    )
+    matrix = jnp.zeros((types, types)).at[inferred, jnp.clip(true, 0, types - 1)].add(known) / known.sum()
     order = jnp.arange(types)
     renamed = [matrix[order, jnp.array(matching)].sum() for matching in itertools.permutations(range(types))]
     return jnp.stack(renamed).max()

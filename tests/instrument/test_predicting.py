@@ -71,7 +71,9 @@ def test_a_worm_that_cannot_be_used_is_named_and_stops_no_other(tmp_path, models
     assert set(scores.test_worm) == {"lacking", WORMS[1].worm}
     summary = (tmp_path / "out" / "summary.md").read_text()
     assert "`stranger`: **left out**" in summary
-    assert f"it lacks 1 of 4 neurons ({NEURONS[3]}); these are masked" in summary
+    lacks = f"it lacks 1 of 4 neurons ({NEURONS[3]}); these are masked"
+    assert next(line for line in summary.splitlines() if lacks in line).startswith("    - ")  # Of that worm's entry.
+    assert "| model | worm | Accuracy | AUROC | Balanced accuracy |" in summary
     assert not (tmp_path / "out" / "stranger").exists()
     assert "left out: " in capsys.readouterr().err
 

@@ -38,6 +38,16 @@ def test_the_functions_beneath_train_over_seeds(quick_compilation):
     assert len(set(losses[0].tolist())) == 3
 
 
+def test_recordings_are_made_from_arrays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "recordings.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(example, "recordings.md", "exec"), {})
+    (worm,) = wormjax.load("mine.h5")
+    assert worm.traces.shape == (600, 4)
+    assert worm.state_shares == {"forward": 0.5, "reverse": 0.5}
+
+
 def test_the_pictures_and_pages_of_the_readme_are_there():
     text = README.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 180

@@ -33,12 +33,14 @@ from wormjax import plot
 from wormjax.atomic_write import open_place
 from wormjax.errors import InputError, RecordingWarning, note
 from wormjax.figures import save_figure
+from wormjax.figures.style import wrap_name
 from wormjax.instrument.decoder import Decoder
 from wormjax.instrument.forecaster import Forecaster
 from wormjax.instrument.nwb_file import expect_pynwb, write_nwb
 from wormjax.instrument.results import list_edges, sum_types
 from wormjax.recordings.recording import Recording
 from wormjax.scoring.markdown import join_cells, start_table
+from wormjax.scoring.tables import title_metric
 from wormjax.tasks.decode.graphs import is_chance
 from wormjax.training.progress import track
 
@@ -88,7 +90,7 @@ def predict(
         notes = dict.fromkeys(str(one.message) for one in said if issubclass(one.category, RecordingWarning))
         for text in notes:
             note(text)
-        lines += [f"  - {text}" for text in notes]
+        lines += [f"    - {text}" for text in notes]
     if not arrays:
         with contextlib.suppress(OSError):  # It holds something.
             output.rmdir()
@@ -200,7 +202,7 @@ def _forecast_along(forecaster: Forecaster, worm: Recording, steps: int) -> Iter
 
 def _start_figure(width: float, height: float, worm: Recording) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(worm.worm, x=0.01, ha="left", fontsize="medium")
+    figure.suptitle(wrap_name(worm.worm, int(13 * width)), x=0.01, ha="left", fontsize="medium")
     return figure
 
 
@@ -238,5 +240,7 @@ def _summarise(models, lines: Sequence[str], scores: pd.DataFrame) -> list[str]:
         text += ["", "## Scores", "", "Of worms with scored states; every value is in `scores.csv`.", ""]
         chosen = scores[scores.metric.isin(METRICS)]
         wide = chosen.pivot_table(index=["model", "test_worm"], columns="metric", values="value").round(3).reset_index()
-        text += [*start_table([str(name) for name in wide]), *map(join_cells, wide.astype(str).to_numpy())]
+        titles = ["model", "worm", *map(title_metric, wide.columns[2:])]
+        text += [*start_table(titles), *map(join_cells, wide.astype(str).to_numpy())]
+
     return text

@@ -6,7 +6,7 @@ value by which the consensus of the other worms is most correlated with the scor
 """
 
 from collections.abc import Sequence
-from itertools import combinations, islice
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,14 +17,6 @@ MOST_HALVINGS = 10
 
 Stack = Float[np.ndarray, "worm sender receiver"]
 Matrix = Float[np.ndarray, "sender receiver"]
-
-
-def place_scores(matrix: Matrix, columns: Int[np.ndarray, " own"], neurons: int) -> Matrix:
-    """Return the scores of a worm's neurons among all neurons; NaN for pairs that it lacks, and on the diagonal."""
-    placed = np.full((neurons, neurons), np.nan)
-    placed[np.ix_(columns, columns)] = matrix
-    np.fill_diagonal(placed, np.nan)
-    return placed
 
 
 def number_classes(names: Sequence[str]) -> Int[np.ndarray, " neuron"]:
@@ -84,15 +76,11 @@ def correlate(one: Matrix, other: Matrix) -> float:
 
 def list_halvings(worms: int) -> list[tuple[list[int], list[int]]]:
     """Return the ways to halve the worms, each once; of many the first `MOST_HALVINGS`. An odd worm is left out."""
-    half, everyone = worms // 2, range(worms)
-    if not half:
-        return []
-    ways = []
-    for first in combinations(everyone, half):
-        rest = [worm for worm in everyone if worm not in first]
-        ways += [(list(first), list(second)) for second in combinations(rest, half) if second > first]
-    step = max(1, len(ways) // MOST_HALVINGS)
-    return list(islice(ways[::step], MOST_HALVINGS))
+    half, everyone, ways = worms // 2, set(range(worms)), []
+    for first in combinations(everyone, half) if half else ():
+        rest = combinations(sorted(everyone.difference(first)), half)
+        ways += [(list(first), list(second)) for second in rest if second > first]
+    return _spread(ways)
 
 
 def compare_halves(halves: Sequence[tuple[Matrix, Matrix]], permutations: int, seed: int = 0) -> tuple[float, float]:
@@ -112,5 +100,8 @@ def compare_halves(halves: Sequence[tuple[Matrix, Matrix]], permutations: int, s
 
 def list_subsets(worms: int, count: int) -> list[list[int]]:
     """Return sets of a given number of worms; of very many sets, some that are spread over all."""
-    sets = list(map(list, combinations(range(worms), count)))
-    return sets[:: max(1, len(sets) // MOST_HALVINGS)][:MOST_HALVINGS]
+    return _spread([list(one) for one in combinations(range(worms), count)])
+
+
+def _spread(ways: list) -> list:
+    return ways[:: max(1, len(ways) // MOST_HALVINGS)][:MOST_HALVINGS]

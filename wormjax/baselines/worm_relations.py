@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from wormjax.baselines.consensus import Stack, place_scores
+from wormjax.baselines.consensus import Stack
 from wormjax.baselines.neuron_scores import METHODS, choose_method
 from wormjax.baselines.sparse_autoregression import infer_edges
 from wormjax.features.dataset import Dataset
@@ -69,6 +69,9 @@ def relate(names: Sequence[str], worms: Worms, neurons: int, settings: Mapping[s
 
 
 def place_worms(matrices: Sequence[np.ndarray], worms: Worms, neurons: int) -> Stack:
-    """Return the scores of each worm's neurons among all neurons."""
-    placed = [place_scores(matrix, own, neurons) for matrix, own in zip(matrices, worms.columns, strict=True)]
-    return np.stack(placed)
+    """Return each worm's scores among all neurons; NaN for pairs that it lacks, and on the diagonal."""
+    placed = np.full((len(matrices), neurons, neurons), np.nan)
+    for scores, matrix, own in zip(placed, matrices, worms.columns, strict=True):
+        scores[np.ix_(own, own)] = matrix
+        np.fill_diagonal(scores, np.nan)
+    return placed

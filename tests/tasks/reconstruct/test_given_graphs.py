@@ -62,10 +62,11 @@ def test_a_trace_without_an_edge_is_read_in_the_sum_alone(quick_compilation):
     assert derive(np.ones((6, 6)))[4] > 0
 
 
-def learn(dataset, graph="learnt"):
+def learn(dataset, graph="learnt", **own):
     config = small_config(model__network={**NETWORK, "edges": graph})
     groups = [Group(0, Split((0, 1), (2,))), Group(0, Split((1, 2), (0,)))]
-    return find_given("network", config, dataset, build_group_runs(config, dataset, groups), 16)[::2]  # Two members.
+    runs = build_group_runs(config, dataset, groups)
+    return find_given("network", config, dataset, runs._replace(own={**runs.own, **own}), 16)[::2]  # Two members.
 
 
 def test_a_learnt_graph_is_that_of_the_training_worms_alone():
@@ -84,6 +85,7 @@ def test_a_learnt_graph_is_that_of_the_training_worms_alone():
         changed = learn(dataclasses.replace(dataset, arrays=dataset.arrays._replace(features=features)))
         np.testing.assert_array_equal(changed[same], edges[same])
         assert (changed[other] != edges[other]).any()
+    np.testing.assert_array_equal(learn(dataset, given={"edges": 1 - edges}), 1 - edges[::2])  # That of its training.
     rewired = learn(dataset, "learnt:rewired:1")
     np.testing.assert_array_equal(rewired.sum(axis=1), edges.sum(axis=1))
     np.testing.assert_array_equal(rewired.sum(axis=2), edges.sum(axis=2))

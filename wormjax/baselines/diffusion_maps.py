@@ -83,8 +83,7 @@ def embed_delays(traces: Float[np.ndarray, "frame neuron"], options: Embedding) 
         reach = int(np.ceil(3 * options.smoothing_frames))
         weights = np.exp(-0.5 * (np.arange(reach + 1) / options.smoothing_frames) ** 2)
         padded = np.concatenate([np.repeat(values[:1], reach, axis=0), values])
-        parts = [w * padded[reach - lag : len(padded) - lag] for lag, w in enumerate(weights / weights.sum())]
-        values = sum(parts)
+        values = sum(w * padded[reach - lag : len(padded) - lag] for lag, w in enumerate(weights / weights.sum()))
     both = np.concatenate([values, np.diff(values, axis=0, prepend=values[:1])], axis=1)
     frames = np.arange(len(both))
     lags = [both[np.maximum(frames - lag * options.delay_frames, 0)] for lag in range(options.delays + 1)]
@@ -127,7 +126,11 @@ def build_transitions(places: Places, neighbourhood: Neighbourhood) -> sparse.cs
     following[last] = np.flatnonzero(last)
     next_places, next_noise = places.places[following], places.noise[following]
     found, distances = find_neighbours(next_places, next_noise, places, neighbourhood, following)
-    return _normalise(_weigh(found, distances, following, total), places.stretch, neighbourhood.density_frames)
+    rows = np.repeat(np.arange(total), found.shape[1] + 1)
+    columns = np.concatenate([following[:, None], found], axis=1).ravel()
+    values = np.concatenate([np.ones((total, 1)), weigh_distances(distances)], axis=1).ravel()  # 1 for the next frame.
+    weights = sparse.csr_array((values, (rows, columns)), shape=(total, total))
+    return _normalise(weights, places.stretch, neighbourhood.density_frames)
 
 
 def measure_noise(
@@ -185,14 +188,6 @@ def _strike(block, rows, columns, width):
     """Make what lies within `width` of each row's column infinitely far."""
     near = np.clip(columns[:, None] + np.arange(-width, width + 1), 0, block.shape[1] - 1)
     block[rows[:, None], near] = np.inf
-
-
-def _weigh(found, distances, following, total) -> sparse.csr_array:
-    """Return Gaussian weights of the neighbours, with their mean distance as width, and 1 for the next frame."""
-    rows = np.repeat(np.arange(total), found.shape[1] + 1)
-    columns = np.concatenate([following[:, None], found], axis=1).ravel()
-    values = np.concatenate([np.ones((total, 1)), weigh_distances(distances)], axis=1).ravel()
-    return sparse.csr_array((values, (rows, columns)), shape=(total, total))
 
 
 def weigh_distances(distances: Float[np.ndarray, "query neighbour"]) -> Float[np.ndarray, "query neighbour"]:

@@ -63,7 +63,6 @@ def fit_dwell_chain(
 
     Args:
       stretches: motor states; UNSCORED breaks the chain.
-      count: number of states.
       ages: where bins of ages begin, in frames, from 1; (1,) gives the ordinary Markov chain.
     """
     bouts = [list_bouts(states) for states in stretches]
@@ -101,10 +100,9 @@ def predict_onset(chain: DwellChain, steps: Sequence[int], target: int) -> Float
     """
     enters = chain.follow[:, target, None]
     elsewhere = np.where(np.arange(len(chain.follow)) == target, 0.0, chain.follow)
-    begun = np.zeros((*chain.leave.shape, 1))
-    return np.stack(take_steps(begun, lambda begun: _step_back(chain, begun, enters + elsewhere @ begun[:, 0]), steps))[
-        ..., 0
-    ]
+    none = np.zeros((*chain.leave.shape, 1))
+    begun = take_steps(none, lambda begun: _step_back(chain, begun, enters + elsewhere @ begun[:, 0]), steps)
+    return np.stack(begun)[..., 0]
 
 
 def take_steps(now: np.ndarray, advance: Callable[[np.ndarray], np.ndarray], steps: Sequence[int]) -> list[np.ndarray]:
@@ -127,7 +125,6 @@ def filter_states(
     """Return the probability of each state and age given the frames so far (the forward algorithm), normalised.
 
     Args:
-      chain: how states follow each other.
       likelihood: of each frame's observation under each state, up to a factor per frame.
     """
     start = np.repeat(chain.frequency[:, None] / chain.leave.shape[1], chain.leave.shape[1], axis=1)  # Any age.
@@ -148,8 +145,6 @@ def likelihood_of_decoded(
     """Return the likelihood of each frame by a decoder's probabilities, relative to the states' frequencies.
 
     Args:
-      chain: whose frequencies the decoder learnt.
-      probabilities: of each state.
       weight: how much one frame counts; below 1, since neighbouring frames are alike.
     """
     ratio = np.log(np.maximum(probabilities, 1e-7)) - np.log(chain.frequency)

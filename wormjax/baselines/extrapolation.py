@@ -16,8 +16,6 @@ def extrapolate(history: Frames, steps: int, frames: int, damping: float = 1.0) 
     """Return `steps` frames after the history.
 
     Args:
-      history: the frames that are known.
-      steps: to predict.
       frames: over which the last velocity is measured.
       damping: what the velocity is multiplied by from each frame to the next.
     """
@@ -27,12 +25,10 @@ def extrapolate(history: Frames, steps: int, frames: int, damping: float = 1.0) 
     return last + velocity * distances[None, :, None, None].astype(history.dtype)
 
 
-def choose_extrapolation(
-    past: Frames, future: Frames, dampings: Sequence[float] = (1.0,), frames: Sequence[int] = FRAMES
-) -> tuple[int, float]:
+def choose_extrapolation(past: Frames, future: Frames, dampings: Sequence[float] = (1.0,)) -> tuple[int, float]:
     """Return the frames and the damping that predict best what comes after some pasts; NaN is not scored."""
     steps, found = future.shape[1], {}
-    for number, damping in itertools.product(frames, dampings):
+    for number, damping in itertools.product(FRAMES, dampings):
         if number < past.shape[1]:
             found[number, damping] = np.nanmean((extrapolate(past, steps, number, damping) - future) ** 2)
     return min(found, key=found.__getitem__)

@@ -46,9 +46,7 @@ def fit_horizons(
     """Fit one regression per step, with the penalties that predict other samples best.
 
     Args:
-      past, future: frames to fit, and those after them.
       valid: others, to choose penalties by.
-      regressors: what is shown.
       observed: which samples of the future were observed [sample, step, object]; None for all. An object is fitted
         where it was at all steps, all objects together where all were.
 

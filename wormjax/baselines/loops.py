@@ -241,9 +241,7 @@ def share_states(
     """Return the share of each motor state in each of the model's states, with one more frame of average make.
 
     Args:
-      model: the model.
       motor_states: of the frames that it was made from; UNSCORED counts for nothing.
-      count: number of motor states.
     """
     scored = motor_states != UNSCORED
     shares = np.zeros((len(model.loop_of_state), count))

@@ -58,8 +58,6 @@ def respond_var(traces: Traces, order: int = 2, ridge: float = 0.1, held: int = 
     """Return how each neuron responds when one is driven, in the roll-out of a ridge vector autoregression.
 
     Args:
-      traces: of a worm.
-      order, ridge: of the autoregression.
       held: frames for which a neuron is held one s.d. above its mean, the others at theirs before.
       steps: frames over which a response is averaged, after the drive has begun.
     """

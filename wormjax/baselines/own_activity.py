@@ -23,16 +23,14 @@ class Activity(NamedTuple):
     solver: Float[np.ndarray, "channel frame"]
 
 
-def factor_activity(activity: Float[np.ndarray, "frame channel"], penalty: float = PENALTY) -> Activity:
+def factor_activity(activity: Float[np.ndarray, "frame channel"]) -> Activity:
     """Return what regressions on a worm's activity share, however many outputs are regressed.
 
-    Args:
-      activity: any features of any of the worm's neurons; scaled here by channel. NaN, where missing, is the mean.
-      penalty: of the ridge regression on scaled activity, times the number of frames.
+    Any features of any of the worm's neurons are scaled here by channel. NaN, where missing, is the mean.
     """
     channels = _scale(np.asarray(activity, np.float64))
     channels = channels[:, channels.any(axis=0)]
-    covariance = channels.T @ channels + penalty * len(channels) * np.eye(channels.shape[1])
+    covariance = channels.T @ channels + PENALTY * len(channels) * np.eye(channels.shape[1])
     return Activity(channels, np.linalg.solve(covariance, channels.T))
 
 
@@ -46,7 +44,6 @@ def refine_by_own_activity(
 
     Args:
       decoded: outputs of a decoder; logits rather than probabilities. All of its frames are valid ones.
-      activity: of the worm in these frames (`factor_activity`).
       weight: of the regression, from 0 to 1.
 
     >>> decoded = np.array([[0.0], [1.0], [5.0], [2.0]])

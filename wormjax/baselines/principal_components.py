@@ -92,9 +92,7 @@ def project(
     """Return a worm's trajectory along components, its own or others'; the neurons are those of the fit.
 
     Args:
-      components: from a fit.
       derivatives: trace units per second.
-      times: seconds, increasing.
       stretches: uninterrupted stretches [start, stop) of frames; () for one of all frames. The course is NaN outside.
     """
     # Not centred: a worm's mean derivative is its net change, which belongs to the course.
@@ -126,8 +124,6 @@ def measure_separation(
     Args:
       course: places; rows that are not finite are left out.
       states: the scored state of each frame, or -1, which neither votes nor counts.
-      gap: frames.
-      neighbours: how many vote.
 
     Raises:
       InputError: fewer frames than the vote needs.

@@ -11,7 +11,6 @@ others would explain next to nothing in the null and most in the recording, and 
 any edge. It still errs on that side where neurons share a mode that is slower than what is their own.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -70,9 +69,7 @@ def measure_relation(
     neurons as edges; partial correlation and Granger causality take out what the other neurons given here explain.
 
     Args:
-      method: one of `RELATIONS`.
       features: what each neuron does. Frames are taken as uninterrupted: a break is a seam, as one that a shift makes.
-      rng: draws the shifts.
       shifts: of a neuron in a circle, by any number of frames.
       lag: frames, for "lagged_correlation".
       order: past frames, for "granger".
@@ -80,7 +77,12 @@ def measure_relation(
     Raises:
       InputError: fewer frames or neurons than a method needs.
     """
-    relate = choose_relation(method, lag, order)
+    relate = {
+        "correlation": correlate,
+        "lagged_correlation": partial(correlate_lagged, lag=lag),
+        "partial_correlation": correlate_partially,
+        "granger": partial(measure_granger, order=order),
+    }[method]
     score = relate(features[None])[0]
     if method in ("partial_correlation", "granger"):
         p_value = _compare_senders(method, score, features.astype(np.float64), rng, shifts, order)
@@ -88,16 +90,6 @@ def measure_relation(
         p_value = null_by_shifts(relate, features[None], rng, shifts)[0]
     present = find_posterior(p_value)
     return Relation(np.stack([1.0 - present, present], axis=-1), score, p_value)
-
-
-def choose_relation(method: str, lag: int, order: int) -> Callable:
-    """Return the function of wormjax.baselines.relations that one of `RELATIONS` stands for."""
-    return {
-        "correlation": correlate,
-        "lagged_correlation": partial(correlate_lagged, lag=lag),
-        "partial_correlation": correlate_partially,
-        "granger": partial(measure_granger, order=order),
-    }[method]
 
 
 def find_posterior(p_values: Float[np.ndarray, " edge"]) -> Float[np.ndarray, " edge"]:

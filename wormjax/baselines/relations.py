@@ -38,11 +38,11 @@ def correlate_lagged(features: Features, lag: int = 1) -> Scores:
     return _score_chunks(lambda part: np.abs(_correlate_at(part, lag)), _check_features(features, lag + 2))
 
 
-def correlate_partially(features: Features, shrinkage: float = SHRINKAGE) -> Scores:
+def correlate_partially(features: Features) -> Scores:
     """Return the absolute correlation of two objects' trajectories given all others', mean over features."""
 
     def score(part):
-        matrix = (1 - shrinkage) * _correlate_at(part, 0)
+        matrix = (1 - SHRINKAGE) * _correlate_at(part, 0)
         diagonal = np.arange(matrix.shape[-1])
         matrix[..., diagonal, diagonal] = 1.0  # Also of a constant, which has none.
         precision = np.linalg.inv(matrix)
@@ -120,8 +120,12 @@ def null_by_shifts(
     objects. The p-values are exact for trajectories that are stationary and have no seam; a slow trend makes a seam
     where the end meets the start, and is not nulled well. The smallest is 1 / (1 + shifts).
     """
-    scores = score_function(features)
-    as_high = sum(score_function(_shift_objects(features, rng)) >= scores for _ in range(shifts))
+    scores, as_high = score_function(features), 0
+    simulations, frames, objects, _ = features.shape
+    for _ in range(shifts):
+        offsets = rng.integers(0, frames, (simulations, 1, objects))
+        sources = (np.arange(frames)[None, :, None] + offsets) % frames
+        as_high += score_function(np.take_along_axis(features, sources[..., None], axis=1)) >= scores
     return (1.0 + as_high) / (1.0 + shifts)
 
 
@@ -135,13 +139,6 @@ def _estimate_precision(values):
         scale = np.sqrt(np.diagonal(precision))
         partial[np.ix_(varying, varying)] = np.abs(precision) / (scale[:, None] * scale)
     return partial
-
-
-def _shift_objects(features, rng):
-    simulations, frames, objects, _ = features.shape
-    offsets = rng.integers(0, frames, (simulations, 1, objects))
-    sources = (np.arange(frames)[None, :, None] + offsets) % frames
-    return np.take_along_axis(features, sources[..., None], axis=1)
 
 
 def _correlate_at(features, lag):

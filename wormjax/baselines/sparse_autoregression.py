@@ -44,9 +44,8 @@ class _Worm:
             self.variance[sender] = self.noise / (own[sender] + 1 / self.slab)
             rest = self.cross[sender] - self.gram[sender] @ weights + own[sender] * weights[sender]
             self.mean[sender] = self.variance[sender] / self.noise * rest
-            gain = np.log(self.variance[sender] / (self.slab * self.noise)) + (
-                self.mean[sender] ** 2 / self.variance[sender]
-            )
+            gain = self.mean[sender] ** 2 / self.variance[sender]
+            gain += np.log(self.variance[sender] / (self.slab * self.noise))
             self.present[sender] = expit(log_odds[sender] + gain / 2)
             self.present[sender, sender] = 1.0  # A neuron's own past always counts.
             weights[sender] = self.present[sender] * self.mean[sender]
@@ -62,10 +61,7 @@ def infer_edges(
 ) -> list[Float[np.ndarray, "sender receiver"]]:
     """Return the posterior probability of each edge in each worm; 0 on the diagonal.
 
-    Args:
-      traces: of each worm.
-      columns: the place of each worm's neurons among all.
-      neurons: how many there are in all.
+    `columns` are the places of each worm's neurons among all `neurons`.
     """
     worms = [_Worm(one) for one in traces]
     places = [np.ix_(own, own) for own in columns]

@@ -7,6 +7,7 @@ training worms as its prior. A forecast depends on no frame at or after the one 
 
 Coefficients ("operators") are [past, channel]: `order` frames, oldest first, then a constant. A large penalty leaves
 the static predictor of Kipf, Fetaya et al. (2018, arXiv 1802.04687), which repeats the last frame, with a mean drift.
+Those of each channel's own past alone (`sum_own_products`) are the same with zeros between channels.
 
 Worms are sequences of stretches, each [frame, channel], in order of time; no product reaches across a break.
 """
@@ -92,6 +93,35 @@ def solve_penalised(products: Products, penalty: Float[np.ndarray, " past"]) -> 
     return np.linalg.solve(scaled, products.cross / scale[:, None]) / scale[:, None]
 
 
+def sum_own_products(stretches: Stretches, order: int) -> Products:
+    """Return the products of every channel's own past, [channel, past, past] and [channel, past, 1].
+
+    A channel that is zero throughout a stretch is one that the worm lacks, and adds nothing.
+    """
+    channels = stretches[0].shape[1]
+    gram, cross = np.zeros((channels, order + 1, order + 1)), np.zeros((channels, order + 1, 1))
+    for values in stretches:
+        frames, there = len(values) - order, values.any(axis=0)
+        if frames > 0:
+            columns = [values[lag : lag + frames] for lag in range(order)]
+            past = np.stack([*columns, np.broadcast_to(there, (frames, channels))], axis=-1).transpose(1, 0, 2)
+            change = np.diff(values[order - 1 :], axis=0).T[..., None]
+            gram += past.transpose(0, 2, 1) @ past
+            cross += past.transpose(0, 2, 1) @ change
+    return Products(gram, cross)
+
+
+def solve_own_products(products: Products, ridge: float) -> Float[np.ndarray, "past channel"]:
+    """Return the coefficients as those of a vector autoregression: `order` frames of all channels, then a constant."""
+    channels, size = products.cross.shape[:2]
+    operators = np.zeros((size - 1, channels, channels))
+    constants = np.zeros(channels)
+    for channel in range(channels):
+        own = solve_products(Products(products.gram[channel], products.cross[channel]), ridge)[:, 0]
+        operators[:, channel, channel], constants[channel] = own[:-1], own[-1]
+    return np.concatenate([operators.reshape(-1, channels), constants[None]])
+
+
 def adapt_operators(
     stretches: Stretches, prior: Products, order: int, weight: float, ridge: float, block: int
 ) -> list[Float[np.ndarray, "block past channel"]]:
@@ -99,11 +129,9 @@ def adapt_operators(
 
     Args:
       stretches: of the worm.
-      prior: products of the training worms (not this one).
-      order: of the prior.
+      prior: products of the training worms (not this one), of an autoregression of that `order`.
       weight: how often each of the worm's own frames counts.
       ridge: see `solve_products`.
-      block: frames between two estimates.
 
     Returns:
       For each stretch the coefficients by block: those of block b know the frames before b * block of this stretch,

@@ -48,10 +48,7 @@ def _list_columns(past: Float[np.ndarray, "window frame"]) -> Float[np.ndarray, 
 def fit_direct(windows: Windows, ridge: float, shared: bool = False) -> Float[np.ndarray, "neuron column step"]:
     """Return ridge coefficients of the changes on a neuron's own window and a constant.
 
-    Args:
-      windows: to fit.
-      ridge: penalty, in units of the mean square of each column.
-      shared: whether one regression serves all neurons.
+    `ridge` is in units of the mean square of each column; `shared`: whether one regression serves all neurons.
     """
     products = []
     for neuron in range(windows.past.shape[2]):
@@ -104,13 +101,9 @@ def regress_on_kernels(
     Neuron by neuron, so that no more than one neuron's features are held.
 
     Args:
-      windows: to fit.
       starts: other forecasts of the windows' changes (0: persistence), whose errors are regressed, one model each.
-      priors: of each model.
       penalties: variances of the noise; a solution each.
       pasts: what to forecast, with the other forecasts of it.
-      sizes: of the features.
-      seed: of the random features.
 
     Returns:
       (model, penalty) → the changes of each of `pasts`.

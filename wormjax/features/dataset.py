@@ -11,7 +11,8 @@ import itertools
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -102,24 +103,45 @@ class Dataset:
         return np.stack([there[self.stretches_of(worm)].any(axis=0) for worm in range(len(self.worms))])
 
 
-class _Request(NamedTuple):
-    """What every worm must give: the arguments of `build_dataset`, and the names of the features."""
+class Request(NamedTuple):
+    """What every worm must give.
 
-    neuron_names: tuple[str, ...]
-    inputs: tuple[str, ...]
+    Attributes:
+      inputs: features per neuron, of `INPUTS`; each derivative is made once for each of `derivative_seconds`.
+      scaling: see `scale_features`.
+      neuron_names: the neurons in play (`choose_neurons`). Where a worm lacks one, its features are 0, the mean of
+        scaled ones.
+      calibration_seconds: the time from which "calibration" takes its statistics.
+      derivative_seconds: widths in seconds of the windows that derivatives are fitted in.
+      trace_weight: multiplies the scaled trace: a weight below 1 makes any penalty on a model's parameters, and any
+        noise in training, count for more on the level of activity than on its changes.
+      missing: what becomes of missing samples (`fill_missing`). Masked ones are 0, the mean of scaled ones.
+      state_map: the file's name of a state → another name for it.
+      state_names: of the states to decode; where they are those of a model that is trained already, others are not
+        scored (`strict_states` is false).
+      causal: whether resampling and the filling of gaps read past frames only, as forecasts need it.
+      targets: names of continuous behaviours to decode; NaN in worms without them.
+      everything: whether the features of all of each worm's neurons are kept, too (`Dataset.activity`).
+    """
+
+    inputs: Sequence[str]
     scaling: str
-    calibration_seconds: float
-    derivative_seconds: tuple[float, ...]
-    frame_rates: tuple[float, ...]
-    state_names: tuple[str, ...]
-    state_map: Mapping[str, str]
-    strict_states: bool
-    missing: str
-    trace_weight: float
-    causal: bool
-    feature_names: tuple[str, ...]
-    targets: tuple[str, ...]
-    everything: bool
+    neuron_names: tuple[str, ...]
+    calibration_seconds: float = 180.0
+    derivative_seconds: Sequence[float] = (5.0,)
+    trace_weight: float = 1.0
+    missing: str = "interpolate"
+    state_map: Mapping[str, str] = MappingProxyType({})
+    state_names: Sequence[str] = ()
+    strict_states: bool = False
+    causal: bool = False
+    targets: Sequence[str] = ()
+    everything: bool = False
+
+    @property
+    def widths(self) -> list[int]:
+        """How many features each input makes."""
+        return [len(self.derivative_seconds) if name in TIMED_INPUTS else 1 for name in self.inputs]
 
 
 def build_dataset(
@@ -127,108 +149,59 @@ def build_dataset(
     neuron_names: Sequence[str],
     inputs: Sequence[str] = ("trace", "smoothed_derivative"),
     scaling: str = "zscore",
-    calibration_seconds: float = 180.0,
-    derivative_seconds: Sequence[float] = (5.0,),
     frame_rate: float | Sequence[float] = 0.0,
     state_set: str = "four",
-    trace_weight: float = 1.0,
     release: bool = False,
-    missing: str = "interpolate",
-    state_map: Mapping[str, str] | None = None,
-    state_names: Sequence[str] = (),
-    causal: bool = False,
-    targets: Sequence[str] = (),
-    everything: bool = False,
+    **fields: Any,
 ) -> Dataset:
     """Align, resample, differentiate and scale each worm by itself, and pad all to one array.
 
     Args:
-      recordings: the worms.
-      neuron_names: the neurons in play (`choose_neurons`). Where a worm lacks one, its features are 0, the mean of
-        scaled ones.
-      inputs: features per neuron, of `INPUTS`; each derivative is made once for each of `derivative_seconds`.
-      scaling: see `scale_features`.
-      calibration_seconds: the time from which "calibration" takes its statistics.
-      derivative_seconds: widths in seconds of the windows that derivatives are fitted in.
       frame_rate: common rate in hertz; 0 keeps each worm's own frames. Or the rate of each worm.
       state_set: "four" (reverse, forward, dorsal turn, ventral turn), "two" (reverse, forward), or "own".
-      trace_weight: multiplies the scaled trace: a weight below 1 makes any penalty on a model's parameters, and any
-        noise in training, count for more on the level of activity than on its changes.
       release: whether to take each worm out of `recordings`, then a list, once it is in the array (None is left in its
         place), so that long recordings are not held twice.
-      missing: what becomes of missing samples (`fill_missing`). Masked ones are 0, the mean of scaled ones.
-      state_map: the file's name of a state → another name for it.
-      state_names: the states of a model that is trained already, in place of those of `state_set`.
-      causal: whether resampling and the filling of gaps read past frames only, as forecasts need it.
-      targets: names of continuous behaviours to decode; NaN in worms without them.
-      everything: whether the features of all of each worm's neurons are kept, too (`Dataset.activity`).
+      fields: those of `Request`.
 
     Raises:
       InputError: no width of derivatives, or a recording that lacks an input or is too short for its calibration.
     """
-    if set(inputs) & set(TIMED_INPUTS) and not len(derivative_seconds):
+    request = Request(inputs, scaling, tuple(neuron_names), **fields)
+    if 0 in request.widths:
         raise ConfigError("data.derivative_seconds", "found none, expected seconds above 0")
+    if not request.state_names:
+        names = choose_state_names(recordings, state_set, request.state_map)
+        request = request._replace(state_names=names, strict_states=True)
     rates = [frame_rate] * len(recordings) if np.ndim(frame_rate) == 0 else frame_rate
-    request = _Request(
-        tuple(neuron_names),
-        tuple(inputs),
-        scaling,
-        calibration_seconds,
-        tuple(derivative_seconds),
-        tuple(map(float, rates)),
-        tuple(state_names) or choose_state_names(recordings, state_set, state_map),
-        state_map or {},
-        not state_names,
-        missing,
-        trace_weight,
-        causal,
-        _feature_names(inputs, derivative_seconds),
-        tuple(targets),
-        everything,
-    )
-    dataset = _allocate(recordings, request)
+    dataset = _allocate(recordings, request, rates)
     stretch = 0
     for worm, recording in enumerate(recordings):
         if release:
             recordings[worm] = None
-        _fill_worm(dataset, stretch, recording, request, request.frame_rates[worm])
+        _fill_worm(dataset, stretch, recording, request, rates[worm])
         stretch += len(recording.stretches)
         del recording  # Or it would stay until the next one is at hand.
     dataset.scored_states[:] = np.where(dataset.scored, dataset.arrays.states, UNSCORED)
     return dataset
 
 
-def _feature_names(inputs, derivative_seconds) -> tuple[str, ...]:
-    names = []
-    for name in inputs:
-        names += [f"{name} {seconds:g} s" for seconds in derivative_seconds] if name in TIMED_INPUTS else [name]
-    return tuple(names)
-
-
-def _list_firsts(request) -> list[int]:
-    """Return the place of each input among the features; of a derivative in several widths that of the first."""
-    widths = [len(request.derivative_seconds) if name in TIMED_INPUTS else 1 for name in request.inputs]
-    return [sum(widths[:number]) for number in range(len(widths))]
-
-
-def _allocate(recordings, request) -> Dataset:
+def _allocate(recordings, request, rates) -> Dataset:
     """Return the dataset of these worms with nothing but padding in it."""
-    lengths = [
-        _count_frames(recording, span, rate)
-        for recording, rate in zip(recordings, request.frame_rates, strict=True)
-        for span in recording.stretches
-    ]
-    shape = (len(lengths), max(lengths))
-    sizes = (len(request.neuron_names), len(request.feature_names))
-    rates = [rate or worm.frame_rate for worm, rate in zip(recordings, request.frame_rates, strict=True)]
-    stretches = [len(recording.stretches) for recording in recordings]
-    states, activity = np.full(shape, UNSCORED, np.int32), None
+    lengths = []
+    for recording, rate in zip(recordings, rates, strict=True):
+        for start, stop in recording.stretches:
+            times = recording.times[start:stop]
+            lengths.append(len(resampling.resampled_times(times, rate)) if rate else len(times))
+    shape, stretches = (len(lengths), max(lengths)), [len(recording.stretches) for recording in recordings]
+    states, activity, names = np.full(shape, UNSCORED, np.int32), None, []
+    for name in request.inputs:
+        names += [f"{name} {seconds:g} s" for seconds in request.derivative_seconds] if name in TIMED_INPUTS else [name]
     if request.everything:
         most = max(recording.traces.shape[1] for recording in recordings)
         activity = np.zeros((*shape, most * len(request.inputs)), np.float32)
     return Dataset(
         arrays=WormArrays(
-            allocate_zeros((*shape, *sizes)),
+            allocate_zeros((*shape, len(request.neuron_names), len(names))),
             states,
             np.zeros(shape, bool),
             np.full((*shape, len(request.targets)), np.nan, np.float32),
@@ -239,12 +212,12 @@ def _allocate(recordings, request) -> Dataset:
         stretch_worm=np.repeat(np.arange(len(stretches)), stretches).astype(np.int32),
         worms=tuple(recording.worm for recording in recordings),
         neuron_names=request.neuron_names,
-        feature_names=request.feature_names,
-        state_names=request.state_names,
+        feature_names=tuple(names),
+        state_names=tuple(request.state_names),
         fingerprints=tuple(recording.fingerprint for recording in recordings),
         study="+".join(dict.fromkeys(recording.study for recording in recordings)),
-        frame_rate=float(np.median(rates)),
-        target_names=request.targets,
+        frame_rate=float(np.median([rate or worm.frame_rate for worm, rate in zip(recordings, rates, strict=True)])),
+        target_names=tuple(request.targets),
         worm_studies=tuple(recording.study for recording in recordings),
         activity=activity,
     )
@@ -256,11 +229,6 @@ def allocate_zeros(shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
     memory = np.zeros(size + ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % ALIGNMENT
     return memory[first : first + size].view(np.float32).reshape(shape)
-
-
-def _count_frames(recording, span, frame_rate) -> int:
-    times = recording.times[slice(*span)]
-    return len(resampling.resampled_times(times, frame_rate)) if frame_rate else len(times)
 
 
 def _fill_worm(dataset: Dataset, first: int, recording, request, frame_rate):
@@ -283,13 +251,14 @@ def _fill_worm(dataset: Dataset, first: int, recording, request, frame_rate):
     shape = features.shape
     features = scale_features(features.reshape(shape[0], -1), request.scaling, calibration_frames).reshape(shape)
     if request.trace_weight != 1.0:
-        features *= np.where(np.array(request.feature_names) == "trace", request.trace_weight, 1.0)
+        features *= np.where(np.array(dataset.feature_names) == "trace", request.trace_weight, 1.0)
     features, everything = np.split(features, [len(request.neuron_names)], axis=1)
     for index, (start, stop) in enumerate(itertools.pairwise(borders)):
         row, frames = first + index, slice(0, stop - start)
         dataset.arrays.features[row, frames] = features[start:stop]
         if request.everything:
-            own = everything[start:stop][..., _list_firsts(request)].reshape(stop - start, -1)
+            firsts = np.cumsum([0, *request.widths[:-1]])  # Of a derivative in several widths the first.
+            own = everything[start:stop][..., firsts].reshape(stop - start, -1)
             dataset.activity[row, frames, : own.shape[1]] = own
         dataset.arrays.states[row, frames], dataset.times[row, frames] = states[index], times[index]
         dataset.measured[row, frames] = behavior[index]

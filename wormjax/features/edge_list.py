@@ -20,7 +20,6 @@ def read_edges(path: str, names: Sequence[str]) -> Float[np.ndarray, "sender rec
     Args:
       path: of a CSV table with the columns sender, receiver, and weight or probability (without one, all weigh 1); or
         "cook2019:KIND", the wiring: chemical, electrical or both.
-      names: of the neurons on the two axes.
 
     Raises:
       ConfigError: no such table, a column that is missing, a weight that is no finite number, or no edge between these

@@ -17,7 +17,6 @@ class Starts(NamedTuple):
     """Starts of forecasts on a dataset.
 
     Attributes:
-      stretch: of each start.
       frame: the first frame to be predicted.
       worm: index into the dataset's worms.
       state: the motor state in the last frame known; -1 where it is not scored.

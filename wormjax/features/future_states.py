@@ -45,11 +45,7 @@ def tabulate_targets(
 ) -> Targets:
     """Return all answers, from the motor states [stretch, frame] of a dataset.
 
-    Args:
-      states: index of the motor state, UNSCORED where there is none.
-      valid: frames that are there.
-      steps: horizons in frames, increasing.
-      reverse: which state is reverse.
+    `steps` are horizons in frames, increasing; `reverse` is the index of that state.
     """
     frames = states.shape[1]
     padded = np.pad(np.where(valid, states, UNSCORED), ((0, 0), (0, max(steps))), constant_values=UNSCORED)
@@ -57,12 +53,8 @@ def tabulate_targets(
     waiting = np.stack([count_to_onset(row, reverse) for row in np.where(valid, states, UNSCORED)])
     interval = np.searchsorted(np.asarray(steps), waiting, side="left")
     seen = np.pad(valid, ((0, 0), (0, max(steps))))[:, max(steps) :] & (waiting > 0)
-    capped = np.minimum(waiting, max(steps) + 1)
-    return Targets(*(array.astype(np.int32) for array in (ahead, _mark(capped, seen), _mark(interval, seen))))
-
-
-def _mark(values, seen):
-    return np.where(seen, values, UNSCORED)
+    marked = (np.where(seen, values, UNSCORED) for values in (np.minimum(waiting, max(steps) + 1), interval))
+    return Targets(*(array.astype(np.int32) for array in (ahead, *marked)))
 
 
 def count_to_onset(states: Int[np.ndarray, " frame"], target: int) -> Int[np.ndarray, " frame"]:

@@ -21,7 +21,6 @@ def fill_missing(
 
     Args:
       values: any channels; NaN where a sample is missing.
-      times: seconds.
       missing: "interpolate" fills gaps of at most LONGEST_GAP, linearly; "mask" masks every missing sample.
       causal: whether a sample may depend on earlier ones alone: gaps then hold the last value.
 

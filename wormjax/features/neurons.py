@@ -35,10 +35,8 @@ def choose_neurons(
     """Return the neurons in play, in alphabetical order or that of a list.
 
     Args:
-      recordings: the worms.
       neurons: "shared" for those that all worms share; "any" for those named in at least `least_worms` of them; or
         names, each of which must be there.
-      least_worms: see `neurons`.
       unnamed: whether neurons without a name follow, called UNNAMED: as many as the worm with the most of them has.
 
     Raises:
@@ -59,7 +57,9 @@ def choose_neurons(
     if not names or len(set(names)) != len(names) or not all(names):
         raise ConfigError("data.neurons", f"found {names}, expected 'shared', 'any' or names, each once")
     for recording in recordings:
-        _check_identified(recording, names)
+        if missing := [name for name in names if name not in recording.identified]:
+            there = ", ".join(sorted(recording.identified)) or "no neuron"
+            fail(recording, "neuron_names", f"found {there}, expected {', '.join(missing)} too (data.neurons)")
     return names
 
 
@@ -107,14 +107,6 @@ def find_poor_worms(recordings: Sequence[Recording]) -> list[Recording]:
             break
         poor.append(kept.pop(int(np.argmax(without))))
     return poor
-
-
-def _check_identified(recording: Recording, names: Sequence[str]):
-    identified = recording.identified
-    missing = [name for name in names if name not in identified]
-    if missing:
-        there = ", ".join(sorted(identified)) or "no neuron"
-        fail(recording, "neuron_names", f"found {there}, expected {', '.join(missing)} too (data.neurons)")
 
 
 def _no_shared_message(recordings: Sequence[Recording], identified: list[set[str]]) -> str:

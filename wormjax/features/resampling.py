@@ -27,16 +27,16 @@ def resample_values(
     if not values.shape[1]:
         return np.zeros((len(new_times), 0))
     if causal:
-        return _average_past(values, times, new_times)
+        stops = _count_recorded(times, new_times)
+        starts = np.minimum(np.concatenate([[0], stops[:-1]]), stops - 1)
+        sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
+        return (sums[stops] - sums[starts]) / (stops - starts)[:, None]
     columns = values.T.astype(np.float64)
     # A single new frame is too short a stretch to know its width.
     width = np.median(np.diff(new_times)) if len(new_times) > 1 else 0.0
     if not width or width <= 1.2 * np.median(np.diff(times)):
         return np.stack([np.interp(new_times, times, column) for column in columns], axis=1)
-    left, right = (
-        np.clip(new_times - width / 2, *times[[0, -1]]),
-        np.clip(new_times + width / 2, *times[[0, -1]]),
-    )
+    left, right = (np.clip(new_times + half, *times[[0, -1]]) for half in (-width / 2, width / 2))
     resampled = [(_integral(right, times, c) - _integral(left, times, c)) / (right - left) for c in columns]
     return np.stack(resampled, axis=1)
 
@@ -53,13 +53,6 @@ def resample_states(
     right = np.clip(np.searchsorted(times, new_times), 1, len(times) - 1)
     nearer_left = new_times - times[right - 1] <= times[right] - new_times
     return states[np.where(nearer_left, right - 1, right)]
-
-
-def _average_past(values, times, new_times):
-    stops = _count_recorded(times, new_times)
-    starts = np.minimum(np.concatenate([[0], stops[:-1]]), stops - 1)
-    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
-    return (sums[stops] - sums[starts]) / (stops - starts)[:, None]
 
 
 def _count_recorded(times, new_times):

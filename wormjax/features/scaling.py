@@ -25,7 +25,6 @@ def scale_features(
       scaling: "zscore" (mean 0, s.d. 1), "minmax" (to [-1, 1], as in Wang et al. 2021), "none", or "calibration"
         (z-score with mean and s.d. of the first `calibration_frames`), or "robust" (median 0, distance of the quartiles
         as of s.d. 1, cut at ±10, so that outliers neither set the scale nor leave it).
-      calibration_frames: needed by "calibration".
     """
     if np.isnan(features).any():
         with warnings.catch_warnings():

@@ -6,6 +6,7 @@ within `gap` of another split are GAP, so that autocorrelation does not carry on
 
 import numpy as np
 from jaxtyping import Int
+from scipy.ndimage import maximum_filter1d
 
 TRAINING, VALIDATION, TEST, GAP = 0, 1, 2, -1
 
@@ -21,13 +22,11 @@ def split_frames(
     """Label the frames of one uninterrupted stretch, whole blocks at a time.
 
     Args:
-      frames: number of frames in the stretch.
       block: frames per block; 8 with gap 0 is the split of Wang et al. (2021).
       gap: frames left out at each border between two splits, on the side of the split that trains (or, between
         validation and test, that validates).
       validation_fraction: fraction of the blocks to validate on, rounded, at least one where there are two or more.
       test_fraction: likewise, for a test within the worm; 0 where the test is another worm.
-      rng: the source of the random choice of blocks.
     """
     blocks = max(1, frames // block)
     shuffled = rng.permutation(blocks)
@@ -38,23 +37,9 @@ def split_frames(
         labels[shuffled[taken : taken + count]] = split
         taken += count
     by_frame = labels[np.minimum(np.arange(frames) // block, blocks - 1)]
-    return _open_gaps(by_frame, gap)
-
-
-def _open_gaps(labels, gap):
-    """GAP where a training frame lies within `gap` of validation or test, or a validation frame of test."""
-    opened = labels.copy()
-    if gap > 0:
-        near = {split: _dilate(labels == split, gap) for split in (VALIDATION, TEST)}
-        opened[(labels == TRAINING) & (near[VALIDATION] | near[TEST])] = GAP
-        opened[(labels == VALIDATION) & near[TEST]] = GAP
-    return opened
-
-
-def _dilate(mask, reach):
-    counts = np.concatenate([[0], np.cumsum(mask)])
-    frames = np.arange(len(mask))
-    return counts[np.minimum(frames + reach + 1, len(mask))] > counts[np.maximum(frames - reach, 0)]
+    near = {split: maximum_filter1d(by_frame == split, 2 * gap + 1, mode="constant") for split in (VALIDATION, TEST)}
+    opened = (by_frame == TRAINING) & (near[VALIDATION] | near[TEST]) | (by_frame == VALIDATION) & near[TEST]
+    return np.where(opened, np.int32(GAP), by_frame)
 
 
 def window_starts(

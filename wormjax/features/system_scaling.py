@@ -78,17 +78,12 @@ def _measure_range(train, scaling):
     if scaling == "none":
         return -np.ones(features.shape[-1]), np.ones(features.shape[-1])
     low, high = (reduce(features, axis=(0, 1, 2)).astype(float) for reduce in (np.nanmin, np.nanmax))
-    for group in _group_features(train.feature_names) if scaling == "reference" else ():
-        low[group], high[group] = low[group].min(), high[group].max()
+    locations = [name in LOCATION_NAMES for name in train.feature_names]
+    velocities = [name.startswith("velocity") for name in train.feature_names]
+    for group in (locations, velocities) if scaling == "reference" else ():
+        if any(group):
+            low[group], high[group] = low[group].min(), high[group].max()
     if (high <= low).any():
         name = train.feature_names[int(np.argmax(high <= low))]
         raise InputError(f"{train.source}: field 'features': found {name!r} constant, expected one that changes")
     return low, high
-
-
-def _group_features(names):
-    """Return which features share a range: locations, velocities, and each other one by itself."""
-    locations = [k for k, name in enumerate(names) if name in LOCATION_NAMES]
-    velocities = [k for k, name in enumerate(names) if name.startswith("velocity")]
-    others = [[k] for k in range(len(names)) if k not in locations and k not in velocities]
-    return [group for group in (locations, velocities, *others) if group]

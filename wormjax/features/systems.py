@@ -56,7 +56,6 @@ def open_systems(data, cache: str | os.PathLike, trained: bool = False) -> dict[
         of `test_frames` frames every `stride` frames, those to train on every `train_stride`, of the trials as they
         are and `stretches` times slower. Of a folder of subjects (`simulation.subject_files`), `simulations` says how
         many train, validate and test; `fold` moves on by `fold` times the number of test subjects.
-      cache: folder that keeps what was simulated.
       trained: whether the models have been trained on other files: then all trials or subjects of these are the test,
         or those of the test games where a folder has some.
 
@@ -138,7 +137,9 @@ def _change(trajectories: Trajectories, functions: Mapping[str, Callable], **oth
 
 def _simulate(data, split, number, cache):
     frames = data.test_frames if split == "test" else data.frames
-    options: dict[str, Any] = {name: _to_plain(value) for name, value in data.simulation.items()}
+    options: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list | tuple) else value for name, value in data.simulation.items()
+    }
     settings = {
         "system": data.system,
         "split": split,
@@ -149,20 +150,15 @@ def _simulate(data, split, number, cache):
         "simulator": SIMULATOR_VERSION,
         **options,
     }
-    simulate = SIMULATORS[data.system]
 
     def make():
         key = jax.random.fold_in(jax.random.key(data.seed), number)
-        return simulate(key, data.simulations[split], data.objects, frames, **options)
+        return SIMULATORS[data.system](key, data.simulations[split], data.objects, frames, **options)
 
     try:
         return cache_trajectories(cache, f"{data.system}{data.objects}-{split}", settings, make)
     except TypeError as error:
         raise ConfigError("data.simulation", f"{error}") from None
-
-
-def _to_plain(value):
-    return tuple(value) if isinstance(value, (list, tuple)) else value
 
 
 def _read_path(data, path: Path) -> dict[str, Trajectories]:
@@ -175,7 +171,10 @@ def _read_path(data, path: Path) -> dict[str, Trajectories]:
         return {split: cut_windows(part, window) for split, part in splits.items()} if window else splits
     if not path.exists():
         raise ConfigError("data.path", f"found no such file or folder {str(path)!r}")
-    whole = _read_file(path)
+    if path.suffix in HDF5_ENDINGS and array_files.read_hdf5(path, (), ("format",)).get("format") == container.FORMAT:
+        whole = relate_neurons(open_study("container", path))
+    else:
+        whole = read_trajectories(path)
     if window or len(whole.features) < LEAST_SIMULATIONS:
         whole = _cut_few(whole, [window] if window else [data.test_frames, data.frames])
     count = len(whole.features)
@@ -212,16 +211,15 @@ def _read_trials(data, path: Path, trained: bool) -> dict[str, Trials] | None:
     if trained:
         seen = [name for name in trials.names if name in names["train"]]
         if seen:
-            text = f"{path}: trial {seen[0]!r} has the name of one that was trained on: its score may flatter"
-            note(text)
+            note(f"{path}: trial {seen[0]!r} has the name of one that was trained on: its score may flatter")
         return {split: trials for split in SPLITS}
     listed = {name for split in names.values() for name in split}
     if listed & set(trials.names):
         return split_trials(trials, names)
     if listed:
-        found = f"{path}: none of its trials is in a list of data.trials"
-        text = f"{found}: the first ones train, the last ones are the test"
-        note(text)
+        note(
+            f"{path}: none of its trials is in a list of data.trials: the first ones train, the last ones are the test"
+        )
     return dict(zip(SPLITS, share_trials(trials, SHARES), strict=True))
 
 
@@ -242,13 +240,6 @@ def _cut_splits(data, splits: Mapping[str, Trials]) -> dict[str, Trajectories]:
             cut[key] = Trajectories(system, features, None, names, (), *named)
         found[split] = cut[key]
     return found
-
-
-def _read_file(path: Path) -> Trajectories:
-    """Return the trajectories of a file, or those of the worms of a container of recordings."""
-    if path.suffix in HDF5_ENDINGS and array_files.read_hdf5(path, (), ("format",)).get("format") == container.FORMAT:
-        return relate_neurons(open_study("container", path))
-    return read_trajectories(path)
 
 
 def _cut_few(whole: Trajectories, windows: Sequence[int]) -> Trajectories:

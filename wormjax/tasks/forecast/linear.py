@@ -18,7 +18,6 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import nnls
 
 from wormjax.baselines import vector_autoregression as var
-from wormjax.baselines.autoregression import solve_own_products, sum_own_products
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past
@@ -347,12 +346,12 @@ def _measure(starts, forecast) -> Float[np.ndarray, "step channel"]:
 
 def sum_products(kind: str, stretches, order: int) -> var.Products:
     """Return the products of an autoregression of a kind, `OWN` or `ALL`."""
-    return (sum_own_products if kind == OWN else var.sum_products)(stretches, order)
+    return (var.sum_own_products if kind == OWN else var.sum_products)(stretches, order)
 
 
 def solve_products(kind: str, products: var.Products, ridge: float) -> Float[np.ndarray, "past channel"]:
     """Return the coefficients of an autoregression of a kind, those of a vector autoregression in any case."""
-    return (solve_own_products if kind == OWN else var.solve_products)(products, ridge)
+    return (var.solve_own_products if kind == OWN else var.solve_products)(products, ridge)
 
 
 def _solve(kind: str, products, there, ridge: float) -> Float[np.ndarray, "past channel"]:

@@ -200,12 +200,7 @@ COMMANDS = {
         [
             _workdir("ablate"),
             ("multi_string", "sweep", [], "FIELD=VALUE,VALUE,...; several make a grid."),
-            (
-                "list",
-                "choose_by",
-                [],
-                "Metrics whose mean chooses (default: accuracy,balanced_accuracy).",
-            ),
+            ("list", "choose_by", [], "Metrics whose mean chooses (default: accuracy,balanced_accuracy)."),
         ],
     ),
     "download": Command(

@@ -186,11 +186,7 @@ def predict_static(history: Features, steps: int) -> Float[np.ndarray, "simulati
 
 
 def choose_var(
-    train: Features,
-    validation: Features,
-    steps: int,
-    orders: Sequence[int] = ORDERS,
-    ridges: Sequence[float] = RIDGES,
+    train: Features, validation: Features, steps: int, orders: Sequence[int] = ORDERS, ridges: Sequence[float] = RIDGES
 ) -> tuple[Float[np.ndarray, "past channel"], int, float]:
     """Return the coefficients, order and penalty, fitted on `train`, that best predict `validation`.
 

@@ -12,12 +12,7 @@ TRAINING, VALIDATION, TEST, GAP = 0, 1, 2, -1
 
 
 def split_frames(
-    frames: int,
-    block: int,
-    gap: int,
-    validation_fraction: float,
-    test_fraction: float,
-    rng: np.random.Generator,
+    frames: int, block: int, gap: int, validation_fraction: float, test_fraction: float, rng: np.random.Generator
 ) -> Int[np.ndarray, " frame"]:
     """Label the frames of one uninterrupted stretch, whole blocks at a time.
 

@@ -5,15 +5,13 @@ import wormjax.figures.backend  # Before anything imports matplotlib.
 from wormjax.figures.accuracy import plot_accuracy_by_worms
 from wormjax.figures.changing_edges import plot_changing_edges
 from wormjax.figures.confusions import plot_confusions
-from wormjax.figures.edge_matrices import plot_edge_matrices
+from wormjax.figures.edge_matrices import plot_edge_matrices, plot_followers, plot_graphs_by_state
 from wormjax.figures.ethogram import plot_ethogram
-from wormjax.figures.followers import plot_followers
 from wormjax.figures.forecast_error import plot_forecast_error
 from wormjax.figures.forecast_traces import plot_forecast_traces
 from wormjax.figures.graph import plot_graph
 from wormjax.figures.graph_comparison import plot_graph_similarity, plot_relations
 from wormjax.figures.graph_stability import plot_graph_stability
-from wormjax.figures.graphs_by_state import plot_graphs_by_state
 from wormjax.figures.inferred_graphs import plot_inferred_graphs
 from wormjax.figures.loops import plot_toy_loops
 from wormjax.figures.manifolds import plot_manifolds, plot_phase_plots, plot_variance
@@ -28,8 +26,7 @@ from wormjax.figures.neuron_graphs import (
 from wormjax.figures.phase_portrait import plot_phase_portrait
 from wormjax.figures.phase_transitions import plot_phase_transitions
 from wormjax.figures.roll_out_error import plot_roll_out_error
-from wormjax.figures.score_by_amount import plot_score_by_amount
-from wormjax.figures.score_by_neuron import plot_score_by_neuron
+from wormjax.figures.scores import plot_score_by_amount, plot_score_by_neuron
 from wormjax.figures.sensitivity import plot_sensitivity
 from wormjax.figures.skill_by_horizon import plot_skill_by_horizon
 from wormjax.figures.style import save_figure

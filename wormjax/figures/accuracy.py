@@ -41,9 +41,7 @@ def plot_accuracy_by_worms(
 
     Args:
       rows: the results of one study and one test study, some of them of held-out worms.
-      baselines: which models are baselines (dashed, grey).
       published: others' numbers, drawn as open markers on dotted lines, without intervals.
-      metrics: one panel each.
     """
     rows = [row for row in rows if row.unseen and row.metric in metrics]
     frame = summarise(rows, baselines)
@@ -61,9 +59,7 @@ def plot_accuracy_by_worms(
     return finish_figure(figure, f"Motor state decoded in held-out worms ({where}); {marks}")
 
 
-def draw_accuracy(
-    axes: Axes, frame: pd.DataFrame, published: Sequence[PublishedResult] = (), single: Sequence[Row] = ()
-) -> Axes:
+def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[PublishedResult], single: Sequence[Row]) -> Axes:
     """Draw one metric's means and 95 % intervals by the number of training worms, models side by side.
 
     `single` are the rows whose means by worm are drawn in place of intervals.

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from wormjax import graphs
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, hide_frame, make_figure, styled
 from wormjax.recordings.recording import UNSCORED
@@ -21,10 +20,7 @@ def plot_changing_edges(
 ) -> Figure:
     """Plot a heat map per model, a row per edge and a column per frame: the probability of any type but the first.
 
-    Args:
-      true: the type of each edge in each frame, -1 where it is not known.
-      probabilities: model → of each type, matched to the true ones.
-      frame_interval: seconds.
+    A true type of -1 is not known; types are matched to the true ones; the frame interval is in seconds.
     """
     intervals, edges = true.shape
     objects = round(0.5 + np.sqrt(0.25 + edges))
@@ -32,12 +28,11 @@ def plot_changing_edges(
     parts |= {name: 1.0 - values[..., 0] for name, values in probabilities.items()}
     figure = make_figure(6.0, 1.0 + len(parts) * max(0.5, 0.055 * edges))
     panels = figure.subplots(len(parts), 1, sharex=True, squeeze=False)[:, 0]
-    senders, receivers = graphs.complete_edges(objects)
-    ends = np.flatnonzero(np.diff(receivers, append=-1)) + 1
+    ends = np.arange(1, objects + 1) * (objects - 1)  # Edges are sorted by receiver.
     for panel, (name, values) in zip(panels, parts.items(), strict=True):
         times = frame_interval * np.arange(intervals + 1)
         drawn = panel.pcolormesh(times, np.arange(edges + 1), values.T, cmap="Blues", vmin=0, vmax=1, rasterized=True)
-        panel.set_yticks(ends - len(senders) / objects / 2, range(1, objects + 1))
+        panel.set_yticks(ends - (objects - 1) / 2, range(1, objects + 1))
         panel.set_ylabel(textwrap.fill(spell_name(name), 14), fontsize=8)
         panel.invert_yaxis()
         hide_frame(panel)

@@ -26,8 +26,7 @@ def plot_confusions(
     """Plot each model's confusion matrix: shares of each true class, with the number of items below.
 
     Args:
-      confusions: model → counts [true, predicted], summed over worms and runs.
-      names: the classes, in the order of the matrices.
+      confusions: model → counts, summed over worms and runs.
       kind, unit, decided: what a class, an item and a decision are called; of edges: "type", "edge", "inferred".
     """
     lines = math.ceil(len(confusions) / PANELS_PER_ROW)

@@ -25,9 +25,7 @@ def plot_ethogram(
     """Plot the true states over the decoded ones, the frames decoded wrongly, and the probabilities below.
 
     Args:
-      times: seconds.
       states: the scored state of each frame, or -1 where none was scored (grey).
-      probabilities: the model's probability of each state.
       traces: z-scored activity, drawn as a heat map on top; None: no heat map.
     """
     edges, cells = divide_time(np.asarray(times, float))

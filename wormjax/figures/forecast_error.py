@@ -39,11 +39,8 @@ def plot_forecast_error(
     Args:
       errors: model → its error on each test worm at steps 1, 2, ... (averaged over subsets and seeds); NaN where not
         scored. All models have the same worms, in the same order, and the same steps.
-      baselines: which models are baselines (dashed, grey).
       reference: the model whose error is 100 % in the right panel; None: no right panel.
       published: others' numbers; those of `metric` ("mse@K") are drawn as open markers.
-      metric: "mse" or "mae".
-      seconds_per_step: adds an axis in seconds on top.
     """
     styles = lines.choose_styles(errors, baselines, markers=False)
     columns = 1 if reference is None else 2
@@ -115,11 +112,8 @@ def _draw_models(axes: Axes, values: Errors, styles: Mapping[str, dict]) -> dict
         known = 1 + np.flatnonzero(np.isfinite(array).any(axis=0))
         sparse = np.diff(known, prepend=known[:1] - 1) > 1  # After a gap in the steps a marker shows what was measured.
         mark = {"marker": "o", "markersize": 4, "markevery": sparse.tolist()} if sparse.any() else {}
-        band, alpha = (
-            "band" if model in banded else None,
-            0.18 * min(1.0, 1.5 / len(banded)),
-        )  # Bands that overlap add up
-        steps = np.arange(1, array.shape[1] + 1)
+        alpha, steps = 0.18 * min(1.0, 1.5 / len(banded)), np.arange(1, array.shape[1] + 1)  # Bands add up.
+        band = "band" if model in banded else None
         means[model] = lines.draw_mean(axes, steps, array, model, styles[model] | mark, band, alpha)
     return means
 

@@ -14,17 +14,11 @@ from wormjax.figures.motor_states import divide_time, draw_strip, fill_cells, li
 from wormjax.figures.style import BLACK, find_limits, finish_figure, make_figure, styled
 
 FORECAST_COLOURS = ("#B35900", "#5D3A9B")  # In turn, so that a forecast is seen to end; no motor state has them.
-FORECAST_STYLE: dict[str, Any] = {
-    "linewidth": 1.3,
-    "marker": "o",
-    "markersize": 3.2,
-    "markeredgewidth": 0,
-    "markevery": [0],
-}
+FORECAST_STYLE: dict[str, Any] = {"linewidth": 1.3, "marker": "o", "markersize": 3.2}
+FORECAST_STYLE |= {"markeredgewidth": 0, "markevery": [0]}
 
-Forecast = tuple[
-    int, Float[np.ndarray, "step neuron"], Float[np.ndarray, "step neuron"], Float[np.ndarray, "step neuron"]
-]
+Band = Float[np.ndarray, "step neuron"]
+Forecast = tuple[int, Band, Band, Band]
 
 
 @styled
@@ -42,7 +36,6 @@ def plot_forecast_traces(
     A forecast's line begins with a dot at the last frame that the model was given; all rows have one scale.
 
     Args:
-      times: seconds.
       traces: the true activity, scaled; NaN where there is none.
       forecasts: of each its first forecast frame (an index into `times`; the frame before is the last one given),
         and the mean, low and high of each step and neuron. Steps after the last frame are not drawn.
@@ -53,9 +46,9 @@ def plot_forecast_traces(
     panels = list(figure.subplots(len(heights), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0])
     edges, cells = divide_time(times)
     if states is not None:
-        strip, handles = draw_strip(panels.pop(0), edges, cells, states, state_names, "motor state"), list_states
+        strip = draw_strip(panels.pop(0), edges, cells, states, state_names, "motor state")
         place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "borderaxespad": 0.2, "handlelength": 1.0}
-        strip.legend(handles=handles(states, state_names), ncols=len(state_names) + 1, **place)
+        strip.legend(handles=list_states(states, state_names), ncols=len(state_names) + 1, **place)
     # One scale for all rows, of the traces and the forecasts' means; a band that runs away may leave.
     limits = find_limits(np.concatenate([traces.ravel(), *(np.ravel(mean) for _, mean, *_ in forecasts)]), 0.08, 0.08)
     for neuron, axes in enumerate(panels):

@@ -81,15 +81,16 @@ def plot_graph_similarity(
     In the matrix, a number in bold lies outside the interval that holds 95 % of the graphs with shuffled neurons. On
     the right, a dot is a pair of worms, the line their mean, and the grey bar that interval for the mean.
 
-    Args:
-      similarity: of `compare_scores`.
-      of: what was correlated.
+    `similarity` is of `compare_scores`, `of` what was correlated.
     """
     count = len(similarity.methods)
     side = max(2.0, 0.62 * count)
     figure = make_figure(side + max(2.6, 0.75 * count) + 1.6, side + 1.5)
     left, right = figure.subplots(1, 2, width_ratios=[side, max(2.2, 0.7 * count)])
-    draw_between_methods(left, similarity).set_title("between methods, same worm", fontweight="bold")
+    low, high = np.nanpercentile(similarity.between_null, INTERVAL, axis=0)
+    shown = np.where(np.eye(count, dtype=bool), np.nan, similarity.between)
+    draw_correlations(left, shown, [*map(spell_name, similarity.methods)], (shown < low) | (shown > high))
+    left.set_title("between methods, same worm", fontweight="bold")
     draw_between_worms(right, similarity).set_title("between worms, same method", fontweight="bold")
     right.set_ylabel(f"correlation of {of}")
     handles = [
@@ -99,14 +100,6 @@ def plot_graph_similarity(
     ]
     figure.legend(handles=handles, loc="outside lower right", ncols=3, handlelength=1.2)
     return finish_figure(figure, title)
-
-
-def draw_between_methods(axes: Axes, similarity: GraphSimilarity) -> Axes:
-    """Draw the correlation of each two methods' graphs of the same worm, in colour and in numbers."""
-    count = len(similarity.methods)
-    low, high = np.nanpercentile(similarity.between_null, INTERVAL, axis=0)
-    shown = np.where(np.eye(count, dtype=bool), np.nan, similarity.between)
-    return draw_correlations(axes, shown, [*map(spell_name, similarity.methods)], (shown < low) | (shown > high))
 
 
 def draw_between_worms(axes: Axes, similarity: GraphSimilarity) -> Axes:

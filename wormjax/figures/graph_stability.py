@@ -30,11 +30,7 @@ def plot_graph_stability(
     """Plot the correlations and their null side by side: dots, density, median.
 
     The number above is the median (the line), n the number of pairs, of which a few hundred have a dot; the density
-    is drawn where there are enough pairs.
-
-    Args:
-      correlations: across what ("windows", "seeds", "worms") → the correlation of edge probabilities of each pair.
-      nulls: the same names → correlations with the neurons of one of the pair shuffled.
+    is drawn where there are enough pairs. Correlations are across windows, seeds or worms, by name.
     """
     figure = make_figure(max(1.45 * len(correlations) + 1.0, 3.4), 3.7)
     axes = figure.subplots()

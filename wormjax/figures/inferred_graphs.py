@@ -39,7 +39,6 @@ def plot_inferred_graphs(
 
     Args:
       true: the type of each edge, -1 where it is not known; a matrix, or edges in the order of `wormjax.graphs`.
-      probabilities: of each type, matched to the true ones.
       positions: of the objects, for instance their first locations; None: on a circle.
       type_names: one per type; a first type called "none" or "no ..." means no edge.
     """

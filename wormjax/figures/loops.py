@@ -38,8 +38,7 @@ def plot_toy_loops(
     """Plot the delay embedding and the true system by the loops found, the true system by phase, and the seen trace.
 
     Args:
-      first: the activity of the neuron that was seen.
-      second: of the neuron that was not.
+      first, second: the activity of the neuron that was seen, and of the one that was not.
       places: the delay embedding of the first neuron, two coordinates or more; NaN where there is none.
       loop: the loop that was found, or -1 (grey).
       phase: the phase that was found, radians; NaN where there is none.
@@ -94,14 +93,9 @@ def _draw_time(figure: Figure, grid: GridSpec, first, loop, true_cycle, frame_in
     trace.tick_params(labelbottom=False)
     strips = {"found": loop} | ({} if true_cycle is None else {"true": _match(loop, true_cycle)})
     for row, (name, numbers) in enumerate(strips.items(), 2):
-        _draw_strip(figure.add_subplot(grid[row, :], sharex=trace), numbers, name, row == 1 + len(strips))
+        strip = figure.add_subplot(grid[row, :], sharex=trace)
+        strip.imshow(colour_loops(numbers[None, :shown]), extent=(*trace.get_xlim(), 0, 1), aspect="auto")
+        strip.set_yticks([0.5], [name])
+        hide_frame(strip)
+        strip.tick_params(labelbottom=row == 1 + len(strips))
     figure.axes[-1].set_xlabel("time (time constants of neuron 1)" if frame_interval else "frame")
-
-
-def _draw_strip(axes: Axes, numbers: np.ndarray, name: str, last: bool):
-    low, high = axes.get_xlim()  # The trace's, whose axis this shares.
-    shown = min(len(numbers), TRACE_FRAMES)
-    axes.imshow(colour_loops(numbers[None, :shown]), extent=(low, high, 0, 1), aspect="auto")
-    axes.set_yticks([0.5], [name])
-    hide_frame(axes)
-    axes.tick_params(labelbottom=last)

@@ -74,11 +74,7 @@ def plot_manifolds(
 
 
 @styled
-def plot_phase_plots(
-    courses: Courses,
-    states: States,
-    state_names: Sequence[str],
-) -> Figure:
+def plot_phase_plots(courses: Courses, states: States, state_names: Sequence[str]) -> Figure:
     """Plot pairs of components against each other, coloured by motor state: a row per worm, a column per pair.
 
     Args: as `plot_manifolds`.
@@ -96,9 +92,7 @@ def plot_phase_plots(
 
 
 @styled
-def plot_variance(
-    shares: Mapping[str, Sequence[Float[np.ndarray, " component"]]],
-) -> Figure:
+def plot_variance(shares: Mapping[str, Sequence[Float[np.ndarray, " component"]]]) -> Figure:
     """Plot the cumulative share of variance against the number of components: each worm thin, the mean thick.
 
     Args:

@@ -55,11 +55,9 @@ def plot_placed_edges(
     """Plot where objects are, with the most probable edges as arrows from sender to receiver, panel by panel.
 
     Args:
-      places: of the objects in each panel.
       edges: the probability of each edge, NaN where there is none.
       links: pairs of objects that lines join: a body's bones.
       kinds: number of each object's kind, which has a colour.
-      titles: of the panels.
       kind_names: of the kinds, for the legend; () for none.
       box: sizes of a court about 0, which is drawn; None for none.
       shown: how many edges to draw in a panel.
@@ -120,10 +118,8 @@ def save_moving_picture(
     """Write a GIF of each model's predictions over the true movement, a panel per model.
 
     Args:
-      path: the file.
       true: all frames; the last ones are predicted.
       predicted: model → the last frames, as it predicts them.
-      links: pairs of objects that lines join.
       interval: seconds between frames; 1 where it is not known. The picture may skip frames.
     """
     steps = max(len(values) for values in predicted.values())

@@ -56,7 +56,6 @@ def plot_class_graph(
     An edge that has the same score both ways is a line without a head.
 
     Args:
-      scores: of the classes; NaN where there is none.
       types: "sensory", "inter", "motor" or "" of each class; the circle is in this order.
       known: of a reference, above 0 for an edge; its edges are drawn dark, others pale.
       arrows: whether edges are drawn at all. A graph that is no better than chance has none, and the panel says so.
@@ -181,7 +180,8 @@ def plot_graph_curves(amounts: pd.DataFrame, title: str) -> Figure:
     panels[0].set_ylabel("AUROC, mean over sets of worms")
     handles = [Line2D([], [], label=spell_name(name), **styles[name]) for name in methods]
     handles += [
-        Line2D([], [], color=GREY, linestyle=patterns[x], label=f"{100 * x:.0f} % of each recording") for x in patterns
+        Line2D([], [], color=GREY, linestyle=look, label=f"{100 * share:.0f} % of each recording")
+        for share, look in patterns.items()
     ]
     figure.legend(handles=handles, loc="outside right center", handlelength=3.0)
     return finish_figure(figure, title)
@@ -194,13 +194,7 @@ def plot_responses(
     known: Float[np.ndarray, "sender receiver"],
     title: str,
 ) -> Figure:
-    """Plot measured responses to a driven neuron against each prediction; red: significant ones.
-
-    Args:
-      measured: mean dF/F; NaN where a pair was not observed.
-      predicted: method → its responses or scores.
-      known: 1 for a significant response, 0 for none.
-    """
+    """Plot measured responses to a driven neuron (mean dF/F) against each prediction; red: significant (`known` 1)."""
     figure = make_figure(3.2 * len(predicted) + 0.6, 3.6)
     panels = figure.subplots(1, len(predicted), squeeze=False, sharey=True)[0]
     for axes, (name, values) in zip(panels, predicted.items(), strict=True):
@@ -214,8 +208,5 @@ def plot_responses(
         axes.axhline(0, color=LIGHT_GREY, zorder=0)
         axes.axvline(0, color=LIGHT_GREY, zorder=0)
     panels[0].set_ylabel("measured response (mean dF/F)")
-    handles = [
-        make_dot(VERMILLION, "q < 0.05", markersize=4),
-        make_dot(GREY, "not significant", markersize=3),
-    ]
+    handles = [make_dot(VERMILLION, "q < 0.05", markersize=4), make_dot(GREY, "not significant", markersize=3)]
     return finish_figure(figure, title, handles)

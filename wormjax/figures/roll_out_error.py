@@ -28,11 +28,9 @@ def plot_roll_out_error(
     errors: Mapping[str, Float[np.ndarray, " step"] | Float[np.ndarray, "run step"]],
     published: Sequence[PublishedResult] = (),
 ) -> Figure:
-    """Plot the mean squared error after 1, 2, ... steps, a line per model, on a logarithmic axis.
+    """Plot the mean squared error after 1, 2, ... steps (scaled units), a line per model, on a logarithmic axis.
 
-    Args:
-      errors: model → its error at each step, in scaled units; of several runs the mean is drawn, and their range.
-      published: others' numbers (`find_published_systems`); those of errors are drawn as open markers.
+    Of several runs the mean is drawn, and their range; published errors are drawn as open markers.
     """
     figure = make_figure(6.0, 3.7)
     axes = figure.subplots()

@@ -40,7 +40,6 @@ def plot_sensitivity(
       results: parameter → its values, in the order they are drawn in, each with the metric on every test worm; NaN
         where not scored. The worms of one parameter are the same, in the same order.
       defaults: parameter → its default; a parameter without one, or whose default was not tried, has no shade.
-      label: the metric.
       reference: a baseline's name and its level, drawn as a dashed line.
       limits: the lowest and the highest value that the metric can have.
     """

@@ -43,11 +43,8 @@ def plot_skill_by_horizon(
     Args:
       values: model → its metric on each test worm (averaged over subsets and seeds) at each horizon; NaN where not
         scored. All models have the same worms, in the same order, and the same horizons.
-      horizons: seconds ahead, rising.
       label: the metric, for instance "negative log-likelihood (nats)".
-      baselines: which models are baselines (dashed, grey).
       simple: the models among which the best simple baseline is chosen; none, or all: no right panel.
-      lower_is_better: whether the metric is an error.
       limits: the lowest and the highest value that the metric can have.
     """
     horizons, styles = np.asarray(horizons, float), lines.choose_styles(values, baselines)
@@ -60,7 +57,14 @@ def plot_skill_by_horizon(
     panels[0].set_title(lines.count_worms(values.values(), "bars"), fontweight="bold")
     if simple:
         best = choose_best({model: values[model] for model in values if model in simple}, lower_is_better)
-        _mark_best(panels[0], values, _dodge(horizons, values), best)
+        places = _dodge(horizons, values)
+        points = [
+            (places[name][h], lines.average_over_worms(values[name])[0, h]) for h, name in enumerate(best) if name
+        ]
+        if points:
+            label = "best simple baseline at this horizon"
+            rings = panels[0].plot(*zip(*points, strict=True), "o", label=label, gid="best", zorder=5, **BEST_STYLE)
+            figure.legend(handles=rings, loc="outside lower center")
     if others:
         gains = {model: gain_over_best(values[model], values, best, lower_is_better) for model in others}
         panels[1].axhline(0, color=BLACK, linewidth=1.2, linestyle=(0, (4, 2)), zorder=2, label="_zero")
@@ -111,10 +115,9 @@ def draw_scores(
     ends |= {zero: (0.0, BLACK)} if zero else {}
     # The models set the limits, and the zero line; a baseline far worse than they are leaves the panel.
     ours = [mean for model, mean in means.items() if model not in baselines and np.isfinite(mean).any()]
-    shown = np.concatenate([*(ours or means.values()), [0.0] if zero else []])
-    everything = np.concatenate(
-        [[0.0] if zero else [], *(lines.average_over_worms(v).ravel() for v in values.values())]
-    )
+    origin = [0.0] if zero else []
+    shown = np.concatenate([*(ours or means.values()), origin])
+    everything = np.concatenate([origin, *(lines.average_over_worms(own).ravel() for own in values.values())])
     if np.isfinite(shown).any():
         low, high = np.nanmin(shown), np.nanmax(shown)
         spread = max(high - low, 1e-3 * max(1.0, abs(low), abs(high)))
@@ -138,13 +141,3 @@ def _dodge(horizons: np.ndarray, models: Collection[str]) -> dict[str, np.ndarra
     gap = np.log(horizons[1:] / horizons[:-1]).min() if len(horizons) > 1 else 1.0
     shifts = min(DODGE, 0.05 * len(models)) * np.linspace(-1, 1, len(models)) if len(models) > 1 else [0.0]
     return {model: horizons * np.exp(shift * gap) for model, shift in zip(models, shifts, strict=True)}
-
-
-def _mark_best(axes: Axes, values: Scores, places: Mapping[str, np.ndarray], best: Sequence[str | None]):
-    points = [
-        (places[model][h], lines.average_over_worms(values[model])[0, h]) for h, model in enumerate(best) if model
-    ]
-    if points:
-        label = "best simple baseline at this horizon"
-        rings = axes.plot(*zip(*points, strict=True), "o", label=label, gid="best", zorder=5, **BEST_STYLE)
-        axes.figure.legend(handles=rings, loc="outside lower center")

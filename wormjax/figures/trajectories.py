@@ -30,13 +30,9 @@ def plot_trajectories(
     title: str = "Trajectories of test systems",
     shown: int = 4,
 ) -> Figure:
-    """Plot the first systems, a column each, under each model, a row each; one colour per object.
+    """Plot the first `shown` systems, a column each, under each model, a row each; one colour per object.
 
-    Args:
-      history: the locations that the models were given.
-      true: those that followed.
-      predicted: model → those that it predicted.
-      shown: how many systems to draw.
+    `history` are the locations that the models were given, `true` those that followed.
     """
     history, true = history[:shown], true[:shown]
     figure = make_figure(max(1.75 * len(true), 3.4) + 0.2, 1.75 * len(predicted) + 0.95, layout="compressed")
@@ -65,12 +61,7 @@ def plot_signals(
 ) -> Figure:
     """Plot one feature over time: the first systems, a column each, their objects, a row each; one colour per model.
 
-    Args:
-      history: the feature in the frames that the models were given.
-      true: in those that followed.
-      predicted: model → as it predicted them.
-      feature_name: for instance "sin φ".
-      frame_interval: seconds from one frame to the next.
+    `history` is the feature in the frames that the models were given, `true` in those that followed.
     """
     history, true = history[:SHOWN_SIGNALS], true[:SHOWN_SIGNALS]
     systems, objects = len(true), true.shape[2]
@@ -104,7 +95,9 @@ def draw_paths(
         colour = style.OBJECT_COLOURS[k % len(style.OBJECT_COLOURS)]
         future = np.concatenate([history[-1:, k], true[:, k]])
         predicted = np.concatenate([history[-1:, k], guess[:, k]])
-        axes.add_collection(_fade(history[:, k]))
+        segments = np.stack([history[:-1, k], history[1:, k]], axis=1)
+        fading = [to_rgba(style.GREY, alpha) for alpha in np.linspace(0.1, 1.0, len(segments))]
+        axes.add_collection(LineCollection(segments, colors=fading, linewidths=1.0, zorder=1))
         axes.plot(*future.T, color=colour, zorder=2, **TRUE_STYLE)
         axes.plot(*predicted.T, color=colour, linewidth=1.2, linestyle=MODEL_DASHES[0], zorder=3)
         axes.plot(*predicted[-1], "x", color=colour, markersize=4.5, markeredgewidth=1.2, zorder=4)
@@ -112,14 +105,6 @@ def draw_paths(
     # A prediction that runs away leaves the panel and does not shrink the true paths.
     frame_points(axes, np.concatenate([history, true]).reshape(-1, 2), 1.12)
     return axes
-
-
-def _fade(line: np.ndarray) -> LineCollection:
-    """Return the line through the frames, faint where it begins."""
-    segments = np.stack([line[:-1], line[1:]], axis=1)
-    colours = np.tile(to_rgba(style.GREY), (len(segments), 1))
-    colours[:, 3] = np.linspace(0.1, 1.0, len(segments))
-    return LineCollection(segments, colors=colours, linewidths=1.0, zorder=1)
 
 
 def draw_signal(

@@ -20,13 +20,7 @@ STUDY_COLOURS, STUDY_MARKERS = (BLACK, GREEN), ("o", "s")
 
 
 class Example(NamedTuple):
-    """One neuron's values by study and motor state, pooled over worms.
-
-    Attributes:
-      neuron: the neuron's name.
-      levels: study → state → z-scored activity of that state's frames.
-      derivatives: study → state → its z-scored derivative.
-    """
+    """One neuron's z-scored activity and derivative by study and motor state, pooled over worms."""
 
     neuron: str
     levels: Mapping[str, Mapping[str, Float[np.ndarray, " frame"]]]
@@ -44,7 +38,6 @@ def plot_transfer(
 
     Args:
       level_auroc: study → AUROC of each worm's z-scored trace; two studies; NaN where it is not defined.
-      derivative_auroc: the same of its derivative.
       example: one neuron whose values are shown by state and study; None: no lower panels.
     """
     height = 0.27 * len(neuron_names) + 1.3

@@ -18,13 +18,7 @@ import pandas as pd
 from wormjax.recordings import dag2023, wormwideweb
 from wormjax.recordings.files import iterate_files, note_opening
 from wormjax.recordings.names import NEURONS, find_other_columns, normalise_neuron_name
-from wormjax.recordings.recording import (
-    FieldError,
-    Recording,
-    RecordingError,
-    expect_distinct_worms,
-    warn_of_columns,
-)
+from wormjax.recordings.recording import FieldError, Recording, RecordingError, expect_distinct_worms, warn_of_columns
 
 STUDY = "csv"
 SUFFIXES = (".csv", ".tsv", ".txt")

@@ -107,10 +107,7 @@ def choose_state_names(
 
 
 def map_motor_states(
-    recording: Recording,
-    states: str | Sequence[str],
-    state_map: Mapping[str, str] | None = None,
-    strict: bool = True,
+    recording: Recording, states: str | Sequence[str], state_map: Mapping[str, str] | None = None, strict: bool = True
 ) -> Int[np.ndarray, " frame"]:
     """Return a recording's motor states as indices into other names, UNSCORED where there is no counterpart.
 

@@ -110,11 +110,7 @@ EDGE_ACCURACIES: dict[str, dict[str, float]] = {
 
 # After 1, 10 and 20 steps.
 SYSTEMS_ERRORS: dict[str, dict[str, tuple[float, float, float]]] = {
-    "springs5": {
-        NRI: (3.1e-8, 3.3e-6, 2.1e-5),
-        LSTM: (4.1e-8, 2.2e-5, 7.0e-4),
-        STATIC: (7.9e-5, 7.6e-3, 2.8e-2),
-    },
+    "springs5": {NRI: (3.1e-8, 3.3e-6, 2.1e-5), LSTM: (4.1e-8, 2.2e-5, 7.0e-4), STATIC: (7.9e-5, 7.6e-3, 2.8e-2)},
     "charged5": {NRI: (1.1e-3, 3.2e-3, 7.1e-3)},
     "kuramoto5": {NRI: (1.4e-2, 2.0e-2, 3.3e-2), LSTM: (3.4e-4, 1.3e-2, 4.7e-2)},
 }

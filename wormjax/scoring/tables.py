@@ -6,15 +6,14 @@ the 95 % interval over worms, and each model's paired difference to the best bas
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from wormjax.scoring.behavior import title_metric as title_behavior
 from wormjax.scoring.classification import LOWER_IS_BETTER
-from wormjax.scoring.intervals import difference_over_worms, interval_over_rows
+from wormjax.scoring.intervals import Interval, difference_over_worms, interval_over_rows
 from wormjax.scoring.markdown import (
     escape,
     format_bounds,
@@ -41,11 +40,19 @@ METRIC_TITLES = {
     "r2_without_partner": "R² of hidden neurons, their left-right partner withheld",
 }
 
+# Parts of the explanations of several summaries.
+BRACKETS = (
+    "the 95 % interval of the mean over worms in brackets (a jackknife, or Student's t where that is wider or the only "
+    "one there is: docs/trust.md)"
+)
+SCALED = (
+    "With `data.scaling` zscore, minmax or robust, a trace is scaled by the whole recording, later frames included; "
+    "with calibration, by the first minutes."
+)
 EXPLANATION = (
     "Each entry is the mean ± s.d. over training subsets, worms and seeds, their number in parentheses, and "
-    "the 95 % interval of the mean over worms in brackets (a jackknife, or Student's t where that is wider or the only "
-    "one there is: docs/trust.md). Baselines are in italics. Numbers marked † are published by others or come from "
-    "their code, with the s.d. that they report; they may be of other worms."
+    f"{BRACKETS}. Baselines are in italics. Numbers marked † are published by others or come from their code, with the "
+    "s.d. that they report; they may be of other worms."
 )
 
 COLUMNS = ["setting", "metric", "model", "baseline", "train_count", "mean", "sd", "n", "low", "high", "worms"]
@@ -62,12 +69,56 @@ class Setting(NamedTuple):
     unseen: bool
 
 
+class Table(NamedTuple):
+    """The rows of one setting, number of training worms and part of the models: metric → model → rows.
+
+    `smaller` has those of one training worm fewer, which intervals read (`interval_over_rows`).
+    """
+
+    setting: Setting
+    train_count: int
+    part: str
+    rows: Mapping[Any, Mapping[str, list[Row]]]
+    smaller: Mapping[Any, Mapping[str, list[Row]]]
+
+    def find(self, metric: Any, model: str | None) -> list[Row]:
+        """Return the rows of a metric and a model; [] where there is none."""
+        return self.rows.get(metric, {}).get(model, [])
+
+    def list_models(self, metrics: Iterable[Any] | None = None, baselines: Collection[str] = ()) -> list[str]:
+        """Return the models of some metrics, or of all, baselines last, otherwise as they first occur."""
+        chosen = self.rows if metrics is None else metrics
+        models = unique(model for metric in chosen for model in self.rows.get(metric, {}))
+        return sorted(models, key=lambda model: model in baselines)
+
+    def average(self, metric: Any, model: str) -> Interval:
+        """Return the mean over worms of a model that was scored, with its interval."""
+        return interval_over_rows(self.find(metric, model), self.smaller.get(metric, {}).get(model, ()))
+
+    def compare(self, metric: Any, ours: str, theirs: str | None) -> Interval | None:
+        """Return the paired difference between two models; None where they have nothing in common."""
+        fewer = tuple(self.smaller.get(metric, {}).get(model, ()) for model in (ours, theirs))
+        return difference_over_worms(self.find(metric, ours), self.find(metric, theirs), fewer)
+
+
+def collect_tables(
+    rows: Iterable[Row], name: Callable[[str], Any] = str, part: Callable[[Row], str] = lambda row: ""
+) -> list[Table]:
+    """Return tables ordered by setting (as they first occur), number of training worms and part.
+
+    `name` makes the key of a metric from its name.
+    """
+    groups: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for row in rows:
+        setting = Setting(row.study, row.test_study, row.unseen)
+        groups[setting, len(row.train_worms), part(row)][name(row.metric)][row.model].append(row)
+    settings = unique(setting for setting, *_ in groups)
+    keys = sorted(groups, key=lambda key: (settings.index(key[0]), *key[1:]))
+    return [Table(*key, groups[key], groups.get((key[0], key[1] - 1, key[2]), {})) for key in keys]
+
+
 def summarise(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> pd.DataFrame:
     """Return one line per setting, metric, model and number of training worms.
-
-    Args:
-      rows: the results.
-      baseline_models: which of the models are baselines.
 
     Returns:
       Ordered by setting, metric, model (baselines last, otherwise as they first occur) and training worms:
@@ -77,26 +128,19 @@ def summarise(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> pd.
       best_baseline: the baseline with the best mean in this column; "" for a baseline, or without one.
       difference: the `Interval` of this model - best baseline, paired; None without such a pair.
     """
-    groups: dict[tuple, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        setting = Setting(row.study, row.test_study, row.unseen)
-        groups[setting, row.metric, len(row.train_worms)][row.model].append(row)
     lines = []
-    for (setting, metric, count), by_model in groups.items():
-        means = {model: np.mean([row.value for row in members]) for model, members in by_model.items()}
-        choose = min if metric in LOWER_IS_BETTER else max
-        best = choose((model for model in by_model if model in baseline_models), key=means.get, default="")
-        smaller = groups.get((setting, metric, count - 1), {})
-        for model, members in by_model.items():
-            interval, difference = interval_over_rows(members, smaller.get(model, ())), None
-            if best and model not in baseline_models:
-                fewer = (smaller.get(model, ()), smaller.get(best, ()))
-                difference = difference_over_worms(members, by_model[best], smaller=fewer)
-            line = {"setting": setting, "metric": metric, "model": model, "baseline": model in baseline_models}
-            line |= {"train_count": count, "mean": means[model], "n": len(members)}
-            line |= {"sd": np.std([row.value for row in members], ddof=1) if len(members) > 1 else np.nan}
-            line |= {"low": interval.low, "high": interval.high, "worms": interval.worms}
-            lines.append(line | {"best_baseline": "" if model in baseline_models else best, "difference": difference})
+    for table in collect_tables(rows):
+        for metric, by_model in table.rows.items():
+            values = {model: pd.Series([row.value for row in members]) for model, members in by_model.items()}
+            known = [model for model in by_model if model in baseline_models]
+            choose = min if metric in LOWER_IS_BETTER else max
+            best = choose(known, key=lambda model, values=values: values[model].mean(), default="")
+            for model, own in values.items():
+                _, low, high, worms = table.average(metric, model)
+                rival = "" if model in known else best
+                difference = table.compare(metric, model, rival) if rival else None
+                place = table.setting, metric, model, model in known, table.train_count
+                lines.append((*place, own.mean(), own.std(), len(own), low, high, worms, rival, difference))
     frame = pd.DataFrame(lines, columns=COLUMNS).astype({"low": float, "high": float, "baseline": bool})
     return frame.sort_values(["setting", "metric", "baseline", "model", "train_count"], key=_rank, ignore_index=True)
 
@@ -132,28 +176,20 @@ def tabulate_amounts(rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def format_amounts(
-    rows: Sequence[Row], metrics: Iterable[str], amounts: str, baseline_models: Collection[str] = ()
+    rows: Sequence[Row], metrics: Iterable[str], amounts: str, baseline_models: Collection[str]
 ) -> list[str]:
     """Return a Markdown table of each METRIC@AMOUNT, a column per amount: the mean and its 95 % interval over worms."""
     lines = []
     for metric in metrics:
-        cells: dict[tuple[str, str], str] = {}
-        for name, members in _group_rows(rows, metric).items():
-            model, amount = name
-            cells[mark_model(model, model in baseline_models), amount] = format_mean(interval_over_rows(members))
-        titles = {amount: f"{amount} {amounts}" for amount in unique(amount for _, amount in cells)}
+        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in rows:
+            name, _, amount = row.metric.partition("@")
+            if name == metric:
+                groups[mark_model(row.model, row.model in baseline_models), amount].append(row)
+        titles = {amount: f"{amount} {amounts}" for amount in unique(amount for _, amount in groups)}
+        cells = {place: format_mean(interval_over_rows(members)) for place, members in groups.items()}
         lines += ["", f"### {title_metric(metric)}", "", *tabulate("model", titles, cells)]
     return lines
-
-
-def _group_rows(rows: Iterable[Row], metric: str) -> dict[tuple[str, str], list[Row]]:
-    """Return (model, amount) → the rows of one metric."""
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        name, _, amount = row.metric.partition("@")
-        if name == metric:
-            groups[row.model, amount].append(row)
-    return groups
 
 
 def write_summary(
@@ -167,12 +203,9 @@ def write_summary(
     """Write the summary as Markdown, whole or not at all.
 
     Args:
-      path: where to, for instance "summary.md".
-      rows: the results.
-      baseline_models: which of the models are baselines.
       data_text: the data that made the rows, in words, printed at the end.
-      more: lines that follow the tables.
       published: others' numbers, put into the tables of their study and metric and marked (`find_published`).
+      more: lines that follow the tables.
     """
     parts = ["# Results", "", EXPLANATION]
     for setting, members in summarise(rows, baseline_models).groupby("setting", sort=False):

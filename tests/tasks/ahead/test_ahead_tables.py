@@ -4,6 +4,7 @@ import pytest
 
 from wormjax.scoring.intervals import Interval
 from wormjax.scoring.rows import Row
+from wormjax.scoring.tables import collect_tables
 from wormjax.tasks.ahead import tables
 
 SECONDS = (1.0, 2.0, 5.0)
@@ -38,21 +39,25 @@ def rows():
     ]
 
 
+def collect(rows):
+    return collect_tables(rows, part=lambda row: tables.GIVEN if row.model.endswith("_known_state") else tables.ALONE)
+
+
 @pytest.fixture(scope="module")
 def collected(rows):
-    return tables.collect_tables(rows, lambda model: model.endswith("_known_state"))
+    return collect(rows)
 
 
 @pytest.fixture(scope="module")
 def table(collected):
-    return next(one for one in collected if one.train_count == 2 and not one.given)
+    return next(one for one in collected if one.train_count == 2 and one.part == tables.ALONE)
 
 
 def test_a_table_holds_one_number_of_training_worms_and_one_state_of_knowledge(collected, table):
-    assert [(one.train_count, one.given) for one in collected] == [(1, False), (2, False), (2, True)]
-    assert table.rows.keys() == {"frequencies", "persistence", "network", "diffusion_map"}
-    assert collected[2].rows.keys() == {"persistence_known_state", "network_known_state"}
-    assert len(table.rows["network"]["nll@1s"]) == 3
+    assert [(one.train_count, one.part == tables.GIVEN) for one in collected] == [(1, False), (2, False), (2, True)]
+    assert table.list_models() == ["frequencies", "persistence", "network", "diffusion_map"]
+    assert collected[2].list_models() == ["persistence_known_state", "network_known_state"]
+    assert len(table.find("nll@1s", "network")) == 3
     assert len({tables.describe_table(one) for one in collected}) == 3
     assert "given the motor state" in tables.describe_table(collected[2])
     assert "1 worm," in tables.describe_table(collected[0])
@@ -70,18 +75,18 @@ def test_the_best_is_the_best_in_the_mean_over_worms():
     often = [row._replace(seed=seed) for seed in (0, 1, 2) for row in make_rows("persistence", "nll@1s", (0.1,))]
     rare = make_rows("persistence", "nll@1s", (0.1, 1.0))[1:]  # 0.33 in the mean over rows, 0.55 over worms.
     rows = [*often, *rare, *make_rows("frequencies", "nll@1s", (0.4, 0.4))]
-    (table,) = tables.collect_tables(rows, lambda _: False)
+    (table,) = collect(rows)
     assert tables.find_best_simple(table, "nll@1s", SIMPLE, lower=True) == "frequencies"
 
 
 def test_differences_are_paired_by_worm(table):
-    one = tables.compare(table, "network", "nll@1s", "persistence")
+    one = table.compare("nll@1s", "network", "persistence")
     assert one.mean == pytest.approx(-0.2)
     assert one.worms == 3
     # The differences -0.2, -0.19 and -0.21 are all but equal, though the worms are not: the interval is theirs.
     assert one.high - one.low == pytest.approx(2 * 4.302653 * 0.01 / 3**0.5, rel=1e-4)
-    assert tables.compare(table, "network", "nll@1s", None) is None
-    assert tables.compare(table, "diffusion_map", "nll@2s", "frequencies") is None
+    assert table.compare("nll@1s", "network", None) is None
+    assert table.compare("nll@2s", "diffusion_map", "frequencies") is None
 
 
 def test_the_reach_ends_at_the_first_horizon_that_is_not_better():
@@ -136,7 +141,7 @@ def test_the_summary_holds_scores_differences_and_reach(collected, tmp_path):
 
 def test_without_a_simple_baseline_nothing_is_compared_to_it(tmp_path):
     rows = [row for one in SECONDS for row in make_rows("network", f"nll@{one:g}s", (1.0, 1.1, 1.2))]
-    collected = tables.collect_tables(rows, lambda _: False)
+    collected = collect(rows)
     tables.write_summary(tmp_path / "summary.md", collected, SECONDS, SIMPLE, (), (), "")
     text = (tmp_path / "summary.md").read_text()
     assert "| network | **1.100** [0.852, 1.348] | **1.100** [" in text

@@ -12,6 +12,7 @@ from wormjax.features.dataset import Dataset
 from wormjax.figures.names import spell_name
 from wormjax.scoring.intervals import find_range
 from wormjax.scoring.rows import Row, write_rows
+from wormjax.scoring.tables import Table, collect_tables
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead import tables as ahead_tables
 from wormjax.tasks.report_files import NamedFigures, save_figures
@@ -23,7 +24,9 @@ FIGURE_LABELS = {"nll": "negative log-likelihood (nats)", "balanced_accuracy": "
 def write_report(config, worms: Materials, rows: list[Row], outputs, workdir: Path) -> None:
     """Write rows, summary and figures into the workdir of an experiment, and print the summary."""
     seconds = tuple(config.ahead.seconds)
-    tables = ahead_tables.collect_tables(rows, lambda model: knows_state(config, model))
+    tables = collect_tables(
+        rows, part=lambda row: ahead_tables.GIVEN if knows_state(config, row.model) else ahead_tables.ALONE
+    )
     rivals = (simple.DIFFUSION, simple.DWELL, simple.DWELL + simple.KNOWN)
     write_rows(workdir / "results.csv", rows)
     ahead_tables.write_summary(
@@ -46,7 +49,7 @@ def knows_state(config, model: str) -> bool:
     return base.endswith(simple.KNOWN)
 
 
-def plot_skill(config, tables: Sequence[ahead_tables.Table]) -> NamedFigures:
+def plot_skill(config, tables: Sequence[Table]) -> NamedFigures:
     """Yield the skill by horizon after training on the most worms, with and without the motor state so far."""
     seconds, most = tuple(config.ahead.seconds), max(table.train_count for table in tables)
     for table in tables:
@@ -58,7 +61,7 @@ def plot_skill(config, tables: Sequence[ahead_tables.Table]) -> NamedFigures:
                 figure = figures.plot_skill_by_horizon(
                     values, seconds, label, config.baselines, candidates, lower, title, find_range(kind)
                 )
-                yield f"skill_{kind}{simple.KNOWN if table.given else ''}", figure
+                yield f"skill_{kind}{simple.KNOWN if table.part == ahead_tables.GIVEN else ''}", figure
 
 
 def plot_graphs(config, dataset: Dataset, outputs) -> NamedFigures:

@@ -10,7 +10,6 @@ which part: mse@16, mse@8:AVAL. The score (1 - MSE / persistence's MSE over the 
 import math
 import os
 import re
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -19,7 +18,7 @@ import numpy as np
 
 from wormjax.recordings.motor_states import COMMON_NAMES
 from wormjax.scoring.forecasts import SCORE_STEPS
-from wormjax.scoring.intervals import Interval, difference_over_worms, interval_over_rows
+from wormjax.scoring.intervals import Interval, difference_over_worms
 from wormjax.scoring.markdown import (
     escape,
     format_bounds,
@@ -32,7 +31,7 @@ from wormjax.scoring.markdown import (
 )
 from wormjax.scoring.published import FORECAST_NOTE, PublishedResult
 from wormjax.scoring.rows import Row
-from wormjax.scoring.tables import Setting, describe_setting
+from wormjax.scoring.tables import BRACKETS, SCALED, Table, collect_tables, describe_setting
 
 STEPS = (1, 4, 8, 16, 32, 64)
 WHERE_STEPS = (8, 16)
@@ -54,12 +53,10 @@ ERRORS = ("mse", "mae", "crps")  # Positive and of any size: three significant d
 EXPLANATION = (
     "An error is that of one frame, a number of steps after the last frame given. The score is 1 - MSE / persistence's "
     "MSE over the first 16 steps together: 0 is persistence, 1 is perfect. Each entry is the mean ± s.d. over training "
-    "subsets, worms and seeds, with the 95 % interval of the mean over worms in brackets (a jackknife, or Student's t "
-    "where that is wider or the only one there is: docs/trust.md). The first column has the number of values and of "
-    "worms. Relative differences of mean squared error are in percent of the reference's mean; below zero, the model's "
-    "error is the smaller. They are paired by training set and test worm, seeds averaged first. Baselines are in "
-    "italics. Numbers marked † are others'; their features and worms may differ. With `data.scaling` zscore, minmax or "
-    "robust, a trace is scaled by the whole recording, later frames included; with calibration, by the first minutes."
+    f"subsets, worms and seeds, with {BRACKETS}. The first column has the number of values and of worms. Relative "
+    "differences of mean squared error are in percent of the reference's mean; below zero, the model's error is the "
+    "smaller. They are paired by training set and test worm, seeds averaged first. Baselines are in italics. Numbers "
+    f"marked † are others'; their features and worms may differ. {SCALED}"
 )
 
 BEST_NOTE = "The VAR with the lowest mean at that very step: chosen in view of the test worms."
@@ -80,34 +77,15 @@ class Metric(NamedTuple):
 SCORE_METRIC = Metric(SCORE, SCORE_STEPS)  # It is over several steps, and has the last of them.
 
 
-class Table(NamedTuple):
-    """The rows of one setting and number of training worms: metric → model → rows.
+def list_steps(table: Table, kind: str) -> list[int]:
+    """Return the steps of `STEPS` at which a kind of metric was scored."""
+    return [step for step in STEPS if Metric(kind, step) in table.rows]
 
-    `smaller` has those of one training worm fewer, which intervals read (`interval_over_rows`).
-    """
 
-    setting: Setting
-    train_count: int
-    rows: Mapping[Metric, Mapping[str, list[Row]]]
-    smaller: Mapping[Metric, Mapping[str, list[Row]]]
-
-    def find(self, metric: Metric) -> Mapping[str, list[Row]]:
-        """Return the rows of a metric by model."""
-        return self.rows.get(metric, {})
-
-    def list_steps(self, kind: str) -> list[int]:
-        """Return the steps of `STEPS` at which a kind of metric was scored."""
-        return [step for step in STEPS if Metric(kind, step) in self.rows]
-
-    def list_models(self, metrics: Iterable[Metric], baselines: Collection[str]) -> list[str]:
-        """Return the models of some metrics, baselines last, otherwise as they first occur."""
-        models = unique(model for metric in metrics for model in self.find(metric))
-        return sorted(models, key=lambda model: model in baselines)
-
-    def compare(self, metric: Metric, ours: str, theirs: str | None) -> Interval | None:
-        """Return the relative difference between two models; None where they have nothing in common."""
-        pairs = [[some.get(metric, {}).get(one, []) for one in (ours, theirs)] for some in (self.rows, self.smaller)]
-        return relative_difference(*pairs[0], tuple(pairs[1]))
+def compare(table: Table, metric: Metric, ours: str, theirs: str | None) -> Interval | None:
+    """Return the relative difference between two models; None where they have nothing in common."""
+    pairs = [[some.get(metric, {}).get(one, []) for one in (ours, theirs)] for some in (table.rows, table.smaller)]
+    return relative_difference(*pairs[0], tuple(pairs[1]))
 
 
 def parse_metric(name: str) -> Metric:
@@ -119,17 +97,6 @@ def parse_metric(name: str) -> Metric:
     kind, _, rest = name.partition("@")
     step, _, part = rest.partition(":")
     return Metric(kind, int(step or SCORE_STEPS), part or None)
-
-
-def collect_tables(rows: Iterable[Row]) -> list[Table]:
-    """Return tables ordered by setting (as they first occur) and number of training worms."""
-    groups: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for row in rows:
-        setting = Setting(row.study, row.test_study, row.unseen)
-        groups[setting, len(row.train_worms)][parse_metric(row.metric)][row.model].append(row)
-    settings = unique(setting for setting, _ in groups)
-    keys = sorted(groups, key=lambda key: (settings.index(key[0]), key[1]))
-    return [Table(setting, n, groups[setting, n], groups.get((setting, n - 1), {})) for setting, n in keys]
 
 
 def find_best_var(by_model: Mapping[str, Sequence[Row]]) -> str | None:
@@ -178,15 +145,12 @@ def write_forecast_summary(
     """Write the summary as Markdown, whole or not at all.
 
     Args:
-      path: where to, for instance "summary.md".
-      rows: the results.
-      baselines: which of the models are baselines.
       data_text: the data that made the rows, in words, printed at the end.
       published: others' errors, put into the table of their metric and marked (`find_published_forecasts`): of the
         number of training worms that they have or, where no table has it, of the largest.
       twins: model → its structure-agnostic twins; the first pair is the one looked at by motor state and neuron.
     """
-    tables, parts = collect_tables(rows), ["# Results", "", EXPLANATION]
+    tables, parts = collect_tables(rows, parse_metric), ["# Results", "", EXPLANATION]
     for table in tables:
         counts = [other.train_count for other in tables if other.setting == table.setting]
         parts += ["", f"## {describe_setting(table.setting)}, {_count(table.train_count, 'training worm')}"]
@@ -208,7 +172,7 @@ def print_forecast_summary(rows: Iterable[Row], baselines: Collection[str]) -> N
 
 def format_forecast_summary(rows: Iterable[Row], baselines: Collection[str]) -> list[str]:
     """Return the lines that `print_forecast_summary` prints."""
-    tables = collect_tables(rows)
+    tables = collect_tables(rows, parse_metric)
     lines = ["Mean squared error (MSE) and coverage of the 90 % band by step, mean; * baseline"]
     lines += ["% VAR: relative difference of MSE to the ridge VAR that is best at that step, paired by worm"]
     for setting in unique(table.setting for table in tables):
@@ -232,17 +196,20 @@ def _select_published(published: Sequence[PublishedResult], table: Table, counts
 def _tabulate_kind(table: Table, kind: str, baselines, published: Sequence[PublishedResult]) -> list[str]:
     """Return a table: models down, steps across. Only mean squared error has intervals, counts and the score."""
     whole, published = kind == "mse", [one for one in published if one.metric.startswith(f"{kind}@")]
-    steps = {*table.list_steps(kind), *(parse_metric(one.metric).step for one in published)}
+    steps = {*list_steps(table, kind), *(parse_metric(one.metric).step for one in published)}
     metrics = [Metric(kind, step) for step in sorted(steps)]
     metrics += [SCORE_METRIC] if whole and SCORE_METRIC in table.rows else []
     cells: dict[tuple, str] = {}
     for model in table.list_models(metrics, baselines):
         name = mark_model(model, model in baselines)
-        found = {metric: own for metric in metrics if (own := table.find(metric).get(model))}
+        found = {metric: own for metric in metrics if (own := table.find(metric, model))}
         cells[name, "counts"] = _describe_counts(found.values())
         for metric, own in found.items():
-            smaller = table.smaller.get(metric, {}).get(model, ())
-            cells[name, metric] = _format_entry(metric.kind, own, whole, smaller)
+            values = np.array([row.value for row in own])
+            number = _choose_format(metric.kind, values.mean())
+            text = format_spread(values.mean(), values.std(ddof=1) if len(values) > 1 else None, number)
+            bounds = format_bounds(*table.average(metric, model)[1:3], number) if whole else ""
+            cells[name, metric] = text + bounds
     for one in published:
         where = f"{one.source}, trained on {one.train_count}" if one.train_count else one.source
         text = f"{format_spread(one.mean, one.sd, _choose_format(kind, one.mean))} †"
@@ -255,15 +222,15 @@ def _tabulate_kind(table: Table, kind: str, baselines, published: Sequence[Publi
 
 def _tabulate_comparisons(table: Table, baselines: Collection[str], twins: Mapping[str, Sequence[str]]) -> list[str]:
     """Return relative differences of mean squared error: to the best ridge VAR, the adapted VAR, and the twins."""
-    metrics = [Metric("mse", step) for step in table.list_steps("mse")]
-    best = {metric: find_best_var(table.find(metric)) for metric in metrics}
+    metrics = [Metric("mse", step) for step in list_steps(table, "mse")]
+    best = {metric: find_best_var(table.rows[metric]) for metric in metrics}
     models = table.list_models(metrics, baselines)
     ours = [model for model in models if model not in baselines]
     pairs = [(model, twin) for model, others in twins.items() for twin in others if {model, twin} <= {*models}]
 
-    def compare(model: str, reference: str | None, name: str = "") -> dict:
+    def tell(model: str, reference: str | None, name: str = "") -> dict:
         """Return the texts of a relative difference at each step; empty where one of the two was not scored."""
-        found = {metric: table.compare(metric, model, reference or best[metric]) for metric in metrics}
+        found = {metric: compare(table, metric, model, reference or best[metric]) for metric in metrics}
         return {(name or escape(model), metric): _format_relative(own) for metric, own in found.items()}
 
     def join(texts: Iterable[dict]) -> dict:
@@ -272,12 +239,12 @@ def _tabulate_comparisons(table: Table, baselines: Collection[str], twins: Mappi
     sections = {}
     if any(best.values()) and ours:
         first = {("*best ridge VAR*", metric): mark_model(own, own in baselines) for metric, own in best.items() if own}
-        sections["the best ridge VAR"] = join([first, *(compare(model, None) for model in ours)])
+        sections["the best ridge VAR"] = join([first, *(tell(model, None) for model in ours)])
     if ADAPTED in models and ours:
-        sections[escape(ADAPTED)] = join(compare(model, ADAPTED) for model in ours)
+        sections[escape(ADAPTED)] = join(tell(model, ADAPTED) for model in ours)
     if pairs:
         names = [f"{escape(model)} against {mark_model(twin, twin in baselines)}" for model, twin in pairs]
-        sections["the structure-agnostic twins"] = join(map(compare, *zip(*pairs, strict=True), names))
+        sections["the structure-agnostic twins"] = join(map(tell, *zip(*pairs, strict=True), names))
     lines, titles = [], {metric: f"step {metric.step}" for metric in metrics}
     for title, cells in sections.items():
         note = ["", BEST_NOTE] if "best" in title else []
@@ -310,7 +277,7 @@ def _choose_columns(table: Table, metrics: Sequence[Metric], baselines, twins) -
     first = first or next((model for model in models if model not in baselines), None)
     columns = []
     for step in sorted({metric.step for metric in metrics}):
-        wanted = [first, *twins.get(first, ())[:1], ADAPTED, find_best_var(table.find(Metric("mse", step)))]
+        wanted = [first, *twins.get(first, ())[:1], ADAPTED, find_best_var(table.rows.get(Metric("mse", step), {}))]
         scored = table.list_models([metric for metric in metrics if metric.step == step], baselines)
         columns += [(step, model) for model in unique(wanted) if model in scored]
     return columns
@@ -318,7 +285,7 @@ def _choose_columns(table: Table, metrics: Sequence[Metric], baselines, twins) -
 
 def _list_part(table: Table, part: str, columns: Sequence[tuple[int, str]]) -> dict:
     """Return the texts of one neuron or state by (step, model), and the number of "worms"."""
-    found = {column: table.find(Metric("mse", column[0], part)).get(column[1], []) for column in columns}
+    found = {(step, model): table.find(Metric("mse", step, part), model) for step, model in columns}
     means = {column: np.mean([row.value for row in own]) for column, own in found.items() if own}
     texts = {"worms": str(len({row.test_worm for own in found.values() for row in own}))}
     for column, mean in means.items():
@@ -338,13 +305,6 @@ def _describe_counts(cells: Iterable[Sequence[Row]]) -> str:
     pairs = [(len(own), len({row.test_worm for row in own})) for own in cells]
     ranges = ((min(values), max(values)) for values in zip(*pairs, strict=True))
     return " / ".join(f"{low}" if low == high else f"{low} to {high}" for low, high in ranges)
-
-
-def _format_entry(kind: str, members: Sequence[Row], whole: bool, smaller: Sequence[Row]) -> str:
-    values = np.array([row.value for row in members])
-    number = _choose_format(kind, values.mean())
-    text = format_spread(values.mean(), values.std(ddof=1) if len(values) > 1 else None, number)
-    return text + (format_bounds(*interval_over_rows(members, smaller)[1:3], number) if whole else "")
 
 
 def _choose_format(kind: str, mean: float) -> Callable[[float], str]:
@@ -367,7 +327,7 @@ def _format_percent(value: float) -> str:
 def _format_block(table: Table, baselines: Collection[str]) -> list[str]:
     """Return one table of the console: errors, coverage at step 8, relative differences at steps 8 and 16."""
     columns = [*(Metric("mse", step) for step in CONSOLE_STEPS), Metric("coverage90", 8), SCORE_METRIC]
-    best = {step: find_best_var(table.find(Metric("mse", step))) for step in WHERE_STEPS}
+    best = {step: find_best_var(table.rows.get(Metric("mse", step), {})) for step in WHERE_STEPS}
     names = ", ".join(f"{model} at {step}" for step, model in best.items() if model)
     title = f"{describe_setting(table.setting)}, {_count(table.train_count, 'training worm')}"
     lines = [title[:100], *([f"Best ridge VAR: {names}"] if names else [])]
@@ -378,9 +338,9 @@ def _format_block(table: Table, baselines: Collection[str]) -> list[str]:
     for model in table.list_models(columns, baselines):
         name = f"* {model}" if model in baselines else model
         for metric in columns:
-            values = [row.value for row in table.find(metric).get(model, ())]
+            values = [row.value for row in table.find(metric, model)]
             cells[name, metric] = _choose_format(metric.kind, np.mean(values))(np.mean(values)) if values else ""
         for step, reference in best.items():
-            found = None if model in baselines else table.compare(Metric("mse", step), model, reference)
+            found = None if model in baselines else compare(table, Metric("mse", step), model, reference)
             cells[name, step] = (f"{_format_percent(found.mean)} %" if found else "").rjust(RELATIVE_WIDTH)
     return lines + tabulate_console("", titles, cells, (NAME_WIDTH, ENTRY_WIDTH))

@@ -63,7 +63,5 @@ def describe_training(description: Mapping[str, Any], groups: Sequence[Group]) -
     worms = f"{used} of {count} worms" if used < count else f"{count} worm{'s' * (count != 1)}"
     runs = f", mean of {len(groups)} runs," if len(groups) > 1 else ""
     shown = ", ".join(neurons[:SHOWN_NEURONS]) + ", ..." * (len(neurons) > SHOWN_NEURONS)
-    return (
-        f"trained on {worms} of {description['study']}{runs} at "
-        f"{description['frame_rate']:.2f} Hz; {len(neurons)} neurons: {shown}"
-    )
+    rate = f"{description['frame_rate']:.2f} Hz"
+    return f"trained on {worms} of {description['study']}{runs} at {rate}; {len(neurons)} neurons: {shown}"

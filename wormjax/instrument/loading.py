@@ -17,12 +17,7 @@ from wormjax.tasks.forecast.prediction import open_forecaster
 from wormjax.tasks.reconstruct.prediction import open_reconstructor
 from wormjax.training.workdir import CONFIG_FILE
 
-KINDS: dict[str, Any] = {
-    "Decoder": Decoder,
-    "Forecaster": Forecaster,
-    "Reconstructor": Reconstructor,
-    "RelationalInference": RelationalInference,
-}
+KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Decoder, Forecaster, Reconstructor, RelationalInference)}
 OPENERS = {
     "generalize": ("Decoder", open_decoder),
     "forecast": ("Forecaster", open_forecaster),

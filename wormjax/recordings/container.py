@@ -159,13 +159,15 @@ def _read_worm(group: hdf5.Node, name: str) -> Recording:
     def has(field: str) -> bool:
         return hdf5.has_member(group, field)
 
+    field = f"{name}/ambiguous_names"
+    ambiguous = parse_candidates(texts("ambiguous_names"), group.file.filename, field) if has("ambiguous_names") else ()
     return Recording(
         neuron_names=tuple(text or None for text in texts("neuron_names")),
         study=_read_attribute(group, "study"),
         worm=_read_attribute(group, "worm"),
         traces=numbers("traces"),
         times=numbers("times"),
-        ambiguous_names=_read_candidates(group, texts("ambiguous_names"), name) if has("ambiguous_names") else (),
+        ambiguous_names=ambiguous,
         motor_state=numbers("motor_state") if has("motor_state") else None,
         state_names=tuple(texts("state_names")) if has("state_names") else (),
         derivatives=numbers("derivatives") if has("derivatives") else None,
@@ -174,14 +176,6 @@ def _read_worm(group: hdf5.Node, name: str) -> Recording:
         trace_units=_read_attribute(group, "trace_units", "dF/F"),
         source=group.file.filename,
     )
-
-
-def _read_candidates(group: h5py.Group, texts: list[str], name: str) -> tuple[tuple[str, ...], ...]:
-    candidates = parse_candidates(texts)
-    if candidates is None:
-        expected = 'expected a JSON list of names per neuron: ["AVAL", "AVAR"]'
-        hdf5.fail(group, f"{name}/ambiguous_names", f"found other text, {expected}")
-    return tuple(candidates)
 
 
 def _read_behavior(group: h5py.Group, name: str) -> dict[str, np.ndarray]:

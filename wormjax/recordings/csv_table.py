@@ -37,10 +37,8 @@ def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, .
 
     `frame_rate` is in hertz, of files without a column of times.
     """
-    worms = [
-        _read_worm(file, *table, frame_rate) for file, table in iterate_files(path, SUFFIXES, _load, skip_bad=True)
-    ]
-    return expect_distinct_worms(worms, path)
+    files = iterate_files(path, SUFFIXES, _load, skip_bad=True)
+    return expect_distinct_worms([_read_worm(file, *table, frame_rate) for file, table in files], path)
 
 
 def _load(path: str) -> tuple[list[str], pd.DataFrame] | None:

@@ -72,8 +72,7 @@ def say_skipped(folder: str | os.PathLike, read: Collection[str]) -> None:
     skipped = [os.path.basename(path) for path in list_folder(folder) if path not in read]
     if skipped:
         shown = ", ".join(skipped[:SHOWN_FILES]) + (" ..." if len(skipped) > SHOWN_FILES else "")
-        text = f"{os.fspath(folder)}: skipped {len(skipped)} files of another kind: {shown}"
-        note(text)
+        note(f"{os.fspath(folder)}: skipped {len(skipped)} files of another kind: {shown}")
 
 
 def note_opening(path: str) -> None:

@@ -48,7 +48,9 @@ def call_isolated(function: Callable[..., Iterable[dict]], path: str | os.PathLi
     Raises:
       RecordingError: the function refused the file; or reading it hung, crashed or took too much memory.
     """
-    size = _measure_size(Path(path))
+    path = Path(path)
+    files = itertools.islice(path.rglob("*"), 100_000) if path.is_dir() else [path]
+    size = sum(file.stat().st_size for file in files if file.is_file())
     seconds = SECONDS + SECONDS_PER_BYTE * size
     limits = [seconds, MEMORY + MEMORY_PER_BYTE * size]
     request = json.dumps([function.__module__, function.__name__, [os.fspath(path), *arguments], *limits])
@@ -81,19 +83,12 @@ def call_isolated(function: Callable[..., Iterable[dict]], path: str | os.PathLi
     if not opened:
         said = lines[-1] if lines else "no output"
         raise RecordingError(f"data.path: the process that reads the files did not start ({said})")
-    late = time.monotonic() > deadline or worker.returncode == -getattr(signal, "SIGXCPU", math.inf)
-    if late:
+    if time.monotonic() > deadline or worker.returncode == -getattr(signal, "SIGXCPU", math.inf):
         problem = f"found a file that could not be read within {seconds:.0f} s, expected a whole one: is it damaged?"
     else:
         ended = f"found a file that ends the HDF5 library (exit code {worker.returncode}), expected a whole one"
         problem = end.get("problem", ended)
     raise RecordingError(f"{opened[-1]}: {problem}")
-
-
-def _measure_size(path: Path) -> int:
-    """Return the bytes of a file, or of the files in a folder."""
-    files = itertools.islice(path.rglob("*"), 100_000) if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _receive_results(stream: BinaryIO, results: list[dict[str, Any]], opened: list[str]) -> dict[str, Any]:
@@ -125,31 +120,6 @@ def _send_result(stream: BinaryIO, fields: dict[str, Any]) -> None:
         stream.write(array.reshape(-1).view(np.uint8))
 
 
-class _OpenedFiles(logging.Handler):
-    """Sends the files that the readers open, each at once: the process may end while it reads one."""
-
-    def __init__(self, stream: BinaryIO):
-        super().__init__(logging.DEBUG)
-        self.stream = stream
-
-    def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        if message.startswith("opening "):
-            self.stream.write(json.dumps({"opening": message.removeprefix("opening ")}).encode() + b"\n")
-            self.stream.flush()
-
-
-def _send_warnings(stream: BinaryIO) -> None:
-    """Send warnings about recordings to the caller, which gives them; others are dropped."""
-
-    def send(message, category, *place, **more):
-        if issubclass(category, RecordingWarning):
-            stream.write(json.dumps({"warning": str(message)}).encode() + b"\n")
-
-    warnings.simplefilter("always")
-    warnings.showwarning = send
-
-
 def _limit_process(seconds: float, memory: float) -> None:
     """Limit this process's processor time from now on (seconds) and its address space (bytes); dump no core."""
     try:
@@ -166,11 +136,26 @@ def main(module: str, name: str, arguments: list, seconds: float, memory: float)
     """Call a function and send its results to standard output; other output goes to standard error."""
     stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    logger = logging.getLogger("wormjax")
+
+    def send(message: dict[str, Any]) -> None:
+        stream.write(json.dumps(message).encode() + b"\n")
+        stream.flush()  # At once: the process may end while it reads the file that it opens.
+
+    def send_opened(record: logging.LogRecord) -> None:
+        if record.getMessage().startswith("opening "):
+            send({"opening": record.getMessage().removeprefix("opening ")})
+
+    def send_warning(message, category, *place, **more) -> None:
+        if issubclass(category, RecordingWarning):  # The caller gives it again.
+            send({"warning": str(message)})
+
+    logger, handler = logging.getLogger("wormjax"), logging.Handler()
+    handler.emit = send_opened
     logger.setLevel(logging.DEBUG)
-    logger.addHandler(_OpenedFiles(stream))
+    logger.addHandler(handler)
     function = getattr(importlib.import_module(module), name)
-    _send_warnings(stream)
+    warnings.simplefilter("always")
+    warnings.showwarning = send_warning
     _limit_process(seconds, memory)
     try:
         for fields in function(*arguments):
@@ -183,8 +168,7 @@ def main(module: str, name: str, arguments: list, seconds: float, memory: float)
     except Exception as error:
         found = f"found a file that cannot be read ({type(error).__name__}: {error})"
         end = {"problem": f"{found}, expected a whole one"}
-    stream.write(json.dumps(end).encode() + b"\n")
-    stream.flush()
+    send(end)
 
 
 if __name__ == "__main__":

@@ -53,8 +53,7 @@ def mend_fields(recording, frame_rate: float | None) -> None:
     _note_uneven(recording)
     _note_outliers(recording)
     if len(recording.notes) > given:
-        text = f"{recording.source}: worm {recording.worm!r}: {'; '.join(recording.notes[given:])}"
-        note(text)
+        note(f"{recording.source}: worm {recording.worm!r}: {'; '.join(recording.notes[given:])}")
 
 
 def _set(recording, **fields: Any) -> None:
@@ -327,9 +326,8 @@ def _drop_dead_neurons(recording) -> None:
         found = f"found {value} {_name_neuron(recording, 0)} ({dead.size} such neurons)"
         fail(recording, "traces", f"{found}, expected a trace that varies")
     names = ", ".join(_name_neuron(recording, column) for column in np.flatnonzero(dead)[:8])
-    _note(
-        recording, f"{int(dead.sum())} neurons that never vary are dropped: {names}{' ...' if dead.sum() > 8 else ''}"
-    )
+    names += " ..." if dead.sum() > 8 else ""
+    _note(recording, f"{int(dead.sum())} neurons that never vary are dropped: {names}")
     kept = np.flatnonzero(~dead)
     _set(recording, traces=traces[:, kept])
     if recording.derivatives is not None:

@@ -84,7 +84,6 @@ def choose_state_names(
     """Return the names of the states to decode.
 
     Args:
-      recordings: the worms.
       state_set: one of `STATE_SETS`; or "own" for the recordings' own names, which are also taken, with a warning,
         where no name of theirs is known.
       state_map: the file's name of a state → another name for it.

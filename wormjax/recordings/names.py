@@ -10,31 +10,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_SINGLE = (
-    "ALA AQR AVG AVL AVM DVA DVB DVC I3 I4 I5 I6 M1 M4 M5 MI PDA PDB PQR PVM PVR PVT RID RIH RIR RIS RMED RMEV SABD"
-)
+from wormjax.recordings.faults import RecordingError
+
+_SINGLE = "ALA AQR AVG AVL AVM DVA DVB DVC I3 I4 I5 I6 M1 M4 M5 MI PDA PDB PQR PVM PVR PVT RID RIH RIR RIS"
 _PAIRS = """ADA ADE ADF ADL AFD AIA AIB AIM AIN AIY AIZ ALM ALN ASE ASG ASH ASI ASJ ASK AUA AVA AVB AVD AVE AVF AVH AVJ
     AVK AWA AWB AWC BAG BDU CAN FLP HSN I1 I2 IL1 IL2 LUA M2 M3 MC NSM OLL PDE PHA PHB PHC PLM PLN PVC PVD PVN PVP PVQ
     PVW RIA RIB RIC RIF RIG RIM RIP RIV RMD RME RMF RMG RMH SABV SDQ URB URX"""  # L and R.
 _FOURS = "CEP IL1 IL2 OLQ RMD SAA SIA SIB SMB SMD URA URY"  # DL, DR, VL and VR.
 _CORD = {"AS": 11, "DA": 9, "DB": 7, "DD": 6, "VA": 12, "VB": 11, "VC": 6, "VD": 13}  # Numbered from 1.
-NEURONS = frozenset(
-    _SINGLE.split()
-    + [name + side for name in _PAIRS.split() for side in "LR"]
-    + [name + side for name in _FOURS.split() for side in ("DL", "DR", "VL", "VR")]
-    + [f"{name}{number:02d}" for name, count in _CORD.items() for number in range(1, count + 1)]
-)
-_CLASSES = (
+_SIDES = (  # Neuron → its class and its side.
     {name + side: (name, side) for name in _PAIRS.split() for side in "LR"}
     | {name + side: (name, side) for name in _FOURS.split() for side in ("DL", "DR", "VL", "VR")}
+    | {f"{name}{k:02d}": (name, f"{k:02d}") for name, count in _CORD.items() for k in range(1, count + 1)}
     | {"RMED": ("RME", "D"), "RMEV": ("RME", "V"), "SABD": ("SAB", "D"), "SABVL": ("SAB", "VL"), "SABVR": ("SAB", "VR")}
-    | {
-        f"{name}{number:02d}": (name, f"{number:02d}")
-        for name, count in _CORD.items()
-        for number in range(1, count + 1)
-    }
-    | {"AWCON": ("AWC", ""), "AWCOFF": ("AWC", "")}
 )
+NEURONS = frozenset(_SINGLE.split()) | frozenset(_SIDES)
+_CLASSES = _SIDES | {"AWCON": ("AWC", ""), "AWCOFF": ("AWC", "")}
 _NUMBERED = re.compile(r"(AS|D[ABD]|V[ABCD])0*(\d{1,2})")
 _OTHER_NAMES = frozenset({"AWCON", "AWCOFF"})  # AWCL and AWCR by what they express.
 # A number, a dash, `unknown_3`, `neuron_12` or `nan` names no neuron.
@@ -120,14 +111,16 @@ def identify_neurons(
     return tuple(None if name in twice else name for name in names), tuple(doubtful), tuple(sorted(twice))
 
 
-def parse_candidates(texts: Iterable[str]) -> list[tuple[str, ...]] | None:
-    """Return the candidates of each neuron, each text a JSON list of names; None where one is something else."""
+def parse_candidates(texts: Iterable[str], path: str, field: str) -> tuple[tuple[str, ...], ...]:
+    """Return the candidates of each neuron, each text of a file's field being a JSON list of names."""
     try:
         candidates = [json.loads(text or "[]") for text in texts]
     except (ValueError, RecursionError):
-        return None
-    fit = all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in candidates)
-    return [tuple(names) for names in candidates] if fit else None
+        candidates = [None]
+    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in candidates):
+        expected = 'expected a JSON list of names per neuron: ["AVAL", "AVAR"]'
+        raise RecordingError(f"{path}: field {field!r}: found other text, {expected}")
+    return tuple(map(tuple, candidates))
 
 
 def split_neuron_name(name: str) -> tuple[str, str]:

@@ -57,8 +57,7 @@ def _load(path: str) -> dict[str, np.ndarray] | None:
             known = {name for name in file.files if name in KNOWN or name.startswith(BEHAVIOR)}
             if known != set(file.files):
                 skipped = ", ".join(sorted(set(file.files) - known)[:8])
-                text = f"{path}: skipped arrays that are no fields of a recording: {skipped}"
-                note(text)
+                note(f"{path}: skipped arrays that are no fields of a recording: {skipped}")
             return {name: file[name] for name in known}
     except RecordingError:
         raise
@@ -77,14 +76,7 @@ def _read_worm(path: str, arrays: dict[str, np.ndarray], frame_rate: float) -> R
     rate = arrays["frame_rate"].reshape(-1)[0] if "frame_rate" in arrays else 0 if "times" in fields else frame_rate
     fields["frame_rate"] = float(rate) if rate else None
     if "ambiguous_names" in arrays:
-        fields["ambiguous_names"] = _read_candidates(path, arrays["ambiguous_names"])
+        texts_of_names = arrays["ambiguous_names"].astype(str).reshape(-1)
+        fields["ambiguous_names"] = parse_candidates(texts_of_names, path, "ambiguous_names")
     behavior = {name.removeprefix(BEHAVIOR): arrays[name] for name in sorted(arrays) if name.startswith(BEHAVIOR)}
     return Recording(**(defaults | texts | fields), behavior=behavior, source=path)
-
-
-def _read_candidates(path: str, texts: np.ndarray) -> list[tuple[str, ...]]:
-    candidates = parse_candidates(texts.astype(str).reshape(-1))
-    if candidates is None:
-        expected = 'expected a JSON list of names per neuron: ["AVAL", "AVAR"]'
-        raise RecordingError(f"{path}: field 'ambiguous_names': found other text, {expected}")
-    return candidates

@@ -27,9 +27,8 @@ SECONDS_PER_MINUTE = 60.0
 
 def read(path: str | os.PathLike) -> tuple[Recording, ...]:
     """Read the worm of a JSON file, or of all of a folder; a folder's other JSON files are skipped."""
-    return expect_distinct_worms(
-        [_read_worm(file, content) for file, content in iterate_files(path, SUFFIXES, _load, skip_bad=True)], path
-    )
+    files = iterate_files(path, SUFFIXES, _load, skip_bad=True)
+    return expect_distinct_worms([_read_worm(file, content) for file, content in files], path)
 
 
 def is_worm(path: str) -> bool:

@@ -16,11 +16,6 @@ def score_behavior(
 ) -> dict[str, float]:
     """Return the scores of one worm's decoded behaviours; frames in which a behaviour is NaN are ignored.
 
-    Args:
-      predicted: in the units of the behaviour.
-      measured: NaN where it was not scored.
-      names: of the behaviours.
-
     Returns:
       NAME_r: the correlation (Pearson), 0 for a prediction that does not vary.
       NAME_r2: the coefficient of determination.

@@ -79,7 +79,7 @@ def measure_nll(probabilities: Float[np.ndarray, "frame state"], states: Int[np.
 
 
 def measure_calibration_error(
-    probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"], bins: int = CALIBRATION_BINS
+    probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"]
 ) -> float:
     """Return the expected calibration error: |accuracy - mean top probability| of each bin, weighted by its frames.
 
@@ -87,8 +87,8 @@ def measure_calibration_error(
     """
     top = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == states
-    members = np.clip(np.ceil(top * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(members, weights=correct - top, minlength=bins)
+    members = np.clip(np.ceil(top * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    gap = np.bincount(members, weights=correct - top, minlength=CALIBRATION_BINS)
     return float(np.abs(gap).sum() / len(states))
 
 
@@ -97,13 +97,11 @@ def _select_scored(probabilities, states):
     scored = states != UNSCORED
     probabilities, states = probabilities[scored], states[scored]
     if len(states) and not 0 <= states.min() <= states.max() < probabilities.shape[1]:
-        raise ValueError(
-            f"found states {states.min()} to {states.max()}, expected an index below {probabilities.shape[1]} or -1"
-        )
+        expected = f"expected an index below {probabilities.shape[1]} or -1"
+        raise ValueError(f"found states {states.min()} to {states.max()}, {expected}")
     bad = ~np.isfinite(probabilities).all(axis=1)
     if bad.any():
-        raise InputError(
-            f"probabilities: found values that are not finite in {bad.sum()} of {len(bad)} scored frames, "
-            "expected finite ones (did the training diverge? a lower train.learning_rate helps)"
-        )
+        found = f"found values that are not finite in {bad.sum()} of {len(bad)} scored frames"
+        remedy = "expected finite ones (did the training diverge? a lower train.learning_rate helps)"
+        raise InputError(f"probabilities: {found}, {remedy}")
     return probabilities, states

@@ -32,11 +32,8 @@ def contrast_edges(
 ) -> pd.DataFrame:
     """Return how edges differ between groups of pairs.
 
-    Args:
-      probabilities: of an edge, NaN where there is none.
-      places: of the objects when edges are used.
-      kinds: the name of each object's kind.
-      links: pairs of objects that are joined.
+    Probabilities are NaN where there is no edge; `places` are those of the objects when edges are used, `links` pairs
+    of objects that are joined.
 
     Returns:
       group: "linked"; "near" (the sender is one of the receiver's three neighbours); "marked" (the sender is

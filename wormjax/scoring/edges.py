@@ -45,10 +45,6 @@ def match_types(
 
     Of matchings with equal accuracy, the one that gives the true types the highest probability.
 
-    Args:
-      probabilities: of each inferred type.
-      types: the true type of each edge, or -1.
-
     Returns:
       Inferred type k is called true type matching[k]; each number stands once. Where more types are inferred than there
       are true ones, those left over get numbers that no true type has, and their edges count as wrong. Where fewer are,
@@ -135,9 +131,7 @@ def score_directions(
 ) -> dict[str, float]:
     """Return how well a number per ordered pair ranks edges of any type above those of type 0, which is no edge.
 
-    Args:
-      scores: larger where an edge is more likely.
-      types: the true type of each edge, or -1.
+    Scores are larger where an edge is more likely; a true type of -1 is not known.
 
     Returns:
       edge_auroc: area under the ROC curve over all ordered pairs of all simulations together.
@@ -179,10 +173,7 @@ def choose_threshold(
     Types are taken to be in order (no, weak, strong spring): each has one interval of scores. Whether scores rise or
     fall with the type is the sign of their rank correlation; given that, no other boundaries are more accurate.
 
-    Args:
-      scores: one number per edge, the same scale in all simulations.
-      types: the true type of each edge, or -1.
-      count: number of types.
+    `scores` have the same scale in all simulations; `count` is the number of types.
 
     Raises:
       InputError: a score is not finite, or no edge is known.

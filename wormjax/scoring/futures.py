@@ -40,10 +40,7 @@ def find_best_distance(
 ) -> float:
     """Return the mean over objects of the mean distance over all steps of the nearest of their futures.
 
-    Args:
-      futures: sampled ones.
-      future: the true one; NaN does not count.
-      units: what a scaled feature of 1 is in the units of the distance.
+    NaN in the true future does not count; `units` is what a scaled feature of 1 is in the units of the distance.
     """
     squares = ((futures - future) * units) ** 2
     known = np.isfinite(future).any(axis=-1)

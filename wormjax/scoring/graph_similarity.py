@@ -15,10 +15,8 @@ class GraphSimilarity(NamedTuple):
     """How alike the graphs of several methods are; NaN where a graph is constant.
 
     Attributes:
-      methods: names, in the order of the axes.
       between: correlation of two methods' graphs of the same worm, mean over worms.
       between_null: the same with the neurons of each graph shuffled, one matrix per shuffle; 1 on the diagonal.
-      pairs: the two worms of each pair.
       across: correlation of a method's graphs of two worms.
       across_null: its mean over pairs, with the neurons of each graph shuffled.
     """
@@ -39,10 +37,7 @@ def compare_scores(
     A shuffle gives every graph (of each method and worm) its own order of neurons, so nothing is left in common but
     what any two such graphs have.
 
-    Args:
-      scores: name → any number per edge, such as `Relation.score`, of the same worms and neurons in the same order.
-      shuffles: for the nulls.
-      seed: of the shuffles.
+    Scores are any number per edge, such as `Relation.score`, of the same worms and neurons in the same order.
     """
     values = np.stack([np.asarray(own, np.float64) for own in scores.values()])
     worms, neurons = values.shape[1], (1 + math.isqrt(1 + 4 * values.shape[-1])) // 2

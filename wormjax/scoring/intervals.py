@@ -33,29 +33,13 @@ from wormjax.scoring.rows import Row
 
 LEVEL = 0.95  # Of confidence.
 SHARE, POSITIVE, AT_MOST_ONE = (0.0, 1.0), (0.0, math.inf), (-math.inf, 1.0)
+_SHARES = "accuracy balanced_accuracy auroc macro_f1 calibration_error edge_accuracy edge_auroc direction_auroc"
+_SHARES += " hidden_auroc reversal_auroc coverage90 mode_share"
 # Metric, without its step, horizon or part → the range of its values. Others, and the negative log-likelihood of a
 # density (of forecasts: nll@STEP), have none.
-RANGES = {
-    "accuracy": SHARE,
-    "balanced_accuracy": SHARE,
-    "auroc": SHARE,
-    "macro_f1": SHARE,
-    "calibration_error": SHARE,
-    "edge_accuracy": SHARE,
-    "edge_auroc": SHARE,
-    "direction_auroc": SHARE,
-    "hidden_auroc": SHARE,
-    "reversal_auroc": SHARE,
-    "coverage90": SHARE,
-    "mode_share": SHARE,
-    "r2": AT_MOST_ONE,
-    "nll": POSITIVE,
-    "reversal_nll": POSITIVE,
-    "reversal_error": POSITIVE,
-    "mse": POSITIVE,
-    "mae": POSITIVE,
-    "crps": POSITIVE,
-}
+RANGES = dict.fromkeys(_SHARES.split(), SHARE)
+RANGES |= dict.fromkeys(("nll", "reversal_nll", "reversal_error", "mse", "mae", "crps"), POSITIVE)
+RANGES["r2"] = AT_MOST_ONE
 
 
 class Interval(NamedTuple):
@@ -75,11 +59,7 @@ class Scores(NamedTuple):
 
 
 def interval_over_worms(values: Float[np.ndarray, " worm"]) -> Interval:
-    """Return the mean of one value per worm, with Student's t interval.
-
-    Raises:
-      ValueError: there is no worm.
-    """
+    """Return the mean of one value per worm, with Student's t interval; ValueError where there is no worm."""
     values = np.asarray(values, np.float64)
     worms = len(values)
     if not worms:
@@ -100,9 +80,6 @@ def interval_over_splits(scores: Scores, smaller: Scores | None = None) -> Inter
 
     Returns:
       By the jackknife over worms where every worm can be left out and that makes it wider; else `interval_over_worms`.
-
-    Raises:
-      ValueError: no worm is tested.
     """
     tested = np.isfinite(scores.values)
     columns = tested.any(axis=0)
@@ -125,12 +102,7 @@ def interval_over_splits(scores: Scores, smaller: Scores | None = None) -> Inter
 def interval_over_rows(rows: Iterable[Row], smaller: Iterable[Row] = ()) -> Interval:
     """Return `interval_over_splits` of the rows of one model and metric, cut to its range; seeds are averaged first.
 
-    Args:
-      rows: of one number of training worms.
-      smaller: of one training worm fewer, where there are such rows.
-
-    Raises:
-      ValueError: there is no row.
+    `rows` are of one number of training worms, `smaller` of one fewer, where there are such rows.
     """
     rows = list(rows)
     interval = _interval_over_cells(_average_by(rows, _cell), _average_by(smaller, _cell))
@@ -167,10 +139,7 @@ def difference_over_worms(
     Compared where both were scored: on the same test worm after training on the same worms. Seeds are averaged first
     (a linear baseline has one, a network several), then the differences of each worm, then the worms.
 
-    Args:
-      ours: the rows of one model and one metric.
-      theirs: the rows of the other model, the same metric.
-      smaller: both models' rows of one training worm fewer (`interval_over_splits`).
+    `smaller` are both models' rows of one training worm fewer (`interval_over_splits`).
 
     Returns:
       The interval, or None where the two share no training set and test worm.

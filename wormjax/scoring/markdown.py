@@ -40,7 +40,8 @@ def tabulate_console(corner, titles: Mapping[Hashable, str], cells, widths: tupl
     lines = [corner.ljust(widths[0]) + "".join(title.rjust(widths[1]) for title in titles.values())]
     for name in unique(name for name, _ in cells):
         texts = (cells.get((name, column), "").rjust(widths[1]) for column in titles)
-        lines.append(fit_name(name, widths[0]) + "".join(texts))
+        fitting = name if len(name) < widths[0] else name[: widths[0] - 2] + "…"
+        lines.append(fitting.ljust(widths[0]) + "".join(texts))
     return lines
 
 
@@ -67,11 +68,6 @@ def escape(name: str) -> str:
 def mark_model(model: str, baseline: bool) -> str:
     """Return a model's name for a table, in italics for a baseline."""
     return f"*{escape(model)}*" if baseline else escape(model)
-
-
-def fit_name(name: str, width: int) -> str:
-    """Return a name that is padded or cut to the width of a console's column."""
-    return (name if len(name) < width else name[: width - 2] + "…").ljust(width)
 
 
 def unique(items: Iterable) -> list:

@@ -23,14 +23,8 @@ RERUN = "authors' code, run again"
 class PublishedResult(NamedTuple):
     """A number that others report, or that their code gives.
 
-    Attributes:
-      source: where the number is from.
-      model: the model, in the paper's words.
-      study, test_study: the studies trained and tested on.
-      train_count: the number of training worms.
-      metric: the metric's name, as in our rows.
-      mean: the mean over training subsets and unseen worms.
-      sd: the standard deviation over them, or None where none is reported.
+    `model` is in the paper's words, `metric` as in our rows; mean and s.d. are over training subsets and unseen worms,
+    the s.d. None where none is reported.
     """
 
     source: str

@@ -80,11 +80,11 @@ class Draws(NamedTuple):
     classes: Int[np.ndarray, " neuron"]
 
 
-def draw_classes(names: Sequence[str], draws: int, seed: int = 0) -> Draws:
+def draw_classes(names: Sequence[str], draws: int) -> Draws:
     """Return draws of as many classes as there are, with replacement."""
     classes = np.unique([split_neuron_name(name)[0] for name in names], return_inverse=True)[1]
     size = classes.max() + 1
-    counts = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), draws)[:, classes]
+    counts = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), draws)[:, classes]
     return Draws(counts.astype(float), classes)
 
 
@@ -107,10 +107,7 @@ def _weigh_pairs(pairs: Pairs, draws: Draws) -> Float[np.ndarray, "draw pair"]:
 def score_graph(scores: Matrix, reference: Matrix, left_out: Pairs | None = None) -> GraphScore | None:
     """Score a graph against a reference; None where all of its pairs are edges, or none.
 
-    Args:
-      scores: of pairs, larger for an edge; NaN for those that are not scored.
-      reference: 1, 0 or NaN.
-      left_out: pairs that do not count, such as `find_homologues`.
+    Scores are larger for an edge, and NaN for pairs that are not scored; pairs that are `left_out` do not count.
     """
     pairs = find_pairs(scores, reference)
     if left_out is not None:
@@ -144,8 +141,7 @@ def score_direction(scores: Matrix, reference: Matrix, draws: Draws) -> dict[str
     right, weights = (difference > 0) + 0.5 * (difference == 0), _weigh_pairs(one_way, draws)
     with np.errstate(invalid="ignore"):
         low, high = find_bounds((weights @ right) / weights.sum(axis=1))
-    pairs = len(difference)
-    return {"direction": right.mean(), "direction_low": low, "direction_high": high, "one_way_pairs": pairs}
+    return {"direction": right.mean(), "direction_low": low, "direction_high": high, "one_way_pairs": len(right)}
 
 
 def rewire(reference: Matrix, pairs: Pairs, random: np.random.Generator) -> Matrix:

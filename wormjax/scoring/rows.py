@@ -17,23 +17,17 @@ from wormjax.errors import InputError
 from wormjax.value_checks import shorten, show_value
 
 SEPARATOR = "+"
-UNWRITABLE = re.compile(
-    r"[\0-\x1f\x7f-\x9f\ud800-\udfff]"
-)  # Control characters, and halves of characters, which UTF-8 has not.
+# Control characters, and halves of characters, which UTF-8 has not.
+UNWRITABLE = re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Row(NamedTuple):
     """One number: how a model, trained on some worms of a study, did on one test worm.
 
     Attributes:
-      model: the model's name.
       study: the study of the training worms.
       train_worms: the training worms, in a fixed order; () for a model that is not trained.
-      test_study: the study of the test worm.
-      test_worm: the worm that was scored.
-      seed: the run's seed.
       metric: the metric's name, for instance "accuracy".
-      value: the number; finite.
     """
 
     model: str
@@ -102,7 +96,9 @@ def read_rows(path: str | os.PathLike) -> list[Row]:
             raise InputError(f"{path}: found no regular file, expected a results file (CSV)")
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.reader(file, strict=True)
-            _check_header(next(reader, []), path)
+            if tuple(header := next(reader, [])) != Row._fields:
+                found = f"found {show_value(','.join(header))}"
+                raise InputError(f"{path}: line 1: {found}, expected {','.join(Row._fields)!r}")
             numbered = [(f"{path}: line {reader.line_num}", cells) for cells in reader if cells]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}, expected a results file (CSV)") from None
@@ -113,23 +109,14 @@ def read_rows(path: str | os.PathLike) -> list[Row]:
     return rows
 
 
-def _check_header(header: list[str], path):
-    if tuple(header) != Row._fields:
-        raise InputError(f"{path}: line 1: found {show_value(','.join(header))}, expected {','.join(Row._fields)!r}")
-
-
 def _parse_row(cells: list[str], place: str) -> Row:
     if len(cells) != len(Row._fields):
         raise InputError(f"{place}: found {len(cells)} fields, expected {len(Row._fields)}: {','.join(Row._fields)}")
     texts = dict(zip(Row._fields, cells, strict=True))
-    row = Row(
-        **texts
-        | {
-            "train_worms": _split_worms(texts["train_worms"]),
-            "seed": _parse_number(texts, "seed", int, "a whole number", place),
-            "value": _parse_number(texts, "value", float, "a finite number", place),
-        }
-    )
+    texts["train_worms"] = _split_worms(texts["train_worms"])
+    texts["seed"] = _parse_number(texts, "seed", int, "a whole number", place)
+    texts["value"] = _parse_number(texts, "value", float, "a finite number", place)
+    row = Row(**texts)
     _check_row(row, place)
     return row
 
@@ -149,9 +136,8 @@ def _parse_number(texts: dict[str, str], field: str, kind: type, expected: str, 
 
 def _check_row(row: Row, place: str):
     if isinstance(row.train_worms, str):
-        raise InputError(
-            f"{place}: field 'train_worms': found the text {show_value(row.train_worms)}, expected a tuple of names"
-        )
+        found = f"found the text {show_value(row.train_worms)}"
+        raise InputError(f"{place}: field 'train_worms': {found}, expected a tuple of names")
     named = [(field, getattr(row, field)) for field in ("model", "study", "test_study", "test_worm", "metric")]
     for field, name in [*named, *(("train_worms", worm) for worm in row.train_worms)]:
         if not isinstance(name, str) or not name or UNWRITABLE.search(name):
@@ -164,9 +150,7 @@ def _check_repeats(rows: list[Row], places: list[str]):
     first: dict[tuple, str] = {}
     for row, place in zip(rows, places, strict=True):
         if row[:-1] in first:
-            raise InputError(
-                f"{place}: found the {shorten(row.metric)} of {show_value(row.model)} on worm "
-                f"{show_value(row.test_worm)} a second time "
-                f"(as in {first[row[:-1]].rsplit(': ', 1)[-1]}), expected each number once"
-            )
+            found = f"found the {shorten(row.metric)} of {show_value(row.model)} on worm {show_value(row.test_worm)}"
+            other = first[row[:-1]].rsplit(": ", 1)[-1]
+            raise InputError(f"{place}: {found} a second time (as in {other}), expected each number once")
         first[row[:-1]] = place

@@ -16,7 +16,6 @@ def map_chunks(function: Callable[[Any], Any], arrays: Any, size: int) -> Any:
     Args:
       function: arrays [size, ...] → arrays [size, ...]; each example's result depends on that example alone.
       arrays: a tree of host arrays [example, ...], at least one example.
-      size: examples per call.
 
     Returns:
       A tree of host arrays [example, ...].

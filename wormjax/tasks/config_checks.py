@@ -31,7 +31,6 @@ from wormjax.training.step import SCHEDULES
 from wormjax.value_checks import (
     LARGEST_NUMBER,
     Kind,
-    check_names,
     check_value,
     number,
     optional,
@@ -200,11 +199,6 @@ def check_fields(config) -> None:
         if None not in values and math.prod(values) > most:
             others = " and ".join(dict.fromkeys(f"{f} {v:,}" for f, v in zip(fields[1:], values[1:], strict=True)))
             raise ConfigError(fields[0], f"found {values[0]:,} with {others}, expected a product of at most {most:,}")
-
-
-def check_sections(config) -> None:
-    """Raise ConfigError for a model of a config that has no section of `model`."""
-    check_names("models", config.models, config.model)
 
 
 def check_edge_prior(config, name: str, types: int) -> None:

@@ -34,8 +34,6 @@ def load_edges(graph: str, names: Sequence[str], atlas: str = "") -> Float[np.nd
     Args:
       graph: "none", "complete", "chemical", "electrical", "both" (Cook et al. 2019), "atlas" (responses with q < 0.05,
         Randi et al. 2023) or the path of a table of edges; followed by ":rewired:NUMBER", a draw of the same degrees.
-      names: of the neurons.
-      atlas: the atlas's file.
 
     Raises:
       InputError: a file that cannot be read, or one without an edge between these neurons.

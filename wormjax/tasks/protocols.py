@@ -28,7 +28,6 @@ def list_splits(protocol: str, worms: int, test_worms: int = 0, train_counts: Se
         tested once, trained on all others. "same_worm": each worm trains and is tested on blocks of its own
         frames; so it is with "within_recording". "cross_study": every subset trains, and is tested on every worm of the
         other study.
-      worms: number of worms of the study.
       test_worms: number of worms of the other study, for "cross_study".
       train_counts: numbers of training worms to keep; () keeps all.
 

@@ -23,7 +23,6 @@ def load_references(
 
     Args:
       data: a config's section `data`.
-      names: of the neurons.
       kinds: of real worms, some of `KINDS`. "atlas": a response with q < 0.05, of the pairs that were observed.
       atlas: the atlas's file; "" leaves it out.
     """

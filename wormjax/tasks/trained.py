@@ -57,6 +57,5 @@ def open_model(workdir: str | os.PathLike, config, known: Sequence[str], name: s
     description, splits = read_splits(config, workdir)
     groups = list_groups(config, splits)
     most = max(len(split.train) for split in splits)
-    return Opened(
-        name, description, groups, [k for k, group in enumerate(groups) if len(group.split.train) == most], len(splits)
-    )
+    chosen = [k for k, group in enumerate(groups) if len(group.split.train) == most]
+    return Opened(name, description, groups, chosen, len(splits))

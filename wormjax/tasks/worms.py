@@ -142,8 +142,8 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
         worm, reason = next(iter(left_out.items()))
         raise InputError(f"{worm.source}: found no worm that can be used; worm {worm.worm!r}: {reason}")
     for worm, names in (_find_doubtful(kept) if neurons == SHARED else {}).items():
-        text = f"its names {list_names(names)} are doubtful: these neurons, which all others share, are not used"
-        warn_of(worm, f": {text}")
+        doubt = f"its names {list_names(names)} are doubtful"
+        warn_of(worm, f": {doubt}: these neurons, which all others share, are not used")
     for worm, reason in left_out.items():
         warn_of(worm, f" is left out: {reason}")
     return name_apart(kept)
@@ -332,8 +332,7 @@ def _find_behaviors(config, recordings: Sequence[Recording]) -> list[str]:
         there = ", ".join(sorted({name for worm in recordings for name in worm.behavior})) or "none"
         if not found and MOTOR_STATE not in config.data.targets:
             raise ConfigError("data.targets", f"found {lacking}, expected some of the recordings' behaviours: {there}")
-        text = f"no recording has {lacking}, which is not decoded (data.targets); their behaviours are: {there}"
-        note(text)
+        note(f"no recording has {lacking}, which is not decoded (data.targets); their behaviours are: {there}")
     return found
 
 

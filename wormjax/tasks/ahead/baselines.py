@@ -125,11 +125,8 @@ def fit_regression(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str
     onset = np.concatenate([one.onset for one in targets])
     questions = [(states[:, k], setting.states) for k in range(len(setting.steps))] + [(onset, setting.intervals)]
     fitted = [_fit_logistic(setting, channels, true, count) for true, count in questions]
-    fit = {
-        "weights": np.stack([one.weights for one in fitted[:-1]]),
-        "bias": np.stack([one.bias for one in fitted[:-1]]),
-    }
-    return fit | {"onset_weights": fitted[-1].weights, "onset_bias": fitted[-1].bias}
+    weights, bias = (np.stack(parts) for parts in zip(*fitted[:-1], strict=True))
+    return {"weights": weights, "bias": bias, "onset_weights": fitted[-1].weights, "onset_bias": fitted[-1].bias}
 
 
 def fit_diffusion_map(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str, np.ndarray]:
@@ -155,8 +152,6 @@ def answer_baseline(
     """Return one baseline's answers at some frames of a stretch, from the frames up to each.
 
     Args:
-      name: of BASELINES.
-      setting: see `Setting`.
       fit: what `fit_simple`, `fit_regression` or `fit_diffusion_map` kept; of `fit_simple` with the part "frequencies".
       stretch: of a worm; its states are read by those alone that are given them.
       origins: the last frames known.

@@ -63,7 +63,9 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
     materials = prepare_materials(config)
     dataset, splits = materials.dataset, list(materials.splits)
     groups = list_groups(config, splits)
-    check_states(materials.dataset)
+    if REVERSE not in dataset.state_names:
+        found = f"found the states {', '.join(dataset.state_names) or 'none'}"
+        raise ConfigError("data.states", f"{found}, expected {REVERSE!r} among them (data.state_map)")
     ask(config, materials.test_dataset)
     check_diffusion_map(config, dataset, splits)
     if config.models:
@@ -76,14 +78,8 @@ def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
             ahead_models.train_model(name, config, setting, dataset, splits, groups, workdir)
         if not multihost.is_first():
             return []
-        outputs = list(run_models(config, materials.test_dataset, splits, groups, fits, workdir))
-        outputs += pool_outputs(config, splits, groups, outputs)
         names = dataset.study, dataset.worms
-        rows = [
-            row
-            for output in outputs
-            for row in score_output(config, names, materials.test_dataset, splits, groups, fits, output)
-        ]
+        rows, outputs = _score_models(config, names, materials.test_dataset, splits, groups, fits, workdir)
         write_report(config, materials, rows, outputs, Path(workdir))
         return rows
 
@@ -95,11 +91,15 @@ def evaluate_ahead(config, workdir: str | os.PathLike) -> list[Row]:
     groups = list_groups(config, test_splits)
     fits = {name: restore_best(model_folder(workdir, name)) for name in list_folders(config)}
     names = description["study"], description["worms"]
-    outputs = list(run_models(config, dataset, test_splits, groups, fits, workdir))
-    outputs += pool_outputs(config, test_splits, groups, outputs)
-    return [
-        row for output in outputs for row in score_output(config, names, dataset, test_splits, groups, fits, output)
-    ]
+    return _score_models(config, names, dataset, test_splits, groups, fits, workdir)[0]
+
+
+def _score_models(config, names, dataset, splits, groups, fits, workdir) -> tuple[list[Row], list[Output]]:
+    """Return the rows of all models, baselines and pools, and their answers; `names` as of `score_output`."""
+    outputs = list(run_models(config, dataset, splits, groups, fits, workdir))
+    outputs += pool_outputs(config, splits, groups, outputs)
+    scored = (score_output(config, names, dataset, splits, groups, fits, output) for output in outputs)
+    return [row for rows in scored for row in rows], outputs
 
 
 def check_config(config):
@@ -109,13 +109,6 @@ def check_config(config):
     check_names("baselines", config.baselines, simple.BASELINES)
     ahead_models.check_models(config)
     check_pools(config)
-
-
-def check_states(dataset: Dataset) -> None:
-    """Raise ConfigError where no state is `REVERSE`, whose next beginning is asked for."""
-    if REVERSE not in dataset.state_names:
-        found = f"found the states {', '.join(dataset.state_names) or 'none'}"
-        raise ConfigError("data.states", f"{found}, expected {REVERSE!r} among them (data.state_map)")
 
 
 def check_diffusion_map(config, dataset: Dataset, splits: Sequence[Split]):
@@ -233,10 +226,8 @@ def answer_baseline(name: str, setting, fits: dict, split: str, dataset: Dataset
     folder = name if name in fits else SIMPLE
     fit = fits[folder][split]
     model = simple.unpack_diffusion_map(setting, fit) if name == simple.DIFFUSION else None
-    horizons = len(setting.steps)
-    answers = Answers(
-        np.zeros((len(starts.frame), horizons, setting.states)), np.zeros((len(starts.frame), horizons + 1))
-    )
+    shape = len(starts.frame), len(setting.steps)
+    answers = Answers(np.zeros((*shape, setting.states)), np.zeros((shape[0], setting.intervals)))
     for number in np.unique(starts.stretch):
         own, stretch = starts.stretch == number, simple.cut_stretch(dataset, number)
         given = simple.answer_baseline(name, setting, fit, stretch, starts.frame[own] - 1, model)

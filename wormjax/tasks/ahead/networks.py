@@ -20,13 +20,14 @@ from wormjax.models.markov_residual import Correction
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead.questions import Answers, ask, find_steps, tabulate
 from wormjax.tasks.chunks import map_chunks
-from wormjax.tasks.config_checks import check_edge_prior, check_sections
+from wormjax.tasks.config_checks import check_edge_prior
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.training import Training, prepare_training, tabulate_runs, train_into
 from wormjax.training.objectives.classification import list_augmentations
 from wormjax.training.objectives.future_states import AheadData, ahead, split_answers
 from wormjax.training.runs import Runs
+from wormjax.value_checks import check_names
 
 BASES = ("none", simple.DWELL, simple.DWELL + simple.KNOWN)
 GIVEN = ("kind", "base")  # Fields of a model's section that are not sizes of its network.
@@ -37,7 +38,7 @@ STARTS_AT_ONCE = 256
 
 def check_models(config):
     """Raise ConfigError for a model that the config does not describe, or describes with what does not exist."""
-    check_sections(config)
+    check_names("models", config.models, config.model)
     for name in config.models:
         if name in (*simple.BASELINES, RESERVED):
             expected = "expected a name that is no baseline's"

@@ -74,13 +74,7 @@ def ask(config, dataset: Dataset) -> tuple[Starts, Truth]:
 def score_answers(
     answers: Answers, truth: Truth, seconds: Sequence[float], frame_rate: float, frequency: Float[np.ndarray, " state"]
 ) -> dict[str, float]:
-    """Score one worm's answers.
-
-    Args:
-      answers, truth: at the same starts.
-      seconds: the horizons.
-      frame_rate: hertz.
-      frequency: of each state among the training worms.
+    """Score one worm's answers; `seconds` are the horizons, `frequency` that of each state among the training worms.
 
     Returns:
       Metric → value; what is undefined is left out. By horizon, as in "nll@5s":

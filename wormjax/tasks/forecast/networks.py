@@ -17,7 +17,7 @@ from wormjax.models.forecasters import GRAPHS, GraphForecaster, MlpForecaster, R
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 from wormjax.scoring.forecasts import Spread
 from wormjax.tasks.chunks import map_chunks
-from wormjax.tasks.config_checks import check_edge_prior, check_sections
+from wormjax.tasks.config_checks import check_edge_prior
 from wormjax.tasks.forecast import linear
 from wormjax.tasks.given_graphs import EDGES, check_given, find_given, list_edges
 from wormjax.tasks.groups import Group, model_folder
@@ -44,7 +44,7 @@ STARTS_AT_ONCE = 256
 def check_models(config):
     """Raise InputError for a model that the config does not describe, or describes with what does not exist."""
     check_names("baselines", config.baselines, linear.list_known(config))
-    check_sections(config)
+    check_names("models", config.models, config.model)
     for name in config.models:
         _check_sizes(config, name)
     check_given(config)

@@ -62,9 +62,8 @@ def open_forecaster(workdir: str | os.PathLike, config, name: str | None = None)
     """Return a forecaster of a work directory: the first run that trained on the largest number of worms."""
     opened = open_model(workdir, config, (*config.models, *config.baselines), name)
     number, variables = opened.chosen[0], None
-    fit = jax.tree.map(
-        lambda values: values[[number % opened.splits]], restore_best(model_folder(workdir, forecasting.LINEAR))
-    )
+    fits = restore_best(model_folder(workdir, forecasting.LINEAR))
+    fit = jax.tree.map(lambda values: values[[number % opened.splits]], fits)
     if opened.name in config.models:
         best = restore_best(model_folder(workdir, opened.name))
         variables = jax.tree.map(lambda values: values[[number]], best)
@@ -114,10 +113,8 @@ def _cut_recording(forecaster: Trained, recording: Recording, origin: float) -> 
     start, stop = stretches[-1] if frames >= 2 else (0, 0)
     if stop - start < needed:
         first = recording.times[min(needed, len(recording.times) - 1)]
-        raise InputError(
-            f"origin: found {origin:g} s, which has {stop - start} frames of its stretch before it, expected {needed} "
-            f"or more (from {first:g} s on)"
-        )
+        found = f"found {origin:g} s, which has {stop - start} frames of its stretch before it"
+        raise InputError(f"origin: {found}, expected {needed} or more (from {first:g} s on)")
     return dataclasses.replace(recording, **select_frames(recording, slice(frames)), stretches=stretches)
 
 

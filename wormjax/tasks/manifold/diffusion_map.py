@@ -44,8 +44,6 @@ def forecast_starts(
     Args:
       model: of the training worms, of the first feature of this dataset.
       dataset: with traces as its only feature.
-      starts: of any worms.
-      steps: how many frames to forecast.
       train: the model's worms, indices into the dataset in the order that the model was fitted in.
     """
     worms = simple.gather_worms(dataset)

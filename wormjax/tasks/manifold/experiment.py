@@ -94,15 +94,9 @@ def refuse_evaluation(config, workdir: str | os.PathLike) -> list[Row]:
 
 
 def prepare_tasks(config) -> dict:
-    """Return task → its config, all of them checked."""
+    """Return task → its config; InputError for what the tasks cannot run with, before any is begun."""
     check_settings(config)
     tasks = {name: build_task(config, name) for name in TASKS}
-    check_tasks(config, tasks)
-    return tasks
-
-
-def check_tasks(config, tasks):
-    """Raise InputError for what the tasks cannot run with, before any is begun."""
     with name_task("decode"):
         check_settings(tasks["decode"])
         decoding.check_models(tasks["decode"])
@@ -124,6 +118,7 @@ def check_tasks(config, tasks):
     check_sensitivity(config, tasks["ahead"])
     near = Neighbourhood(config.toy.neighbours, tasks["ahead"].diffusion_map.apart_frames)
     check_frames(config.toy.frames, near, "toy.neighbours")
+    return tasks
 
 
 def check_materials(tasks, materials):

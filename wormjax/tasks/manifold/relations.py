@@ -19,12 +19,7 @@ from wormjax.graphs import complete_edges
 
 
 def measure_worms(
-    dataset: Dataset,
-    methods: Sequence[str] = tuple(RELATIONS),
-    shifts: int = 200,
-    lag: int = 6,
-    order: int = 4,
-    seed: int = 0,
+    dataset: Dataset, methods: Sequence[str] = RELATIONS, shifts: int = 200, lag: int = 6, order: int = 4, seed: int = 0
 ) -> dict[str, Relation]:
     """Return method → its probabilities, scores and p-values [worm, edge], by the first feature, the trace.
 
@@ -32,9 +27,6 @@ def measure_worms(
     one circle.
 
     Args:
-      dataset: of any number of worms, which may differ in length.
-      methods: names of wormjax.baselines.relational_graphs.RELATIONS.
-      shifts: of each neuron, for the null.
       lag: frames, for "lagged_correlation"; 6 are 2 s in Kato's worms.
       order: past frames, for "granger"; with 1, a neuron that goes on rising looks driven.
       seed: of the shifts; each worm has its own.
@@ -44,13 +36,11 @@ def measure_worms(
     """
     found = {}
     for method in methods:
-        worms = [
-            measure_relation(
-                method, join_stretches(dataset, worm), np.random.default_rng([seed, worm]), shifts, lag, order
-            )
-            for worm in range(len(dataset.worms))
-        ]
-        found[method] = Relation(*(np.stack(values) for values in zip(*worms, strict=True)))
+        own = []
+        for worm in range(len(dataset.worms)):
+            random = np.random.default_rng([seed, worm])
+            own.append(measure_relation(method, join_stretches(dataset, worm), random, shifts, lag, order))
+        found[method] = Relation(*(np.stack(values) for values in zip(*own, strict=True)))
     return found
 
 
@@ -86,8 +76,5 @@ def measure_false_edges(
 
 def correlate_neurons(dataset: Dataset) -> Float[np.ndarray, "neuron neuron"]:
     """Return the neurons' correlation with its sign, mean over worms: it orders neurons in figures."""
-    worms = [
-        standardize(join_stretches(dataset, worm)[..., 0].astype(np.float64), axis=0)
-        for worm in range(len(dataset.worms))
-    ]
-    return np.mean([scaled.T @ scaled / len(scaled) for scaled in worms], axis=0)
+    worms = (join_stretches(dataset, worm)[..., 0].astype(np.float64) for worm in range(len(dataset.worms)))
+    return np.mean([scaled.T @ scaled / len(scaled) for scaled in (standardize(own, axis=0) for own in worms)], axis=0)

@@ -12,10 +12,12 @@ from wormjax import figures
 from wormjax.baselines.loops import LoopModel, fit_loops
 from wormjax.baselines.relational_graphs import Relation
 from wormjax.features.dataset import Dataset
+from wormjax.scoring import markdown
 from wormjax.scoring.graph_similarity import compare_scores
-from wormjax.scoring.intervals import POSITIVE, SHARE, interval_over_rows
+from wormjax.scoring.intervals import POSITIVE, SHARE
 from wormjax.scoring.markdown import format_mean, join_cells, start_table, write_markdown
 from wormjax.scoring.rows import Row, write_rows
+from wormjax.scoring.tables import collect_tables
 from wormjax.simulation.two_cycles import label_cycles, simulate_two_cycles
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead.experiment import read_setting
@@ -89,15 +91,15 @@ def summarise(tasks, rows: Sequence[Row], findings: Findings) -> list[str]:
 def tabulate(rows: Sequence[Row], metrics: Sequence[str]) -> list[str]:
     """Return the table of means by model with their intervals, of the models that have the first of the metrics."""
     most = max(len(row.train_worms) for row in rows)
-    rows = [row for row in rows if len(row.train_worms) == most and row.metric in metrics]
-    lines = start_table(("model", *metrics))
-    for model in dict.fromkeys(row.model for row in rows if row.metric == metrics[0]):
-        cells = []
-        for metric in metrics:
-            own = [row for row in rows if (row.model, row.metric) == (model, metric)]
-            cells.append(format_mean(interval_over_rows(own)) if own else "")
-        lines.append(join_cells([model, *cells]))
-    return lines
+    (table,) = collect_tables([row for row in rows if len(row.train_worms) == most])
+    models = table.rows.get(metrics[0], {})
+    cells = {
+        (model, metric): format_mean(table.average(metric, model))
+        for model in models
+        for metric in metrics
+        if table.find(metric, model)
+    }
+    return markdown.tabulate("model", dict(zip(metrics, metrics, strict=True)), cells)
 
 
 def tabulate_loops(findings: Findings) -> list[str]:

@@ -15,7 +15,6 @@ from wormjax.models.identities import keep_known
 from wormjax.models.reconstruction import ReconstructionNetwork
 from wormjax.recordings.names import find_mirrors
 from wormjax.tasks.chunks import map_chunks
-from wormjax.tasks.config_checks import check_sections
 from wormjax.tasks.given_graphs import EDGES, check_given, give_graph
 from wormjax.tasks.groups import Group
 from wormjax.tasks.training import Training, prepare_training, tabulate_runs, train_into
@@ -29,7 +28,7 @@ HIDDEN_AT_ONCE = 8  # Passes over a stretch, each with other neurons hidden, in 
 
 def check_models(config) -> None:
     """Raise ConfigError for a network that the config does not describe, or describes with what does not exist."""
-    check_sections(config)
+    check_names("models", config.models, config.model)
     for name in config.models:
         fields = set(ReconstructionNetwork.__dataclass_fields__).difference(GIVEN) | {EDGES}
         unknown = sorted(set(config.model[name]) - fields)

@@ -23,15 +23,7 @@ import ml_collections
 import pooch
 from absl import flags, logging
 
-from wormjax.config_files import (
-    find_field,
-    list_alike,
-    list_fields,
-    load_config,
-    read_comments,
-    set_field,
-    split_variant,
-)
+from wormjax import config_files
 from wormjax.errors import InputError, RecordingWarning, TrainingError
 from wormjax.value_checks import shorten, show_value
 
@@ -109,11 +101,11 @@ def parse(argv: Sequence[str], define: Sequence[Flag], config: str | None = None
             values[name].value = os.path.expanduser(values[name].value)
     if config is None:
         return (values,)
-    fields = load_config(config.format_map(values.flag_values_dict()) if chosen is None else chosen)
+    fields = config_files.load_config(config.format_map(values.flag_values_dict()) if chosen is None else chosen)
     for field, text in overrides:
         if field in values and field not in fields:
             raise InputError(f"--config.{field}: found no such config field, did you mean --{field}={shorten(text)}?")
-        set_field(fields, field, text)
+        config_files.set_field(fields, field, text)
     return values, fields.lock() or fields
 
 
@@ -127,10 +119,13 @@ def describe(argv: Sequence[str], define: Sequence[Flag], about: str, config: st
     chosen = _split_overrides([argument for argument in argv if argument not in HELP])[1] or config
     if config is None or "{" in chosen:
         return lines
-    fields, comments = load_config(chosen), read_comments(split_variant(chosen)[0])
+    fields, comments = (
+        config_files.load_config(chosen),
+        config_files.read_comments(config_files.split_variant(chosen)[0]),
+    )
     lines += ["", f"Fields of {chosen}, set by --config.FIELD=VALUE:"]
-    for field in list_fields(fields):
-        section, name = find_field(fields, field)
+    for field in config_files.list_fields(fields):
+        section, name = config_files.find_field(fields, field)
         value = section[name]
         comment = comments.get(field) or comments.get(f"*.{name}")
         shown = f"  {field}:" if isinstance(value, ml_collections.ConfigDict) else f"  {field}={value!r}"

@@ -16,18 +16,7 @@ from scipy import sparse
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from wormjax.baselines.diffusion_maps import (
-    Embedding,
-    Neighbourhood,
-    Places,
-    build_places,
-    build_transitions,
-    embed_delays,
-    find_neighbours,
-    find_phase,
-    measure_noise,
-    weigh_distances,
-)
+from wormjax.baselines import diffusion_maps as maps
 from wormjax.baselines.dwell_times import take_steps
 from wormjax.recordings.recording import UNSCORED
 
@@ -68,7 +57,7 @@ class LoopModel(NamedTuple):
       embedding, neighbourhood: by which new worms are placed.
     """
 
-    places: Places
+    places: maps.Places
     phase: Float[np.ndarray, " frame"]
     loop: Int[np.ndarray, " frame"]
     state: Int[np.ndarray, " frame"]
@@ -76,14 +65,14 @@ class LoopModel(NamedTuple):
     loop_of_state: Int[np.ndarray, " state"]
     phase_of_state: Float[np.ndarray, " state"]
     transitions: Float[np.ndarray, "state state"]
-    embedding: Embedding
-    neighbourhood: Neighbourhood
+    embedding: maps.Embedding
+    neighbourhood: maps.Neighbourhood
 
 
 def fit_loops(
     stretches: Sequence[Float[np.ndarray, "frame neuron"]],
-    embedding: Embedding = Embedding(),  # noqa: B008
-    neighbourhood: Neighbourhood = Neighbourhood(),  # noqa: B008
+    embedding: maps.Embedding = maps.Embedding(),  # noqa: B008
+    neighbourhood: maps.Neighbourhood = maps.Neighbourhood(),  # noqa: B008
     partition: Partition = Partition(),  # noqa: B008
     seed: int = 0,
 ) -> LoopModel:
@@ -91,9 +80,9 @@ def fit_loops(
 
     Raises: as `build_transitions` and `find_phase`.
     """
-    places = build_places(stretches, embedding, neighbourhood)
-    flow = build_transitions(places, neighbourhood)
-    phase, period = find_phase(flow)
+    places = maps.build_places(stretches, embedding, neighbourhood)
+    flow = maps.build_transitions(places, neighbourhood)
+    phase, period = maps.find_phase(flow)
     loop = find_loops(places, flow, period, partition, seed)
     edges = np.linspace(-np.pi, np.pi, partition.phase_bins + 1)
     bins = np.clip(np.digitize(phase, edges) - 1, 0, partition.phase_bins - 1)
@@ -116,7 +105,7 @@ def fit_loops(
 
 
 def find_loops(
-    places: Places, flow: sparse.csr_array, period: float, partition: Partition, seed: int
+    places: maps.Places, flow: sparse.csr_array, period: float, partition: Partition, seed: int
 ) -> Int[np.ndarray, " frame"]:
     """Return the loop of each frame, by size: clusters of the flow over one period, of the highest modularity.
 
@@ -199,13 +188,13 @@ def weigh_neighbours(
 ) -> sparse.csr_array:
     """Return the weight of each of the model's frames in frames of a new worm; rows sum to one."""
     known, options = model.places, model.neighbourhood
-    places = embed_delays(traces, model.embedding) / known.scale
+    places = maps.embed_delays(traces, model.embedding) / known.scale
     # Looking back alone, and no surer of itself than the model's own frames usually are.
-    noise = measure_noise(places, options.noise_frames, ahead=False)
+    noise = maps.measure_noise(places, options.noise_frames, ahead=False)
     noise = np.maximum(noise, np.median(known.noise, axis=0))
     chosen = slice(None) if frames is None else frames
-    found, distances = find_neighbours(places[chosen], noise[chosen], known, options)
-    weights = weigh_distances(distances)
+    found, distances = maps.find_neighbours(places[chosen], noise[chosen], known, options)
+    weights = maps.weigh_distances(distances)
     weights /= weights.sum(axis=1, keepdims=True)
     rows = np.repeat(np.arange(len(found)), found.shape[1])
     return sparse.csr_array((weights.ravel(), (rows, found.ravel())), shape=(len(found), len(known.places)))
@@ -219,12 +208,12 @@ def pack_loops(model: LoopModel) -> dict[str, np.ndarray]:
 def unpack_loops(
     packed: Mapping[str, np.ndarray],
     stretches: Sequence[Float[np.ndarray, "frame neuron"]],
-    embedding: Embedding,
-    neighbourhood: Neighbourhood,
+    embedding: maps.Embedding,
+    neighbourhood: maps.Neighbourhood,
 ) -> LoopModel:
     """Return the model that was fitted to these very stretches, with the same options; `packed` may hold more."""
     fields = {field: packed[field] for field in PACKED} | {"period": float(packed["period"])}
-    places = build_places(stretches, embedding, neighbourhood)
+    places = maps.build_places(stretches, embedding, neighbourhood)
     return LoopModel(places=places, embedding=embedding, neighbourhood=neighbourhood, **fields)
 
 

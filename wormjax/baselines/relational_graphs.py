@@ -18,16 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.isotonic import isotonic_regression
 
-from wormjax.baselines.relations import (
-    RIDGE,
-    SHRINKAGE,
-    correlate,
-    correlate_lagged,
-    correlate_partially,
-    measure_granger,
-    null_by_shifts,
-    standardize,
-)
+from wormjax.baselines import relations
 from wormjax.graphs import matrix_to_edges
 
 RELATIONS = ("correlation", "lagged_correlation", "partial_correlation", "granger")
@@ -78,16 +69,16 @@ def measure_relation(
       InputError: fewer frames or neurons than a method needs.
     """
     relate = {
-        "correlation": correlate,
-        "lagged_correlation": partial(correlate_lagged, lag=lag),
-        "partial_correlation": correlate_partially,
-        "granger": partial(measure_granger, order=order),
+        "correlation": relations.correlate,
+        "lagged_correlation": partial(relations.correlate_lagged, lag=lag),
+        "partial_correlation": relations.correlate_partially,
+        "granger": partial(relations.measure_granger, order=order),
     }[method]
     score = relate(features[None])[0]
     if method in ("partial_correlation", "granger"):
         p_value = _compare_senders(method, score, features.astype(np.float64), rng, shifts, order)
     else:  # Of two neurons without the others, only the shift between them matters.
-        p_value = null_by_shifts(relate, features[None], rng, shifts)[0]
+        p_value = relations.null_by_shifts(relate, features[None], rng, shifts)[0]
     present = find_posterior(p_value)
     return Relation(np.stack([1.0 - present, present], axis=-1), score, p_value)
 
@@ -113,10 +104,10 @@ def shift_senders_partially(
     diagonal = np.arange(neurons)
     scores = np.zeros((offsets.shape[1], neurons, neurons))
     for column in range(size):
-        scaled = standardize(features[..., column], axis=0)
-        matrix = (1 - SHRINKAGE) * (scaled.T @ scaled) / frames
+        scaled = relations.standardize(features[..., column], axis=0)
+        matrix = (1 - relations.SHRINKAGE) * (scaled.T @ scaled) / frames
         for sender in range(neurons):
-            row = (1 - SHRINKAGE) * (_shift(scaled[:, sender], offsets[sender]) @ scaled) / frames
+            row = (1 - relations.SHRINKAGE) * (_shift(scaled[:, sender], offsets[sender]) @ scaled) / frames
             matrices = np.repeat(matrix[None], len(row), axis=0)
             matrices[:, sender], matrices[:, :, sender] = row, row
             matrices[:, diagonal, diagonal] = 1.0
@@ -136,23 +127,23 @@ def shift_senders_granger(
     """
     frames, neurons, size = features.shape
     shifts, used = offsets.shape[1], frames - order
-    changes = standardize(np.diff(features[order - 1 :], axis=0), axis=0).reshape(used, -1)
+    changes = relations.standardize(np.diff(features[order - 1 :], axis=0), axis=0).reshape(used, -1)
     past = np.stack([features[order - 1 - lag : frames - 1 - lag] for lag in range(order)], axis=2)
-    past = standardize(past, axis=0)
+    past = relations.standardize(past, axis=0)
     scores = np.zeros((shifts, neurons, neurons))
     for sender in range(neurons):
         others = np.delete(past, sender, axis=1).reshape(used, -1)
-        inverse = np.linalg.inv(others.T @ others / used + RIDGE * np.eye(others.shape[1]))
+        inverse = np.linalg.inv(others.T @ others / used + relations.RIDGE * np.eye(others.shape[1]))
         explained = others.T @ changes / used
         without = (changes**2).mean(axis=0) - (explained * (inverse @ explained)).sum(axis=0)
         moved = np.stack([_shift(features[:, sender, k], offsets[sender]) for k in range(size)], axis=1)
         lags = [moved[..., order - 1 - lag : frames - 1 - lag] for lag in range(order)]
-        columns = standardize(np.concatenate(lags, axis=1), axis=-1)  # [shift, lag and feature, frame]
+        columns = relations.standardize(np.concatenate(lags, axis=1), axis=-1)  # [shift, lag and feature, frame]
         flat = columns.reshape(-1, used)
         overlap = (flat @ others / used).reshape(shifts, -1, others.shape[1])
         target = (flat @ changes / used).reshape(shifts, -1, neurons * size) - overlap @ (inverse @ explained)
         gram = columns @ columns.swapaxes(1, 2) / used - overlap @ inverse @ overlap.swapaxes(1, 2)
-        added = (target * np.linalg.solve(gram + RIDGE * np.eye(gram.shape[-1]), target)).sum(axis=1)
+        added = (target * np.linalg.solve(gram + relations.RIDGE * np.eye(gram.shape[-1]), target)).sum(axis=1)
         ratio = np.log1p(added / np.maximum(without - added, TINY)).reshape(shifts, neurons, size)
         scores[:, sender] = ratio.mean(axis=-1)
     return scores

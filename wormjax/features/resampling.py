@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.interpolate import make_interp_spline
 
 
 def resampled_times(times: Float[np.ndarray, " frame"], frame_rate: float) -> Float[np.ndarray, " new_frame"]:
@@ -31,14 +32,14 @@ def resample_values(
         starts = np.minimum(np.concatenate([[0], stops[:-1]]), stops - 1)
         sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
         return (sums[stops] - sums[starts]) / (stops - starts)[:, None]
-    columns = values.T.astype(np.float64)
+    values = values.astype(np.float64)
     # A single new frame is too short a stretch to know its width.
     width = np.median(np.diff(new_times)) if len(new_times) > 1 else 0.0
     if not width or width <= 1.2 * np.median(np.diff(times)):
-        return np.stack([np.interp(new_times, times, column) for column in columns], axis=1)
+        return np.stack([np.interp(new_times, times, column) for column in values.T], axis=1)
     left, right = (np.clip(new_times + half, *times[[0, -1]]) for half in (-width / 2, width / 2))
-    resampled = [(_integral(right, times, c) - _integral(left, times, c)) / (right - left) for c in columns]
-    return np.stack(resampled, axis=1)
+    integral = make_interp_spline(times, values, k=1).antiderivative()
+    return (integral(right) - integral(left)) / (right - left)[:, None]
 
 
 def resample_states(
@@ -58,13 +59,3 @@ def resample_states(
 def _count_recorded(times, new_times):
     """Return how many frames are recorded by each new time; times that differ by rounding alone are the same."""
     return np.maximum(np.searchsorted(times, new_times + 1e-6, side="right"), 1)
-
-
-def _integral(at, times, values):
-    """Return the integral from times[0] to `at` of the piecewise linear function through (times, values)."""
-    steps = np.diff(times)
-    whole = np.concatenate([[0.0], np.cumsum(0.5 * (values[1:] + values[:-1]) * steps)])
-    index = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)
-    part = at - times[index]
-    slope = (values[index + 1] - values[index]) / steps[index]
-    return whole[index] + values[index] * part + 0.5 * slope * part**2

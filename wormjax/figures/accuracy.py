@@ -7,14 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wormjax.figures.lines import (
-    PUBLISHED_COLOURS,
-    choose_styles,
-    cut_limits,
-    draw_open_markers,
-    list_models,
-    rule_lines,
-)
+from wormjax.figures import lines
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, make_figure, styled
 from wormjax.scoring.intervals import find_range
@@ -52,7 +45,7 @@ def plot_accuracy_by_worms(
     for axes, metric in zip(panels, metrics, strict=True):
         single = [row for row in rows if few and row.metric == metric]
         draw_accuracy(axes, frame[frame["metric"] == metric], [r for r in published if r.metric == metric], single)
-    list_models(figure, panels)
+    lines.list_models(figure, panels)
     study, test_study, _ = frame["setting"].iloc[0]
     where = study if study == test_study else f"{study} → {test_study}"
     marks = "small dots: each worm" if few else "bars: 95 % intervals over worms"
@@ -65,7 +58,7 @@ def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[Published
     `single` are the rows whose means by worm are drawn in place of intervals.
     """
     by_model = dict(list(frame.groupby("model", sort=False)))
-    styles = choose_styles(list(by_model), set(frame["model"][frame["baseline"]]))
+    styles = lines.choose_styles(list(by_model), set(frame["model"][frame["baseline"]]))
     offsets = np.linspace(-SPREAD / 2, SPREAD / 2, len(by_model)) if len(by_model) > 1 else [0.0]
     for (model, members), offset in zip(by_model.items(), offsets, strict=True):
         counts = members["train_count"].to_numpy() + offset
@@ -79,17 +72,17 @@ def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[Published
             axes.vlines(counts, members["low"], members["high"], color=colour, linewidth=0.9, zorder=2.5)
     for source, model in dict.fromkeys((result.source, result.model) for result in published):
         points = [(one.train_count, one.mean) for one in published if (one.source, one.model) == (source, model)]
-        colour, number = PUBLISHED_COLOURS[0 if source == PAPER else 1], PUBLISHED_NUMBERS.get(model, 2)
-        draw_open_markers(axes, points, f"{model}, {source}", colour, number, **PUBLISHED_STYLE)
+        colour, number = lines.PUBLISHED_COLOURS[0 if source == PAPER else 1], PUBLISHED_NUMBERS.get(model, 2)
+        lines.draw_open_markers(axes, points, f"{model}, {source}", colour, number, **PUBLISHED_STYLE)
     metric = frame["metric"].iloc[0]
     first, last = np.round(axes.dataLim.intervalx)
     axes.set(xlim=(first - 0.45, last + 0.45), xlabel="training worms")
     axes.set_xticks(np.arange(first, last + 1, max(1, (last - first) // 10)))
     axes.set_ylabel(title_metric(metric))
-    rule_lines(axes)
+    lines.rule_lines(axes)
     if metric in ("accuracy", "balanced_accuracy", "auroc"):
         # An interval can be wider than the panel: means set the limits.
         lowest = min([*(min(line.get_ydata()) for line in axes.get_lines()), *(row.value for row in single)])
         axes.set_ylim(np.floor((lowest - 0.06) * 20) / 20, 1.0)
-    cut_limits(axes, find_range(metric))
+    lines.cut_limits(axes, find_range(metric))
     return axes

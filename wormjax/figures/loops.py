@@ -11,15 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from scipy.optimize import linear_sum_assignment
 
-from wormjax.figures.phase_portrait import (
-    colour_loops,
-    colour_phase,
-    draw_phase_wheel,
-    draw_trajectory,
-    find_corner,
-    link_frames,
-    list_loops,
-)
+from wormjax.figures import phase_portrait as portrait
 from wormjax.figures.style import finish_figure, hide_frame, make_figure, styled
 
 TRACE_FRAMES = 3000  # More cycles than that cannot be distinguished on a page.
@@ -46,17 +38,17 @@ def plot_toy_loops(
         and the share of frames on which the two agree, loops and cycles matched one to one as well as can be.
       frame_interval: time from one frame to the next, in units of the first neuron's time constant; None: frames.
     """
-    loops, true_places = colour_loops(loop), np.stack([first, second], axis=1)
+    loops, true_places = portrait.colour_loops(loop), np.stack([first, second], axis=1)
     figure = make_figure(7.4, 4.3 if true_cycle is None else 4.7)
     ratios = [1, 0.42, 0.07] + ([] if true_cycle is None else [0.07])
     grid = figure.add_gridspec(len(ratios), 3, height_ratios=ratios)
     panels = [figure.add_subplot(grid[0, column]) for column in range(3)]
     _draw_portrait(panels[0], places[:, :2], loops, "what is seen, by loop", "delay coordinate")
     _draw_portrait(panels[1], true_places, loops, "the true system, by loop", "neuron")
-    _draw_portrait(panels[2], true_places, colour_phase(phase), "the true system, by phase", "neuron")
-    draw_phase_wheel(panels[2], find_corner(panels[2], true_places))
+    _draw_portrait(panels[2], true_places, portrait.colour_phase(phase), "the true system, by phase", "neuron")
+    portrait.draw_phase_wheel(panels[2], portrait.find_corner(panels[2], true_places))
     _draw_time(figure, grid, first, loop, true_cycle, frame_interval)
-    figure.legend(handles=list_loops(loop), loc="outside lower center", ncols=6, handlelength=1.0)
+    figure.legend(handles=portrait.list_loops(loop), loc="outside lower center", ncols=6, handlelength=1.0)
     agreement = "" if true_cycle is None else f" (the true one on {share_agreement(loop, true_cycle):.1%} of frames)"
     return finish_figure(figure, f"Two limit cycles, found from one neuron{agreement}")
 
@@ -79,7 +71,7 @@ def _match(loop: np.ndarray, true_cycle: np.ndarray) -> np.ndarray:
 
 
 def _draw_portrait(axes: Axes, places: np.ndarray, colours: np.ndarray, title: str, unit: str):
-    draw_trajectory(axes, places, colours, link_frames(places), linewidth=0.6)
+    portrait.draw_trajectory(axes, places, colours, portrait.link_frames(places), linewidth=0.6)
     axes.set(xticks=[], yticks=[], xlabel=f"{unit} 1", ylabel=f"{unit} 2")
     axes.set_title(title, fontweight="bold", y=1.0)  # Given a height, it does not evade the wheel.
 
@@ -88,13 +80,15 @@ def _draw_time(figure: Figure, grid: GridSpec, first, loop, true_cycle, frame_in
     """Draw the trace over the strip of the loops found, and of the true cycles where they are known."""
     trace, shown = figure.add_subplot(grid[1, :]), min(len(first), TRACE_FRAMES)
     line = np.stack([np.arange(shown) * (frame_interval or 1.0), first[:shown]], axis=1)
-    draw_trajectory(trace, line, colour_loops(loop)[:shown], link_frames(line), linewidth=1.2)
+    portrait.draw_trajectory(
+        trace, line, portrait.colour_loops(loop)[:shown], portrait.link_frames(line), linewidth=1.2
+    )
     trace.set(xlim=(line[0, 0], line[-1, 0]), ylabel="neuron 1")
     trace.tick_params(labelbottom=False)
     strips = {"found": loop} | ({} if true_cycle is None else {"true": _match(loop, true_cycle)})
     for row, (name, numbers) in enumerate(strips.items(), 2):
         strip = figure.add_subplot(grid[row, :], sharex=trace)
-        strip.imshow(colour_loops(numbers[None, :shown]), extent=(*trace.get_xlim(), 0, 1), aspect="auto")
+        strip.imshow(portrait.colour_loops(numbers[None, :shown]), extent=(*trace.get_xlim(), 0, 1), aspect="auto")
         strip.set_yticks([0.5], [name])
         hide_frame(strip)
         strip.tick_params(labelbottom=row == 1 + len(strips))

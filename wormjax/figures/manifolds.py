@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from wormjax.figures.lines import MODEL_MARKERS
@@ -61,7 +60,16 @@ def plot_manifolds(
     top, bottom = 1 - (title_height + head) / height, foot / height
     figure.subplots_adjust(left=0, right=1, bottom=bottom, top=top, wspace=0, hspace=head / SIDE)
     for axes, (worm, course) in zip(panels.flat, courses.items(), strict=False):
-        draw_cube(axes, course[:, :3], states[worm], state_names)
+        draw_course(axes, course[:, :3], states[worm], state_names)
+        axes.view_init(**VIEW)
+        axes.set_box_aspect((1, 1, 1), zoom=1.1)
+        axes.patch.set_visible(False)  # Cubes overlap where they are empty.
+        axes.set(xticks=[], yticks=[], zticks=[])
+        for number, axis in enumerate((axes.xaxis, axes.yaxis, axes.zaxis), 1):
+            axis.set_pane_color((1, 1, 1, 0))
+            axis.line.set_color(LIGHT_GREY)
+            axis.labelpad = -14
+            axis.set_label_text(f"PC{number}", fontsize=7)
         axes.set_title(names[worm], fontweight="bold", y=1.17)  # Of a cube, matplotlib takes 0.92 y.
         caption = {"ha": "center", "va": "bottom", "fontsize": 8, "transform": axes.transAxes}
         axes.text2D(0.5, 1.0, (captions or {}).get(worm, ""), **caption)
@@ -115,23 +123,6 @@ def plot_variance(shares: Mapping[str, Sequence[Float[np.ndarray, " component"]]
     return finish_figure(figure, "Variance carried by principal components")
 
 
-def draw_cube(
-    axes: Axes3D, places: Float[np.ndarray, "frame 3"], states: Int[np.ndarray, " frame"], names: Sequence[str]
-) -> Axes3D:
-    """Draw a trajectory in a cube without ticks, by motor state."""
-    draw_course(axes, places, states, names)
-    axes.view_init(**VIEW)
-    axes.set_box_aspect((1, 1, 1), zoom=1.1)
-    axes.patch.set_visible(False)  # Cubes overlap where they are empty.
-    axes.set(xticks=[], yticks=[], zticks=[])
-    for number, axis in enumerate((axes.xaxis, axes.yaxis, axes.zaxis), 1):
-        axis.set_pane_color((1, 1, 1, 0))
-        axis.line.set_color(LIGHT_GREY)
-        axis.labelpad = -14
-        axis.set_label_text(f"PC{number}", fontsize=7)
-    return axes
-
-
 def draw_course(
     axes: Axes, places: Float[np.ndarray, "frame dimension"], states: Int[np.ndarray, " frame"], names: Sequence[str]
 ) -> Axes:
@@ -149,8 +140,6 @@ def draw_course(
     inside = places[np.isfinite(places).all(axis=1)]
     low, high = inside.min(axis=0), inside.max(axis=0)
     margin = 0.04 * np.maximum(high - low, 1e-9)
-    for set_limits, start, stop in zip(
-        (axes.set_xlim, axes.set_ylim, getattr(axes, "set_zlim", None)), low - margin, high + margin, strict=False
-    ):
-        set_limits(start, stop)
+    for letter, start, stop in zip("xyz", low - margin, high + margin, strict=False):
+        axes.set(**{f"{letter}lim": (start, stop)})
     return axes

@@ -44,11 +44,23 @@ def plot_phase_transitions(
     order = sort_bins(loop, phase)
     loop, phase, states = loop[order], phase[order], find_states(state_shares)[order]
     figure = make_figure(5.6, 5.3, layout="compressed")
-    axes = draw_transitions(figure.subplots(), transitions[np.ix_(order, order)], loop)
+    axes, top = figure.subplots(), max(np.nan_to_num(transitions).max(), 1e-12)
+    image = axes.imshow(transitions[np.ix_(order, order)], cmap=SHADES, norm=PowerNorm(0.5, vmin=0, vmax=top))
+    for edge in np.flatnonzero(np.diff(loop)) + 0.5:  # Where one loop ends and the next begins.
+        axes.axhline(edge, color=GREY, linewidth=0.7)
+        axes.axvline(edge, color=GREY, linewidth=0.7)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color=GREY)
     state_colours = colour_frames(states, colour_states(state_names))
     for place, colours in enumerate((state_colours, colour_phase(phase), colour_loops(loop))):
         _draw_strips(axes, colours, place, ("state", "phase", "loop")[place])
-    _set_bar(figure, axes, axes.images[0])
+    # Axes of its own beside the matrix: the layout would set it outside the strips' names.
+    bar = figure.colorbar(image, cax=axes.inset_axes(BAR_BOX))
+    bar.set_label("probability of the transition")
+    bar.outline.set_visible(False)
+    bar.set_ticks([tick for tick in (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if tick <= top] or [0, top])
+    bar.ax.yaxis.set_major_formatter("{x:g}")
+    bar.ax.minorticks_off()
     draw_phase_wheel(axes, WHEEL_BOX)
     handles = list_loops(loop) + list_states(states, state_names)
     return finish_figure(figure, title, handles, ncols=4, handlelength=1.0)
@@ -63,19 +75,6 @@ def find_states(state_shares: Float[np.ndarray, "bin state"]) -> Int[np.ndarray,
     """Return the most likely motor state of each bin; -1 where no frame was scored."""
     shares = np.nan_to_num(state_shares)
     return np.where(shares.sum(axis=1) > 0, shares.argmax(axis=1), -1)
-
-
-def draw_transitions(axes: Axes, transitions: Float[np.ndarray, "bin bin"], loop: Int[np.ndarray, " bin"]) -> Axes:
-    """Draw the matrix, and a line where one loop ends and the next begins."""
-    known = transitions[np.isfinite(transitions)]
-    norm = PowerNorm(0.5, vmin=0, vmax=max(known.max(initial=0), 1e-12))
-    axes.imshow(transitions, cmap=SHADES, norm=norm)
-    for edge in np.flatnonzero(np.diff(loop)) + 0.5:
-        axes.axhline(edge, color=GREY, linewidth=0.7)
-        axes.axvline(edge, color=GREY, linewidth=0.7)
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set(visible=True, color=GREY)
-    return axes
 
 
 def _draw_strips(axes: Axes, colours: np.ndarray, place: int, name: str):
@@ -95,14 +94,3 @@ def _draw_strips(axes: Axes, colours: np.ndarray, place: int, name: str):
     if place == 2:
         top.set_title("to (by loop, then phase)", fontsize=9)
         left.set_ylabel("from (by loop, then phase)")
-
-
-def _set_bar(figure: Figure, axes: Axes, image):
-    # Axes of its own beside the matrix: the layout would set it outside the strips' names.
-    bar = figure.colorbar(image, cax=axes.inset_axes(BAR_BOX))
-    bar.set_label("probability of the transition")
-    bar.outline.set_visible(False)
-    top = image.norm.vmax
-    bar.set_ticks([tick for tick in (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if tick <= top] or [0, top])
-    bar.ax.yaxis.set_major_formatter("{x:g}")
-    bar.ax.minorticks_off()

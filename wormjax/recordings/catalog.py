@@ -75,7 +75,12 @@ def open_study(study: str, path: str | os.PathLike | None, **options: Any) -> tu
 def list_fields(path: str, study: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the fields of each recording, those of `behavior` under names of their own."""
     study = find_reader(path) if study == AUTO else study
-    own = _choose_options(study, options)
+    known = inspect.signature(READERS[study].read).parameters
+    unknown = [name for name in options if name not in known and name != "frame_rate"]  # A rate that is not needed.
+    if unknown:
+        expected = ", ".join(name for name in known if name != "path") or "none"
+        raise InputError(f"reader {study!r}: found the option {unknown[0]!r}, expected some of: {expected}")
+    own = {name: value for name, value in options.items() if name in known}
     read = {os.path.join(path, dag2023.LABELS_FILE)}
     for recording in container.iterate(path) if study == "container" else READERS[study].read(path, **own):
         read.add(recording.source)
@@ -131,16 +136,6 @@ def _find_reader_of_file(path: str) -> str | None:
     if suffix in npz_arrays.SUFFIXES:
         return "npz" if npz_arrays.is_worm(path) else None
     return BY_SUFFIX.get(suffix)
-
-
-def _choose_options(study: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that a reader has; a frame rate that it does not need is dropped."""
-    known = inspect.signature(READERS[study].read).parameters
-    unknown = [name for name in options if name not in known and name != "frame_rate"]
-    if unknown:
-        own = ", ".join(name for name in known if name != "path") or "none"
-        raise InputError(f"reader {study!r}: found the option {unknown[0]!r}, expected some of: {own}")
-    return {name: value for name, value in options.items() if name in known}
 
 
 def _make_recording(fields: dict[str, Any]) -> Recording:

@@ -50,7 +50,10 @@ def mend_fields(recording, frame_rate: float | None) -> None:
     _mend_times(recording)
     _drop_dead_neurons(recording)
     _split_stretches(recording)
-    _note_uneven(recording)
+    if recording.uneven and not any("not at one rate" in note for note in recording.notes):
+        seconds = recording.local_seconds
+        apart = f"frames are {seconds.min():.2g} to {seconds.max():.2g} s apart, not at one rate"
+        _note(recording, f"{apart}: they are resampled before a model reads them")
     _note_outliers(recording)
     if len(recording.notes) > given:
         note(f"{recording.source}: worm {recording.worm!r}: {'; '.join(recording.notes[given:])}")
@@ -366,13 +369,6 @@ def _split_stretches(recording) -> None:
     if added:
         _note(recording, f"{added} pauses (the longest of {steps[paused].max():.1f} s) end a stretch each")
     _set(recording, stretches=tuple(stretches))
-
-
-def _note_uneven(recording) -> None:
-    if recording.uneven and not any("not at one rate" in note for note in recording.notes):
-        seconds = recording.local_seconds
-        apart = f"frames are {seconds.min():.2g} to {seconds.max():.2g} s apart, not at one rate"
-        _note(recording, f"{apart}: they are resampled before a model reads them")
 
 
 def _note_outliers(recording) -> None:

@@ -10,7 +10,6 @@ state is its sign.
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import h5py
 import numpy as np
@@ -107,7 +106,8 @@ def _ends_with(path: str, name: str) -> bool:
 def _find_series(file: h5py.File, nodes: dict[str, hdf5.Node], series: str) -> str:
     """Return the path of the series of traces."""
     known = [path for path, node in nodes.items() if isinstance(node, h5py.Group) and hdf5.has_member(node, "data")]
-    responses = [path for path in known if _read_type(nodes[path]) == "RoiResponseSeries"]
+    with hdf5.guard(file, "neurodata_type"):
+        responses = [path for path in known if str(nodes[path].attrs.get("neurodata_type")) == "RoiResponseSeries"]
     for name in [series] if series else SERIES:
         found = [path for path in known if _ends_with(path, name)]
         if found:
@@ -119,12 +119,6 @@ def _find_series(file: h5py.File, nodes: dict[str, hdf5.Node], series: str) -> s
         what = f"found {len(found)} series {series!r}" if series else f"found {len(found)} series of traces"
         hdf5.fail(file, "series", f"{what}, expected one: name it (series=); the file has {listed}")
     return found[0]
-
-
-def _read_type(node: hdf5.Node) -> str:
-    with hdf5.guard(node, "neurodata_type"):
-        value: Any = node.attrs.get("neurodata_type", "")
-    return value if isinstance(value, str) else ""
 
 
 def _read_labels(

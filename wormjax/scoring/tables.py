@@ -11,20 +11,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from wormjax.scoring import markdown
 from wormjax.scoring.behavior import title_metric as title_behavior
 from wormjax.scoring.classification import LOWER_IS_BETTER
 from wormjax.scoring.intervals import Interval, difference_over_worms, interval_over_rows
-from wormjax.scoring.markdown import (
-    escape,
-    format_bounds,
-    format_mean,
-    format_spread,
-    mark_model,
-    tabulate,
-    tabulate_console,
-    unique,
-    write_markdown,
-)
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
 
@@ -88,7 +78,7 @@ class Table(NamedTuple):
     def list_models(self, metrics: Iterable[Any] | None = None, baselines: Collection[str] = ()) -> list[str]:
         """Return the models of some metrics, or of all, baselines last, otherwise as they first occur."""
         chosen = self.rows if metrics is None else metrics
-        models = unique(model for metric in chosen for model in self.rows.get(metric, {}))
+        models = markdown.unique(model for metric in chosen for model in self.rows.get(metric, {}))
         return sorted(models, key=lambda model: model in baselines)
 
     def average(self, metric: Any, model: str) -> Interval:
@@ -112,7 +102,7 @@ def collect_tables(
     for row in rows:
         setting = Setting(row.study, row.test_study, row.unseen)
         groups[setting, len(row.train_worms), part(row)][name(row.metric)][row.model].append(row)
-    settings = unique(setting for setting, *_ in groups)
+    settings = markdown.unique(setting for setting, *_ in groups)
     keys = sorted(groups, key=lambda key: (settings.index(key[0]), *key[1:]))
     return [Table(*key, groups[key], groups.get((key[0], key[1] - 1, key[2]), {})) for key in keys]
 
@@ -164,7 +154,7 @@ def _rank(column: pd.Series) -> pd.Series:
     """Return the place of each value: metrics as in `METRIC_TITLES`, other names as they first occur."""
     if column.name not in ("setting", "metric", "model"):
         return column
-    order = unique([*(METRIC_TITLES if column.name == "metric" else ()), *column])
+    order = markdown.unique([*(METRIC_TITLES if column.name == "metric" else ()), *column])
     return column.map({value: place for place, value in enumerate(order)})
 
 
@@ -185,10 +175,10 @@ def format_amounts(
         for row in rows:
             name, _, amount = row.metric.partition("@")
             if name == metric:
-                groups[mark_model(row.model, row.model in baseline_models), amount].append(row)
-        titles = {amount: f"{amount} {amounts}" for amount in unique(amount for _, amount in groups)}
-        cells = {place: format_mean(interval_over_rows(members)) for place, members in groups.items()}
-        lines += ["", f"### {title_metric(metric)}", "", *tabulate("model", titles, cells)]
+                groups[markdown.mark_model(row.model, row.model in baseline_models), amount].append(row)
+        titles = {amount: f"{amount} {amounts}" for amount in markdown.unique(amount for _, amount in groups)}
+        cells = {place: markdown.format_mean(interval_over_rows(members)) for place, members in groups.items()}
+        lines += ["", f"### {title_metric(metric)}", "", *markdown.tabulate("model", titles, cells)]
     return lines
 
 
@@ -215,9 +205,9 @@ def write_summary(
             others = [p for p in published if setting == (p.study, p.test_study, True) and p.metric == metric]
             parts += ["", f"### {title_metric(metric)}", "", *_tabulate(same, others)]
             parts += _tabulate_differences(same[[one is not None for one in same["difference"]]])
-        if rest := [title_metric(metric) for metric in unique(members["metric"]) if not is_tabled(metric)]:
+        if rest := [title_metric(metric) for metric in markdown.unique(members["metric"]) if not is_tabled(metric)]:
             parts += ["", f"In results.csv, too: {', '.join(rest)}."]
-    write_markdown(path, [*parts, *more], data_text)
+    markdown.write_markdown(path, [*parts, *more], data_text)
 
 
 def print_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> None:
@@ -237,17 +227,17 @@ def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -
     """Return the lines that `print_summary` prints."""
     lines, frame = [], summarise(rows, baseline_models)
     for setting, members in frame.groupby("setting", sort=False):
-        for metric in filter(is_main, unique(members["metric"])):
+        for metric in filter(is_main, markdown.unique(members["metric"])):
             same = members[members["metric"] == metric]
             names = [f"* {line.model}" if line.baseline else line.model for line in same.itertuples()]
-            texts = map(format_spread, same["mean"], same["sd"])
+            texts = map(markdown.format_spread, same["mean"], same["sd"])
             cells = dict(zip(zip(names, same["train_count"], strict=True), texts, strict=True))
             counts = sorted(set(same["train_count"]))
             for start in range(0, len(counts), CONSOLE_COLUMNS):
                 titles = {count: str(count) for count in counts[start : start + CONSOLE_COLUMNS]}
                 shown = {key: text for key, text in cells.items() if key[1] in titles or start == 0}
                 lines += ["", f"{title_metric(metric)}: {describe_setting(Setting(*setting))}"[:100]]
-                lines += tabulate_console("training worms", titles, shown, (NAME_WIDTH, ENTRY_WIDTH))
+                lines += markdown.tabulate_console("training worms", titles, shown, (NAME_WIDTH, ENTRY_WIDTH))
     legend = "Mean ± s.d. over training subset, worm and seed" + ("; * baseline" if baseline_models else "")
     return [legend, *lines]
 
@@ -264,11 +254,11 @@ def _tabulate(frame: pd.DataFrame, published: Sequence[PublishedResult]) -> list
     cells = {}
     for line in frame.itertuples():
         text = f"{format_spread(line.mean, line.sd)} ({line.n}){format_bounds(line.low, line.high)}"
-        cells[mark_model(line.model, line.baseline), line.train_count] = text
+        cells[markdown.mark_model(line.model, line.baseline), line.train_count] = text
     for one in published:
         name = f"{escape(one.model)} † ({escape(one.source)})"
         cells[name, one.train_count] = f"{format_spread(one.mean, one.sd)} †"
-    return tabulate("model", _title_counts(cells), cells)
+    return markdown.tabulate("model", _title_counts(cells), cells)
 
 
 def _tabulate_differences(frame: pd.DataFrame) -> list[str]:
@@ -276,13 +266,13 @@ def _tabulate_differences(frame: pd.DataFrame) -> list[str]:
         return []
     cells = {}
     for line in frame.itertuples():
-        cells["*best baseline*", line.train_count] = mark_model(line.best_baseline, True)
+        cells["*best baseline*", line.train_count] = markdown.mark_model(line.best_baseline, True)
     for line in frame.itertuples():
         mean, low, high, worms = line.difference
         text = f"{mean:+.3f}{format_bounds(low, high, '{:+.3f}'.format)} ({worms} worms)"
-        cells[escape(line.model), line.train_count] = text
+        cells[markdown.escape(line.model), line.train_count] = text
     lines = ["", "Difference to the best baseline of each column, paired by training set and test worm:", ""]
-    return lines + tabulate("model - best baseline", _title_counts(cells), cells)
+    return lines + markdown.tabulate("model - best baseline", _title_counts(cells), cells)
 
 
 def _title_counts(cells) -> dict[int, str]:

@@ -34,21 +34,16 @@ def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) 
     recordings = open_test_recordings(config) if cross else open_config_recordings(config)
     dataset = build_new_dataset(config, description, recordings, leave_out=True)
     if config.get("experiment", "generalize") not in STATELESS_EXPERIMENTS:
-        _warn_of_unscored(dataset)
+        for worm, name in enumerate(dataset.worms):
+            if (dataset.scored_states[dataset.stretches_of(worm)] == UNSCORED).all():
+                found = f"worm {name!r} has no scored motor state among {', '.join(dataset.state_names)}"
+                note(f"{found}: it gets no score")
     everyone = range(len(dataset.worms))
     splits = [
         Split(split.train, tuple(k for k in everyone if not is_training_worm(description, split, dataset, k)))
         for split in train_splits
     ]
     return dataset, tuple(splits)
-
-
-def _warn_of_unscored(dataset: Dataset) -> None:
-    """Warn of worms that no score can be computed for."""
-    for worm, name in enumerate(dataset.worms):
-        if (dataset.scored_states[dataset.stretches_of(worm)] == UNSCORED).all():
-            found = f"worm {name!r} has no scored motor state among {', '.join(dataset.state_names)}"
-            note(f"{found}: it gets no score")
 
 
 def build_new_dataset(

@@ -61,15 +61,17 @@ def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | No
     `notes` are what was said of the data; `again`, whether `wormjax evaluate` can score the folder.
     """
     command = describe_command(sys.argv if argv is None else argv)
-    converter = markdown.Markdown(
-        extensions=["tables", "toc", "fenced_code"], extension_configs={"toc": {"marker": ""}}
-    )
+    words = [word.lstrip("-") for word in shlex.split(command)]
+    changed = [word.removeprefix("config.") for word in words if word.startswith("config.")]
+    configs = {"toc": {"marker": ""}}
+    converter = markdown.Markdown(extensions=["tables", "toc", "fenced_code"], extension_configs=configs)
     body = converter.convert((folder / "summary.md").read_text(encoding="utf-8"))
+    heads = [token for one in converter.toc_tokens for token in one["children"]]
     parts = {
         "title": html.escape(f"{name_program(command)}: {folder.resolve().name}"),
         "command": html.escape(command or "called from Python"),
-        "changed": _list_changed(command),
-        "contents": _list_contents(converter.toc_tokens),
+        "changed": _list(changed) if changed else "<p>None.</p>",
+        "contents": "\n".join(f'<a href="#{token["id"]}">{token["name"]}</a>' for token in heads),
         "summary": body.replace("<table>", '<div class="table"><table>').replace("</table>", "</table></div>"),
         "figures": "\n".join(_show_figure(path, folder) for path in _list_figures(folder)),
         "notes": _list(notes) if notes else "<p>None.</p>",
@@ -113,19 +115,8 @@ def describe_versions() -> str:
     return ", ".join([f"Python {platform.python_version()}", *versions, f"{len(devices)} x {devices[0].device_kind}"])
 
 
-def _list_changed(command: str) -> str:
-    """Return the fields that a command line sets, as a list."""
-    words = [word.lstrip("-") for word in shlex.split(command) if word.lstrip("-").startswith("config.")]
-    return _list(word.removeprefix("config.") for word in words) if words else "<p>None.</p>"
-
-
 def _list(items) -> str:
     return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
-
-
-def _list_contents(tokens) -> str:
-    links = [f'<a href="#{token["id"]}">{token["name"]}</a>' for one in tokens for token in one["children"]]
-    return "\n".join(links)
 
 
 def _list_figures(folder: Path) -> list[Path]:

@@ -51,20 +51,23 @@ def prepare_materials(config) -> Materials:
 
     Worms that cannot be used are left out, and a warning names each with the reason (`choose_worms`).
     """
-    materials = _open_materials(config)
+    recordings = choose_worms(config, open_config_recordings(config))
+    if config.protocol.name == "cross_study":
+        materials = _prepare_two_studies(config, recordings, choose_worms(config, open_test_recordings(config)))
+    else:
+        dataset = build(config, recordings, choose_config_neurons(config, recordings))
+        materials = Materials(dataset, dataset, tuple(list_config_splits(config, dataset.worm_studies, 0)))
     _log.info("%s", "\n".join(format_materials(materials)))
     return materials
 
 
-def _open_materials(config) -> Materials:
-    recordings = choose_worms(config, open_config_recordings(config))
-    if config.protocol.name != "cross_study":
-        dataset = build(config, recordings, choose_config_neurons(config, recordings))
-        return Materials(dataset, dataset, tuple(list_config_splits(config, dataset.worm_studies, 0)))
-    test_recordings = choose_worms(config, open_test_recordings(config))
+def _prepare_two_studies(config, recordings: list[Recording], test_recordings: list[Recording]) -> Materials:
     _refuse_shared_worms(recordings, test_recordings)
     neurons = choose_config_neurons(config, (*recordings, *test_recordings))
-    _check_rates(config, recordings, test_recordings)
+    rates = [recording.frame_rate for recording in (*recordings, *test_recordings)]
+    if not config.data.frame_rate and max(rates) > SIMILAR_RATES * min(rates):
+        found = f"found 0 (none) with worms recorded at {min(rates):.2f} to {max(rates):.2f} Hz"
+        raise ConfigError("data.frame_rate", f"{found}, expected a common rate, such as {min(rates):.2f}")
     names = _share_states(config, recordings)
     dataset, test_dataset = (build(config, worms, neurons, names) for worms in (recordings, test_recordings))
     splits = list_config_splits(config, dataset.worm_studies, len(test_dataset.worms))
@@ -352,13 +355,6 @@ def _refuse_shared_worms(recordings, test_recordings):
         if recording.fingerprint in known:
             found = f"found the worm {recording.worm!r} of {recording.study!r}, which also trains"
             raise ConfigError("data.test_path", f"{found}, expected worms of another study")
-
-
-def _check_rates(config, recordings, test_recordings):
-    rates = [recording.frame_rate for recording in (*recordings, *test_recordings)]
-    if not config.data.frame_rate and max(rates) > SIMILAR_RATES * min(rates):
-        found = f"found 0 (none) with worms recorded at {min(rates):.2f} to {max(rates):.2f} Hz"
-        raise ConfigError("data.frame_rate", f"{found}, expected a common rate, such as {min(rates):.2f}")
 
 
 def describe_materials(materials: Materials) -> dict:

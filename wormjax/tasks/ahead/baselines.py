@@ -91,7 +91,13 @@ def fit_simple(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str, di
     parts = list_parts(train)
     everything = [stretch for worm in train for stretch in worm]
     targets = [_find_targets(setting, part) for part in parts]
-    fit = {FREQUENCIES: _fit_frequencies(setting, everything)}
+    states = np.concatenate([stretch.states for stretch in everything])
+    onset = np.concatenate([one.onset for one in _find_targets(setting, everything)])
+    kinds = {"frequency": (states, setting.states), "onset": (onset, setting.intervals)}
+    counts = {
+        name: np.bincount(values[values != UNSCORED], minlength=count) + 0.5 for name, (values, count) in kinds.items()
+    }
+    fit = {FREQUENCIES: {name: own / own.sum() for name, own in counts.items()}}
     decoder = fit_decoder(setting, everything)
     others = [[s for k, part in enumerate(parts) if k != own for s in part] for own in range(len(parts))]
     decoded = []
@@ -223,16 +229,6 @@ def _find_targets(setting, stretches) -> list[Targets]:
         for one in stretches
     ]
     return [Targets(*(values[0] for values in row)) for row in rows]
-
-
-def _fit_frequencies(setting, stretches):
-    states = np.concatenate([stretch.states for stretch in stretches])
-    onset = np.concatenate([one.onset for one in _find_targets(setting, stretches)])
-    counts = [
-        np.bincount(values[values != UNSCORED], minlength=count) + 0.5
-        for values, count in ((states, setting.states), (onset, setting.intervals))
-    ]
-    return {"frequency": counts[0] / counts[0].sum(), "onset": counts[1] / counts[1].sum()}
 
 
 def _fit_chain(setting, stretches, ages):

@@ -70,13 +70,6 @@ def fit_linear(config, worms: Worms, splits: Sequence[Split]) -> dict[str, dict[
     return {name: {field: np.stack([fit[name][field] for fit in fits]) for field in fits[0][name]} for name in fits[0]}
 
 
-def check_starts(config, worms: Worms, splits: Sequence[Split]):
-    """Raise InputError where a split's training worm, or a half of a lone one, is too short for a start."""
-    for split in splits:
-        for part in _list_parts(config, [worms[worm] for worm in split.train]):
-            _list_part_starts(config, part, config.forecast.steps)
-
-
 def forecast_linear(
     name: str, config, fit: dict, split: int, dataset: Dataset, starts: Starts, steps: int
 ) -> LinearForecast:
@@ -102,9 +95,8 @@ def forecast_linear(
         for worm in np.unique(starts.worm):
             here = starts.worm == worm
             mean[here] = var.roll_out((own["operators"] * there[worm])[None], past[here], steps)
-    return LinearForecast(
-        np.asarray(mean, np.float32).reshape(-1, steps, *shape), own["scale"][:steps].reshape(steps, *shape)
-    )
+    mean = np.asarray(mean, np.float32).reshape(-1, steps, *shape)
+    return LinearForecast(mean, own["scale"][:steps].reshape(steps, *shape))
 
 
 def _cut_channels(dataset: Dataset, starts: Starts, order: int) -> Float[np.ndarray, "start order channel"]:
@@ -224,9 +216,9 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
     """Return what one split's training worms teach."""
     linear, steps = config.linear, config.forecast.steps
     chosen_on = min(CHOSEN_ON, steps)
-    parts = _list_parts(config, train)
+    parts = list_parts(config, train)
     there = _find_present(parts)
-    starts = [_list_part_starts(config, stretches, steps) for stretches in parts]
+    starts = [list_part_starts(config, stretches, steps) for stretches in parts]
     unit = _measure(starts, lambda part, past: np.repeat(past[:, -1:], steps, axis=1))
     means = [_average([stretches for k, stretches in enumerate(parts) if k != part]) for part in range(len(parts))]
     members = {MEAN: lambda part, past: np.broadcast_to(means[part], (len(past), steps, len(means[part])))}
@@ -268,9 +260,8 @@ def _fit_mixture(starts, members) -> dict[str, np.ndarray]:
         square, counts = square + (change**2).sum(axis=0), counts + known.sum(axis=0)
     weights = np.zeros((len(gram), len(members)))
     for step in range(len(gram)):
-        weights[step] = (
-            weigh_members(gram[step].sum(axis=0), cross[step].sum(axis=0)) if counts[step].any() else weights[step - 1]
-        )
+        products = gram[step].sum(axis=0), cross[step].sum(axis=0)
+        weights[step] = weigh_members(*products) if counts[step].any() else weights[step - 1]
     fitted = np.einsum("tcmn,tm,tn->tc", gram, weights, weights) - 2.0 * np.einsum("tcm,tm->tc", cross, weights)
     return {"weights": weights, "scale": _scale(np.maximum(square + fitted, 0.0) / np.maximum(counts, 1))}
 
@@ -302,22 +293,17 @@ def _fit_adapted(config, parts, there, starts, unit, train):
         chosen = _choose({candidate: measure(*candidate, 4 * block, chosen_on) for candidate in candidates}, unit)
     total = [var.sum_products(stretches, order) for stretches in train]
     gram, cross = pool_products(total, _find_present(train), chosen[1])
+    weight, ridge = map(np.float64, chosen)
     scale = _scale(measure(*chosen, block, steps))
-    return {
-        "gram": gram,
-        "cross": cross,
-        "weight": np.float64(chosen[0]),
-        "ridge": np.float64(chosen[1]),
-        "scale": scale,
-    }
+    return {"gram": gram, "cross": cross, "weight": weight, "ridge": ridge, "scale": scale}
 
 
-def _list_parts(config, train: Worms) -> Worms:
+def list_parts(config, train: Worms) -> Worms:
     """Return what forecasts each other: the training worms, or the halves of a lone one."""
     return train if len(train) > 1 else list(var.halve_worm(train[0], config.linear.adaptation.block))
 
 
-def _list_part_starts(config, stretches, steps):
+def list_part_starts(config, stretches, steps):
     """Return (stretch, frame, past, future) of the starts of a part; no number after a stretch's end."""
     past_frames = max(*config.linear.orders, config.linear.adaptation.order)
     first, every = max(config.forecast.first, past_frames), config.forecast.every
@@ -391,7 +377,5 @@ def _scale(squares):
     """Return the spread; steps after the end of every stretch take the last known one's."""
     known = np.flatnonzero((squares > 0).any(axis=1))
     last = known[-1] if len(known) else 0
-    squares = np.concatenate(
-        [squares[: last + 1], np.repeat(squares[last : last + 1], len(squares) - last - 1, axis=0)]
-    )
-    return np.maximum(np.sqrt(squares), SMALLEST_SCALE)
+    kept = np.minimum(np.arange(len(squares)), last)
+    return np.maximum(np.sqrt(squares[kept]), SMALLEST_SCALE)

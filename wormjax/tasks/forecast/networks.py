@@ -58,7 +58,10 @@ def check_training(config, dataset: Dataset, splits: Sequence[Split], groups: Se
     """Raise InputError where the worms are too short for a training window, or for a start in a baseline's fit."""
     if config.models:
         _tabulate_runs(config, dataset, groups)
-    linear.check_starts(config, linear.gather_worms(dataset), splits)
+    worms = linear.gather_worms(dataset)
+    for split in splits:
+        for part in linear.list_parts(config, [worms[worm] for worm in split.train]):
+            linear.list_part_starts(config, part, config.forecast.steps)
 
 
 def build_shape(config) -> Shape:
@@ -160,9 +163,8 @@ def build_forecaster(name: str, config, dataset: Dataset, origins_at_once: int =
         size = max(1, min(STARTS_AT_ONCE, origins))
 
     def forecast(variables, past: Array, operators: Array):
-        return map_chunks(
-            lambda chunk: _forecast_chunk(module, steps, masked, variables, *chunk), (past, operators), size
-        )
+        own = functools.partial(_forecast_chunk, module, steps, masked, variables)
+        return map_chunks(lambda chunk: own(*chunk), (past, operators), size)
 
     return forecast
 

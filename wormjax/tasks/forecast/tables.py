@@ -17,18 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from wormjax.recordings.motor_states import COMMON_NAMES
+from wormjax.scoring import markdown
 from wormjax.scoring.forecasts import SCORE_STEPS
 from wormjax.scoring.intervals import Interval, difference_over_worms
-from wormjax.scoring.markdown import (
-    escape,
-    format_bounds,
-    format_spread,
-    mark_model,
-    tabulate,
-    tabulate_console,
-    unique,
-    write_markdown,
-)
 from wormjax.scoring.published import FORECAST_NOTE, PublishedResult
 from wormjax.scoring.rows import Row
 from wormjax.scoring.tables import BRACKETS, SCALED, Table, collect_tables, describe_setting
@@ -162,7 +153,7 @@ def write_forecast_summary(
                 parts += _tabulate_comparisons(table, baselines, twins)
         if table.train_count == max(counts):
             parts += _tabulate_parts(table, baselines, twins)
-    write_markdown(path, parts, data_text)
+    markdown.write_markdown(path, parts, data_text)
 
 
 def print_forecast_summary(rows: Iterable[Row], baselines: Collection[str]) -> None:
@@ -175,7 +166,7 @@ def format_forecast_summary(rows: Iterable[Row], baselines: Collection[str]) -> 
     tables = collect_tables(rows, parse_metric)
     lines = ["Mean squared error (MSE) and coverage of the 90 % band by step, mean; * baseline"]
     lines += ["% VAR: relative difference of MSE to the ridge VAR that is best at that step, paired by worm"]
-    for setting in unique(table.setting for table in tables):
+    for setting in markdown.unique(table.setting for table in tables):
         same = [table for table in tables if table.setting == setting]
         for table in same[-1:] + same[:-1][:1]:  # Most training worms, then fewest.
             lines += ["", *_format_block(table, baselines)]
@@ -201,14 +192,14 @@ def _tabulate_kind(table: Table, kind: str, baselines, published: Sequence[Publi
     metrics += [SCORE_METRIC] if whole and SCORE_METRIC in table.rows else []
     cells: dict[tuple, str] = {}
     for model in table.list_models(metrics, baselines):
-        name = mark_model(model, model in baselines)
+        name = markdown.mark_model(model, model in baselines)
         found = {metric: own for metric in metrics if (own := table.find(metric, model))}
         cells[name, "counts"] = _describe_counts(found.values())
         for metric, own in found.items():
             values = np.array([row.value for row in own])
             number = _choose_format(metric.kind, values.mean())
-            text = format_spread(values.mean(), values.std(ddof=1) if len(values) > 1 else None, number)
-            bounds = format_bounds(*table.average(metric, model)[1:3], number) if whole else ""
+            text = markdown.format_spread(values.mean(), values.std(ddof=1) if len(values) > 1 else None, number)
+            bounds = markdown.format_bounds(*table.average(metric, model)[1:3], number) if whole else ""
             cells[name, metric] = text + bounds
     for one in published:
         where = f"{one.source}, trained on {one.train_count}" if one.train_count else one.source
@@ -216,7 +207,7 @@ def _tabulate_kind(table: Table, kind: str, baselines, published: Sequence[Publi
         cells[f"{escape(one.model)} † ({escape(where)})", parse_metric(one.metric)] = text
     titles: dict = {"counts": "numbers / worms"} if whole else {}
     titles |= {metric: SCORE if metric == SCORE_METRIC else f"step {metric.step}" for metric in metrics}
-    lines = tabulate("model", titles, cells)
+    lines = markdown.tabulate("model", titles, cells)
     return [*lines, "", FORECAST_NOTE] if published else lines
 
 
@@ -231,24 +222,28 @@ def _tabulate_comparisons(table: Table, baselines: Collection[str], twins: Mappi
     def tell(model: str, reference: str | None, name: str = "") -> dict:
         """Return the texts of a relative difference at each step; empty where one of the two was not scored."""
         found = {metric: compare(table, metric, model, reference or best[metric]) for metric in metrics}
-        return {(name or escape(model), metric): _format_relative(own) for metric, own in found.items()}
+        return {(name or markdown.escape(model), metric): _format_relative(own) for metric, own in found.items()}
 
     def join(texts: Iterable[dict]) -> dict:
         return {place: text for one in texts for place, text in one.items()}
 
     sections = {}
     if any(best.values()) and ours:
-        first = {("*best ridge VAR*", metric): mark_model(own, own in baselines) for metric, own in best.items() if own}
+        first = {
+            ("*best ridge VAR*", metric): markdown.mark_model(own, own in baselines)
+            for metric, own in best.items()
+            if own
+        }
         sections["the best ridge VAR"] = join([first, *(tell(model, None) for model in ours)])
     if ADAPTED in models and ours:
-        sections[escape(ADAPTED)] = join(tell(model, ADAPTED) for model in ours)
+        sections[markdown.escape(ADAPTED)] = join(tell(model, ADAPTED) for model in ours)
     if pairs:
         names = [f"{escape(model)} against {mark_model(twin, twin in baselines)}" for model, twin in pairs]
         sections["the structure-agnostic twins"] = join(map(tell, *zip(*pairs, strict=True), names))
     lines, titles = [], {metric: f"step {metric.step}" for metric in metrics}
     for title, cells in sections.items():
         note = ["", BEST_NOTE] if "best" in title else []
-        lines += ["", f"### Against {title}", *note, "", *tabulate("model", titles, cells)]
+        lines += ["", f"### Against {title}", *note, "", *markdown.tabulate("model", titles, cells)]
     return lines
 
 
@@ -259,14 +254,16 @@ def _tabulate_parts(table: Table, baselines: Collection[str], twins: Mapping[str
     titles = {(step, model): f"{mark_model(model, model in baselines)}, step {step}" for step, model in columns}
     lines = []
     for title, is_state in (("motor state at the start", True), ("neuron", False)):
-        parts = unique(metric.part for metric in metrics if (metric.part.lower() in COMMON_NAMES) == is_state)
+        parts = markdown.unique(metric.part for metric in metrics if (metric.part.lower() in COMMON_NAMES) == is_state)
         if not parts or not columns:
             continue
         cells = {}
         for part in parts:
-            cells |= {(escape(part), column): text for column, text in _list_part(table, part, columns).items()}
+            cells |= {
+                (markdown.escape(part), column): text for column, text in _list_part(table, part, columns).items()
+            }
         lines += ["", f"### Where: mean squared error by {title}", "", WHERE_NOTE, ""]
-        lines += tabulate(title, {"worms": "worms"} | titles, cells)
+        lines += markdown.tabulate(title, {"worms": "worms"} | titles, cells)
     return lines
 
 
@@ -279,7 +276,7 @@ def _choose_columns(table: Table, metrics: Sequence[Metric], baselines, twins) -
     for step in sorted({metric.step for metric in metrics}):
         wanted = [first, *twins.get(first, ())[:1], ADAPTED, find_best_var(table.rows.get(Metric("mse", step), {}))]
         scored = table.list_models([metric for metric in metrics if metric.step == step], baselines)
-        columns += [(step, model) for model in unique(wanted) if model in scored]
+        columns += [(step, model) for model in markdown.unique(wanted) if model in scored]
     return columns
 
 
@@ -316,7 +313,7 @@ def _choose_format(kind: str, mean: float) -> Callable[[float], str]:
 def _format_relative(interval: Interval | None) -> str:
     if interval is None:
         return ""
-    bounds = format_bounds(interval.low, interval.high, _format_percent)
+    bounds = markdown.format_bounds(interval.low, interval.high, _format_percent)
     return f"{_format_percent(interval.mean)} %{bounds} ({_count(interval.worms, 'worm')})"
 
 
@@ -343,4 +340,4 @@ def _format_block(table: Table, baselines: Collection[str]) -> list[str]:
         for step, reference in best.items():
             found = None if model in baselines else compare(table, Metric("mse", step), model, reference)
             cells[name, step] = (f"{_format_percent(found.mean)} %" if found else "").rjust(RELATIVE_WIDTH)
-    return lines + tabulate_console("", titles, cells, (NAME_WIDTH, ENTRY_WIDTH))
+    return lines + markdown.tabulate_console("", titles, cells, (NAME_WIDTH, ENTRY_WIDTH))

@@ -71,7 +71,15 @@ def forecast_within(config, workdir) -> list[Row]:
         if multihost.is_first():
             for worm in track(worms, "worms", "worm"):
                 rows += score_worm(config, worm)
-            _write_report(config, worms, rows, Path(workdir))
+            sizes = [f"{len(worm.neuron_names)} neurons, {len(list_segments(config, worm))} segments" for worm in worms]
+            lines = [
+                f"{worm.worms[0]}: {size} of {config.segment.frames} frames"
+                for worm, size in zip(worms, sizes, strict=True)
+            ]
+            write_rows(Path(workdir, "results.csv"), rows)
+            write_forecast_summary(Path(workdir, "summary.md"), rows, config.baselines, "\n".join(lines))
+            save_figures(Path(workdir), plot_errors(config, worms[0], rows, ()))
+            print_forecast_summary(rows, config.baselines)
         return rows
 
 
@@ -90,9 +98,8 @@ def check_models(config):
         frames = int(segment.frames * segment[field])
         if frames < first + steps:
             found = f"found {segment[field]:g} of {segment.frames} frames, {frames}"
-            raise ConfigError(
-                f"segment.{field}", f"{found}, expected {first + steps}, a window (forecast.first + steps)"
-            )
+            expected = f"expected {first + steps}, a window (forecast.first + steps)"
+            raise ConfigError(f"segment.{field}", f"{found}, {expected}")
     trained = segment.frames * (1 - segment.validation_fraction - segment.test_fraction)
     if trained < first + steps:
         found = f"found {segment.test_fraction:g}, which leaves {max(trained, 0):.0f} frames to train"
@@ -277,20 +284,7 @@ def _forecast_kernels(config, stretches, windows: Windows, past: Past, settings:
 def _score_windows(config, change: Change, scale, test: Windows) -> dict[str, float]:
     last = test.past[:, -1]
     mean, true = (last[:, None] + values for values in (change, test.change))
-    spread = Spread(
-        mean[:, None, ..., None], np.broadcast_to(scale, mean.shape)[:, None, ..., None], np.ones((len(mean), 1))
-    )
+    scale = np.broadcast_to(scale, mean.shape)
+    spread = Spread(mean[:, None, ..., None], scale[:, None, ..., None], np.ones((len(mean), 1)))
     known = last[..., None], true[..., None], np.ones(true.shape[:2], bool)
     return score_forecast(spread, *known, config.forecast.scored) | measure_score(spread.center, *known)
-
-
-def _write_report(config, worms: Sequence[Dataset], rows: list[Row], workdir: Path):
-    lines = [
-        f"{worm.worms[0]}: {len(worm.neuron_names)} neurons, {len(list_segments(config, worm))} segments of "
-        f"{config.segment.frames} frames"
-        for worm in worms
-    ]
-    write_rows(workdir / "results.csv", rows)
-    write_forecast_summary(workdir / "summary.md", rows, config.baselines, "\n".join(lines))
-    save_figures(workdir, plot_errors(config, worms[0], rows, ()))
-    print_forecast_summary(rows, config.baselines)

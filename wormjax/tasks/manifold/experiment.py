@@ -13,7 +13,6 @@ import numpy as np
 from wormjax.baselines.diffusion_maps import Neighbourhood, check_frames
 from wormjax.baselines.loops import LoopModel
 from wormjax.errors import ConfigError, InputError
-from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import list_starts
 from wormjax.scoring.rows import Row, read_rows
 from wormjax.tasks.ahead import baselines as ahead_baselines
@@ -46,9 +45,6 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
     """Run all of it and report: rows of every task, tables and figures.
 
     What an earlier call has trained or fitted is not done again; what it had begun is continued.
-
-    Raises:
-      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
     tasks = prepare_tasks(config)
     recordings = choose_worms(tasks["decode"], open_config_recordings(config))
@@ -71,12 +67,19 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
         fits = ahead.fit_baselines(tasks["ahead"], dataset, splits, folders["ahead"])
         models = [ahead.restore_loops(tasks["ahead"], dataset, fits, number) for number in range(len(splits))]
         rows += score_diffusion_map(tasks, materials, splits, models, fits[DIFFUSION])
-        relations = neuron_relations.measure_worms(dataset, **dict(config.relations), seed=config.seed)
+        options = dict(config.relations)
+        relations = neuron_relations.measure_worms(dataset, **options, seed=config.seed)
+        # The share of edges between neurons of each pair of worms, which should be 0.05.
+        methods = options.pop("methods") if len(dataset.worms) > 1 else ()
+        false_edges = {
+            name: neuron_relations.measure_false_edges(dataset, name, **options, seed=config.seed)
+            for name in track(methods, "relations between worms", "method")
+        }
         findings = Findings(
             *described,
             worms,
             relations,
-            count_false_edges(config, dataset),
+            false_edges,
             infer_graphs(tasks["decode"], materials["decode"], folders["decode"]),
             measure_sensitivity(config, tasks["ahead"], dataset, splits),
             models,
@@ -164,14 +167,6 @@ def score_diffusion_map(
         spread = loop_tasks.forecast_starts(model, predict, own, task.forecast.steps, split.train)
         rows += forecast.score_output(task, names, predict, [group], forecast.Output(DIFFUSION, 0, own, spread, None))
     return rows
-
-
-def count_false_edges(config, dataset: Dataset) -> dict[str, np.ndarray]:
-    """Return relation → the share of edges between neurons of each pair of worms, which should be 0.05."""
-    options = dict(config.relations)
-    methods = options.pop("methods") if len(dataset.worms) > 1 else ()
-    bar = track(methods, "relations between worms", "method")
-    return {name: neuron_relations.measure_false_edges(dataset, name, **options, seed=config.seed) for name in bar}
 
 
 def infer_graphs(config, materials, workdir) -> dict[str, np.ndarray]:

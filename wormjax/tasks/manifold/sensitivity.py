@@ -44,8 +44,16 @@ def check_sensitivity(config, task) -> None:
         if name not in task.diffusion_map:
             expected = f"expected some of {', '.join(task.diffusion_map)}"
             raise ConfigError("sensitivity.parameters", f"found {name!r}, {expected}")
+        kind, field = type(task.diffusion_map[name]), f"sensitivity.parameters.{name}"
         for value in config.sensitivity.parameters[name]:
-            _check_value(task, name, value)
+            if not isinstance(value, int | float) or not np.isfinite(value) or kind(value) != value:
+                expected = "whole numbers" if kind is int else "numbers"
+                raise ConfigError(field, f"found {value!r}, expected {expected}")
+            try:
+                check_settings(_change(task, name, value))
+            except ConfigError as error:
+                own = field if error.field == f"diffusion_map.{name}" else error.field
+                raise ConfigError(own, error.problem) from None
     if config.sensitivity.seconds not in tuple(task.ahead.seconds):
         expected = f"expected one of tasks.ahead.ahead.seconds, {tuple(task.ahead.seconds)}"
         raise ConfigError("sensitivity.seconds", f"found {config.sensitivity.seconds:g}, {expected}")
@@ -108,14 +116,3 @@ def _change(task, name, value):
     changed = task.copy_and_resolve_references().unlock()
     changed.diffusion_map[name] = type(changed.diffusion_map[name])(value)
     return changed
-
-
-def _check_value(task, name, value):
-    field, kind = f"sensitivity.parameters.{name}", type(task.diffusion_map[name])
-    if not isinstance(value, int | float) or not np.isfinite(value) or kind(value) != value:
-        expected = "whole numbers" if kind is int else "numbers"
-        raise ConfigError(field, f"found {value!r}, expected {expected}")
-    try:
-        check_settings(_change(task, name, value))
-    except ConfigError as error:
-        raise ConfigError(field if error.field == f"diffusion_map.{name}" else error.field, error.problem) from None

@@ -119,10 +119,8 @@ def describe(argv: Sequence[str], define: Sequence[Flag], about: str, config: st
     chosen = _split_overrides([argument for argument in argv if argument not in HELP])[1] or config
     if config is None or "{" in chosen:
         return lines
-    fields, comments = (
-        config_files.load_config(chosen),
-        config_files.read_comments(config_files.split_variant(chosen)[0]),
-    )
+    fields = config_files.load_config(chosen)
+    comments = config_files.read_comments(config_files.split_variant(chosen)[0])
     lines += ["", f"Fields of {chosen}, set by --config.FIELD=VALUE:"]
     for field in config_files.list_fields(fields):
         section, name = config_files.find_field(fields, field)

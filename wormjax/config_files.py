@@ -39,10 +39,9 @@ def load_config(name: str) -> ml_collections.ConfigDict:
     except InputError:
         raise
     except Exception as error:  # A config file is a program of the user's: anything may happen in it.
-        reason = str(error).strip().splitlines() or [""]
-        raise InputError(
-            f"--config: {shorten(name)} does not load: {type(error).__name__}: {shorten(reason[-1])}"
-        ) from None
+        reason = (str(error).strip().splitlines() or [""])[-1]
+        problem = f"{type(error).__name__}: {shorten(reason)}"
+        raise InputError(f"--config: {shorten(name)} does not load: {problem}") from None
     return config
 
 
@@ -56,14 +55,12 @@ def split_variant(name: str) -> tuple[str, list[str]]:
 def _load_module(path: str):
     if not path.endswith(".py") and path.isidentifier() and importlib.util.find_spec(f"{CONFIGS}.{path}"):
         return importlib.import_module(f"{CONFIGS}.{path}")
+    found = f"--config: found no config that loads at {show_value(path)}"
     if not os.path.isfile(path):
-        shipped = ", ".join(list_configs())
-        raise InputError(
-            f"--config: found no config that loads at {show_value(path)}, expected a file or one of: {shipped}"
-        )
+        raise InputError(f"{found}, expected a file or one of: {', '.join(list_configs())}")
     spec = importlib.util.spec_from_file_location("config_file", path)
     if spec is None or spec.loader is None:
-        raise InputError(f"--config: found no config that loads at {show_value(path)}, expected a file NAME.py")
+        raise InputError(f"{found}, expected a file NAME.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -84,9 +81,8 @@ def set_field(config: ml_collections.ConfigDict, field: str, text: str) -> None:
     given = f"--config.{field}={shorten(text)}"
     kind = section.get_type(name)
     if issubclass(kind, ml_collections.ConfigDict):
-        raise InputError(
-            f"{given}: found a value for a section, expected one of its fields (--config.{field}.NAME=VALUE)"
-        )
+        expected = f"expected one of its fields (--config.{field}.NAME=VALUE)"
+        raise InputError(f"{given}: found a value for a section, {expected}")
     try:
         section[name] = parse_value(text, kind)
     except Exception as error:  # Of Python's literals: text that nests too deeply ends in almost any error.

@@ -217,9 +217,8 @@ def _read_trials(data, path: Path, trained: bool) -> dict[str, Trials] | None:
     if listed & set(trials.names):
         return split_trials(trials, names)
     if listed:
-        note(
-            f"{path}: none of its trials is in a list of data.trials: the first ones train, the last ones are the test"
-        )
+        unlisted = f"{path}: none of its trials is in a list of data.trials"
+        note(f"{unlisted}: the first ones train, the last ones are the test")
     return dict(zip(SPLITS, share_trials(trials, SHARES), strict=True))
 
 

@@ -77,9 +77,8 @@ def draw_class_circle(axes: Axes, matrix, names: Sequence[str], types: Sequence[
     if top_edges:
         axes.set_title(f"the {len(senders)} strongest edges between classes")
     else:
-        axes.text(
-            0, 0, "no better than chance:\nno edge is drawn", ha="center", va="center", fontsize=10, color=style.GREY
-        )
+        words = {"ha": "center", "va": "center", "fontsize": 10, "color": style.GREY}
+        axes.text(0, 0, "no better than chance:\nno edge is drawn", **words)
     return axes
 
 
@@ -98,11 +97,9 @@ def plot_graph_scores(scores: pd.DataFrame, title: str) -> Figure:
         for line in own.itertuples():
             pooled = line.pooling == "classes"
             place = -methods.index(line.method) + (-0.14 if pooled else 0.14)
-            axes.plot([line.low, line.high], [place, place], color=style.BLUE if pooled else style.GREY, linewidth=1.2)
-            face = style.BLUE if pooled else "white"
-            axes.plot(
-                line.auroc, place, "o", color=style.BLUE if pooled else style.GREY, markerfacecolor=face, markersize=5
-            )
+            colour, face = (style.BLUE, style.BLUE) if pooled else (style.GREY, "white")
+            axes.plot([line.low, line.high], [place, place], color=colour, linewidth=1.2)
+            axes.plot(line.auroc, place, "o", color=colour, markerfacecolor=face, markersize=5)
         axes.axvline(0.5, color=style.LIGHT_GREY, zorder=0)
         base = own[(own["method"] == "correlation") & (own["pooling"] == "worms")]
         for value in base["auroc"]:
@@ -192,8 +189,6 @@ def plot_responses(
         axes.axhline(0, color=style.LIGHT_GREY, zorder=0)
         axes.axvline(0, color=style.LIGHT_GREY, zorder=0)
     panels[0].set_ylabel("measured response (mean dF/F)")
-    handles = [
-        style.make_dot(style.VERMILLION, "q < 0.05", markersize=4),
-        style.make_dot(style.GREY, "not significant", markersize=3),
-    ]
+    looks = ((style.VERMILLION, "q < 0.05", 4), (style.GREY, "not significant", 3))
+    handles = [style.make_dot(colour, label, markersize=size) for colour, label, size in looks]
     return style.finish_figure(figure, title, handles)

@@ -19,7 +19,7 @@ PER_PANEL = 50  # Neurons whose names can be read side by side.
 
 @styled
 def plot_score_by_amount(
-    rows: Iterable[Row], metrics: Sequence[str], label: str, baselines: Collection[str], title: str
+    rows: Iterable[Row], metrics: Sequence[str], label: str, baselines: Collection[str] = (), title: str = ""
 ) -> Figure:
     """Plot the mean over worms by the amount in METRIC@AMOUNT: a panel per metric, a line per model, 95 % bars.
 

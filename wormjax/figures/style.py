@@ -6,7 +6,8 @@ a `draw_...` draws one panel into given axes.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -89,6 +90,17 @@ def save_figure(figure: Figure, path: str | os.PathLike) -> None:
     """
     with open_place(path) as beside:
         figure.savefig(beside, format="png", dpi=200, bbox_inches="tight", pad_inches=0.06)
+
+
+NamedFigures = Iterable[tuple[str, Figure]]
+
+
+def save_figures(workdir: Path, plots: NamedFigures) -> None:
+    """Write each figure to figures/NAME.png in a workdir, as soon as it is drawn."""
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    for name, figure in plots:
+        save_figure(figure, folder / f"{name}.png")
 
 
 def hide_frame(axes: Axes) -> None:

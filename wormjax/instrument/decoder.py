@@ -1,5 +1,6 @@
 """Decoder: the motor state of worms that nobody has annotated."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ from wormjax.tasks.trained import Trained
 from wormjax.tasks.worms import build_training_dataset
 
 
+@dataclasses.dataclass(repr=False, eq=False)
 class Decoder(Estimator):
     """Decode the motor state of each frame, after training on worms whose states are scored.
 
@@ -55,26 +57,15 @@ class Decoder(Estimator):
       >>> probabilities = decoder.predict_proba(worms[3])
     """
 
-    def __init__(
-        self,
-        model: str | None = None,
-        *,
-        neurons: str | Sequence[str] = "shared",
-        states: str | None = None,
-        steps: int | None = None,
-        members: int | None = None,
-        config: str | ml_collections.ConfigDict | None = None,
-        settings: Mapping[str, Any] | None = None,
-        progress: bool = True,
-    ):
-        self.model = model
-        self.neurons = neurons
-        self.states = states
-        self.steps = steps
-        self.members = members
-        self.config = config
-        self.settings = settings
-        self.progress = progress
+    model: str | None = None
+    _: dataclasses.KW_ONLY
+    neurons: str | Sequence[str] = "shared"
+    states: str | None = None
+    steps: int | None = None
+    members: int | None = None
+    config: str | ml_collections.ConfigDict | None = None
+    settings: Mapping[str, Any] | None = None
+    progress: bool = True
 
     def fit(self, worms: Sequence[Recording], y: None = None, *, seed: int = 0) -> "Decoder":
         """Train on worms and return self. Worms without a scored state are left out, with a warning.

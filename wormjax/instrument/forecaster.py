@@ -1,5 +1,6 @@
 """Forecaster: the activity of a worm's neurons in the seconds to come, with its spread."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from wormjax.tasks.forecast.prediction import forecast_recording, score_recordin
 from wormjax.tasks.worms import build_training_dataset
 
 
+@dataclasses.dataclass(repr=False, eq=False)
 class Forecaster(Estimator):
     """Forecast the traces of a worm's neurons, after training on other worms. No motor states are needed.
 
@@ -44,22 +46,13 @@ class Forecaster(Estimator):
       >>> low, high = forecaster.forecast(worms[3], origin=120.0, steps=16).interval(0.9)
     """
 
-    def __init__(
-        self,
-        model: str = "nri_graph",
-        *,
-        neurons: str | Sequence[str] = "shared",
-        steps: int | None = None,
-        config: str | ml_collections.ConfigDict = "forecast",
-        settings: Mapping[str, Any] | None = None,
-        progress: bool = True,
-    ):
-        self.model = model
-        self.neurons = neurons
-        self.steps = steps
-        self.config = config
-        self.settings = settings
-        self.progress = progress
+    model: str = "nri_graph"
+    _: dataclasses.KW_ONLY
+    neurons: str | Sequence[str] = "shared"
+    steps: int | None = None
+    config: str | ml_collections.ConfigDict = "forecast"
+    settings: Mapping[str, Any] | None = None
+    progress: bool = True
 
     def fit(self, worms: Sequence[Recording], y: None = None, *, seed: int = 0) -> "Forecaster":
         """Train on worms, scored or not, and return self.

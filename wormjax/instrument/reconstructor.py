@@ -1,5 +1,6 @@
 """Reconstructor: hidden or unrecorded neurons of a worm, from those that were recorded."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from wormjax.tasks.reconstruct.prediction import reconstruct_recording, train_re
 from wormjax.tasks.worms import build_training_dataset
 
 
+@dataclasses.dataclass(repr=False, eq=False)
 class Reconstructor(Estimator):
     """Reconstruct each named neuron of a worm from all its others, after training on other worms.
 
@@ -42,20 +44,12 @@ class Reconstructor(Estimator):
       ['neuron', 'r2']
     """
 
-    def __init__(
-        self,
-        model: str = MIXTURE,
-        *,
-        steps: int | None = None,
-        config: str | ml_collections.ConfigDict = "reconstruct",
-        settings: Mapping[str, Any] | None = None,
-        progress: bool = True,
-    ):
-        self.model = model
-        self.steps = steps
-        self.config = config
-        self.settings = settings
-        self.progress = progress
+    model: str = MIXTURE
+    _: dataclasses.KW_ONLY
+    steps: int | None = None
+    config: str | ml_collections.ConfigDict = "reconstruct"
+    settings: Mapping[str, Any] | None = None
+    progress: bool = True
 
     def fit(self, worms: Sequence[Recording], y: None = None, *, seed: int = 0) -> "Reconstructor":
         """Train on worms, scored or not, and return self.

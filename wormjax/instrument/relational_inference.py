@@ -1,5 +1,6 @@
 """RelationalInference: the graph of relations between the objects of a system, from their trajectories."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ WINDOW = 49  # Frames of a recording that make a system.
 PLANAR = ("x", "y", "velocity x", "velocity y")  # The features that an equivariant decoder turns with the system.
 
 
+@dataclasses.dataclass(repr=False, eq=False)
 class RelationalInference(Estimator):
     """Infer the graph of systems by neural relational inference (Kipf, Fetaya et al. 2018); no graph need be known.
 
@@ -51,22 +53,13 @@ class RelationalInference(Estimator):
       (200, 5, 5, 2)
     """
 
-    def __init__(
-        self,
-        model: str = "nri",
-        *,
-        edge_types: int = 0,
-        steps: int | None = None,
-        config: str | ml_collections.ConfigDict = "nri_springs:small",
-        settings: Mapping[str, Any] | None = None,
-        progress: bool = True,
-    ):
-        self.model = model
-        self.edge_types = edge_types
-        self.steps = steps
-        self.config = config
-        self.settings = settings
-        self.progress = progress
+    model: str = "nri"
+    _: dataclasses.KW_ONLY
+    edge_types: int = 0
+    steps: int | None = None
+    config: str | ml_collections.ConfigDict = "nri_springs:small"
+    settings: Mapping[str, Any] | None = None
+    progress: bool = True
 
     def fit(
         self, trajectories: Systems, y: None = None, *, valid: Systems | None = None, seed: int = 0

@@ -29,10 +29,8 @@ def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, .
 
     `frame_rate` is in hertz, of files with neither `times` nor `frame_rate`.
     """
-    worms = [
-        _read_worm(file, arrays, frame_rate) for file, arrays in iterate_files(path, SUFFIXES, _load, skip_bad=True)
-    ]
-    return expect_distinct_worms(worms, path)
+    files = iterate_files(path, SUFFIXES, _load, skip_bad=True)
+    return expect_distinct_worms([_read_worm(file, arrays, frame_rate) for file, arrays in files], path)
 
 
 def is_worm(path: str) -> bool:

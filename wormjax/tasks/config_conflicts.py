@@ -128,11 +128,8 @@ def _find_in_systems(config, defaults) -> Iterator[Conflict]:
         yield f"train.{field}", unread, _no_effect(f"{value!r} {posterior}, which does not read it")
     yield "train.posterior", at_once and not sampled, f", expected 'sampled' with model.decoder.name={HORIZON!r}"
     for field, value in ONE_STEP_ONLY.items():
-        yield (
-            f"train.{field}",
-            at_once and train[field] != value,
-            _no_effect(f"{value!r} {name}: nothing is rolled out"),
-        )
+        needed = _no_effect(f"{value!r} {name}: nothing is rolled out")
+        yield f"train.{field}", at_once and train[field] != value, needed
     yield "model.decoder.given", decoder.given and not at_once, _no_effect(f"() without model.decoder.name={HORIZON!r}")
     unread = evaluate.futures and not (at_once and evaluate.error == DISTANCE)
     needed = f"0 without evaluate.error={DISTANCE!r} and model.decoder.name={HORIZON!r}"

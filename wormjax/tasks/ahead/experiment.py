@@ -177,9 +177,8 @@ def run_models(
         if not len(own.frame):
             continue
         if name in config.baselines:
-            yield Output(
-                name, number, own, truth.of(tested), answer_baseline(name, setting, fits, split, dataset, own), None
-            )
+            answers = answer_baseline(name, setting, fits, split, dataset, own)
+            yield Output(name, number, own, truth.of(tested), answers, None)
             continue
         if name not in compiled:
             compiled = {name: ahead_models.build_answering(name, config, dataset)}

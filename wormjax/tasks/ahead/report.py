@@ -10,12 +10,12 @@ from wormjax import figures, graphs
 from wormjax.baselines.loops import LoopModel
 from wormjax.features.dataset import Dataset
 from wormjax.figures.names import spell_name
+from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.scoring.intervals import find_range
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.scoring.tables import Table, collect_tables
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead import tables as ahead_tables
-from wormjax.tasks.report_files import NamedFigures, save_figures
 from wormjax.tasks.worms import Materials, format_materials
 
 FIGURE_LABELS = {"nll": "negative log-likelihood (nats)", "balanced_accuracy": "balanced accuracy"}
@@ -24,20 +24,13 @@ FIGURE_LABELS = {"nll": "negative log-likelihood (nats)", "balanced_accuracy": "
 def write_report(config, worms: Materials, rows: list[Row], outputs, workdir: Path) -> None:
     """Write rows, summary and figures into the workdir of an experiment, and print the summary."""
     seconds = tuple(config.ahead.seconds)
-    tables = collect_tables(
-        rows, part=lambda row: ahead_tables.GIVEN if knows_state(config, row.model) else ahead_tables.ALONE
-    )
+    parts = ahead_tables.ALONE, ahead_tables.GIVEN
+    tables = collect_tables(rows, part=lambda row: parts[knows_state(config, row.model)])
     rivals = (simple.DIFFUSION, simple.DWELL, simple.DWELL + simple.KNOWN)
     write_rows(workdir / "results.csv", rows)
-    ahead_tables.write_summary(
-        workdir / "summary.md",
-        tables,
-        seconds,
-        simple.SIMPLE,
-        config.baselines,
-        rivals,
-        "\n".join(format_materials(worms)),
-    )
+    about = "\n".join(format_materials(worms))
+    path, models = workdir / "summary.md", (simple.SIMPLE, config.baselines, rivals)
+    ahead_tables.write_summary(path, tables, seconds, *models, about)
     save_figures(workdir, plot_skill(config, tables))
     save_figures(workdir, plot_graphs(config, worms.test_dataset, outputs))
     print("\n".join(ahead_tables.format_console(tables, seconds, config.baselines)))
@@ -58,9 +51,8 @@ def plot_skill(config, tables: Sequence[Table]) -> NamedFigures:
             if values:
                 candidates = tuple(name for name in simple.SIMPLE if name in values)
                 lower, title = ahead_tables.LOWER_IS_BETTER[kind], ahead_tables.describe_table(table)
-                figure = figures.plot_skill_by_horizon(
-                    values, seconds, label, config.baselines, candidates, lower, title, find_range(kind)
-                )
+                arguments = label, config.baselines, candidates, lower, title, find_range(kind)
+                figure = figures.plot_skill_by_horizon(values, seconds, *arguments)
                 yield f"skill_{kind}{simple.KNOWN if table.part == ahead_tables.GIVEN else ''}", figure
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from wormjax import figures
 from wormjax.features.dataset import Dataset
 from wormjax.figures.names import spell_name
+from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.figures.transfer import Example
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.classification import confusion, measure_auroc
@@ -19,7 +20,6 @@ from wormjax.scoring.tables import format_amounts, is_main, print_summary, write
 from wormjax.tasks.decode.graphs import average_edges, find_chance, format_inferred, score_inferred
 from wormjax.tasks.decode.runs import PLAIN, Decoded, score_model, test_labels
 from wormjax.tasks.groups import Group
-from wormjax.tasks.report_files import NamedFigures, save_figures
 from wormjax.tasks.worms import Materials, format_materials
 from wormjax.training.workdir import describe_dataset
 

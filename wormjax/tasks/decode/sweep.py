@@ -13,6 +13,7 @@ from wormjax import figures
 from wormjax.atomic_write import open_place
 from wormjax.config_files import EXPECTED, find_field, list_fields, parse_value, suggest_field
 from wormjax.errors import InputError
+from wormjax.figures.style import save_figures
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.scoring.tables import print_summary, write_summary
 from wormjax.tasks.config_checks import check_settings
@@ -26,7 +27,6 @@ from wormjax.tasks.decode.nested_selection import (
     score_candidates,
 )
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
-from wormjax.tasks.report_files import save_figures
 from wormjax.tasks.training import train_into
 from wormjax.tasks.worms import describe_materials, prepare_materials
 from wormjax.training import multihost

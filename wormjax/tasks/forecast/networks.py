@@ -126,9 +126,9 @@ def build_forecast_runs(
 
 def base_scale(config, name: str, fit: dict, split: int, dataset: Dataset) -> Float[np.ndarray, "step neuron feature"]:
     """Return the spread that a network's drift alone has on worms that it was not learnt from."""
-    source = {"adapted": linear.ADAPTED, "pooled": f"var_{config.linear.adaptation.order}", "none": linear.PERSISTENCE}[
-        config.model[name].drift
-    ]
+    pooled = f"var_{config.linear.adaptation.order}"
+    drifts = {"adapted": linear.ADAPTED, "pooled": pooled, "none": linear.PERSISTENCE}
+    source = drifts[config.model[name].drift]
     scale = fit[source]["scale"] if source in fit else fit[linear.ADAPTED]["scale"]
     return scale[split].reshape(-1, *dataset.arrays.features.shape[2:]).astype(np.float32)
 

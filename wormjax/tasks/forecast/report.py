@@ -12,13 +12,13 @@ from wormjax import figures
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import list_starts
 from wormjax.figures.names import spell_name
+from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.scoring.published import find_published_forecasts
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.forecast.graphs import average_by_state, correlate_pairs, measure_followers, present_edges
 from wormjax.tasks.forecast.tables import RIDGE_VAR, parse_metric, print_forecast_summary, write_forecast_summary
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.report_files import NamedFigures, save_figures
 from wormjax.tasks.worms import Materials, format_materials
 
 TWINS = {  # Model → models of its size that know no graph; the first is itself without messages.
@@ -104,25 +104,16 @@ def plot_traces(config, dataset: Dataset, groups: Sequence[Group], outputs) -> N
         own = np.flatnonzero(output.starts.worm == worm)
         if not len(own):
             continue
-        stretch = output.starts.stretch[own[len(own) // 3]]
-        first = output.starts.frame[own[len(own) // 3]]
+        stretch, first = output.starts.stretch[own[len(own) // 3]], int(output.starts.frame[own[len(own) // 3]])
         length = int(min(DRAWN_SECONDS * dataset.frame_rate, dataset.arrays.valid[stretch].sum() - first))
-        span = slice(int(first), int(first) + length)
-        center = output.spread.center
-        shown = [
-            int(start)
-            for start in own
-            if output.starts.stretch[start] == stretch and first < output.starts.frame[start] < first + length
-        ][::2]
-        low, high = find_band(output.spread, shown, neurons)
-        forecasts = [
-            (int(output.starts.frame[s] - first), center[s, : 2 * DRAWN_STEPS, neurons, 0].T, low[k], high[k])
-            for k, s in enumerate(shown)
-        ]
+        span, after = slice(first, first + length), output.starts.frame - first
+        shown = own[(output.starts.stretch[own] == stretch) & (after[own] > 0) & (after[own] < length)][::2]
+        means = output.spread.center[shown][:, : 2 * DRAWN_STEPS, neurons, 0]
+        forecasts = zip(map(int, after[shown]), means, *find_band(output.spread, shown, neurons), strict=True)
         figure = figures.plot_forecast_traces(
             dataset.times[stretch][span],
             dataset.arrays.features[stretch][span][:, neurons, 0],
-            forecasts,
+            list(forecasts),
             names,
             dataset.arrays.states[stretch][span],
             dataset.state_names,

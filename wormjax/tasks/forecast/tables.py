@@ -229,11 +229,8 @@ def _tabulate_comparisons(table: Table, baselines: Collection[str], twins: Mappi
 
     sections = {}
     if any(best.values()) and ours:
-        first = {
-            ("*best ridge VAR*", metric): markdown.mark_model(own, own in baselines)
-            for metric, own in best.items()
-            if own
-        }
+        named = {metric: markdown.mark_model(own, own in baselines) for metric, own in best.items() if own}
+        first = {("*best ridge VAR*", metric): name for metric, name in named.items()}
         sections["the best ridge VAR"] = join([first, *(tell(model, None) for model in ours)])
     if ADAPTED in models and ours:
         sections[markdown.escape(ADAPTED)] = join(tell(model, ADAPTED) for model in ours)

@@ -34,13 +34,13 @@ from wormjax.baselines.window_regression import (
 )
 from wormjax.errors import ConfigError, InputError, note
 from wormjax.features.dataset import Dataset
+from wormjax.figures.style import save_figures
 from wormjax.scoring.forecasts import Spread, measure_score, score_forecast
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.forecast import linear
 from wormjax.tasks.forecast.report import plot_errors
 from wormjax.tasks.forecast.tables import print_forecast_summary, write_forecast_summary
 from wormjax.tasks.groups import list_seeds
-from wormjax.tasks.report_files import save_figures
 from wormjax.tasks.worms import build, choose_config_neurons, choose_worms, open_config_recordings
 from wormjax.training import multihost
 from wormjax.training.progress import track
@@ -71,11 +71,10 @@ def forecast_within(config, workdir) -> list[Row]:
         if multihost.is_first():
             for worm in track(worms, "worms", "worm"):
                 rows += score_worm(config, worm)
-            sizes = [f"{len(worm.neuron_names)} neurons, {len(list_segments(config, worm))} segments" for worm in worms]
-            lines = [
-                f"{worm.worms[0]}: {size} of {config.segment.frames} frames"
-                for worm, size in zip(worms, sizes, strict=True)
-            ]
+            lines = []
+            for worm in worms:
+                segments = f"{len(list_segments(config, worm))} segments of {config.segment.frames} frames"
+                lines.append(f"{worm.worms[0]}: {len(worm.neuron_names)} neurons, {segments}")
             write_rows(Path(workdir, "results.csv"), rows)
             write_forecast_summary(Path(workdir, "summary.md"), rows, config.baselines, "\n".join(lines))
             save_figures(Path(workdir), plot_errors(config, worms[0], rows, ()))

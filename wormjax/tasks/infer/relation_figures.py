@@ -11,11 +11,11 @@ from wormjax import figures
 from wormjax.atomic_write import open_place
 from wormjax.baselines.horizon_regression import number_kinds
 from wormjax.figures.moving_objects import choose_plane, save_moving_picture
+from wormjax.figures.style import NamedFigures
 from wormjax.scoring.edge_groups import contrast_edges, find_links, find_phase, measure_phase_share
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.outputs import Inference
 from wormjax.tasks.infer.relations import arrange_edges
-from wormjax.tasks.report_files import NamedFigures
 
 AXES = ("x", "y", "z")
 PANELS = 4

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from wormjax import figures
 from wormjax.baselines.relations import correlate
 from wormjax.features.system_scaling import Scaling
+from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.edges import confusion, pair_frames
 from wormjax.scoring.published import PublishedResult, find_published_directions, find_published_systems
@@ -20,7 +21,6 @@ from wormjax.tasks.infer.outputs import Inference
 from wormjax.tasks.infer.relation_figures import find_places, plot_relation_figures, write_edge_groups
 from wormjax.tasks.infer.relations import arrange_edges
 from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summary
-from wormjax.tasks.report_files import NamedFigures, save_figures
 
 LOCATION = ("x", "y")
 MOST_CLEAR = 20  # Objects.

@@ -11,11 +11,11 @@ from wormjax.baselines import principal_components as pca
 from wormjax.features.derivatives import smoothed_derivative
 from wormjax.features.missing import fill_missing
 from wormjax.features.neurons import align_neurons
+from wormjax.figures.style import NamedFigures
 from wormjax.recordings.motor_states import STATE_SETS, choose_state_names, map_motor_states, read_state_map
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.scoring.intervals import interval_over_worms
 from wormjax.scoring.markdown import format_mean, join_cells, start_table
-from wormjax.tasks.report_files import NamedFigures
 
 COMPONENTS = 3
 ALL, SHARED, POOLED = "all recorded neurons", "shared neurons", "shared neurons, pooled worms"

@@ -12,6 +12,7 @@ from wormjax import figures
 from wormjax.baselines.loops import LoopModel, fit_loops
 from wormjax.baselines.relational_graphs import Relation
 from wormjax.features.dataset import Dataset
+from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.scoring import markdown
 from wormjax.scoring.graph_similarity import compare_scores
 from wormjax.scoring.intervals import POSITIVE, SHARE
@@ -27,7 +28,6 @@ from wormjax.tasks.manifold import relations as neuron_relations
 from wormjax.tasks.manifold.pca import Components, Worm
 from wormjax.tasks.manifold.sensitivity import Tried
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.report_files import NamedFigures, save_figures
 
 DECODING = ("accuracy", "balanced_accuracy", "nll")
 FORECAST_STEPS = (1, 4, 8, 16)

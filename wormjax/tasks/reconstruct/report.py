@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from wormjax import figures
 from wormjax.atomic_write import open_place
+from wormjax.figures.style import save_figures
 from wormjax.scoring.rows import SEPARATOR, Row, write_rows
 from wormjax.scoring.tables import print_summary, write_summary
-from wormjax.tasks.report_files import save_figures
 from wormjax.tasks.worms import Materials, format_materials
 
 METRIC_TEXT = (

@@ -13,6 +13,7 @@ from wormjax.baselines import consensus
 from wormjax.baselines.worm_relations import RESPONSE
 from wormjax.features.dataset import Dataset
 from wormjax.figures.names import spell_name
+from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.recordings.names import split_neuron_name
 from wormjax.scoring.markdown import tabulate_console, write_markdown
 from wormjax.scoring.rows import Row, write_rows
@@ -20,7 +21,6 @@ from wormjax.tasks.references import ATLAS
 from wormjax.tasks.relate import tables
 from wormjax.tasks.relate.networks import FORECASTER
 from wormjax.tasks.relate.tables import BASELINE, CLASSES, POOLED, WORMS, Inferred, Study
-from wormjax.tasks.report_files import NamedFigures, save_figures
 
 LEVEL = 0.05  # A graph whose p-value against rewired references is above it is no better than chance.
 INTRODUCTION = (

@@ -24,8 +24,8 @@ def plot_toy_loops(
     places: Float[np.ndarray, "frame coordinate"],
     loop: Int[np.ndarray, " frame"],
     phase: Float[np.ndarray, " frame"],
-    true_cycle: Int[np.ndarray, " frame"] | None,
-    frame_interval: float | None = None,
+    true_cycle: Int[np.ndarray, " frame"],
+    frame_interval: float,
 ) -> Figure:
     """Plot the delay embedding and the true system by the loops found, the true system by phase, and the seen trace.
 
@@ -34,14 +34,13 @@ def plot_toy_loops(
       places: the delay embedding of the first neuron, two coordinates or more; NaN where there is none.
       loop: the loop that was found, or -1 (grey).
       phase: the phase that was found, radians; NaN where there is none.
-      true_cycle: the limit cycle that each frame is on, or -1 where none can be said; None: not known. It adds a strip
-        and the share of frames on which the two agree, loops and cycles matched one to one as well as can be.
-      frame_interval: time from one frame to the next, in units of the first neuron's time constant; None: frames.
+      true_cycle: the limit cycle that each frame is on, or -1 where none can be said. The title has the share of frames
+        on which the two agree, loops and cycles matched one to one as well as can be.
+      frame_interval: time from one frame to the next, in units of the first neuron's time constant.
     """
     loops, true_places = portrait.colour_loops(loop), np.stack([first, second], axis=1)
-    figure = make_figure(7.4, 4.3 if true_cycle is None else 4.7)
-    ratios = [1, 0.42, 0.07] + ([] if true_cycle is None else [0.07])
-    grid = figure.add_gridspec(len(ratios), 3, height_ratios=ratios)
+    figure = make_figure(7.4, 4.7)
+    grid = figure.add_gridspec(4, 3, height_ratios=[1, 0.42, 0.07, 0.07])
     panels = [figure.add_subplot(grid[0, column]) for column in range(3)]
     _draw_portrait(panels[0], places[:, :2], loops, "what is seen, by loop", "delay coordinate")
     _draw_portrait(panels[1], true_places, loops, "the true system, by loop", "neuron")
@@ -49,8 +48,8 @@ def plot_toy_loops(
     portrait.draw_phase_wheel(panels[2], portrait.find_corner(panels[2], true_places))
     _draw_time(figure, grid, first, loop, true_cycle, frame_interval)
     figure.legend(handles=portrait.list_loops(loop), loc="outside lower center", ncols=6, handlelength=1.0)
-    agreement = "" if true_cycle is None else f" (the true one on {share_agreement(loop, true_cycle):.1%} of frames)"
-    return finish_figure(figure, f"Two limit cycles, found from one neuron{agreement}")
+    agreement = f"the true one on {share_agreement(loop, true_cycle):.1%} of frames"
+    return finish_figure(figure, f"Two limit cycles, found from one neuron ({agreement})")
 
 
 def share_agreement(loop: Int[np.ndarray, " frame"], true_cycle: Int[np.ndarray, " frame"]) -> float:
@@ -76,20 +75,18 @@ def _draw_portrait(axes: Axes, places: np.ndarray, colours: np.ndarray, title: s
     axes.set_title(title, fontweight="bold", y=1.0)  # Given a height, it does not evade the wheel.
 
 
-def _draw_time(figure: Figure, grid: GridSpec, first, loop, true_cycle, frame_interval: float | None):
-    """Draw the trace over the strip of the loops found, and of the true cycles where they are known."""
+def _draw_time(figure: Figure, grid: GridSpec, first, loop, true_cycle, frame_interval: float):
+    """Draw the trace over the strips of the loops found and of the true cycles."""
     trace, shown = figure.add_subplot(grid[1, :]), min(len(first), TRACE_FRAMES)
-    line = np.stack([np.arange(shown) * (frame_interval or 1.0), first[:shown]], axis=1)
-    portrait.draw_trajectory(
-        trace, line, portrait.colour_loops(loop)[:shown], portrait.link_frames(line), linewidth=1.2
-    )
+    line = np.stack([np.arange(shown) * frame_interval, first[:shown]], axis=1)
+    colours, linked = portrait.colour_loops(loop)[:shown], portrait.link_frames(line)
+    portrait.draw_trajectory(trace, line, colours, linked, linewidth=1.2)
     trace.set(xlim=(line[0, 0], line[-1, 0]), ylabel="neuron 1")
     trace.tick_params(labelbottom=False)
-    strips = {"found": loop} | ({} if true_cycle is None else {"true": _match(loop, true_cycle)})
-    for row, (name, numbers) in enumerate(strips.items(), 2):
+    for row, name, numbers in ((2, "found", loop), (3, "true", _match(loop, true_cycle))):
         strip = figure.add_subplot(grid[row, :], sharex=trace)
         strip.imshow(portrait.colour_loops(numbers[None, :shown]), extent=(*trace.get_xlim(), 0, 1), aspect="auto")
         strip.set_yticks([0.5], [name])
         hide_frame(strip)
-        strip.tick_params(labelbottom=row == 1 + len(strips))
-    figure.axes[-1].set_xlabel("time (time constants of neuron 1)" if frame_interval else "frame")
+        strip.tick_params(labelbottom=row == 3)
+    figure.axes[-1].set_xlabel("time (time constants of neuron 1)")

@@ -29,7 +29,7 @@ WHEEL_SIZE = 0.23  # In shares of a panel.
 CELLS = 9  # Of the grid of arrows, along one side.
 SHORTEST_ARROW = 0.3  # Of a cell; a shorter one is only a head.
 FEWEST_FRAMES = 5  # In a cell that has an arrow.
-STRIP_SECONDS, STRIP_FRAMES = 240.0, 700  # What the strip shows of the recording.
+STRIP_SECONDS = 240.0  # What the strip shows of the recording.
 
 
 @styled
@@ -39,22 +39,21 @@ def plot_phase_portrait(
     loop: Int[np.ndarray, " frame"],
     states: Int[np.ndarray, " frame"],
     state_names: Sequence[str],
-    title: str = "",
-    breaks: Sequence[int] = (),
-    frame_interval: float | None = None,
+    title: str,
+    breaks: Sequence[int],
+    frame_interval: float,
 ) -> Figure:
     """Plot a trajectory by phase, loop and motor state, a column each, and its phase over time under them.
 
-    The upper row has coordinates 1 and 2, the next 1 and 3. The strip shows the first four minutes (or 700 frames),
-    its background is the motor state, its colour the loop.
+    The upper row has coordinates 1 and 2, the next 1 and 3. The strip shows the first four minutes, its background is
+    the motor state, its colour the loop.
 
     Args:
       places: the first three principal coordinates of the delay embedding; NaN where there is none.
       phase: radians; NaN where there is none.
-      loop: the loop of each frame, or -1 (grey).
-      states: the motor state of each frame, or -1 where none was scored (grey).
+      loop, states: of each frame, or -1 (grey) where there is none.
       breaks: the frames at which a new stretch begins (another recording, frames left out): no line leads to them.
-      frame_interval: seconds from one frame to the next; None: the strip counts frames.
+      frame_interval: seconds from one frame to the next.
     """
     linked = link_frames(places, breaks)
     colours = colour_phase(phase), colour_loops(loop), colour_frames(states, colour_states(state_names))
@@ -149,9 +148,8 @@ def draw_phase_wheel(axes: Axes, box: tuple[float, float, float, float]) -> Axes
     """Draw the colours of the phases as a wheel in a box (left, low, width, height in shares of the panel)."""
     wheel = axes.inset_axes(box, projection="polar")
     edges = np.linspace(0, TURN, 97)
-    wheel.pcolormesh(
-        edges, [0.55, 1], ((edges[:-1] + edges[1:]) / 2)[None], cmap=PHASE_MAP, vmin=0, vmax=TURN, snap=False
-    )
+    middles = (edges[:-1] + edges[1:]) / 2
+    wheel.pcolormesh(edges, [0.55, 1], middles[None], cmap=PHASE_MAP, vmin=0, vmax=TURN, snap=False)
     wheel.set_ylim(0, 1)
     wheel.set_axis_off()
     for angle, name in zip((0, np.pi / 2, np.pi, 3 * np.pi / 2), ("0", "", "π", ""), strict=True):
@@ -198,11 +196,10 @@ def draw_phase_strip(
     loop_colours: Float[np.ndarray, "frame 4"],
     state_colours: Float[np.ndarray, "frame 4"],
     breaks: Sequence[int],
-    frame_interval: float | None,
+    interval: float,
 ) -> Axes:
     """Draw the phase over time in the colour of the loop, over the motor state's."""
-    interval = frame_interval or 1.0
-    shown = min(len(phase), int(STRIP_SECONDS / interval) if frame_interval else STRIP_FRAMES)
+    shown = min(len(phase), int(STRIP_SECONDS / interval))
     edges = (np.arange(shown + 1) - 0.5) * interval
     axes.imshow(state_colours[None, :shown], extent=(edges[0], edges[-1], 0, TURN), aspect="auto", alpha=0.45, zorder=0)
     line = np.stack([np.arange(shown) * interval, np.mod(phase[:shown], TURN)], axis=1)
@@ -210,5 +207,5 @@ def draw_phase_strip(
     draw_trajectory(axes, line, loop_colours[:shown], link_frames(line, [*breaks, *wraps]), linewidth=1.6)
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, TURN), ylabel="phase")
     axes.set_yticks(TURN_TICKS, TURN_NAMES)
-    axes.set_xlabel("time (s)" if frame_interval else "frame")
+    axes.set_xlabel("time (s)")
     return axes

@@ -29,7 +29,7 @@ def plot_skill_by_horizon(
     horizons: Sequence[float],
     label: str,
     baselines: Collection[str] = (),
-    simple: Collection[str] = (),
+    simple: Collection[str] = (),  # None, or all: no right panel.
     lower_is_better: bool = True,
     title: str = "",
     limits: tuple[float, float] = (-math.inf, math.inf),
@@ -44,8 +44,6 @@ def plot_skill_by_horizon(
       values: model → its metric on each test worm (averaged over subsets and seeds) at each horizon; NaN where not
         scored. All models have the same worms, in the same order, and the same horizons.
       label: the metric, for instance "negative log-likelihood (nats)".
-      simple: the models among which the best simple baseline is chosen; none, or all: no right panel.
-      limits: the lowest and the highest value that the metric can have.
     """
     horizons, styles = np.asarray(horizons, float), lines.choose_styles(values, baselines)
     others = [model for model in values if model not in simple] if simple else []

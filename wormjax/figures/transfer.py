@@ -32,27 +32,26 @@ def plot_transfer(
     level_auroc: Mapping[str, Float[np.ndarray, "worm neuron"]],
     derivative_auroc: Mapping[str, Float[np.ndarray, "worm neuron"]],
     neuron_names: Sequence[str],
-    example: Example | None = None,
+    example: Example,
 ) -> Figure:
     """Plot per shared neuron the AUROC (reverse against forward) of level and derivative in two studies.
 
     Args:
       level_auroc: study → AUROC of each worm's z-scored trace; two studies; NaN where it is not defined.
-      example: one neuron whose values are shown by state and study; None: no lower panels.
+      example: one neuron whose values are shown by state and study.
     """
     height = 0.27 * len(neuron_names) + 1.3
-    figure = make_figure(7.2, height + (2.4 if example else 0))
-    panels = figure.subplots(2 if example else 1, 2, squeeze=False, height_ratios=[height, 2.3] if example else None)
+    figure = make_figure(7.2, height + 2.4)
+    panels = figure.subplots(2, 2, height_ratios=[height, 2.3])
     draw_neurons(panels[0, 0], level_auroc, neuron_names, "level (z-scored trace)")
     draw_neurons(panels[0, 1], derivative_auroc, neuron_names, "derivative")
     panels[0, 1].tick_params(labelleft=False)
     looks = zip(level_auroc, STUDY_COLOURS, STUDY_MARKERS, strict=True)
     handles = [make_dot(colour, study, marker=marker) for study, colour, marker in looks]
-    if example:
-        draw_distributions(panels[1, 0], example.levels, f"{example.neuron}: level (z)")
-        draw_distributions(panels[1, 1], example.derivatives, f"{example.neuron}: derivative (z)")
-        states = list(next(iter(example.levels.values())))
-        handles += [Patch(color=c, alpha=0.7, label=s) for s, c in zip(states, colour_states(states), strict=True)]
+    draw_distributions(panels[1, 0], example.levels, f"{example.neuron}: level (z)")
+    draw_distributions(panels[1, 1], example.derivatives, f"{example.neuron}: derivative (z)")
+    states = list(next(iter(example.levels.values())))
+    handles += [Patch(color=c, alpha=0.7, label=s) for s, c in zip(states, colour_states(states), strict=True)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 

@@ -97,7 +97,13 @@ def predict(
         raise InputError(f"{worms[0].source}: found no recording that could be used; see the lines above")
     with open_place(output / ARRAYS) as beside, h5py.File(beside, "w") as file:
         for folder, values in arrays.items():
-            _write_group(file.create_group(folder), values)
+            group = file.create_group(folder)
+            for name, value in values.items():
+                if isinstance(value, str):
+                    group.attrs[name] = value
+                else:
+                    is_text = np.asarray(value).dtype.kind == "U"
+                    group[name] = np.char.encode(np.asarray(value), "utf-8") if is_text else value
     table = pd.concat(scores, ignore_index=True) if scores else pd.DataFrame()
     if len(table):
         _write_table(output / SCORES, table)
@@ -176,15 +182,11 @@ def _write_forecasts(forecaster: Forecaster, worm: Recording, folder: Path, step
     plot.forecast(worm, forecasts[-3:], ax=figure.subplots())
     save_figure(figure, folder / "forecast.png")
     low, high = (np.stack(ends) for ends in zip(*(one.interval(0.9) for one in forecasts), strict=True))
-    arrays = {
-        "forecasts/origins": np.array([one.origin for one in forecasts]),
-        "forecasts/times": np.stack([one.times for one in forecasts]),
-        "forecasts/mean": np.stack([one.mean for one in forecasts]),
-        "forecasts/sd": np.stack([one.sd for one in forecasts]),
-        "forecasts/low_90": low,
-        "forecasts/high_90": high,
-        "forecasts/neuron_names": forecasts[0].neuron_names,
-    }
+    arrays = {"forecasts/origins": np.array([one.origin for one in forecasts])}
+    for name in ("times", "mean", "sd"):
+        arrays[f"forecasts/{name}"] = np.stack([getattr(one, name) for one in forecasts])
+    arrays |= {"forecasts/low_90": low, "forecasts/high_90": high}
+    arrays["forecasts/neuron_names"] = forecasts[0].neuron_names
     edges = None if forecasts[0].edges is None else np.mean([one.edges for one in forecasts], axis=0)
     return arrays | _write_edges(forecaster, edges, forecaster.neuron_names_, worm, folder, prefix)
 
@@ -222,16 +224,6 @@ def _write_edges(model, edges, names: Sequence[str], worm: Recording, folder: Pa
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     with open_place(path) as beside:
         table.to_csv(beside, index=False, float_format="%.9g")
-
-
-def _write_group(group: h5py.Group, arrays: dict[str, Any]) -> None:
-    for name, values in arrays.items():
-        if isinstance(values, str):
-            group.attrs[name] = values
-        elif np.asarray(values).dtype.kind == "U":
-            group[name] = np.char.encode(np.asarray(values), "utf-8")
-        else:
-            group[name] = values
 
 
 def _summarise(models, lines: Sequence[str], scores: pd.DataFrame) -> list[str]:

@@ -73,8 +73,7 @@ def read_model(path: str | os.PathLike) -> tuple[str, Trained]:
         listed = content.get("groups", [content["group"]] if "group" in content else [])
         groups = tuple(Group(group["seed"], Split(tuple(group["train"]), ())) for group in listed)
         config, learnt = to_config(content["config"]), (trees.get(name) for name in TREES)
-        model = Trained(content["name"], config, content["description"], groups, *learnt)
-        return content["kind"], model
+        return content["kind"], Trained(content["name"], config, content["description"], groups, *learnt)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path / MODEL_FILE}: found no whole description ({error!r}); save the model again") from None
 

@@ -17,9 +17,8 @@ import numpy as np
 from jaxtyping import Int
 
 from wormjax.recordings import hdf5, matlab
-from wormjax.recordings.faults import name_fields
 from wormjax.recordings.motor_states import number_states
-from wormjax.recordings.recording import UNSCORED, Recording, expect_distinct_worms
+from wormjax.recordings.recording import UNSCORED, Recording
 
 STUDY = "kato2015"
 STRUCTS = ("WT_NoStim", "NoStim_Data", "WT_Stim", "AVA_HisCl")
@@ -34,18 +33,14 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
     The file may be WT_NoStim.mat, NoStim_Data.mat, WT_Stim.mat or AVA_HisCl.mat. Traces are in dF/F, corrected for
     bleaching.
     """
-    with matlab.open_mat(matlab.list_files(path, FILES)[0]) as file:
-        name, struct = matlab.find_struct(file, STRUCTS)
-        fields = matlab.find_fields(struct)
-        worms = matlab.read_worms(struct, name, fields)
-        entries = matlab.read_entries(struct, "States")
-        matlab.expect_one_per_worm(struct, "States", len(entries), len(worms))
-        recordings = []
-        for index, (worm, entry) in enumerate(zip(worms, entries, strict=True)):
-            states, names = _read_states(struct, name, entry, index, len(worm["traces"]))
-            with name_fields(fields | {"motor_state": "States"}):
-                recordings.append(Recording(STUDY, **worm, motor_state=states, state_names=names))
-    return expect_distinct_worms(recordings, path)
+    return matlab.read_recordings(matlab.list_files(path, FILES)[0], STUDY, STRUCTS, _read_all_states)[1]
+
+
+def _read_all_states(struct: h5py.Group, struct_name: str, frames: list[int]) -> tuple[str, list]:
+    entries = matlab.read_entries(struct, "States")
+    matlab.expect_one_per_worm(struct, "States", len(entries), len(frames))
+    worms = enumerate(zip(entries, frames, strict=True))
+    return "States", [_read_states(struct, struct_name, entry, index, count) for index, (entry, count) in worms]
 
 
 def _read_states(

@@ -7,7 +7,7 @@ cells down, so that a file whose references form a cycle ends in an error.
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import h5py
@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Float
 
 from wormjax.recordings import hdf5, matlab_v5
+from wormjax.recordings.faults import name_fields
 from wormjax.recordings.names import sort_candidates
-from wormjax.recordings.recording import RecordingError
+from wormjax.recordings.recording import Recording, RecordingError, expect_distinct_worms
 
 DEEPEST = 2  # A neuron's entry is a cell array of names; one more level does no harm.
 MOST_NAMES = 64  # Candidates for one neuron.
@@ -110,6 +111,27 @@ def read_worms(struct: h5py.Group, struct_name: str, fields: dict[str, str]) -> 
         expect_one_per_worm(struct, fields[ours], len(own), count)
     worms = [{ours: own[index] for ours, own in entries.items()} for index in range(count)]
     return [_read_worm(struct, f"{struct_name} {number}", worm, fields) for number, worm in enumerate(worms, 1)]
+
+
+def read_recordings(
+    path: str, study: str, structs: Sequence[str], read_states: Callable[..., tuple[str, list]]
+) -> tuple[str, tuple[Recording, ...]]:
+    """Return the name of the first of `structs` that a file has, and its worms.
+
+    `read_states` takes the struct, its name and each worm's number of frames, and returns the field of the motor state,
+    and each worm's states and their names.
+    """
+    with open_mat(path) as file:
+        name, struct = find_struct(file, structs)
+        fields = find_fields(struct)
+        worms = read_worms(struct, name, fields)
+        field, states = read_states(struct, name, [len(worm["traces"]) for worm in worms])
+        expect_one_per_worm(struct, field, len(states), len(worms))
+        recordings = []
+        for worm, (numbers, names) in zip(worms, states, strict=True):
+            with name_fields(fields | {"motor_state": field}):
+                recordings.append(Recording(study, **worm, motor_state=numbers, state_names=names))
+    return name, expect_distinct_worms(recordings, path)
 
 
 def expect_one_per_worm(struct: h5py.Group, field: str, found: int, worms: int) -> None:

@@ -17,7 +17,6 @@ import numpy as np
 from jaxtyping import Int
 
 from wormjax.recordings import hdf5, matlab
-from wormjax.recordings.faults import name_fields
 from wormjax.recordings.motor_states import number_states
 from wormjax.recordings.recording import Recording, expect_distinct_worms
 
@@ -36,7 +35,7 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
     A worm's name is its `dataset`, preceded by the condition where two files use the same name.
     """
     files = matlab.list_files(path, [f"{condition}.mat" for condition in CONDITIONS])
-    conditions = [_read_condition(file) for file in files]
+    conditions = [matlab.read_recordings(file, STUDY, CONDITIONS, _read_states) for file in files]
     names = [worm.worm for _, worms in conditions for worm in worms]
     if len(set(names)) < len(names):
         conditions = [
@@ -46,21 +45,6 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
     return expect_distinct_worms([worm for _, worms in conditions for worm in worms], path)
 
 
-def _read_condition(path: str) -> tuple[str, tuple[Recording, ...]]:
-    """Return a file's condition and its worms."""
-    with matlab.open_mat(path) as file:
-        condition, struct = matlab.find_struct(file, CONDITIONS)
-        fields = matlab.find_fields(struct)
-        worms = matlab.read_worms(struct, condition, fields)
-        state_field, states = _read_states(struct)
-        matlab.expect_one_per_worm(struct, state_field, len(states), len(worms))
-        recordings = []
-        for worm, (numbers, names) in zip(worms, states, strict=True):
-            with name_fields(fields | {"motor_state": state_field}):
-                recordings.append(Recording(STUDY, **worm, motor_state=numbers, state_names=names))
-    return condition, expect_distinct_worms(recordings, path)
-
-
 def _find_first(states: Sequence[tuple[np.ndarray, tuple[str, ...]]], first: int) -> int:
     """Return the number of the first state, which the numbers of all worms decide."""
     if any((numbers == 0).any() for numbers, _ in states):
@@ -68,7 +52,7 @@ def _find_first(states: Sequence[tuple[np.ndarray, tuple[str, ...]]], first: int
     return 1 if any((numbers == len(names)).any() for numbers, names in states) else first
 
 
-def _read_states(struct: h5py.Group) -> tuple[str, list[tuple[Int[np.ndarray, " frame"], tuple[str, ...]]]]:
+def _read_states(struct: h5py.Group, *_) -> tuple[str, list[tuple[Int[np.ndarray, " frame"], tuple[str, ...]]]]:
     """Return the field of the motor state, and each worm's states and their names; all worms share the first number."""
     field = matlab.find_field(struct, tuple(STATE_FIELDS))
     if field is None:

@@ -302,18 +302,14 @@ def build(
     if frame_rates is None and not data.frame_rate:  # That of the slowest study.
         usual = min(np.median([worm.frame_rate for worm in recordings if worm.study == study]) for study in studies)
         frame_rates = [choose_rate(worm, usual, "the usual rate") for worm in recordings]
+    same = "inputs", "scaling", "calibration_seconds", "derivative_seconds", "trace_weight", "missing"
     return build_dataset(
         recordings,
         neurons,
-        inputs=data.inputs,
-        scaling=data.scaling,
-        calibration_seconds=data.calibration_seconds,
-        derivative_seconds=data.derivative_seconds,
+        **{field: data[field] for field in same},
         frame_rate=data.frame_rate if frame_rates is None else frame_rates,
         state_set=data.states,
-        trace_weight=data.trace_weight,
         release=True,
-        missing=data.missing,
         state_map=read_state_map(data.state_map),
         state_names=state_names,
         causal=config.get("experiment", "") in CAUSAL_EXPERIMENTS,

@@ -46,8 +46,7 @@ def run(
     trained; the exit code is then 143 or 130.
 
     Args:
-      main: the program.
-      define: its flags.
+      define: the program's flags.
       about: what it does, for --help.
       config: name or file of the default config; fields in braces are flags, such as "of_workdir:{workdir}". None for a
         program without a config.

@@ -200,9 +200,9 @@ def test_traces_without_states_or_forecasts_or_some_frames(tmp_path):
     times = np.concatenate([np.arange(20), np.arange(20) + 60]) / 3
     traces = np.random.default_rng(0).normal(size=(40, 1))
     traces[5] = np.nan
-    figure = plot_forecast_traces(times, traces, [], ("RID",))
+    figure = plot_forecast_traces(times, traces, [], ("RID",), np.zeros(len(times), int), STATES)
     assert_readable(figure, tmp_path)
-    (axes,) = figure.axes
+    _, axes = figure.axes
     broken = np.isnan(axes.get_lines()[0].get_ydata())
     assert np.flatnonzero(broken).tolist() == [5, 20]  # The frame without a value, the gap.
     assert np.isfinite(axes.get_ylim()).all()

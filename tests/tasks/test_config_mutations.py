@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import importlib
 import itertools
 import json
 import os
@@ -20,7 +21,7 @@ from wormjax.command_line import parse
 from wormjax.config_files import list_fields
 from wormjax.errors import InputError, TrainingError
 from wormjax.scoring.rows import Row, read_rows, write_rows
-from wormjax.tasks.dispatch import check_experiment, run_experiment
+from wormjax.tasks.dispatch import find_experiment, run_experiment
 from wormjax.training.workdir import read_description, write_description
 
 CONFIGS = {
@@ -56,6 +57,13 @@ SYSTEMS = {
     "change_scale": [0.1, 0.2],
     "fingerprint": "0a" * 32,
 }
+
+
+def check_experiment(config):
+    """Check what an experiment checks of its config before it opens anything."""
+    name = find_experiment(config)
+    module = importlib.import_module(f"wormjax.tasks.{'decode' if name == 'generalize' else name}.experiment")
+    (module.prepare_tasks if hasattr(module, "prepare_tasks") else module.check_config)(config)
 
 
 def expect_one_line(call, begins: str, *arguments) -> bool:

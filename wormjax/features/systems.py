@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from wormjax.errors import ConfigError, InputError, note
+from wormjax.features.neurons import align_neurons
 from wormjax.recordings import container
 from wormjax.recordings.catalog import open_study
 from wormjax.recordings.recording import SIMILAR_RATES, Recording
@@ -309,10 +310,7 @@ def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
     longest = max(stop - start for _, start, stop in stretches)
     features = np.full((len(stretches), longest, len(names), 1), np.nan, np.float32)
     for row, (worm, start, stop) in enumerate(stretches):
-        own = {name: column for column, name in enumerate(worm.neuron_names) if name in worm.identified}
-        for column, name in enumerate(names):
-            if name in own:
-                features[row, : stop - start, column, 0] = worm.traces[start:stop, own[name]]
+        features[row, : stop - start, :, 0] = align_neurons(worm, names)[start:stop]
     interval, source = 1.0 / float(np.median(rates)), worms[0].source
     study = worms[0].study or "worms"
     return Trajectories(study, features, None, ("trace",), (), interval, source, tuple(names))

@@ -27,8 +27,8 @@ def plot_forecast_traces(
     traces: Float[np.ndarray, "frame neuron"],
     forecasts: Sequence[Forecast],
     neuron_names: Sequence[str],
-    states: Int[np.ndarray, " frame"] | None = None,
-    state_names: Sequence[str] = (),
+    states: Int[np.ndarray, " frame"],
+    state_names: Sequence[str],
     title: str = "Forecasts of a held-out worm",
 ) -> Figure:
     """Plot each neuron's true trace in a row of its own, and the forecasts over it, each with its 90 % band.
@@ -39,16 +39,15 @@ def plot_forecast_traces(
       traces: the true activity, scaled; NaN where there is none.
       forecasts: of each its first forecast frame (an index into `times`; the frame before is the last one given),
         and the mean, low and high of each step and neuron. Steps after the last frame are not drawn.
-      states: the motor state of each frame, -1 where none was scored (grey); None: no strip.
+      states: the motor state of each frame, -1 where none was scored (grey).
     """
-    heights = ([] if states is None else [0.2]) + [0.72] * len(neuron_names)
+    heights = [0.2] + [0.72] * len(neuron_names)
     figure = make_figure(7.2, sum(heights) + 1.25)
     panels = list(figure.subplots(len(heights), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0])
     edges, cells = divide_time(times)
-    if states is not None:
-        strip = draw_strip(panels.pop(0), edges, cells, states, state_names, "motor state")
-        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "borderaxespad": 0.2, "handlelength": 1.0}
-        strip.legend(handles=list_states(states, state_names), ncols=len(state_names) + 1, **place)
+    strip = draw_strip(panels.pop(0), edges, cells, states, state_names, "motor state")
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "borderaxespad": 0.2, "handlelength": 1.0}
+    strip.legend(handles=list_states(states, state_names), ncols=len(state_names) + 1, **place)
     # One scale for all rows, of the traces and the forecasts' means; a band that runs away may leave.
     limits = find_limits(np.concatenate([traces.ravel(), *(np.ravel(mean) for _, mean, *_ in forecasts)]), 0.08, 0.08)
     for neuron, axes in enumerate(panels):

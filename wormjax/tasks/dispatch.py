@@ -1,4 +1,4 @@
-"""The experiments by name, and what programs do with them: run, check, evaluate."""
+"""The experiments by name, and what programs do with them: run, evaluate."""
 
 import os
 from collections.abc import Callable
@@ -24,21 +24,20 @@ from wormjax.training.workdir import CONFIG_FILE, read_config
 
 
 class Experiment(NamedTuple):
-    """Functions of a config: run it in a workdir, check it before anything is opened, score a trained workdir again."""
+    """Functions of a config and a workdir: run the experiment, score a trained workdir again."""
 
     run: Callable[[Any, str | os.PathLike], Any]
-    check: Callable[[Any], Any]
     evaluate: Callable[[Any, str | os.PathLike], list[Row]]
 
 
 EXPERIMENTS = {
-    "generalize": Experiment(generalize.generalize, generalize.check_config, generalize.evaluate_decoding),
-    "forecast": Experiment(forecast.forecast, forecast.check_config, forecast.evaluate_forecast),
-    "ahead": Experiment(ahead.predict_ahead, ahead.check_config, ahead.evaluate_ahead),
-    "manifold": Experiment(manifold.explore_manifold, manifold.prepare_tasks, manifold.refuse_evaluation),
-    "reconstruct": Experiment(reconstruct.reconstruct, reconstruct.check_config, reconstruct.evaluate_reconstruction),
-    "relate": Experiment(relate.relate_neurons, relate.prepare_tasks, relate.refuse_evaluation),
-    "infer": Experiment(infer.infer, infer.check_config, infer.evaluate_inference),
+    "generalize": Experiment(generalize.generalize, generalize.evaluate_decoding),
+    "forecast": Experiment(forecast.forecast, forecast.evaluate_forecast),
+    "ahead": Experiment(ahead.predict_ahead, ahead.evaluate_ahead),
+    "manifold": Experiment(manifold.explore_manifold, manifold.refuse_evaluation),
+    "reconstruct": Experiment(reconstruct.reconstruct, reconstruct.evaluate_reconstruction),
+    "relate": Experiment(relate.relate_neurons, relate.refuse_evaluation),
+    "infer": Experiment(infer.infer, infer.evaluate_inference),
 }
 
 
@@ -57,11 +56,6 @@ def run_experiment(config, workdir: str | os.PathLike) -> None:
         print(f"\nReport: {write_page(Path(workdir), notes, again=find_experiment(config) not in COMPOSED)}")
 
 
-def check_experiment(config) -> None:
-    """Check all that can be checked of a config before files are opened; raise ConfigError."""
-    EXPERIMENTS[find_experiment(config)].check(config)
-
-
 def evaluate(config, workdir: str | os.PathLike) -> list[Row]:
     """Return the rows of all of a workdir's models, on its own recordings or others, on whatever device there is."""
     check_fields(config)
@@ -71,7 +65,7 @@ def evaluate(config, workdir: str | os.PathLike) -> list[Row]:
 def read_experiment(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
     """Return the config that a work directory was made by; InputError where a field is missing or of another type.
 
-    Unlike `check_experiment`, it does not ask for the devices that training had.
+    It does not ask for the devices that training had.
     """
     config = read_config(workdir)
     try:

@@ -66,6 +66,8 @@ def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | No
     configs = {"toc": {"marker": ""}}
     converter = markdown.Markdown(extensions=["tables", "toc", "fenced_code"], extension_configs=configs)
     body = converter.convert((folder / "summary.md").read_text(encoding="utf-8"))
+    paths = [path for path in folder.glob("**/*") if path.suffix in (".png", ".gif") and "models" not in path.parts]
+    pictures = sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))  # As they were drawn.
     heads = [token for one in converter.toc_tokens for token in one["children"]]
     parts = {
         "title": html.escape(f"{name_program(command)}: {folder.resolve().name}"),
@@ -73,7 +75,7 @@ def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | No
         "changed": _list(changed) if changed else "<p>None.</p>",
         "contents": "\n".join(f'<a href="#{token["id"]}">{token["name"]}</a>' for token in heads),
         "summary": body.replace("<table>", '<div class="table"><table>').replace("</table>", "</table></div>"),
-        "figures": "\n".join(_show_figure(path, folder) for path in _list_figures(folder)),
+        "figures": "\n".join(_show_figure(path, folder) for path in pictures),
         "notes": _list(notes) if notes else "<p>None.</p>",
         "versions": html.escape(describe_versions()),
         "go_on": _list(
@@ -117,12 +119,6 @@ def describe_versions() -> str:
 
 def _list(items) -> str:
     return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
-
-
-def _list_figures(folder: Path) -> list[Path]:
-    """Return the figures of a report in the order in which they were drawn."""
-    paths = [path for path in folder.glob("**/*") if path.suffix in (".png", ".gif") and "models" not in path.parts]
-    return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
 def _caption_figure(stem: str) -> str:

@@ -87,10 +87,8 @@ def tabulate_bases(
             stretches = dataset.stretches_of(worm)
             if (worm, others) not in numbers:
                 numbers[worm, others] = len(entries)
-                entries += [
-                    np.pad(values, ((0, shape[0] - len(values)), (0, 0)))
-                    for values in _see_training_worm(setting, worms, worm, others, base)
-                ]
+                seen = _see_training_worm(setting, worms, worm, others, base)
+                entries += [np.pad(values, ((0, shape[0] - len(values)), (0, 0))) for values in seen]
             index[number, stretches] = numbers[worm, others] + np.arange(len(stretches))
     return np.stack(entries), index
 
@@ -173,11 +171,9 @@ def build_answering(name: str, config, dataset: Dataset):
     def answer_chunk(variables, features, valid, starts):
         def one(inputs):
             number, last, expected = inputs
-            cut = (
-                jax.lax.dynamic_slice(values, (number, last, *(0,) * (values.ndim - 2)), (1, window, *values.shape[2:]))
-                for values in (features, valid)
-            )
-            own_features, own_valid = cut
+            place = jax.lax.dynamic_slice
+            own_features = place(features, (number, last, 0, 0), (1, window, *features.shape[2:]))
+            own_valid = place(valid, (number, last), (1, window))
             decoding = jax.vmap(lambda v: module.apply(v, own_features, own_valid, expected[None]))(variables)
             logits = split_answers(decoding.logits[:, 0], states, horizons)
             edges = None if decoding.edge_logits is None else jax.nn.softmax(decoding.edge_logits)[:, 0].mean(axis=0)
@@ -200,11 +196,9 @@ def answer_starts(
 ) -> tuple[Answers, Float[np.ndarray, "start edge type"] | None]:
     """Return one group's answers (`build_answering`) at `starts`; no frame at or after a start enters them."""
     window = config.train.window_frames
-    padded = [
-        np.pad(values, ((0, 0), (window, 0), *((0, 0),) * (values.ndim - 2)))
-        for values in (dataset.arrays.features, dataset.arrays.valid)
-    ]
-    states, onset, edges = answer(variables, *padded, starts.stretch, starts.frame, base)
+    features = np.pad(dataset.arrays.features, ((0, 0), (window, 0), (0, 0), (0, 0)))
+    valid = np.pad(dataset.arrays.valid, ((0, 0), (window, 0)))
+    states, onset, edges = answer(variables, features, valid, starts.stretch, starts.frame, base)
     return Answers(states.astype(np.float64), onset.astype(np.float64)), edges
 
 

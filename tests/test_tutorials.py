@@ -7,7 +7,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 
-from wormjax.command_line import list_fields
+from wormjax.config_files import list_fields
 from wormjax.instrument.settings import build_config
 
 NOTEBOOKS = sorted((pathlib.Path(__file__).parents[1] / "docs" / "tutorials").glob("*.ipynb"))

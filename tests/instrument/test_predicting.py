@@ -11,7 +11,7 @@ import pytest
 
 import wormjax
 from wormjax import commands
-from wormjax.command_line import load_config
+from wormjax.config_files import load_config
 from wormjax.features.dataset import build_dataset
 from wormjax.instrument.inspecting import describe_recordings, fit_models
 from wormjax.instrument.predicting import predict

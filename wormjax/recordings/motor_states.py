@@ -20,28 +20,14 @@ STATE_SETS = {"four": FOUR_STATES, "two": TWO_STATES}
 VELOCITY_STATES = ("forward", "reverse")
 OWN = "own"  # Instead of a set's name: the recordings' own names, as they are.
 
-# The study's own name, in lower case → the common name (None: no counterpart, not scored).
-COMMON_NAMES: dict[str, str | None] = {
-    # Kato et al. 2015, WT_NoStim: eight states.
-    "fwd": "forward",
-    "slow": "forward",
-    "dt": "dorsal turn",
-    "vt": "ventral turn",
-    "rev1": "reverse",
-    "rev2": "reverse",
-    "revsus": "reverse",
-    "nostate": None,
-    # Kato et al. 2015, WT_Stim and AVA_HisCl; Nichols et al. 2017, FourStates and FiveStates.
-    "forward": "forward",
-    "rev": "reverse",
-    "reverse": "reverse",
-    "reversal": "reverse",
-    "quiescence": None,
-    "turn": None,
-    "dorsal turn": "dorsal turn",
-    "ventral turn": "ventral turn",
-    "undefined turn": None,
-}
+# The study's own name, in lower case → the common name (None: no counterpart, not scored): the eight states of Kato et
+# al. 2015, the four of its sister files, those of Nichols et al. 2017.
+COMMON_NAMES: dict[str, str | None] = dict.fromkeys(("fwd", "slow", "forward"), "forward")
+COMMON_NAMES |= dict.fromkeys(("rev1", "rev2", "revsus", "rev", "reverse", "reversal"), "reverse")
+COMMON_NAMES |= dict.fromkeys(("dt", "dorsal turn"), "dorsal turn") | dict.fromkeys(
+    ("vt", "ventral turn"), "ventral turn"
+)
+COMMON_NAMES |= dict.fromkeys(("nostate", "quiescence", "turn", "undefined turn"))
 
 
 def number_states(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
@@ -16,7 +17,13 @@ from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.scoring.published import find_published_forecasts
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.forecast.graphs import average_by_state, correlate_pairs, measure_followers, present_edges
-from wormjax.tasks.forecast.tables import RIDGE_VAR, parse_metric, print_forecast_summary, write_forecast_summary
+from wormjax.tasks.forecast.tables import (
+    RIDGE_VAR,
+    Metric,
+    parse_metric,
+    print_forecast_summary,
+    write_forecast_summary,
+)
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.worms import Materials, format_materials
@@ -79,18 +86,12 @@ def collect_errors(rows: Sequence[Row], kind: str) -> dict[str, Float[np.ndarray
     """Return each model's errors at steps 1 to `DRAWN_STEPS`, after training on the most worms; NaN if not scored."""
     most = max(len(row.train_worms) for row in rows)
     worms = sorted({row.test_worm for row in rows})
-    values: dict[tuple, list[float]] = {}
-    for row in rows:
-        metric = parse_metric(row.metric)
-        if metric.kind == kind and metric.part is None and metric.step <= DRAWN_STEPS and len(row.train_worms) == most:
-            values.setdefault((row.model, row.test_worm, metric.step), []).append(row.value)
-    models = dict.fromkeys(model for model, _, _ in values)
-    return {
-        model: np.array(
-            [[np.mean(values.get((model, worm, step), np.nan)) for step in range(1, DRAWN_STEPS + 1)] for worm in worms]
-        )
-        for model in models
-    }
+    frame = pd.DataFrame([row for row in rows if len(row.train_worms) == most], columns=Row._fields)
+    frame = frame.join(pd.DataFrame(map(parse_metric, frame["metric"]), columns=Metric._fields))
+    frame = frame[(frame["kind"] == kind) & frame["part"].isna() & (frame["step"] <= DRAWN_STEPS)]
+    means = frame.pivot_table(index=["model", "test_worm"], columns="step", values="value", sort=False)
+    means = means.reindex(columns=range(1, DRAWN_STEPS + 1))
+    return {model: own.droplevel(0).reindex(worms).to_numpy() for model, own in means.groupby(level=0, sort=False)}
 
 
 def plot_traces(config, dataset: Dataset, groups: Sequence[Group], outputs) -> NamedFigures:

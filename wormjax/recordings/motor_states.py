@@ -24,9 +24,8 @@ OWN = "own"  # Instead of a set's name: the recordings' own names, as they are.
 # al. 2015, the four of its sister files, those of Nichols et al. 2017.
 COMMON_NAMES: dict[str, str | None] = dict.fromkeys(("fwd", "slow", "forward"), "forward")
 COMMON_NAMES |= dict.fromkeys(("rev1", "rev2", "revsus", "rev", "reverse", "reversal"), "reverse")
-COMMON_NAMES |= dict.fromkeys(("dt", "dorsal turn"), "dorsal turn") | dict.fromkeys(
-    ("vt", "ventral turn"), "ventral turn"
-)
+COMMON_NAMES |= dict.fromkeys(("dt", "dorsal turn"), "dorsal turn")
+COMMON_NAMES |= dict.fromkeys(("vt", "ventral turn"), "ventral turn")
 COMMON_NAMES |= dict.fromkeys(("nostate", "quiescence", "turn", "undefined turn"))
 
 

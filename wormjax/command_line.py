@@ -112,7 +112,7 @@ def describe(argv: Sequence[str], define: Sequence[Flag], about: str, config: st
     """Return the lines of --help: the flags, and the fields of the config with their defaults and comments."""
     lines = [about.strip(), "", "Flags:"]
     if config is not None:
-        names = "" if "{" in config else f"; names: {', '.join(list_alike(config))}"
+        names = "" if "{" in config else f"; names: {', '.join(config_files.list_alike(config))}"
         lines.append(f"  --config={config}  Name or file of a config{names}.")
     lines += [f"  --{name}={'' if default is None else default}  {text}" for _, name, default, text in define]
     chosen = _split_overrides([argument for argument in argv if argument not in HELP])[1] or config

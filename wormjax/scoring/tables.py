@@ -253,11 +253,11 @@ def describe_setting(setting: Setting) -> str:
 def _tabulate(frame: pd.DataFrame, published: Sequence[PublishedResult]) -> list[str]:
     cells = {}
     for line in frame.itertuples():
-        text = f"{format_spread(line.mean, line.sd)} ({line.n}){format_bounds(line.low, line.high)}"
+        text = f"{markdown.format_spread(line.mean, line.sd)} ({line.n}){markdown.format_bounds(line.low, line.high)}"
         cells[markdown.mark_model(line.model, line.baseline), line.train_count] = text
     for one in published:
-        name = f"{escape(one.model)} † ({escape(one.source)})"
-        cells[name, one.train_count] = f"{format_spread(one.mean, one.sd)} †"
+        name = f"{markdown.escape(one.model)} † ({markdown.escape(one.source)})"
+        cells[name, one.train_count] = f"{markdown.format_spread(one.mean, one.sd)} †"
     return markdown.tabulate("model", _title_counts(cells), cells)
 
 
@@ -269,7 +269,7 @@ def _tabulate_differences(frame: pd.DataFrame) -> list[str]:
         cells["*best baseline*", line.train_count] = markdown.mark_model(line.best_baseline, True)
     for line in frame.itertuples():
         mean, low, high, worms = line.difference
-        text = f"{mean:+.3f}{format_bounds(low, high, '{:+.3f}'.format)} ({worms} worms)"
+        text = f"{mean:+.3f}{markdown.format_bounds(low, high, '{:+.3f}'.format)} ({worms} worms)"
         cells[markdown.escape(line.model), line.train_count] = text
     lines = ["", "Difference to the best baseline of each column, paired by training set and test worm:", ""]
     return lines + markdown.tabulate("model - best baseline", _title_counts(cells), cells)

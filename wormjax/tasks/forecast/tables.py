@@ -203,8 +203,8 @@ def _tabulate_kind(table: Table, kind: str, baselines, published: Sequence[Publi
             cells[name, metric] = text + bounds
     for one in published:
         where = f"{one.source}, trained on {one.train_count}" if one.train_count else one.source
-        text = f"{format_spread(one.mean, one.sd, _choose_format(kind, one.mean))} †"
-        cells[f"{escape(one.model)} † ({escape(where)})", parse_metric(one.metric)] = text
+        text = f"{markdown.format_spread(one.mean, one.sd, _choose_format(kind, one.mean))} †"
+        cells[f"{markdown.escape(one.model)} † ({markdown.escape(where)})", parse_metric(one.metric)] = text
     titles: dict = {"counts": "numbers / worms"} if whole else {}
     titles |= {metric: SCORE if metric == SCORE_METRIC else f"step {metric.step}" for metric in metrics}
     lines = markdown.tabulate("model", titles, cells)
@@ -235,7 +235,9 @@ def _tabulate_comparisons(table: Table, baselines: Collection[str], twins: Mappi
     if ADAPTED in models and ours:
         sections[markdown.escape(ADAPTED)] = join(tell(model, ADAPTED) for model in ours)
     if pairs:
-        names = [f"{escape(model)} against {mark_model(twin, twin in baselines)}" for model, twin in pairs]
+        names = [
+            f"{markdown.escape(model)} against {markdown.mark_model(twin, twin in baselines)}" for model, twin in pairs
+        ]
         sections["the structure-agnostic twins"] = join(map(tell, *zip(*pairs, strict=True), names))
     lines, titles = [], {metric: f"step {metric.step}" for metric in metrics}
     for title, cells in sections.items():
@@ -248,7 +250,9 @@ def _tabulate_parts(table: Table, baselines: Collection[str], twins: Mapping[str
     """Return mean squared error by motor state at the start, and by neuron: the first pair of twins beside the VARs."""
     metrics = [metric for metric in table.rows if metric.kind == "mse" and metric.part and metric.step in WHERE_STEPS]
     columns = _choose_columns(table, metrics, baselines, twins)
-    titles = {(step, model): f"{mark_model(model, model in baselines)}, step {step}" for step, model in columns}
+    titles = {
+        (step, model): f"{markdown.mark_model(model, model in baselines)}, step {step}" for step, model in columns
+    }
     lines = []
     for title, is_state in (("motor state at the start", True), ("neuron", False)):
         parts = markdown.unique(metric.part for metric in metrics if (metric.part.lower() in COMMON_NAMES) == is_state)

@@ -21,6 +21,7 @@ from wormjax.tasks.training import Training, prepare_training, tabulate_runs, tr
 from wormjax.training.objectives.classification import list_augmentations
 from wormjax.training.objectives.reconstruction import reconstruction
 from wormjax.training.runs import Runs
+from wormjax.value_checks import check_names
 
 GIVEN = ("parent", "name", "neurons")  # Fields of a module that the data set.
 HIDDEN_AT_ONCE = 8  # Passes over a stretch, each with other neurons hidden, in one call.

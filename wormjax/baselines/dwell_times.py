@@ -19,6 +19,9 @@ AGE_BINS = (1, 2, 4, 7, 11, 16, 23, 32, 45, 64, 90, 128, 181)  # Frames; the cha
 PRIOR_EXITS = 2.0  # Leavings that each bin of ages borrows from the state's own mean.
 PRIOR_COUNT = 0.5  # Of each pair of states, beside those counted.
 
+ByState = Float[np.ndarray, "frame state"]
+States = Int[np.ndarray, " frame"]
+
 
 class DwellChain(NamedTuple):
     """A chain of states.
@@ -47,7 +50,7 @@ class Bouts(NamedTuple):
     following: Int[np.ndarray, " bout"]
 
 
-def list_bouts(states: Int[np.ndarray, " frame"]) -> Bouts:
+def list_bouts(states: States) -> Bouts:
     """Return the bouts of one stretch; unscored frames belong to none."""
     edges = np.flatnonzero(np.diff(states)) + 1
     starts, stops = np.concatenate([[0], edges]), np.concatenate([edges, [len(states)]])
@@ -56,9 +59,7 @@ def list_bouts(states: Int[np.ndarray, " frame"]) -> Bouts:
     return Bouts(states[starts][scored], (stops - starts)[scored], following[scored])
 
 
-def fit_dwell_chain(
-    stretches: Sequence[Int[np.ndarray, " frame"]], count: int, ages: Sequence[int] = AGE_BINS
-) -> DwellChain:
+def fit_dwell_chain(stretches: Sequence[States], count: int, ages: Sequence[int] = AGE_BINS) -> DwellChain:
     """Count bouts and what follows them.
 
     Args:
@@ -119,9 +120,7 @@ def _step_back(chain, values, on_leaving):
     return (1.0 - chain.leave)[..., None] * older + chain.leave[..., None] * on_leaving[:, None]
 
 
-def filter_states(
-    chain: DwellChain, likelihood: Float[np.ndarray, "frame state"]
-) -> Float[np.ndarray, "frame state age"]:
+def filter_states(chain: DwellChain, likelihood: ByState) -> Float[np.ndarray, "frame state age"]:
     """Return the probability of each state and age given the frames so far (the forward algorithm), normalised.
 
     Args:
@@ -139,9 +138,7 @@ def filter_states(
     return filter_forward(start, likelihood[..., None], advance, axes=(-2, -1))
 
 
-def likelihood_of_decoded(
-    chain: DwellChain, probabilities: Float[np.ndarray, "frame state"], weight: float
-) -> Float[np.ndarray, "frame state"]:
+def likelihood_of_decoded(chain: DwellChain, probabilities: ByState, weight: float) -> ByState:
     """Return the likelihood of each frame by a decoder's probabilities, relative to the states' frequencies.
 
     Args:
@@ -151,6 +148,6 @@ def likelihood_of_decoded(
     return np.exp(weight * (ratio - ratio.max(axis=1, keepdims=True)))
 
 
-def likelihood_of_scored(states: Int[np.ndarray, " frame"], count: int) -> Float[np.ndarray, "frame state"]:
+def likelihood_of_scored(states: States, count: int) -> ByState:
     """Return certainty where a frame is scored, nothing where it is not."""
     return np.where((states == UNSCORED)[:, None], 1.0, np.maximum(np.eye(count)[states], 1e-12))

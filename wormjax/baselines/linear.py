@@ -17,6 +17,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1)  # scikit-learn's C, to choose from.
 NO_CONTEXT, NEIGHBOURS, CONTEXT = (0,), (-1, 0, 1), (-8, -4, 0, 4, 8)
 
+Channels = Float[np.ndarray, "frame channel"]
+Frames = Bool[np.ndarray, " frame"]
+
 
 class LinearClassifier(NamedTuple):
     """features @ weights + bias: logits of states, or behaviours; features are the frames at `offsets` together."""
@@ -56,8 +59,8 @@ LINEAR_BASELINES = {
 
 
 def stack_context(
-    features: Float[np.ndarray, "frame neuron feature"], valid: Bool[np.ndarray, " frame"], offsets: Sequence[int]
-) -> Float[np.ndarray, "frame channel"]:
+    features: Float[np.ndarray, "frame neuron feature"], valid: Frames, offsets: Sequence[int]
+) -> Channels:
     """Return the frames at t + offset beside each other; beyond the ends the nearest valid frame stands in."""
     frames = np.flatnonzero(valid)
     flat = features.reshape(len(features), -1)
@@ -69,9 +72,9 @@ def stack_context(
 
 
 def fit_linear(
-    channels: Float[np.ndarray, "frame channel"],
+    channels: Channels,
     states: Int[np.ndarray, " frame"],
-    validation: Bool[np.ndarray, " frame"],
+    validation: Frames,
     count: int,
     kind: str,
     inverse_penalty: float = 0.0,
@@ -94,9 +97,7 @@ def fit_linear(
     return _keep_arrays(_logistic(chosen, balanced), channels, states, count)
 
 
-def fit_ridge(
-    channels: Float[np.ndarray, "frame channel"], behavior: Float[np.ndarray, "frame target"], penalty: float
-) -> LinearClassifier:
+def fit_ridge(channels: Channels, behavior: Float[np.ndarray, "frame target"], penalty: float) -> LinearClassifier:
     """Fit each behaviour to the frames in which it is known; without such a frame it is decoded as 0."""
     weights, bias = np.zeros((channels.shape[1], behavior.shape[1])), np.zeros(behavior.shape[1])
     for target, values in enumerate(behavior.T):
@@ -143,8 +144,6 @@ def _keep_arrays(model, channels, states, count) -> LinearClassifier:
     return LinearClassifier(weights, bias)
 
 
-def predict_linear(
-    classifier: LinearClassifier, channels: Float[np.ndarray, "frame channel"]
-) -> Float[np.ndarray, "frame state"]:
+def predict_linear(classifier: LinearClassifier, channels: Channels) -> Float[np.ndarray, "frame state"]:
     """Return the probability of each state per frame."""
     return softmax(channels @ classifier.weights + classifier.bias, axis=-1)

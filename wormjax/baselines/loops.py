@@ -24,6 +24,9 @@ from wormjax.recordings.recording import UNSCORED
 PACKED = ("phase", "loop", "state", "period", "loop_of_state", "phase_of_state", "transitions")
 CELLS_IN = 10  # Principal coordinates of the embedding in which cells are cut.
 
+Traces = Float[np.ndarray, "frame neuron"]
+Labels = Int[np.ndarray, " frame"]
+
 
 class Partition(NamedTuple):
     """How the flow is cut into states.
@@ -59,8 +62,8 @@ class LoopModel(NamedTuple):
 
     places: maps.Places
     phase: Float[np.ndarray, " frame"]
-    loop: Int[np.ndarray, " frame"]
-    state: Int[np.ndarray, " frame"]
+    loop: Labels
+    state: Labels
     period: float
     loop_of_state: Int[np.ndarray, " state"]
     phase_of_state: Float[np.ndarray, " state"]
@@ -70,7 +73,7 @@ class LoopModel(NamedTuple):
 
 
 def fit_loops(
-    stretches: Sequence[Float[np.ndarray, "frame neuron"]],
+    stretches: Sequence[Traces],
     embedding: maps.Embedding = maps.Embedding(),  # noqa: B008
     neighbourhood: maps.Neighbourhood = maps.Neighbourhood(),  # noqa: B008
     partition: Partition = Partition(),  # noqa: B008
@@ -104,9 +107,7 @@ def fit_loops(
     )
 
 
-def find_loops(
-    places: maps.Places, flow: sparse.csr_array, period: float, partition: Partition, seed: int
-) -> Int[np.ndarray, " frame"]:
+def find_loops(places: maps.Places, flow: sparse.csr_array, period: float, partition: Partition, seed: int) -> Labels:
     """Return the loop of each frame, by size: clusters of the flow over one period, of the highest modularity.
 
     Within one period the flow out of a frame goes all the way round its loop. So a loop is what keeps the flow to
@@ -173,7 +174,7 @@ def _merge_short(loop, stretch, shortest):
 
 
 def place_worm(
-    model: LoopModel, traces: Float[np.ndarray, "frame neuron"], frames: Int[np.ndarray, " placed"] | None = None
+    model: LoopModel, traces: Traces, frames: Int[np.ndarray, " placed"] | None = None
 ) -> Float[np.ndarray, "placed state"]:
     """Return the distribution over the model's states in frames of a stretch of a new worm; all without `frames`.
 
@@ -184,7 +185,7 @@ def place_worm(
 
 
 def weigh_neighbours(
-    model: LoopModel, traces: Float[np.ndarray, "frame neuron"], frames: Int[np.ndarray, " placed"] | None = None
+    model: LoopModel, traces: Traces, frames: Int[np.ndarray, " placed"] | None = None
 ) -> sparse.csr_array:
     """Return the weight of each of the model's frames in frames of a new worm; rows sum to one."""
     known, options = model.places, model.neighbourhood
@@ -207,7 +208,7 @@ def pack_loops(model: LoopModel) -> dict[str, np.ndarray]:
 
 def unpack_loops(
     packed: Mapping[str, np.ndarray],
-    stretches: Sequence[Float[np.ndarray, "frame neuron"]],
+    stretches: Sequence[Traces],
     embedding: maps.Embedding,
     neighbourhood: maps.Neighbourhood,
 ) -> LoopModel:
@@ -224,9 +225,7 @@ def carry_states(
     return np.stack(take_steps(placed, lambda now: now @ model.transitions, steps), axis=1)
 
 
-def share_states(
-    model: LoopModel, motor_states: Int[np.ndarray, " frame"], count: int
-) -> Float[np.ndarray, "state motor_state"]:
+def share_states(model: LoopModel, motor_states: Labels, count: int) -> Float[np.ndarray, "state motor_state"]:
     """Return the share of each motor state in each of the model's states, with one more frame of average make.
 
     Args:

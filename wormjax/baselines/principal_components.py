@@ -25,6 +25,7 @@ DERIVATIVE_SCALINGS = ("none", "zscore", "peak")
 NEIGHBOURS = 20
 
 Derivatives = Float[np.ndarray, "frame neuron"]
+Course = Float[np.ndarray, "frame component"]
 
 
 class PrincipalComponents(NamedTuple):
@@ -51,8 +52,8 @@ class Trajectory(NamedTuple):
         derivative does not say where a stretch begins. It is the (scaled) activity seen along the components.
     """
 
-    slopes: Float[np.ndarray, "frame component"]
-    course: Float[np.ndarray, "frame component"]
+    slopes: Course
+    course: Course
 
 
 def fit_principal_components(
@@ -111,10 +112,7 @@ def measure_variance(components: PrincipalComponents, derivatives: Derivatives) 
 
 
 def measure_separation(
-    course: Float[np.ndarray, "frame component"],
-    states: Int[np.ndarray, " frame"],
-    gap: int,
-    neighbours: int = NEIGHBOURS,
+    course: Course, states: Int[np.ndarray, " frame"], gap: int, neighbours: int = NEIGHBOURS
 ) -> float:
     """Return how well the motor state can be read from a place within one worm, by a vote among nearest neighbours.
 
@@ -141,9 +139,9 @@ def measure_separation(
 
 
 def measure_transfer(
-    reference: Sequence[Float[np.ndarray, "frame component"]],
+    reference: Sequence[Course],
     reference_states: Sequence[Int[np.ndarray, " frame"]],
-    course: Float[np.ndarray, "frame component"],
+    course: Course,
     states: Int[np.ndarray, " frame"],
     neighbours: int = NEIGHBOURS,
 ) -> float:

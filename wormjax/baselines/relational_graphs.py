@@ -25,6 +25,9 @@ RELATIONS = ("correlation", "lagged_correlation", "partial_correlation", "grange
 UNRELATED = 0.5  # p-values above it are taken for those of unrelated pairs (Storey's lambda).
 TINY = 1e-12
 
+Features = Float[np.ndarray, "frame neuron feature"]
+Shifted = Float[np.ndarray, "shift sender receiver"]
+
 
 class Relation(NamedTuple):
     """One relation between the neurons of a worm, in the order of wormjax.graphs.
@@ -41,12 +44,7 @@ class Relation(NamedTuple):
 
 
 def measure_relation(
-    method: str,
-    features: Float[np.ndarray, "frame neuron feature"],
-    rng: np.random.Generator,
-    shifts: int = 200,
-    lag: int = 1,
-    order: int = 1,
+    method: str, features: Features, rng: np.random.Generator, shifts: int = 200, lag: int = 1, order: int = 1
 ) -> Relation:
     """Return the relations between a worm's neurons, and the probabilities of no edge and of an edge.
 
@@ -96,9 +94,7 @@ def find_posterior(p_values: Float[np.ndarray, " edge"]) -> Float[np.ndarray, " 
     return 1.0 - np.minimum(1.0, unrelated / density)[places]
 
 
-def shift_senders_partially(
-    features: Float[np.ndarray, "frame neuron feature"], offsets: Int[np.ndarray, "neuron shift"]
-) -> Float[np.ndarray, "shift sender receiver"]:
+def shift_senders_partially(features: Features, offsets: Int[np.ndarray, "neuron shift"]) -> Shifted:
     """Return the partial correlation of each sender with all others, each sender alone shifted by its offsets."""
     frames, neurons, size = features.shape
     diagonal = np.arange(neurons)
@@ -117,9 +113,7 @@ def shift_senders_partially(
     return scores
 
 
-def shift_senders_granger(
-    features: Float[np.ndarray, "frame neuron feature"], offsets: Int[np.ndarray, "neuron shift"], order: int
-) -> Float[np.ndarray, "shift sender receiver"]:
+def shift_senders_granger(features: Features, offsets: Int[np.ndarray, "neuron shift"], order: int) -> Shifted:
     """Return Granger causality of each sender for all others, the sender alone shifted by each of its offsets.
 
     The regression on all others is solved once a sender; a shifted sender's columns then add what they explain of its

@@ -9,10 +9,10 @@ from wormjax.errors import ConfigError
 # Inputs that look ahead in time. Whoever predicts the future refuses them (see refuse_future).
 SEES_THE_FUTURE = ("smoothed_derivative", "source_derivative")
 
+Traces = Float[np.ndarray, "frame neuron"]
 
-def causal_derivative(
-    traces: Float[np.ndarray, "frame neuron"], frame_rate: float, seconds: float
-) -> Float[np.ndarray, "frame neuron"]:
+
+def causal_derivative(traces: Traces, frame_rate: float, seconds: float) -> Traces:
     """Return the slope of the least-squares line through the last `seconds` of the trace, in trace units per second.
 
     Frame t uses frames t - n + 1 to t, at least two; before the first frame the trace is taken as its first value,
@@ -26,9 +26,7 @@ def causal_derivative(
     return windows @ weights
 
 
-def smoothed_derivative(
-    traces: Float[np.ndarray, "frame neuron"], frame_rate: float, seconds: float
-) -> Float[np.ndarray, "frame neuron"]:
+def smoothed_derivative(traces: Traces, frame_rate: float, seconds: float) -> Traces:
     """Return the derivative of a quadratic fitted around each frame (Savitzky-Golay), in trace units per second.
 
     The window of `seconds` is centred: half of it lies in the future.

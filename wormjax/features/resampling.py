@@ -4,18 +4,18 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.interpolate import make_interp_spline
 
+Times = Float[np.ndarray, " frame"]
+NewTimes = Float[np.ndarray, " new_frame"]
 
-def resampled_times(times: Float[np.ndarray, " frame"], frame_rate: float) -> Float[np.ndarray, " new_frame"]:
+
+def resampled_times(times: Times, frame_rate: float) -> NewTimes:
     """Return evenly spaced times in seconds at `frame_rate` hertz, from the first time to at most the last."""
     count = int(np.floor((times[-1] - times[0]) * frame_rate + 1e-9)) + 1
     return times[0] + np.arange(count) / frame_rate
 
 
 def resample_values(
-    values: Float[np.ndarray, "frame channel"],
-    times: Float[np.ndarray, " frame"],
-    new_times: Float[np.ndarray, " new_frame"],
-    causal: bool = False,
+    values: Float[np.ndarray, "frame channel"], times: Times, new_times: NewTimes, causal: bool = False
 ) -> Float[np.ndarray, "new_frame channel"]:
     """Return each channel at new times: the mean over one new sample where that pools frames, else interpolated.
 
@@ -43,10 +43,7 @@ def resample_values(
 
 
 def resample_states(
-    states: Int[np.ndarray, " frame"],
-    times: Float[np.ndarray, " frame"],
-    new_times: Float[np.ndarray, " new_frame"],
-    causal: bool = False,
+    states: Int[np.ndarray, " frame"], times: Times, new_times: NewTimes, causal: bool = False
 ) -> Int[np.ndarray, " new_frame"]:
     """Return the state of the frame that is nearest in time; with `causal`, of the last frame recorded by then."""
     if causal:

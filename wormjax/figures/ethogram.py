@@ -11,6 +11,8 @@ from wormjax.figures.motor_states import colour_states, divide_time, draw_strip,
 from wormjax.figures.style import BLACK, finish_figure, hide_frame, make_figure, styled
 from wormjax.recordings.recording import UNSCORED
 
+Edges = Float[np.ndarray, " edge"]
+
 
 @styled
 def plot_ethogram(
@@ -48,9 +50,7 @@ def plot_ethogram(
     return finish_figure(figure, title, handles, handlelength=1.0)
 
 
-def draw_heat_map(
-    axes: Axes, edges: Float[np.ndarray, " edge"], traces: Float[np.ndarray, "cell neuron"], names: Sequence[str]
-) -> Axes:
+def draw_heat_map(axes: Axes, edges: Edges, traces: Float[np.ndarray, "cell neuron"], names: Sequence[str]) -> Axes:
     """Draw z-scored traces as a heat map over time, a row per neuron."""
     rows = np.arange(len(names) + 1) - 0.5
     axes.pcolormesh(edges, rows, traces.T, cmap="RdBu_r", vmin=-2.5, vmax=2.5, rasterized=True)
@@ -62,10 +62,7 @@ def draw_heat_map(
 
 
 def draw_probabilities(
-    axes: Axes,
-    edges: Float[np.ndarray, " edge"],
-    probabilities: Float[np.ndarray, "cell state"],
-    state_names: Sequence[str],
+    axes: Axes, edges: Edges, probabilities: Float[np.ndarray, "cell state"], state_names: Sequence[str]
 ) -> Axes:
     """Draw the probabilities of the states over time, stacked."""
     tops = np.cumsum(probabilities, axis=1)

@@ -12,6 +12,8 @@ from scipy.spatial.distance import squareform
 from wormjax.figures.style import LIGHT_GREY, hide_frame
 from wormjax.recordings.names import split_neuron_name
 
+Matrix = Float[np.ndarray, "sender receiver"]
+
 
 def order_by_class(names: Sequence[str]) -> list[int]:
     """Return the order of neurons by class, then name."""
@@ -32,16 +34,14 @@ def cluster_neurons(similarity: Float[np.ndarray, "neuron neuron"]) -> list[int]
     return leaves_list(tree).tolist()
 
 
-def arrange_matrix(
-    matrix: Float[np.ndarray, "sender receiver"], order: Sequence[int]
-) -> Float[np.ndarray, "sender receiver"]:
+def arrange_matrix(matrix: Matrix, order: Sequence[int]) -> Matrix:
     """Return a copy of a matrix with its rows and columns in another order, and no diagonal (NaN)."""
     arranged = np.array(matrix, float)[np.ix_(order, order)]
     np.fill_diagonal(arranged, np.nan)
     return arranged
 
 
-def mark_strongest(values: Float[np.ndarray, "sender receiver"], count: int) -> Bool[np.ndarray, "sender receiver"]:
+def mark_strongest(values: Matrix, count: int) -> Bool[np.ndarray, "sender receiver"]:
     """Mark the `count` largest values of a matrix, NaN left out; of equal ones the first."""
     ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), axis=None, kind="stable")
     marked = np.zeros(values.size, bool)
@@ -51,7 +51,7 @@ def mark_strongest(values: Float[np.ndarray, "sender receiver"], count: int) -> 
 
 def draw_matrix(
     axes: Axes,
-    matrix: Float[np.ndarray, "sender receiver"],
+    matrix: Matrix,
     names: Sequence[str],
     low: float | None = None,
     high: float | None = None,
@@ -68,9 +68,7 @@ def draw_matrix(
     return axes
 
 
-def draw_differences(
-    axes: Axes, matrix: Float[np.ndarray, "sender receiver"], names: Sequence[str], largest: float
-) -> Axes:
+def draw_differences(axes: Axes, matrix: Matrix, names: Sequence[str], largest: float) -> Axes:
     """Draw a matrix of signed values: red above zero, blue below, white at zero, grey where there is none."""
     return draw_matrix(axes, matrix, names, -largest, largest, "RdBu_r")
 

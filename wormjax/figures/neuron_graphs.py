@@ -21,14 +21,16 @@ SHOWN_CLASSES = 60  # Names that can be read beside a matrix.
 TYPE_COLOURS = {"sensory": style.GREEN, "inter": style.PURPLE, "motor": style.VERMILLION, "": style.GREY}
 TYPE_LABELS = {"sensory": "sensory neurons", "inter": "interneurons", "motor": "motor neurons", "": "of several types"}
 
+Matrix = Float[np.ndarray, "sender receiver"]
+
 
 @style.styled
 def plot_class_graph(
-    scores: Float[np.ndarray, "sender receiver"],
+    scores: Matrix,
     classes: Sequence[str],
     types: Sequence[str],
     title: str,
-    known: Float[np.ndarray, "sender receiver"] | None = None,
+    known: Matrix | None = None,
     arrows: bool = True,
 ) -> Figure:
     """Plot a graph between neuron classes: its strongest edges on a circle, and all scores as a matrix.
@@ -117,7 +119,7 @@ def plot_graph_scores(scores: pd.DataFrame, title: str) -> Figure:
 
 
 @style.styled
-def plot_graph_agreement(graphs: Mapping[str, Float[np.ndarray, "sender receiver"]], title: str) -> Figure:
+def plot_graph_agreement(graphs: Mapping[str, Matrix], title: str) -> Figure:
     """Plot the correlation of each two graphs, methods' and references', over the pairs that both have."""
     names = list(graphs)
     values = np.full((len(names), len(names)), np.nan)
@@ -169,12 +171,7 @@ def plot_graph_curves(amounts: pd.DataFrame, title: str) -> Figure:
 
 
 @style.styled
-def plot_responses(
-    measured: Float[np.ndarray, "sender receiver"],
-    predicted: Mapping[str, Float[np.ndarray, "sender receiver"]],
-    known: Float[np.ndarray, "sender receiver"],
-    title: str,
-) -> Figure:
+def plot_responses(measured: Matrix, predicted: Mapping[str, Matrix], known: Matrix, title: str) -> Figure:
     """Plot measured responses to a driven neuron (mean dF/F) against each prediction; red: significant (`known` 1)."""
     figure = style.make_figure(3.2 * len(predicted) + 0.6, 3.6)
     panels = figure.subplots(1, len(predicted), squeeze=False, sharey=True)[0]

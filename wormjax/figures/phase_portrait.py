@@ -31,13 +31,19 @@ SHORTEST_ARROW = 0.3  # Of a cell; a shorter one is only a head.
 FEWEST_FRAMES = 5  # In a cell that has an arrow.
 STRIP_SECONDS = 240.0  # What the strip shows of the recording.
 
+Colours = Float[np.ndarray, "frame 4"]
+Phase = Float[np.ndarray, " frame"]
+Loop = Int[np.ndarray, " frame"]
+Linked = Bool[np.ndarray, " step"]
+Places = Float[np.ndarray, "frame 2"]
+
 
 @styled
 def plot_phase_portrait(
     places: Float[np.ndarray, "frame 3"],
-    phase: Float[np.ndarray, " frame"],
-    loop: Int[np.ndarray, " frame"],
-    states: Int[np.ndarray, " frame"],
+    phase: Phase,
+    loop: Loop,
+    states: Loop,
     state_names: Sequence[str],
     title: str,
     breaks: Sequence[int],
@@ -67,7 +73,7 @@ def plot_phase_portrait(
     return finish_figure(figure, title, handles, ncols=min(len(handles), 8), handlelength=1.0)
 
 
-def link_frames(places: Float[np.ndarray, "frame coordinate"], breaks: Sequence[int] = ()) -> Bool[np.ndarray, " step"]:
+def link_frames(places: Float[np.ndarray, "frame coordinate"], breaks: Sequence[int] = ()) -> Linked:
     """Return whether a line leads from each frame to the next: both have a place, and no stretch begins between."""
     known = np.isfinite(places).all(axis=1)
     linked = known[:-1] & known[1:]
@@ -76,7 +82,7 @@ def link_frames(places: Float[np.ndarray, "frame coordinate"], breaks: Sequence[
     return linked
 
 
-def colour_phase(phase: Float[np.ndarray, " frame"]) -> Float[np.ndarray, "frame 4"]:
+def colour_phase(phase: Phase) -> Colours:
     """Return a colour (red, green, blue, alpha) for each phase in radians; light grey where it is NaN."""
     known = np.isfinite(phase)
     colours = PHASE_MAP(np.where(known, np.mod(phase, TURN), 0) / TURN)
@@ -84,12 +90,12 @@ def colour_phase(phase: Float[np.ndarray, " frame"]) -> Float[np.ndarray, "frame
     return colours
 
 
-def colour_loops(loop: Int[np.ndarray, " frame"]) -> Float[np.ndarray, "frame 4"]:
+def colour_loops(loop: Loop) -> Colours:
     """Return a colour for each frame's loop, the same for the same number in every panel; light grey for -1."""
     return colour_frames(np.where(loop < 0, -1, loop % len(LOOP_COLOURS)), LOOP_COLOURS)
 
 
-def list_loops(loop: Int[np.ndarray, " frame"]) -> list[Patch]:
+def list_loops(loop: Loop) -> list[Patch]:
     """Return the legend's entries of the loops, counted from 1; "no loop" among them if there is such a frame."""
     numbers = np.unique(loop[loop >= 0])
     colours = colour_loops(numbers)
@@ -98,11 +104,7 @@ def list_loops(loop: Int[np.ndarray, " frame"]) -> list[Patch]:
 
 
 def draw_trajectory(
-    axes: Axes,
-    places: Float[np.ndarray, "frame 2"],
-    colours: Float[np.ndarray, "frame 4"],
-    linked: Bool[np.ndarray, " step"],
-    linewidth: float = 0.7,
+    axes: Axes, places: Places, colours: Colours, linked: Linked, linewidth: float = 0.7
 ) -> LineCollection:
     """Draw the steps of a trajectory in the colours of the frames they lead from, in a random but fixed order.
 
@@ -118,7 +120,7 @@ def draw_trajectory(
 
 
 def average_flow(
-    places: Float[np.ndarray, "frame 2"], linked: Bool[np.ndarray, " step"], cells: int = CELLS
+    places: Places, linked: Linked, cells: int = CELLS
 ) -> tuple[Float[np.ndarray, "arrow 2"], Float[np.ndarray, "arrow 2"]]:
     """Return the mean step from one frame to the next in each cell of a square grid that enough frames visit.
 
@@ -135,7 +137,7 @@ def average_flow(
     return means[:, :2], means[:, 2:]
 
 
-def find_corner(axes: Axes, places: Float[np.ndarray, "frame 2"]) -> tuple[float, float, float, float]:
+def find_corner(axes: Axes, places: Places) -> tuple[float, float, float, float]:
     """Return the corner of the panel where the fewest frames are: left, low, width, height in shares of the panel."""
     (left, right), (low, high), size = axes.get_xlim(), axes.get_ylim(), WHEEL_SIZE
     inner = (places - [left, low]) / [right - left, high - low]
@@ -174,7 +176,7 @@ def _draw_row(figure: Figure, grid: GridSpec, row: int, places: np.ndarray, colo
             axes.set_xlabel("coordinate 1")
 
 
-def draw_flow(axes: Axes, places: Float[np.ndarray, "frame 2"], linked: Bool[np.ndarray, " step"]) -> Axes:
+def draw_flow(axes: Axes, places: Places, linked: Linked) -> Axes:
     """Draw the mean flow as arrows, each at most as long as a cell of the grid."""
     start, step = average_flow(places, linked)
     if len(start) < 2:
@@ -191,12 +193,7 @@ def draw_flow(axes: Axes, places: Float[np.ndarray, "frame 2"], linked: Bool[np.
 
 
 def draw_phase_strip(
-    axes: Axes,
-    phase: Float[np.ndarray, " frame"],
-    loop_colours: Float[np.ndarray, "frame 4"],
-    state_colours: Float[np.ndarray, "frame 4"],
-    breaks: Sequence[int],
-    interval: float,
+    axes: Axes, phase: Phase, loop_colours: Colours, state_colours: Colours, breaks: Sequence[int], interval: float
 ) -> Axes:
     """Draw the phase over time in the colour of the loop, over the motor state's."""
     shown = min(len(phase), int(STRIP_SECONDS / interval))

@@ -21,6 +21,8 @@ TRUE_STYLE = {"linewidth": 3.2, "alpha": 0.35, "solid_capstyle": "round"}  # A b
 SHOWN_SIGNALS = 2  # Systems.
 MODEL_DASHES = ((0, (3, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
+Paths = Float[np.ndarray, "step object 2"]
+
 
 @styled
 def plot_trajectories(
@@ -84,12 +86,7 @@ def plot_signals(
     return finish_figure(figure, "Test systems", handles, ncols=min(len(handles), 3 * systems))
 
 
-def draw_paths(
-    axes: Axes,
-    history: Float[np.ndarray, "frame object 2"],
-    true: Float[np.ndarray, "step object 2"],
-    guess: Float[np.ndarray, "step object 2"],
-) -> Axes:
+def draw_paths(axes: Axes, history: Float[np.ndarray, "frame object 2"], true: Paths, guess: Paths) -> Axes:
     """Draw one system in the plane: what was given, what followed as bands, and the prediction as dashes."""
     for k in range(true.shape[1]):
         colour = style.OBJECT_COLOURS[k % len(style.OBJECT_COLOURS)]

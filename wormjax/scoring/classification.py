@@ -16,10 +16,11 @@ SMALLEST_PROBABILITY = 1e-7  # One sure mistake costs 16 nats and not infinity.
 CALIBRATION_BINS = 15
 LOWER_IS_BETTER = frozenset({"nll", "calibration_error"})
 
+Probabilities = Float[np.ndarray, "frame state"]
+States = Int[np.ndarray, " frame"]
 
-def score_states(
-    probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"]
-) -> dict[str, float]:
+
+def score_states(probabilities: Probabilities, states: States) -> dict[str, float]:
     """Score one worm's decoded motor states. Frames whose state is UNSCORED (-1) are ignored.
 
     Args:
@@ -56,9 +57,7 @@ def score_states(
     return {metric: float(value) for metric, value in scores.items()}
 
 
-def confusion(
-    probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"], n: int
-) -> Int[np.ndarray, "true predicted"]:
+def confusion(probabilities: Probabilities, states: States, n: int) -> Int[np.ndarray, "true predicted"]:
     """Return counts of scored frames by true and by decoded state. Raises: as `score_states`."""
     probabilities, states = _select_scored(probabilities, states)
     if not len(states):
@@ -66,21 +65,19 @@ def confusion(
     return confusion_matrix(states, probabilities.argmax(axis=1), labels=np.arange(n)).astype(np.int64)
 
 
-def measure_auroc(probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"]) -> float:
+def measure_auroc(probabilities: Probabilities, states: States) -> float:
     """Return the area under the ROC curve, as `score_states` defines it; at least two states must occur in `states`."""
     columns = (0,) if probabilities.shape[1] == 2 else np.unique(states)
     return float(np.mean([roc_auc_score(states == column, probabilities[:, column]) for column in columns]))
 
 
-def measure_nll(probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"]) -> float:
+def measure_nll(probabilities: Probabilities, states: States) -> float:
     """Return the mean negative log-likelihood of the scored states, nats per frame; probabilities clipped at 1e-7."""
     likelihood = probabilities[np.arange(len(states)), states]
     return float(-np.log(np.clip(likelihood, SMALLEST_PROBABILITY, 1.0)).mean())
 
 
-def measure_calibration_error(
-    probabilities: Float[np.ndarray, "frame state"], states: Int[np.ndarray, " frame"]
-) -> float:
+def measure_calibration_error(probabilities: Probabilities, states: States) -> float:
     """Return the expected calibration error: |accuracy - mean top probability| of each bin, weighted by its frames.
 
     A bin holds (lower, upper] of the top probability, as in Guo et al. (2017).

@@ -11,8 +11,11 @@ from sklearn.metrics import roc_auc_score
 RIGID = 0.03  # Of a link: the standard deviation of its length, in units of its mean.
 NEIGHBOURS = 3
 
+Edges = Float[np.ndarray, "sample sender receiver"]
+Places = Float[np.ndarray, "sample object axis"]
 
-def find_links(places: Float[np.ndarray, "sample object axis"]) -> Int[np.ndarray, "link 2"]:
+
+def find_links(places: Places) -> Int[np.ndarray, "link 2"]:
     """Return pairs of objects whose distance does not change, as few as join them: the bones of a body."""
     apart = np.linalg.norm(places[:, :, None] - places[:, None], axis=-1)
     mean, deviation = apart.mean(axis=0), apart.std(axis=0)
@@ -25,10 +28,7 @@ def find_links(places: Float[np.ndarray, "sample object axis"]) -> Int[np.ndarra
 
 
 def contrast_edges(
-    probabilities: Float[np.ndarray, "sample sender receiver"],
-    places: Float[np.ndarray, "sample object axis"],
-    kinds: Sequence[str],
-    links: Int[np.ndarray, "link 2"],
+    probabilities: Edges, places: Places, kinds: Sequence[str], links: Int[np.ndarray, "link 2"]
 ) -> pd.DataFrame:
     """Return how edges differ between groups of pairs.
 
@@ -72,7 +72,7 @@ def contrast_edges(
     return pd.DataFrame(rows, columns=["group", "pairs", "mean_in", "mean_out", "auroc"])
 
 
-def find_phase(places: Float[np.ndarray, "sample object axis"]) -> Float[np.ndarray, " sample"]:
+def find_phase(places: Places) -> Float[np.ndarray, " sample"]:
     """Return where each sample is in a movement that repeats itself, from 0 to 1.
 
     It is the angle in the plane of the two principal components of where objects are to each other.
@@ -83,9 +83,7 @@ def find_phase(places: Float[np.ndarray, "sample object axis"]) -> Float[np.ndar
     return np.arctan2(second, first) / (2 * np.pi) % 1.0
 
 
-def measure_phase_share(
-    probabilities: Float[np.ndarray, "sample sender receiver"], phase: Float[np.ndarray, " sample"]
-) -> float:
+def measure_phase_share(probabilities: Edges, phase: Float[np.ndarray, " sample"]) -> float:
     """Return the share of the variance of edges over samples that a sine and a cosine of the phase explain."""
     angle = 2 * np.pi * phase
     waves = np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], axis=1)

@@ -24,6 +24,10 @@ from wormjax.errors import InputError
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.classification import measure_auroc, measure_calibration_error, measure_nll
 
+EdgeProbabilities = Float[np.ndarray, "simulation edge type"]
+EdgeTypes = Int[np.ndarray, "simulation edge"]
+EdgeScores = Float[np.ndarray, "simulation edge"]
+
 
 class Threshold(NamedTuple):
     """How a number for an edge becomes a type: the types, in their order, take the intervals between boundaries.
@@ -38,9 +42,7 @@ class Threshold(NamedTuple):
     rising: bool
 
 
-def match_types(
-    probabilities: Float[np.ndarray, "simulation edge type"], types: Int[np.ndarray, "simulation edge"]
-) -> tuple[int, ...]:
+def match_types(probabilities: EdgeProbabilities, types: EdgeTypes) -> tuple[int, ...]:
     """Return the matching of inferred to true types with the highest edge accuracy; find it on validation simulations.
 
     Of matchings with equal accuracy, the one that gives the true types the highest probability.
@@ -66,7 +68,7 @@ def match_types(
 
 def relabel_types(
     probabilities: Float[np.ndarray, "simulation edge inferred"], matching: tuple[int, ...]
-) -> Float[np.ndarray, "simulation edge type"]:
+) -> EdgeProbabilities:
     """Return probabilities of the true types: column k goes to column matching[k]; 0 for types never inferred."""
     probabilities = np.asarray(probabilities)
     relabelled = np.zeros((*probabilities.shape[:-1], max(matching) + 1), probabilities.dtype)
@@ -91,9 +93,7 @@ def pair_frames(
     return probabilities.reshape(-1, *probabilities.shape[2:]), types.reshape(-1, types.shape[2])
 
 
-def score_edges(
-    probabilities: Float[np.ndarray, "simulation edge type"], types: Int[np.ndarray, "simulation edge"]
-) -> dict[str, float]:
+def score_edges(probabilities: EdgeProbabilities, types: EdgeTypes) -> dict[str, float]:
     """Score the edges of all simulations together.
 
     Args:
@@ -126,9 +126,7 @@ def score_edges(
     return scores | score_directions(np.asarray(probabilities)[..., 1:].sum(axis=-1), types)
 
 
-def score_directions(
-    scores: Float[np.ndarray, "simulation edge"], types: Int[np.ndarray, "simulation edge"]
-) -> dict[str, float]:
+def score_directions(scores: EdgeScores, types: EdgeTypes) -> dict[str, float]:
     """Return how well a number per ordered pair ranks edges of any type above those of type 0, which is no edge.
 
     Scores are larger where an edge is more likely; a true type of -1 is not known.
@@ -157,17 +155,13 @@ def score_directions(
     }
 
 
-def confusion(
-    probabilities: Float[np.ndarray, "simulation edge type"], types: Int[np.ndarray, "simulation edge"]
-) -> Int[np.ndarray, "true inferred"]:
+def confusion(probabilities: EdgeProbabilities, types: EdgeTypes) -> Int[np.ndarray, "true inferred"]:
     """Return the counts of known edges by true and by most probable type. Raises: as `score_edges`."""
     flat, known = _select_known(probabilities, types)
     return _count_confusion(flat.argmax(axis=1), known, flat.shape[1])
 
 
-def choose_threshold(
-    scores: Float[np.ndarray, "simulation edge"], types: Int[np.ndarray, "simulation edge"], count: int
-) -> Threshold:
+def choose_threshold(scores: EdgeScores, types: EdgeTypes, count: int) -> Threshold:
     """Return thresholds that cut scores into types with the highest edge accuracy; choose on validation simulations.
 
     Types are taken to be in order (no, weak, strong spring): each has one interval of scores. Whether scores rise or
@@ -186,15 +180,13 @@ def choose_threshold(
     return Threshold(boundaries, rising)
 
 
-def decide_types(scores: Float[np.ndarray, "simulation edge"], threshold: Threshold) -> Int[np.ndarray, "..."]:
+def decide_types(scores: EdgeScores, threshold: Threshold) -> Int[np.ndarray, "..."]:
     """Return the type of each edge, in the shape of the scores."""
     intervals = np.searchsorted(threshold.boundaries, np.asarray(scores, np.float64), side="left")
     return intervals if threshold.rising else len(threshold.boundaries) - intervals
 
 
-def score_ranked_edges(
-    scores: Float[np.ndarray, "simulation edge"], types: Int[np.ndarray, "simulation edge"], threshold: Threshold
-) -> dict[str, float]:
+def score_ranked_edges(scores: EdgeScores, types: EdgeTypes, threshold: Threshold) -> dict[str, float]:
     """Score edges that have one number each, as `score_edges` does; such numbers are not probabilities.
 
     Returns:

@@ -16,6 +16,10 @@ BAND = (0.05, 0.95)  # Of the 90 % band.
 SCORE_STEPS = 16  # The score is over the steps from 1 to this, or as far as there are.
 PART_STEPS = (1, 4, 8, 16)  # Steps whose errors are also given by neuron and by motor state.
 
+Frames = Float[np.ndarray, "start step neuron feature"]
+Frame = Float[np.ndarray, "start neuron feature"]
+There = Bool[np.ndarray, "start step"]
+
 
 class Spread(NamedTuple):
     """The predictive distribution of each value: a mixture of Gaussians by mode."""
@@ -25,18 +29,12 @@ class Spread(NamedTuple):
     weights: Float[np.ndarray, "start mode"]
 
     @property
-    def center(self) -> Float[np.ndarray, "start step neuron feature"]:
+    def center(self) -> Frames:
         """The mean of the mixture."""
         return (self.weights[:, :, None, None, None] * self.mean).sum(axis=1)
 
 
-def score_forecast(
-    spread: Spread,
-    last: Float[np.ndarray, "start neuron feature"],
-    future: Float[np.ndarray, "start step neuron feature"],
-    there: Bool[np.ndarray, "start step"],
-    steps: Sequence[int],
-) -> dict[str, float]:
+def score_forecast(spread: Spread, last: Frame, future: Frames, there: There, steps: Sequence[int]) -> dict[str, float]:
     """Return scores of one worm's forecasts at each of `steps` (from 1), over starts that have a frame at that step.
 
     mse, mae: of the mixture's mean, in scaled units; r2: 1 - MSE / that of persistence (`last`, the last frames known);
@@ -70,11 +68,7 @@ def score_forecast(
 
 
 def measure_score(
-    center: Float[np.ndarray, "start step neuron feature"],
-    last: Float[np.ndarray, "start neuron feature"],
-    future: Float[np.ndarray, "start step neuron feature"],
-    there: Bool[np.ndarray, "start step"],
-    steps: int = SCORE_STEPS,
+    center: Frames, last: Frame, future: Frames, there: There, steps: int = SCORE_STEPS
 ) -> dict[str, float]:
     """Return {"score": 1 - MSE / MSE of persistence} over the first `steps` steps; empty where nothing changes.
 
@@ -88,9 +82,9 @@ def measure_score(
 
 
 def score_parts(
-    center: Float[np.ndarray, "start step neuron feature"],
-    future: Float[np.ndarray, "start step neuron feature"],
-    there: Bool[np.ndarray, "start step"],
+    center: Frames,
+    future: Frames,
+    there: There,
     states: Int[np.ndarray, " start"],
     names: Mapping[str, Sequence[str]],
     steps: Sequence[int] = PART_STEPS,

@@ -5,10 +5,11 @@ from jaxtyping import Float
 
 SMALLEST = 1e-9  # Of a variance, in units of the largest: sampled errors need not have full rank.
 
+Frames = Float[np.ndarray, "window step object feature"]
+Futures = Float[np.ndarray, "sample window step object feature"]
 
-def measure_spread(
-    predicted: Float[np.ndarray, "window step object feature"], future: Float[np.ndarray, "window step object feature"]
-) -> Float[np.ndarray, "step_feature step_feature"]:
+
+def measure_spread(predicted: Frames, future: Frames) -> Float[np.ndarray, "step_feature step_feature"]:
     """Return the second moments of an object's errors over all steps and features, those that are NaN counting as 0.
 
     Errors of steps that follow each other are alike, so that a sampled future is smooth.
@@ -20,11 +21,8 @@ def measure_spread(
 
 
 def sample_futures(
-    predicted: Float[np.ndarray, "window step object feature"],
-    spread: Float[np.ndarray, "step_feature step_feature"],
-    count: int,
-    random: np.random.Generator,
-) -> Float[np.ndarray, "sample window step object feature"]:
+    predicted: Frames, spread: Float[np.ndarray, "step_feature step_feature"], count: int, random: np.random.Generator
+) -> Futures:
     """Draw futures: the prediction with Gaussian errors of each object's own."""
     windows, steps, objects, features = predicted.shape
     values, vectors = np.linalg.eigh(spread)
@@ -33,11 +31,7 @@ def sample_futures(
     return predicted + errors.reshape(count, windows, objects, steps, features).swapaxes(2, 3)
 
 
-def find_best_distance(
-    futures: Float[np.ndarray, "sample window step object feature"],
-    future: Float[np.ndarray, "window step object feature"],
-    units: Float[np.ndarray, " feature"],
-) -> float:
+def find_best_distance(futures: Futures, future: Frames, units: Float[np.ndarray, " feature"]) -> float:
     """Return the mean over objects of the mean distance over all steps of the nearest of their futures.
 
     NaN in the true future does not count; `units` is what a scaled feature of 1 is in the units of the distance.

@@ -22,10 +22,11 @@ from wormjax.tasks.forecast import networks as forecasting
 SHUFFLES = 20  # Of the neurons, for each pair of graphs.
 SHOWN_STARTS = 64  # Starts that a perturbation is averaged over, at most.
 
+Matrix = Float[np.ndarray, "sender receiver"]
+Matrices = Float[np.ndarray, "start sender receiver"]
 
-def average_by_state(
-    matrices: Float[np.ndarray, "start sender receiver"], states: np.ndarray, state_names: Sequence[str]
-) -> dict[str, Float[np.ndarray, "sender receiver"]]:
+
+def average_by_state(matrices: Matrices, states: np.ndarray, state_names: Sequence[str]) -> dict[str, Matrix]:
     """Return motor state before the start → the mean graph; states without a start are left out."""
     means = {}
     for state, name in enumerate(state_names):
@@ -35,9 +36,7 @@ def average_by_state(
     return means
 
 
-def present_edges(
-    edges: Float[np.ndarray, "start edge type"], neurons: int
-) -> Float[np.ndarray, "start sender receiver"]:
+def present_edges(edges: Float[np.ndarray, "start edge type"], neurons: int) -> Matrices:
     """Return the probability of any type of edge but the first, "no edge"."""
     return graphs.edges_to_matrix(1.0 - edges[..., 0], neurons)
 
@@ -74,7 +73,7 @@ def correlate_pairs(outputs, groups, neurons: int) -> tuple[dict[str, np.ndarray
     return {name: found[name] for name in kept}, {name: nulls[name] for name in kept}
 
 
-def correlate(one: Float[np.ndarray, "sender receiver"], other: Float[np.ndarray, "sender receiver"]) -> float:
+def correlate(one: Matrix, other: Matrix) -> float:
     """Return Pearson's correlation of two graphs' edges; NaN where one of them is constant."""
     first, second = (graphs.matrix_to_edges(matrix).astype(np.float64) for matrix in (one, other))
     if first.std() < 1e-9 or second.std() < 1e-9:

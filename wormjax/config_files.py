@@ -55,12 +55,12 @@ def split_variant(name: str) -> tuple[str, list[str]]:
 def _load_module(path: str):
     if not path.endswith(".py") and path.isidentifier() and importlib.util.find_spec(f"{CONFIGS}.{path}"):
         return importlib.import_module(f"{CONFIGS}.{path}")
-    found = f"--config: found no config that loads at {show_value(path)}"
     if not os.path.isfile(path):
-        raise InputError(f"{found}, expected a file or one of: {', '.join(list_configs())}")
+        known = f"a file or one of: {', '.join(list_configs())}"
+        raise InputError(f"--config: found no config that loads at {show_value(path)}, expected {known}")
     spec = importlib.util.spec_from_file_location("config_file", path)
     if spec is None or spec.loader is None:
-        raise InputError(f"{found}, expected a file NAME.py")
+        raise InputError(f"--config: found no config that loads at {show_value(path)}, expected a file NAME.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

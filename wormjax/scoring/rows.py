@@ -97,8 +97,8 @@ def read_rows(path: str | os.PathLike) -> list[Row]:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.reader(file, strict=True)
             if tuple(header := next(reader, [])) != Row._fields:
-                found = f"found {show_value(','.join(header))}"
-                raise InputError(f"{path}: line 1: {found}, expected {','.join(Row._fields)!r}")
+                joined = show_value(",".join(header))
+                raise InputError(f"{path}: line 1: found {joined}, expected {','.join(Row._fields)!r}")
             numbered = [(f"{path}: line {reader.line_num}", cells) for cells in reader if cells]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}, expected a results file (CSV)") from None

@@ -145,8 +145,8 @@ def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = 
         worm, reason = next(iter(left_out.items()))
         raise InputError(f"{worm.source}: found no worm that can be used; worm {worm.worm!r}: {reason}")
     for worm, names in (_find_doubtful(kept) if neurons == SHARED else {}).items():
-        doubt = f"its names {list_names(names)} are doubtful"
-        warn_of(worm, f": {doubt}: these neurons, which all others share, are not used")
+        unused = "are doubtful: these neurons, which all others share, are not used"
+        warn_of(worm, f": its names {list_names(names)} {unused}")
     for worm, reason in left_out.items():
         warn_of(worm, f" is left out: {reason}")
     return name_apart(kept)

@@ -253,7 +253,7 @@ def _tabulate_parts(table: Table, baselines: Collection[str], twins: Mapping[str
     titles = {
         (step, model): f"{markdown.mark_model(model, model in baselines)}, step {step}" for step, model in columns
     }
-    lines = []
+    lines: list[str] = []
     for title, is_state in (("motor state at the start", True), ("neuron", False)):
         parts = markdown.unique(metric.part for metric in metrics if (metric.part.lower() in COMMON_NAMES) == is_state)
         if not parts or not columns:

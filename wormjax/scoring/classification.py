@@ -98,7 +98,6 @@ def _select_scored(probabilities, states):
         raise ValueError(f"found states {states.min()} to {states.max()}, {expected}")
     bad = ~np.isfinite(probabilities).all(axis=1)
     if bad.any():
-        found = f"found values that are not finite in {bad.sum()} of {len(bad)} scored frames"
-        remedy = "expected finite ones (did the training diverge? a lower train.learning_rate helps)"
-        raise InputError(f"probabilities: {found}, {remedy}")
+        found = f"probabilities: found values that are not finite in {bad.sum()} of {len(bad)} scored frames"
+        raise InputError(f"{found}, expected finite ones (did the training diverge? a lower train.learning_rate helps)")
     return probabilities, states

@@ -158,6 +158,8 @@ def end_once(
         code = process.wait(timeout=60)
     finally:
         process.kill()
+    if code == 0:  # It was ending when the signal came.
+        return None
     return Kill(program, number.name, sent - begun, seen, time.monotonic() - sent, code)
 
 

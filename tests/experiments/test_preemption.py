@@ -1,8 +1,10 @@
 """Training that is ended and begun again, or shared out between processes, ends as if nothing had been."""
 
+import io
 import signal
 import socket
 
+import numpy as np
 import pytest
 from preemption import (
     LONGEST_STOP,
@@ -53,8 +55,12 @@ def wait_for(processes, workdir, scratch):
 
 
 def assert_same_end(one, other):
-    """Where the processes met is in the config, and so in the summary."""
+    """Bit for bit but for where the processes met (config, summary) and for metrics of curves, which programs of other
+    numbers of runs sum in another order."""
     ends = [{name: content for name, content in end.items() if name != "config.json"} for end in (one, other)]
+    for name in [name for name in one if name.endswith("curves.csv")]:
+        curves, others = (np.genfromtxt(io.BytesIO(end.pop(name)), delimiter=",", skip_header=1) for end in ends)
+        np.testing.assert_allclose(curves, others, rtol=1e-6)
     for end in ends:
         end["summary.md"] = end["summary.md"].partition(b"distributed")[0]
     assert find_difference(*ends) is None

@@ -22,7 +22,8 @@ def build_task(config, name: str):
         task.data[field] = value
     task.protocol = dict(config.get("protocol", LEAVE_ONE_OUT))
     for field in ("seed", "seeds", "distributed"):
-        task[field] = config[field]
+        if field in config:  # A config may lack `distributed`.
+            task[field] = config[field]
     return task.lock()
 
 

@@ -102,6 +102,6 @@ def test_memory_grows_by_the_features_and_little_else(tmp_path):
 
 @pytest.mark.slow
 def test_a_process_that_fails_is_reported_in_one_line(tmp_path):
-    with pytest.raises(InputError, match=r"ended with exit code 1: .*found no file or folder") as caught:
+    with pytest.raises(InputError, match=r"ended with exit code 2: .*found no file or folder") as caught:
         benchmark.measure_size(get_config(), tmp_path / "nowhere", 2, 300, "mlp")
     assert "\n" not in str(caught.value)

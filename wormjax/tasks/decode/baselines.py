@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 from jaxtyping import Bool
+from threadpoolctl import threadpool_limits
 
 from wormjax.baselines.linear import (
     LINEAR_BASELINES,
@@ -32,6 +33,7 @@ def train_baseline(
     fit_once(model_folder(workdir, name), lambda: fit_baseline(name, config, dataset, groups, tested))
 
 
+@threadpool_limits.wrap(limits=1)  # Small products: more threads wait for each other.
 def fit_baseline(
     name: str, config, dataset: Dataset, groups: Sequence[Group], tested: Dataset | None = None
 ) -> dict[str, np.ndarray]:
@@ -117,6 +119,7 @@ def _stack_frames(dataset, worms, used, neurons, offsets):
     return np.concatenate(channels), *np.concatenate(places, axis=1)
 
 
+@threadpool_limits.wrap(limits=1)
 def decode_linear(name, variables, arrays: WormArrays, stretches, fingerprints):
     """Return probabilities and behaviours (None for no behaviour) of stretches, by a baseline of every group.
 

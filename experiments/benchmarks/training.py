@@ -21,7 +21,7 @@ from wormjax.simulation.worms import simulate_worms
 from wormjax.tasks.decode.runs import build_group_runs, build_training
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
-from wormjax.training.step import initialise_state, train_step
+from wormjax.training.step import initialise_state, train_chunk
 
 AUTHORS_SECONDS, EPOCH_GRAPHS, BATCH_GRAPHS = 0.5, 2160, 256
 
@@ -65,10 +65,11 @@ def measure_training(name: str, config, runs: int, repeats: int) -> Measured:
 
 
 def count_operations(objective, recipe, runs, data) -> float:
-    """Return the floating-point operations of one update of one run by XLA's count, which takes a loop's body once."""
+    """Return the floating-point operations of an update of one run, by XLA's count: a loop's body counts once."""
     run = jax.tree.map(lambda x: x[0], runs)
     state = jax.eval_shape(lambda run: initialise_state(objective, recipe, run), run)
-    step = jax.jit(lambda state, data, run: train_step(objective, recipe, state, data, run))
+    single = recipe._replace(steps_per_chunk=1)
+    step = jax.jit(lambda state, data, run: train_chunk(objective, single, state, data, run))
     return float((step.lower(state, data, run).compile().cost_analysis() or {}).get("flops", np.nan))
 
 

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from wormjax.training.objectives.classification import Objective
-from wormjax.training.step import Recipe, initialise_state, make_optimizer, train_chunk, train_step
+from wormjax.training.step import Recipe, initialise_state, make_optimizer, train_chunk
 
 RATE, DECAY = 0.05, 0.1
 RANDOM = np.random.default_rng(0)
@@ -123,8 +123,8 @@ def test_the_plateau_halves_the_rate_after_patience_validations_without_a_better
 def test_a_halved_rate_halves_the_step():
     objective, recipe, run = regression(), Recipe(1, "plateau"), make_run(decay=0.0)
     state = initialise_state(objective, recipe, run)
-    whole = train_step(objective, recipe, state, DATA, run)[0]
-    half = train_step(objective, recipe, state._replace(learning_rate_scale=jnp.float32(0.5)), DATA, run)[0]
+    whole = train_chunk(objective, recipe, state, DATA, run)[0]
+    half = train_chunk(objective, recipe, state._replace(learning_rate_scale=jnp.float32(0.5)), DATA, run)[0]
     moved, less = (s.variables["params"]["bias"] - state.variables["params"]["bias"] for s in (whole, half))
     np.testing.assert_allclose(less, 0.5 * moved, rtol=1e-5)
 

@@ -69,7 +69,7 @@ def build_recipe(train) -> Recipe:
 
 
 def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
-    """Adam's direction; learning rate and weight decay differ by run and are applied in `train_step`."""
+    """Adam's direction; learning rate and weight decay differ by run and are applied in `_train_step`."""
     clip = [_clip(recipe.clip_norm, recipe.clip_parts)] if recipe.clip_norm else []
     return optax.chain(*clip, optax.scale_by_adam())
 
@@ -98,8 +98,37 @@ def initialise_state(objective: Objective, recipe: Recipe, run) -> TrainState:
     )
 
 
-def train_step(objective: Objective, recipe: Recipe, state: TrainState, data, run, shard: Shard = Shard()):  # noqa: B008
-    """Take one update of one run: (state, data, run) → (state, metrics). A run that has done its steps stands still."""
+def train_chunk(objective: Objective, recipe: Recipe, state: TrainState, data, run, shard: Shard = Shard()):  # noqa: B008
+    """Return the state after `steps_per_chunk` updates under one scan and a validation, and the metrics of both.
+
+    A run that has done its steps stands still. Without validation windows there is no validation: the score of the
+    parameters is 0.
+    """
+    like, state = state.variables["params"], _map_params(lambda params: _join(recipe, params), state)
+
+    def body(state, _):
+        return _train_step(objective, recipe, like, state, data, run, shard)
+
+    active = (state.step < run.steps) & is_sound(state.failed_step)
+    trained, metrics = jax.lax.scan(body, state, length=recipe.steps_per_chunk)
+    candidate = {**trained.variables, "params": trained.average}
+    windows = getattr(run, "validation_windows", None)
+    score, validation = jnp.float32(0.0), {}
+    if windows is None or windows.size > 0:
+        own = {**candidate, "params": _split(recipe, like, trained.average)}
+        score, validation = objective.validate(own, data, run)
+    failed_step = _find_failure(state, trained, metrics["loss"], run)
+    metrics = {f"train/{name}": values.mean() for name, values in metrics.items()}
+    metrics |= {f"validation/{name}": value for name, value in validation.items()}
+    kept = _keep_best(recipe, trained, candidate, score)
+    go_on = active & is_sound(failed_step)
+    state = jax.tree.map(lambda new, old: jnp.where(go_on, new, old), kept, state)
+    state = state._replace(failed_step=jnp.where(active, failed_step, state.failed_step))
+    return _map_params(lambda joined: _split(recipe, like, joined), state), metrics | {FAILED_STEP: state.failed_step}
+
+
+def _train_step(objective, recipe, like, state: TrainState, data, run, shard) -> tuple[TrainState, dict]:
+    """Take one update of one run whose parameters are joined."""
     key = jax.random.fold_in(run_key(run), state.step)
     progress = state.step / jnp.maximum(run.steps, 1)
     params = state.variables["params"]
@@ -107,11 +136,15 @@ def train_step(objective: Objective, recipe: Recipe, state: TrainState, data, ru
     def loss(params):
         return objective.loss({**state.variables, "params": params}, data, run, progress, key, shard)
 
-    gradients, (batch_stats, metrics) = jax.grad(loss, has_aux=True)(params)
-    gradients, metrics = shard.total(gradients), shard.total(metrics)
+    gradients, (batch_stats, metrics) = jax.grad(loss, has_aux=True)(_split(recipe, like, params))
+    gradients, metrics = shard.total(_join(recipe, gradients)), shard.total(metrics)
     direction, optimizer_state = make_optimizer(recipe).update(gradients, state.optimizer_state, params)
     rate = run.hyper["learning_rate"] * state.learning_rate_scale * _schedule(recipe, state.step, run.steps)
-    params = jax.tree.map(lambda p, d: p - rate * (d + run.hyper["weight_decay"] * p * (p.ndim > 1)), params, direction)
+    matrices = _count_matrices(recipe, like)
+    decayed = {
+        name: run.hyper["weight_decay"] * p * (jnp.arange(len(p)) < matrices[name]) for name, p in params.items()
+    }
+    params = jax.tree.map(lambda p, d, w: p - rate * (d + w), params, direction, decayed)
     # Early on the average follows the parameters closely, so that it forgets where they began.
     decay = jnp.minimum(recipe.average_decay, (1.0 + state.step) / (10.0 + state.step))
     average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, state.average, params)
@@ -125,29 +158,56 @@ def train_step(objective: Objective, recipe: Recipe, state: TrainState, data, ru
     return jax.tree.map(lambda new, old: jnp.where(active, new, old), stepped, state), metrics
 
 
-def train_chunk(objective: Objective, recipe: Recipe, state: TrainState, data, run, shard: Shard = Shard()):  # noqa: B008
-    """Return the state after `steps_per_chunk` updates under one scan and a validation, and the metrics of both.
+def _join(recipe, params) -> dict[str, Float[Array, " number"]]:
+    """Return parameters as one vector, or as one of each part that is clipped by itself: matrices first.
 
-    Without validation windows there is no validation: the score of the parameters is 0.
+    An optimizer of vectors is one operation where that of a tree is one for each leaf, to compile and to run.
     """
+    return {
+        name: jnp.concatenate([leaf.ravel() for leaf in sorted(jax.tree.leaves(part), key=_is_vector)])
+        for name, part in _list_parts(recipe, params).items()
+    }
 
-    def body(state, _):
-        return train_step(objective, recipe, state, data, run, shard)
 
-    active = (state.step < run.steps) & is_sound(state.failed_step)
-    trained, metrics = jax.lax.scan(body, state, length=recipe.steps_per_chunk)
-    candidate = {**trained.variables, "params": trained.average}
-    windows = getattr(run, "validation_windows", None)
-    validates = windows is None or windows.size > 0
-    score, validation = objective.validate(candidate, data, run) if validates else (jnp.float32(0.0), {})
-    failed_step = _find_failure(state, trained, metrics["loss"], run)
-    metrics = {f"train/{name}": values.mean() for name, values in metrics.items()}
-    metrics |= {f"validation/{name}": value for name, value in validation.items()}
-    kept = _keep_best(recipe, trained, candidate, score)
-    go_on = active & is_sound(failed_step)
-    state = jax.tree.map(lambda new, old: jnp.where(go_on, new, old), kept, state)
-    state = state._replace(failed_step=jnp.where(active, failed_step, state.failed_step))
-    return state, metrics | {FAILED_STEP: state.failed_step}
+def _split(recipe, like, joined):
+    """Return the parameters that `_join` has joined, in the form of `like`."""
+    parts = {}
+    for name, part in _list_parts(recipe, like).items():
+        leaves, form = jax.tree.flatten(part)
+        order, start = sorted(range(len(leaves)), key=lambda number, own=leaves: _is_vector(own[number])), 0
+        for number in order:
+            leaf = leaves[number]
+            leaves[number] = joined[name][start : start + leaf.size].reshape(leaf.shape)
+            start += leaf.size
+        parts[name] = jax.tree.unflatten(form, leaves)
+    return parts if recipe.clip_parts else parts["all"]
+
+
+def _list_parts(recipe, params):
+    return params if recipe.clip_parts else {"all": params}
+
+
+def _is_vector(leaf):
+    return leaf.ndim < 2
+
+
+def _count_matrices(recipe, params) -> dict[str, int]:
+    """Return how many numbers of each part are in matrices: those decay."""
+    return {
+        name: sum(leaf.size for leaf in jax.tree.leaves(part) if not _is_vector(leaf))
+        for name, part in _list_parts(recipe, params).items()
+    }
+
+
+def _map_params(function, state: TrainState) -> TrainState:
+    """Return a state with a function of all that has the form of the parameters."""
+    *others, adam = state.optimizer_state
+    return state._replace(
+        variables={**state.variables, "params": function(state.variables["params"])},
+        average=function(state.average),
+        optimizer_state=(*others, adam._replace(mu=function(adam.mu), nu=function(adam.nu))),
+        best={**state.best, "params": function(state.best["params"])},
+    )
 
 
 def is_sound(failed_step: Int[Array, "..."]) -> Bool[Array, "..."]:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from wormjax import graphs
 from wormjax.models.classifiers import Decoding, Features, TemporalReadOut, Valid, flatten_neurons
 from wormjax.models.encoders import MlpEncoder
-from wormjax.models.layers import TrainingRngs, draw_keys, elu, mask_frames, stack_frames
+from wormjax.models.layers import TrainingRngs, draw_keys, elu, mask_frames, multiply_rows, stack_frames
 from wormjax.models.sampling import sample_edges
 
 
@@ -37,7 +37,7 @@ class NeuronEmbedding(nn.Module):
         weights = self.param("weights", initial, (neurons, self.kernel, size, self.hidden))
         bias = self.param("bias", nn.initializers.zeros, (neurons * self.hidden,))
         blocks = jnp.einsum("nkfh,nm->knfmh", weights, jnp.eye(neurons))
-        return elu(stacked @ blocks.reshape(stacked.shape[-1], neurons * self.hidden) + bias)
+        return elu(multiply_rows(stacked, blocks.reshape(stacked.shape[-1], neurons * self.hidden)) + bias)
 
 
 class GraphClassifier(nn.Module):
@@ -90,14 +90,16 @@ class GraphClassifier(nn.Module):
     def _pass_messages(self, nodes, edges, neurons):
         """What each neuron receives [window, frame, neuron * feature]: a linear message a type, weighed by the types.
 
-        Types and weights join into one matrix a window, from all senders' features to all receivers'.
+        Neurons come before frames for it, so that a window's weights mix all its frames in one product.
         """
-        size = self.node_hidden
-        first = int(self.skip_first)
+        size, first = self.node_hidden, int(self.skip_first)
         initial = nn.initializers.lecun_normal(batch_axis=(0,))
         messages = self.param("messages", initial, (self.edge_types - first, size, size))
         bias = self.param("message_bias", nn.initializers.zeros, (neurons * size,))
         weights = graphs.edges_to_square(jnp.moveaxis(edges[..., first:], -1, 0), neurons) / max(neurons - 1, 1) ** 0.5
-        joined = jnp.einsum("twrs,tgh->wsgrh", weights, messages)
-        joined = joined.reshape(len(nodes), neurons * size, neurons * size)
-        return elu(nodes @ joined + bias)
+        windows, frames, _ = nodes.shape
+        courses = nodes.reshape(windows, frames, neurons, size).swapaxes(1, 2).reshape(windows, neurons, -1)
+        mixed = (weights @ courses).reshape(self.edge_types - first, -1, size)
+        received = sum(own @ message for own, message in zip(mixed, messages, strict=True))
+        received = received.reshape(windows, neurons, frames, size).swapaxes(1, 2)
+        return elu(received.reshape(nodes.shape) + bias)

@@ -37,7 +37,7 @@ def measure(graph: str, minutes: float, neurons: int, repeats: int) -> tuple[flo
     dataset = build_training_dataset(config, worms)
     groups = [Group(0, Split((0,), (0,)))]
     runs = decoding.build_group_runs(config, dataset, groups)
-    _, _, engine = decoding.build_training("any_neurons", config, dataset, runs)
+    engine = decoding.build_training("any_neurons", config, dataset, runs).engine
     placed, data = engine.place_runs(runs), engine.place_data(dataset.arrays)
     state, updates = engine.place_runs(jax.device_get(engine.initialise(runs))), []
     for _ in range(repeats):

@@ -28,6 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.decode.own_activity = True
 
     config.few_neurons.counts = (1, 2, 4, 8, 16, 32, 1000)
+    config.few_neurons.orders = 10  # With 3, scores of 1 to 16 neurons depend on the orders.
     config.calibration.durations = (30.0, 60.0, 120.0, 240.0)
     config.linear.inverse_penalty = 0.001
     config.baselines = ("linear_shared", "linear_union", "linear_pairs")

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from wormjax.baselines.linear import LINEAR_BASELINES
 from wormjax.features.dataset import Dataset
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode import baselines
@@ -31,20 +30,21 @@ BASE, REFITTED = "linear_union", "linear_refitted"
 def score_few_neurons(
     config, description: dict, materials: Materials, groups: Sequence[Group], variables: dict[str, Any]
 ) -> list[Row]:
-    """Return the rows of every model with fewer neurons; metrics are called METRIC@COUNT.
+    """Return the rows of the first model and of `linear_union` with fewer neurons; metrics are called METRIC@COUNT.
 
     METRIC@all is that of a number which no worm exceeds.
     """
     dataset, few = materials.test_dataset, config.few_neurons
+    names = [name for name in (*config.models[:1], BASE) if name in variables]
     activity = decoding.factor_worms(config, dataset)
     values: dict[Row, list[float]] = defaultdict(list)
     for count, number in track([(c, n) for c in few.counts for n in range(few.orders)], "few neurons"):
         kept = choose_subsets(dataset, count, number)
         masked = mask_neurons(dataset, kept)
         rows = []
-        for name, own in variables.items():
-            if name == BASE or name not in LINEAR_BASELINES:
-                rows += decoding.score_decoder(name, name, config, description, masked, groups, own, activity)
+        for name in names:
+            own = variables[name]
+            rows += decoding.score_decoder(name, name, config, description, masked, groups, own, activity)
         rows += _score_refitted(config, description, materials, masked, groups, kept, activity)
         amount = count if count < dataset.find_present().sum(axis=1).max() else "all"
         for row in rows:

@@ -8,7 +8,7 @@ import pytest
 from small_experiments import small_config
 
 from wormjax.baselines.linear import LINEAR_BASELINES
-from wormjax.errors import ConfigError, InputError
+from wormjax.errors import ConfigError, InputError, RecordingWarning
 from wormjax.features.dataset import build_dataset
 from wormjax.models.any_neurons import build_vocabulary, index_identities
 from wormjax.models.identities import keep_known, move_identities
@@ -104,6 +104,13 @@ def test_a_held_out_worm_leaves_no_trace_in_what_its_runs_learn(variables):
     other = dataclasses.replace(DATASET, arrays=arrays, measured=measured)
     before, after = (decoding.select_runs(learnt, np.array([0])) for learnt in (variables, train(dataset=other)))
     jax.tree.map(np.testing.assert_array_equal, before, after)
+
+
+def test_worms_that_end_within_the_calibration_have_none_and_it_is_said(variables):
+    config = any_config(calibration__durations=(30.0, 1000.0))
+    with pytest.warns(RecordingWarning, match="no tested worm has a scored frame after 1000 s"):
+        rows = calibration.score_calibration(config, DESCRIPTION, DATASET, GROUPS, "any_neurons", variables)
+    assert rows == []
 
 
 def test_how_rare_a_neuron_may_be_is_counted_in_training_worms():

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool
 
-from wormjax.errors import InputError
+from wormjax.errors import InputError, note
 from wormjax.features.dataset import Dataset, scale_behavior
 from wormjax.features.splits import GAP, TRAINING
 from wormjax.recordings.recording import UNSCORED
@@ -41,7 +41,11 @@ def score_calibration(
     members = config.train.members
     own = np.array([number * members + member for number, _ in pairs for member in range(members)])
     own = decoding.select_runs(variables, own)
-    rest = _keep_rest(dataset, max(config.calibration.durations))
+    longest = max(config.calibration.durations)
+    rest = _keep_rest(dataset, longest)
+    if not rest.scored[[worm for _, worm in pairs]].any():
+        note(f"calibration.durations: no tested worm has a scored frame after {longest:g} s; calibration is left out")
+        return []
     activity = decoding.factor_worms(config, dataset)
 
     def score(label, name, seconds, parameters):

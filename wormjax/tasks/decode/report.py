@@ -62,6 +62,8 @@ def write_report(
     inferred = score_inferred(config, dataset, groups, decoded)
     more, drawn = format_inferred(inferred), []
     for name, own in (curves or {}).items():
+        if not own:
+            continue
         write_rows(workdir / f"{name}.csv", own)
         title, amounts, label, figure_title = CURVES[name]
         linear = [row.model for row in own if row.model.startswith("linear")]

@@ -6,7 +6,7 @@ from wormjax.configs import nri_springs
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/causal_springs.py[:small]`."""
-    config = nri_springs.get_config(variant)
+    config = nri_springs.get_defaults(variant)
     config.data.simulation.directed = True
     config.models = ("nri", "nri_supervised")
     if variant == "small":

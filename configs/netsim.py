@@ -10,7 +10,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     FOLDER holds files `sim3_subject_NUMBER.npz` (wormjax.simulation.subject_files). The first 20 train, the next 4
     choose the encoder that is kept, the last 6 test; `data.fold` = 1, 2, ... tests others. No graph is given to train.
     """
-    config = nri_springs.get_config(variant)
+    config = nri_springs.get_defaults(variant)
     config.data.system = "sim3"
     config.data.simulations = ml_collections.ConfigDict({"train": 20, "valid": 4, "test": 6})
     config.data.objects, config.data.frames, config.data.test_frames = 15, 200, 200

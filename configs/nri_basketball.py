@@ -13,7 +13,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     Ten players are predicted from the players and the ball. The future of the ball is unknown unless
     --config.model.decoder.given='("ball",)'.
     """
-    config = nri_springs.get_config(variant)
+    config = nri_springs.get_defaults(variant)
     small = variant == "small"
     config.data.system = "basketball"
     config.data.frames, config.data.test_frames = 30, 50

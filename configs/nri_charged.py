@@ -6,7 +6,7 @@ from wormjax.configs import nri_springs
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/nri_charged.py[:small]`."""
-    config = nri_springs.get_config(variant)
+    config = nri_springs.get_defaults(variant)
     config.data.system = "charged"
     config.data.simulation = ml_collections.ConfigDict({"charges": (-1.0, 1.0), "noise": 0.0})
     config.model.skip_first = False  # Attraction and repulsion: both types have a message.

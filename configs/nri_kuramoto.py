@@ -6,7 +6,7 @@ from wormjax.configs import nri_springs
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/nri_kuramoto.py[:small]`."""
-    config = nri_springs.get_config(variant)
+    config = nri_springs.get_defaults(variant)
     config.data.system = "kuramoto"
     config.data.simulation = ml_collections.ConfigDict({"strengths": (0.0, 1.0), "noise": 0.0, "features": "scaled"})
     config.data.scaling = "none"  # The features are already scaled, within each simulation.

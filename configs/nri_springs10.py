@@ -1,7 +1,7 @@
 """Neural relational inference on ten particles or more joined by springs; `:small` is for a laptop.
 
 The posterior is over the likeliest combinations of edges (`models.listed_posterior`), of which a few are enough where
-all combinations are too many. The encoder reads what the decoder's messages explain (`models.edge_evidence`).
+all combinations are too many.
 """
 
 import ml_collections
@@ -12,13 +12,11 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/nri_springs10.py[:small]`."""
     config = nri_springs.get_config(variant)
     config.data.objects = 10
-    config.model.encoder.name = "evidence"
     config.train.posterior = "listed"
-    config.train.variance_floor = 1e-6  # With many objects, a single spring is a small part of the change.
     config.models = ("nri", "nri_supervised", "nri_true_graph")
     if variant == "small":
         config.data.simulations = ml_collections.ConfigDict({"train": 5_000, "valid": 64, "test": 500})
-        config.model.encoder.hidden = config.model.decoder.hidden = 32
+        config.model.decoder.hidden = 32
         config.train.batch_simulations = 16
         config.train.steps_per_chunk = 200
         config.train.steps = config.train.baseline_steps = 800

@@ -12,5 +12,5 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.kl_weight = 10.0
     if variant == "small":
         config.train.baseline_steps = 1_000
-        config.train.steps = 6_000
+        config.train.steps = 1_200
     return config

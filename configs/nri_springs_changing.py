@@ -9,7 +9,7 @@ from wormjax.configs import nri_springs
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/nri_springs_changing.py[:small]`."""
-    config = nri_springs.get_config(variant)
+    config = nri_springs.get_defaults(variant)
     config.data.system = "changing_springs"
     config.data.simulation.change = 0.04  # Probability per frame that a pair's spring is drawn anew.
     config.data.simulation.reach = 0.0  # No spring beyond this distance; 0 for no limit.

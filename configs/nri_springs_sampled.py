@@ -9,7 +9,7 @@ from wormjax.configs import nri_springs
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/nri_springs_sampled.py[:small]`."""
-    config = nri_springs.get_config(variant)
+    config = nri_springs.get_defaults(variant)
     config.model.decoder.name = "mlp"
     config.train.posterior = "sampled"
     config.train.turn_and_mirror = False

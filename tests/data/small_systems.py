@@ -6,7 +6,7 @@ import os
 import ml_collections
 import numpy as np
 
-from configs.nri_springs import get_config
+from configs.nri_springs import get_defaults
 from wormjax.simulation.trajectories import SPLITS, Trajectories
 
 SMALL = {
@@ -47,7 +47,7 @@ NAMES = ("x", "y", "velocity x", "velocity y")
 
 def small_config(**fields) -> ml_collections.ConfigDict:
     """The config of experiments.infer, made small; `fields` by their full names, "." written "__"."""
-    config = get_config("small")
+    config = get_defaults("small")
     changes = {name.replace("__", "."): value for name, value in fields.items()}
     with config.unlocked():
         config.update_from_flattened_dict(SMALL | changes)

@@ -90,8 +90,11 @@ def test_the_decoder_of_a_config_for_other_features_is_kept():
     named = [f"feature {k + 1}" for k in range(4)]
     waves = dataclasses.replace(SPRINGS, feature_names=tuple(named))
     springs, kuramoto, netsim = (build_config(name, "infer", {}) for name in ("nri_springs", "nri_kuramoto", "netsim"))
-    assert choose_fields(waves, springs)["model.decoder.name"] == "mlp"
+    chosen = choose_fields(waves, springs)
+    assert (chosen["model.decoder.name"], chosen["model.encoder.name"]) == ("mlp", "cnn")
     assert "model.decoder.name" not in choose_fields(waves, kuramoto)
     many = wormjax.Trajectories("mine", np.zeros((2, 9, 15, 1), np.float32), None, ("BOLD",))
     assert choose_fields(many, springs)["train.posterior"] == "sampled"
+    particles = dataclasses.replace(SPRINGS, features=np.zeros((2, 9, 15, 4), np.float32), edges=None, edge_types=())
+    assert choose_fields(particles, springs) == {"data.frames": 9, "train.posterior": "listed"}
     assert choose_fields(many, netsim) == {"data.frames": 9}

@@ -150,13 +150,15 @@ def to_trajectories(given) -> Trajectories:
 def choose_fields(trajectories: Trajectories, config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Return the config fields that follow from the shape of trajectories.
 
-    Only objects that move in a plane have equivariant messages. The graph of many objects is sampled, since an exact
-    posterior would be too large.
+    Only objects that move in a plane have equivariant messages, which add up. An exact posterior of many objects would
+    be too large: where messages add up its likeliest graphs are listed, else graphs are sampled.
     """
     _, frames, objects, _ = np.shape(trajectories.features)
     fields: dict[str, Any] = {"data.frames": frames}
     if config.model.decoder.name == "equivariant" and tuple(trajectories.feature_names) != PLANAR:
         fields |= {"model.decoder.name": "mlp", "train.turn_and_mirror": False, "data.scaling": "reference"}
+        fields |= {"model.encoder.name": "cnn"} if config.model.encoder.name == "evidence" else {}
     if config.train.posterior == "exact" and 2 ** (objects - 1) > LARGEST:  # With two types of edges.
-        fields |= {"train.posterior": "sampled"}
+        adds = fields.get("model.decoder.name", config.model.decoder.name) == "equivariant"
+        fields |= {"train.posterior": "listed" if adds else "sampled"}
     return fields

@@ -35,7 +35,10 @@ def check_models(config):
     decoder = config.model.decoder.name
     holds = config.model.encoder.name != "evidence" or decoder == "equivariant"
     _expect(
-        holds, "model.encoder.name", f"'evidence' with a model.decoder.name of {decoder!r}", "'equivariant' with it"
+        holds,
+        "model.encoder.name",
+        f"'evidence' with a model.decoder.name of {decoder!r}",
+        "'equivariant' with it, or 'cnn'",
     )
     for name in set(UNSUPERVISED) & set(config.models):
         if is_exact(config):

@@ -89,6 +89,7 @@ def get_defaults(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.decoder.code = 8  # Size of the code that tells a context decoder the objects apart.
     config.model.decoder.rounds = 2  # Of messages in a horizon decoder, which predicts all steps at once.
     config.model.decoder.given = ()  # Names of objects whose future a horizon decoder is given.
+    config.model.decoder.additive = False  # Messages of a context decoder add up, as those of an equivariant one do.
     config.model.decoder.unseen = ()  # Numbers of the features that a context decoder predicts but does not read.
     config.model.lstm_hidden = 128 if small else 256
 

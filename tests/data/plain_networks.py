@@ -158,6 +158,26 @@ def context_decoder(params, carry, nodes, edges, hidden, scale, unseen):
     return (nodes, code), change
 
 
+def additive_decoder(params, carry, nodes, edges, scale, unseen):
+    """A context decoder whose messages add up, without messages of the first type."""
+    previous, code = carry
+    shown = [nodes.copy(), np.arcsinh((nodes - previous) / np.array(scale))]
+    for values in shown:
+        values[:, list(unseen)] = 0.0
+    seen = np.concatenate([*shown, code], axis=-1)
+    for number in range(2):
+        seen = np.concatenate([seen, mlp(params[f"Mlp_{number}"], seen)], axis=-1)
+    types = edges.shape[-1] - 1
+    change, sent = dense(params[f"Dense_{types + 1}"], seen), np.tanh(dense(params["Dense_0"], seen))
+    for kind in range(types):
+        received = dense(params[f"Dense_{kind + 1}"], seen).reshape(len(nodes), sent.shape[1], -1)
+        for number, (sender, receiver) in enumerate(list_edges(len(nodes))):
+            change[receiver] += edges[number, kind + 1] * sent[sender] @ received[receiver]
+    for feature in unseen:  # Predicted as it is, not by its change.
+        change[:, feature] = (change[:, feature] - nodes[:, feature]) / scale[feature]
+    return (nodes, code), change
+
+
 def recurrent_decoder(params, carry, nodes, edges, hidden):
     heard = typed_messages(params["TypedMessages_0"], np.concatenate([nodes, carry], axis=-1), edges, hidden)
     own, other = dense(params["from_nodes"], nodes), dense(params["from_heard"], heard)

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import plain_networks
 import pytest
 from small_systems import small_config
 
@@ -12,7 +13,9 @@ from wormjax import graphs
 from wormjax.models import nri as model
 from wormjax.models.decoders import ContextDecoder
 from wormjax.models.exact_posterior import list_combinations
-from wormjax.models.nri import decode_combinations
+from wormjax.models.listed_posterior import list_switches
+from wormjax.models.nri import decode_combinations, find_target
+from wormjax.models.units import take_out_units, whiten_units
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -115,6 +118,50 @@ def test_every_combination_is_predicted_as_on_its_graph(skip_first):
         plain = decode(nri, params, frames, edges, given, history)[:, :, -1]
         np.testing.assert_allclose(found[number], plain, rtol=1e-4, atol=1e-5)
     assert np.ptp(found, axis=0).max() > 0.1
+
+
+def test_additive_messages_add_up_and_what_is_not_shown_is_predicted_of_the_frame_that_is_shown():
+    """In a roll-out, of the frame that has just been predicted."""
+    nri = build(model__decoder__additive=True)
+    params, (frames, edges, given, history) = draw_params(nri), draw_inputs()
+    target, shown = np.asarray(find_target(nri, frames)), [1, 3]
+    np.testing.assert_array_equal(target[..., UNSEEN], frames[..., 0, :, UNSEEN].transpose(1, 2, 3, 0))
+    np.testing.assert_array_equal(target[..., shown], frames[..., 1, :, :][..., shown])
+    run, combinations = jax.jit(decode_combinations, static_argnums=0), list_combinations(NODES - 1, TYPES)
+    every = run(nri, params, frames, combinations, history)
+    alone = run(nri, params, frames, list_switches(NODES - 1, TYPES), history)
+    added = alone[0] + np.einsum("cs,s...->c...", combinations[..., 1], alone[1:] - alone[:1])
+    np.testing.assert_allclose(every, added, rtol=1e-4, atol=1e-4)
+    assert np.ptp(every, axis=0).max() > 0.1
+    arriving = np.broadcast_to(np.tile(combinations[5], (NODES, 1)), edges.shape)
+    plain = np.asarray(decode(nri, params, frames, arriving, given, history))[:, :, -1]
+    np.testing.assert_allclose(plain[..., shown], every[5][..., shown], rtol=1e-4, atol=1e-4)
+    following = np.stack([frames[:, :, -1], plain], axis=2)
+    later = run(nri, params, following, combinations[5:6], history)[0]
+    np.testing.assert_allclose(plain[..., UNSEEN], later[..., UNSEEN], rtol=1e-4, atol=1e-4)
+
+
+def test_an_additive_decoder_is_that_of_numpy():
+    nri = build(model__decoder__additive=True)
+    params, (_, edges, _, history) = draw_params(nri)["decoder"], draw_inputs()
+    code = draw(NODES, 8, seed=6)
+    inputs = (history[0, 0], code), history[0, 1], edges[0, 0]
+    _, found = jax.jit(nri.decoder.apply)({"params": params}, *inputs)
+    _, expected = plain_networks.additive_decoder(jax.tree.map(np.asarray, params), *inputs, SCALE, UNSEEN)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_units_are_taken_out_of_the_parts_of_a_sum_and_the_true_ones_leave_little():
+    random = np.random.default_rng(0)
+    observed, parts = (jnp.asarray(random.normal(size=shape)) for shape in ((30, 2, 3), (2, 30, 2, 3)))
+    whole, *separate = (np.asarray(whiten_units(part, observed, 4.0)) for part in (parts.sum(axis=0), *parts))
+    np.testing.assert_allclose(whole, sum(separate), atol=1e-5)
+    own = 0.3 + 0.2 * (observed - observed.mean(axis=0))
+    assert abs(np.asarray(whiten_units(own, observed, 1e6))).max() < 1e-3
+    still = jnp.broadcast_to(observed[:1], observed.shape)  # What does not change has no gain.
+    np.testing.assert_allclose(
+        whiten_units(parts[0], still, 4.0), take_out_units(parts[0], still, 1.0, 4.0)[0], atol=1e-4
+    )
 
 
 def test_at_first_it_predicts_that_nothing_changes_and_zero_of_what_it_is_not_shown():

@@ -26,6 +26,7 @@ DECODERS = {
     "equivariant": EquivariantDecoder(5, scale=SCALE),
     "equivariant, first type speaks": EquivariantDecoder(5, scale=SCALE, skip_first=False),
     "context": ContextDecoder(5, scale=SCALE, unseen=(2,)),
+    "context, additive": ContextDecoder(5, scale=SCALE, additive=True),
 }
 QUICK = ("mlp, relative differences", "equivariant")
 PRIOR = np.array([0.7, 0.3])

@@ -13,6 +13,7 @@ from scipy.stats import norm
 from scipy.stats import t as students_t
 
 from wormjax.features.dataset import WormArrays
+from wormjax.models import units
 from wormjax.models.catalog import build_classifier
 from wormjax.models.decoders import EquivariantDecoder, MlpDecoder
 from wormjax.models.encoders import MlpEncoder
@@ -227,8 +228,8 @@ def test_errors_without_offset_and_gain_are_white_as_those_of_numpy(still):
         return np.moveaxis(np.einsum("...ik,...k->...i", vectors, along), -1, 1), nats.sum(axis=-1)
 
     check_kernel(
-        "training.likelihoods.take_out_units",
-        lambda trained: likelihoods.take_out_units(*trained, jnp.asarray(scale), freedom),
+        "models.units.take_out_units",
+        lambda trained: units.take_out_units(*trained, jnp.asarray(scale), freedom),
         (draw(2, frames, 3, 2, seed=2), predicted),
         reference=reference,
     )
@@ -248,17 +249,17 @@ def test_an_offset_and_a_gain_are_those_of_ridge_regression():
         return (weights[..., 0], weights[..., 1] / scale, centre), np.moveaxis(predicted - fitted, -1, 1)
 
     def estimate(trained):
-        return likelihoods.estimate_units(*trained, jnp.asarray(scale), freedom)
+        return units.estimate_units(*trained, jnp.asarray(scale), freedom)
 
     check_kernel(
-        "training.likelihoods.estimate_units",
+        "models.units.estimate_units",
         lambda trained: tuple(estimate(trained)),
         (errors, predicted),
         reference=lambda trained: reference(trained)[0],
         gradient=False,
     )
     check_kernel(
-        "training.likelihoods.Units",
+        "models.units.Units",
         lambda trained: jax.vmap(lambda frame: estimate(trained).remove(frame), 1, 1)(trained[1]),
         (errors, predicted),
         reference=lambda trained: reference(trained)[1],

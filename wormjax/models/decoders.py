@@ -25,6 +25,7 @@ from wormjax.models.aggregation import OF_NODES, OF_PAIRS, NodeAggregation, Pair
 from wormjax.models.encoders import Mlp
 from wormjax.models.layers import PairDense, RelativeDense, elu
 
+RANK = 8  # Products of sender and receiver that an additive message is made of.
 UNROLLED = 10  # The longest roll-out that is compiled without a loop.
 
 
@@ -237,12 +238,15 @@ class ContextDecoder(nn.Module):
       scale: of each feature's typical change, in which changes are predicted.
       skip_first: whether the first type has no message; else its messages begin at zero.
       unseen: numbers of the features that are not shown; they are predicted as they are.
+      additive: whether messages add up: bilinear functions of what networks make of the sender and of the receiver, as
+        sin(a - b) is of sines and cosines. Unseen features are then predicted of the frame that is shown, not the next.
     """
 
     hidden: int
     scale: tuple[float, ...]
     skip_first: bool = True
     unseen: tuple[int, ...] = ()
+    additive: bool = False
     memory = 2  # The true frames that a prediction depends on.
 
     @nn.compact
@@ -258,18 +262,35 @@ class ContextDecoder(nn.Module):
         seen = jnp.concatenate([seen, Mlp(self.hidden)(seen)], axis=-1)
         weights = edges[..., 1:] if self.skip_first else edges
         types = weights.shape[-1]
-        pairs = elu(PairDense(types * self.hidden)(seen)).reshape(*seen.shape[:-2], -1, types, self.hidden)
         small = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
+        kernels = [nn.initializers.zeros if kind == 0 and not self.skip_first else small for kind in range(types)]
+        if self.additive:
+            output = self._add_messages(seen, weights, size, kernels)
+            return (nodes, code), jnp.where(hidden_features, (output - nodes) / scale, output)
+        pairs = elu(PairDense(types * self.hidden)(seen)).reshape(*seen.shape[:-2], -1, types, self.hidden)
         messages = []
-        for kind in range(types):
-            first = kind == 0 and not self.skip_first
+        for kind, initial in enumerate(kernels):
             own = elu(nn.Dense(self.hidden)(pairs[..., kind, :]))
-            messages.append(nn.Dense(self.hidden, kernel_init=nn.initializers.zeros if first else small)(own))
+            messages.append(nn.Dense(self.hidden, kernel_init=initial)(own))
         hidden = elu(nn.Dense(self.hidden)(seen) + _weigh_messages(messages, weights, count))
         hidden = jnp.concatenate([hidden, elu(nn.Dense(self.hidden)(hidden))], axis=-1)
         own = nn.Dense(size, kernel_init=nn.initializers.zeros)(seen)
         output = own + nn.Dense(size, use_bias=False, kernel_init=nn.initializers.zeros)(hidden)
         return (nodes, code), jnp.where(hidden_features, (output - nodes) / scale, output)
+
+    def _add_messages(self, seen, weights, size, kernels):
+        seen = jnp.concatenate([seen, Mlp(self.hidden)(seen)], axis=-1)
+        sent, messages = graphs.send(jnp.tanh(nn.Dense(RANK)(seen)))[..., None], []
+        for initial in kernels:
+            received = graphs.receive(nn.Dense(RANK * size, kernel_init=initial)(seen))
+            messages.append((sent * received.reshape(*sent.shape[:-1], size)).sum(axis=-2))
+        own = nn.Dense(size, kernel_init=nn.initializers.zeros)(seen)
+        return own + _weigh_messages(messages, weights, seen.shape[-2])
+
+    @property
+    def of_shown(self) -> tuple[int, ...]:
+        """Return the numbers of the features that are predicted of the frame that is shown."""
+        return self.unseen if self.additive else ()
 
     def start(self, nodes: Float[Array, "*batch node feature"], code: Float[Array, "*batch node code"]) -> Any:
         """Return what is carried into the first frame."""

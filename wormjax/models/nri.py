@@ -30,6 +30,7 @@ from wormjax.models.encoders import CnnEncoder, EvidenceEncoder, MlpEncoder, Rec
 from wormjax.models.horizons import HorizonDecoder
 from wormjax.models.layers import check_precision, dense_precision
 from wormjax.models.listed_posterior import list_switches
+from wormjax.models.units import whiten_units
 
 # "evidence" reads the decoder's messages; "recurrent" has a graph in each frame; "none": it is given, or there is none.
 ENCODERS = ("mlp", "cnn", "evidence", "recurrent", "none")
@@ -49,6 +50,8 @@ class Nri(NamedTuple):
         changes in these units (the encoder on a logarithmic scale, so that no outlier saturates it).
       precision: of matrix products, one of `layers.PRECISIONS`; "" for the device's own.
       summary: what makes the code of each node's history that the decoder is shown, or None.
+      offset_and_gain: variance of each object's own offset and gain that an encoder of evidence takes out; see
+        `units.whiten_units`.
     """
 
     encoder: nn.Module | None
@@ -58,6 +61,7 @@ class Nri(NamedTuple):
     change_scale: tuple[float, ...]
     precision: str = ""
     summary: nn.Module | None = None
+    offset_and_gain: float = 0.0
 
 
 def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
@@ -100,7 +104,9 @@ def _build_decoder(decoder, skip_first, scale, precision):
     makers = {
         "mlp": lambda: MlpDecoder(decoder.hidden, *mlp),
         "equivariant": lambda: EquivariantDecoder(decoder.hidden, scale, skip_first),
-        "context": lambda: ContextDecoder(decoder.hidden, scale, skip_first, tuple(decoder.unseen)),
+        "context": lambda: ContextDecoder(
+            decoder.hidden, scale, skip_first, tuple(decoder.unseen), decoder.get("additive", False)
+        ),
         "recurrent": lambda: RecurrentDecoder(decoder.hidden, skip_first, relative, aggregation),
         HORIZON: lambda: HorizonDecoder(decoder.hidden, skip_first, decoder.rounds, aggregation),
         "lstm": lambda: JointLstm(decoder.hidden, dense_cell=precision == "bfloat16"),
@@ -183,11 +189,10 @@ def decode(
     `history` is what the code of each node is made of, where the decoder is shown one: the frames that the encoder
     sees. Its batch axes are the first of those of `frames`. `correct` is applied to each prediction before it is used.
     """
-    scale, changing = jnp.asarray(nri.change_scale), edges.ndim == frames.ndim
+    changing = edges.ndim == frames.ndim
 
     def step(carry, nodes, present=edges):
-        carry, change = nri.decoder.apply({"params": params["decoder"]}, carry, nodes, present)
-        change = change * scale
+        carry, change = _go_ahead(nri, params, carry, nodes, present)
         return carry, change if correct is None else correct(nodes + change) - nodes
 
     with dense_precision(nri.precision):
@@ -202,7 +207,7 @@ def decode_combinations(
     combinations: Float[np.ndarray, "combination sender type"],
     history: Float[Array, "*sample time node feature"] | None = None,
 ) -> Float[Array, "combination *batch node feature"]:
-    """Return predictions of the frame after the last one, as if each combination of edges arrived at every node.
+    """Return predictions of `find_target`, as if each combination of edges arrived at every node.
 
     The decoder must be one that goes on from nothing but the frames themselves (`decoders.MARKOV`); its messages are
     computed once. For `history` see `decode`.
@@ -214,6 +219,16 @@ def decode_combinations(
             inputs = carry, frames[..., number, :, :], jnp.asarray(combinations)
             carry, change = nri.decoder.apply({"params": params["decoder"]}, *inputs)
     return frames[..., -1, :, :] + change * jnp.asarray(nri.change_scale)
+
+
+def find_target(nri: Nri, frames: Float[Array, "*batch frame node feature"]) -> Float[Array, "*batch node feature"]:
+    """Return what `decode_combinations` predicts from all frames but the last: that one.
+
+    Of features that an additive decoder is not shown, it is the frame before: given what is shown of a frame, they say
+    the most of its edges.
+    """
+    shown = np.isin(np.arange(frames.shape[-1]), getattr(nri.decoder, "of_shown", ()))
+    return jnp.where(shown, frames[..., -2, :, :], frames[..., -1, :, :])
 
 
 def decode_on_prior(
@@ -235,7 +250,7 @@ def decode_on_prior(
       observed: which objects are there; of frames not given, those that are to be predicted.
       key: draws edges; None takes the likeliest.
     """
-    scale, (samples, length, count, _) = jnp.asarray(nri.change_scale), frames.shape
+    samples, length, count, _ = frames.shape
     there = jnp.ones(frames.shape[:3]) if observed is None else jnp.asarray(observed, frames.dtype)
     numbers = jnp.broadcast_to(jnp.arange(length, dtype=frames.dtype)[:, None], (samples, length, 1))
 
@@ -250,8 +265,8 @@ def decode_on_prior(
             logits += jax.random.gumbel(jax.random.fold_in(key, number), logits.shape)
         pairs = graphs.send(there[..., None]) * graphs.receive(there[..., None])
         edges = jax.nn.one_hot(logits.argmax(axis=-1), nri.edge_types) * pairs
-        own, change = nri.decoder.apply({"params": params["decoder"]}, own, nodes, edges)
-        return (state, nodes, own), change * scale
+        own, change = _go_ahead(nri, params, own, nodes, edges)
+        return (state, nodes, own), change
 
     with dense_precision(nri.precision):
         first = frames[:, 0]
@@ -275,6 +290,20 @@ def start_decoder(
     return nri.decoder.start(nodes, jnp.broadcast_to(code, (*nodes.shape[:-1], code.shape[-1])))
 
 
+def _go_ahead(nri, params, carry, nodes, edges):
+    """Return what the decoder carries on, and the change to the next frame, which some features are predicted from."""
+
+    def apply(carry, nodes):
+        carry, change = nri.decoder.apply({"params": params["decoder"]}, carry, nodes, edges)
+        return carry, change * jnp.asarray(nri.change_scale)
+
+    carry, change = apply(carry, nodes)
+    if of_shown := getattr(nri.decoder, "of_shown", ()):
+        later = change + apply(carry, nodes + change)[1]
+        change = jnp.where(np.isin(np.arange(nodes.shape[-1]), of_shown), later, change)
+    return carry, change
+
+
 def _measure_change(nri, change):
     """Return changes from frame to frame on a logarithmic scale, so that no outlier saturates a network."""
     return jnp.arcsinh(change / jnp.asarray(nri.change_scale))
@@ -290,8 +319,14 @@ def _see_changes(nri, features, there=None):
 def _explain_changes(nri, params, features) -> Float[Array, "sample edge column"]:
     """Return what the decoder's messages explain of each frame's change to the next (`edge_evidence`)."""
     switches = list_switches(features.shape[-2] - 1, nri.edge_types)
-    predicted = decode_combinations(nri, params, features[:, :-1, None], switches)  # Every frame by itself.
-    base, effects = predicted[0] - features[:, 1:], predicted[1:] - predicted[:1]
+    length = nri.decoder.memory + 1
+    starts = np.arange(features.shape[1] - length + 1)[:, None]
+    pieces = features[:, starts + np.arange(length)]
+    predicted = decode_combinations(nri, params, pieces[:, :, :-1], switches, features)
+    target = find_target(nri, pieces)
+    base, effects = predicted[0] - target, predicted[1:] - predicted[:1]
+    if nri.offset_and_gain:
+        base, effects = (whiten_units(part, target, nri.offset_and_gain) for part in (base, effects))
     read = functools.partial(read_evidence, mutual=nri.encoder.mutual)
     return jax.vmap(read, in_axes=(0, 1))(*jax.lax.stop_gradient((base, effects)))
 

@@ -53,7 +53,7 @@ DEFAULTS = {
 # Where a config lacks one, the code has a default.
 OPTIONAL = set(
     "distributed combinations mutual epochs own_statistics pools targets edges data.atlas adaptation_steps "
-    "adaptation_rate fold longest_period shuffle_objects aggregation data.hidden model.strengths".split()
+    "adaptation_rate fold longest_period shuffle_objects aggregation additive data.hidden model.strengths".split()
 )
 # Sections whose members have names of the user's, by experiment and field.
 _TASKS = ("generalize", "forecast", "ahead", "reconstruct", "tasks.decode", "tasks.forecast", "tasks.ahead")

@@ -118,6 +118,8 @@ def _find_in_systems(config, defaults) -> Iterator[Conflict]:
     yield "model.decoder.aggregation", without, _no_effect(f"'sum' {name}")
     unread = aggregation in OF_NODES and decoder.relative
     yield "model.decoder.relative", unread, _no_effect(f"False with model.decoder.aggregation={aggregation!r}")
+    unread = decoder.get("additive", False) and decoder.name != "context"
+    yield "model.decoder.additive", unread, _no_effect(f"False {name}")
     most = defaults.train.combinations
     unread = train.posterior != "listed" and train.get("combinations", most) != most
     yield "train.combinations", unread, _no_effect(f"{most} {posterior}")

@@ -28,7 +28,11 @@ def test_twelve_objects_have_a_posterior(tmp_path):
     [
         ({"model__decoder__name": "mlp"}, r"'model\.decoder\.name': found 'mlp'.*expected 'equivariant'"),
         ({"models": ("dnri",)}, r"'models': found 'dnri' with a train\.posterior of 'listed'"),
-        ({"train__offset_and_gain": 1.0}, r"'train\.offset_and_gain': found 1\.0 with a train\.posterior of 'listed'"),
+        (
+            {"model__decoder__name": "context"},
+            r"found 'context'.*expected.* or 'context' with model\.decoder\.additive",
+        ),
+        ({"model__decoder__additive": True}, r"'model\.decoder\.additive': found True, which has no effect"),
         ({"train__temperature": 0.9}, r"'train\.temperature': found 0\.9, which has no effect"),
         (
             {"train__posterior": "exact", "train__combinations": 9},

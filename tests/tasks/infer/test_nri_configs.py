@@ -24,6 +24,7 @@ CONFIGS = (
     "nri_springs10",
     "nri_charged",
     "nri_kuramoto",
+    "nri_kuramoto10",
     "causal_kuramoto",
     "causal_springs",
     "causal_hidden",

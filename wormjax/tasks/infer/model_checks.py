@@ -6,7 +6,7 @@ import numpy as np
 
 from wormjax.errors import ConfigError, note
 from wormjax.features.symmetries import list_box_symmetries
-from wormjax.models.decoders import MARKOV, EquivariantDecoder, check_vectors
+from wormjax.models.decoders import MARKOV, check_vectors
 from wormjax.models.exact_posterior import list_combinations
 from wormjax.models.nri import HORIZON, is_dynamic
 from wormjax.tasks.infer.materials import Materials, find_unknown
@@ -22,6 +22,7 @@ from wormjax.tasks.infer.networks import (
     vary_config,
 )
 
+ADDING = "'equivariant', or 'context' with model.decoder.additive"
 AT_ONCE_MODELS = ("nri", "lstm")  # That predict all steps at once, or may stand beside one that does.
 
 
@@ -32,14 +33,9 @@ def check_models(config):
         _expect(name in VARIANTS, "models", repr(name), f"some of {', '.join(VARIANTS)}")
         build_model(vary_config(name, config), 2, np.ones(1))
     _check_kernels(config.model.encoder, frames)
-    decoder = config.model.decoder.name
-    holds = config.model.encoder.name != "evidence" or decoder == "equivariant"
-    _expect(
-        holds,
-        "model.encoder.name",
-        f"'evidence' with a model.decoder.name of {decoder!r}",
-        "'equivariant' with it, or 'cnn'",
-    )
+    found = f"'evidence' with a model.decoder.name of {config.model.decoder.name!r}"
+    holds = config.model.encoder.name != "evidence" or _adds_up(config)
+    _expect(holds, "model.encoder.name", found, f"{ADDING}, or 'cnn'")
     for name in set(UNSUPERVISED) & set(config.models):
         if is_exact(config):
             _check_exact(vary_config(name, config))
@@ -70,6 +66,12 @@ def check_models(config):
 def _expect(holds: bool, field: str, found: Any, expected: Any):
     if not holds:
         raise ConfigError(field, f"found {found}, expected {expected}")
+
+
+def _adds_up(config) -> bool:
+    """Return whether the messages of a config's decoder add up, so that a sum over edges is a linear regression."""
+    decoder = config.model.decoder
+    return decoder.name == "equivariant" or (decoder.name == "context" and decoder.get("additive", False))
 
 
 def _check_kernels(encoder, frames):
@@ -106,9 +108,8 @@ def _check_exact(config):
     if train.posterior == "listed":
         listed = "with a train.posterior of 'listed'"
         _expect(not is_dynamic(nri), "models", f"'dnri' {listed}", "'exact' or 'sampled'")
-        adds, found = isinstance(nri.decoder, EquivariantDecoder), f"{config.model.decoder.name!r} {listed}"
-        _expect(adds, "model.decoder.name", found, "'equivariant', whose messages add up")
-        _expect(not train.offset_and_gain, "train.offset_and_gain", f"{train.offset_and_gain} {listed}", 0)
+        found, expected = f"{config.model.decoder.name!r} {listed}", f"{ADDING}, whose messages add up"
+        _expect(_adds_up(config), "model.decoder.name", found, expected)
     found = f"{config.model.decoder.name!r} {exact}"
     _expect(isinstance(nri.decoder, MARKOV), "model.decoder.name", found, "one that sees frames alone")
 

@@ -66,7 +66,8 @@ def vary_config(name: str, config):
 
 def build_model(config, edge_types: int, change_scale) -> Nri:
     """Return the model of a config (`vary_config`) in the units of its systems."""
-    return build_nri(config.model, edge_types, change_scale)
+    nri = build_nri(config.model, edge_types, change_scale)
+    return nri._replace(offset_and_gain=config.train.offset_and_gain)
 
 
 def build_runs(config) -> SystemRuns:

@@ -12,11 +12,11 @@ from wormjax.features.system_scaling import Scaling
 from wormjax.models import nri as model
 from wormjax.models.decoders import MARKOV
 from wormjax.models.nri import HORIZON, Nri, is_dynamic
+from wormjax.models.units import estimate_units
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.horizons import find_plan, infer_windows, predict_windows
 from wormjax.tasks.infer.materials import find_pairs, stack_system
 from wormjax.tasks.infer.networks import BOUNDS, build_bound, build_model, is_exact, is_pairwise, vary_config
-from wormjax.training.likelihoods import estimate_units
 from wormjax.training.objectives.exact_inference import (
     Decoded,
     adapt_edges,

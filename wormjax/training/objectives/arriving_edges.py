@@ -17,7 +17,8 @@ from wormjax import graphs
 from wormjax.models import edge_chains
 from wormjax.models import exact_posterior as exact
 from wormjax.models import listed_posterior as listed
-from wormjax.models.nri import Nri, decode_combinations, is_dynamic
+from wormjax.models.nri import Nri, decode_combinations, find_target, is_dynamic
+from wormjax.models.units import take_out_units, whiten_units
 from wormjax.training import likelihoods, masks
 from wormjax.training.objectives.system_batches import Bound, find_prior
 
@@ -84,12 +85,12 @@ class AllCombinations:
         predicted = decode_combinations(nri, params, pieces[:, :, :-1], self.tried, history)
         if self.by_frame and weights is not None:
             predicted = edge_chains.ignore_absent(predicted, weights, nri.edge_types)
-        errors, cost = predicted - pieces[:, :, -1], 0.0
+        errors, cost = predicted - find_target(nri, pieces), 0.0
         squares = white = errors**2
         if bound.offset_and_gain:
             scale = jnp.asarray(nri.change_scale)
             errors = errors if weights is None else errors * weights[..., None]
-            errors, cost = likelihoods.take_out_units(errors, predicted, scale, bound.offset_and_gain)
+            errors, cost = take_out_units(errors, predicted, scale, bound.offset_and_gain)
             white = errors**2
         nll = likelihoods.negative_log_likelihood(white, variance, bound.degrees_of_freedom)
         nll = nll if weights is None else nll * weights[..., None]
@@ -126,7 +127,12 @@ class ListedCombinations:
         """
         bound = self.bound
         predicted = decode_combinations(self.nri, params, pieces[:, :, :-1], self.switches, history)
-        base, effects = predicted[0] - pieces[:, :, -1], predicted[1:] - predicted[:1]
+        target = find_target(self.nri, pieces)
+        base, effects = predicted[0] - target, predicted[1:] - predicted[:1]
+        if bound.offset_and_gain:
+            if weights is not None:
+                base, effects = (part * weights[..., None] for part in (base, effects))
+            base, effects = (whiten_units(part, target, bound.offset_and_gain) for part in (base, effects))
         scale = jnp.broadcast_to(variance**-0.5, base.shape)
         scale = scale if weights is None else scale * weights[..., None]
 

@@ -13,7 +13,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from wormjax.errors import ConfigError
-from wormjax.models.layers import TemporalConvolution, TrainingRngs, drop_channels, elu, mask_frames, stack_frames
+from wormjax.models.layers import (
+    TemporalConvolution,
+    TrainingRngs,
+    draw_masks,
+    drop_channels,
+    elu,
+    keep_channels,
+    mask_frames,
+    stack_frames,
+)
 
 CELLS = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
 
@@ -48,11 +57,12 @@ class TemporalReadOut(nn.Module):
     @nn.compact
     def __call__(self, values: Float[Array, "window frame channel"], valid: Bool[Array, "window frame"], training_rngs):
         values = elu(nn.Dense(self.channels)(drop_channels(values, training_rngs, 0)))
-        for layer, dilation in enumerate(self.dilations):
+        *masks, last = draw_masks(training_rngs, range(1, len(self.dilations) + 2), (self.channels,))
+        for dilation, mask in zip(self.dilations, masks, strict=True):
             values = mask_frames(values, valid)
-            dropped = drop_channels(values, training_rngs, layer + 1)
+            dropped = keep_channels(values, mask, training_rngs)
             values = values + elu(TemporalConvolution(self.channels, self.kernel, dilation)(dropped))
-        return nn.Dense(self.states)(drop_channels(values, training_rngs, len(self.dilations) + 1))
+        return nn.Dense(self.states)(keep_channels(values, last, training_rngs))
 
 
 class TemporalConvolutionClassifier(nn.Module):

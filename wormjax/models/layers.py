@@ -1,8 +1,8 @@
 """What the models share: randomness per window, dropout, temporal convolution, pair layers, precision of products."""
 
 import contextlib
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -57,14 +57,25 @@ def draw_keys(training_rngs: TrainingRngs, salt: int) -> PRNGKeyArray:
     return jax.vmap(lambda key: jax.random.fold_in(key, salt))(training_rngs.keys)
 
 
+def draw_masks(
+    training_rngs: TrainingRngs | None, salts: Sequence[int], shape: tuple[int, ...]
+) -> Sequence[Bool[Array, "window one *channel"] | None]:
+    """Return which channels stay, for each use with a `salt` of its own: one drawing for all of them."""
+    if training_rngs is None:
+        return [None] * len(salts)
+    kept, shape = 1.0 - training_rngs.dropout, (1, *shape)
+    keys = jax.vmap(lambda salt: draw_keys(training_rngs, salt))(jnp.asarray(salts))
+    return jax.vmap(jax.vmap(lambda key: jax.random.bernoulli(key, kept, shape)))(keys)
+
+
+def keep_channels(values: Float[Array, "window frame *channel"], mask: Any, training_rngs: TrainingRngs | None):
+    """Return the values of what `draw_masks` has kept, scaled up for what it has not."""
+    return values if mask is None else values * mask / (1.0 - training_rngs.dropout)
+
+
 def drop_channels(values: Float[Array, "window frame *channel"], training_rngs: TrainingRngs | None, salt: int):
     """Dropout of whole channels for all of a window's frames (Tompson et al. 2015): neighbours cannot fill them in."""
-    if training_rngs is None:
-        return values
-    kept = 1.0 - training_rngs.dropout
-    shape = (1, *values.shape[2:])
-    mask = jax.vmap(lambda key: jax.random.bernoulli(key, kept, shape))(draw_keys(training_rngs, salt))
-    return values * mask / kept
+    return keep_channels(values, draw_masks(training_rngs, (salt,), values.shape[2:])[0], training_rngs)
 
 
 def mask_frames(values: Float[Array, "window frame *channel"], valid: Bool[Array, "window frame"]):

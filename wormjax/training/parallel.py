@@ -4,6 +4,7 @@ Whatever the placement, states go in and come out as host arrays with a leading 
 depend on the devices that wrote it.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -81,15 +82,16 @@ def build_engine(
     shared = PartitionSpec()
     by_run = shared if by_batch else PartitionSpec(DEVICE_AXIS)
 
-    def chunk(state, data, run):
+    on_cpu = jax.default_backend() == "cpu"
+    over_runs = functools.partial(_over_runs, runs_at_once=runs_at_once or (1 if on_cpu else runs))
+
+    def program(states, data, stacked):
         shard = Shard(jax.lax.axis_index(DEVICE_AXIS), count, DEVICE_AXIS) if by_batch else Shard()
-        return train_chunk(objective, recipe, state, data, run, shard)
+        return train_chunk(objective, recipe, states, data, stacked, shard, over_runs)
 
     def initialise(stacked):
         return jax.vmap(lambda run: initialise_state(objective, recipe, run))(stacked)
 
-    on_cpu = jax.default_backend() == "cpu"
-    program = _over_runs(chunk, runs_at_once or (1 if on_cpu else runs))
     if pmap:
         compiled = _compile_pmap(program, mesh, by_run)
     else:

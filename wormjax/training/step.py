@@ -1,5 +1,6 @@
 """One pure train step and one pure chunk of steps, for a single run; ensembles and devices compose from outside."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -98,13 +99,41 @@ def initialise_state(objective: Objective, recipe: Recipe, run) -> TrainState:
     )
 
 
-def train_chunk(objective: Objective, recipe: Recipe, state: TrainState, data, run, shard: Shard = Shard()):  # noqa: B008
+def train_chunk(
+    objective: Objective,
+    recipe: Recipe,
+    state: TrainState,
+    data,
+    run,
+    shard: Shard = Shard(),  # noqa: B008
+    over_runs: Callable[..., Any] | None = None,
+):
     """Return the state after `steps_per_chunk` updates under one scan and a validation, and the metrics of both.
 
     A run that has done its steps stands still. Without validation windows there is no validation: the score of the
-    parameters is 0.
+    parameters is 0. Where `state` and `run` are stacks of runs, `over_runs` makes of a chunk of one run that of all.
     """
-    like, state = state.variables["params"], _map_params(lambda params: _join(recipe, params), state)
+    like = state.variables["params"]
+    if over_runs is not None:
+        like = jax.tree.map(lambda stack: jax.ShapeDtypeStruct(stack.shape[1:], stack.dtype), like)
+
+    def chunk(state, data, run):
+        return _train_joined(objective, recipe, like, state, data, run, shard)
+
+    def join(state):
+        return _map_params(lambda params: _join(recipe, params), state)
+
+    def split(state):
+        return _map_params(lambda joined: _split(recipe, like, joined), state)
+
+    if over_runs is not None:
+        chunk, join, split = over_runs(chunk), jax.vmap(join), jax.vmap(split)
+    state, metrics = chunk(join(state), data, run)
+    return split(state), metrics
+
+
+def _train_joined(objective, recipe, like, state: TrainState, data, run, shard) -> tuple[TrainState, dict]:
+    """Return what `train_chunk` does of one run, whose parameters are joined and have the form of `like`."""
 
     def body(state, _):
         return _train_step(objective, recipe, like, state, data, run, shard)
@@ -124,7 +153,7 @@ def train_chunk(objective: Objective, recipe: Recipe, state: TrainState, data, r
     go_on = active & is_sound(failed_step)
     state = jax.tree.map(lambda new, old: jnp.where(go_on, new, old), kept, state)
     state = state._replace(failed_step=jnp.where(active, failed_step, state.failed_step))
-    return _map_params(lambda joined: _split(recipe, like, joined), state), metrics | {FAILED_STEP: state.failed_step}
+    return state, metrics | {FAILED_STEP: state.failed_step}
 
 
 def _train_step(objective, recipe, like, state: TrainState, data, run, shard) -> tuple[TrainState, dict]:

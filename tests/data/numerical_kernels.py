@@ -151,10 +151,9 @@ KERNELS = {
     "simulation.two_cycles.simulate_two_cycles": Kernel(1e-6, None, "numpy", SIMULATION),
     "simulation.worms.simulate_worms": Kernel(2e-4, None, "numpy", SIMULATION),
     # Training.
-    "training.step.train_step": Kernel(
+    "training.step.train_chunk": Kernel(
         5e-5, None, "numpy", f"{TRAINING}::test_adam_clips_decays_and_averages_as_numpy_does"
     ),
-    "training.step.train_chunk": Kernel(5e-5, None, "numpy", TRAINING),
     "training.objectives.classification.augment_features": Kernel(2e-6, None, "numpy", TRAINING),
     "training.objectives.classification.classification": Kernel(5e-6, 1e-5, "float64", TRAINING),
     "training.objectives.classification.cut_windows": Kernel(
@@ -257,6 +256,9 @@ EXCEPTIONS = {
     "models.forecasters.GivenMessages": "as models.forecasters.SummedMessages, along a list of edges",
     "models.forecast_roll_outs.initialise": NETWORK,
     "models.layers.draw_keys": WHOLE,
+    "models.layers.draw_masks": WHOLE,
+    "models.layers.keep_channels": "models.layers.drop_channels is its whole",
+    "models.layers.multiply_rows": "the product of models.graph_classifier.NeuronEmbedding, whose entry has both",
     "models.nri.initialise": NETWORK,
     "models.encoders.RecurrentEncoder": MAPPED + "models.nri.encode_frames is its whole",
     "models.edge_chains.ignore_absent": "selects, and computes nothing",
@@ -322,5 +324,5 @@ EXCEPTIONS = {
     "training.parallel.build_engine": "places training.step on devices: see tests/training/test_parallel.py",
     "training.step.initialise_state": NETWORK,
     "training.step.is_sound": WHOLE,
-    "training.step.make_optimizer": "part of training.step.train_step, whose entry has the numbers",
+    "training.step.make_optimizer": "part of training.step.train_chunk, whose entry has the numbers",
 }

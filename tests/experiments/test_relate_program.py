@@ -46,8 +46,11 @@ def test_it_scores_every_method_against_the_wiring(related):
     amounts = pd.read_csv(workdir / "amounts.csv")
     assert set(zip(amounts["worms"], amounts["share"], strict=True)) == {(n, x) for n in (1, 2, 3) for x in (0.5, 1.0)}
     assert "## Agreement" in (workdir / "summary.md").read_text()
-    for name in ("scores", "graph_by_class", "agreement", "score_by_worms"):
+    for name in ("scores", "agreement", "score_by_worms"):
         assert (workdir / "figures" / f"{name}.png").stat().st_size > 5000
+    # A graph that is no better than chance is not drawn.
+    beyond = (scores.loc[scores["method"] == "combined", "p_rewired"] <= 0.05).any()
+    assert (workdir / "figures" / "graph_by_class.png").exists() == beyond
 
 
 def test_graphs_are_written_as_edges_graphml_and_matrices(related):

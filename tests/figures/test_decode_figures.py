@@ -207,11 +207,3 @@ def test_transfer_figure_counts_agreement_between_studies(tmp_path):
     assert "same side of chance: 1 of 2; mean distance 0.25" in figure.axes[0].get_title()
     assert "same side of chance: 2 of 2; mean distance 0.05" in figure.axes[1].get_title()
     assert figure.axes[2].get_xlabel() == "AVAL: level (z)"
-
-
-def test_a_graph_no_better_than_chance_has_no_arrows(tmp_path):
-    figure = plot_graph(np.random.default_rng(0).uniform(0.1, 0.5, (5, 5)), NEURONS, arrows=False)
-    assert_readable(figure, tmp_path)
-    circle = figure.axes[0]
-    assert not [patch for patch in circle.patches if isinstance(patch, FancyArrowPatch)]
-    assert any("no better than chance" in text.get_text() for text in circle.texts)

@@ -30,7 +30,6 @@ def plot_graph(
     title: str = "Inferred graph",
     top_edges: int | None = None,
     worm_probabilities: Float[np.ndarray, "worm sender receiver"] | None = None,
-    arrows: bool = True,
 ) -> Figure:
     """Plot the probability of each directed edge: the strongest as arrows, all as a matrix.
 
@@ -39,7 +38,6 @@ def plot_graph(
       top_edges: how many edges to draw as arrows; None: twice the number of neurons.
       worm_probabilities: each worm's own probabilities; adds a matrix of the share of worms in which an edge is
         among the worm's own `top_edges` strongest.
-      arrows: whether any edge is drawn: a graph that is no better than chance has none, and the panel says so.
     """
     order = order_by_class(neuron_names)
     names = [neuron_names[k] for k in order]
@@ -52,7 +50,7 @@ def plot_graph(
         matrices[f"share of {len(chosen)} worms with the edge in their top {top_edges}"] = share, 0, 1
     figure = make_figure(3.9 * (1 + len(matrices)), 4.0, layout="compressed")
     circle, *panels = figure.subplots(1, 1 + len(matrices))
-    draw_circle(circle, matrix, names, top_edges if arrows else 0)
+    draw_circle(circle, matrix, names, top_edges)
     for axes, (label, (values, low, high)) in zip(panels, matrices.items(), strict=True):
         draw_matrix(axes, values, names, low, high).set_title(label)
         figure.colorbar(axes.images[0], ax=axes, shrink=0.75, pad=0.02)
@@ -76,8 +74,6 @@ def draw_circle(axes: Axes, matrix: Float[np.ndarray, "sender receiver"], names:
     write_around(axes, names, angles, 1.1, fontsize=8)
     if len(values):
         axes.set_title(f"the {len(values)} strongest edges ({values.min():.2f} to {values.max():.2f})")
-    else:
-        axes.text(0, 0, "no better than chance\nagainst the known graph:\nno edge is drawn", ha="center", va="center")
     return axes
 
 

@@ -31,7 +31,6 @@ def plot_class_graph(
     types: Sequence[str],
     title: str,
     known: Matrix | None = None,
-    arrows: bool = True,
 ) -> Figure:
     """Plot a graph between neuron classes: its strongest edges on a circle, and all scores as a matrix.
 
@@ -40,7 +39,6 @@ def plot_class_graph(
     Args:
       types: "sensory", "inter", "motor" or "" of each class; the circle is in this order.
       known: of a reference, above 0 for an edge; its edges are drawn dark, others pale.
-      arrows: whether edges are drawn at all. A graph that is no better than chance has none, and the panel says so.
     """
     kept = np.argsort(-np.isfinite(scores).sum(axis=0), kind="stable")[:SHOWN_CLASSES]
     scores = scores[np.ix_(kept, kept)]
@@ -51,23 +49,23 @@ def plot_class_graph(
     around = sorted(range(len(kept)), key=lambda k: (list(TYPE_COLOURS).index(types[kept[k]]), classes[kept[k]]))
     reference = None if known is None else matrices.arrange_matrix(known[np.ix_(kept, kept)], around)
     placed = [classes[kept[k]] for k in around], [types[kept[k]] for k in around]
-    draw_class_circle(circle, matrices.arrange_matrix(scores, around), *placed, reference, TOP_EDGES if arrows else 0)
+    draw_class_circle(circle, matrices.arrange_matrix(scores, around), *placed, reference)
     matrices.draw_differences(panel, matrix, names, float(np.nanpercentile(np.abs(matrix), 98)))
     panel.tick_params(labelsize=5)
     figure.colorbar(panel.images[0], ax=panel, shrink=0.7, pad=0.02, label="score", extend="both")
     handles = [style.make_dot(colour, TYPE_LABELS[one]) for one, colour in TYPE_COLOURS.items() if one in set(types)]
-    if arrows and known is not None:
+    if known is not None:
         handles.append(Line2D([], [], color=style.BLUE, label="edge of the reference, in either direction"))
         handles.append(Line2D([], [], color=style.ORANGE, label="not in the reference"))
     return style.finish_figure(figure, title, handles)
 
 
-def draw_class_circle(axes: Axes, matrix, names: Sequence[str], types: Sequence[str], known, top_edges: int) -> Axes:
-    """Draw classes on a circle with their strongest edges; a graph without edges says why."""
+def draw_class_circle(axes: Axes, matrix, names: Sequence[str], types: Sequence[str], known) -> Axes:
+    """Draw classes on a circle with their strongest edges."""
     angles, points = place_on_circle([1.0] * len(names))
     symmetric = np.allclose(np.nan_to_num(matrix), np.nan_to_num(matrix.T))
     shown = np.where(np.tril(np.ones_like(matrix), -1) > 0, np.nan, matrix) if symmetric else matrix
-    senders, receivers = np.nonzero(matrices.mark_strongest(shown, top_edges) & (shown > 0))
+    senders, receivers = np.nonzero(matrices.mark_strongest(shown, TOP_EDGES) & (shown > 0))
     look = {**ARROW, "arrowstyle": "-"} if symmetric else ARROW
     for sender, receiver in zip(senders, receivers, strict=True):
         is_known = known is not None and np.nanmax([known[sender, receiver], known[receiver, sender], 0]) > 0
@@ -76,11 +74,7 @@ def draw_class_circle(axes: Axes, matrix, names: Sequence[str], types: Sequence[
         axes.add_patch(arrow)
     axes.scatter(*points.T, s=28, c=[TYPE_COLOURS[one] for one in types], edgecolors="white", zorder=3)
     write_around(axes, names, angles, 1.05, fontsize=7)
-    if top_edges:
-        axes.set_title(f"the {len(senders)} strongest edges between classes")
-    else:
-        words = {"ha": "center", "va": "center", "fontsize": 10, "color": style.GREY}
-        axes.text(0, 0, "no better than chance:\nno edge is drawn", **words)
+    axes.set_title(f"the {len(senders)} strongest edges between classes")
     return axes
 
 

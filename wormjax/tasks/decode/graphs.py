@@ -25,7 +25,7 @@ DRAWS, PERMUTATIONS = 400, 999
 TABLE_TEXT = (
     "AUROC of the mean graph over worms that no run had seen, over ordered pairs of neurons [95 % interval, a "
     "bootstrap over neuron classes]; p: one-sided, names of neurons permuted. Correlation is that of the same worms' "
-    "traces. A graph that is no better than chance is not drawn as arrows."
+    "traces. A graph that is no better than chance is not drawn."
 )
 
 

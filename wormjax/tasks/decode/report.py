@@ -81,7 +81,7 @@ def write_report(
 
 
 def plot_figures(config, worms: Materials, groups, decoded, rows, published, chance=()) -> NamedFigures:
-    """Yield all figures for which there are data; a graph that is among `chance` has no arrows."""
+    """Yield all figures for which there are data; a graph that is among `chance` has none."""
     cross = worms.test_dataset is not worms.dataset
     if any(row.unseen for row in rows):
         metrics = ("auroc", "balanced_accuracy") if cross else ("accuracy", "balanced_accuracy")
@@ -92,8 +92,8 @@ def plot_figures(config, worms: Materials, groups, decoded, rows, published, cha
     for name, output in decoded.items():
         if name in config.models:
             yield f"ethogram_{name}", plot_ethogram(name, config, worms, groups, output)
-        if output.edges is not None:
-            yield f"graph_{name}", plot_graph(name, worms.test_dataset, groups, output, name not in chance)
+        if output.edges is not None and name not in chance:
+            yield f"graph_{name}", plot_graph(name, worms.test_dataset, groups, output)
     if cross:
         yield from plot_transfer(worms, config.data.trace_weight)
 
@@ -145,12 +145,12 @@ def plot_ethogram(name, config, worms: Materials, groups, decoded: Decoded) -> F
     )
 
 
-def plot_graph(name, dataset: Dataset, groups, decoded: Decoded, arrows: bool = True) -> Figure:
+def plot_graph(name, dataset: Dataset, groups, decoded: Decoded) -> Figure:
     """Plot the probability of an edge (any type but the first, "no edge"), the mean over held-out worms."""
     by_worm = average_edges(dataset, groups, decoded)
     title = f"{spell_name(name)}: inferred graph, mean over {len(by_worm)} held-out worms and all runs"
     names = dataset.neuron_names
-    return figures.plot_graph(by_worm.mean(axis=0), names, title, worm_probabilities=by_worm, arrows=arrows)
+    return figures.plot_graph(by_worm.mean(axis=0), names, title, worm_probabilities=by_worm)
 
 
 def plot_transfer(worms: Materials, trace_weight: float) -> NamedFigures:

@@ -6,6 +6,7 @@ from pathlib import Path
 import networkx
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from wormjax import connectome, figures
 from wormjax.atomic_write import open_place
@@ -56,7 +57,7 @@ def write_report(
         lines += tables.format_responses(findings["responses"])
     worms = f"{len(dataset.worms)} worms of {dataset.study}: {', '.join(dataset.worms)}"
     names = f"{len(study.names)} neurons: {', '.join(study.names)}"
-    write_markdown(workdir / "summary.md", lines, f"{worms}\n{names}\n\n{config}")
+    write_markdown(workdir / "summary.md", lines, f"{worms}\n{names}")
     save_figures(workdir, plot_figures(config, study, inferred, findings, config.report.method in chance))
     print_scores(scores)
     return rows
@@ -93,17 +94,11 @@ def write_graphs(config, study: Study, inferred: Sequence[Inferred], workdir: Pa
 
 
 def plot_figures(config, study: Study, inferred: Sequence[Inferred], findings: dict, chance: bool) -> NamedFigures:
-    """Yield the figures of a report."""
+    """Yield the figures of a report; a graph by `chance` is not drawn."""
     drawn = next(one for one in inferred if one.name == config.report.method)
     yield "scores", figures.plot_graph_scores(findings["scores"], "Graphs against references, 95 % over neuron classes")
-    graph = study.pool(drawn.stack, drawn.class_worms)
-    directed = is_directed(findings["scores"], drawn.name)
-    classes, matrix = average_classes(study, graph if directed else (graph + graph.T) / 2)
-    parts = [np.nan_to_num(known) for name, known in study.references.items() if name != ATLAS]
-    known = average_classes(study, np.max(parts, axis=0))[1] if parts else None
-    title = f"{spell_name(drawn.name)}: consensus by neuron class"
-    types = [connectome.TYPES.get(name, "") for name in classes]
-    yield "graph_by_class", figures.plot_class_graph(matrix, classes, types, title, known, arrows=not chance)
+    if not chance:
+        yield "graph_by_class", plot_consensus(study, drawn, is_directed(findings["scores"], drawn.name))
     graphs = {one.name: study.pool(one.stack, one.class_worms) for one in inferred}
     title = "Correlation of graphs: methods (shrunk to classes) and references"
     yield "agreement", figures.plot_graph_agreement({**graphs, **study.references}, title)
@@ -116,6 +111,17 @@ def plot_figures(config, study: Study, inferred: Sequence[Inferred], findings: d
         }
         title = "Measured responses to a driven neuron against predictions"
         yield "responses", figures.plot_responses(measured, chosen, study.references[ATLAS], title)
+
+
+def plot_consensus(study: Study, drawn: Inferred, directed: bool) -> Figure:
+    """Plot the consensus of a method by neuron class, the edges of the wiring dark."""
+    graph = study.pool(drawn.stack, drawn.class_worms)
+    classes, matrix = average_classes(study, graph if directed else (graph + graph.T) / 2)
+    parts = [np.nan_to_num(known) for name, known in study.references.items() if name != ATLAS]
+    known = average_classes(study, np.max(parts, axis=0))[1] if parts else None
+    title = f"{spell_name(drawn.name)}: consensus by neuron class"
+    types = [connectome.TYPES.get(name, "") for name in classes]
+    return figures.plot_class_graph(matrix, classes, types, title, known)
 
 
 def is_directed(scores: pd.DataFrame, method: str) -> bool:

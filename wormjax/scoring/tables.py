@@ -31,10 +31,7 @@ METRIC_TITLES = {
 }
 
 # Parts of the explanations of several summaries.
-BRACKETS = (
-    "the 95 % interval of the mean over worms in brackets (a jackknife, or Student's t where that is wider or the only "
-    "one there is: docs/trust.md)"
-)
+BRACKETS = "the 95 % interval of the mean over worms in brackets (docs/trust.md says how it is computed)"
 SCALED = (
     "With `data.scaling` zscore, minmax or robust, a trace is scaled by the whole recording, later frames included; "
     "with calibration, by the first minutes."

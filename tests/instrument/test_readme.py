@@ -33,8 +33,8 @@ def test_the_functions_beneath_train_over_seeds(quick_compilation):
     names: dict = {}
     exec(compile(example, "pure_functions.md", "exec"), names)
     losses = names["losses"]
-    assert losses.shape == (30, 3)
-    assert (losses[-5:].mean(axis=0) < losses[:5].mean(axis=0)).all()
+    assert losses.shape == (6, 3)
+    assert (losses[-1] < losses[0]).all()
     assert len(set(losses[0].tolist())) == 3
 
 

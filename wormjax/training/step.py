@@ -1,4 +1,4 @@
-"""One pure train step and one pure chunk of steps, for a single run; ensembles and devices compose from outside."""
+"""A pure chunk of updates for a single run; ensembles and devices compose from outside."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

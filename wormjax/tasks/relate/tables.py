@@ -242,8 +242,8 @@ def format_agreement(agreement: pd.DataFrame) -> list[str]:
     """Return a Markdown table of agreement."""
     text = (
         "Correlation of edge scores. *Halves*: between two halves of the worms, the mean over all ways to divide them "
-        "(a network is trained on both halves of one division). *Halves, null*: the 95th percentile of that correlation "
-        "with the neurons of one half permuted. *Seeds*: between networks of different seeds; other methods use none."
+        "(a network is trained on both halves of one division). *Halves, null*: the 95th percentile of it with the "
+        "neurons of one half permuted. *Seeds*: between networks of different seeds; other methods use none."
     )
     columns = [name for name in ("halves", "halves_null", "seeds", "studies") if name in agreement]
     lines = ["", "## Agreement", "", text, "", *start_table(["method", *(name.replace("_", ", ") for name in columns)])]

@@ -6,7 +6,7 @@ import pytest
 from wormjax.scoring.intervals import interval_over_worms
 from wormjax.scoring.published import find_published
 from wormjax.scoring.rows import Row
-from wormjax.scoring.tables import format_summary, print_summary, summarise, write_summary
+from wormjax.scoring.tables import format_summary, print_means, print_summary, summarise, write_summary
 
 WORMS = ("a", "b", "c")
 
@@ -142,3 +142,8 @@ def test_no_rows_give_no_table(tmp_path):
     write_summary(tmp_path / "summary.md", [], BASELINES)
     assert "|" not in (tmp_path / "summary.md").read_text()
     assert len(format_summary([], BASELINES)) == 1
+
+
+def test_means_keep_their_digits_however_small(capsys):
+    print_means([Row("nri", "walks", (), "walks", "a", 0, "mse@1", value) for value in (1.1e-6, 1.3e-6)])
+    assert "1.2e-06" in capsys.readouterr().out

@@ -217,7 +217,8 @@ def print_means(rows: Iterable[Row]) -> None:
     frame = pd.DataFrame(rows)
     main = frame[frame["metric"].map(is_main)]
     shown = main if len(main) else frame
-    print(shown.pivot_table(values="value", index="model", columns="metric", sort=False).round(4).to_string())
+    table = shown.pivot_table(values="value", index="model", columns="metric", sort=False)
+    print(table.to_string(float_format="{:.4g}".format, na_rep=""))
 
 
 def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> list[str]:

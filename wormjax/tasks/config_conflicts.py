@@ -164,7 +164,7 @@ def _find_in_forecasts(config, defaults) -> Iterator[Conflict]:
     late = max(config.forecast.scored) > steps
     yield "forecast.scored", late, f", expected numbers from 1 to forecast.steps, {steps}"
     graphs = [config.model[name].get("graph", "static") for name in config.models if name in config.model]
-    unread = config.train.edge_prior != defaults.train.edge_prior and "static" not in graphs
+    unread = tuple(config.train.edge_prior) != defaults.train.edge_prior and "static" not in graphs
     yield "train.edge_prior", unread, _no_effect("the default without a model with a static graph")
     for name, section in config.model.items():
         graph = section.get("graph", "static")

@@ -20,6 +20,10 @@ from wormjax.training.progress import track
 BASELINE = "correlation"
 WORMS, CLASSES = "worms", "classes"  # How worms are pooled.
 POOLED = "{} + classes"
+# Column → metric of results.csv.
+SCORE_METRICS = {name: f"{name}:{{reference}}" for name in ("auroc", "average_precision")}
+SCORE_METRICS["direction"] = "direction_auroc:{reference}"
+AGREEMENT_METRICS = {name: f"{name}_r" for name in ("halves", "seeds", "studies")}
 
 
 class Inferred(NamedTuple):
@@ -186,19 +190,12 @@ def score_responses(
 def list_rows(study_name: str, seed: int, scores: pd.DataFrame, agreement: pd.DataFrame) -> list[Row]:
     """Return the numbers as rows of results.csv; the worm is "consensus"."""
     rows = []
-
-    def add(line, metric, value):
-        if np.isfinite(value):
-            model = line.method if line.pooling == WORMS else POOLED.format(line.method)
-            rows.append(Row(model, study_name, (), study_name, "consensus", seed, metric, float(value)))
-
-    for line in scores.itertuples():
-        for column in ("auroc", "average_precision", "direction"):
-            metric = "direction_auroc" if column == "direction" else column
-            add(line, f"{metric}:{line.reference}", getattr(line, column, np.nan))
-    for line in agreement.itertuples():
-        for column in ("halves", "seeds", "studies"):
-            add(line, f"{column}_r", getattr(line, column, np.nan))
+    for frame, metrics in ((scores, SCORE_METRICS), (agreement, AGREEMENT_METRICS)):
+        for line in frame.to_dict("records"):
+            model = line["method"] if line["pooling"] == WORMS else POOLED.format(line["method"])
+            place = model, study_name, (), study_name, "consensus", seed
+            values = {metric.format(**line): line.get(column, np.nan) for column, metric in metrics.items()}
+            rows += [Row(*place, metric, float(value)) for metric, value in values.items() if np.isfinite(value)]
     return rows
 
 

@@ -135,7 +135,7 @@ def graph(
     Args:
       edges: of `Decoder.decode`, or a matrix of probabilities.
       neuron_names: the rows and columns of a matrix.
-      top_edges: how many edges to draw; None draws twice the number of neurons, 0 none: a graph no better than chance.
+      top_edges: how many edges to draw; None draws twice the number of neurons.
     """
     if isinstance(edges, Decoding):
         neuron_names, edges = edges.neuron_names, edges.edge_probabilities

@@ -260,6 +260,10 @@ def test_edges_of_a_neuron_that_the_worm_lacks_are_left_out(graph_decoder):
 def test_training_worms_are_named_when_they_are_scored(decoder):
     with pytest.warns(wormjax.RecordingWarning, match=f"worm {WORMS[0].worm!r} trained the model"):
         decoder.score(WORMS[0])
+    with pytest.warns(wormjax.RecordingWarning, match=f"worm {WORMS[0].worm!r} trained the model"):
+        wormjax.Forecaster("var_adapted", progress=False).fit(WORMS[:2]).evaluate(WORMS[0])
+    with pytest.warns(wormjax.RecordingWarning, match=f"worm {WORMS[0].worm!r} trained the model"):
+        wormjax.reconstruct(WORMS[0], WORMS[:3], "ridge_pairs", progress=False)
     with pytest.warns(wormjax.RecordingWarning, match="left out: it has the traces of"):
         twice = wormjax.Decoder("lda", progress=False).fit([WORMS[0], WORMS[0], WORMS[1]])
     assert len(twice.worms_) == 2

@@ -12,7 +12,9 @@ import pytest
 import wormjax
 from wormjax import commands
 from wormjax.config_files import load_config
+from wormjax.errors import RecordingWarning
 from wormjax.features.dataset import build_dataset
+from wormjax.instrument import predicting
 from wormjax.instrument.inspecting import describe_recordings, fit_models
 from wormjax.instrument.predicting import predict
 from wormjax.recordings import container
@@ -41,8 +43,8 @@ def test_all_files_are_written_for_a_worm_without_states(tmp_path, models):
     scores = predict(models, [worm], tmp_path / "out", steps=4)
     assert scores.empty
     folder = tmp_path / "out" / "my_worm_3"
-    assert {path.name for path in folder.iterdir()} == {
-        "states.csv", "edges.csv", "forecasts.csv", "ethogram.png", "graph.png", "forecast.png"
+    assert {path.name for path in folder.iterdir()} - {"graph.png"} == {
+        "states.csv", "edges.csv", "forecasts.csv", "ethogram.png", "forecast.png"
     }  # fmt: skip
     states = pd.read_csv(folder / "states.csv")
     assert len(states) == len(worm.times)
@@ -59,6 +61,22 @@ def test_all_files_are_written_for_a_worm_without_states(tmp_path, models):
         np.testing.assert_allclose(group["states/probabilities"][:], models[0].predict_proba(worm))
         assert group["edges/probabilities"].shape == (4, 4, 2)
         assert group["forecasts/mean"].shape[1:] == (4, 4)
+
+
+@pytest.mark.parametrize("chance", [True, False])
+def test_a_graph_is_drawn_unless_it_is_no_better_than_chance(tmp_path, models, monkeypatch, chance):
+    monkeypatch.setattr(predicting, "is_chance", lambda *_: chance)
+    predict(models[:1], [WORMS[1]], tmp_path / "out")
+    (drawn,) = {path.parent for path in (tmp_path / "out").rglob("states.csv")}
+    assert (drawn / "graph.png").exists() != chance
+    assert ("no better than chance" in (tmp_path / "out" / "summary.md").read_text()) == chance
+
+
+def test_states_of_a_worm_without_a_graph_are_kept(tmp_path, models):
+    names = [name if name == NEURONS[0] else None for name in WORMS[1].neuron_names]
+    with pytest.warns(RecordingWarning, match="fewer than two of its neurons"):
+        predict(models[:1], [dataclasses.replace(WORMS[1], neuron_names=tuple(names))], tmp_path / "out")
+    assert list((tmp_path / "out").rglob("states.csv"))
 
 
 def test_a_worm_that_cannot_be_used_is_named_and_stops_no_other(tmp_path, models, capsys):

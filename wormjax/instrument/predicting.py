@@ -213,10 +213,16 @@ def _write_edges(model, edges, names: Sequence[str], worm: Recording, folder: Pa
         return {}
     probabilities = sum_types(edges)
     _write_table(folder / f"{prefix}edges.csv", list_edges(probabilities, tuple(names)))
-    figure = _start_figure(4.6, 4.8, worm)
-    top_edges = 0 if is_chance(model.config_, probabilities, names) else None
-    plot.graph(probabilities, names, top_edges=top_edges, ax=figure.subplots())
-    save_figure(figure, folder / f"{prefix}graph.png")
+    apart = np.where(np.eye(len(names), dtype=bool), np.nan, probabilities)
+    if np.isfinite(apart).any(axis=0).sum() < 2:
+        note(f"worm {worm.worm!r}: the model reads fewer than two of its neurons; there is no graph between them")
+    elif is_chance(model.config_, probabilities, names):
+        text = "its inferred graph is no better than chance against the known one, and is not drawn"
+        note(f"worm {worm.worm!r}: {text}; {prefix}edges.csv has the probabilities")
+    else:
+        figure = _start_figure(4.6, 4.8, worm)
+        plot.graph(probabilities, names, ax=figure.subplots())
+        save_figure(figure, folder / f"{prefix}graph.png")
     # [sender, receiver, type].
     return {f"{prefix}edges/probabilities": edges, f"{prefix}edges/neuron_names": names}
 

@@ -3,10 +3,14 @@
 import os
 from collections.abc import Sequence
 
+import numpy as np
+from jaxtyping import Bool
+
 from wormjax.errors import ConfigError, InputError, note
 from wormjax.features.dataset import Dataset
 from wormjax.features.neurons import UNNAMED
 from wormjax.recordings.recording import UNSCORED, Recording
+from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.trained import read_splits
 from wormjax.tasks.worms import (
@@ -89,6 +93,16 @@ def build_new_dataset(
             warn_of(worm, f": {short}: results are uncertain")
     known = dict(zip(description["worms"], description["fingerprints"], strict=True))
     return build(config, name_apart(kept, known), neurons, description["states"], rates, description["targets"])
+
+
+def find_training_worms(description: dict, groups: Sequence[Group], dataset: Dataset) -> Bool[np.ndarray, "group worm"]:
+    """Return which worms of a dataset each group trained on, and say which ones all groups did."""
+    worms = range(len(dataset.worms))
+    trained = np.array([[is_training_worm(description, one.split, dataset, k) for k in worms] for one in groups])
+    for worm in np.flatnonzero(trained.all(axis=0)):
+        text = f"worm {dataset.worms[worm]!r} trained the model: its scores say nothing of worms never seen"
+        note(text)
+    return trained
 
 
 def is_training_worm(description: dict, split: Split, dataset: Dataset, worm: int) -> bool:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from wormjax import graphs
 from wormjax.baselines.linear import LINEAR_BASELINES
-from wormjax.errors import InputError, note
+from wormjax.errors import InputError
 from wormjax.features.dataset import Dataset
 from wormjax.features.neurons import extend_neurons
 from wormjax.recordings.recording import Recording
@@ -23,7 +23,7 @@ from wormjax.tasks.decode import baselines
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.calibration import calibrate
 from wormjax.tasks.groups import Group, model_folder, restore_best
-from wormjax.tasks.new_worms import build_new_dataset, is_training_worm
+from wormjax.tasks.new_worms import build_new_dataset, find_training_worms
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.trained import Trained, open_model
 from wormjax.tasks.training import train_best
@@ -142,17 +142,10 @@ def _build_dataset(decoder: Trained, recordings: Sequence[Recording], extend: bo
 
 def _choose_groups(decoder: Trained, dataset: Dataset) -> list[Group]:
     """Return the decoder's groups with the worms that each is to decode."""
-    trained = [
-        [is_training_worm(decoder.description, group.split, dataset, worm) for worm in range(len(dataset.worms))]
-        for group in decoder.groups
-    ]
-    everywhere = np.all(trained, axis=0)
-    for worm in np.flatnonzero(everywhere):
-        name = dataset.worms[worm]
-        text = f"worm {name!r} trained the model: how well it is decoded says nothing of worms never seen"
-        note(text)
+    trained = find_training_worms(decoder.description, decoder.groups, dataset)
+    everywhere = trained.all(axis=0)
     return [
-        Group(group.seed, Split(group.split.train, tuple(np.flatnonzero(everywhere | ~np.array(own)).tolist())))
+        Group(group.seed, Split(group.split.train, tuple(np.flatnonzero(everywhere | ~own).tolist())))
         for group, own in zip(decoder.groups, trained, strict=True)
     ]
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 from wormjax.training.objectives.classification import Objective, Shard, run_key
@@ -115,7 +116,7 @@ def train_chunk(
     """
     like = state.variables["params"]
     if over_runs is not None:
-        like = jax.tree.map(lambda stack: jax.ShapeDtypeStruct(stack.shape[1:], stack.dtype), like)
+        like = jax.tree.map(lambda stack: stack[0], like)
 
     def chunk(state, data, run):
         return _train_joined(objective, recipe, like, state, data, run, shard)
@@ -169,11 +170,10 @@ def _train_step(objective, recipe, like, state: TrainState, data, run, shard) ->
     gradients, metrics = shard.total(_join(recipe, gradients)), shard.total(metrics)
     direction, optimizer_state = make_optimizer(recipe).update(gradients, state.optimizer_state, params)
     rate = run.hyper["learning_rate"] * state.learning_rate_scale * _schedule(recipe, state.step, run.steps)
-    matrices = _count_matrices(recipe, like)
-    decayed = {
-        name: run.hyper["weight_decay"] * p * (jnp.arange(len(p)) < matrices[name]) for name, p in params.items()
-    }
-    params = jax.tree.map(lambda p, d, w: p - rate * (d + w), params, direction, decayed)
+    # Matrices decay; biases and scales do not.
+    decays = _join(recipe, jax.tree.map(lambda leaf: jnp.full(leaf.shape, leaf.ndim > 1, leaf.dtype), like))
+    decays = jax.tree.map(lambda matrix: run.hyper["weight_decay"] * matrix, decays)
+    params = jax.tree.map(lambda p, d, w: p - rate * (d + w * p), params, direction, decays)
     # Early on the average follows the parameters closely, so that it forgets where they began.
     decay = jnp.minimum(recipe.average_decay, (1.0 + state.step) / (10.0 + state.step))
     average = jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, state.average, params)
@@ -188,44 +188,19 @@ def _train_step(objective, recipe, like, state: TrainState, data, run, shard) ->
 
 
 def _join(recipe, params) -> dict[str, Float[Array, " number"]]:
-    """Return parameters as one vector, or as one of each part that is clipped by itself: matrices first.
+    """Return parameters as one vector, or as one of each part that is clipped by itself.
 
     An optimizer of vectors is one operation where that of a tree is one for each leaf, to compile and to run.
     """
-    return {
-        name: jnp.concatenate([leaf.ravel() for leaf in sorted(jax.tree.leaves(part), key=_is_vector)])
-        for name, part in _list_parts(recipe, params).items()
-    }
+    parts = params if recipe.clip_parts else {"all": params}
+    return {name: ravel_pytree(part)[0] for name, part in parts.items()}
 
 
 def _split(recipe, like, joined):
     """Return the parameters that `_join` has joined, in the form of `like`."""
-    parts = {}
-    for name, part in _list_parts(recipe, like).items():
-        leaves, form = jax.tree.flatten(part)
-        order, start = sorted(range(len(leaves)), key=lambda number, own=leaves: _is_vector(own[number])), 0
-        for number in order:
-            leaf = leaves[number]
-            leaves[number] = joined[name][start : start + leaf.size].reshape(leaf.shape)
-            start += leaf.size
-        parts[name] = jax.tree.unflatten(form, leaves)
-    return parts if recipe.clip_parts else parts["all"]
-
-
-def _list_parts(recipe, params):
-    return params if recipe.clip_parts else {"all": params}
-
-
-def _is_vector(leaf):
-    return leaf.ndim < 2
-
-
-def _count_matrices(recipe, params) -> dict[str, int]:
-    """Return how many numbers of each part are in matrices: those decay."""
-    return {
-        name: sum(leaf.size for leaf in jax.tree.leaves(part) if not _is_vector(leaf))
-        for name, part in _list_parts(recipe, params).items()
-    }
+    parts = like if recipe.clip_parts else {"all": like}
+    split = {name: ravel_pytree(part)[1](joined[name]) for name, part in parts.items()}
+    return split if recipe.clip_parts else split["all"]
 
 
 def _map_params(function, state: TrainState) -> TrainState:

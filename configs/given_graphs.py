@@ -22,12 +22,9 @@ def get_config(task: str = "reconstruct") -> ml_collections.ConfigDict:
         config.model[edges.replace(":", "_")] = ml_collections.ConfigDict({**network, "graph": "given", "edges": edges})
     if task == "forecast":  # The same network, but sums over all pairs at once are faster than over a list of them.
         config.model.complete = ml_collections.ConfigDict({**network, "graph": "full"})
+    # Also atlas, and every graph of REWIRED up to 9.
     config.models = ("none", "complete", "chemical", "electrical", "both", "learnt")
-    config.models += (
-        "chemical_rewired_0",
-        "electrical_rewired_0",
-        "learnt_rewired_0",
-    )  # And atlas, and rewired up to 9.
+    config.models += tuple(f"{graph}_rewired_0" for graph in REWIRED)
     return config
 
 

@@ -134,7 +134,7 @@ def get_defaults(variant: str = "full") -> ml_collections.ConfigDict:
     config.train.variance_floor = 1e-3  # Of an estimated variance, relative to the variance of the frames' change.
     config.train.degrees_of_freedom = 0.0  # Of a Student's t likelihood; 0 for the Gaussian.
     # Variance of each object's own offset and gain in its predictions, relative to the likelihood's; 0 where all
-    # objects are measured in the same units. For an exact posterior only.
+    # objects are measured in the same units. For an exact or a listed posterior only.
     config.train.offset_and_gain = 0.0
     config.train.placement = "batch"  # How devices share work: "batch" divides each batch, "runs" the seeds; "single".
 

@@ -95,7 +95,8 @@ def predict(values):
     """Write what trained models say of recordings that nobody needs to have annotated."""
     if not values.model or not values.data or not values.output:
         missing = [name for name in ("model", "data", "output") if not values[name].value]
-        raise InputError(f"--{missing[0]}: found none, expected --model=FOLDER --data=FILE_OR_FOLDER --output=FOLDER")
+        flags = ", --".join(missing)
+        raise InputError(f"--{flags}: found none, expected --model=FOLDER --data=FILE_OR_FOLDER --output=FOLDER")
     from wormjax import Reconstructor, RelationalInference, load, load_model
     from wormjax.instrument.predicting import predict
     from wormjax.tasks.report_page import collect_notes, write_page

@@ -24,7 +24,7 @@ from wormjax.figures.motor_states import divide_time, draw_strip, fill_cells, li
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import hide_frame, styled
 from wormjax.figures.trajectories import draw_paths
-from wormjax.instrument.results import Decoding, Forecast
+from wormjax.instrument.results import Decoding, Forecast, find_linked
 from wormjax.instrument.settings import join_neurons, take_one, take_whole
 from wormjax.recordings.motor_states import STATE_SETS, map_motor_states
 from wormjax.recordings.names import normalise_neuron_name
@@ -142,8 +142,9 @@ def graph(
     names = [str(k + 1) for k in range(len(edges))] if neuron_names is None else list(neuron_names)
     if np.shape(edges) != (len(names), len(names)):
         raise InputError(f"edges: found shape {np.shape(edges)}, expected [sender, receiver] of {len(names)} names")
-    there = [k for k in range(len(names)) if np.isfinite(np.delete(np.asarray(edges, float)[k], k)).any()]
-    edges, names = np.asarray(edges, float)[np.ix_(there, there)], [names[k] for k in there]
+    edges = np.asarray(edges, float)
+    there = find_linked(edges)
+    edges, names = edges[np.ix_(there, there)], [names[k] for k in there]
     if len(names) < 2:
         raise InputError(f"edges: found {len(names)} neurons with edges, expected two or more")
     order = order_by_class(names)

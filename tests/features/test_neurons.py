@@ -99,7 +99,7 @@ def test_any_neurons_are_the_named_ones_of_enough_worms(make_recording):
     assert choose_neurons([first, second], "any") == ("ALA", "AVAL", "AVBR", "RID")
     assert choose_neurons([first, second], "any", least_worms=2) == ("AVBR",)
     assert choose_neurons([first, second], "any", unnamed=True)[4:] == ("", "")  # As many as the second worm has.
-    with pytest.raises(InputError, match=r"data\.least_worms.*found 3.*in more than 2 of 2 worms, expected at most 2"):
+    with pytest.raises(InputError, match=r"data\.least_worms.*found 3.*in more than 2 of 2 worms; expected 2 or less"):
         choose_neurons([first, second], "any", least_worms=3)
 
 

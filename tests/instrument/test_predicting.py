@@ -74,8 +74,10 @@ def test_a_graph_is_drawn_unless_it_is_no_better_than_chance(tmp_path, models, m
 
 def test_states_of_a_worm_without_a_graph_are_kept(tmp_path, models):
     names = [name if name == NEURONS[0] else None for name in WORMS[1].neuron_names]
+    worm = dataclasses.replace(WORMS[1], neuron_names=tuple(names))
     with pytest.warns(RecordingWarning, match="fewer than two of its neurons"):
-        predict(models[:1], [dataclasses.replace(WORMS[1], neuron_names=tuple(names))], tmp_path / "out")
+        predict(models[:1], [worm], tmp_path / "out")
+    assert repr(models[0].decode(worm)).endswith("no graph)")
     assert list((tmp_path / "out").rglob("states.csv"))
 
 
@@ -140,8 +142,8 @@ def test_the_program_decodes_a_csv(tmp_path, models, capsys):
     expected = models[0].predict_proba(WORMS[1])
     np.testing.assert_allclose(states[list(models[0].state_names_)], expected, atol=1e-4)
     with pytest.raises(SystemExit):
-        commands.run_command("predict", ["predict", *arguments[:2]])
-    assert "error: --output: found none" in capsys.readouterr().err
+        commands.run_command("predict", ["predict", arguments[0]])
+    assert "error: --data, --output: found none" in capsys.readouterr().err
 
 
 def test_inspect_says_what_a_file_holds(tmp_path, capsys):
@@ -171,6 +173,9 @@ def test_inspect_says_which_models_fit(tmp_path, models):
     assert fit_models(WORMS[1:2], tmp_path) == [
         f"  {tmp_path / 'model'}: fits; 4 of its 4 neurons are named; {models[0].frame_rate_:.2f} Hz"
     ]
+    names = [None if name == NEURONS[3] else name for name in WORMS[1].neuron_names]
+    lacking = dataclasses.replace(WORMS[1], neuron_names=tuple(names))
+    assert f"fits, other neurons masked (no worm has {NEURONS[3]}); 3 of its 4" in fit_models([lacking], tmp_path)[0]
     nameless = wormjax.Recording(traces=WORMS[1].traces, times=WORMS[1].times)
     assert "does not fit; 0 of its 4" in fit_models([nameless], tmp_path)[0]
     (tmp_path / "model" / "parameters.npz").write_bytes(b"")

@@ -50,7 +50,8 @@ def choose_neurons(
         if not names and not unnamed:
             most = max(counts.values(), default=0)
             found = f"found {least_worms}, and no neuron that is named in more than {most} of {len(recordings)} worms"
-            raise ConfigError("data.least_worms", f"{found}, expected at most {most or 'some named neurons: none'}")
+            expected = f"expected {most} or less, or more worms" if most else "expected worms with named neurons"
+            raise ConfigError("data.least_worms", f"{found}; {expected}")
         most = max(len(recording.neuron_names) - len(recording.identified) for recording in recordings)
         return names + (UNNAMED,) * (most * unnamed)
     names = parse_neurons(neurons)

@@ -21,7 +21,8 @@ def describe_recordings(worms: Sequence[Recording]) -> list[str]:
         frames, neurons = worm.traces.shape
         minutes = (worm.times[-1] - worm.times[0]) / 60
         lines += ["", f"{worm.worm}:", f"  {frames} frames, {minutes:.1f} min at {worm.frame_rate:.2f} Hz"]
-        lines.append(f"  {neurons} neurons, {len(worm.identified)} of them named: {_shorten(sorted(worm.identified))}")
+        named = f"{len(worm.identified)} of them named: {_shorten(sorted(worm.identified))}"
+        lines.append(f"  {neurons} neuron{'s' * (neurons != 1)}, {named}")
         lines.append(f"  motor states: {_describe_states(worm)}")
         if worm.behavior:
             lines.append(f"  other behaviour: {', '.join(worm.behavior)}")
@@ -61,7 +62,9 @@ def fit_models(worms: Sequence[Recording], folder: Path) -> list[str]:
         neurons, rate = model.neuron_names_, model.frame_rate_
         there = [len(set(neurons) & set(worm.identified)) for worm in worms]
         counts = f"{min(there)}" if min(there) == max(there) else f"{min(there)} to {max(there)}"
-        fits = "fits" if min(there) == len(neurons) else "fits with the others masked" if max(there) else "does not fit"
+        masked = sorted(set(neurons).difference(*(worm.identified for worm in worms))) if max(there) else []
+        fits = "fits" if min(there) == len(neurons) else "fits, other neurons masked" if max(there) else "does not fit"
+        fits += f" (no worm has {_shorten(masked)})" if masked else ""
         lines.append(f"  {place}: {fits}; {counts} of its {len(neurons)} neurons are named; {rate:.2f} Hz")
     return lines
 

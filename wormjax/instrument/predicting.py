@@ -37,7 +37,7 @@ from wormjax.figures.style import wrap_name
 from wormjax.instrument.decoder import Decoder
 from wormjax.instrument.forecaster import Forecaster
 from wormjax.instrument.nwb_file import expect_pynwb, write_nwb
-from wormjax.instrument.results import list_edges, sum_types
+from wormjax.instrument.results import find_linked, list_edges, sum_types
 from wormjax.recordings.recording import Recording
 from wormjax.scoring.markdown import join_cells, start_table
 from wormjax.scoring.tables import title_metric
@@ -209,12 +209,13 @@ def _start_figure(width: float, height: float, worm: Recording) -> Figure:
 
 
 def _write_edges(model, edges, names: Sequence[str], worm: Recording, folder: Path, prefix: str = "") -> dict[str, Any]:
+    picture = folder / f"{prefix}graph.png"
+    picture.unlink(missing_ok=True)  # Of an earlier prediction.
     if edges is None:
         return {}
     probabilities = sum_types(edges)
     _write_table(folder / f"{prefix}edges.csv", list_edges(probabilities, tuple(names)))
-    apart = np.where(np.eye(len(names), dtype=bool), np.nan, probabilities)
-    if np.isfinite(apart).any(axis=0).sum() < 2:
+    if len(find_linked(probabilities)) < 2:
         note(f"worm {worm.worm!r}: the model reads fewer than two of its neurons; there is no graph between them")
     elif is_chance(model.config_, probabilities, names):
         text = "its inferred graph is no better than chance against the known one, and is not drawn"
@@ -222,7 +223,7 @@ def _write_edges(model, edges, names: Sequence[str], worm: Recording, folder: Pa
     else:
         figure = _start_figure(4.6, 4.8, worm)
         plot.graph(probabilities, names, ax=figure.subplots())
-        save_figure(figure, folder / f"{prefix}graph.png")
+        save_figure(figure, picture)
     # [sender, receiver, type].
     return {f"{prefix}edges/probabilities": edges, f"{prefix}edges/neuron_names": names}
 

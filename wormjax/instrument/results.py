@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import ndtr, ndtri
 
 from wormjax.errors import InputError
@@ -37,7 +37,8 @@ class Decoding:
     behavior: Mapping[str, Float[np.ndarray, " frame"]] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
-        graph = "no graph" if self.edges is None else f"a graph of {len(self.neuron_names)} neurons"
+        linked = [] if self.edges is None else find_linked(self.edge_probabilities)
+        graph = f"a graph of {len(linked)} neurons" if len(linked) else "no graph"
         names = ", ".join((*self.state_names, *self.behavior))
         return f"Decoding(worm {self.worm!r}: {len(self.times)} frames; {names}; {graph})"
 
@@ -185,6 +186,12 @@ def name_states(probabilities: Float[np.ndarray, "frame state"], state_names: tu
 def sum_types(edges: Float[np.ndarray, "*sample sender receiver type"]) -> Float[np.ndarray, "*sample sender receiver"]:
     """Return the probability of an edge of any type but the first, which is "no edge"; 0 on the diagonal."""
     return edges[..., 1:].sum(axis=-1)
+
+
+def find_linked(probabilities: Float[np.ndarray, "sender receiver"]) -> Int[np.ndarray, " neuron"]:
+    """Return the numbers of the neurons that have edges with others; those that the worm lacks have NaN."""
+    apart = ~np.eye(len(probabilities), dtype=bool)
+    return np.flatnonzero((np.isfinite(probabilities) & apart).any(axis=1))
 
 
 def list_edges(probabilities: Float[np.ndarray, "sender receiver"], names: tuple[str, ...]) -> pd.DataFrame:

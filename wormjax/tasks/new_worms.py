@@ -70,10 +70,10 @@ def build_new_dataset(
     """
     rate, rates, kept = description["frame_rate"], [], []
     neurons = description["neurons"] if neurons is None else neurons
-    named = [name for name in neurons if name != UNNAMED]
+    named = [name for name in description["neurons"] if name != UNNAMED]
     for worm in recordings:
         missing = [name for name in named if name not in worm.identified]
-        stranger = len(missing) == len(named)
+        stranger = not set(neurons) & set(worm.identified)  # With what a model reads by its class, too.
         if stranger and leave_out and any(set(neurons) & set(other.identified) for other in recordings):
             warn_of(worm, " is left out: it has none of the model's neurons")
             continue
@@ -95,8 +95,8 @@ def build_new_dataset(
     return build(config, name_apart(kept, known), neurons, description["states"], rates, description["targets"])
 
 
-def find_training_worms(description: dict, groups: Sequence[Group], dataset: Dataset) -> Bool[np.ndarray, "group worm"]:
-    """Return which worms of a dataset each group trained on, and say which ones all groups did."""
+def note_training_worms(description: dict, groups: Sequence[Group], dataset: Dataset) -> Bool[np.ndarray, "group worm"]:
+    """Note the worms of a dataset that all groups trained on, and return which ones each group did."""
     worms = range(len(dataset.worms))
     trained = np.array([[is_training_worm(description, one.split, dataset, k) for k in worms] for one in groups])
     for worm in np.flatnonzero(trained.all(axis=0)):

@@ -23,7 +23,7 @@ from wormjax.tasks.decode import baselines
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.calibration import calibrate
 from wormjax.tasks.groups import Group, model_folder, restore_best
-from wormjax.tasks.new_worms import build_new_dataset, find_training_worms
+from wormjax.tasks.new_worms import build_new_dataset, note_training_worms
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.trained import Trained, open_model
 from wormjax.tasks.training import train_best
@@ -142,7 +142,7 @@ def _build_dataset(decoder: Trained, recordings: Sequence[Recording], extend: bo
 
 def _choose_groups(decoder: Trained, dataset: Dataset) -> list[Group]:
     """Return the decoder's groups with the worms that each is to decode."""
-    trained = find_training_worms(decoder.description, decoder.groups, dataset)
+    trained = note_training_worms(decoder.description, decoder.groups, dataset)
     everywhere = trained.all(axis=0)
     return [
         Group(group.seed, Split(group.split.train, tuple(np.flatnonzero(everywhere | ~own).tolist())))

@@ -26,7 +26,7 @@ from wormjax.scoring.rows import Row
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.forecast.experiment import run_models, score_output
 from wormjax.tasks.groups import Group, model_folder, restore_best
-from wormjax.tasks.new_worms import build_new_dataset, find_training_worms
+from wormjax.tasks.new_worms import build_new_dataset, note_training_worms
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.trained import Trained, open_model
 from wormjax.tasks.training import train_best
@@ -89,7 +89,7 @@ def score_recordings(forecaster: Trained, recordings: Sequence[Recording]) -> li
     """Return the rows of a forecaster on recordings: those that the benchmark writes."""
     config = forecaster.config.copy_and_resolve_references().unlock()
     dataset = build_new_dataset(config, forecaster.description, recordings)
-    find_training_worms(forecaster.description, forecaster.groups, dataset)
+    note_training_worms(forecaster.description, forecaster.groups, dataset)
     network = forecaster.variables is not None
     config.models, config.baselines = ((forecaster.name,), ()) if network else ((), (forecaster.name,))
     (group,) = forecaster.groups

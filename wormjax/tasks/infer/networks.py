@@ -36,7 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 # They know the graph: in training, or in testing too.
 BOUNDS = ("nri_supervised", "dnri_supervised", "dnri_supervised_prior", "nri_true_graph")
-EXACT_ONLY = ("offset_and_gain", "roll_out_weight")  # Of config.train: what the exact posterior alone can have.
+EXACT_ONLY = ("offset_and_gain", "roll_out_weight")  # Of config.train: what exact and listed posteriors alone have.
 SEEING = "nri_seeing"
 UNSUPERVISED = ("nri", "dnri", SEEING)
 LISTED = 64  # Combinations of a listed posterior where a config does not say how many.

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from wormjax.features.dataset import Dataset
 from wormjax.recordings.recording import Recording
 from wormjax.tasks.groups import Group, model_folder, restore_best
-from wormjax.tasks.new_worms import build_new_dataset, find_training_worms
+from wormjax.tasks.new_worms import build_new_dataset, note_training_worms
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.reconstruct import baselines, networks
 from wormjax.tasks.reconstruct.experiment import LINEAR, MIXTURE, reconstruct_worm, score_neurons
@@ -65,7 +65,7 @@ def reconstruct_recording(trained: Trained, recording: Recording) -> Reconstruct
     """Reconstruct every neuron of a recording from all its others, and those that it lacks from all that it has."""
     config, train, variables = trained.config, trained.groups[0].split.train, trained.variables or {}
     dataset = build_new_dataset(config, trained.description, [recording])
-    find_training_worms(trained.description, trained.groups, dataset)
+    note_training_worms(trained.description, trained.groups, dataset)
     chosen = np.flatnonzero(baselines.find_known(trained.fit, train, config.data.least_worms))
     parts = [
         reconstruct_worm(part, config, trained.fit, 0, train, variables.get(part), dataset, 0, chosen)

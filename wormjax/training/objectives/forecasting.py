@@ -85,14 +85,6 @@ def forecasting(
 
     dynamic = getattr(module, "graph", "none") == "dynamic"
 
-    def infer_graphs(variables, frames, training_rngs):
-        """Return edges of each frame, drawn from the posterior of the whole window, and their divergence in nats."""
-        logits, prior = module.apply(variables, frames[:, shape.order - 1 :], method="encode_frames")
-        logits, prior = logits[:, :-1], jax.nn.softmax(prior[:, :-1])  # Edges act from each frame to the next.
-        draw = jax.vmap(lambda x, key: sample_edges(x, key, training_rngs.temperature, module.hard))
-        edges = draw(logits, draw_keys(training_rngs, 500))
-        return edges, kl_divergence(logits, prior).mean(axis=1) / logits.shape[-2]
-
     def run_windows(variables, data, run, windows, training_rngs, shown, chance=None):
         """Return the forecast, the divergence of each window's graph from its prior, the future, and weights."""
         frames = cut_windows(data.worms, windows, shape.frames).features
@@ -107,7 +99,7 @@ def forecasting(
         clamp = clamp_lacking(past) if masked else None
         edges = divergence = None
         if dynamic and training_rngs is not None:
-            edges, divergence = infer_graphs(variables, frames, training_rngs)
+            edges, divergence = _draw_graphs(module, variables, frames[:, shape.order - 1 :], training_rngs)
         forecast = predict(*inputs, clamp=clamp, teacher_forcing=teacher_forcing, edges=edges)
         if edge_prior is not None and not dynamic:
             divergence = kl_divergence(forecast.edge_logits, jnp.asarray(edge_prior)) / forecast.edge_logits.shape[-2]
@@ -145,6 +137,15 @@ def forecasting(
         return relative + run.hyper["spread_weight"] * nll, {"relative_error": relative, "mse": mse, "nll": nll}
 
     return Objective(start, loss, validate)
+
+
+def _draw_graphs(module, variables, frames, training_rngs):
+    """Return edges of each frame, drawn from the posterior of the whole window, and their divergence, nats per edge."""
+    logits, prior = module.apply(variables, frames, method="encode_frames")
+    logits, prior = logits[:, :-1], jax.nn.softmax(prior[:, :-1])  # Edges act from each frame to the next.
+    draw = jax.vmap(lambda x, key: sample_edges(x, key, training_rngs.temperature, module.hard))
+    edges = draw(logits, draw_keys(training_rngs, 500))
+    return edges, kl_divergence(logits, prior).mean(axis=1) / logits.shape[-2]
 
 
 def weigh_neurons(clamp: Clamp | None) -> Float[Array, "window 1 neuron 1"] | None:

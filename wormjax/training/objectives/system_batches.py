@@ -65,7 +65,7 @@ class Bound(NamedTuple):
     Attributes:
       task: "unsupervised"; "supervised" (cross-entropy of the true edge types, no decoder) or "true_graph" (the decoder
         is given them): what the encoder and the decoder can reach.
-      batch: simulations an update.
+      batch: simulations per update.
       segments: pieces of each simulation that the decoder goes over.
       decoded_frames: first frames of a simulation that pieces are cut from; 0 for all.
       burn_in: true frames that a segment begins with; at least one.
@@ -77,7 +77,7 @@ class Bound(NamedTuple):
       degrees_of_freedom: of a Student's t likelihood; 0 for the Gaussian.
       prior: probability of each edge type; () for uniform.
       offset_and_gain: variance of each object's own offset and gain, in units of the errors' own; 0 for none. Of the
-        exact posterior alone; see `models.units.take_out_units`.
+        exact and the listed posterior alone; see `models.units`.
       roll_out_weight: of roll-outs beside the exact posterior's evidence; 0 for none.
       combinations: of edges that arrive at an object, of which the listed posterior is made; 0 for all there are.
       mutual: whether both edges of a pair are known to have one type; of the listed posterior alone.

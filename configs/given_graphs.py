@@ -2,14 +2,14 @@
 
 `given_graphs:reconstruct` (hidden neurons, the default), `given_graphs:decode` (motor state and velocity) and
 `given_graphs:forecast`, with `--config.data.study=dag2023 --config.data.path=FOLDER --config.data.atlas=FILE`. Without
-the atlas, leave `atlas` out of `models`. Sections "chemical_rewired_0" to "_9", and of "electrical" and "learnt", too.
+the atlas, leave `atlas` out of `models`. Each graph has ten rewirings, "chemical_rewired_0" to "chemical_rewired_9".
 """
 
 import ml_collections
 from wormjax.configs import any_neurons, forecast, reconstruct
 
 GRAPHS = ("chemical", "electrical", "both", "atlas", "learnt")
-REWIRED, REWIRINGS = ("chemical", "electrical", "learnt"), 10
+REWIRINGS = 10
 
 
 def get_config(task: str = "reconstruct") -> ml_collections.ConfigDict:
@@ -17,14 +17,14 @@ def get_config(task: str = "reconstruct") -> ml_collections.ConfigDict:
     config = {"reconstruct": build_reconstruct, "decode": build_decode, "forecast": build_forecast}[task]()
     config.data.atlas = ""  # funatlas.h5, its arrays as .npz, or the folder; for a model with edges="atlas".
     network, config.model = config.model.given.to_dict(), ml_collections.ConfigDict()
-    rewired = [f"{graph}:rewired:{number}" for graph in REWIRED for number in range(REWIRINGS)]
+    rewired = [f"{graph}:rewired:{number}" for graph in GRAPHS for number in range(REWIRINGS)]
     for edges in ("none", "complete", *GRAPHS, *rewired):
         config.model[edges.replace(":", "_")] = ml_collections.ConfigDict({**network, "graph": "given", "edges": edges})
     if task == "forecast":  # The same network, but sums over all pairs at once are faster than over a list of them.
         config.model.complete = ml_collections.ConfigDict({**network, "graph": "full"})
-    # Also atlas, and every graph of REWIRED up to 9.
+    # Also atlas, which is a file, and all rewirings.
     config.models = ("none", "complete", "chemical", "electrical", "both", "learnt")
-    config.models += tuple(f"{graph}_rewired_0" for graph in REWIRED)
+    config.models += ("chemical_rewired_0", "electrical_rewired_0", "learnt_rewired_0")
     return config
 
 

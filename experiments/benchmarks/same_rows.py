@@ -23,24 +23,34 @@ KEYS = ["model", "study", "train_worms", "test_study", "test_worm", "seed", "met
 
 
 def list_programs(folder: str, kato: str) -> dict[str, list[str]]:
-    """Return program → its arguments: decoding, forecasts and states ahead of the Kato worms, and springs."""
-    worms = ["--config.data.study=kato2015", f"--config.data.path={kato}"]
-    springs = {
-        "train.steps": 200,
-        "train.baseline_steps": 200,
-        "data.simulations.train": 2000,
-        "data.cache": os.path.join(folder, "cache"),
+    """Return program → its arguments: decoding, forecasts and states ahead of the Kato worms, and springs.
+
+    Defaults that have changed since the first version are set back to what they were, in either version.
+    """
+    worms = {"data.study": "kato2015", "data.path": kato, "train.runs_at_once": 1}
+    autoregressions = ("var_1", "var_2", "var_4", "var_8", "var_16", "var_adapted")
+    programs = {
+        "generalize": {**worms, "models": ("mlp", "nri_graph"), "seeds": 1},
+        "forecast": {**worms, "train.steps": 100, "baselines": ("persistence", "mean", *autoregressions)},
+        "ahead": {**worms, "train.steps": 200, "train.members": 1},
+        "infer": {
+            "train.steps": 200,
+            "train.baseline_steps": 200,
+            "train.batch_simulations": 64,
+            "train.runs_at_once": 1,
+            "train.variance_floor": 1e-3,
+            "model.encoder.name": "cnn",
+            "model.encoder.hidden": 64,
+            "data.simulations.train": 2000,
+            "data.cache": os.path.join(folder, "cache"),
+        },
     }
     return {
-        "generalize": [
-            "--config=configs/generalize.py",
-            *worms,
-            "--config.models=('mlp','nri_graph')",
-            "--config.seeds=1",
-        ],
-        "forecast": ["--config=configs/forecast.py", *worms],
-        "ahead": ["--config=configs/ahead.py", *worms],
-        "infer": ["--config=configs/nri_springs.py:small", *(f"--config.{name}={v}" for name, v in springs.items())],
+        name: [
+            f"--config=configs/{'nri_springs.py:small' if name == 'infer' else name + '.py'}",
+            *(f"--config.{field}={value}" for field, value in values.items()),
+        ]
+        for name, values in programs.items()
     }
 
 
@@ -53,22 +63,22 @@ def run_programs(folder: str, kato: str, chosen: list[str]) -> None:
             subprocess.run([sys.executable, "-m", f"experiments.{name}", *arguments, workdir], check=True)
 
 
-def compare_rows(old: pd.DataFrame, new: pd.DataFrame) -> tuple[float, str]:
-    """Return the largest absolute difference of a value, and the row that has it.
+def compare_rows(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the largest absolute difference of each metric, with its row, and the rows that stand in one table only.
 
-    Raises:
-      ValueError: a row stands in one table only.
+    Metrics that differ in their horizon ("mse@1", "mse@2") count as one.
     """
-    keys = [key for key in KEYS if key in old.columns]
-    joined = old.merge(new, on=keys, how="outer", suffixes=("_old", "_new"), indicator=True, validate="one_to_one")
-    lone = joined[joined["_merge"] != "both"]
-    if len(lone):
-        raise ValueError(f"{len(lone)} rows stand in one table only, the first: {lone.iloc[0][keys].to_dict()}")
-    before, after = joined["value_old"], joined["value_new"]
+    joined = old.merge(new, on=KEYS, how="outer", suffixes=("_old", "_new"), indicator="table", validate="one_to_one")
+    both = joined[joined["table"] == "both"]
+    before, after = both["value_old"], both["value_new"]
     difference = (before - after).abs().where(~((before.isna() & after.isna()) | (before == after)), 0.0)
-    difference = difference.fillna(math.inf)  # A value that is NaN in one table only.
-    worst = difference.idxmax()
-    return float(difference[worst]), " ".join(str(joined.loc[worst, key]) for key in keys)
+    both = both.assign(
+        difference=difference.fillna(math.inf),  # A value that is NaN in one table only.
+        row=both[KEYS].astype(str).agg(" ".join, axis="columns"),
+        metric=both["metric"].str.split("@").str[0],
+    )
+    largest = both.sort_values("difference").groupby("metric").last()[["difference", "row"]]
+    return largest.sort_values("difference", ascending=False), joined[joined["table"] != "both"]
 
 
 def main() -> None:
@@ -89,8 +99,11 @@ def main() -> None:
         paths = [os.path.join(folder, name, "results.csv") for folder in (arguments.old, arguments.new)]
         if all(map(os.path.isfile, paths)):
             old, new = map(pd.read_csv, paths)
-            largest, row = compare_rows(old, new)
-            print(f"{name:12s}{len(old):8,d} rows, largest difference {largest:.2g} ({row})")
+            largest, lone = compare_rows(old, new)
+            print(f"{name}: {len(old):,d} and {len(new):,d} rows, {len(lone):,d} in one table only")
+            print(largest.to_string(float_format="{:.2g}".format))
+            if len(lone):
+                print(lone.groupby(["table", "model"], observed=True).size().to_string())
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ def test_the_estimator_gives_the_programs_rows(trained):
         ({"mixture": ("mlp",)}, "'mixture': found 'mlp', expected some of network, partner"),
         ({"data__inputs": ("causal_derivative",)}, "'data.inputs': found .* expected trace as the first"),
         ({"data__unnamed": True}, "'data.unnamed': found True, expected False"),
-        ({"model__network": {"hidden": 4}}, "'model.network': found hidden, expected some of channels"),
+        ({"model__network": {"hidden": 4}}, "'model.network': found 'hidden', expected some of channels"),
         ({"train__hidden_shares": (0.1, 1.5)}, "'train.hidden_shares': found 1.5"),
         ({"protocol__name": "same_worm"}, "'protocol.name': found 'same_worm'"),
     ],

@@ -7,7 +7,6 @@ import pytest
 from small_systems import small_config
 
 from wormjax import graphs
-from wormjax.errors import InputError
 from wormjax.models import nri as model
 from wormjax.models.decoders import JointLstm, MlpDecoder, RecurrentDecoder
 from wormjax.models.encoders import CnnEncoder, MlpEncoder
@@ -140,21 +139,3 @@ def test_a_feature_that_never_changes_divides_by_no_zero():
     params, frames = draw_params(nri), draw(1, FRAMES, NODES, FEATURES)
     frames[..., 0] = 0.5
     assert np.isfinite(encode(nri, params, frames)).all()
-
-
-@pytest.mark.parametrize(
-    ("field", "message"),
-    [
-        (
-            "model__encoder__name",
-            r"^config field 'model\.encoder\.name': found 'gnn', expected one of mlp, cnn, evidence, recurrent, none$",
-        ),
-        (
-            "model__decoder__name",
-            r"^config field 'model\.decoder\.name': found 'gnn', expected one of mlp, equivariant,",
-        ),
-    ],
-)
-def test_a_module_that_does_not_exist_is_an_error_of_its_field(field, message):
-    with pytest.raises(InputError, match=message):
-        build(**{field: "gnn"})

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from small_systems import small_config
 
-from wormjax.errors import InputError
 from wormjax.models import nri as model
 from wormjax.models.layers import dense_precision, multiply_rounded
 
@@ -195,12 +194,3 @@ def test_a_precision_ends_with_its_context():
     with dense_precision("bfloat16"):
         assert abs(layer.apply(params, values) - before).max() > 1e-5
     np.testing.assert_array_equal(layer.apply(params, values), before)
-
-
-@pytest.mark.parametrize("name", ["BF16_BF16_F32", "float16"])
-def test_a_precision_that_does_not_exist_is_an_error_of_its_field(name):
-    expected = rf"^config field 'model\.precision': found {name!r}, expected one of '', 'float32', 'bfloat16'$"
-    with pytest.raises(InputError, match=expected):
-        build(name)
-    with pytest.raises(InputError, match=expected), dense_precision(name):
-        pass

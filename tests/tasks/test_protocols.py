@@ -45,7 +45,6 @@ def test_train_counts_keep_splits_of_those_numbers_of_worms_in_order(protocol):
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        (("subset", 4), "found 'subset', expected one of subsets"),
         (("subsets", 1), "found no split of 1 worms for 'subsets'"),
         (("leave_one_worm_out", 1), "found no split of 1 worms"),
         (("subsets", 3, 0, (3,)), "found no split of 3 worms for .subsets. with .3. training worms"),

@@ -27,6 +27,7 @@ from wormjax.models.encoders import Mlp
 from wormjax.models.layers import PairDense, TrainingRngs, draw_keys, elu, mask_frames
 from wormjax.models.sampling import sample_edges
 from wormjax.recordings.names import split_neuron_name
+from wormjax.value_checks import check_value, text
 
 IDENTITIES = ("class", "neuron", "none")
 GRAPHS = ("none", "complete", "inferred", "given")
@@ -117,9 +118,7 @@ class AnyNeuronDecoder(nn.Module):
     def __post_init__(self):
         super().__post_init__()
         for field, choices in (("identity", IDENTITIES), ("graph", GRAPHS), ("aggregation", AGGREGATIONS)):
-            if getattr(self, field) not in choices:
-                found = f"found {getattr(self, field)!r}, expected one of {', '.join(choices)}"
-                raise ConfigError(f"model.any_neurons.{field}", found)
+            check_value(f"model.any_neurons.{field}", getattr(self, field), text(choices))
         if self.graph == "none" and self.aggregation != "sum":
             found = f"found {self.aggregation!r}, which has no effect; expected 'sum' with graph='none'"
             raise ConfigError("model.any_neurons.aggregation", found)

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from wormjax.errors import ConfigError
 from wormjax.models.layers import (
     TemporalConvolution,
     TrainingRngs,
@@ -23,6 +22,7 @@ from wormjax.models.layers import (
     mask_frames,
     stack_frames,
 )
+from wormjax.value_checks import check_value, text
 
 CELLS = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
 
@@ -103,9 +103,7 @@ class RecurrentClassifier(nn.Module):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.cell not in CELLS:
-            expected = f"expected one of {', '.join(CELLS)}"
-            raise ConfigError("model.recurrent.cell", f"found {self.cell!r}, {expected}")
+        check_value("model.recurrent.cell", self.cell, text(CELLS))
 
     @nn.compact
     def __call__(self, features: Features, valid: Valid, training_rngs: TrainingRngs | None = None) -> Decoding:

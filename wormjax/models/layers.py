@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from wormjax import graphs
-from wormjax.errors import ConfigError
 
 # Of matrix products: the device's own; float32 throughout; operands rounded to bfloat16, their sums float32.
 PRECISIONS = ("", "float32", "bfloat16")
@@ -173,14 +172,9 @@ def dense_precision(precision: str, vmapped: bool = False) -> Iterator[None]:
     stays float32: parameters, biases, what goes from layer to layer, gradients.
 
     Args:
-      precision: its name.
       vmapped: whether every layer is applied under a jax.vmap over samples that share the parameters; the products of
         all samples are then one. Only under such a vmap can this be differentiated.
-
-    Raises:
-      InputError: a precision that does not exist.
     """
-    check_precision(precision)
     if precision != "bfloat16":
         with jax.default_matmul_precision(precision or None):
             yield
@@ -197,13 +191,6 @@ def dense_precision(precision: str, vmapped: bool = False) -> Iterator[None]:
 
     with nn.intercept_methods(call_dense):
         yield
-
-
-def check_precision(precision: str) -> None:
-    """Raises InputError for a precision that is none of PRECISIONS."""
-    if precision not in PRECISIONS:
-        expected = f"expected one of {', '.join(map(repr, PRECISIONS))}"
-        raise ConfigError("model.precision", f"found {precision!r}, {expected}")
 
 
 @jax.custom_vjp

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from wormjax import graphs
-from wormjax.errors import ConfigError
 from wormjax.models.decoders import (
     ContextDecoder,
     EquivariantDecoder,
@@ -28,7 +27,7 @@ from wormjax.models.decoders import (
 from wormjax.models.edge_evidence import SHOWN, read_evidence
 from wormjax.models.encoders import CnnEncoder, EvidenceEncoder, MlpEncoder, RecurrentEncoder
 from wormjax.models.horizons import HorizonDecoder
-from wormjax.models.layers import check_precision, dense_precision
+from wormjax.models.layers import dense_precision
 from wormjax.models.listed_posterior import list_switches
 from wormjax.models.units import whiten_units
 
@@ -65,12 +64,7 @@ class Nri(NamedTuple):
 
 
 def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
-    """Return the model of a config's `model` section: `encoder` and `decoder` (name, sizes), `skip_first`, `precision`.
-
-    Raises:
-      InputError: an encoder, a decoder or a precision that does not exist.
-    """
-    check_precision(model.precision)
+    """Return the model of a config's `model` section: `encoder`, `decoder` (name, sizes), `skip_first`, `precision`."""
     scale = tuple(float(value) for value in np.maximum(change_scale, 1e-6))
     encoder = _build_encoder(model.encoder, edge_types, scale, model.get("mutual", False))
     decoder = _build_decoder(model.decoder, model.skip_first, scale, model.precision)
@@ -95,7 +89,7 @@ def _build_encoder(encoder, edge_types, scale, mutual):
         "recurrent": lambda: RecurrentEncoder(encoder.hidden, edge_types, seen if encoder.relative else None),
         "none": lambda: None,
     }
-    return _make("model.encoder.name", encoder.name, makers)
+    return makers[encoder.name]()
 
 
 def _build_decoder(decoder, skip_first, scale, precision):
@@ -112,13 +106,7 @@ def _build_decoder(decoder, skip_first, scale, precision):
         "lstm": lambda: JointLstm(decoder.hidden, dense_cell=precision == "bfloat16"),
         "none": lambda: None,
     }
-    return _make("model.decoder.name", decoder.name, makers)
-
-
-def _make(field, name, makers):
-    if name not in makers:
-        raise ConfigError(field, f"found {name!r}, expected one of {', '.join(makers)}")
-    return makers[name]()
+    return makers[decoder.name]()
 
 
 def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str, Any]:

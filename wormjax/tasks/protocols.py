@@ -32,10 +32,8 @@ def list_splits(protocol: str, worms: int, test_worms: int = 0, train_counts: Se
       train_counts: numbers of training worms to keep; () keeps all.
 
     Raises:
-      InputError: an unknown protocol, or one that these worms leave without a split, or with too many to be trained.
+      InputError: a protocol that these worms leave without a split, or with too many to be trained.
     """
-    if protocol not in PROTOCOLS:
-        raise ConfigError("protocol.name", f"found {protocol!r}, expected one of {', '.join(PROTOCOLS)}")
     sizes = [size for size in _train_sizes(protocol, worms) if not train_counts or size in train_counts]
     count = sum(math.comb(worms, size) for size in sizes)
     if count > LARGEST_COUNT:

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from wormjax.features.dataset import Dataset
 from wormjax.tasks.groups import Group, model_folder, number_run, split_by_seed
 from wormjax.training.loop import train_ensemble, train_in_memory
-from wormjax.training.objectives.classification import AUGMENTATIONS, Objective
+from wormjax.training.objectives.classification import Objective
 from wormjax.training.parallel import Engine, build_engine
 from wormjax.training.runs import Runs, build_runs
 from wormjax.training.step import Recipe, TrainState, build_recipe
@@ -60,11 +60,6 @@ def tabulate_runs(
         train=train,
         length_field=field,
     )
-
-
-def list_augmentations(runs: Runs) -> tuple[str, ...]:
-    """Return the disturbances of inputs that any of the runs asks for."""
-    return tuple(kind for kind in AUGMENTATIONS if (runs.hyper[kind] > 0).any())
 
 
 def prepare_training(objective: Objective, train, runs: Runs, data: Any) -> Training:

@@ -210,7 +210,7 @@ def test_rows_name_the_worms_that_trained_and_the_worm_that_was_tested():
     [
         ({"models": ("mlpp",)}, "'models': found 'mlpp', expected one of mlp"),
         ({"baselines": ("ldaa",)}, "'baselines': found 'ldaa', expected some of logistic_regression"),
-        ({"model__mlp": {"hiden": 4}}, "'model.mlp': found hiden, expected some of hidden, offsets"),
+        ({"model__mlp": {"hiden": 4}}, "'model.mlp': found 'hiden', expected some of hidden, offsets"),
     ],
 )
 def test_a_model_that_does_not_exist_is_an_error_of_its_field(fields, message):

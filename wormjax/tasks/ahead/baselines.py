@@ -19,7 +19,8 @@ from wormjax.baselines.linear import LinearClassifier, fit_linear, predict_linea
 from wormjax.features.dataset import Dataset
 from wormjax.features.future_states import Targets, tabulate_targets
 from wormjax.recordings.recording import UNSCORED
-from wormjax.tasks.ahead.questions import SMALLEST_PROBABILITY, Answers
+from wormjax.scoring.classification import SMALLEST_PROBABILITY
+from wormjax.tasks.ahead.questions import Answers
 
 FREQUENCIES, PERSISTENCE, MARKOV, DWELL = "frequencies", "persistence", "markov_chain", "dwell_chain"
 REGRESSION, DIFFUSION = "logistic_regression", "diffusion_map"

@@ -27,7 +27,7 @@ from wormjax.tasks.training import Training, prepare_training, tabulate_runs, tr
 from wormjax.training.objectives.classification import list_augmentations
 from wormjax.training.objectives.future_states import AheadData, ahead, split_answers
 from wormjax.training.runs import Runs
-from wormjax.value_checks import check_names
+from wormjax.value_checks import check_names, check_value, text
 
 BASES = ("none", simple.DWELL, simple.DWELL + simple.KNOWN)
 GIVEN = ("kind", "base")  # Fields of a model's section that are not sizes of its network.
@@ -44,11 +44,8 @@ def check_models(config):
             expected = "expected a name that is no baseline's"
             raise ConfigError("models", f"found {name!r}, {expected} and not {RESERVED!r}")
         section = config.model[name]
-        for field, choices in (("kind", tuple(CLASSIFIERS)), ("base", BASES)):
-            found = section.get(field)
-            if found not in choices:
-                expected = f"expected one of {', '.join(choices)}"
-                raise ConfigError(f"model.{name}.{field}", f"found {found!r}, {expected}")
+        for field, choices in (("kind", CLASSIFIERS), ("base", BASES)):
+            check_value(f"model.{name}.{field}", section.get(field), text(choices))
         if section.kind.startswith("wang_"):
             expected = "expected a network without batch normalisation"
             raise ConfigError(f"model.{name}.kind", f"found {section.kind!r}, {expected}")

@@ -16,8 +16,8 @@ from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, list_starts
 from wormjax.features.future_states import Targets, count_steps, tabulate_targets
 from wormjax.recordings.recording import UNSCORED
+from wormjax.scoring.classification import measure_nll
 
-SMALLEST_PROBABILITY = 1e-7  # One sure mistake costs 16 nats and not infinity.
 REVERSE = "reverse"
 
 
@@ -95,14 +95,14 @@ def score_answers(
         given, true = answers.states[known, number], true[known]
         decided = (given / frequency).argmax(axis=1)
         scores |= {
-            f"nll@{one:g}s": _measure_nll(given, true),
+            f"nll@{one:g}s": measure_nll(given, true),
             f"accuracy@{one:g}s": np.mean(given.argmax(axis=1) == true),
             f"balanced_accuracy@{one:g}s": recall_score(true, decided, labels=np.unique(true), average="macro"),
         }
     known = truth.onset != UNSCORED
     if known.any():
         onset, given = truth.onset[known], answers.onset[known]
-        scores["reversal_nll"] = _measure_nll(given, onset)
+        scores["reversal_nll"] = measure_nll(given, onset)
         waited = np.minimum(truth.waiting[known] / frame_rate, seconds[-1])
         scores["reversal_error"] = np.abs(find_median(given, seconds) - waited).mean()
         for number, one in enumerate(seconds):
@@ -123,7 +123,3 @@ def find_median(onset: Float[np.ndarray, "start interval"], seconds: Sequence[fl
     share = (0.5 - low) / np.maximum(high - low, 1e-12)
     median = edges[inside - 1] + np.clip(share, 0.0, 1.0) * (edges[inside] - edges[inside - 1])
     return np.where(upper > len(seconds), edges[-1], median)
-
-
-def _measure_nll(given, true) -> float:
-    return float(-np.log(np.clip(given[np.arange(len(true)), true], SMALLEST_PROBABILITY, 1.0)).mean())

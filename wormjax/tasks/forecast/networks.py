@@ -26,7 +26,7 @@ from wormjax.tasks.training import Training, prepare_training, tabulate_runs, tr
 from wormjax.training.fitted import fit_once
 from wormjax.training.objectives.forecasting import ForecastData, Shape, forecasting
 from wormjax.training.runs import Runs
-from wormjax.value_checks import check_names
+from wormjax.value_checks import check_names, check_value, text
 
 KINDS: dict[str, type[nn.Module]] = {
     "graph": GraphForecaster,
@@ -207,16 +207,11 @@ def forecast_baseline(name: str, config, fit: dict, split: int, dataset: Dataset
 def _check_sizes(config, name: str):
     """Raise ConfigError for a section of `model` that is not a network's."""
     sizes = config.model[name]
-    for field, choices in (("kind", tuple(KINDS)), ("drift", DRIFTS), ("graph", GRAPHS)):
-        value = sizes.get(field, choices[0] if field == "graph" else None)
-        if value not in choices:
-            found = f"found {value!r}" if field in sizes else "found none"
-            raise ConfigError(f"model.{name}.{field}", f"{found}, expected one of {', '.join(choices)}")
+    for field, choices in (("kind", KINDS), ("drift", DRIFTS), ("graph", GRAPHS)):
+        if field in sizes or field != "graph":
+            check_value(f"model.{name}.{field}", sizes.get(field), text(choices))
     known = set(KINDS[sizes.kind].__dataclass_fields__) - set(GIVEN) | {"kind", "drift", EDGES}
-    unknown = sorted(set(sizes) - known)
-    if unknown:
-        found = f"found {', '.join(unknown)}"
-        raise ConfigError(f"model.{name}", f"{found}, expected some of {', '.join(sorted(known))}")
+    check_names(f"model.{name}", sizes, sorted(known))
     types = sizes.get("edge_types", GraphForecaster.edge_types)
     if types < 2:
         raise ConfigError(f"model.{name}.edge_types", f"found {types}, expected 2 or more")

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.models.any_neurons import build_vocabulary, index_identities
 from wormjax.models.identities import keep_known
@@ -21,7 +20,7 @@ from wormjax.tasks.training import Training, prepare_training, tabulate_runs, tr
 from wormjax.training.objectives.classification import list_augmentations
 from wormjax.training.objectives.reconstruction import reconstruction
 from wormjax.training.runs import Runs
-from wormjax.value_checks import check_names
+from wormjax.value_checks import check_names, check_value, text
 
 GIVEN = ("parent", "name", "neurons")  # Fields of a module that the data set.
 HIDDEN_AT_ONCE = 8  # Passes over a stretch, each with other neurons hidden, in one call.
@@ -32,13 +31,8 @@ def check_models(config) -> None:
     check_names("models", config.models, config.model)
     for name in config.models:
         fields = set(ReconstructionNetwork.__dataclass_fields__).difference(GIVEN) | {EDGES}
-        unknown = sorted(set(config.model[name]) - fields)
-        if unknown:
-            expected = f"expected some of {', '.join(sorted(fields))}"
-            raise ConfigError(f"model.{name}", f"found {', '.join(unknown)}, {expected}")
-        graph = config.model[name].get("graph", "complete")
-        if graph not in ("complete", "given"):
-            raise ConfigError(f"model.{name}.graph", f"found {graph!r}, expected complete or given")
+        check_names(f"model.{name}", config.model[name], sorted(fields))
+        check_value(f"model.{name}.graph", config.model[name].get("graph", "complete"), text(("complete", "given")))
     check_given(config)
 
 

@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from wormjax.scoring import reference_graphs as scoring
+from wormjax.scoring.classification import rank_auroc
 
 NAMES = [f"{name}{side}" for name in ("AVA", "AVB", "AVD", "AVE", "RIM", "RIB") for side in "LR"]
 
@@ -26,7 +27,7 @@ def test_the_area_is_scikit_learns_also_with_weights(graphs):
     assert not np.diagonal(pairs).any()
     values, edges = scores[pairs], reference[pairs] > 0
     expected = roc_auc_score(edges, values)
-    assert scoring.measure_auroc(values, edges) == pytest.approx(expected)
+    assert rank_auroc(values, edges) == pytest.approx(expected)
     weights = np.random.default_rng(1).integers(0, 4, (3, len(values))).astype(float)
     found = scoring.weigh_auroc(values, edges, weights)
     np.testing.assert_allclose(found, [roc_auc_score(edges, values, sample_weight=own) for own in weights])

@@ -6,8 +6,9 @@ spend most frames in two of the four states; the negative log-likelihood and the
 """
 
 import numpy as np
-from jaxtyping import Float, Int
-from sklearn.metrics import confusion_matrix, f1_score, recall_score, roc_auc_score
+from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from wormjax.errors import InputError
 from wormjax.recordings.recording import UNSCORED
@@ -45,12 +46,13 @@ def score_states(probabilities: Probabilities, states: States) -> dict[str, floa
     if not len(states):
         return {}
     predicted = probabilities.argmax(axis=1)
+    _, recall, f1, occurs = precision_recall_fscore_support(states, predicted, zero_division=0)
     scores = {
         "accuracy": np.mean(predicted == states),
-        "balanced_accuracy": recall_score(states, predicted, labels=np.unique(states), average="macro"),
+        "balanced_accuracy": recall[occurs > 0].mean(),
         "nll": measure_nll(probabilities, states),
         "calibration_error": measure_calibration_error(probabilities, states),
-        "macro_f1": f1_score(states, predicted, average="macro", zero_division=0),
+        "macro_f1": f1.mean(),
     }
     if len(np.unique(states)) > 1:
         scores["auroc"] = measure_auroc(probabilities, states)
@@ -68,7 +70,15 @@ def confusion(probabilities: Probabilities, states: States, n: int) -> Int[np.nd
 def measure_auroc(probabilities: Probabilities, states: States) -> float:
     """Return the area under the ROC curve, as `score_states` defines it; at least two states must occur in `states`."""
     columns = (0,) if probabilities.shape[1] == 2 else np.unique(states)
-    return float(np.mean([roc_auc_score(states == column, probabilities[:, column]) for column in columns]))
+    return float(np.mean([rank_auroc(probabilities[:, column], states == column) for column in columns]))
+
+
+def rank_auroc(scores: Float[np.ndarray, " item"], positive: Bool[np.ndarray, "*set item"]) -> np.ndarray:
+    """Return the area under the ROC curve of one set of positive items, or of several; NaN where all are, or none."""
+    ranks = rankdata(scores)
+    count = positive.sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (positive @ ranks - count * (count + 1) / 2) / (count * (len(scores) - count))
 
 
 def measure_nll(probabilities: Probabilities, states: States) -> float:

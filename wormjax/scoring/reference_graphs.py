@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
 from wormjax.recordings.names import find_mirrors, split_neuron_name
+from wormjax.scoring.classification import rank_auroc
 
 SWAPS = 10  # Tried per edge when a graph is rewired.
 
@@ -48,15 +48,6 @@ def find_homologues(names: Sequence[str]) -> Pairs:
     own = (mirrors >= 0) & (mirrors != places)
     pairs[places[own], mirrors[own]] = True
     return pairs
-
-
-def measure_auroc(scores: Float[np.ndarray, " pair"], edges: Bool[np.ndarray, "*null pair"]) -> np.ndarray:
-    """Return the AUROC of scores, of one set of edges or of several; NaN where there is no edge, or nothing else."""
-    ranks = rankdata(scores)
-    count = edges.sum(axis=-1)
-    others = len(scores) - count
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (edges @ ranks - count * (count + 1) / 2) / (count * others)
 
 
 def weigh_auroc(
@@ -116,7 +107,7 @@ def score_graph(scores: Matrix, reference: Matrix, left_out: Pairs | None = None
     if edges.all() or not edges.any():
         return None
     precision = average_precision_score(edges, values)
-    return GraphScore(len(edges), int(edges.sum()), float(measure_auroc(values, edges)), float(precision))
+    return GraphScore(len(edges), int(edges.sum()), float(rank_auroc(values, edges)), float(precision))
 
 
 def find_bounds(draws: Float[np.ndarray, " draw"]) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from wormjax.baselines import consensus
 from wormjax.baselines.consensus import Matrix, Stack
 from wormjax.baselines.worm_relations import Worms, relate
 from wormjax.scoring import reference_graphs as scoring
+from wormjax.scoring.classification import rank_auroc
 from wormjax.scoring.markdown import escape, format_bounds, join_cells, start_table
 from wormjax.scoring.rows import Row
 from wormjax.tasks.references import CHEMICAL, WIRING
@@ -92,7 +93,7 @@ def score_references(
         areas = {
             (one.name, pooling): scoring.bootstrap_auroc(graph, known, pairs, draws) for one, pooling, graph in graphs
         }
-        plain = scoring.measure_auroc(next(graph for one, _, graph in graphs if one.name == BASELINE)[pairs], edges)
+        plain = rank_auroc(next(graph for one, _, graph in graphs if one.name == BASELINE)[pairs], edges)
         for one, pooling, graph in graphs if edges.any() else ():
             score, own = scoring.score_graph(graph, known), areas[one.name, pooling]
             line = {"method": one.name, "pooling": pooling, "reference": reference, **score._asdict()}
@@ -101,11 +102,11 @@ def score_references(
             line["without_homologues"] = scoring.score_graph(graph, known, homologues).auroc
             line["difference"] = score.auroc - plain
             line |= zip_bounds("difference_", scoring.find_bounds(own - areas[BASELINE, WORMS]))
-            line["p_rewired"] = scoring.find_p_value(score.auroc, scoring.measure_auroc(graph[pairs], rewired))
+            line["p_rewired"] = scoring.find_p_value(score.auroc, rank_auroc(graph[pairs], rewired))
             line["p_permuted"] = scoring.find_p_value(score.auroc, scoring.permute_names(graph, known, orders))
             null = [study.pool(stack, line["class_worms"])[pairs] for stack in shifted.get(one.name, ())]
             line["p_shifted"] = scoring.find_p_value(
-                score.auroc, np.array([scoring.measure_auroc(values, edges) for values in null])
+                score.auroc, np.array([rank_auroc(values, edges) for values in null])
             )
             if reference in (CHEMICAL, WIRING):
                 line |= scoring.score_direction(graph, known, draws)
@@ -156,7 +157,7 @@ def score_amounts(config, study: Study, worms: Worms, settings, methods: Sequenc
                     graph = np.abs(graph) if WIRING in study.references else graph
                     for reference, known in study.references.items():
                         pairs = scoring.find_pairs(graph, known)
-                        area = scoring.measure_auroc(graph[pairs], known[pairs] > 0)
+                        area = rank_auroc(graph[pairs], known[pairs] > 0)
                         lines.append((name, reference, count, share, float(area)))
     return pd.DataFrame(lines, columns=["method", "reference", "worms", "share", "auroc"])
 

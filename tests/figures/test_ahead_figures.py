@@ -6,7 +6,6 @@ from matplotlib.colors import to_hex, to_rgba
 from readable_figures import assert_readable
 from scipy import stats
 
-from wormjax.figures.loops import plot_toy_loops, share_agreement
 from wormjax.figures.motor_states import STATE_COLOURS
 from wormjax.figures.names import spell_name
 from wormjax.figures.phase_portrait import (
@@ -17,7 +16,13 @@ from wormjax.figures.phase_portrait import (
     link_frames,
     plot_phase_portrait,
 )
-from wormjax.figures.phase_transitions import find_states, plot_phase_transitions, sort_bins
+from wormjax.figures.phase_transitions import (
+    find_states,
+    plot_phase_transitions,
+    plot_toy_loops,
+    share_agreement,
+    sort_bins,
+)
 from wormjax.figures.sensitivity import plot_sensitivity
 from wormjax.figures.skill_by_horizon import choose_best, gain_over_best, plot_skill_by_horizon
 from wormjax.figures.style import LIGHT_GREY, VERMILLION

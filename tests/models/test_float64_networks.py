@@ -17,12 +17,11 @@ from small_systems import small_config
 
 from wormjax.models import nri as inference
 from wormjax.models.catalog import build_classifier
-from wormjax.models.classifiers import TemporalReadOut, flatten_neurons
+from wormjax.models.classifiers import Correction, TemporalReadOut, flatten_neurons
 from wormjax.models.forecast_roll_outs import initialise, predict
 from wormjax.models.forecasters import GraphForecaster, MlpForecaster, RecurrentForecaster
 from wormjax.models.graph_classifier import NeuronEmbedding
 from wormjax.models.layers import TrainingRngs
-from wormjax.models.markov_residual import Correction
 from wormjax.models.wang2021 import BatchNormMlp
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 

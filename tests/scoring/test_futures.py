@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from wormjax.scoring.frame_errors import measure_errors
-from wormjax.scoring.futures import find_best_distance, measure_spread, sample_futures
+from wormjax.scoring.frame_errors import find_best_distance, measure_errors, measure_spread, sample_futures
 
 UNITS = np.array([50.0, 25.0])
 

@@ -2,7 +2,7 @@
 
 All classifiers share one signature: they take features [window, frame, neuron, feature], valid frames [window, frame]
 and `training_rngs` (None for evaluation), and return a `Decoding`. They see frames on both sides of the one they
-classify: decoding the present from a recording is not forecasting.
+classify: decoding the present from a recording is not forecasting. `Correction` asks one of the time after its window.
 """
 
 from typing import NamedTuple
@@ -128,3 +128,30 @@ def _masked_step(cell, carry, inputs):
     values, valid = inputs
     carry, output = cell(carry, values)
     return jax.tree.map(lambda state: state * valid[:, None], carry), output * valid[:, None]
+
+
+class Correction(nn.Module):
+    """A classifier with `horizons * states + horizons + 1` outputs, at the last frame of a window, joined with a chain.
+
+    The chain's log-probabilities, weighed question by question, are added to the classifier's own outputs: what the
+    network learns is what the chain does not know. How much the chain counts at each horizon is learnt along with it.
+    """
+
+    classifier: nn.Module
+    states: int
+    horizons: int
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Float[Array, "window frame neuron feature"],
+        valid: Bool[Array, "window frame"],
+        base: Float[Array, "window answer"],
+        training_rngs: TrainingRngs | None = None,
+    ) -> Decoding:
+        """Logits [window, answer] of all answers beside each other; the graph of each window where one is inferred."""
+        decoding = self.classifier(features, valid, training_rngs)
+        weights = self.param("base_weight", nn.initializers.ones, (self.horizons + 1,))
+        sizes = jnp.array([self.states] * self.horizons + [self.horizons + 1])
+        spread = jnp.repeat(weights, sizes, total_repeat_length=base.shape[-1])
+        return Decoding(decoding.logits[:, -1] + spread * base, decoding.edge_logits)

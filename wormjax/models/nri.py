@@ -15,15 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from wormjax import graphs
-from wormjax.models.decoders import (
-    ContextDecoder,
-    EquivariantDecoder,
-    HistoryCode,
-    JointLstm,
-    MlpDecoder,
-    RecurrentDecoder,
-    roll_out,
-)
+from wormjax.models import decoders
 from wormjax.models.edge_evidence import SHOWN, read_evidence
 from wormjax.models.encoders import CnnEncoder, EvidenceEncoder, MlpEncoder, RecurrentEncoder
 from wormjax.models.horizons import HorizonDecoder
@@ -68,7 +60,9 @@ def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:
     scale = tuple(float(value) for value in np.maximum(change_scale, 1e-6))
     encoder = _build_encoder(model.encoder, edge_types, scale, model.get("mutual", False))
     decoder = _build_decoder(model.decoder, model.skip_first, scale, model.precision)
-    summary = HistoryCode(model.decoder.hidden, model.decoder.code, scale) if model.decoder.name == "context" else None
+    summary = None
+    if model.decoder.name == "context":
+        summary = decoders.HistoryCode(model.decoder.hidden, model.decoder.code, scale)
     return Nri(encoder, decoder, edge_types, model.encoder.differences, scale, model.precision, summary)
 
 
@@ -96,14 +90,14 @@ def _build_decoder(decoder, skip_first, scale, precision):
     relative, aggregation = scale if decoder.relative else None, decoder.get("aggregation", "sum")
     mlp = skip_first, relative, decoder.differences, scale, aggregation
     makers = {
-        "mlp": lambda: MlpDecoder(decoder.hidden, *mlp),
-        "equivariant": lambda: EquivariantDecoder(decoder.hidden, scale, skip_first),
-        "context": lambda: ContextDecoder(
+        "mlp": lambda: decoders.MlpDecoder(decoder.hidden, *mlp),
+        "equivariant": lambda: decoders.EquivariantDecoder(decoder.hidden, scale, skip_first),
+        "context": lambda: decoders.ContextDecoder(
             decoder.hidden, scale, skip_first, tuple(decoder.unseen), decoder.get("additive", False)
         ),
-        "recurrent": lambda: RecurrentDecoder(decoder.hidden, skip_first, relative, aggregation),
+        "recurrent": lambda: decoders.RecurrentDecoder(decoder.hidden, skip_first, relative, aggregation),
         HORIZON: lambda: HorizonDecoder(decoder.hidden, skip_first, decoder.rounds, aggregation),
-        "lstm": lambda: JointLstm(decoder.hidden, dense_cell=precision == "bfloat16"),
+        "lstm": lambda: decoders.JointLstm(decoder.hidden, dense_cell=precision == "bfloat16"),
         "none": lambda: None,
     }
     return makers[decoder.name]()
@@ -185,7 +179,7 @@ def decode(
 
     with dense_precision(nri.precision):
         start = start_decoder(nri, params, frames[..., 0, :, :], history)
-        return roll_out(step, start, frames, given, edges if changing else None)
+        return decoders.roll_out(step, start, frames, given, edges if changing else None)
 
 
 def decode_combinations(
@@ -261,7 +255,7 @@ def decode_on_prior(
         state = jnp.zeros((samples, count * (count - 1), nri.encoder.hidden), frames.dtype)
         carry = state, first, start_decoder(nri, params, first, history)
         beside = jnp.concatenate([there, _find_both(there), numbers], axis=-1)
-        return roll_out(step, carry, frames, given, beside)
+        return decoders.roll_out(step, carry, frames, given, beside)
 
 
 def start_decoder(

@@ -10,8 +10,7 @@ from small_experiments import small_config
 from wormjax.baselines.linear import LINEAR_BASELINES
 from wormjax.errors import ConfigError, InputError, RecordingWarning
 from wormjax.features.dataset import build_dataset
-from wormjax.models.any_neurons import build_vocabulary, index_identities
-from wormjax.models.identities import keep_known, move_identities
+from wormjax.models.any_neurons import build_vocabulary, index_identities, keep_known, move_identities
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.simulation.worms import hide_names, simulate_worms
 from wormjax.tasks.decode import baselines, calibration, few_neurons, sweep

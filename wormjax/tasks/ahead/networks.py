@@ -16,7 +16,7 @@ from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts
 from wormjax.models.catalog import CLASSIFIERS, build_classifier
-from wormjax.models.markov_residual import Correction
+from wormjax.models.classifiers import Correction
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead.questions import Answers, ask, find_steps, tabulate
 from wormjax.tasks.chunks import map_chunks

@@ -17,9 +17,8 @@ from wormjax.errors import ConfigError, InputError
 from wormjax.features.dataset import Dataset, WormArrays, measure_scale
 from wormjax.features.neurons import ANY
 from wormjax.features.splits import TEST
-from wormjax.models.any_neurons import build_vocabulary, index_identities
+from wormjax.models.any_neurons import build_vocabulary, index_identities, keep_known, move_identities
 from wormjax.models.catalog import build_classifier
-from wormjax.models.identities import keep_known, move_identities
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.behavior import score_behavior
 from wormjax.scoring.classification import score_states

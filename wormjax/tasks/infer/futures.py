@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wormjax.features.system_scaling import Scaling
-from wormjax.scoring.frame_errors import DISTANCE
-from wormjax.scoring.futures import find_best_distance, measure_spread, sample_futures
+from wormjax.scoring.frame_errors import DISTANCE, find_best_distance, measure_spread, sample_futures
 from wormjax.scoring.rows import Row
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.groups import list_seeds, model_folder, restore_best

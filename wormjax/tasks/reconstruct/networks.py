@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from wormjax.features.dataset import Dataset
-from wormjax.models.any_neurons import build_vocabulary, index_identities
-from wormjax.models.identities import keep_known
+from wormjax.models.any_neurons import build_vocabulary, index_identities, keep_known
 from wormjax.models.reconstruction import ReconstructionNetwork
 from wormjax.recordings.names import find_mirrors
 from wormjax.tasks.chunks import map_chunks

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from wormjax.features.dataset import WormArrays
-from wormjax.models.markov_residual import Correction
+from wormjax.models.classifiers import Correction
 from wormjax.recordings.recording import UNSCORED
 from wormjax.training.objectives import classification
 
@@ -23,7 +23,7 @@ class AheadData(NamedTuple):
 
     `base` holds what a chain of states expects, as log-probabilities of all answers beside each other: an entry per
     stretch and set of worms that the chain was fitted to; zeros where there is none. Networks learn what to add, and
-    how much it counts (wormjax.models.markov_residual). `runs.own["base"]` [run, stretch] is the entry of each stretch
+    how much it counts (wormjax.models.classifiers). `runs.own["base"]` [run, stretch] is the entry of each stretch
     for a run's training worms.
     """
 

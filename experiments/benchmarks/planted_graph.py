@@ -16,7 +16,8 @@ from wormjax.baselines.neuron_scores import choose_method
 from wormjax.baselines.sparse_autoregression import infer_edges
 from wormjax.command_line import run
 from wormjax.recordings.names import NEURONS
-from wormjax.scoring.reference_graphs import find_pairs, measure_auroc
+from wormjax.scoring.classification import rank_auroc
+from wormjax.scoring.reference_graphs import find_pairs
 from wormjax.simulation.worms import COMMAND_COUPLING, draw_wiring, simulate_worms
 
 NEURON_COUNT = 15
@@ -58,7 +59,7 @@ def score(name: str, traces, columns, wiring) -> float:
         count[np.ix_(places, places)] += 1
     scores = np.where(count > 0, np.abs(total) / np.maximum(count, 1), np.nan)
     pairs = find_pairs(scores, wiring)
-    return float(measure_auroc(scores[pairs], wiring[pairs] != 0))
+    return float(rank_auroc(scores[pairs], wiring[pairs] != 0))
 
 
 def main(values) -> None:

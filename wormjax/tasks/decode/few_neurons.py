@@ -35,18 +35,27 @@ def score_few_neurons(
     METRIC@all is that of a number which no worm exceeds.
     """
     dataset, few = materials.test_dataset, config.few_neurons
-    names = [name for name in (*config.models[:1], BASE) if name in variables]
-    activity = decoding.factor_worms(config, dataset)
+    activity, score = decoding.factor_worms(config, dataset), decoding.score_decoder
+    # Fitted to whole worms, a linear decoder is the same for every seed: it is scored once.
+    by_seed = config.protocol.name == "same_worm"
+    seeds = dict.fromkeys(group.seed for group in groups)
+    own = np.array([number for number, group in enumerate(groups) if by_seed or group.seed == config.seed])
+    linear = [groups[number] for number in own]
     values: dict[Row, list[float]] = defaultdict(list)
-    for count, number in track([(c, n) for c in few.counts for n in range(few.orders)], "few neurons"):
+    most = dataset.find_present().sum(axis=1).max()
+    jobs = [(count, number) for count in few.counts for number in range(few.orders if count < most else 1)]
+    for count, number in track(jobs, "few neurons"):
         kept = choose_subsets(dataset, count, number)
         masked = mask_neurons(dataset, kept)
-        rows = []
-        for name in names:
-            own = variables[name]
-            rows += decoding.score_decoder(name, name, config, description, masked, groups, own, activity)
-        rows += _score_refitted(config, description, materials, masked, groups, kept, activity)
-        amount = count if count < dataset.find_present().sum(axis=1).max() else "all"
+        rows = _score_refitted(config, description, materials, masked, linear, kept, activity)
+        if BASE in variables:
+            fitted = decoding.select_runs(variables[BASE], own)
+            rows += score(BASE, BASE, config, description, masked, linear, fitted, activity)
+        if not by_seed:
+            rows = [row._replace(seed=seed) for seed in seeds for row in rows]
+        for name in config.models[:1]:
+            rows = score(name, name, config, description, masked, groups, variables[name], activity) + rows
+        amount = count if count < most else "all"
         for row in rows:
             values[row._replace(metric=f"{row.metric}@{amount}", value=0.0)].append(row.value)
     return [row._replace(value=float(np.mean(found))) for row, found in values.items()]

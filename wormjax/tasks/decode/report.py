@@ -26,15 +26,8 @@ from wormjax.training.workdir import describe_dataset
 # Name → title of the table, unit of its amounts, label of the figure's axis, and the figure's title.
 CURVES = {
     "few_neurons": ("Few neurons", "neurons", "named neurons of the held-out worm", "A worm with few named neurons"),
-    "calibration": (
-        "Calibration",
-        "s",
-        "seconds of calibration",
-        "Calibration to a held-out worm",
-    ),
+    "calibration": ("Calibration", "s", "seconds of calibration", "Calibration to a held-out worm"),
 }
-
-
 CURVE_TEXT = "Mean over worms [95 % interval over worms]; baselines are in italics."
 
 

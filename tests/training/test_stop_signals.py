@@ -55,6 +55,14 @@ SLEEPING_CHUNK = """
         time.sleep(30)
         report("the chunk is done")
 """
+DESTRUCTOR = """
+    class Held:
+        def __del__(self):
+            report("begun")
+            time.sleep(0.3)
+    Held()
+    time.sleep(60)
+"""
 NOTHING_KEPT = """
     with preemption.stopping_at_chunks():
         report("begun")
@@ -93,6 +101,13 @@ def test_outside_of_training_a_signal_ends_at_once_and_clears_away(number, code)
         "cleared away",
     ]
     assert found == code
+
+
+def test_a_signal_within_a_destructor_says_nothing_but_the_one_line():
+    out, err, code, took = end(DESTRUCTOR)
+    assert (out[1:], err, code) == (["cleared away"], "", 143)
+    assert out[0].startswith("stopped by SIGTERM; ")
+    assert took < 10
 
 
 def test_in_training_the_chunk_is_finished_and_saved():

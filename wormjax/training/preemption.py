@@ -2,11 +2,13 @@
 
 A machine that is to be taken away sends SIGTERM and soon after SIGKILL. Training ends at the next chunk of updates and
 saves it. Where a chunk takes longer than `GRACE_SECONDS`, Python is deep in a compiled program and receives nothing: a
-thread then saves the last chunk that was whole and ends the process.
+thread then saves the last chunk that was whole and ends the process. Where the signal comes within a destructor, which
+can raise nothing, the thread sends it again.
 """
 
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 import sys
@@ -29,12 +31,14 @@ class _Stop:
       in_training: whether a loop looks at `stop_requested` by itself.
       save: saves the last whole chunk, where that is not on the disk yet.
       saving: held while a checkpoint is written.
+      swallowed: whether Python has dropped the `Stopped` that the signal raised.
     """
 
     received: int | None = None
     in_training: bool = False
     save: Callable[[], None] | None = None
     saving: threading.RLock = dataclasses.field(default_factory=threading.RLock)
+    swallowed: bool = False
 
 
 _stop = _Stop()
@@ -51,6 +55,7 @@ def stop_on_signals() -> None:
     signal.set_wakeup_fd(given, warn_on_full_buffer=False)
     for number in SIGNALS:
         signal.signal(number, _note)
+    sys.unraisablehook = functools.partial(_note_dropped, others=sys.unraisablehook)
     threading.Thread(target=_watch, args=(wake_up,), daemon=True).start()
 
 
@@ -102,11 +107,24 @@ def _note(number: int, frame: FrameType | None) -> None:
         raise Stopped
 
 
+def _note_dropped(dropped, others: Callable) -> None:
+    """Note a `Stopped` that Python drops and would print; all `others` are printed."""
+    if dropped.exc_type is not Stopped:
+        others(dropped)
+        return
+    _stop.swallowed = True  # Nothing follows: a signal raised from here would be dropped, too.
+
+
 def _watch(wake_up: int) -> None:
     """Wait for a signal's byte, which comes even where the main thread is within a compiled program."""
     while (number := os.read(wake_up, 1)[0]) not in SIGNALS:
         pass
-    time.sleep(GRACE_SECONDS)
+    ends = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < ends:
+        time.sleep(0.05)
+        if _stop.swallowed:
+            _stop.swallowed = False
+            signal.pthread_kill(threading.main_thread().ident, number)
     with _stop.saving:  # The main thread may be saving already: then it ends by itself, soon after.
         _stop.received = _stop.received or number
         if _stop.save is not None:

@@ -27,7 +27,8 @@ LOOK = """<script>window.addEventListener("load", () => {
   const page = document.documentElement;
   document.title = "FOUND" + JSON.stringify({ problems, up: click(1), down: click(1), named: click(0),
     pictures: [...document.images].every(image => image.naturalWidth > 0), count: document.images.length,
-    fits: page.scrollWidth <= page.clientWidth }) + "END"; });</script>"""
+    fits: page.scrollWidth <= page.clientWidth,
+    edges: getComputedStyle(document.querySelector(".table")).backgroundAttachment }) + "END"; });</script>"""
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,7 @@ def test_a_browser_shows_it_and_sorts_its_tables(page, tmp_path, width):
     assert found["pictures"]
     assert found["count"] == 2
     assert found["fits"]
+    assert found["edges"] == "local, local, scroll, scroll"  # Shades that stay, and covers that move with the table.
 
 
 def test_what_is_said_of_data_is_kept_and_still_said():

@@ -31,6 +31,7 @@ from wormjax.tasks.forecast.linear import (
     forecast_linear,
     gather_worms,
     list_known,
+    pool_unseen,
     tabulate_operators,
 )
 from wormjax.tasks.protocols import Split
@@ -224,6 +225,30 @@ def test_a_neuron_that_the_test_worm_lacks_is_not_predicted():
         mean = forecast_linear(name, config, fit, 0, dataset, starts, STEPS).mean
         assert mean[:, :, 0].any()
         assert not mean[:, :, 1].any()
+
+
+def test_a_neuron_that_no_training_worm_has_takes_the_spread_of_the_others():
+    dataset, config = make_dataset(), linear_config()
+    features = dataset.arrays.features.copy()
+    features[:2, :, 1] = 0.0  # The worms that train lack the second neuron.
+    dataset = replace_arrays(dataset, dataset.arrays._replace(features=features))
+    fit, starts = fit_linear(config, gather_worms(dataset), SPLITS[:1]), list_starts(dataset, FIRST, EVERY)
+    starts = starts.of(starts.worm == 2)
+    for name in BASELINES:
+        scale = forecast_linear(name, config, fit, 0, dataset, starts, STEPS).scale
+        np.testing.assert_allclose(scale[:, 1], scale[:, 0])
+        assert scale.min() > 0.5
+    two, one = np.array([[[0.3], [0.1], [1e-3]], [[0.4], [1e-3], [1e-3]]]), np.full((2, 1, 1), 1e-3)
+    np.testing.assert_allclose(pool_unseen(two)[..., 0], [[0.3, 0.1, 0.05**0.5], [0.4, 1e-3, 0.08**0.5]], rtol=1e-4)
+    np.testing.assert_array_equal(pool_unseen(one), one)
+
+
+def test_a_channel_of_short_stretches_keeps_its_last_known_spread():
+    config, worms = linear_config(), make_worms(((200,), (24,)))
+    worms[0][0][:, -1] = 0.0
+    scale = own_fit(fit_linear(config, worms, [Split((0, 1), ())]), 0)["persistence"]["scale"][:, -1]
+    assert (scale > 0.5).all()
+    np.testing.assert_array_equal(scale[8:], scale[7])  # The second worm has 8 frames after its only start.
 
 
 def test_the_adapted_fit_is_what_its_operators_do_on_training_worms():

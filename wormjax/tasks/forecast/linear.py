@@ -7,7 +7,8 @@ What they need to know (order apart: penalty, weights, how much a worm's own fra
 is found on the training worms alone, each forecast from the others; a lone training worm stands in as its two halves.
 
 A neuron that a worm lacks is 0 as an input, is not predicted, and teaches nothing of itself: it enters no error, and
-the coefficients of its change are those of the worms that have it.
+the coefficients of its change are those of the worms that have it. One that no training worm has takes the spread that
+all others have together.
 """
 
 from collections.abc import Sequence
@@ -96,7 +97,14 @@ def forecast_linear(
             here = starts.worm == worm
             mean[here] = var.roll_out((own["operators"] * there[worm])[None], past[here], steps)
     mean = np.asarray(mean, np.float32).reshape(-1, steps, *shape)
-    return LinearForecast(mean, own["scale"][:steps].reshape(steps, *shape))
+    return LinearForecast(mean, pool_unseen(own["scale"].reshape(-1, *shape))[:steps])
+
+
+def pool_unseen(scale: Float[np.ndarray, "step neuron feature"]) -> Float[np.ndarray, "step neuron feature"]:
+    """Return spreads in which neurons that no training worm has take the root mean square of all others'."""
+    seen = (scale > SMALLEST_SCALE).any(axis=0)
+    pooled = np.sqrt((seen * scale**2).sum(axis=1, keepdims=True) / np.maximum(seen.sum(axis=0), 1))
+    return np.where(seen | ~seen.any(axis=0), scale, pooled)
 
 
 def _cut_channels(dataset: Dataset, starts: Starts, order: int) -> Float[np.ndarray, "start order channel"]:
@@ -374,8 +382,6 @@ def _choose(errors: dict, unit):
 
 
 def _scale(squares):
-    """Return the spread; steps after the end of every stretch take the last known one's."""
-    known = np.flatnonzero((squares > 0).any(axis=1))
-    last = known[-1] if len(known) else 0
-    kept = np.minimum(np.arange(len(squares)), last)
-    return np.maximum(np.sqrt(squares[kept]), SMALLEST_SCALE)
+    """Return the spread; a channel's steps after the end of every stretch take its last known one's."""
+    last = np.maximum.accumulate(np.where(squares > 0, np.arange(len(squares))[:, None], 0), axis=0)
+    return np.maximum(np.sqrt(np.take_along_axis(squares, last, axis=0)), SMALLEST_SCALE)

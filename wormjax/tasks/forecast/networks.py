@@ -130,7 +130,7 @@ def base_scale(config, name: str, fit: dict, split: int, dataset: Dataset) -> Fl
     drifts = {"adapted": linear.ADAPTED, "pooled": pooled, "none": linear.PERSISTENCE}
     source = drifts[config.model[name].drift]
     scale = fit[source]["scale"] if source in fit else fit[linear.ADAPTED]["scale"]
-    return scale[split].reshape(-1, *dataset.arrays.features.shape[2:]).astype(np.float32)
+    return linear.pool_unseen(scale[split].reshape(-1, *dataset.arrays.features.shape[2:])).astype(np.float32)
 
 
 def find_operators(config, name: str, fit: dict, split: int, dataset: Dataset, starts: Starts):

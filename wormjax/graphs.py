@@ -7,7 +7,7 @@ is not r to node r. In that order a gather or scatter is a broadcast, a slice an
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 from jraph import GraphsTuple
 
 
@@ -103,3 +103,11 @@ def mask_edges(
     masked = np.array(edges, float)
     masked[lacking], masked[:, lacking] = np.nan, np.nan
     return masked
+
+
+def mark_strongest(values: Float[np.ndarray, "sender receiver"], count: int) -> Bool[np.ndarray, "sender receiver"]:
+    """Mark the `count` largest values of a matrix, NaN left out; of equal ones the first (numpy)."""
+    ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), axis=None, kind="stable")
+    marked = np.zeros(values.size, bool)
+    marked[ranked[:count]] = True
+    return marked.reshape(values.shape)

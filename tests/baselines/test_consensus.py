@@ -54,6 +54,24 @@ def test_halves_agree_above_their_null_where_worms_share_a_graph():
     assert np.isnan(consensus.compare_halves([], 10)).all()
 
 
+def test_graphs_are_correlated_over_the_pairs_that_both_have():
+    one, other = np.random.default_rng(0).random((2, 6, 6))
+    one[0, 1] = other[2, 3] = np.nan
+    np.testing.assert_allclose(
+        [consensus.correlate(one, 0.2 + 0.1 * one), consensus.correlate(one, 1.0 - one)], [1, -1]
+    )
+    both = np.isfinite(one + other)
+    assert consensus.correlate(one, other) == pytest.approx(np.corrcoef(one[both], other[both])[0, 1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_graph_correlates_with_none(dtype):
+    other = np.random.default_rng(0).random((15, 15)).astype(dtype)
+    with np.errstate(all="raise"):
+        assert np.isnan(consensus.correlate(np.full((15, 15), 0.3, dtype), other))
+        assert np.isfinite(consensus.correlate(other, other))
+
+
 @pytest.mark.parametrize(("worms", "ways"), [(1, 0), (2, 1), (3, 3), (4, 3), (12, 10)])
 def test_halvings_are_disjoint_and_each_stands_once(worms, ways):
     halvings = consensus.list_halvings(worms)

@@ -16,11 +16,12 @@ from wormjax.figures import (
     plot_transfer,
 )
 from wormjax.figures.confusions import shorten_count
-from wormjax.figures.matrices import mark_strongest, order_by_class
+from wormjax.figures.matrices import order_by_class
 from wormjax.figures.motor_states import ABSENT, STATE_COLOURS, colour_states, divide_time
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import save_figure
 from wormjax.figures.transfer import Example
+from wormjax.graphs import mark_strongest
 from wormjax.scoring.published import find_published
 from wormjax.scoring.rows import Row
 

@@ -69,9 +69,10 @@ def predict_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms
 def correlate(one: Matrix, other: Matrix) -> float:
     """Return Pearson's correlation over the pairs that both have; NaN where one does not vary."""
     both = np.isfinite(one) & np.isfinite(other)
-    if both.sum() < 3 or one[both].std() < 1e-12 or other[both].std() < 1e-12:
+    pairs = np.stack([one[both], other[both]]).astype(np.float64)
+    if pairs.shape[1] < 3 or pairs.std(axis=1).min() < 1e-12:
         return float("nan")
-    return float(np.corrcoef(one[both], other[both])[0, 1])
+    return float(np.corrcoef(pairs)[0, 1])
 
 
 def list_halvings(worms: int) -> list[tuple[list[int], list[int]]]:

@@ -14,12 +14,15 @@ WIRING = "cook2019:"
 WEIGHTS = ("weight", "probability")  # Of one of these names is the column of weights; `edges.csv` has the second.
 
 
-def read_edges(path: str, names: Sequence[str]) -> Float[np.ndarray, "sender receiver"]:
+def read_edges(
+    path: str, names: Sequence[str], field: str = "data.edges", expected: str = "a CSV table of edges"
+) -> Float[np.ndarray, "sender receiver"]:
     """Return the weights of the edges between neurons, divided by the largest; 0 where the table has no edge.
 
     Args:
       path: of a CSV table with the columns sender, receiver, and weight or probability (without one, all weigh 1); or
         "cook2019:KIND", the wiring: chemical, electrical or both.
+      field, expected: the field of the config that gives the path, and what may be given there, for errors.
 
     Raises:
       ConfigError: no such table, a column that is missing, a weight that is no finite number, or no edge between these
@@ -29,33 +32,33 @@ def read_edges(path: str, names: Sequence[str]) -> Float[np.ndarray, "sender rec
         kinds = connectome.load("cook2019")
         kind = path.removeprefix(WIRING)
         if kind not in kinds.kinds:
-            raise ConfigError("data.edges", f"found {path!r}, expected {WIRING} with {', '.join(kinds.kinds)}")
-        return _scale(np.nan_to_num(kinds.matrix(kind, names)), path)
+            raise ConfigError(field, f"found {path!r}, expected {WIRING} with {', '.join(kinds.kinds)}")
+        return _scale(np.nan_to_num(kinds.matrix(kind, names)), path, field)
     try:
         table = pd.read_csv(path, comment="#", skipinitialspace=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise ConfigError("data.edges", f"found {path!r} ({reason}), expected a CSV table of edges") from None
+        raise ConfigError(field, f"found {path!r} ({reason}), expected {expected}") from None
     lacking = [column for column in ("sender", "receiver") if column not in table]
     if lacking:
         found = f"found {path!r} with the columns {', '.join(map(str, table.columns[:10]))}"
-        raise ConfigError("data.edges", f"{found}, expected {' and '.join(lacking)} too")
+        raise ConfigError(field, f"{found}, expected {' and '.join(lacking)} too")
     column = next((name for name in WEIGHTS if name in table), None)
     weights = pd.to_numeric(table[column], errors="coerce") if column else pd.Series(1.0, index=table.index)
     if not np.isfinite(weights).all():
         row = int(np.argmin(np.isfinite(weights)))
-        raise ConfigError("data.edges", f"found {path!r}: row {row + 2} has no finite {column}, expected a number")
+        raise ConfigError(field, f"found {path!r}: row {row + 2} has no finite {column}, expected a number")
     places = {name: place for place, name in enumerate(names) if name}
     matrix = np.zeros((len(names), len(names)), np.float32)
     for sender, receiver, weight in zip(table["sender"], table["receiver"], weights, strict=True):
         ends = [places.get(normalise_neuron_name(str(name))) for name in (sender, receiver)]
         if None not in ends and ends[0] != ends[1]:
             matrix[ends[0], ends[1]] = weight
-    return _scale(matrix, path)
+    return _scale(matrix, path, field)
 
 
-def _scale(matrix, path):
+def _scale(matrix, path, field):
     np.fill_diagonal(matrix, 0.0)
     if not matrix.any():
-        raise ConfigError("data.edges", f"found {path!r}, without an edge between the neurons in play, expected some")
+        raise ConfigError(field, f"found {path!r}, without an edge between the neurons in play, expected some")
     return (matrix / np.abs(matrix).max()).astype(np.float32)

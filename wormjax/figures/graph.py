@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from wormjax.figures.matrices import arrange_matrix, draw_matrix, mark_strongest, order_by_class
+from wormjax.figures.matrices import arrange_matrix, draw_matrix, order_by_class
 from wormjax.figures.style import BLUE, ORANGE, make_figure, set_title, styled
+from wormjax.graphs import mark_strongest
 from wormjax.recordings.names import split_neuron_name
 
 ARROW = {  # Bent, so that an edge and its reverse are both seen.

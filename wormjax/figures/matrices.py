@@ -41,14 +41,6 @@ def arrange_matrix(matrix: Matrix, order: Sequence[int]) -> Matrix:
     return arranged
 
 
-def mark_strongest(values: Matrix, count: int) -> Bool[np.ndarray, "sender receiver"]:
-    """Mark the `count` largest values of a matrix, NaN left out; of equal ones the first."""
-    ranked = np.argsort(np.where(np.isnan(values), np.inf, -values), axis=None, kind="stable")
-    marked = np.zeros(values.size, bool)
-    marked[ranked[:count]] = True
-    return marked.reshape(values.shape)
-
-
 def draw_matrix(
     axes: Axes,
     matrix: Matrix,

@@ -15,6 +15,7 @@ from wormjax.figures import matrices, style
 from wormjax.figures.graph import ARROW, place_on_circle, write_around
 from wormjax.figures.lines import choose_styles, cut_limits, rule_lines
 from wormjax.figures.names import spell_name
+from wormjax.graphs import mark_strongest
 
 TOP_EDGES = 40
 SHOWN_CLASSES = 60  # Names that can be read beside a matrix.
@@ -65,7 +66,7 @@ def draw_class_circle(axes: Axes, matrix, names: Sequence[str], types: Sequence[
     angles, points = place_on_circle([1.0] * len(names))
     symmetric = np.allclose(np.nan_to_num(matrix), np.nan_to_num(matrix.T))
     shown = np.where(np.tril(np.ones_like(matrix), -1) > 0, np.nan, matrix) if symmetric else matrix
-    senders, receivers = np.nonzero(matrices.mark_strongest(shown, TOP_EDGES) & (shown > 0))
+    senders, receivers = np.nonzero(mark_strongest(shown, TOP_EDGES) & (shown > 0))
     look = {**ARROW, "arrowstyle": "-"} if symmetric else ARROW
     for sender, receiver in zip(senders, receivers, strict=True):
         is_known = known is not None and np.nanmax([known[sender, receiver], known[receiver, sender], 0]) > 0

@@ -7,6 +7,7 @@ from typing import Any
 import ml_collections
 from sklearn.utils.validation import check_is_fitted
 
+from wormjax.errors import InputError
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import Reconstruction
 from wormjax.instrument.settings import build_config, choose_model, list_worms, take_one
@@ -64,7 +65,11 @@ class Reconstructor(Estimator):
             choose_model(config, self.model, (MIXTURE, *config.model), BASELINES)
             config.mixture = ()
         check_config(config.lock())
-        dataset = build_training_dataset(config, list_worms(worms), scored=False)
+        worms, least = list_worms(worms), config.data.least_worms
+        if len(worms) < least:
+            found = f"found {len(worms)}, expected {least} or more"
+            raise InputError(f"worms: {found}: each is reconstructed from what the others teach")
+        dataset = build_training_dataset(config, worms, scored=False)
         return self._keep(train_reconstructor(self.model, config, dataset, self.progress))
 
     def reconstruct(self, worm: Recording) -> Reconstruction:

@@ -19,27 +19,31 @@ from wormjax.configs import neuron_graphs
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.edge_list import read_edges
-from wormjax.figures.matrices import mark_strongest
+from wormjax.graphs import mark_strongest
 from wormjax.scoring.reference_graphs import rewire
 from wormjax.training.runs import Runs
 
 EDGES = "edges"  # A field of a section of `config.model`, which is none of the network's.
 ANATOMICAL, ATLAS, LEARNT = ("chemical", "electrical", "both"), "atlas", "learnt"
+EXPECTED = f"none, complete, {', '.join(ANATOMICAL)}, {ATLAS}, {LEARNT} or a CSV table of edges"
 REWIRED = re.compile(r"(.+):rewired:(\d+)")
 
 
-def load_edges(graph: str, names: Sequence[str], atlas: str = "") -> Float[np.ndarray, "sender receiver"]:
+def load_edges(
+    graph: str, names: Sequence[str], atlas: str = "", field: str = "edges"
+) -> Float[np.ndarray, "sender receiver"]:
     """Return 1 for an edge between neurons, 0 for none.
 
     Args:
       graph: "none", "complete", "chemical", "electrical", "both" (Cook et al. 2019), "atlas" (responses with q < 0.05,
         Randi et al. 2023) or the path of a table of edges; followed by ":rewired:NUMBER", a draw of the same degrees.
+      field: of the config, which errors name.
 
     Raises:
       InputError: a file that cannot be read, or one without an edge between these neurons.
     """
     if match := REWIRED.fullmatch(graph):
-        return redraw(load_edges(match[1], names, atlas), int(match[2]))
+        return redraw(load_edges(match[1], names, atlas, field), int(match[2]))
     if graph in ("none", "complete"):
         edges = np.full((len(names), len(names)), float(graph == "complete"), np.float32)
     elif graph in ANATOMICAL:
@@ -49,7 +53,7 @@ def load_edges(graph: str, names: Sequence[str], atlas: str = "") -> Float[np.nd
             raise ConfigError("data.atlas", "found none, expected the file of the atlas, whose graph a model is given")
         edges = np.nan_to_num(connectome.load("randi2023", atlas).matrix("significant", names))
     else:
-        edges = np.abs(read_edges(graph, names))
+        edges = np.abs(read_edges(graph, names, field, EXPECTED))
     edges = (edges > 0).astype(np.float32)
     np.fill_diagonal(edges, 0.0)
     return edges
@@ -131,7 +135,7 @@ def find_given(
 def load_given(name: str, config, neurons: Sequence[str]) -> Float[np.ndarray, "sender receiver"]:
     """Return the graph that a network is given whatever its worms, by its own section or by `data.edges`."""
     if edges := config.model[name].get(EDGES, ""):
-        return load_edges(edges, neurons, config.data.get("atlas", ""))
+        return load_edges(edges, neurons, config.data.get("atlas", ""), f"model.{name}.{EDGES}")
     return read_edges(config.data.edges, neurons)
 
 

@@ -3,11 +3,10 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
 from wormjax import graphs
 from wormjax.features.forecast_origins import Starts
-from wormjax.tasks.forecast.graphs import SHUFFLES, average_by_state, correlate, correlate_pairs, present_edges
+from wormjax.tasks.forecast.graphs import SHUFFLES, average_by_state, correlate_pairs, present_edges
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
 
@@ -49,29 +48,6 @@ def test_any_type_but_the_first_is_an_edge():
     senders, receivers = graphs.complete_edges(3)
     for edge, (sender, receiver) in enumerate(zip(senders, receivers, strict=True)):
         np.testing.assert_allclose(matrices[:, sender, receiver], edges[:, edge, 1] + edges[:, edge, 2])
-
-
-def test_identical_graphs_correlate_by_1_whatever_their_scale():
-    graph = graphs.edges_to_matrix(draw_edges(0), NEURONS)
-    assert correlate(graph, graph) == pytest.approx(1.0)
-    assert correlate(graph, 0.2 + 0.1 * graph) == pytest.approx(1.0)
-    assert correlate(graph, 1.0 - graph) == pytest.approx(-1.0)
-    other = graphs.edges_to_matrix(draw_edges(1), NEURONS)
-    expected = np.corrcoef(draw_edges(0), draw_edges(1))[0, 1]
-    assert correlate(graph, other) == pytest.approx(expected)
-    # The diagonal, which is no edge, has no say.
-    assert correlate(graph + 9 * np.eye(NEURONS), other) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("neurons", [3, 8, 15, 30])
-def test_a_constant_graph_correlates_with_none(dtype, neurons):
-    constant = np.full((neurons, neurons), 0.3, dtype)
-    other = np.random.default_rng(0).random((neurons, neurons)).astype(dtype)
-    with np.errstate(all="raise"):
-        assert np.isnan(correlate(constant, other))
-        assert np.isnan(correlate(other, constant))
-        assert np.isfinite(correlate(other, other))
 
 
 def test_one_graph_for_all_correlates_by_1_against_shuffled_nulls_near_0():

@@ -11,7 +11,7 @@ from small_reconstructions import small_config
 from wormjax import connectome
 from wormjax.errors import InputError
 from wormjax.models.reconstruction import ReconstructionNetwork
-from wormjax.tasks.given_graphs import find_given, list_edges, load_edges, move_given
+from wormjax.tasks.given_graphs import find_given, list_edges, load_edges, load_given, move_given
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.reconstruct.experiment import check_config, reconstruct
@@ -36,9 +36,12 @@ def test_graphs_are_zeros_and_ones_of_the_wiring():
     np.testing.assert_array_equal(rewired, rewired.T)
     assert (rewired != electrical).any()
     assert (rewired != load_edges("electrical:rewired:4", many)).any()
-    for graph, message in (("atlas", "'data.atlas': found none"), ("none.csv", "'data.edges': found 'none.csv'")):
-        with pytest.raises(InputError, match=message):
-            load_edges(graph, NAMES)
+    with pytest.raises(InputError, match=r"'data\.atlas': found none"):
+        load_edges("atlas", NAMES)
+    misspelt = small_config(model__network={**NETWORK, "edges": "chemcial:rewired:1"})
+    message = r"'model\.network\.edges': found 'chemcial' \(.*\), expected none, .*, learnt or a CSV table"
+    with pytest.raises(InputError, match=message):
+        load_given("network", misspelt, NAMES)
 
 
 def test_a_trace_without_an_edge_is_read_in_the_sum_alone(quick_compilation):
@@ -127,7 +130,7 @@ def test_it_trains_on_each_graph_and_the_rows_name_it(tmp_path, quick_compilatio
             {"graph": "complete", "edges": "both"},
             r"'model.network.edges': found 'both', which has no effect",
         ),
-        ({"graph": "inferred", "edges": ""}, r"'model.network.graph': found 'inferred', expected complete or given"),
+        ({"graph": "inferred", "edges": ""}, r"'model.network.graph': found 'inferred', expected one of complete"),
     ],
 )
 def test_a_graph_without_effect_is_an_error(fields, message):

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wormjax import graphs
+from wormjax.baselines.consensus import correlate
 from wormjax.features.dataset import Dataset
 from wormjax.features.forecast_origins import Starts, cut_past
 from wormjax.models.forecast_roll_outs import Clamp, predict
@@ -32,7 +33,7 @@ def average_by_state(matrices: Matrices, states: np.ndarray, state_names: Sequen
     for state, name in enumerate(state_names):
         chosen = states == state
         if chosen.any():
-            means[name] = _without_diagonal(matrices[chosen].mean(axis=0))
+            means[name] = _average(matrices[chosen])
     return means
 
 
@@ -49,9 +50,9 @@ def correlate_pairs(outputs, groups, neurons: int) -> tuple[dict[str, np.ndarray
         for worm in np.unique(output.starts.worm):
             own = matrices[output.starts.worm == worm]
             group = groups[output.group]
-            means[group.seed, group.split.train, int(worm)] = own.mean(axis=0)
+            means[group.seed, group.split.train, int(worm)] = _average(own)
             if len(own) > 3:  # Blocks of starts, far apart, and not every second one.
-                halves.append((own[: len(own) // 2].mean(axis=0), own[len(own) // 2 :].mean(axis=0)))
+                halves.append((_average(own[: len(own) // 2]), _average(own[len(own) // 2 :])))
     pairs = {"windows": halves, "seeds": [], "worms": []}
     for (key, one), (other_key, other) in combinations(means.items(), 2):
         if key[1:] == other_key[1:]:
@@ -71,14 +72,6 @@ def correlate_pairs(outputs, groups, neurons: int) -> tuple[dict[str, np.ndarray
     }
     kept = [name for name, values in found.items() if np.isfinite(values).any()]
     return {name: found[name] for name in kept}, {name: nulls[name] for name in kept}
-
-
-def correlate(one: Matrix, other: Matrix) -> float:
-    """Return Pearson's correlation of two graphs' edges; NaN where one of them is constant."""
-    first, second = (graphs.matrix_to_edges(matrix).astype(np.float64) for matrix in (one, other))
-    if first.std() < 1e-9 or second.std() < 1e-9:
-        return float("nan")
-    return float(np.corrcoef(first, second)[0, 1])
 
 
 def measure_followers(
@@ -109,6 +102,10 @@ def measure_followers(
 
     responses = np.stack([np.asarray(respond(neuron)) for neuron in range(neurons)])
     return _without_diagonal(responses)
+
+
+def _average(matrices):
+    return _without_diagonal(matrices.mean(axis=0))
 
 
 def _without_diagonal(matrix):

@@ -319,6 +319,11 @@ def test_models_of_other_estimators_are_named():
             kind("lstmm").fit(WORMS[:3])
 
 
+def test_one_worm_is_too_few_to_reconstruct_others():
+    with pytest.raises(wormjax.InputError, match=r"^worms: found 1, expected 2 or more"):
+        wormjax.Reconstructor("ridge_pairs").fit(WORMS[:1])
+
+
 def test_something_else_than_recordings_is_named():
     with pytest.raises(wormjax.InputError, match="worms: found ndarray, expected recordings"):
         wormjax.Decoder().fit([WORMS[0].traces])

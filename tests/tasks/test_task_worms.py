@@ -12,7 +12,7 @@ from wormjax.configs import generalize
 from wormjax.errors import InputError, RecordingWarning
 from wormjax.recordings import container
 from wormjax.simulation.worms import simulate_worms
-from wormjax.tasks.new_worms import prepare_new_worms
+from wormjax.tasks.new_worms import build_new_dataset, prepare_new_worms
 from wormjax.tasks.protocols import Split, list_config_splits, list_splits
 from wormjax.tasks.worms import build_training_dataset, prepare_materials
 from wormjax.training.workdir import describe_dataset
@@ -99,6 +99,13 @@ def test_a_neuron_that_new_worms_lack_is_masked_and_named(files):
     with pytest.warns(RecordingWarning, match=r"worm 'worm 3': it lacks 1 of 4 neurons \(RIML\); these are masked"):
         dataset, _ = prepare_new_worms(config_of(files, "test.h5"), describe_dataset(trained.dataset), trained.splits)
     assert (dataset.arrays.features[:, :, dataset.neuron_names.index("RIML")] == 0).all()
+
+
+def test_neurons_that_a_model_reads_by_their_class_are_not_counted_as_its_own(files):
+    description = describe_dataset(prepare_materials(config_of(files)).dataset)
+    worm = make_worms(1, first=5, neurons=("AVAL", "RIMR"))[0]
+    with pytest.warns(RecordingWarning, match=r"it lacks 3 of 4 neurons \(AVAR, AVBL, RIML\)"):
+        build_new_dataset(config_of(files), description, [worm], neurons=[*NEURONS, "RIMR"])
 
 
 def test_new_worms_at_another_rate_are_resampled_to_that_of_the_training(files):

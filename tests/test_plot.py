@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 import wormjax
 from wormjax import plot
-from wormjax.instrument.results import Forecast
+from wormjax.instrument.results import Decoding, Forecast
 
 WORM = wormjax.simulate_worms(1, minutes=2.0)[0]
 PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(4), len(WORM.times))
@@ -23,6 +23,11 @@ def make_forecast(modes=1):
     means, scales = random.normal(size=(modes, 5, 2)), np.ones((modes, 5, 2))
     times, weights = 60.0 + np.arange(5) / 3, np.full(modes, 1 / modes)
     return Forecast("w", 60.0, times, ("AVAL", "RID"), means, scales, weights, None, "dF/F")
+
+
+def make_decoding(**behavior):
+    names = ("reverse", "forward")
+    return Decoding("w", WORM.times, np.full((len(WORM.times), 2), 0.5), names, None, (), behavior)
 
 
 def labels(axes):
@@ -45,9 +50,21 @@ def test_probabilities_of_another_length_are_refused():
         plot.ethogram(WORM, PROBABILITIES[:-1])
 
 
+def test_a_decoded_behaviour_is_drawn_over_the_measured_one(axes):
+    decoded = np.sin(WORM.times)
+    assert plot.behavior(WORM, make_decoding(velocity=decoded, speed=decoded), ax=axes) is axes
+    drawn = {line.get_label(): line.get_ydata() for line in axes.lines}
+    np.testing.assert_allclose(drawn["decoded"], decoded)
+    np.testing.assert_allclose(drawn["measured"], WORM.behavior["velocity"])
+    with pytest.raises(wormjax.InputError, match="name: found 'bend', expected one .*velocity, speed"):
+        plot.behavior(WORM, make_decoding(velocity=decoded, speed=decoded), "bend")
+
+
 @pytest.mark.parametrize(
     ("draw", "arguments", "message"),
     [
+        (plot.behavior, (WORM, PROBABILITIES), "decoding: found ndarray without continuous behaviour"),
+        (plot.behavior, (WORM, make_decoding()), "decoding: found Decoding without continuous behaviour"),
         (plot.ethogram, (WORM, np.full(len(WORM.times), "forward")), "probabilities: found text of shape"),
         (plot.ethogram, ([WORM], PROBABILITIES), "worm: found list, expected one recording"),
         (plot.traces, (WORM.traces,), "worm: found ndarray, expected one recording"),

@@ -93,10 +93,8 @@ def download(values):
 
 def predict(values):
     """Write what trained models say of recordings that nobody needs to have annotated."""
-    if not values.model or not values.data or not values.output:
-        missing = [name for name in ("model", "data", "output") if not values[name].value]
-        flags = ", --".join(missing)
-        raise InputError(f"--{flags}: found none, expected --model=FOLDER --data=FILE_OR_FOLDER --output=FOLDER")
+    if missing := [name for name in ("model", "data") if not values[name].value]:
+        raise InputError(f"--{', --'.join(missing)}: found none, expected --model=FOLDER --data=FILE_OR_FOLDER")
     from wormjax import Reconstructor, RelationalInference, load, load_model
     from wormjax.instrument.predicting import predict
     from wormjax.tasks.report_page import collect_notes, write_page
@@ -174,7 +172,7 @@ COMMANDS = {
         [
             ("list", "model", [], "Folders of trained models: work directories, or saved from Python."),
             ("string", "data", None, "File or folder of recordings."),
-            ("string", "output", None, "Folder that receives tables, arrays and figures."),
+            ("string", "output", "predictions", "Folder that receives tables, arrays and figures."),
             READER,
             RATE,
             ("string", "name", None, "Which model of a work directory (default: its first)."),

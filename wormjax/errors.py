@@ -28,8 +28,16 @@ class RecordingWarning(UserWarning):
 
 
 def note(text: str) -> None:
-    """Warn of imperfect data (RecordingWarning), without naming the line of wormjax that does."""
-    warnings.warn_explicit(text, RecordingWarning, "<wormjax>", 1, registry=_NOTED)
+    """Warn of imperfect data (RecordingWarning) once, without naming the line of wormjax that does.
+
+    Python's own memory of what was said is lost whenever any library changes a filter for a while. A filter "always"
+    repeats notes; those of "ignore" count as not said.
+    """
+    matching = (action for action, _, category, *_ in warnings.filters if issubclass(RecordingWarning, category))
+    action = next(matching, "default")
+    if action != "ignore" and (action == "always" or text not in _SAID):
+        _SAID.add(text)
+        warnings.warn_explicit(text, RecordingWarning, "<wormjax>", 1)
 
 
-_NOTED: dict = {}  # What Python keeps of a module's warnings, to give each once.
+_SAID: set[str] = set()

@@ -22,7 +22,7 @@ from wormjax.figures.lines import choose_styles, cut_limits, rule_lines
 from wormjax.figures.matrices import arrange_matrix, order_by_class
 from wormjax.figures.motor_states import divide_time, draw_strip, fill_cells, list_states
 from wormjax.figures.names import spell_name
-from wormjax.figures.style import hide_frame, styled
+from wormjax.figures.style import BLUE, GREY, hide_frame, styled
 from wormjax.figures.trajectories import draw_paths
 from wormjax.instrument.results import Decoding, Forecast, find_linked
 from wormjax.instrument.settings import join_neurons, take_one, take_whole
@@ -33,7 +33,7 @@ from wormjax.scoring.classification import confusion
 from wormjax.scoring.intervals import find_range
 from wormjax.scoring.tables import title_metric
 
-__all__ = ["accuracy", "confusions", "ethogram", "forecast", "graph", "traces", "trajectories"]
+__all__ = ["accuracy", "behavior", "confusions", "ethogram", "forecast", "graph", "traces", "trajectories"]
 
 # A notebook's backend turns interactive drawing on when it is loaded. Load it here: within a style's context the change
 # would be undone, and later figures of the notebook would not show.
@@ -93,6 +93,40 @@ def ethogram(
     shown = np.concatenate([states for _, states in strips]) if strips else scored
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "handlelength": 1.0}
     ax.legend(handles=list_states(shown, names), ncols=len(names) + 1, **place)
+    return ax
+
+
+@styled
+def behavior(worm: Recording, decoding: Decoding, name: str | None = None, *, ax: Axes | None = None) -> Axes:
+    """Draw a decoded continuous behaviour over time, and the measured one where the recording has it.
+
+    Args:
+      worm: the recording.
+      decoding: of `Decoder.decode`.
+      name: of the behaviour, such as velocity; None takes the first.
+
+    Examples:
+      >>> axes = wormjax.plot.behavior(worm, anyone.decode(worm))
+    """
+    names = list(decoding.behavior) if isinstance(decoding, Decoding) else []
+    if not names:
+        found = type(decoding).__name__
+        raise InputError(
+            f"decoding: found {found} without continuous behaviour, expected one of Decoder(neurons='any')"
+        )
+    if name not in (None, *names):
+        raise InputError(f"name: found {name!r}, expected one of the decoded behaviours: {', '.join(names)}")
+    name = name or names[0]
+    ax = _open_axes(ax, 8.0, 1.8)
+    edges, cells = divide_time(np.asarray(take_one(worm).times, float))
+    drawn = {"decoded": (decoding.behavior[name], BLUE)}
+    if name in worm.behavior:
+        drawn = {"measured": (worm.behavior[name], GREY)} | drawn
+    for label, (values, colour) in drawn.items():
+        ax.plot(edges[:-1], fill_cells(np.asarray(values, float), cells, np.nan), color=colour, lw=0.9, label=label)
+    ax.axhline(0.0, color=GREY, lw=0.5, zorder=0)
+    ax.set(xlim=(edges[0], edges[-1]), xlabel="time (s)", ylabel=spell_name(name))
+    ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return ax
 
 

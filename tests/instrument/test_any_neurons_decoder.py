@@ -68,6 +68,7 @@ def test_a_neuron_that_no_training_worm_had_is_read_by_its_class(quick_compilati
 def test_a_saved_decoder_decodes_as_before(tmp_path, decoder):
     decoder.save(tmp_path / "model")
     loaded = wormjax.load_model(tmp_path / "model")
+    assert repr(loaded) == repr(decoder)
     one, other = decoder.decode(WORMS[3]), loaded.decode(WORMS[3])
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
     np.testing.assert_array_equal(one.behavior["velocity"], other.behavior["velocity"])

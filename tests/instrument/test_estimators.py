@@ -190,9 +190,12 @@ def test_a_forecast_is_in_the_units_of_the_traces():
 def test_a_neuron_that_the_worm_lacks_is_not_forecast(forecaster):
     names = [None if name == "AVAL" else name for name in WORMS[3].neuron_names]
     worm = wormjax.Recording(traces=WORMS[3].traces, times=WORMS[3].times, neuron_names=names)
-    forecast = forecaster.forecast(worm, origin=100.0, steps=2)
+    with pytest.warns(wormjax.RecordingWarning, match="trained on simulated worms, and 'mine' is none"):
+        forecast = forecaster.forecast(worm, origin=100.0, steps=2)
     lacking = np.array(forecast.neuron_names) == "AVAL"
     assert np.isnan(forecast.mean[:, lacking]).all()
+    assert "12 of 13 neurons" in repr(forecast)
+    assert set(forecast.to_pandas().neuron) == {*forecast.neuron_names} - {"AVAL"}
     assert np.isfinite(forecast.interval(0.9)[0][:, ~lacking]).all()
 
 

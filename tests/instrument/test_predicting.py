@@ -72,6 +72,14 @@ def test_a_graph_is_drawn_unless_it_is_no_better_than_chance(tmp_path, models, m
     assert ("no better than chance" in (tmp_path / "out" / "summary.md").read_text()) == chance
 
 
+def test_decoded_velocity_is_drawn(tmp_path, models, monkeypatch):
+    decoding = models[0].decode(WORMS[1])
+    decoding = dataclasses.replace(decoding, behavior={"velocity": np.sin(WORMS[1].times)})
+    monkeypatch.setattr(models[0], "decode", lambda worm: decoding)
+    predict(models[:1], [WORMS[1]], tmp_path / "out")
+    assert list((tmp_path / "out").rglob("behavior.png"))
+
+
 def test_states_of_a_worm_without_a_graph_are_kept(tmp_path, models):
     names = [name if name == NEURONS[0] else None for name in WORMS[1].neuron_names]
     worm = dataclasses.replace(WORMS[1], neuron_names=tuple(names))
@@ -143,7 +151,7 @@ def test_the_program_decodes_a_csv(tmp_path, models, capsys):
     np.testing.assert_allclose(states[list(models[0].state_names_)], expected, atol=1e-4)
     with pytest.raises(SystemExit):
         commands.run_command("predict", ["predict", arguments[0]])
-    assert "error: --data, --output: found none" in capsys.readouterr().err
+    assert "error: --data: found none" in capsys.readouterr().err
 
 
 def test_inspect_says_what_a_file_holds(tmp_path, capsys):

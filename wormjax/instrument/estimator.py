@@ -52,8 +52,9 @@ class Estimator(BaseEstimator):
             if (name == "model" and value is not None)
             or (repr(value) != repr(defaults[name]) and not isinstance(value, ml_collections.ConfigDict))
         ]
-        head = f"{type(self).__name__}({', '.join(shown)})"
-        return f"{head}: {self._describe()}" if hasattr(self, "trained_") else head
+        if not hasattr(self, "trained_"):
+            return f"{type(self).__name__}({', '.join(shown)})"
+        return f"{type(self).__name__}(model={self.trained_.name!r}): {self._describe()}"
 
 
 def describe_training(description: Mapping[str, Any], groups: Sequence[Group]) -> str:

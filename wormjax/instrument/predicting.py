@@ -7,6 +7,7 @@ OUTPUT/
   WORM/states.csv        per frame: time, probability of each state, decoded state
   WORM/states.nwb        the same as behavioural time series, with --nwb
   WORM/ethogram.png
+  WORM/behavior.png      decoded velocity and the like, beside what was measured, where the model decodes it
   WORM/forecasts.csv     per origin, step and neuron: mean, s.d. and 90 % interval, in the units of the traces
   WORM/forecast.png
   WORM/edges.csv         per ordered pair of neurons: probability of an edge, in falling order
@@ -166,6 +167,12 @@ def _write_decoding(decoder: Decoder, worm: Recording, folder: Path, nwb: bool) 
     figure = _start_figure(9.0, 2.4, worm)
     plot.ethogram(worm, decoding, ax=figure.subplots())
     save_figure(figure, folder / "ethogram.png")
+    if decoding.behavior:
+        figure = _start_figure(9.0, 0.6 + 1.8 * len(decoding.behavior), worm)
+        panels = figure.subplots(len(decoding.behavior), squeeze=False)[:, 0]
+        for name, panel in zip(decoding.behavior, panels, strict=True):
+            plot.behavior(worm, decoding, name, ax=panel)
+        save_figure(figure, folder / "behavior.png")
     arrays = {
         "states/probabilities": decoding.probabilities,
         "states/names": decoding.state_names,

@@ -73,7 +73,7 @@ class Forecast:
       worm: the recording's name.
       origin: seconds; frames at or after it were not seen.
       times: seconds [step].
-      neuron_names: the columns of `mean`, `sd` and `interval`.
+      neuron_names: the columns of `mean`, `sd` and `interval`; those of neurons that the recording lacks are NaN.
       mode_means, mode_scales, weights: the mixture; most models have one mode.
       edges: probability of an edge of each type before the origin; None where the model infers no graph.
       units: of the traces.
@@ -91,7 +91,9 @@ class Forecast:
 
     def __repr__(self) -> str:
         span = f"{len(self.times)} steps from {self.times[0]:.2f} to {self.times[-1]:.2f} s"
-        return f"Forecast(worm {self.worm!r}: {span}; {len(self.neuron_names)} neurons, {self.units})"
+        there, known = int(np.isfinite(self.mean).all(axis=0).sum()), len(self.neuron_names)
+        neurons = f"{there} neurons" if there == known else f"{there} of {known} neurons"
+        return f"Forecast(worm {self.worm!r}: {span}; {neurons}, {self.units})"
 
     @property
     def mean(self) -> Float[np.ndarray, "step neuron"]:
@@ -125,7 +127,10 @@ class Forecast:
         return (low + high) / 2
 
     def to_pandas(self, level: float = 0.9) -> pd.DataFrame:
-        """Return a row per step and neuron: step, time, neuron, mean, s.d., and the ends of an interval."""
+        """Return a row per step and neuron: step, time, neuron, mean, s.d., and the ends of an interval.
+
+        Neurons that the recording lacks have no rows.
+        """
         low, high = self.interval(level)
         steps, neurons = self.mean.shape
         columns = {
@@ -135,7 +140,8 @@ class Forecast:
             "neuron": np.tile(np.array(self.neuron_names), steps),
         }
         values = {"mean": self.mean, "sd": self.sd, "low": low, "high": high}
-        return pd.DataFrame(columns | {name: value.ravel() for name, value in values.items()})
+        frame = pd.DataFrame(columns | {name: value.ravel() for name, value in values.items()})
+        return frame.dropna(subset="mean", ignore_index=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from wormjax.errors import ConfigError, InputError, note
 from wormjax.features.dataset import Dataset
 from wormjax.features.neurons import UNNAMED
+from wormjax.features.studies import SIMULATED
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
@@ -71,6 +72,10 @@ def build_new_dataset(
     rate, rates, kept = description["frame_rate"], [], []
     neurons = description["neurons"] if neurons is None else neurons
     named = [name for name in description["neurons"] if name != UNNAMED]
+    strangers = [worm.study for worm in recordings if worm.study != SIMULATED]
+    if description["study"] == SIMULATED and strangers:
+        found = f"the model was trained on simulated worms, and {strangers[0]!r} is none"
+        note(f"{found}: what it predicts is no finding; train on recordings (data.study)")
     for worm in recordings:
         missing = [name for name in named if name not in worm.identified]
         stranger = not set(neurons) & set(worm.identified)  # With what a model reads by its class, too.

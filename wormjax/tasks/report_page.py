@@ -39,20 +39,21 @@ GO_ON = (  # What one can do, how, and the file of the folder that it needs.
 
 @contextlib.contextmanager
 def collect_notes() -> Iterator[list[str]]:
-    """Yield a list that receives what is said of the data in the block, which is still printed, too."""
+    """Yield a list that receives each note on the data of the block once; it is still printed, too."""
     notes: list[str] = []
     show = warnings.showwarning
 
     def note(message, category, *place, **others) -> None:
         if issubclass(category, RecordingWarning):
+            if str(message) in notes:
+                return
             notes.append(str(message))
         show(message, category, *place, **others)
 
-    warnings.showwarning = note
-    try:
+    with warnings.catch_warnings():  # Which restores showwarning, too.
+        warnings.simplefilter("always", RecordingWarning)
+        warnings.showwarning = note
         yield notes
-    finally:
-        warnings.showwarning = show
 
 
 def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | None = None, again: bool = True) -> Path:

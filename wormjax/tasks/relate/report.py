@@ -24,6 +24,7 @@ from wormjax.tasks.relate.networks import FORECASTER
 from wormjax.tasks.relate.tables import BASELINE, CLASSES, POOLED, WORMS, Inferred, Study
 
 LEVEL = 0.05  # A graph whose p-value against rewired references is above it is no better than chance.
+CHANCE = f"No better than chance (rewired references, p > {LEVEL}), and so not drawn"
 INTRODUCTION = (
     "Graphs between named neurons, from relations between their traces and from trained networks: one per worm, and "
     "their consensus. `graphs/` has each consensus as an edge list (sender, receiver, score, worms) and its strongest "
@@ -51,7 +52,7 @@ def write_report(
     chance = find_chance(scores)
     lines = ["# Graphs between neurons", "", INTRODUCTION]
     if chance:
-        lines += ["", f"**No better than a rewired reference (p > {LEVEL}), and so not drawn: {', '.join(chance)}.**"]
+        lines += ["", f"**{CHANCE}: {', '.join(chance)}.**"]
     lines += [*tables.format_scores(scores), *tables.format_agreement(agreement)]
     if "responses" in findings:
         lines += tables.format_responses(findings["responses"])
@@ -146,4 +147,4 @@ def print_scores(scores: pd.DataFrame) -> None:
     print("AUROC over ordered pairs of neurons; + classes: shrunk to neuron classes")
     print("\n".join(tabulate_console("method", titles, cells, (34, 12))))
     if chance := find_chance(scores):
-        print(f"no better than chance: {', '.join(chance)}")
+        print(f"{CHANCE}: {', '.join(chance)}")

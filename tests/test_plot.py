@@ -56,7 +56,7 @@ def test_a_decoded_behaviour_is_drawn_over_the_measured_one(axes):
     drawn = {line.get_label(): line.get_ydata() for line in axes.lines}
     np.testing.assert_allclose(drawn["decoded"], decoded)
     np.testing.assert_allclose(drawn["measured"], WORM.behavior["velocity"])
-    with pytest.raises(wormjax.InputError, match="name: found 'bend', expected one .*velocity, speed"):
+    with pytest.raises(wormjax.InputError, match=r"name: found 'bend', expected one .*velocity, speed"):
         plot.behavior(WORM, make_decoding(velocity=decoded, speed=decoded), "bend")
 
 

@@ -6,7 +6,7 @@ from wormjax.figures.accuracy import plot_accuracy_by_worms, plot_score_by_amoun
 from wormjax.figures.confusions import plot_confusions
 from wormjax.figures.edge_matrices import plot_changing_edges, plot_edge_matrices, plot_followers, plot_graphs_by_state
 from wormjax.figures.ethogram import plot_ethogram
-from wormjax.figures.forecast_error import plot_forecast_error
+from wormjax.figures.forecast_error import plot_forecast_error, plot_roll_out_error
 from wormjax.figures.forecast_traces import plot_forecast_traces
 from wormjax.figures.graph import plot_graph
 from wormjax.figures.graph_comparison import plot_graph_similarity, plot_graph_stability, plot_relations
@@ -22,7 +22,6 @@ from wormjax.figures.neuron_graphs import (
 )
 from wormjax.figures.phase_portrait import plot_phase_portrait
 from wormjax.figures.phase_transitions import plot_phase_transitions, plot_toy_loops
-from wormjax.figures.roll_out_error import plot_roll_out_error
 from wormjax.figures.sensitivity import plot_sensitivity
 from wormjax.figures.skill_by_horizon import plot_skill_by_horizon
 from wormjax.figures.style import save_figure

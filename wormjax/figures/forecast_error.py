@@ -1,6 +1,8 @@
-"""Error of a forecast by step on held-out worms, of each model and relative to one baseline.
+"""Error of a forecast by step: on held-out worms, of each model and relative to one baseline, and on test systems.
 
-Some worms are harder to forecast than others, so models are compared by the ratio of their errors in each worm.
+Some worms are harder to forecast than others, so models are compared by the ratio of their errors in each worm. How
+far roll-outs stay with systems is drawn after Table 2 of Kipf, Fetaya et al. (2018, arXiv 1802.04687), whose numbers
+stand as open markers.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator, PercentFormatter
 
-from wormjax.figures import lines
+from wormjax.figures import lines, style
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import finish_figure, make_figure, styled
-from wormjax.scoring.published import PublishedResult
+from wormjax.scoring.published import LSTM, NRI, STATIC, PublishedResult
 
 METRIC_LABELS = {"mse": "mean squared error", "mae": "mean absolute error"}
 LINEAR_STEPS = 24  # A longer forecast has its steps on a logarithmic axis.
@@ -136,3 +138,50 @@ def _set_steps(axes: Axes, last: int, seconds_per_step: float | None):
         top.set_xticks(seconds, [f"{value:.3g}" for value in seconds])
         top.xaxis.set_minor_locator(NullLocator())
         top.set_xlabel("time after the last frame given (s)")
+
+
+COLOURS = {"nri": style.VERMILLION, "nri_true_graph": style.BLACK, "lstm": style.BLUE, "var": style.GREEN}
+COLOURS["static"] = style.GREY
+SPARE_COLOURS = (style.PURPLE, style.SKY, style.ORANGE)
+# Bounds and baselines, dashed.
+THIN = ("nri_true_graph", "lstm", "var", "static", "constant_velocity", "damped_velocity", "ridge")
+PUBLISHED_AS = {NRI: "nri", LSTM: "lstm", STATIC: "static"}  # Their model → ours, whose colour it has.
+
+
+@styled
+def plot_roll_out_error(
+    errors: Mapping[str, Float[np.ndarray, " step"] | Float[np.ndarray, "run step"]],
+    published: Sequence[PublishedResult] = (),
+) -> Figure:
+    """Plot the mean squared error after 1, 2, ... steps (scaled units), a line per model, on a logarithmic axis.
+
+    Of several runs the mean is drawn, and their range; published errors are drawn as open markers.
+    """
+    figure = make_figure(6.0, 3.7)
+    axes = figure.subplots()
+    spare = iter(SPARE_COLOURS * (1 + len(errors)))
+    colours = {model: COLOURS[model] if model in COLOURS else next(spare) for model in errors}
+    ends, last = {}, max(np.shape(values)[-1] for values in errors.values())
+    for model, values in errors.items():
+        # Nothing is exactly right; a logarithm has no place for it.
+        runs = np.atleast_2d(np.where(np.asarray(values) > 0, values, np.nan))
+        steps, mean = np.arange(1, runs.shape[1] + 1), runs.mean(axis=0)
+        line = {"linestyle": (0, (4, 1.5)), "linewidth": 1.2} if model in THIN else {"linewidth": 1.8}
+        axes.plot(steps, mean, color=colours[model], label=spell_name(model), zorder=3, **line)
+        if len(runs) > 1:
+            low, high = runs.min(axis=0), runs.max(axis=0)
+            axes.fill_between(steps, low, high, color=colours[model], alpha=0.18, linewidth=0)
+        ends[model] = lines.find_last(mean), colours[model]
+    markers = []
+    for number, ((_, model), points) in enumerate(lines.collect_steps(published, "mse", last).items()):
+        ours = PUBLISHED_AS.get(model)
+        colour = colours.get(ours, COLOURS.get(ours, style.BLACK))
+        markers.append(lines.draw_open_markers(axes, points, model, colour, number))
+    axes.set_yscale("log")
+    axes.set(xlim=(0.3, last + 0.4), xlabel="steps after the last frame given", ylabel="mean squared error")
+    axes.set_xticks([1, *range(5, last + 1, 5)] if last <= 40 else [1, *range(10, last + 1, 10)])
+    lines.rule_lines(axes)
+    lines.label_ends(axes, ends)
+    if markers:
+        axes.legend(handles=markers, loc="best", title=published[0].source, title_fontsize=8)
+    return finish_figure(figure, "Error of prediction on test systems")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from wormjax.figures.matrices import arrange_matrix, draw_matrix, order_by_class
-from wormjax.figures.style import BLUE, ORANGE, make_figure, set_title, styled
+from wormjax.figures.style import BLUE, ORANGE, finish_figure, make_figure, styled
 from wormjax.graphs import mark_strongest
 from wormjax.recordings.names import split_neuron_name
 
@@ -55,9 +55,8 @@ def plot_graph(
     for axes, (label, (values, low, high)) in zip(panels, matrices.items(), strict=True):
         draw_matrix(axes, values, names, low, high).set_title(label)
         figure.colorbar(axes.images[0], ax=axes, shrink=0.75, pad=0.02)
-    set_title(figure, title)
     figure.get_layout_engine().set(h_pad=0.1)
-    return figure
+    return finish_figure(figure, title)
 
 
 def draw_circle(axes: Axes, matrix: Float[np.ndarray, "sender receiver"], names: Sequence[str], top_edges: int) -> Axes:

@@ -63,16 +63,11 @@ def wrap_name(text: str, letters: int) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def set_title(figure: Figure, title: str) -> None:
-    """Write the figure's title, in lines that fit its width (the names of recordings are long)."""
-    figure.suptitle(wrap_name(title, int(13 * figure.get_figwidth())), fontsize=10)
-
-
 def finish_figure(figure: Figure, title: str, handles: Sequence[Artist] = (), **legend) -> Figure:
-    """Write the figure's title, and its legend below the panels where there are handles; return the figure."""
+    """Write the figure's title, in lines that fit, and a legend of any handles below the panels; return the figure."""
     if handles:
         figure.legend(handles=handles, **{"loc": "outside lower center", "ncols": len(handles), **legend})
-    set_title(figure, title)
+    figure.suptitle(wrap_name(title, int(13 * figure.get_figwidth())), fontsize=10)
     return figure
 
 

@@ -74,9 +74,7 @@ class NodeAggregation(nn.Module):
         return elu(received) if self.kind == "gcn" else Mlp(self.hidden)(elu(received))
 
 
-def normalise_degrees(
-    weights: Float[Array, "*batch receiver sender"],
-) -> Float[Array, "*batch receiver sender"]:
+def normalise_degrees(weights: Float[Array, "*batch receiver sender"]) -> Float[Array, "*batch receiver sender"]:
     """Return weights with self loops, over the root of the receiver's and the sender's sums of weights."""
     weights = weights + jnp.eye(weights.shape[-1])
     degrees = jnp.sqrt(weights.sum(axis=-1))

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from wormjax.models.layers import (
     TemporalConvolution,
     TrainingRngs,
+    dense,
     draw_masks,
     drop_channels,
     elu,
@@ -56,13 +57,13 @@ class TemporalReadOut(nn.Module):
 
     @nn.compact
     def __call__(self, values: Float[Array, "window frame channel"], valid: Bool[Array, "window frame"], training_rngs):
-        values = elu(nn.Dense(self.channels)(drop_channels(values, training_rngs, 0)))
+        values = elu(dense(self.channels)(drop_channels(values, training_rngs, 0)))
         *masks, last = draw_masks(training_rngs, range(1, len(self.dilations) + 2), (self.channels,))
         for dilation, mask in zip(self.dilations, masks, strict=True):
             values = mask_frames(values, valid)
             dropped = keep_channels(values, mask, training_rngs)
             values = values + elu(TemporalConvolution(self.channels, self.kernel, dilation)(dropped))
-        return nn.Dense(self.states)(keep_channels(values, last, training_rngs))
+        return dense(self.states)(keep_channels(values, last, training_rngs))
 
 
 class TemporalConvolutionClassifier(nn.Module):

@@ -297,11 +297,7 @@ class ContextDecoder(nn.Module):
         return nodes, code
 
 
-MARKOV = (
-    MlpDecoder,
-    EquivariantDecoder,
-    ContextDecoder,
-)  # They predict from the last `memory` frames alone.
+MARKOV = (MlpDecoder, EquivariantDecoder, ContextDecoder)  # They predict from the last `memory` frames alone.
 
 
 class JointLstm(nn.Module):

@@ -118,6 +118,11 @@ def _multiply_rows_backward(saved, gradient):
 multiply_rows.defvjp(_multiply_rows_forward, _multiply_rows_backward)
 
 
+def dense(size: int) -> nn.Dense:
+    """Return a dense layer of `multiply_rows`."""
+    return nn.Dense(size, dot_general=lambda values, kernel, *_, **__: multiply_rows(values, kernel))
+
+
 class TemporalConvolution(nn.Module):
     """Centred dilated convolution over frames, as one matrix product over stacked frames.
 
@@ -132,7 +137,7 @@ class TemporalConvolution(nn.Module):
     def __call__(self, values: Float[Array, "window frame channel"]) -> Float[Array, "window frame out"]:
         half = self.kernel // 2
         offsets = tuple(self.dilation * k for k in range(-half, self.kernel - half))
-        return nn.Dense(self.channels)(stack_frames(values, offsets))
+        return dense(self.channels)(stack_frames(values, offsets))
 
 
 class PairDense(nn.Module):

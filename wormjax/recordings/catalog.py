@@ -139,11 +139,6 @@ def _find_reader_of_file(path: str) -> str | None:
 
 
 def _make_recording(fields: dict[str, Any]) -> Recording:
-    """Return the recording of fields in which tuples have become lists."""
     behavior = {name.removeprefix("behavior/"): fields[name] for name in fields if name.startswith("behavior/")}
     plain = {name: value for name, value in fields.items() if not name.startswith("behavior/")}
-    for name in ("neuron_names", "state_names", "notes"):
-        plain[name] = tuple(plain[name])
-    for name in ("ambiguous_names", "stretches"):
-        plain[name] = tuple(map(tuple, plain[name]))
     return Recording(**plain, behavior=behavior)

@@ -5,9 +5,8 @@ UTF-16 code units, and an empty array carries the attribute `MATLAB_empty`. Refe
 cells down, so that a file whose references form a cycle ends in an error.
 """
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import h5py
@@ -44,14 +43,6 @@ def list_files(path: str | os.PathLike, names: Sequence[str]) -> list[str]:
     if not found:
         raise RecordingError(f"{path}: found no recording in the folder, expected one of: {', '.join(names)}")
     return found
-
-
-@contextlib.contextmanager
-def open_mat(path: str | os.PathLike) -> Iterator[h5py.File]:
-    """Open a MATLAB file of any version from 5 on, in the layout of v7.3."""
-    opened = matlab_v5.open_v5(path, FIELDS["traces"]) if matlab_v5.is_v5(path) else hdf5.open_hdf5(path)
-    with opened as file:
-        yield file
 
 
 def list_variables(path: str | os.PathLike) -> list[str]:
@@ -121,7 +112,7 @@ def read_recordings(
     `read_states` takes the struct, its name and each worm's number of frames, and returns the field of the motor state,
     and each worm's states and their names.
     """
-    with open_mat(path) as file:
+    with matlab_v5.open_v5(path, FIELDS["traces"]) if matlab_v5.is_v5(path) else hdf5.open_hdf5(path) as file:
         name, struct = find_struct(file, structs)
         fields = find_fields(struct)
         worms = read_worms(struct, name, fields)

@@ -195,13 +195,8 @@ class Recording:
         return f"Recording(worm {self.worm!r} of {self.study!r}: {'; '.join(parts)})"
 
 
-def _measure_rate(recording: Recording) -> float:
-    """Return frames per second: one over the median time between frames."""
-    return MeasuredRate(1.0 / np.median(np.diff(recording.times)))
-
-
-# Outside the class, where its name is the argument of __init__.
-Recording.frame_rate = property(_measure_rate)
+# Frames per second, by the median time between frames. Outside the class, where its name is the argument of __init__.
+Recording.frame_rate = property(lambda recording: MeasuredRate(1.0 / np.median(np.diff(recording.times))))
 
 
 def warn_of_columns(source: str, names: Sequence[str]) -> None:

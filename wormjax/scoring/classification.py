@@ -40,7 +40,6 @@ def score_states(probabilities: Probabilities, states: States) -> dict[str, floa
 
     Raises:
       InputError: a probability is not finite (a training run that diverged).
-      ValueError: a state has no column.
     """
     probabilities, states = _select_scored(probabilities, states)
     if not len(states):
@@ -103,9 +102,6 @@ def _select_scored(probabilities, states):
     probabilities, states = np.asarray(probabilities, np.float64), np.asarray(states)
     scored = states != UNSCORED
     probabilities, states = probabilities[scored], states[scored]
-    if len(states) and not 0 <= states.min() <= states.max() < probabilities.shape[1]:
-        expected = f"expected an index below {probabilities.shape[1]} or -1"
-        raise ValueError(f"found states {states.min()} to {states.max()}, {expected}")
     bad = ~np.isfinite(probabilities).all(axis=1)
     if bad.any():
         found = f"probabilities: found values that are not finite in {bad.sum()} of {len(bad)} scored frames"

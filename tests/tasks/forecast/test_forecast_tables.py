@@ -11,7 +11,6 @@ from wormjax.tasks.forecast.tables import (
     find_best_var,
     format_forecast_summary,
     parse_metric,
-    print_forecast_summary,
     relative_difference,
     write_forecast_summary,
 )
@@ -278,7 +277,7 @@ def test_console_shows_most_and_fewest_worms():
     assert titles == ["s, worms never seen, 3 training worms", "s, worms never seen, 1 training worm"]
 
 
-def test_console_fits_100_columns(capsys):
+def test_console_fits_100_columns():
     long = "a model with a very long name that goes on and on"
     values = np.array([[1.5e-7], [2.5e103], [1.0]])
     rows = [
@@ -287,8 +286,7 @@ def test_console_fits_100_columns(capsys):
         for metric in ("mse@1", "mse@4", "mse@8", "mse@16", "coverage90@8")
         for row in make_rows(model, values * scale, metric)
     ]
-    print_forecast_summary(rows, BASELINES)
-    lines = capsys.readouterr().out.splitlines()
+    lines = format_forecast_summary(rows, BASELINES)
     assert max(map(len, lines)) <= 100
     (line,) = [line for line in lines if line.startswith("a model")]
     assert line[22:].split() == ["8.3e+105"] * 5 + ["+99900.0", "%"] * 2

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import nnls
+from threadpoolctl import threadpool_limits
 
 from wormjax.baselines import vector_autoregression as var
 from wormjax.errors import ConfigError
@@ -26,6 +27,8 @@ from wormjax.tasks.protocols import Split
 
 PERSISTENCE, MEAN, ADAPTED, MIXTURE = "persistence", "mean", "var_adapted", "mixture"
 OWN, ALL = "ar", "var"  # Autoregressions on a channel's own past, or on that of all: "ar_16", "var_8".
+SUM_PRODUCTS = {OWN: var.sum_own_products, ALL: var.sum_products}
+SOLVE_PRODUCTS = {OWN: var.solve_own_products, ALL: var.solve_products}  # Both as vector autoregressions.
 KNOWN_WORM = "var_known_worm"  # A bound: adapted to all of the worm, but for the frames around each forecast.
 CHOSEN_ON = 16  # Steps whose errors, each in units of persistence's, choose a penalty.
 SMALLEST_SCALE = 1e-3  # Of a spread: nothing is ever certain.
@@ -60,6 +63,7 @@ def gather_worms(dataset: Dataset) -> Worms:
     return worms
 
 
+@threadpool_limits.wrap(limits=1)  # Small systems of equations: more threads wait for each other.
 def fit_linear(config, worms: Worms, splits: Sequence[Split]) -> dict[str, dict[str, np.ndarray]]:
     """Fit all baselines to each split's training worms; return a tree, stacked by split, to be kept whole.
 
@@ -233,7 +237,7 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
     fit = {PERSISTENCE: {"scale": _scale(unit)}, MEAN: {"mean": _average(train)}}
     for kind in (OWN, ALL):
         for order in linear.orders:
-            products = [sum_products(kind, stretches, order) for stretches in parts]
+            products = [SUM_PRODUCTS[kind](stretches, order) for stretches in parts]
 
             def teach(ridge, steps, kind=kind, order=order, products=products):
                 """Return a forecast of each part from the others' coefficients."""
@@ -338,20 +342,10 @@ def _measure(starts, forecast) -> Float[np.ndarray, "step channel"]:
     return squares / np.maximum(counts, 1)
 
 
-def sum_products(kind: str, stretches, order: int) -> var.Products:
-    """Return the products of an autoregression of a kind, `OWN` or `ALL`."""
-    return (var.sum_own_products if kind == OWN else var.sum_products)(stretches, order)
-
-
-def solve_products(kind: str, products: var.Products, ridge: float) -> Float[np.ndarray, "past channel"]:
-    """Return the coefficients of an autoregression of a kind, those of a vector autoregression in any case."""
-    return (var.solve_own_products if kind == OWN else var.solve_products)(products, ridge)
-
-
 def _solve(kind: str, products, there, ridge: float) -> Float[np.ndarray, "past channel"]:
     """Return the coefficients that some parts, which have some channels each, teach."""
     pooled = sum(products[1:], products[0]) if kind == OWN else pool_products(products, there, ridge)
-    return solve_products(kind, pooled, ridge)
+    return SOLVE_PRODUCTS[kind](pooled, ridge)
 
 
 def _list_others(products, there, part):

@@ -79,13 +79,8 @@ def build_module(name: str, config, dataset: Dataset) -> nn.Module:
 
 def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict:
     """Return what the baselines learn of every split's training worms: fitted once, then restored."""
-    return fit_once(model_folder(workdir, LINEAR), lambda: fit_linear(config, dataset, splits))
-
-
-def fit_linear(config, dataset: Dataset, splits: Sequence[Split]) -> dict:
-    """Return what the baselines learn of every split's training worms (`linear.fit_linear`)."""
-    with threadpool_limits(1):  # Small systems of equations: more threads wait for each other.
-        return linear.fit_linear(config, linear.gather_worms(dataset), splits)
+    fit = functools.partial(linear.fit_linear, config, linear.gather_worms(dataset), splits)
+    return fit_once(model_folder(workdir, LINEAR), fit)
 
 
 def train_model(name: str, config, dataset: Dataset, splits, groups: Sequence[Group], fit, workdir):

@@ -23,6 +23,7 @@ from wormjax.recordings.mending import select_frames
 from wormjax.recordings.recording import UNSCORED, Recording
 from wormjax.scoring.forecasts import Spread
 from wormjax.scoring.rows import Row
+from wormjax.tasks.forecast import linear
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.forecast.experiment import run_models, score_output
 from wormjax.tasks.groups import Group, model_folder, restore_best
@@ -51,7 +52,7 @@ def train_forecaster(name: str, config, dataset: Dataset, progress: bool = True)
     group = Group(config.seed, Split(tuple(range(len(dataset.worms))), ()))
     splits = [group.split]
     forecasting.check_training(config, dataset, splits, [group])
-    fit, variables = forecasting.fit_linear(config, dataset, splits), None
+    fit, variables = linear.fit_linear(config, linear.gather_worms(dataset), splits), None
     if name in config.model:
         training = forecasting.build_training(name, config, dataset, splits, [group], fit)
         variables = train_best(training, name, progress)

@@ -20,8 +20,8 @@ from wormjax.tasks.forecast.graphs import average_by_state, correlate_pairs, mea
 from wormjax.tasks.forecast.tables import (
     RIDGE_VAR,
     Metric,
+    format_forecast_summary,
     parse_metric,
-    print_forecast_summary,
     write_forecast_summary,
 )
 from wormjax.tasks.groups import Group, model_folder, restore_best
@@ -59,7 +59,7 @@ def write_report(config, worms: Materials, splits, groups, fit, rows: list[Row],
     if config.models and config.forecast.steps >= FOLLOWED_STEP:
         followers = plot_followers(config.models[0], config, dataset, splits, groups, fit, workdir)
         save_figures(workdir, [(f"followers_{config.models[0]}", followers)])
-    print_forecast_summary(rows, config.baselines)
+    print("\n".join(format_forecast_summary(rows, config.baselines)))
 
 
 def plot_errors(config, dataset: Dataset, rows: Sequence[Row], published) -> NamedFigures:

@@ -156,13 +156,8 @@ def write_forecast_summary(
     markdown.write_markdown(path, parts, data_text)
 
 
-def print_forecast_summary(rows: Iterable[Row], baselines: Collection[str]) -> None:
-    """Print mean squared error, coverage and the difference to the best ridge VAR, in at most 100 columns."""
-    print("\n".join(format_forecast_summary(rows, baselines)))
-
-
 def format_forecast_summary(rows: Iterable[Row], baselines: Collection[str]) -> list[str]:
-    """Return the lines that `print_forecast_summary` prints."""
+    """Return mean squared error, coverage and the difference to the best ridge VAR for a console of 100 columns."""
     tables = collect_tables(rows, parse_metric)
     lines = ["Mean squared error (MSE) and coverage of the 90 % band by step, mean; * baseline"]
     lines += ["% VAR: relative difference of MSE to the ridge VAR that is best at that step, paired by worm"]

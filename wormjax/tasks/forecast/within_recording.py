@@ -39,7 +39,7 @@ from wormjax.scoring.forecasts import Spread, measure_score, score_forecast
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.forecast import linear
 from wormjax.tasks.forecast.report import plot_errors
-from wormjax.tasks.forecast.tables import print_forecast_summary, write_forecast_summary
+from wormjax.tasks.forecast.tables import format_forecast_summary, write_forecast_summary
 from wormjax.tasks.groups import list_seeds
 from wormjax.tasks.worms import build, choose_config_neurons, choose_worms, open_config_recordings
 from wormjax.training import multihost
@@ -78,7 +78,7 @@ def forecast_within(config, workdir) -> list[Row]:
             write_rows(Path(workdir, "results.csv"), rows)
             write_forecast_summary(Path(workdir, "summary.md"), rows, config.baselines, "\n".join(lines))
             save_figures(Path(workdir), plot_errors(config, worms[0], rows, ()))
-            print_forecast_summary(rows, config.baselines)
+            print("\n".join(format_forecast_summary(rows, config.baselines)))
         return rows
 
 
@@ -255,9 +255,9 @@ def _forecast_members(config, stretches, past: Past, settings: dict, seed: int) 
             for ridge in penalties:
                 found[name, ridge] = predict_direct(fit_direct(windows, ridge, name == SHARED), past)
         elif kind != KERNEL:
-            products = linear.sum_products(kind, stretches, int(order))
+            products = linear.SUM_PRODUCTS[kind](stretches, int(order))
             for ridge in penalties:
-                operators = linear.solve_products(kind, products, ridge)
+                operators = linear.SOLVE_PRODUCTS[kind](products, ridge)
                 found[name, ridge] = var.roll_out(operators[None], past[:, -int(order) :], steps) - last
     if KERNEL in config.models:
         found |= _forecast_kernels(config, stretches, windows, past, settings, seed)
@@ -268,7 +268,7 @@ def _forecast_kernels(config, stretches, windows: Windows, past: Past, settings:
     """Return the changes of kernel regressions that start from persistence and from the longest autoregression."""
     order, sizes = max(config.linear.orders), config.model[KERNEL]
     # The smallest penalty: one model has 17 coefficients per neuron, and thousands of frames.
-    operators = linear.solve_products("ar", linear.sum_products("ar", stretches, order), min(config.linear.ridges))
+    operators = var.solve_own_products(var.sum_own_products(stretches, order), min(config.linear.ridges))
     starts = []
     for frames in (windows.past, past):
         rolled = var.roll_out(operators[None], frames[:, -order:], config.forecast.steps) - frames[:, -1:]

@@ -7,6 +7,7 @@ folder of its own, and puts the asymmetric diffusion map (Brennan & Proekt 2019)
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
 from wormjax.tasks.manifold import diffusion_map as loop_tasks
 from wormjax.tasks.manifold import pca as components
 from wormjax.tasks.manifold import relations as neuron_relations
-from wormjax.tasks.manifold.report import Findings, write_report
+from wormjax.tasks.manifold.report import write_report
 from wormjax.tasks.manifold.sensitivity import check_sensitivity, measure_sensitivity
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.worms import choose_worms, describe_materials, open_config_recordings, prepare_materials
@@ -55,7 +56,7 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
     check_materials(tasks, materials)
     dataset, splits = materials["ahead"].dataset, list(materials["ahead"].splits)
     worms = components.read_worms(config, recordings, dataset.neuron_names)
-    described = components.describe_components(config, worms)
+    components_found, trajectories = components.describe_components(config, worms)
     with claim_workdir(workdir, config, describe_materials(materials["ahead"])):
         folders = {name: os.path.join(workdir, name) for name in TASKS}
         programs = dict(zip(TASKS, (generalize, forecast.forecast, ahead.predict_ahead), strict=True))
@@ -75,16 +76,17 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
             name: neuron_relations.measure_false_edges(dataset, name, **options, seed=config.seed)
             for name in track(methods, "relations between worms", "method")
         }
-        findings = Findings(
-            *described,
-            worms,
-            relations,
-            false_edges,
-            infer_graphs(tasks["decode"], materials["decode"], folders["decode"]),
-            measure_sensitivity(config, tasks["ahead"], dataset, splits),
-            models,
-            [tuple(dataset.worms[worm] for worm in split.train) for split in splits],
-            fits,
+        findings = SimpleNamespace(
+            components=components_found,
+            trajectories=trajectories,
+            worms=worms,
+            relations=relations,
+            false_edges=false_edges,
+            graphs=infer_graphs(tasks["decode"], materials["decode"], folders["decode"]),
+            sensitivity=measure_sensitivity(config, tasks["ahead"], dataset, splits),
+            models=models,
+            trained=[tuple(dataset.worms[worm] for worm in split.train) for split in splits],
+            fits=fits,
         )
         write_report(config, tasks, dataset, splits, rows, findings, Path(workdir))
         return rows

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 from wormjax import figures
-from wormjax.baselines.loops import LoopModel, fit_loops
-from wormjax.baselines.relational_graphs import Relation
+from wormjax.baselines.loops import fit_loops
 from wormjax.features.dataset import Dataset
 from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.scoring import markdown
@@ -25,7 +24,6 @@ from wormjax.tasks.ahead.experiment import read_setting
 from wormjax.tasks.ahead.report import knows_state, plot_loops
 from wormjax.tasks.manifold import pca
 from wormjax.tasks.manifold import relations as neuron_relations
-from wormjax.tasks.manifold.pca import Components, Worm
 from wormjax.tasks.manifold.sensitivity import Tried
 from wormjax.tasks.protocols import Split
 
@@ -38,25 +36,13 @@ INTRODUCTION = (
 )
 
 
-class Findings(NamedTuple):
-    """What the experiment found that is not a row."""
-
-    components: Components
-    trajectories: dict
-    worms: list[Worm]
-    relations: dict[str, Relation]
-    false_edges: dict[str, np.ndarray]
-    graphs: dict[str, np.ndarray]
-    sensitivity: dict[str, list[Tried]]
-    models: list[LoopModel]
-    trained: list[tuple[str, ...]]
-    fits: dict
-
-
 def write_report(
-    config, tasks, dataset: Dataset, splits: Sequence[Split], rows: list[Row], findings: Findings, workdir: Path
+    config, tasks, dataset: Dataset, splits: Sequence[Split], rows: list[Row], findings: SimpleNamespace, workdir: Path
 ) -> None:
-    """Write rows, summary and figures into the workdir of an experiment, and print the summary."""
+    """Write rows, summary and figures into the workdir of an experiment, and print the summary.
+
+    `findings` are what the experiment found that is not a row.
+    """
     lines = ["# Models of worm dynamics", "", *summarise(tasks, rows, findings)]
     write_rows(workdir / "results.csv", rows)
     write_markdown(workdir / "summary.md", lines)
@@ -69,7 +55,7 @@ def write_report(
     print("\n" + "\n".join(lines))
 
 
-def summarise(tasks, rows: Sequence[Row], findings: Findings) -> list[str]:
+def summarise(tasks, rows: Sequence[Row], findings: SimpleNamespace) -> list[str]:
     """Return the lines of the summary, in Markdown."""
     scored = tuple(tasks["forecast"].forecast.scored)
     steps = [step for step in FORECAST_STEPS if step in scored] or scored
@@ -102,7 +88,7 @@ def tabulate(rows: Sequence[Row], metrics: Sequence[str]) -> list[str]:
     return markdown.tabulate("model", dict(zip(metrics, metrics, strict=True)), cells)
 
 
-def tabulate_loops(findings: Findings) -> list[str]:
+def tabulate_loops(findings: SimpleNamespace) -> list[str]:
     """Return the table of each split's (loop, phase) model."""
     lines = start_table(("trained on", "frames", "period, frames", "loops (share of frames)", "states"))
     for model, names in zip(findings.models, findings.trained, strict=True):
@@ -112,7 +98,7 @@ def tabulate_loops(findings: Findings) -> list[str]:
     return lines
 
 
-def tabulate_relations(findings: Findings) -> list[str]:
+def tabulate_relations(findings: SimpleNamespace) -> list[str]:
     """Return the table of how many edges each method finds and how alike its graphs of two worms are.
 
     Edges between neurons of two different worms, which cannot be related, are counted beside those of one worm.
@@ -131,7 +117,7 @@ def tabulate_relations(findings: Findings) -> list[str]:
     return lines
 
 
-def plot_diffusion_map(dataset: Dataset, splits: Sequence[Split], findings: Findings) -> NamedFigures:
+def plot_diffusion_map(dataset: Dataset, splits: Sequence[Split], findings: SimpleNamespace) -> NamedFigures:
     """Yield figures of the (loop, phase) model of the last split of the most training worms."""
     number = max(range(len(splits)), key=lambda k: (len(splits[k].train), k))
     train, worms = splits[number].train, simple.gather_worms(dataset)
@@ -160,7 +146,7 @@ def plot_sensitivity(config, task, sensitivity: dict[str, list[Tried]], rows: Se
         yield f"sensitivity_{field}", figures.plot_sensitivity(values, defaults, label, level, title, limits)
 
 
-def plot_relations(dataset: Dataset, findings: Findings) -> NamedFigures:
+def plot_relations(dataset: Dataset, findings: SimpleNamespace) -> NamedFigures:
     """Yield the graphs of all methods, the networks' among them, and how alike they are."""
     graphs = {name: relation.edges for name, relation in findings.relations.items()} | findings.graphs
     scores = _list_scores(findings)

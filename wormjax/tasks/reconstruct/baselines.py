@@ -73,7 +73,8 @@ def find_there(fit: dict[str, Any]) -> Bool[np.ndarray, "worm neuron"]:
 
 def choose_penalty(name: str, config, fit: dict[str, Any], train: Sequence[int]) -> float:
     """Return the penalty of the best mean R² over training worms, each left out once; the middle one of a lone worm."""
-    candidates = list_candidates(name, config)
+    # Shrinkages, or penalties per training worm and frame.
+    candidates = tuple(config.linear.shrinkages if name == GAUSSIAN else config.linear.penalties)
     if len(train) < 2:
         return candidates[len(candidates) // 2]
     there, scores = find_there(fit), np.zeros(len(candidates))
@@ -86,11 +87,6 @@ def choose_penalty(name: str, config, fit: dict[str, Any], train: Sequence[int])
             explained = 2 * (weights * correlations).sum(axis=0) - (weights * (correlations @ weights)).sum(axis=0)
             scores[number] += explained[scored].mean() if scored.any() else 0.0
     return candidates[int(np.argmax(scores))]
-
-
-def list_candidates(name: str, config) -> tuple[float, ...]:
-    """Return the penalties (per training worm and frame), or the shrinkages, among which a baseline chooses."""
-    return tuple(config.linear.shrinkages if name == GAUSSIAN else config.linear.penalties)
 
 
 def find_weights(

@@ -124,7 +124,9 @@ def run_models(
             without = reconstruct_worm(name, *arguments, without_partner=True)
             outputs[name] = Output(name, number, worm, values, without)
         if config.mixture:
-            yield mix_outputs([outputs[name] for name in config.mixture])
+            mixed = [outputs[name] for name in config.mixture]
+            parts = ([getattr(one, field) for one in mixed] for field in ("values", "without_partner"))
+            yield Output(MIXTURE, number, worm, *(np.mean(part, axis=0) for part in parts))
         for name, output in outputs.items():
             if name in config.models or number < len(splits):
                 yield output
@@ -157,12 +159,6 @@ def reconstruct_worm(
         values = baselines.reconstruct(name, fit, split, train, dataset, worm, partners, without_partner)
     chosen = np.isin(np.arange(values.shape[-1]), neurons)
     return np.where(chosen, values, np.nan)
-
-
-def mix_outputs(outputs: Sequence[Output]) -> Output:
-    """Return the mean of several models' reconstructions of one worm."""
-    values = (np.mean([getattr(one, field) for one in outputs], axis=0) for field in ("values", "without_partner"))
-    return Output(MIXTURE, outputs[0].group, outputs[0].worm, *values)
 
 
 def score_output(names, dataset: Dataset, groups: Sequence[Group], output: Output) -> list[NeuronScore]:

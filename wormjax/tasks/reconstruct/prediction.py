@@ -1,11 +1,9 @@
 """Reconstruct the neurons of recordings with a trained model: what `wormjax.Reconstructor` is made of."""
 
 import os
-from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
 
 from wormjax.features.dataset import Dataset
 from wormjax.recordings.recording import Recording
@@ -17,16 +15,6 @@ from wormjax.tasks.reconstruct.experiment import LINEAR, MIXTURE, reconstruct_wo
 from wormjax.tasks.trained import Trained, open_model
 from wormjax.tasks.training import train_best
 from wormjax.training.workdir import describe_dataset
-
-
-class ReconstructedWorm(NamedTuple):
-    """The neurons of one recording, each reconstructed from all its others, as `wormjax.Reconstructor` has them."""
-
-    times: Float[np.ndarray, " frame"]
-    reconstructed: Float[np.ndarray, "frame neuron"]
-    measured: Float[np.ndarray, "frame neuron"]
-    r2: Float[np.ndarray, " neuron"]
-    neurons: tuple[str, ...]
 
 
 def list_parts(name: str, config) -> tuple[str, ...]:
@@ -61,8 +49,11 @@ def open_reconstructor(workdir: str | os.PathLike, config, name: str | None = No
     return Trained(opened.name, config, opened.description, (opened.groups[number],), variables, fit)
 
 
-def reconstruct_recording(trained: Trained, recording: Recording) -> ReconstructedWorm:
-    """Reconstruct every neuron of a recording from all its others, and those that it lacks from all that it has."""
+def reconstruct_recording(trained: Trained, recording: Recording) -> tuple:
+    """Reconstruct every neuron of a recording from all its others, and those that it lacks from all that it has.
+
+    Returns the fields of `wormjax.Reconstruction` after the worm's name.
+    """
     config, train, variables = trained.config, trained.groups[0].split.train, trained.variables or {}
     dataset = build_new_dataset(config, trained.description, [recording])
     note_training_worms(trained.description, trained.groups, dataset)
@@ -76,4 +67,4 @@ def reconstruct_recording(trained: Trained, recording: Recording) -> Reconstruct
     r2 = score_neurons(values, measured)[chosen]
     known = np.where(measured == 0, np.nan, measured)
     names = tuple(dataset.neuron_names[k] for k in chosen)
-    return ReconstructedWorm(dataset.times[valid], values[valid][:, chosen], known[valid][:, chosen], r2, names)
+    return dataset.times[valid], values[valid][:, chosen], known[valid][:, chosen], r2, names

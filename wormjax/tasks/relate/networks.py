@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from wormjax.baselines.consensus import Stack, list_halvings
 from wormjax.features.dataset import Dataset
-from wormjax.features.forecast_origins import Starts, cut_past, list_starts
+from wormjax.features.forecast_origins import cut_past, list_starts
 from wormjax.models.forecast_roll_outs import Clamp, clamp_lacking, predict
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.groups import Group, list_seeds, model_folder, restore_best
@@ -99,7 +99,9 @@ def respond_forecaster(config, task, dataset: Dataset, workdir) -> Trained:
     best, module = restore_best(model_folder(workdir, name)), forecasting.build_module(name, task, dataset)
     stacks = np.zeros((len(groups), len(dataset.worms), *(len(dataset.neuron_names),) * 2))
     for worm in range(len(dataset.worms)):
-        starts = choose_starts(task, dataset, worm, config.perturbation.starts)
+        starts = list_starts(dataset, task.forecast.first, task.forecast.every)
+        own = np.flatnonzero(starts.worm == worm)  # Spread over its recording.
+        starts = starts.of(own[np.linspace(0, len(own) - 1, config.perturbation.starts).astype(int)])
         past = jnp.asarray(cut_past(dataset, starts, forecasting.build_shape(task).past))
         operators = jnp.asarray(forecasting.find_operators(task, name, fit, 0, dataset, starts))
         for seed in range(len(groups)):
@@ -108,13 +110,6 @@ def respond_forecaster(config, task, dataset: Dataset, workdir) -> Trained:
             matrix = jax.lax.map(functools.partial(respond, variables, past, operators), jnp.arange(past.shape[2]))
             stacks[seed, worm] = _hide_lacking(np.array(matrix, float), dataset, worm)
     return Trained(list(stacks), None)
-
-
-def choose_starts(task, dataset: Dataset, worm: int, count: int) -> Starts:
-    """Return frames of a worm, spread over its recording, from which forecasts start."""
-    starts = list_starts(dataset, task.forecast.first, task.forecast.every)
-    own = np.flatnonzero(starts.worm == worm)
-    return starts.of(own[np.linspace(0, len(own) - 1, count).astype(int)])
 
 
 def count_frames(config, frame_rate: float) -> tuple[int, int]:

@@ -225,7 +225,8 @@ def format_scores(scores: pd.DataFrame) -> list[str]:
             bounds = format_bounds(line.difference_low, line.difference_high, "{:+.3f}".format)
             same = line.method == BASELINE and line.pooling == WORMS
             cells.append("" if same else f"{line.difference:+.3f}{bounds}")
-            cells += [format_p(getattr(line, f"p_{null}")) for null in ("rewired", "permuted", "shifted")]
+            values = (getattr(line, f"p_{null}") for null in ("rewired", "permuted", "shifted"))
+            cells += ["–" if np.isnan(value) else f"{value:.3f}" for value in values]
             lines.append(join_cells(cells))
     if "direction" in scores:
         text = "How often the score of a one-way chemical edge exceeds that of its reverse; 0.5 by chance."
@@ -266,8 +267,3 @@ def format_responses(responses: pd.DataFrame) -> list[str]:
 def title_method(line) -> str:
     """Return a method's name in tables: in italics where it is pooled over worms alone, as baselines are."""
     return escape(POOLED.format(line.method)) if line.pooling == CLASSES else f"*{escape(line.method)}*"
-
-
-def format_p(value: float) -> str:
-    """Return a p-value, or a dash where there is none."""
-    return "–" if np.isnan(value) else f"{value:.3f}"

@@ -92,7 +92,7 @@ KERNELS = {
     "models.classifiers.RecurrentClassifier": Kernel(1e-5, 1e-5, "float64", NETWORKS),
     "models.classifiers.TemporalConvolutionClassifier": Kernel(1e-5, 1e-5, "float64", NETWORKS),
     "models.classifiers.flatten_neurons": Kernel(0.0, 0.0, "float64", NETWORKS),
-    "models.markov_residual.Correction": Kernel(1e-5, 1e-5, "float64", NETWORKS),
+    "models.classifiers.Correction": Kernel(1e-5, 1e-5, "float64", NETWORKS),
     "models.graph_classifier.NeuronEmbedding": Kernel(1e-5, 1e-5, "float64", NETWORKS),
     "models.graph_classifier.GraphClassifier": Kernel(2e-5, 5e-5, "float64", NETWORKS),
     "models.any_neurons.AnyNeuronDecoder": Kernel(2e-5, 5e-5, "float64", NETWORKS),
@@ -238,7 +238,7 @@ WHOLE = "whole numbers and keys only, which have no rounding"
 
 # Kernels without a reference of their own, and why.
 EXCEPTIONS = {
-    "tasks.ahead.networks.build_answering": MAPPED + "models.markov_residual.Correction",
+    "tasks.ahead.networks.build_answering": MAPPED + "models.classifiers.Correction",
     "tasks.ahead.networks.build_module": NETWORK,
     "tasks.forecast.graphs.measure_followers": MAPPED + "models.forecast_roll_outs.predict",
     "tasks.forecast.networks.build_forecaster": MAPPED + "models.forecast_roll_outs.predict",
@@ -255,6 +255,7 @@ EXCEPTIONS = {
     "models.forecast_roll_outs.clamp_lacking": WHOLE,
     "models.forecasters.GivenMessages": "as models.forecasters.SummedMessages, along a list of edges",
     "models.forecast_roll_outs.initialise": NETWORK,
+    "models.layers.dense": "the layer of models.layers.TemporalConvolution, whose entry has both",
     "models.layers.draw_keys": WHOLE,
     "models.layers.draw_masks": WHOLE,
     "models.layers.keep_channels": "models.layers.drop_channels is its whole",

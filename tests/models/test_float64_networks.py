@@ -296,7 +296,7 @@ def build_layer(name):
         "models.classifiers.TemporalReadOut",
         "models.graph_classifier.NeuronEmbedding",
         "models.wang2021.BatchNormMlp",
-        "models.markov_residual.Correction",
+        "models.classifiers.Correction",
     ],
 )
 def test_a_part_of_a_classifier_and_its_gradient_are_those_at_float64(name):

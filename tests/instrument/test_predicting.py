@@ -15,7 +15,7 @@ from wormjax.config_files import load_config
 from wormjax.errors import RecordingWarning
 from wormjax.features.dataset import build_dataset
 from wormjax.instrument import predicting
-from wormjax.instrument.inspecting import describe_recordings, fit_models
+from wormjax.instrument.inspecting import NO_MODEL, describe_recordings, fit_models
 from wormjax.instrument.predicting import predict
 from wormjax.recordings import container
 from wormjax.training import workdir
@@ -186,6 +186,9 @@ def test_inspect_says_which_models_fit(tmp_path, models):
     assert f"fits, other neurons masked (no worm has {NEURONS[3]}); 3 of its 4" in fit_models([lacking], tmp_path)[0]
     nameless = wormjax.Recording(traces=WORMS[1].traces, times=WORMS[1].times)
     assert "does not fit; 0 of its 4" in fit_models([nameless], tmp_path)[0]
+    (tmp_path / "graphs").mkdir()
+    (tmp_path / "graphs" / "config.json").write_text(load_config("neuron_graphs").to_json_best_effort())
+    assert fit_models(WORMS[1:2], tmp_path / "graphs") == [NO_MODEL]
     (tmp_path / "model" / "parameters.npz").write_bytes(b"")
     workdir.write_description(tmp_path / "data.json", workdir.describe_dataset(build_dataset(WORMS[:2], NEURONS)))
     (tmp_path / "config.json").write_text(load_config("generalize").to_json_best_effort())  # Of an interrupted run.

@@ -6,12 +6,14 @@ from pathlib import Path
 from wormjax.errors import InputError
 from wormjax.instrument.decoder import Decoder
 from wormjax.instrument.forecaster import Forecaster
-from wormjax.instrument.loading import load_model
+from wormjax.instrument.loading import OPENERS, load_model
 from wormjax.instrument.saved_model import MODEL_FILE
 from wormjax.recordings.recording import Recording
-from wormjax.training.workdir import CONFIG_FILE
+from wormjax.training.workdir import CONFIG_FILE, read_config
 
 SHOWN_NAMES = 12
+TRAIN = "wormjax generalize --config=any_neurons --config.data.study=auto --config.data.path=FOLDER"
+NO_MODEL = f"  none; --models=FOLDER looks elsewhere, and `{TRAIN}` trains one on a folder of scored recordings"
 
 
 def describe_recordings(worms: Sequence[Recording]) -> list[str]:
@@ -48,12 +50,15 @@ def list_oddities(worm: Recording) -> Iterator[str]:
 
 
 def fit_models(worms: Sequence[Recording], folder: Path) -> list[str]:
-    """Return a line for each model in or below a folder: how many of its neurons there are, or what is wrong."""
+    """Return a line for each model in or below a folder: how many of its neurons there are, or what is wrong.
+
+    Where there is none, the line says how to train one. Work directories of other programs hold none, and no line.
+    """
     lines, kinds = [], (CONFIG_FILE, MODEL_FILE)
     places = {path.parent for kind in kinds for depth in ("", "*/", "*/*/") for path in folder.glob(depth + kind)}
     for place in sorted(places):
         try:
-            model = load_model(place)
+            model = load_model(place) if _holds_model(place) else None
         except InputError as error:
             lines.append(f"  {place}: cannot be used: {error}")
             continue
@@ -66,7 +71,14 @@ def fit_models(worms: Sequence[Recording], folder: Path) -> list[str]:
         fits = "fits" if min(there) == len(neurons) else "fits, other neurons masked" if max(there) else "does not fit"
         fits += f" (no worm has {_shorten(masked)})" if masked else ""
         lines.append(f"  {place}: {fits}; {counts} of its {len(neurons)} neurons are named; {rate:.2f} Hz")
-    return lines
+    return lines or [NO_MODEL]
+
+
+def _holds_model(place: Path) -> bool:
+    if (place / MODEL_FILE).is_file():
+        return True
+    config = read_config(place)
+    return config.get("experiment", "generalize") in OPENERS and "sweep" not in config  # As of `wormjax ablate`.
 
 
 def _describe_states(worm: Recording) -> str:

@@ -43,7 +43,7 @@ _PUBLIC = {
     "Reconstructor": "wormjax.instrument.reconstructor",
     "reconstruct": "wormjax.instrument.reconstructor",
     "RelationalInference": "wormjax.instrument.relational_inference",
-    "simulate_springs": "wormjax.instrument.systems",
+    "simulate_springs": "wormjax.instrument.relational_inference",
     "Trajectories": "wormjax.simulation.trajectories",
     "load_model": "wormjax.instrument.loading",
     "InputError": "wormjax.errors",

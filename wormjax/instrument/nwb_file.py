@@ -2,6 +2,7 @@
 
 import datetime
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,26 +37,16 @@ def write_nwb(path: str | os.PathLike, decoding: Decoding, model: str) -> None:
         identifier=decoding.worm,
         session_start_time=UNKNOWN_START,
     )
-    names = ", ".join(decoding.state_names)
-    known = np.isfinite(decoding.probabilities).all(axis=1)
-    series = pynwb.behavior.BehavioralTimeSeries(
-        time_series=[
-            pynwb.TimeSeries(
-                name="state_probabilities",
-                description=f"probability of each motor state: {names}; {model}",
-                data=decoding.probabilities,
-                unit="probability",
-                timestamps=decoding.times,
-            ),
-            pynwb.TimeSeries(
-                name="decoded_state",
-                description=f"most probable motor state, counted from 0: {names}; -1 in frames that were not decoded",
-                data=np.where(known, np.nan_to_num(decoding.probabilities).argmax(axis=1), -1),
-                unit="state",
-                timestamps=decoding.times,
-            ),
-        ]
-    )
-    file.create_processing_module("behavior", "decoded behaviour").add(series)
+    names, values = ", ".join(decoding.state_names), decoding.probabilities
+    best = np.where(np.isfinite(values).all(axis=1), np.nan_to_num(values).argmax(axis=1), -1)
+    numbered = f"most probable motor state, counted from 0: {names}; -1 in frames that were not decoded"
+    of_frames = partial(pynwb.TimeSeries, timestamps=decoding.times)
+    chances = f"probability of each motor state: {names}; {model}"
+    series = [
+        of_frames(name="state_probabilities", description=chances, data=values, unit="probability"),
+        of_frames(name="decoded_state", description=numbered, data=best, unit="state"),
+    ]
+    behavior = file.create_processing_module("behavior", "decoded behaviour")
+    behavior.add(pynwb.behavior.BehavioralTimeSeries(time_series=series))
     with open_place(Path(path)) as beside, pynwb.NWBHDF5IO(str(beside), "w") as writer:
         writer.write(file)

@@ -1,9 +1,10 @@
-"""RelationalInference: the graph of relations between the objects of a system, from their trajectories."""
+"""RelationalInference: the graph between the objects of a system, from their trajectories; and systems to try it on."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import jax
 import ml_collections
 import numpy as np
 import pandas as pd
@@ -14,9 +15,10 @@ from wormjax.errors import InputError, note
 from wormjax.features.systems import cut_windows, relate_neurons
 from wormjax.instrument.estimator import Estimator
 from wormjax.instrument.results import list_edges, sum_types
-from wormjax.instrument.settings import build_config
+from wormjax.instrument.settings import build_config, take_whole
 from wormjax.models.exact_posterior import LARGEST
 from wormjax.recordings.recording import Recording
+from wormjax.simulation import springs
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.experiment import check_config
 from wormjax.tasks.infer.relations import fit_relations, infer_edges
@@ -122,6 +124,26 @@ class RelationalInference(Estimator):
     def _keep(self, trained: Trained) -> Self:
         self.edge_types_ = tuple(trained.description["edge_types"])
         return super()._keep(trained)
+
+
+def simulate_springs(
+    simulations: int = 1000, objects: int = 5, frames: int = 49, seed: int = 0, directed: bool = False
+) -> Trajectories:
+    """Return particles in a box, half of whose pairs are joined by springs (Kipf, Fetaya et al. 2018).
+
+    Args:
+      simulations: how many systems, each with a graph of its own.
+      objects: particles per system.
+      frames: of each.
+      seed: the same seed gives the same systems.
+      directed: whether a spring pulls its receiver only; each direction of a pair is then drawn by itself.
+
+    Examples:
+      >>> wormjax.simulate_springs(200).features.shape
+      (200, 49, 5, 4)
+    """
+    key = jax.random.key(take_whole("seed", seed))
+    return springs.simulate_springs(key, simulations, objects, frames, directed=directed)
 
 
 def to_trajectories(given) -> Trajectories:

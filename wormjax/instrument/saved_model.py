@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import ml_collections
-import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from wormjax.atomic_write import open_place
 from wormjax.errors import InputError
@@ -18,10 +16,11 @@ from wormjax.instrument.settings import take_path
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.trained import Trained
+from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.workdir import read_json
 
 MODEL_FILE, PARAMETERS_FILE = "model.json", "parameters.npz"
-FORMAT, VERSION = "wormjax model", 1
+FORMAT, VERSION, SAVED = "wormjax model", 1, "a saved model"
 TREES = ("variables", "fit")  # Of arrays, in parameters.npz under these names.
 
 
@@ -42,8 +41,7 @@ def save_model(path: str | os.PathLike, kind: str, trained: Trained) -> None:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()) and not (path / MODEL_FILE).is_file():
             raise InputError(f"{path}: found a folder with other files, expected a new folder or a saved model")
-        with open_place(path / PARAMETERS_FILE) as beside, open(beside, "wb") as stream:
-            np.savez(stream, **flatten_dict(trees, sep="/"))
+        save_fitted(path, trees, PARAMETERS_FILE)
         with open_place(path / MODEL_FILE) as beside:
             beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
@@ -57,17 +55,13 @@ def read_model(path: str | os.PathLike) -> tuple[str, Trained]:
       InputError: no saved model, one of a later version, or a damaged one.
     """
     path = Path(path)
-    content = read_json(path / MODEL_FILE, of="a saved model")
+    content = read_json(path / MODEL_FILE, of=SAVED)
     if content.get("format") != FORMAT or content.get("version") != VERSION:
         found = f"found format {content.get('format')!r}, version {content.get('version')!r}"
         raise InputError(f"{path / MODEL_FILE}: {found}, expected {FORMAT!r}, version {VERSION}")
-    parameters = path / PARAMETERS_FILE
-    try:
-        with np.load(parameters, allow_pickle=False) as file:
-            trees = unflatten_dict(dict(file), sep="/")
-    except Exception as error:  # zipfile and NumPy raise more than ten types for a damaged file.
-        found = f"found no parameters that can be read ({type(error).__name__})"
-        raise InputError(f"{parameters}: {found}, expected the file of a saved model; save it again") from None
+    trees = restore_fitted(path, PARAMETERS_FILE)
+    if trees is None:
+        raise InputError(f"{path / PARAMETERS_FILE}: found no such file, expected {SAVED}")
     try:
         # Earlier versions wrote "group" where there is one.
         listed = content.get("groups", [content["group"]] if "group" in content else [])

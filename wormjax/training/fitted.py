@@ -14,10 +14,10 @@ from wormjax.errors import InputError
 FITTED_FILE = "fitted.npz"
 
 
-def save_fitted(folder: str | os.PathLike, tree: dict[str, Any]) -> None:
+def save_fitted(folder: str | os.PathLike, tree: dict[str, Any], name: str = FITTED_FILE) -> None:
     """Save nested dictionaries of arrays in a model's folder, whole or not at all."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    with open_place(Path(folder) / FITTED_FILE) as beside, open(beside, "wb") as file:
+    with open_place(Path(folder) / name) as beside, open(beside, "wb") as file:
         np.savez(file, **flatten_dict(tree, sep="/"))
 
 
@@ -30,13 +30,13 @@ def fit_once(folder: str | os.PathLike, fit: Callable[[], dict[str, Any]]) -> di
     return fitted
 
 
-def restore_fitted(folder: str | os.PathLike) -> dict[str, Any] | None:
+def restore_fitted(folder: str | os.PathLike, name: str = FITTED_FILE) -> dict[str, Any] | None:
     """Return what `save_fitted` saved; None where there is no such file.
 
     Raises:
       InputError: a file that is damaged; the checksums of the zip archive tell.
     """
-    path = Path(folder) / FITTED_FILE
+    path = Path(folder) / name
     if not path.exists():
         return None
     try:

@@ -77,7 +77,7 @@ def test_decoded_velocity_is_drawn(tmp_path, models, monkeypatch):
     decoding = dataclasses.replace(decoding, behavior={"velocity": np.sin(WORMS[1].times)})
     monkeypatch.setattr(models[0], "decode", lambda worm: decoding)
     predict(models[:1], [WORMS[1]], tmp_path / "out")
-    assert list((tmp_path / "out").rglob("behavior.png"))
+    assert list((tmp_path / "out").rglob("decoded_behaviour.png"))
 
 
 def test_states_of_a_worm_without_a_graph_are_kept(tmp_path, models):

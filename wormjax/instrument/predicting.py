@@ -7,7 +7,7 @@ OUTPUT/
   WORM/states.csv        per frame: time, probability of each state, decoded state
   WORM/states.nwb        the same as behavioural time series, with --nwb
   WORM/ethogram.png
-  WORM/behavior.png      decoded velocity and the like, beside what was measured, where the model decodes it
+  WORM/decoded_behaviour.png  velocity and the like, beside what was measured, where the model decodes it
   WORM/forecasts.csv     per origin, step and neuron: mean, s.d. and 90 % interval, in the units of the traces
   WORM/forecast.png
   WORM/edges.csv         per ordered pair of neurons: probability of an edge, in falling order
@@ -172,7 +172,7 @@ def _write_decoding(decoder: Decoder, worm: Recording, folder: Path, nwb: bool) 
         panels = figure.subplots(len(decoding.behavior), squeeze=False)[:, 0]
         for name, panel in zip(decoding.behavior, panels, strict=True):
             plot.behavior(worm, decoding, name, ax=panel)
-        save_figure(figure, folder / "behavior.png")
+        save_figure(figure, folder / "decoded_behaviour.png")
     arrays = {
         "states/probabilities": decoding.probabilities,
         "states/names": decoding.state_names,

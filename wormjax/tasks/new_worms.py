@@ -75,7 +75,7 @@ def build_new_dataset(
     strangers = [worm.study for worm in recordings if worm.study != SIMULATED]
     if description["study"] == SIMULATED and strangers:
         found = f"the model was trained on simulated worms, and {strangers[0]!r} is none"
-        note(f"{found}: what it predicts is no finding; train on recordings (data.study)")
+        note(f"{found}: what it predicts means nothing for a real worm; train on recordings (data.study)")
     for worm in recordings:
         missing = [name for name in named if name not in worm.identified]
         stranger = not set(neurons) & set(worm.identified)  # With what a model reads by its class, too.

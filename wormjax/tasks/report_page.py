@@ -34,6 +34,7 @@ GO_ON = (  # What one can do, how, and the file of the folder that it needs.
     ("The complete config", "{folder}/config.json", "config.json"),
     ("Every score", "{folder}/scores.csv", "scores.csv"),
     ("All predictions as arrays, a group per worm", "{folder}/predictions.h5", "predictions.h5"),
+    ("States, forecasts and edges of each worm as CSV tables", "{folder}/WORM/", "predictions.h5"),
 )
 
 

@@ -3,12 +3,14 @@
 import importlib
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from wormjax import commands
+from wormjax import command_line, commands
+from wormjax.tasks.config_checks import check_fields
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -34,6 +36,18 @@ def test_help_of_a_command_lists_fields_anywhere(tmp_path):
     assert "--workdir=runs/generalize" in done.stdout
     assert "  train.steps=400" in done.stdout
     assert "data.path=''  # The file or folder." in done.stdout
+
+
+def test_short_runs_that_help_names_set_fields_that_there_are(capsys):
+    short = {name: command for name, command in commands.COMMANDS.items() if command.short}
+    assert short.keys() == commands.COMMANDS.keys() - {"evaluate", "predict", "inspect", "ablate", "download"}
+    for name, command in short.items():
+        commands.run_command(name, [name, "--help"])
+        line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("In about a minute: "))
+        words = shlex.split(line.removeprefix("In about a minute: wormjax "))
+        values, config = command_line.parse(words, command.flags, command.config)
+        check_fields(config)
+        assert (words[0], values.workdir) == (name, "runs/short")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise on Windows")

@@ -18,7 +18,7 @@ from wormjax.errors import InputError
 class Command(NamedTuple):
     """A command: its function of the flags (and of the config, where it has one), default config, and flags.
 
-    `bare` is the flag that an argument without a flag sets.
+    `bare` is the flag that an argument without a flag sets; `short` are flags of a run of about a minute.
     """
 
     function: Callable[..., Any]
@@ -26,6 +26,7 @@ class Command(NamedTuple):
     config: str | None
     flags: list[Flag]
     bare: str | None = None
+    short: str = ""
 
 
 def run_experiment(name, values, config):
@@ -122,7 +123,7 @@ def inspect(values):
     worms = load(values.reader, values.data, frame_rate=values.frame_rate)
     models = fit_models(worms, Path(values.models))
     print("\n".join(describe_recordings(worms)))
-    print(f"\ntrained models in {values.models}:", *(models or ["  none"]), sep="\n")
+    print(f"\ntrained models in {values.models}:", *models, sep="\n")
 
 
 def _workdir(folder: str, holds: str = "Folder that receives checkpoints, tables and figures.") -> Flag:
@@ -132,30 +133,49 @@ def _workdir(folder: str, holds: str = "Folder that receives checkpoints, tables
 READER: Flag = ("string", "reader", "auto", "Format of the recordings; auto finds it by the file.")
 RATE: Flag = ("float", "frame_rate", 0.0, "Hertz, of recordings without times (csv, npz).")
 
-# Command → what it does, and its default config.
+# Command → what it does, its default config, and flags of a short run.
 _EXPERIMENTS = {
     "generalize": (
         "Decode the motor state of held-out worms: train every model of a config, write a table and figures.",
         "generalize",
+        "--config.models=temporal_convolution --config.seeds=1 --config.train.steps=100",
     ),
-    "forecast": ("Forecast the neural activity of held-out worms.", "forecast"),
-    "ahead": ("Predict the motor state of held-out worms seconds ahead.", "ahead"),
-    "reconstruct": ("Reconstruct hidden neurons of held-out worms from their other named neurons.", "reconstruct"),
+    "forecast": (
+        "Forecast the neural activity of held-out worms.",
+        "forecast",
+        "--config.models=nri_graph --config.train.steps=50",
+    ),
+    "ahead": (
+        "Predict the motor state of held-out worms seconds ahead.",
+        "ahead",
+        "--config.models=temporal_convolution --config.train.members=1 --config.train.steps=100",
+    ),
+    "reconstruct": (
+        "Reconstruct hidden neurons of held-out worms from their other named neurons.",
+        "reconstruct",
+        "--config.train.members=1 --config.train.steps=100",
+    ),
     "manifold": (
         "Compare PCA, asymmetric diffusion maps and relational graphs of worms with the deep models.",
         "manifold",
+        "--config.relations.shifts=9 --config.tasks.ahead.train.members=1 --config.tasks.ahead.train.steps=50",
     ),
     "relate": (
         "Infer graphs between named neurons; score them against the wiring, other worms, other seeds and nulls.",
         "neuron_graphs",
+        "--config.models='()'",
     ),
     "infer": (
         "Recover the graphs of systems from their trajectories by neural relational inference.",
         "nri_springs:small",
+        "--config.models=nri --config.data.simulations.train=1000 --config.train.steps=250",
     ),
 }
 COMMANDS = {
-    **{name: Command(partial(run_experiment, name), *own, [_workdir(name)]) for name, own in _EXPERIMENTS.items()},
+    **{
+        name: Command(partial(run_experiment, name), about, config, [_workdir(name)], short=short)
+        for name, (about, config, short) in _EXPERIMENTS.items()
+    },
     "evaluate": Command(
         evaluate,
         "Restore the models of a work directory and score them, on its own recordings or on others.",
@@ -220,7 +240,8 @@ def run_command(name: str, argv: list[str] | None = None) -> None:
     command, argv = COMMANDS[name], list(sys.argv if argv is None else argv)
     if command.bare and len(argv) > 1 and not argv[1].startswith("-"):
         argv[1] = f"--{command.bare}={argv[1]}"
-    command_line.run(command.function, command.flags, command.about, command.config, argv)
+    short = f"\n\nIn about a minute: wormjax {name} {command.short} --workdir=runs/short" if command.short else ""
+    command_line.run(command.function, command.flags, command.about + short, command.config, argv)
 
 
 def main() -> None:

@@ -100,6 +100,7 @@ def predict(values):
     from wormjax.instrument.predicting import predict
     from wormjax.tasks.report_page import collect_notes, write_page
 
+    output = Path(values.output or Path("predictions", Path(values.data).stem))
     models = [load_model(path, values.name) for path in values.model]
     strange = [model for model in models if isinstance(model, Reconstructor | RelationalInference)]
     if strange:
@@ -107,10 +108,10 @@ def predict(values):
     with collect_notes() as notes:
         worms = load(values.reader, values.data, frame_rate=values.frame_rate)
         print("\n".join([*map(repr, models), *map(repr, worms)]))
-        scores = predict(models, worms, values.output, values.steps, values.nwb)
+        scores = predict(models, worms, output, values.steps, values.nwb)
     if len(scores):
         print(scores[scores.metric == "accuracy"][["model", "test_worm", "metric", "value"]].to_string(index=False))
-    print(f"\nReport: {write_page(Path(values.output), notes)}")
+    print(f"\nReport: {write_page(output, notes)}")
 
 
 def inspect(values):
@@ -192,7 +193,12 @@ COMMANDS = {
         [
             ("list", "model", [], "Folders of trained models: work directories, or saved from Python."),
             ("string", "data", None, "File or folder of recordings."),
-            ("string", "output", "predictions", "Folder that receives tables, arrays and figures."),
+            (
+                "string",
+                "output",
+                None,
+                "Folder for tables, arrays and figures (default: predictions/NAME_OF_DATA).",
+            ),
             READER,
             RATE,
             ("string", "name", None, "Which model of a work directory (default: its first)."),

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import pathlib
 import sys
 
 import h5py
@@ -133,20 +134,22 @@ def test_worms_of_one_name_have_folders_of_their_own(tmp_path, models):
     assert (tmp_path / "out" / "worm_2" / "states.csv").exists()
 
 
-def test_the_program_decodes_a_csv(tmp_path, models, capsys):
+def test_the_program_decodes_a_csv(tmp_path, models, capsys, monkeypatch):
     models[0].save(tmp_path / "model")
     with open(tmp_path / "day1.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([name or f"unknown_{k}" for k, name in enumerate(WORMS[1].neuron_names)])
         writer.writerows(WORMS[1].traces.tolist())
-    arguments = [f"--model={tmp_path / 'model'}", f"--data={tmp_path / 'day1.csv'}", f"--output={tmp_path / 'out'}"]
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--model=model", f"--data={tmp_path / 'day1.csv'}"]
     commands.run_command("predict", ["predict", *arguments, f"--frame_rate={WORMS[1].frame_rate}"])
-    assert "Report:" in capsys.readouterr().out
-    page = (tmp_path / "out" / "report.html").read_text()
+    out = pathlib.Path("predictions", "day1")
+    assert f"Report: {out / 'report.html'}" in capsys.readouterr().out
+    page = (out / "report.html").read_text()
     assert "Ethogram: day1" in page
     assert "predictions.h5" in page
     assert "wormjax evaluate" not in page  # It is no work directory.
-    states = pd.read_csv(tmp_path / "out" / "day1" / "states.csv")
+    states = pd.read_csv(out / "day1" / "states.csv")
     expected = models[0].predict_proba(WORMS[1])
     np.testing.assert_allclose(states[list(models[0].state_names_)], expected, atol=1e-4)
     with pytest.raises(SystemExit):

@@ -43,8 +43,8 @@ def test_short_runs_that_help_names_set_fields_that_there_are(capsys):
     assert short.keys() == commands.COMMANDS.keys() - {"evaluate", "predict", "inspect", "ablate", "download"}
     for name, command in short.items():
         commands.run_command(name, [name, "--help"])
-        line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("In about a minute: "))
-        words = shlex.split(line.removeprefix("In about a minute: wormjax "))
+        line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("A short run: "))
+        words = shlex.split(line.removeprefix("A short run: wormjax "))
         values, config = command_line.parse(words, command.flags, command.config)
         check_fields(config)
         assert (words[0], values.workdir) == (name, "runs/short")

@@ -18,7 +18,7 @@ from wormjax.errors import InputError
 class Command(NamedTuple):
     """A command: its function of the flags (and of the config, where it has one), default config, and flags.
 
-    `bare` is the flag that an argument without a flag sets; `short` are flags of a run of about a minute.
+    `bare` is the flag that an argument without a flag sets; `short` are flags of a short run.
     """
 
     function: Callable[..., Any]
@@ -246,7 +246,7 @@ def run_command(name: str, argv: list[str] | None = None) -> None:
     command, argv = COMMANDS[name], list(sys.argv if argv is None else argv)
     if command.bare and len(argv) > 1 and not argv[1].startswith("-"):
         argv[1] = f"--{command.bare}={argv[1]}"
-    short = f"\n\nIn about a minute: wormjax {name} {command.short} --workdir=runs/short" if command.short else ""
+    short = f"\n\nA short run: wormjax {name} {command.short} --workdir=runs/short" if command.short else ""
     command_line.run(command.function, command.flags, command.about + short, command.config, argv)
 
 

@@ -77,6 +77,7 @@ def get_defaults(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.encoder.stride = 2 if small else 1
     config.model.encoder.pooling = 1
     config.model.encoder.rounds = 2  # Passes over the pairs; a second one uses what the other edges explain.
+    config.model.encoder.triangles = 0  # Of an encoder of evidence: how often it looks at edges by way of a third node.
     config.model.decoder = ml_collections.ConfigDict()
     # Its messages rotate with the system. With the others (mlp, recurrent, context), one edge type may come to mean
     # attraction from one side and repulsion from the other.
@@ -109,6 +110,8 @@ def get_defaults(variant: str = "full") -> ml_collections.ConfigDict:
     # with memory; "pairwise" is for effects faster than a frame (netsim.py).
     config.train.posterior = "exact"
     config.train.combinations = 64  # Of the edges that arrive at an object; for a listed posterior only.
+    # An encoder of evidence learns the posterior of other frames than those that it reads, as many as have no segment.
+    config.train.cross_fitted = False
     config.train.baseline_steps = 1_500 if small else 20_000  # Updates of the bounds and of the LSTM.
     config.train.steps_per_chunk = 250 if small else 500
     config.train.batch_simulations = 64 if small else 128

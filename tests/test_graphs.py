@@ -108,6 +108,13 @@ def test_the_square_mixes_senders_into_receivers_as_the_messages_do():
     np.testing.assert_allclose(mixed, heard, rtol=1e-5, atol=1e-6)
 
 
+def test_paths_of_two_edges_are_products_of_matrices():
+    first, second = (np.random.default_rng(seed).normal(size=(EDGES, 2)).astype(np.float32) for seed in range(2))
+    to, on = (graphs.edges_to_matrix(part.T, NODES) for part in (first, second))
+    found = jax.jit(graphs.join_edges, static_argnums=2)(first, second, NODES)
+    np.testing.assert_allclose(found.T, graphs.matrix_to_edges(to @ on), rtol=1e-4, atol=1e-5)
+
+
 def test_edges_survive_the_way_to_a_matrix_and_back():
     edges = np.random.default_rng(0).normal(size=(2, 3, EDGES))
     matrix = graphs.edges_to_matrix(edges, NODES)

@@ -78,6 +78,16 @@ def edges_to_square(edges: Float[Array, "*batch edge"], nodes: int) -> Float[Arr
     return flat.reshape(*batch, nodes, nodes)
 
 
+def join_edges(
+    first: Float[Array, "edge feature"], second: Float[Array, "edge feature"], nodes: int
+) -> Float[Array, "edge feature"]:
+    """Return the sum over third nodes of an edge to each times the edge from it on: what paths of two edges carry."""
+    arriving, leaving = (edges_to_square(part.T, nodes) for part in (second, first))
+    paths = jnp.einsum("frk,fks->rsf", arriving, leaving)
+    receivers, senders = np.nonzero(~np.eye(nodes, dtype=bool))
+    return paths[receivers, senders]
+
+
 def edges_to_matrix(
     edges: Shaped[np.ndarray, "*batch edge"], nodes: int
 ) -> Shaped[np.ndarray, "*batch sender receiver"]:

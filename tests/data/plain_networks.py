@@ -161,7 +161,8 @@ def context_decoder(params, carry, nodes, edges, hidden, scale, unseen):
 def additive_decoder(params, carry, nodes, edges, scale, unseen):
     """A context decoder whose messages add up, without messages of the first type."""
     previous, code = carry
-    shown = [nodes.copy(), np.arcsinh((nodes - previous) / np.array(scale))]
+    change = np.arcsinh((nodes - previous) / np.array(scale))
+    shown = [nodes.copy(), change / np.hypot(change, 0.1)]
     for values in shown:
         values[:, list(unseen)] = 0.0
     seen = np.concatenate([*shown, code], axis=-1)

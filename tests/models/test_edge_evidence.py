@@ -71,8 +71,9 @@ def test_what_both_objects_of_a_pair_do_is_evidence_of_mutual_edges():
     assert right[True] > right[False] + 2
 
 
-def test_relabelling_the_objects_relabels_the_logits():
-    encoder, order = EvidenceEncoder(4, 2), np.array([2, 0, 3, 1])
+@pytest.mark.parametrize("triangles", [0, 2])
+def test_relabelling_the_objects_relabels_the_logits(triangles):
+    encoder, order = EvidenceEncoder(4, 2, triangles=triangles), np.array([2, 0, 3, 1])
     evidence = jax.random.normal(jax.random.key(0), (12, 3))
     params = jax.jit(encoder.init)(jax.random.key(1), evidence)
     matrix = graphs.edges_to_matrix(np.asarray(evidence).T, 4)

@@ -26,6 +26,7 @@ from wormjax.models.encoders import Mlp
 from wormjax.models.layers import PairDense, RelativeDense, elu
 
 RANK = 8  # Products of sender and receiver that an additive message is made of.
+STILL = 0.1  # Changes, in units of the typical one, whose direction is hardly seen.
 UNROLLED = 10  # The longest roll-out that is compiled without a loop.
 
 
@@ -257,6 +258,8 @@ class ContextDecoder(nn.Module):
         scale, (count, size) = jnp.asarray(self.scale), nodes.shape[-2:]
         hidden_features = np.isin(np.arange(size), self.unseen)
         change = jnp.arcsinh((nodes - previous) / scale)
+        if self.additive and self.unseen:  # How fast a node goes says what is unseen without a graph.
+            change = change / jnp.sqrt(change**2 + STILL**2)
         shown = [jnp.where(hidden_features, 0.0, values) for values in (nodes, change)]
         seen = jnp.concatenate([*shown, code], axis=-1)
         seen = jnp.concatenate([seen, Mlp(self.hidden)(seen)], axis=-1)

@@ -112,11 +112,16 @@ class EvidenceEncoder(nn.Module):
     (After the encoders of Marino, Yue & Mandt 2018, ICML, which read gradients of the decoder's likelihood.) Whether
     the two edges of a pair go together, and where the approximation errs, is learnt from the posterior; with `mutual`
     it is known that they have one type.
+
+    `triangles` times each edge also sees the products of the edges that lead from its sender to its receiver by way of
+    a third node (as in Jumper et al. 2021, Nature 596:583). So it can be learnt that edges depend on each other, as
+    those between charges do: two that repel a third repel each other.
     """
 
     hidden: int
     edge_types: int
     mutual: bool = False
+    triangles: int = 0
 
     @nn.compact
     def __call__(self, evidence: Float[Array, "edge column"]) -> Float[Array, "edge type"]:
@@ -124,6 +129,10 @@ class EvidenceEncoder(nn.Module):
         edges = Mlp(self.hidden)(jnp.concatenate([evidence, evidence[graphs.reverse_edges(count)]], axis=-1))
         nodes = Mlp(self.hidden)(graphs.sum_messages(edges, count) / max(count - 1, 1))
         informed = elu(PairDense(self.hidden)(nodes) + nn.Dense(self.hidden, use_bias=False)(edges))
+        for _ in range(self.triangles):
+            first, second = (jnp.tanh(nn.Dense(self.hidden)(informed)) for _ in range(2))
+            paths = graphs.join_edges(first, second, count) / max(count - 2, 1)
+            informed = elu(nn.Dense(self.hidden)(jnp.concatenate([informed, paths], axis=-1)))
         return _read_types(self.edge_types)(jnp.concatenate([informed, edges, evidence], axis=-1))
 
 

@@ -7,9 +7,8 @@ IEEE J. Sel. Areas Commun. 24:491): senders are decided one after another, the b
 Wolniansky et al. 1998); of what has been decided the best partial combinations are kept, each with the least cost that
 any real numbers for the other edges could have. With as many kept as there are combinations the search leaves none out.
 
-A factorised posterior (mean field, by coordinate ascent) and Gibbs sweeps over one sender at a time stay in local
-optima, since objects pull in much the same direction: where the force was known, they had 0.70 to 0.88 and 0.70 to 0.74
-of the edges of ten springs, 0.62 to 0.70 and 0.64 of twenty (annealed or not); this search had all.
+A factorised posterior and Gibbs sweeps stay in local optima, since objects pull in much the same direction
+(docs/relations.md has what they find).
 """
 
 from typing import NamedTuple

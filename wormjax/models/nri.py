@@ -79,7 +79,7 @@ def _build_encoder(encoder, edge_types, scale, mutual):
             (seen if encoder.differences else scale) if encoder.relative else None,
             encoder.rounds,
         ),
-        "evidence": lambda: EvidenceEncoder(encoder.hidden, edge_types, mutual),
+        "evidence": lambda: EvidenceEncoder(encoder.hidden, edge_types, mutual, encoder.get("triangles", 0)),
         "recurrent": lambda: RecurrentEncoder(encoder.hidden, edge_types, seen if encoder.relative else None),
         "none": lambda: None,
     }
@@ -123,11 +123,17 @@ def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str
 
 
 def encode(
-    nri: Nri, params: Mapping[str, Any], features: Float[Array, "sample frame node feature"]
+    nri: Nri,
+    params: Mapping[str, Any],
+    features: Float[Array, "sample frame node feature"],
+    pieces: Float[Array, "sample piece frame node feature"] | None = None,
 ) -> Float[Array, "sample edge type"]:
-    """Return the logits of every edge's type, from what the nodes of each sample did."""
+    """Return the logits of every edge's type, from what the nodes of each sample did.
+
+    An encoder of evidence reads that of `pieces` alone, whose last frames are explained; None for all.
+    """
     if isinstance(nri.encoder, EvidenceEncoder):
-        seen = _explain_changes(nri, params, features)
+        seen = _explain_changes(nri, params, features, pieces)
     else:
         seen = jax.vmap(lambda sample: _observe(nri, sample))(features)
     with dense_precision(nri.precision, vmapped=True):
@@ -220,9 +226,8 @@ def decode_on_prior(
     given: Bool[Array, "sample frame"],
     history: Float[Array, "sample time node feature"] | None = None,
     observed: Shaped[Array, "sample frame node"] | None = None,
-    key: PRNGKeyArray | None = None,
 ) -> Float[Array, "sample frame node feature"]:
-    """Return predictions of each next frame, each on the edges that the prior has from the frames before it.
+    """Return predictions of each next frame, each on the likeliest edges that the prior has from the frames before it.
 
     Where a frame is not given, the prior and the decoder go on from the frame predicted before.
 
@@ -230,21 +235,17 @@ def decode_on_prior(
       nri, params: a dynamic model (`is_dynamic`) with a decoder.
       frames, given, history: as in `decode`.
       observed: which objects are there; of frames not given, those that are to be predicted.
-      key: draws edges; None takes the likeliest.
     """
-    samples, length, count, _ = frames.shape
+    samples, _, count, _ = frames.shape
     there = jnp.ones(frames.shape[:3]) if observed is None else jnp.asarray(observed, frames.dtype)
-    numbers = jnp.broadcast_to(jnp.arange(length, dtype=frames.dtype)[:, None], (samples, length, 1))
 
     def step(carry, nodes, beside):
         state, previous, own = carry
-        there, both, number = beside[..., :count], beside[..., count:-1], beside[0, -1].astype(int)
+        there, both = beside[..., :count], beside[..., count:]
         change = _measure_change(nri, nodes - previous) * both[..., None]
         seen = jnp.concatenate([nodes, change], axis=-1)
         inputs = {"params": params["encoder"]}, state, seen, there
         state, logits = nri.encoder.apply(*inputs, method="advance")
-        if key is not None:
-            logits += jax.random.gumbel(jax.random.fold_in(key, number), logits.shape)
         pairs = graphs.send(there[..., None]) * graphs.receive(there[..., None])
         edges = jax.nn.one_hot(logits.argmax(axis=-1), nri.edge_types) * pairs
         own, change = _go_ahead(nri, params, own, nodes, edges)
@@ -254,7 +255,7 @@ def decode_on_prior(
         first = frames[:, 0]
         state = jnp.zeros((samples, count * (count - 1), nri.encoder.hidden), frames.dtype)
         carry = state, first, start_decoder(nri, params, first, history)
-        beside = jnp.concatenate([there, _find_both(there), numbers], axis=-1)
+        beside = jnp.concatenate([there, _find_both(there)], axis=-1)
         return decoders.roll_out(step, carry, frames, given, beside)
 
 
@@ -298,12 +299,13 @@ def _see_changes(nri, features, there=None):
     return jnp.concatenate([features, changes], axis=-1)
 
 
-def _explain_changes(nri, params, features) -> Float[Array, "sample edge column"]:
+def _explain_changes(nri, params, features, pieces=None) -> Float[Array, "sample edge column"]:
     """Return what the decoder's messages explain of each frame's change to the next (`edge_evidence`)."""
     switches = list_switches(features.shape[-2] - 1, nri.edge_types)
-    length = nri.decoder.memory + 1
-    starts = np.arange(features.shape[1] - length + 1)[:, None]
-    pieces = features[:, starts + np.arange(length)]
+    if pieces is None:
+        length = nri.decoder.memory + 1
+        starts = np.arange(features.shape[1] - length + 1)[:, None]
+        pieces = features[:, starts + np.arange(length)]
     predicted = decode_combinations(nri, params, pieces[:, :, :-1], switches, features)
     target = find_target(nri, pieces)
     base, effects = predicted[0] - target, predicted[1:] - predicted[:1]

@@ -53,7 +53,8 @@ DEFAULTS = {
 # Where a config lacks one, the code has a default.
 OPTIONAL = set(
     "distributed combinations mutual epochs own_statistics pools targets edges data.atlas adaptation_steps "
-    "adaptation_rate fold longest_period shuffle_objects aggregation additive data.hidden model.strengths".split()
+    "adaptation_rate fold longest_period shuffle_objects aggregation additive data.hidden model.strengths triangles "
+    "cross_fitted".split()
 )
 # Sections whose members have names of the user's, by experiment and field.
 _TASKS = ("generalize", "forecast", "ahead", "reconstruct", "tasks.decode", "tasks.forecast", "tasks.ahead")
@@ -73,7 +74,7 @@ _KINDS = (
     (whole(10, 100_000), "draws"),
     (whole(1), "steps_per_chunk patience evaluate.steps"),
     (whole(1, 100), "rounds edge_types"),
-    (whole(0, 100), "infer.model.edge_types"),
+    (whole(0, 100), "infer.model.edge_types triangles"),
     (whole(0, 1_000), "unseen"),
     (whole(1, 1_000), "seeds members order orders code kernel embedding_kernel embedding modes"),
     (whole(2, 1_000), "objects"),

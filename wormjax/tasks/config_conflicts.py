@@ -123,6 +123,15 @@ def _find_in_systems(config, defaults) -> Iterator[Conflict]:
     most = defaults.train.combinations
     unread = train.posterior != "listed" and train.get("combinations", most) != most
     yield "train.combinations", unread, _no_effect(f"{most} {posterior}")
+    encoder, cross_fitted = config.model.encoder, train.get("cross_fitted", False)
+    where = f"with model.encoder.name={encoder.name!r} and {posterior[5:]}"
+    unread = encoder.name != "evidence" and encoder.get("triangles", 0)
+    yield "model.encoder.triangles", unread, _no_effect(f"0 {where}")
+    reads = encoder.name == "evidence" and train.posterior in ("exact", "listed")
+    yield "train.cross_fitted", cross_fitted and not reads, _no_effect(f"False {where}")
+    pieces = (train.decoded_frames or config.data.frames) - train.burn_in
+    expected = f", expected fewer than {pieces} with train.cross_fitted: the encoder reads what is left"
+    yield "train.segments", cross_fitted and train.segments >= pieces, expected
     mutual = train.posterior != "listed" and config.model.get("mutual", False)
     yield "model.mutual", mutual, _no_effect(f"False {posterior}")
     for field, value in (SAMPLED_ONLY | (DECODED_ONLY if train.posterior == "pairwise" else {})).items():

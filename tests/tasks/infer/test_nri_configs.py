@@ -23,6 +23,7 @@ CONFIGS = (
     "nri_springs_changing",
     "nri_springs10",
     "nri_charged",
+    "nri_charged10",
     "nri_kuramoto",
     "nri_kuramoto10",
     "causal_kuramoto",

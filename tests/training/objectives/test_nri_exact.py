@@ -18,11 +18,12 @@ from wormjax.features.system_scaling import scale_systems
 from wormjax.features.systems import take_simulations
 from wormjax.models import nri as model
 from wormjax.models.decoders import EquivariantDecoder
-from wormjax.models.encoders import MlpEncoder
+from wormjax.models.encoders import EvidenceEncoder, MlpEncoder
 from wormjax.models.nri import Nri
 from wormjax.simulation.charged import simulate_charged
 from wormjax.tasks.infer.materials import stack_system
 from wormjax.training.objectives import nri_exact as exact
+from wormjax.training.objectives.arriving_edges import Pieces
 from wormjax.training.objectives.classification import Shard
 from wormjax.training.objectives.exact_inference import Decoded, infer_posterior
 from wormjax.training.objectives.nri_sampled import best_accuracy
@@ -469,3 +470,21 @@ def test_mutual_edges_are_inferred_from_all_objects_together():
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(found, found[:, reverse], rtol=1e-5)
     assert abs(found - brute.edges).max() > 0.05
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_cross_fitting_the_encoder_reads_what_is_left_of_each_system(seed):
+    bound, frames = BOUND._replace(segments=4, cross_fitted=True), np.arange(11.0)[:, None, None]
+    pieces, key = Pieces(bound, len(frames)), jax.random.key(seed)
+    parts = pieces.draw(frames, key), pieces.leave(frames, key)
+    first, others = (np.asarray(part[:, 0, 0, 0]) for part in parts)
+    np.testing.assert_array_equal(np.diff(np.concatenate([first, others])) % 10, 1)
+    assert sorted([*first, *others]) == [*range(10)]
+    assert len(first) == 4
+    nri = make_nri()._replace(encoder=EvidenceEncoder(5, 2))
+    features = jnp.asarray(make_data().training.features[:2])
+    params = model.initialise(nri, key, FRAMES, OBJECTS)
+    every = jnp.stack([features[:, start : start + 2] for start in range(FRAMES - 1)], axis=1)
+    whole, read, half = (model.encode(nri, params, features, part) for part in (None, every, every[:, ::2]))
+    np.testing.assert_allclose(read, whole, atol=1e-5)
+    assert abs(half - whole).max() > 1e-3

@@ -69,12 +69,7 @@ def _thin_out(train: Float[np.ndarray, "simulation frame object feature"]) -> np
 
 
 def score_baselines(
-    config,
-    workdir,
-    test: Trajectories,
-    scaling: Scaling,
-    study: str,
-    groups: Mapping[str, np.ndarray],
+    config, workdir, test: Trajectories, scaling: Scaling, study: str, groups: Mapping[str, np.ndarray]
 ) -> list[Row]:
     """Return the rows of all baselines, a group of test systems at a time; none depends on a seed."""
     features, true, history = np.asarray(test.features), find_edges(test, config.data.frames), config.data.frames

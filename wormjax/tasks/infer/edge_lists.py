@@ -29,17 +29,13 @@ def write_edges(
     `edge_types` and `object_names` name its axes.
 
     Args:
-      workdir: where to.
       probabilities: model → its edges, the mean over seeds.
-      type_names: one per type.
-      test: the systems.
     """
     hidden = {name: hide_absent(values, test.present) for name, values in probabilities.items()}
     first = next(iter(hidden.values()))
     with open_place(workdir / CSV_FILE) as beside:
-        list_edges(first.mean(axis=1) if first.ndim == 5 else first, type_names, test.object_names).to_csv(
-            beside, index=False
-        )
+        averaged = first.mean(axis=1) if first.ndim == 5 else first
+        list_edges(averaged, type_names, test.object_names).to_csv(beside, index=False)
     with open_place(workdir / HDF5_FILE) as beside, h5py.File(beside, "w") as file:
         file["probabilities"] = first.astype(np.float32)
         file.attrs["model"] = np.bytes_(next(iter(hidden)).encode())

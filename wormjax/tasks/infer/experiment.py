@@ -108,7 +108,7 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     edge types are matched on the training's own validation systems, or those of the other files.
 
     Raises:
-      InputError: no trained workdir, a config that differs where training fixed it, or files that do not fit.
+      InputError: no trained workdir, a config that differs, or files that do not fit.
     """
     refuse_changes(config, workdir, OPEN_FIELDS)
     description = read_description(workdir)

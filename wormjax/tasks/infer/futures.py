@@ -37,13 +37,9 @@ def score_futures(
     scaling: Scaling,
     names: tuple[str, Mapping[str, np.ndarray]],
 ) -> list[Row]:
-    """Return the rows of the best of `evaluate.futures` sampled futures of each object.
+    """Return the rows of the best of `evaluate.futures` sampled futures of each object in the (scaled) test windows.
 
-    Args:
-      config, workdir: of the run.
-      outputs: model → its output.
-      test, scaling: the test windows, scaled.
-      names: what rows call the study, and the windows of each group by its name.
+    `names`: what rows call the study, and the windows of each group by its name.
     """
     history, units, count, rows = config.data.frames, find_units(config, scaling), config.evaluate.futures, []
     spreads, truth, (study, groups) = restore_best(model_folder(workdir, SPREAD)), find_truth(config, test), names

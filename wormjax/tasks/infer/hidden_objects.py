@@ -64,11 +64,9 @@ def select_edges(objects: int, hidden: int) -> tuple[Bool[np.ndarray, " edge"], 
 
 
 def score_hidden(found: Hidden, run: int, group: np.ndarray, whole: Trajectories, history: int) -> dict[str, float]:
-    """Return how well edges from hidden to observed objects are found, and the hidden objects' trajectories.
+    """Return hidden_auroc, of the edges from hidden objects (left out where all or none are there), and hidden_r.
 
-    Returns:
-      hidden_auroc: area under the ROC curve of the edges from hidden objects; left out where all or none are there.
-      hidden_r: correlation of inferred and true trajectories over systems and frames, mean over features.
+    That is the correlation of inferred and true trajectories over systems and frames, mean over features.
     """
     true, scores = stack_system(whole).edges[group], {}
     hidden = found.paths.shape[3]

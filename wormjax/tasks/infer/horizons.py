@@ -183,12 +183,7 @@ def predict_windows(
 ) -> Float[np.ndarray, "run window step object feature"]:
     """Return the frames after those that are seen, on some edges, of every run; NaN what is not predicted.
 
-    Args:
-      config: of the model.
-      nri, variables: the model, and its variables, stacked by run.
-      fitted: the regression that it corrects.
-      part: the windows.
-      edges: of each window, the weights of the types.
+    `variables` are stacked by run; `fitted` is the regression that the model corrects.
     """
     plan, regression = find_plan(config, part), HorizonRegression(**fitted)
     outputs, features = np.array(plan.outputs), np.asarray(part.features, np.float32)
@@ -196,9 +191,8 @@ def predict_windows(
     base = predict_horizons(regression, past[..., outputs], find_regressors(config, part))
     steps = base.shape[1]
     short = max(steps - future.shape[1], 0)
-    future = np.pad(
-        future[:, :steps], [(0, 0), (0, short), (0, 0), (0, 0)], mode="edge" if future.shape[1] else "empty"
-    )
+    mode = "edge" if future.shape[1] else "empty"
+    future = np.pad(future[:, :steps], [(0, 0), (0, short), (0, 0), (0, 0)], mode=mode)
 
     def predict(run, past, base, future, edges):
         return model.predict(nri, run["params"], plan, run["batch_stats"]["units"], past, base, edges, future)

@@ -136,6 +136,7 @@ def build_bound(config) -> Bound:
         combinations=train.get("combinations", LISTED) if train.posterior == "listed" else 0,
         mutual=config.model.get("mutual", False) and train.posterior == "listed",
         strengths=tuple(config.model.get("strengths", ())) if is_exact(config) else (),
+        cross_fitted=is_exact(config) and train.get("cross_fitted", False),
     )
 
 

@@ -70,9 +70,7 @@ def run_model(
     Edges are inferred from the first `data.frames` frames alone; a recurrent decoder is burnt in on the same.
 
     Returns:
-      The model's output by its name; of one trained with the exact posterior, that of its decoder too (POSTERIOR),
-      and that of its encoder adapted to each system (ADAPTED), where the config asks.
-      With a graph in each frame, the edges from the frames so far, too (PRIOR, FILTER).
+      The model's output by its name; also those of POSTERIOR, ADAPTED, PRIOR and FILTER where there are such.
     """
     config = vary_config(name, config)
     nri = build_model(config, edge_types, scaling.change_scale)
@@ -193,13 +191,7 @@ def infer_frames(
     """Return the probability of each edge type in each frame but the last: by the posterior, and by the prior.
 
     Of a model with a graph in each frame (`nri.is_dynamic`), for every run (stacked parameters). The prior of a frame
-    has seen the frames up to it.
-
-    Args:
-      observed: which objects are there in each frame; None for all.
-
-    Examples:
-      >>> posterior, prior = infer_frames(nri, state.best["params"], features, observed)
+    has seen the frames up to it. `observed`: which objects are there in each frame; None for all.
     """
 
     def infer(run, *system):
@@ -216,12 +208,10 @@ def predict_on_prior(
     features: Float[np.ndarray, "simulation frame object feature"],
     observed: Bool[np.ndarray, "simulation frame object"] | None,
     steps: int,
-    seed: int | None = None,
 ) -> Float[np.ndarray, "run simulation step object feature"]:
     """Return the `steps` frames after the given ones, each on the edges that the prior has from the frames before it.
 
-    Objects that are there in the last given frame are those of all later ones. With a `seed`, edges are drawn anew in
-    each frame; None takes the likeliest.
+    Objects that are there in the last given frame are those of all later ones.
     """
     history = features.shape[1]
     there = np.ones(features.shape[:3], bool) if observed is None else observed
@@ -230,13 +220,12 @@ def predict_on_prior(
         np.pad(part, [(0, 0), (0, steps - 1), *[(0, 0)] * (part.ndim - 2)]) for part in (features, there)
     )
     there[:, history:] = there[:, history - 1 : history]
-    keys = jax.random.split(jax.random.key(seed or 0), len(features))
 
-    def predict(run, frames, there, key):
+    def predict(run, frames, there):
         inputs = frames[None], jnp.asarray(given)[None], frames[None, :history], there[None]
-        return model.decode_on_prior(nri, run, *inputs, None if seed is None else key)[0, history - 1 :]
+        return model.decode_on_prior(nri, run, *inputs)[0, history - 1 :]
 
-    return np.asarray(map_systems(predict, params, (features, there, keys), at_once=AT_ONCE // 8))
+    return np.asarray(map_systems(predict, params, (features, there), at_once=AT_ONCE // 8))
 
 
 def predict_frames(

@@ -40,10 +40,7 @@ def write_edge_groups(
     workdir: Path, output: Inference, test: Trajectories, history: int, units: Float[np.ndarray, " feature"]
 ) -> None:
     """Write `edge_groups.csv`: how edges depend on distance, kind and phase, for systems that have locations."""
-    found = find_places(test)
-    if found is None:
-        return
-    places, axes = found
+    places, axes = find_places(test)
     places = places[:, history - 1] * units[[test.feature_names.index(name) for name in axes]]
     kinds = [name.rstrip("0123456789") for name in test.object_names] or [""] * places.shape[1]
     links, edges = find_links(places), average_edges(output, places.shape[1])
@@ -60,10 +57,7 @@ def plot_relation_figures(
     config, outputs: Mapping[str, Inference], test: Trajectories, units: Float[np.ndarray, " feature"], workdir: Path
 ) -> NamedFigures:
     """Yield the inferred edges of some test systems in space, and write a moving picture of the predictions."""
-    found, history = find_places(test), config.data.frames
-    if found is None or "nri" not in outputs or outputs["nri"].test_edges is None:
-        return
-    places, axes = found
+    (places, axes), history = find_places(test), config.data.frames
     numbers = [test.feature_names.index(name) for name in axes]
     places = places * units[numbers]  # From the middle of their range.
     links, plane = find_links(places[:, history - 1]), choose_plane(places[:, history - 1], axes)

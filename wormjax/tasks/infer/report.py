@@ -40,14 +40,8 @@ def write_report(
 ) -> None:
     """Write rows, summary and figures into the workdir of an experiment, and print the summary.
 
-    Args:
-      config: of the experiment.
-      rows: its results.
-      outputs: model → its output, edge types matched to the true ones.
-      errors: baseline → mean squared error by step.
-      test, scaling: the test systems, scaled, and how.
-      study: what rows call them.
-      workdir: where to.
+    `outputs`: model → its output, edge types matched to the true ones; `errors`: baseline → mean squared error by step;
+    `study`: what rows call the test systems, which are scaled.
     """
     published = find_published(config, test, study)
     write_rows(workdir / "results.csv", rows)

@@ -108,11 +108,8 @@ def write_systems_summary(
 ) -> None:
     """Write the summary as Markdown, whole or not at all.
 
-    Args:
-      path: where to, for instance "summary.md".
-      rows: the results; a group of test systems is a test worm.
-      data_text: the data that made the rows, in words, printed at the end.
-      published: others' numbers, put below the table of their system and marked (`find_published_systems`).
+    Of the rows a group of test systems is a test worm. `data_text`: the data in words, printed at the end; `published`:
+    others' numbers, put below the table of their system and marked (`find_published_systems`).
     """
     rows = [*rows]
     parts = ["# Results", "", EXPLANATION if rows else NO_ROWS]

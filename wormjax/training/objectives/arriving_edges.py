@@ -169,10 +169,8 @@ class ListedCombinations:
 
     def weigh(self, measured: Measured, statistics: Any, price: Float[Array, ""] | float) -> Posterior:
         """Return the posterior, as `AllCombinations.weigh`."""
-        log_prior, log_likelihood = (
-            jnp.einsum("sncek,k->csn", measured.listed, jnp.log(self.prior)),
-            measured.log_likelihood,
-        )
+        log_prior = jnp.einsum("sncek,k->csn", measured.listed, jnp.log(self.prior))
+        log_likelihood = measured.log_likelihood
         if self.bound.mutual:  # Of all objects together; each pair was counted twice.
             log_prior, log_likelihood = (part.sum(axis=2, keepdims=True) for part in (log_prior / 2, log_likelihood))
         joint = log_prior + log_likelihood / price
@@ -218,13 +216,17 @@ class Pieces:
         self.length = bound.burn_in + 1
         self.last = min(bound.decoded_frames or frames, frames) - 1  # The last frame that is predicted.
         self.total = self.last + 1 - bound.burn_in
-        self.count = min(bound.segments, self.total)
+        self.count, self.together = min(bound.segments, self.total), bound.cross_fitted
 
     def draw(self, features: Float[Array, "frame object feature"], key: PRNGKeyArray):
         """Return `segments` pieces that begin at different frames: [segment, frame, object, feature]."""
         if self.count == self.total:
             return self.all(features)
-        return self._cut(features, jax.random.permutation(key, self.total)[: self.count])
+        return self._cut(features, self._order(key)[: self.count])
+
+    def leave(self, features: Float[Array, "frame object feature"], key: PRNGKeyArray):
+        """Return the pieces that `draw` does not take with this key."""
+        return self._cut(features, self._order(key)[self.count :])
 
     def all(self, features: Float[Array, "frame object feature"]):
         """Return every piece."""
@@ -239,6 +241,12 @@ class Pieces:
             return None
         shown = masks.as_feature(observed)
         return masks.weigh_following(self.all(shown) if key is None else self.draw(shown, key))[:, -1]
+
+    def _order(self, key):
+        """Return first frames in an order drawn at random; with cross-fitting one after another, from any of them."""
+        if self.together:
+            return (jax.random.randint(key, (), 0, self.total) + jnp.arange(self.total)) % self.total
+        return jax.random.permutation(key, self.total)
 
     def _cut(self, features, starts: Int[Array, " segment"]):
         return features[starts[:, None] + jnp.arange(self.length)]

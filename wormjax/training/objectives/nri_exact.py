@@ -40,9 +40,8 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
     roll-outs of `roll_out` frames on the posterior's edges, as many as have `segments` frames together. It grows from 0
     with the square of the progress, so that the graph is found first.
 
-    Validation scores are the loss over all pieces at the last price. They are not the evidence lower bound of the
-    encoder's own edges: under a decoder that knows springs to four digits, the one edge in a hundred that the encoder
-    has wrong costs more than all that the decoder learns.
+    Validation scores are the loss over all pieces at the last price, and not the evidence lower bound of the encoder's
+    own edges, in which the one edge in a hundred that it has wrong costs more than all that a good decoder learns.
 
     With `bound.combinations` the sums are over the likeliest of them alone (`models.listed_posterior`), which is what
     many objects leave time for; the decoder must be one whose messages add up.
@@ -98,6 +97,7 @@ class _ExactEvidence:
         bound, statistics = self.bound, variables["batch_stats"]
         batch, keys = draw_batch(data.training, bound.batch, key, shard, bound.symmetries)
         cut, weights = jax.vmap(self.pieces.draw)(batch.features, keys), None
+        others = jax.vmap(self.pieces.leave)(batch.features, keys) if bound.cross_fitted else None
         if batch.observed is not None:
             weights = jax.vmap(self.pieces.weigh)(batch.observed, keys)
         chance = anneal(run.hyper["given"], run.hyper["given_end"], progress)
@@ -106,7 +106,7 @@ class _ExactEvidence:
             return self.rolls.draw(batch, edges, keys, chance, self.rolled)
 
         price = price_posterior(run.hyper, progress)
-        judged = self._judge(variables, price, batch, cut, weights, draw)
+        judged = self._judge(variables, price, batch, cut, weights, draw, others)
         measured, found = judged.measured, judged.found
         old, weight = statistics["squared_error"], found.combinations[..., None]
         counts = likelihoods.student_t_weights(measured.white, self._find(old), bound.degrees_of_freedom)
@@ -141,14 +141,17 @@ class _ExactEvidence:
             metrics[name] = sampled.best_accuracy(edges, self._cut_edges(batch.edges), self.nri.edge_types)
         return metrics["loss"], metrics
 
-    def _judge(self, variables, price, batch, cut, weights, draw) -> _Judged:
-        """Return what pieces of a batch, and roll-outs that `draw` cuts on the posterior's edges, say of a model."""
+    def _judge(self, variables, price, batch, cut, weights, draw, others=None) -> _Judged:
+        """Return what pieces of a batch, and roll-outs that `draw` cuts on the posterior's edges, say of a model.
+
+        `others`: the pieces that an encoder of evidence reads; None for all.
+        """
         params, statistics = variables["params"], variables["batch_stats"]
         variance, pairs = self._find(statistics["squared_error"]), self._find_pairs(batch.observed)
         measured = self.arriving.measure(params, cut, variance, batch.features, weights, price)
         found = self.arriving.weigh(measured, statistics, price)
         edges = found.edges if pairs is None else found.edges * pairs[..., None]
-        log_edges = self._encode(params, batch.features, batch.observed)
+        log_edges = self._encode(params, batch.features, batch.observed, others)
         cross_entropy = sum(-(edges * part).sum(axis=tuple(range(1, edges.ndim))) for part in log_edges)
         squares = (found.combinations[..., None] * measured.squares).sum(axis=0)
         nats = (cross_entropy - found.evidence.sum(axis=1)) / squares[0].size
@@ -170,9 +173,9 @@ class _ExactEvidence:
     def _cut_edges(self, true):
         return true
 
-    def _encode(self, params, features, observed):
+    def _encode(self, params, features, observed, others=None):
         """Return the log probabilities of each edge's type, of every read-out of the encoder."""
-        return (jax.nn.log_softmax(model.encode(self.nri, params, features)),)
+        return (jax.nn.log_softmax(model.encode(self.nri, params, features, others)),)
 
     def _remember(self, statistics, found: Posterior, shard) -> dict[str, Any]:
         """Return running means other than those of errors."""
@@ -203,7 +206,7 @@ class _ChangingEvidence(_ExactEvidence):
     def _cut_edges(self, true):
         return true[:, self.bound.burn_in - 1 :] if true.ndim == 3 else true
 
-    def _encode(self, params, features, observed):
+    def _encode(self, params, features, observed, others=None):
         logits = model.encode_frames(self.nri, params, features, observed)
         return tuple(jax.nn.log_softmax(part[:, self.bound.burn_in - 1 : self.pieces.last]) for part in logits)
 

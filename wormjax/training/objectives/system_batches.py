@@ -82,6 +82,8 @@ class Bound(NamedTuple):
       combinations: of edges that arrive at an object, of which the listed posterior is made; 0 for all there are.
       mutual: whether both edges of a pair are known to have one type; of the listed posterior alone.
       strengths: of all messages of a system, of which the exact posterior tries each; () for one.
+      cross_fitted: whether an encoder of evidence reads the pieces that are left when `segments` are drawn, and learns
+        the posterior of those: errors of a poor decoder are not learnt with it.
       symmetries: of which each simulation is shown one, drawn anew in each update; None shows them as they are.
     """
 
@@ -102,6 +104,7 @@ class Bound(NamedTuple):
     symmetries: Symmetries | None = None
     strengths: tuple[float, ...] = ()
     mutual: bool = False
+    cross_fitted: bool = False
 
 
 def find_prior(nri: Nri, bound: Bound) -> Float[np.ndarray, " type"]:

@@ -193,12 +193,7 @@ COMMANDS = {
         [
             ("list", "model", [], "Folders of trained models: work directories, or saved from Python."),
             ("string", "data", None, "File or folder of recordings."),
-            (
-                "string",
-                "output",
-                None,
-                "Folder for tables, arrays and figures (default: predictions/NAME_OF_DATA).",
-            ),
+            ("string", "output", None, "Folder for tables, arrays, figures (default: predictions/NAME_OF_DATA)."),
             READER,
             RATE,
             ("string", "name", None, "Which model of a work directory (default: its first)."),

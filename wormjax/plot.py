@@ -57,7 +57,6 @@ def ethogram(
     """Draw the motor state of each frame: decoded, scored where it was, and the probabilities below.
 
     Args:
-      worm: the recording.
       probabilities: of `Decoder.decode` or `Decoder.predict_proba`; None draws the scored states alone.
       state_names: the columns of the probabilities, where these are an array of other than the two or four states.
 
@@ -101,7 +100,6 @@ def behavior(worm: Recording, decoding: Decoding, name: str | None = None, *, ax
     """Draw a decoded continuous behaviour over time, and the measured one where the recording has it.
 
     Args:
-      worm: the recording.
       decoding: of `Decoder.decode`.
       name: of the behaviour, such as velocity; None takes the first.
 
@@ -135,7 +133,6 @@ def traces(worm: Recording, neurons: Sequence[str] | None = None, *, ax: Axes | 
     """Draw the traces of named neurons as a heat map, each neuron z-scored.
 
     Args:
-      worm: the recording.
       neurons: their names; None draws all that are identified, by class.
     """
     identified = take_one(worm).identified
@@ -194,7 +191,6 @@ def forecast(
     """Draw forecasts of one neuron, each with its 90 % band, over the trace that was recorded.
 
     Args:
-      worm: the recording.
       forecasts: one or several of `Forecaster.forecast`.
       neuron: its name; None takes the one that varies most over the forecasts.
     """

@@ -32,7 +32,6 @@ class Forecaster(Estimator):
       steps: updates of training; None takes the config's.
       config: a config of `forecast`: name, file or ConfigDict.
       settings: further fields of the config, such as {"train.dropout": 0.1}.
-      progress: whether to show a progress bar.
 
     Attributes:
       neuron_names_: the neurons that are read and forecast. A worm that lacks one is forecast with it masked.
@@ -58,8 +57,6 @@ class Forecaster(Estimator):
         """Train on worms, scored or not, and return self.
 
         Args:
-          worms: recordings.
-          y: ignored.
           seed: of initial parameters and batches; the same seed gives the same model.
         """
         config = build_config(self.config, "forecast", {"train.steps": self.steps}, self.settings, seed)

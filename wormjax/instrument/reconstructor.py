@@ -30,7 +30,6 @@ class Reconstructor(Estimator):
       steps: updates of training; None takes the config's.
       config: a config of `reconstruct`: name, file or ConfigDict.
       settings: further fields of the config, such as {"train.members": 3}.
-      progress: whether to show a progress bar.
 
     Attributes:
       neuron_names_: the neurons that are read.
@@ -56,8 +55,6 @@ class Reconstructor(Estimator):
         """Train on worms, scored or not, and return self.
 
         Args:
-          worms: recordings.
-          y: ignored.
           seed: of initial parameters and batches; the same seed gives the same model.
         """
         config = build_config(self.config, "reconstruct", {"train.steps": self.steps}, self.settings, seed)
@@ -73,11 +70,7 @@ class Reconstructor(Estimator):
         return self._keep(train_reconstructor(self.model, config, dataset, self.progress))
 
     def reconstruct(self, worm: Recording) -> Reconstruction:
-        """Reconstruct each neuron of a worm from all its other named neurons, and missing neurons from all of them.
-
-        Args:
-          worm: a recording.
-        """
+        """Reconstruct each neuron of a worm from all its other named neurons, and missing neurons from all of them."""
         check_is_fitted(self)
         return Reconstruction(take_one(worm).worm, *reconstruct_recording(self.trained_, worm))
 

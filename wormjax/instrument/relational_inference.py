@@ -42,7 +42,6 @@ class RelationalInference(Estimator):
       steps: updates of training; None takes the config's.
       config: a config of `infer`: name, file or ConfigDict.
       settings: further fields of the config, such as {"model.encoder.hidden": 32}.
-      progress: whether to show a progress bar.
 
     Attributes:
       edge_types_: names of the types, the last axis of `edges`.
@@ -71,7 +70,6 @@ class RelationalInference(Estimator):
         Args:
           trajectories: Trajectories, an array [sample, frame, object, feature], or recordings of worms, whose named
             neurons are the objects.
-          y: ignored.
           valid: systems that choose the parameters that are kept; None holds out the last tenth.
           seed: of initial parameters and batches; the same seed gives the same model.
         """

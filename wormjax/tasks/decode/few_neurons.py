@@ -7,7 +7,6 @@ activity of all neurons.
 """
 
 import dataclasses
-import functools
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -79,15 +78,11 @@ def mask_neurons(dataset: Dataset, kept: Bool[np.ndarray, "worm neuron"]) -> Dat
 def _score_refitted(config, description, materials, masked: Dataset, groups, kept, activity) -> list[Row]:
     """Return the rows of a linear decoder that is fitted to the training worms' neurons that each tested worm keeps."""
     labels, rows = split_by_seed(config, materials.dataset), []
-
-    @functools.cache
-    def fit(worms, tested):
-        fitted = baselines.fit_neurons(BASE, config, materials.dataset, worms, kept[tested], labels[config.seed])
-        return {name: values[None] for name, values in fitted.items()}
-
     for group in groups:
         for tested in group.split.test:
             one = [group._replace(split=group.split._replace(test=(tested,)))]
-            fitted = fit(group.split.train, tested)
+            own = group.split.train, kept[tested], labels[group.seed]
+            fitted = baselines.fit_neurons(BASE, config, materials.dataset, *own)
+            fitted = {name: values[None] for name, values in fitted.items()}
             rows += decoding.score_decoder(REFITTED, BASE, config, description, masked, one, fitted, activity)
     return rows

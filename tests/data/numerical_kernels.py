@@ -260,6 +260,7 @@ EXCEPTIONS = {
     "models.layers.draw_masks": WHOLE,
     "models.layers.keep_channels": "models.layers.drop_channels is its whole",
     "models.layers.multiply_rows": "the product of models.graph_classifier.NeuronEmbedding, whose entry has both",
+    "models.sampling.sample_graphs": "models.sampling.sample_edges in each window, and a softmax",
     "models.nri.initialise": NETWORK,
     "models.encoders.RecurrentEncoder": MAPPED + "models.nri.encode_frames is its whole",
     "models.edge_chains.ignore_absent": "selects, and computes nothing",

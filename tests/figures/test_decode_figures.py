@@ -20,7 +20,6 @@ from wormjax.figures.matrices import order_by_class
 from wormjax.figures.motor_states import ABSENT, STATE_COLOURS, colour_states, divide_time
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import save_figure
-from wormjax.figures.transfer import Example
 from wormjax.graphs import mark_strongest
 from wormjax.scoring.published import find_published
 from wormjax.scoring.rows import Row
@@ -202,8 +201,7 @@ def test_transfer_figure_counts_agreement_between_studies(tmp_path):
     derivative = {"kato2015": np.array([[0.9, 0.2]] * 3), "dag2023": np.array([[0.8, 0.3], [np.nan, 0.1]])}
     rng = np.random.default_rng(0)
     values = {study: {"reverse": rng.normal(1, 1, 50), "forward": rng.normal(0, 1, 90)} for study in level}
-    example = Example("AVAL", values, values)
-    figure = plot_transfer(level, derivative, neurons, example)
+    figure = plot_transfer(level, derivative, neurons, "AVAL", values, values)
     assert_readable(figure, tmp_path)
     assert "same side of chance: 1 of 2; mean distance 0.25" in figure.axes[0].get_title()
     assert "same side of chance: 2 of 2; mean distance 0.05" in figure.axes[1].get_title()

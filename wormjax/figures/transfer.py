@@ -5,7 +5,6 @@ level (z-scored trace) and derivative by motor state and study.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -19,12 +18,7 @@ from wormjax.figures.style import BLACK, GREEN, GREY, LIGHT_GREY, make_dot, make
 STUDY_COLOURS, STUDY_MARKERS = (BLACK, GREEN), ("o", "s")
 
 
-class Example(NamedTuple):
-    """One neuron's z-scored activity and derivative by study and motor state, pooled over worms."""
-
-    neuron: str
-    levels: Mapping[str, Mapping[str, Float[np.ndarray, " frame"]]]
-    derivatives: Mapping[str, Mapping[str, Float[np.ndarray, " frame"]]]
+Values = Mapping[str, Mapping[str, Float[np.ndarray, " frame"]]]  # By study and motor state, pooled over worms.
 
 
 @styled
@@ -32,13 +26,15 @@ def plot_transfer(
     level_auroc: Mapping[str, Float[np.ndarray, "worm neuron"]],
     derivative_auroc: Mapping[str, Float[np.ndarray, "worm neuron"]],
     neuron_names: Sequence[str],
-    example: Example,
+    neuron: str,
+    levels: Values,
+    derivatives: Values,
 ) -> Figure:
     """Plot per shared neuron the AUROC (reverse against forward) of level and derivative in two studies.
 
     Args:
       level_auroc: study → AUROC of each worm's z-scored trace; two studies; NaN where it is not defined.
-      example: one neuron whose values are shown by state and study.
+      levels, derivatives: values of one neuron, `neuron`.
     """
     height = 0.27 * len(neuron_names) + 1.3
     figure = make_figure(7.2, height + 2.4)
@@ -48,9 +44,9 @@ def plot_transfer(
     panels[0, 1].tick_params(labelleft=False)
     looks = zip(level_auroc, STUDY_COLOURS, STUDY_MARKERS, strict=True)
     handles = [make_dot(colour, study, marker=marker) for study, colour, marker in looks]
-    draw_distributions(panels[1, 0], example.levels, f"{example.neuron}: level (z)")
-    draw_distributions(panels[1, 1], example.derivatives, f"{example.neuron}: derivative (z)")
-    states = list(next(iter(example.levels.values())))
+    draw_distributions(panels[1, 0], levels, f"{neuron}: level (z)")
+    draw_distributions(panels[1, 1], derivatives, f"{neuron}: derivative (z)")
+    states = list(next(iter(levels.values())))
     handles += [Patch(color=c, alpha=0.7, label=s) for s, c in zip(states, colour_states(states), strict=True)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
@@ -78,7 +74,7 @@ def draw_neurons(
     return axes
 
 
-def draw_distributions(axes: Axes, values: Mapping[str, Mapping[str, Float[np.ndarray, " frame"]]], label: str) -> Axes:
+def draw_distributions(axes: Axes, values: Values, label: str) -> Axes:
     """Draw the distribution of each state's values, a row per study; a dotted line is the median."""
     states = list(next(iter(values.values())))
     every = np.concatenate([np.asarray(frames) for by_state in values.values() for frames in by_state.values()])

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 from wormjax import graphs
 from wormjax.models.encoders import MlpEncoder, RecurrentEncoder
 from wormjax.models.layers import TrainingRngs, draw_keys, elu
-from wormjax.models.sampling import sample_edges
+from wormjax.models.sampling import sample_graphs
 
 GRAPHS = ("static", "dynamic", "full", "random", "given", "none")
 CORRECTION = 0.3  # Scaled units by which a read-out of one corrects a frame: a fraction of a neuron's typical change.
@@ -108,21 +108,6 @@ def run_once(module, past, step_input: StepInput, training_rngs: TrainingRngs | 
     return module.weigh_modes(carry)
 
 
-def _start_at_zero(module, past):
-    """Return the state before the burn-in of a forecaster with one hidden layer for all neurons."""
-    return jnp.zeros((len(past), module.hidden))
-
-
-def _begin_without_graph(module, past, training_rngs: TrainingRngs | None):
-    """Return the context of a roll-out without a graph, as `GraphForecaster.begin` does with one."""
-    return Context(None, _draw_kept(training_rngs, (module.hidden,))), None
-
-
-def _weigh_modes(module, carry):
-    """Return the logits of the modes, from the state after the burn-in."""
-    return module.mode_read_out(carry) if module.modes > 1 else jnp.zeros((len(carry), 1))
-
-
 class GraphForecaster(nn.Module):
     """A recurrent cell a neuron, all cells alike but for each neuron's embedding, with messages on a graph.
 
@@ -189,7 +174,7 @@ class GraphForecaster(nn.Module):
         if self.graph == "static":
             seen = self._name(past.swapaxes(1, 2).reshape(len(past), self.neurons, -1))
             logits = self.encoder(jax.vmap(graphs.complete_graph)(seen))
-            return Context(self._sample(logits, training_rngs), kept), logits
+            return Context(sample_graphs(logits, training_rngs, self.hard), kept), logits
         edges = self._fixed_edges(len(past)) if self.graph in ("full", "random") else None
         return Context(edges, kept), None
 
@@ -233,13 +218,6 @@ class GraphForecaster(nn.Module):
         embedding = jnp.broadcast_to(self.neuron_embedding, (*nodes.shape[:-1], self.embedding))
         return jnp.concatenate([nodes, embedding], axis=-1)
 
-    def _sample(self, logits, training_rngs):
-        if training_rngs is None:
-            return jax.nn.softmax(logits)
-        return jax.vmap(lambda x, key: sample_edges(x, key, training_rngs.temperature, self.hard))(
-            logits, draw_keys(training_rngs, 100)
-        )
-
     def _fixed_edges(self, windows):
         count = self.neurons * (self.neurons - 1)
         there = jnp.ones(count)
@@ -252,8 +230,8 @@ class GraphForecaster(nn.Module):
         return jnp.broadcast_to(mode[:, None], (len(mode), self.neurons, mode.shape[-1]))
 
 
-class RecurrentForecaster(nn.Module):
-    """A GRU over all neurons at once, without a graph."""
+class WholeForecaster(nn.Module):
+    """What forecasters share that have one hidden layer for all neurons, and no graph."""
 
     neurons: int
     features: int = 1
@@ -261,15 +239,41 @@ class RecurrentForecaster(nn.Module):
     hidden: int = 32
 
     def setup(self):
-        """Make the recurrent cell and the layers before and after it."""
-        self.embed = nn.Dense(self.hidden)
-        self.cell = nn.GRUCell(self.hidden, recurrent_kernel_init=RECURRENT_INITIAL)
-        self.before_read_out = nn.Dense(self.hidden)
+        """Make the read-outs."""
         self.read_out = _read_out(2 * self.features * self.neurons)
         if self.modes > 1:
             self.mode_read_out = _read_out(self.modes)
 
-    __call__, start, begin, weigh_modes = run_once, _start_at_zero, _begin_without_graph, _weigh_modes
+    __call__ = run_once
+
+    def start(self, past):
+        """See `GraphForecaster.start`."""
+        return jnp.zeros((len(past), self.hidden))
+
+    def begin(self, past, training_rngs: TrainingRngs | None):
+        """See `GraphForecaster.begin`."""
+        return Context(None, _draw_kept(training_rngs, (self.hidden,))), None
+
+    def weigh_modes(self, carry):
+        """See `GraphForecaster.weigh_modes`."""
+        return self.mode_read_out(carry) if self.modes > 1 else jnp.zeros((len(carry), 1))
+
+    def _correct(self, carry, values, step_input: StepInput):
+        """Return what `advance` returns, read out from hidden values."""
+        outputs = self.read_out(values).reshape(*step_input.drift.shape[:2], -1)
+        correction, log_scale = jnp.split(outputs, 2, axis=-1)
+        return carry, CORRECTION * correction, _bound(log_scale), None
+
+
+class RecurrentForecaster(WholeForecaster):
+    """A GRU over all neurons at once, without a graph."""
+
+    def setup(self):
+        """Make the recurrent cell and the layers before and after it."""
+        super().setup()
+        self.embed = nn.Dense(self.hidden)
+        self.cell = nn.GRUCell(self.hidden, recurrent_kernel_init=RECURRENT_INITIAL)
+        self.before_read_out = nn.Dense(self.hidden)
 
     def advance(self, carry, context: Context, step_input: StepInput):
         """See `GraphForecaster.advance`."""
@@ -277,27 +281,16 @@ class RecurrentForecaster(nn.Module):
         shown = jnp.concatenate([shown.reshape(len(shown), -1), step_input.mode], axis=-1)
         carry, values = self.cell(carry, jnp.tanh(self.embed(shown)))
         values = values if context.kept is None else values * context.kept
-        outputs = self.read_out(elu(self.before_read_out(values)))
-        correction, log_scale = jnp.split(outputs.reshape(*step_input.drift.shape[:2], -1), 2, axis=-1)
-        return carry, CORRECTION * correction, _bound(log_scale), None
+        return self._correct(carry, elu(self.before_read_out(values)), step_input)
 
 
-class MlpForecaster(nn.Module):
+class MlpForecaster(WholeForecaster):
     """Two hidden layers on the last frames of all neurons, without memory and without a graph."""
-
-    neurons: int
-    features: int = 1
-    modes: int = 1
-    hidden: int = 32
 
     def setup(self):
         """Make the hidden layers and the read-outs."""
+        super().setup()
         self.layers = [nn.Dense(self.hidden) for _ in range(2)]
-        self.read_out = _read_out(2 * self.features * self.neurons)
-        if self.modes > 1:
-            self.mode_read_out = _read_out(self.modes)
-
-    __call__, start, begin, weigh_modes = run_once, _start_at_zero, _begin_without_graph, _weigh_modes
 
     def advance(self, carry, context: Context, step_input: StepInput):
         """See `GraphForecaster.advance`."""
@@ -306,9 +299,7 @@ class MlpForecaster(nn.Module):
         )
         values = elu(self.layers[0](jnp.concatenate([shown, step_input.mode], axis=-1)))
         values = elu(self.layers[1](values if context.kept is None else values * context.kept))
-        outputs = self.read_out(values).reshape(*step_input.drift.shape[:2], -1)
-        correction, log_scale = jnp.split(outputs, 2, axis=-1)
-        return values, CORRECTION * correction, _bound(log_scale), None
+        return self._correct(values, values, step_input)
 
 
 def _show(step_input: StepInput):

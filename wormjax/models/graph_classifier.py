@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 from wormjax import graphs
 from wormjax.models.classifiers import Decoding, Features, TemporalReadOut, Valid, flatten_neurons
 from wormjax.models.encoders import MlpEncoder
-from wormjax.models.layers import TrainingRngs, draw_keys, elu, mask_frames, multiply_rows, stack_frames
-from wormjax.models.sampling import sample_edges
+from wormjax.models.layers import TrainingRngs, elu, mask_frames, multiply_rows, stack_frames
+from wormjax.models.sampling import sample_graphs
 
 
 class NeuronEmbedding(nn.Module):
@@ -67,7 +67,7 @@ class GraphClassifier(nn.Module):
         edge_logits = None
         if self.messages:
             edge_logits = self._infer_edges(nodes, valid, neurons)
-            edges = self._sample(edge_logits, training_rngs)
+            edges = sample_graphs(edge_logits, training_rngs, self.hard)
             values.append(self.branch_scale * self._pass_messages(nodes, edges, neurons))
         return Decoding(read_out(jnp.concatenate(values, axis=-1), valid, training_rngs), edge_logits)
 
@@ -80,12 +80,6 @@ class GraphClassifier(nn.Module):
         encoder = nn.vmap(MlpEncoder, variable_axes={"params": None}, split_rngs={"params": False})
         graph = jax.vmap(graphs.complete_graph)(jnp.concatenate(summary, axis=-1))
         return encoder(self.edge_hidden, self.edge_types, name="encoder")(graph)
-
-    def _sample(self, logits, training_rngs):
-        if training_rngs is None:
-            return jax.nn.softmax(logits)
-        sample = jax.vmap(sample_edges, in_axes=(0, 0, None, None))
-        return sample(logits, draw_keys(training_rngs, 100), training_rngs.temperature, self.hard)
 
     def _pass_messages(self, nodes, edges, neurons):
         """What each neuron receives [window, frame, neuron * feature]: a linear message a type, weighed by the types.

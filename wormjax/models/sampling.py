@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from wormjax.models.layers import TrainingRngs, draw_keys
+
 
 def sample_edges(
     logits: Float[Array, "*batch edge type"],
@@ -26,6 +28,16 @@ def sample_edges(
         return soft
     one_hot = jax.nn.one_hot(jnp.argmax(soft, axis=-1), logits.shape[-1], dtype=soft.dtype)
     return one_hot + (soft - jax.lax.stop_gradient(soft))  # In this order exactly one-hot.
+
+
+def sample_graphs(
+    logits: Float[Array, "window edge type"], training_rngs: TrainingRngs | None, hard: bool
+) -> Float[Array, "window edge type"]:
+    """Draw a graph for each window in training; else return the probabilities of the types."""
+    if training_rngs is None:
+        return jax.nn.softmax(logits)
+    sample = jax.vmap(sample_edges, in_axes=(0, 0, None, None))
+    return sample(logits, draw_keys(training_rngs, 100), training_rngs.temperature, hard)
 
 
 def kl_divergence(

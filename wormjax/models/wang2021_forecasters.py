@@ -18,51 +18,6 @@ from wormjax.models.forecasters import Context, StepInput, run_once
 from wormjax.models.layers import PairDense, elu
 
 
-def _start_empty(module, past):
-    """Return an empty state: the paper's networks have no memory."""
-    return jnp.zeros((len(past), 0))
-
-
-def _begin_empty(module, past, training_rngs):
-    """Return an empty context, in the form of `forecasters.GraphForecaster.begin`."""
-    return Context(None, None), None
-
-
-def _weigh_one_mode(module, carry):
-    """Return the logits of one mode."""
-    return jnp.zeros((len(carry), 1))
-
-
-class WangGraphForecaster(nn.Module):
-    """The paper's graph network, with a graph a frame."""
-
-    neurons: int
-    features: int = 1
-    modes: int = 1
-    hidden: int = 256
-
-    def setup(self):
-        """Make the layers of nodes, pairs and messages."""
-        self.embed = Mlp(self.hidden)
-        self.pair, self.message = PairDense(self.hidden), PairDense(self.hidden)
-        self.after_pair, self.after_message = nn.Dense(self.hidden), nn.Dense(self.hidden)
-        self.edge_read_out = nn.Dense(2)
-        self.before_read_out = nn.Dense(self.hidden)
-        self.read_out = nn.Dense(self.neurons * self.features)
-
-    __call__, start, begin, weigh_modes = run_once, _start_empty, _begin_empty, _weigh_one_mode
-
-    def advance(self, carry, context, step_input: StepInput):
-        """See `forecasters.GraphForecaster.advance`; in training, too, edges weigh by their probability."""
-        nodes = self.embed(step_input.recent[:, -1])
-        logits = self.edge_read_out(elu(self.after_pair(elu(self.pair(nodes)))))
-        messages = elu(self.after_message(elu(self.message(nodes)))) * jax.nn.softmax(logits)[..., 1:]
-        received = graphs.sum_messages(messages, self.neurons) / max(self.neurons - 1, 1)
-        joined = jnp.concatenate([nodes, received], axis=-1).reshape(len(nodes), -1)
-        change = jnp.tanh(self.read_out(elu(self.before_read_out(joined)))).reshape(step_input.drift.shape)
-        return carry, change, jnp.zeros_like(change), logits
-
-
 class WangMlpForecaster(nn.Module):
     """The paper's structure-agnostic twin: node embeddings, concatenated, and two layers."""
 
@@ -77,10 +32,44 @@ class WangMlpForecaster(nn.Module):
         self.before_read_out = nn.Dense(self.hidden)
         self.read_out = nn.Dense(self.neurons * self.features)
 
-    __call__, start, begin, weigh_modes = run_once, _start_empty, _begin_empty, _weigh_one_mode
+    __call__ = run_once
+
+    def start(self, past):
+        """Return an empty state: the paper's networks have no memory."""
+        return jnp.zeros((len(past), 0))
+
+    def begin(self, past, training_rngs):
+        """Return an empty context, in the form of `forecasters.GraphForecaster.begin`."""
+        return Context(None, None), None
+
+    def weigh_modes(self, carry):
+        """Return the logits of one mode."""
+        return jnp.zeros((len(carry), 1))
 
     def advance(self, carry, context, step_input: StepInput):
         """See `forecasters.GraphForecaster.advance`."""
-        joined = self.embed(step_input.recent[:, -1]).reshape(len(step_input.drift), -1)
+        return self._change(carry, self.embed(step_input.recent[:, -1]), step_input, None)
+
+    def _change(self, carry, values, step_input: StepInput, logits):
+        joined = values.reshape(len(values), -1)
         change = jnp.tanh(self.read_out(elu(self.before_read_out(joined)))).reshape(step_input.drift.shape)
-        return carry, change, jnp.zeros_like(change), None
+        return carry, change, jnp.zeros_like(change), logits
+
+
+class WangGraphForecaster(WangMlpForecaster):
+    """The paper's graph network, with a graph a frame."""
+
+    def setup(self):
+        """Make the layers of nodes, pairs and messages."""
+        super().setup()
+        self.pair, self.message = PairDense(self.hidden), PairDense(self.hidden)
+        self.after_pair, self.after_message = nn.Dense(self.hidden), nn.Dense(self.hidden)
+        self.edge_read_out = nn.Dense(2)
+
+    def advance(self, carry, context, step_input: StepInput):
+        """See `forecasters.GraphForecaster.advance`; in training, too, edges weigh by their probability."""
+        nodes = self.embed(step_input.recent[:, -1])
+        logits = self.edge_read_out(elu(self.after_pair(elu(self.pair(nodes)))))
+        messages = elu(self.after_message(elu(self.message(nodes)))) * jax.nn.softmax(logits)[..., 1:]
+        received = graphs.sum_messages(messages, self.neurons) / max(self.neurons - 1, 1)
+        return self._change(carry, jnp.concatenate([nodes, received], axis=-1), step_input, logits)

@@ -10,7 +10,6 @@ from wormjax import figures
 from wormjax.features.dataset import Dataset
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import NamedFigures, save_figures
-from wormjax.figures.transfer import Example
 from wormjax.recordings.recording import UNSCORED
 from wormjax.scoring.classification import confusion, measure_auroc
 from wormjax.scoring.markdown import unique
@@ -162,12 +161,12 @@ def plot_transfer(worms: Materials, trace_weight: float) -> NamedFigures:
     }
     levels, moves = (np.array([np.nanmean(tables[k][study], axis=0) for study in datasets]) for k in (level, change))
     neuron = int(np.nanargmax(np.abs(np.diff(levels, axis=0))[0] * np.abs(moves - 0.5).mean(axis=0)))
-    example = Example(
-        worms.dataset.neuron_names[neuron],
+    shown = (
         {study: values_by_state(d, neuron, level, 1 / trace_weight) for study, d in datasets.items()},
         {study: values_by_state(d, neuron, change) for study, d in datasets.items()},
     )
-    yield "transfer", figures.plot_transfer(tables[level], tables[change], worms.dataset.neuron_names, example)
+    neurons = worms.dataset.neuron_names
+    yield "transfer", figures.plot_transfer(tables[level], tables[change], neurons, neurons[neuron], *shown)
 
 
 def neuron_aurocs(dataset: Dataset, feature: int) -> np.ndarray:

@@ -254,6 +254,7 @@ EXCEPTIONS = {
     "models.catalog.build_classifier": NETWORK,
     "models.forecast_roll_outs.clamp_lacking": WHOLE,
     "models.forecasters.GivenMessages": "as models.forecasters.SummedMessages, along a list of edges",
+    "models.forecasters.WholeForecaster": "what models.forecasters.RecurrentForecaster and MlpForecaster share",
     "models.forecast_roll_outs.initialise": NETWORK,
     "models.layers.dense": "the layer of models.layers.TemporalConvolution, whose entry has both",
     "models.layers.draw_keys": WHOLE,

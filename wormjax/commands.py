@@ -159,7 +159,8 @@ _EXPERIMENTS = {
     "manifold": (
         "Compare PCA, asymmetric diffusion maps and relational graphs of worms with the deep models.",
         "manifold",
-        "--config.relations.shifts=9 --config.tasks.ahead.train.members=1 --config.tasks.ahead.train.steps=50",
+        "--config.data.simulation.minutes=4 --config.relations.shifts=9 --config.tasks.ahead.train.steps=50"
+        " --config.tasks.forecast.train.steps=50",
     ),
     "relate": (
         "Infer graphs between named neurons; score them against the wiring, other worms, other seeds and nulls.",

@@ -48,7 +48,7 @@ from wormjax.training.progress import track
 SUMMARY, SCORES, ARRAYS = "summary.md", "scores.csv", "predictions.h5"
 STEPS = 16  # Frames of a forecast.
 MOST_ORIGINS = 40  # Per worm.
-METRICS = ("accuracy", "balanced_accuracy", "auroc")
+METRICS = ("accuracy", "balanced_accuracy", "auroc", "velocity_r")
 
 
 def predict(

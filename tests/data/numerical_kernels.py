@@ -35,6 +35,7 @@ KERNELS = {
     "graphs.receive": Kernel(0.0, 1e-6, "exact", f"{GRAPHS}::test_from_nodes_to_edges_equals_jraph_with_its_gradient"),
     "graphs.sum_messages": Kernel(1e-6, 1e-6, "numpy", MODELS),
     "graphs.edges_to_square": Kernel(0.0, 1e-6, "numpy", MODELS),
+    "graphs.join_edges": Kernel(1e-6, 1e-6, "numpy", MODELS),
     # Layers.
     "models.layers.elu": Kernel(1e-6, 1e-6, "numpy", MODELS),
     "models.layers.drop_channels": Kernel(1e-6, 1e-6, "numpy", MODELS),

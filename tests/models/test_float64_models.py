@@ -89,6 +89,18 @@ def _():
     return lambda edges: graphs.edges_to_square(edges, NODES), draw(EDGES), reference
 
 
+@case("graphs.join_edges")
+def _():
+    def reference(edges):
+        paths, known = np.zeros((NODES * (NODES - 1), 2)), {pair: k for k, pair in enumerate(plain.list_edges(NODES))}
+        for (sender, receiver), number in known.items():
+            for third in set(range(NODES)) - {sender, receiver}:
+                paths[number] += edges[known[sender, third], :2] * edges[known[third, receiver], 2:]
+        return paths
+
+    return lambda edges: graphs.join_edges(edges[:, :2], edges[:, 2:], NODES), draw(EDGES, 4), reference
+
+
 @case("models.layers.elu")
 def _():
     values = np.concatenate([draw(200), draw(50, scale=1e-4), [-200.0, -80.0, -1e-30, 1e-30]])

@@ -173,15 +173,15 @@ def graph(
     names = [str(k + 1) for k in range(len(edges))] if neuron_names is None else list(neuron_names)
     if np.shape(edges) != (len(names), len(names)):
         raise InputError(f"edges: found shape {np.shape(edges)}, expected [sender, receiver] of {len(names)} names")
-    edges = np.asarray(edges, float)
-    there = find_linked(edges)
-    edges, names = edges[np.ix_(there, there)], [names[k] for k in there]
+    matrix = np.asarray(edges, float)
+    there = find_linked(matrix)
+    matrix, names = matrix[np.ix_(there, there)], [names[k] for k in there]
     if len(names) < 2:
         raise InputError(f"edges: found {len(names)} neurons with edges, expected two or more")
     order = order_by_class(names)
     count = 2 * len(names) if top_edges is None else take_whole("top_edges", top_edges)
     count = min(count, len(names) * (len(names) - 1))
-    return draw_circle(_open_axes(ax, 4.2, 4.2), arrange_matrix(edges, order), [names[k] for k in order], count)
+    return draw_circle(_open_axes(ax, 4.2, 4.2), arrange_matrix(matrix, order), [names[k] for k in order], count)
 
 
 @styled

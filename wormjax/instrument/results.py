@@ -37,8 +37,8 @@ class Decoding:
     behavior: Mapping[str, Float[np.ndarray, " frame"]] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
-        linked = [] if self.edges is None else find_linked(self.edge_probabilities)
-        graph = f"a graph of {len(linked)} neurons" if len(linked) else "no graph"
+        linked = 0 if self.edges is None else len(find_linked(self.edge_probabilities))
+        graph = f"a graph of {linked} neurons" if linked else "no graph"
         names = ", ".join((*self.state_names, *self.behavior))
         return f"Decoding(worm {self.worm!r}: {len(self.times)} frames; {names}; {graph})"
 

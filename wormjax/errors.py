@@ -30,8 +30,8 @@ class RecordingWarning(UserWarning):
 def note(text: str) -> None:
     """Warn of imperfect data (RecordingWarning) once, without naming the line of wormjax that does.
 
-    Python's own memory of what was said is lost whenever any library changes a filter for a while. A filter "always"
-    repeats notes; those of "ignore" count as not said.
+    Python itself forgets what it has warned of whenever a library changes a filter for a while. Under a filter "always"
+    notes are repeated. A note that a filter ignores is given later, where no filter does.
     """
     matching = (action for action, _, category, *_ in warnings.filters if issubclass(RecordingWarning, category))
     action = next(matching, "default")

@@ -73,6 +73,14 @@ def test_a_graph_is_drawn_unless_it_is_no_better_than_chance(tmp_path, models, m
     assert ("no better than chance" in (tmp_path / "out" / "summary.md").read_text()) == chance
 
 
+def test_nothing_of_an_earlier_prediction_by_other_models_is_left(tmp_path, models):
+    predict(models[:1], [WORMS[1]], tmp_path / "out")
+    assert (tmp_path / "out" / "scores.csv").is_file()
+    predict(models[1:], [WORMS[1]], tmp_path / "out", steps=4)
+    names = {path.name for path in (tmp_path / "out").rglob("*.*")}
+    assert names == {"summary.md", "predictions.h5", "forecasts.csv", "forecast.png"}
+
+
 def test_decoded_velocity_is_drawn(tmp_path, models, monkeypatch):
     decoding = models[0].decode(WORMS[1])
     decoding = dataclasses.replace(decoding, behavior={"velocity": np.sin(WORMS[1].times)})

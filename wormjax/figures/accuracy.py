@@ -20,6 +20,7 @@ from wormjax.scoring.tables import summarise, tabulate_amounts, title_metric
 
 PUBLISHED_NUMBERS = {"GNN": 0, "MLP": 1}  # Of markers.
 PUBLISHED_STYLE = {"linestyle": (0, (1, 2)), "linewidth": 1, "markersize": 5.5, "zorder": 1.5}
+PER_PANEL = 50  # Neurons whose names can be read side by side.
 FEW_WORMS = 3  # Too few for an interval that says anything: their means are drawn instead.
 SPREAD = 0.5  # All models of one number of worms lie within ± half of this.
 
@@ -89,9 +90,6 @@ def draw_accuracy(axes: Axes, frame: pd.DataFrame, published: Sequence[Published
         axes.set_ylim(np.floor((lowest - 0.06) * 20) / 20, 1.0)
     lines.cut_limits(axes, find_range(metric))
     return axes
-
-
-PER_PANEL = 50  # Neurons whose names can be read side by side.
 
 
 @styled

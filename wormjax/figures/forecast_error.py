@@ -21,6 +21,12 @@ from wormjax.scoring.published import LSTM, NRI, STATIC, PublishedResult
 METRIC_LABELS = {"mse": "mean squared error", "mae": "mean absolute error"}
 LINEAR_STEPS = 24  # A longer forecast has its steps on a logarithmic axis.
 LARGEST_RATIO = 1.6  # A model far worse than the reference leaves the panel; its label stays, with an arrow.
+COLOURS = {"nri": style.VERMILLION, "nri_true_graph": style.BLACK, "lstm": style.BLUE, "var": style.GREEN}
+COLOURS["static"] = style.GREY
+SPARE_COLOURS = (style.PURPLE, style.SKY, style.ORANGE)
+# Bounds and baselines, dashed.
+THIN = ("nri_true_graph", "lstm", "var", "static", "constant_velocity", "damped_velocity", "ridge")
+PUBLISHED_AS = {NRI: "nri", LSTM: "lstm", STATIC: "static"}  # Their model → ours, whose colour it has.
 
 Errors = Mapping[str, Float[np.ndarray, "worm step"]]
 
@@ -138,14 +144,6 @@ def _set_steps(axes: Axes, last: int, seconds_per_step: float | None):
         top.set_xticks(seconds, [f"{value:.3g}" for value in seconds])
         top.xaxis.set_minor_locator(NullLocator())
         top.set_xlabel("time after the last frame given (s)")
-
-
-COLOURS = {"nri": style.VERMILLION, "nri_true_graph": style.BLACK, "lstm": style.BLUE, "var": style.GREEN}
-COLOURS["static"] = style.GREY
-SPARE_COLOURS = (style.PURPLE, style.SKY, style.ORANGE)
-# Bounds and baselines, dashed.
-THIN = ("nri_true_graph", "lstm", "var", "static", "constant_velocity", "damped_velocity", "ridge")
-PUBLISHED_AS = {NRI: "nri", LSTM: "lstm", STATIC: "static"}  # Their model → ours, whose colour it has.
 
 
 @styled

@@ -28,6 +28,10 @@ SCORES = {  # What a method's score is called.
     "partial_correlation": "|partial correlation|",
     "granger": "log ratio of variances",
 }
+KINDS = (("as inferred", BLUE, -0.21), ("neurons shuffled", GREY, 0.21))  # Label, colour, place beside the name.
+HALF_WIDTH = 0.17
+FEW = 12  # Below it a density would say more than is known.
+MOST_DOTS = 300
 
 
 @styled
@@ -125,11 +129,6 @@ def draw_between_worms(axes: Axes, similarity: GraphSimilarity) -> Axes:
     axes.tick_params(axis="x", length=0)
     return axes
 
-
-KINDS = (("as inferred", BLUE, -0.21), ("neurons shuffled", GREY, 0.21))  # Label, colour, place beside the name.
-HALF_WIDTH = 0.17
-FEW = 12  # Below it a density would say more than is known.
-MOST_DOTS = 300
 
 Correlations = Mapping[str, Float[np.ndarray, " pair"]]
 

@@ -30,6 +30,7 @@ from wormjax.figures.style import GREY, LIGHT_GREY, finish_figure, hide_frame, m
 
 SHADES = LinearSegmentedColormap.from_list("shades", ("#FFFFFF", "#C6D3E6", "#6E8FBF", "#2F4B8C", "#10183F"))
 SHADES = SHADES.with_extremes(bad=LIGHT_GREY)
+TRACE_FRAMES = 3000  # More cycles than that cannot be distinguished on a page.
 STRIP_WIDTH, STRIP_GAP = 0.032, 0.012  # In widths of the matrix.
 WHEEL_BOX, BAR_BOX = (1.04, 0.8, 0.17, 0.17), (1.06, 0.08, 0.035, 0.62)  # Beside the matrix, over each other.
 
@@ -106,9 +107,6 @@ def _draw_strips(axes: Axes, colours: np.ndarray, place: int, name: str):
     if place == 2:
         top.set_title("to (by loop, then phase)", fontsize=9)
         left.set_ylabel("from (by loop, then phase)")
-
-
-TRACE_FRAMES = 3000  # More cycles than that cannot be distinguished on a page.
 
 
 @styled

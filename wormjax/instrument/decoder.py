@@ -41,6 +41,7 @@ class Decoder(Estimator):
       config: a config of `generalize`: name, file or ConfigDict. None takes "any_neurons" for any neurons, which also
         decodes velocity, and otherwise "generalize".
       settings: further fields of the config, such as {"train.dropout": 0.1}.
+      progress: whether to show a progress bar.
 
     Attributes:
       state_names_: the columns of probabilities.

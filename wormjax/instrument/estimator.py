@@ -45,6 +45,8 @@ class Estimator(BaseEstimator):
         return hasattr(self, "trained_")
 
     def __repr__(self) -> str:
+        if hasattr(self, "trained_"):
+            return f"{type(self).__name__}(model={self.trained_.name!r}): {self._describe()}"
         defaults, parameters = type(self)().get_params(), self.get_params()
         shown = [
             f"{name}={value!r}"
@@ -52,9 +54,7 @@ class Estimator(BaseEstimator):
             if (name == "model" and value is not None)
             or (repr(value) != repr(defaults[name]) and not isinstance(value, ml_collections.ConfigDict))
         ]
-        if not hasattr(self, "trained_"):
-            return f"{type(self).__name__}({', '.join(shown)})"
-        return f"{type(self).__name__}(model={self.trained_.name!r}): {self._describe()}"
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def describe_training(description: Mapping[str, Any], groups: Sequence[Group]) -> str:

@@ -32,6 +32,7 @@ class Forecaster(Estimator):
       steps: updates of training; None takes the config's.
       config: a config of `forecast`: name, file or ConfigDict.
       settings: further fields of the config, such as {"train.dropout": 0.1}.
+      progress: whether to show a progress bar.
 
     Attributes:
       neuron_names_: the neurons that are read and forecast. A worm that lacks one is forecast with it masked.

@@ -46,6 +46,8 @@ from wormjax.tasks.decode.graphs import is_chance
 from wormjax.training.progress import track
 
 SUMMARY, SCORES, ARRAYS = "summary.md", "scores.csv", "predictions.h5"
+WRITTEN = ["states.csv", "states.nwb", "ethogram.png", "decoded_behaviour.png", "forecasts.csv", "forecast.png"]
+WRITTEN += [f"{prefix}{name}" for prefix in ("", "forecast_") for name in ("edges.csv", "graph.png")]
 STEPS = 16  # Frames of a forecast.
 MOST_ORIGINS = 40  # Per worm.
 METRICS = ("accuracy", "balanced_accuracy", "auroc", "velocity_r")
@@ -106,6 +108,7 @@ def predict(
                     is_text = np.asarray(value).dtype.kind == "U"
                     group[name] = np.char.encode(np.asarray(value), "utf-8") if is_text else value
     table = pd.concat(scores, ignore_index=True) if scores else pd.DataFrame()
+    (output / SCORES).unlink(missing_ok=True)
     if len(table):
         _write_table(output / SCORES, table)
     with open_place(output / SUMMARY) as beside:
@@ -145,6 +148,8 @@ def _predict_worm(
 ) -> tuple[dict[str, Any], list[pd.DataFrame]]:
     """Write one worm's files; return its arrays and its scores."""
     folder.mkdir(exist_ok=True)
+    for name in WRITTEN:  # By an earlier prediction, perhaps of other models.
+        (folder / name).unlink(missing_ok=True)
     arrays: dict[str, Any] = {"times": worm.times}
     arrays["study"], arrays["worm"], scores = worm.study, worm.worm, []
     for model in models:
@@ -216,8 +221,6 @@ def _start_figure(width: float, height: float, worm: Recording) -> Figure:
 
 
 def _write_edges(model, edges, names: Sequence[str], worm: Recording, folder: Path, prefix: str = "") -> dict[str, Any]:
-    picture = folder / f"{prefix}graph.png"
-    picture.unlink(missing_ok=True)  # Of an earlier prediction.
     if edges is None:
         return {}
     probabilities = sum_types(edges)
@@ -230,7 +233,7 @@ def _write_edges(model, edges, names: Sequence[str], worm: Recording, folder: Pa
     else:
         figure = _start_figure(4.6, 4.8, worm)
         plot.graph(probabilities, names, ax=figure.subplots())
-        save_figure(figure, picture)
+        save_figure(figure, folder / f"{prefix}graph.png")
     # [sender, receiver, type].
     return {f"{prefix}edges/probabilities": edges, f"{prefix}edges/neuron_names": names}
 

@@ -30,6 +30,7 @@ class Reconstructor(Estimator):
       steps: updates of training; None takes the config's.
       config: a config of `reconstruct`: name, file or ConfigDict.
       settings: further fields of the config, such as {"train.members": 3}.
+      progress: whether to show a progress bar.
 
     Attributes:
       neuron_names_: the neurons that are read.

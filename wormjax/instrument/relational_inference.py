@@ -42,6 +42,7 @@ class RelationalInference(Estimator):
       steps: updates of training; None takes the config's.
       config: a config of `infer`: name, file or ConfigDict.
       settings: further fields of the config, such as {"model.encoder.hidden": 32}.
+      progress: whether to show a progress bar.
 
     Attributes:
       edge_types_: names of the types, the last axis of `edges`.

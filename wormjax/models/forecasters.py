@@ -109,7 +109,7 @@ def run_once(module, past, step_input: StepInput, training_rngs: TrainingRngs | 
 
 
 class GraphForecaster(nn.Module):
-    """A recurrent cell a neuron, all cells alike but for each neuron's embedding, with messages on a graph.
+    """A recurrent cell per neuron, all cells alike but for each neuron's embedding, with messages on a graph.
 
     Attributes:
       neurons, features, modes: sizes of what it is shown.

@@ -72,7 +72,7 @@ class GraphClassifier(nn.Module):
         return Decoding(read_out(jnp.concatenate(values, axis=-1), valid, training_rngs), edge_logits)
 
     def _infer_edges(self, nodes, valid, neurons) -> Float[Array, "window edge type"]:
-        """One graph a window, from the mean and spread of each node's course over the valid frames."""
+        """One graph per window, from the mean and spread of each node's course over the valid frames."""
         weights = valid[..., None] / jnp.maximum(valid.sum(axis=1), 1)[:, None, None]
         mean = (nodes * weights).sum(axis=1)
         spread = jnp.sqrt(((nodes - mean[:, None]) ** 2 * weights).sum(axis=1) + 1e-6)
@@ -82,7 +82,7 @@ class GraphClassifier(nn.Module):
         return encoder(self.edge_hidden, self.edge_types, name="encoder")(graph)
 
     def _pass_messages(self, nodes, edges, neurons):
-        """What each neuron receives [window, frame, neuron * feature]: a linear message a type, weighed by the types.
+        """What each neuron receives [window, frame, neuron * feature]: a linear message per type, weighed by the types.
 
         Neurons come before frames for it, so that a window's weights mix all its frames in one product.
         """

@@ -57,7 +57,7 @@ class WangMlpForecaster(nn.Module):
 
 
 class WangGraphForecaster(WangMlpForecaster):
-    """The paper's graph network, with a graph a frame."""
+    """The paper's graph network, with a graph per frame."""
 
     def setup(self):
         """Make the layers of nodes, pairs and messages."""

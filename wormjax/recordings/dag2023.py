@@ -39,6 +39,8 @@ STATE_NAMES = ("forward", "reverse")  # 0 and 1 in reversal_vec.
 # Name → units; the first that is there is read.
 TRACES = {"traces_array_F_F20": "F/F20", "trace_array_original": "ratio", "trace_array": "z-score"}
 BEHAVIOR = ("velocity", "angular_velocity", "head_angle", "nose_angle", "nose_curling", "pumping", "worm_curvature")
+DEEPEST = 8  # References that lead to references; more is a cycle.
+MOST_PAIRS = 10_000  # In one dictionary.
 
 
 def read(path: str | os.PathLike) -> tuple[Recording, ...]:
@@ -175,10 +177,6 @@ def _read_stretches(gcamp: h5py.Group, frames: int) -> tuple[tuple[int, int], ..
     if splits.max() > frames or splits.min() < 1:
         hdf5.fail(gcamp, field, f"found frames {splits.min()} to {splits.max()}, expected 1 to {frames}")
     return tuple((int(start) - 1, int(stop)) for start, stop in splits.T)
-
-
-DEEPEST = 8  # References that lead to references; more is a cycle.
-MOST_PAIRS = 10_000  # In one dictionary.
 
 
 def read_pairs(file: h5py.File, value: Any, field: str) -> Iterator[tuple[str | float, Any]]:

@@ -54,7 +54,7 @@ def prepare_subject(config) -> Subject:
 
 
 def measure_updates(name: str, config, subject: Subject, runs: int, repeats: int) -> float:
-    """Seconds an update and run, of `runs` runs in one program."""
+    """Return seconds per update and run, of `runs` runs in one program."""
     groups = [Group(seed, subject.split) for seed in range(runs)]
     config = config.copy_and_resolve_references()
     config.seeds = runs
@@ -115,7 +115,7 @@ def main(values):
     config.train.steps_per_chunk = values.steps
     subject = prepare_subject(config)
     print(f"{jax.devices()[0].device_kind}, {len(jax.devices())} device(s), {time.strftime('%Y-%m-%d')}")
-    print(f"{'':12s}{'ms an update':>14s}{f'{values.runs} runs, each':>16s}{'all starts, s':>16s}", end="")
+    print(f"{'':12s}{'ms per update':>14s}{f'{values.runs} runs, each':>16s}{'all starts, s':>16s}", end="")
     print(f"{'one by one':>12s}{'and by step':>13s}")
     for name in values.models:
         alone = measure_updates(name, config, subject, 1, values.repeats)

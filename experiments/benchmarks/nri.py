@@ -30,7 +30,7 @@ from wormjax.tasks.infer.materials import Materials, stack_system
 from wormjax.tasks.infer.networks import build_runs, build_training
 from wormjax.training.objectives.system_batches import SystemData
 
-# Seconds an update of the reference's PyTorch code on two cores, another process at work on one of them.
+# Seconds per update of the reference's PyTorch code on two cores, another process at work on one of them.
 REFERENCE_SECONDS = {"MLP encoder, MLP decoder": 3.75, "CNN encoder, recurrent decoder": 13.8}
 EDGES_AT_ONCE = 128 * 5 * 4  # Of the reference's batch; systems of more objects are measured in smaller batches.
 POSTERIOR_OBJECTS = (3, 5, 8, 11)
@@ -177,7 +177,7 @@ def measure_memory(compiled) -> float:
 
 def measure_sizes(plan: Plan) -> Iterator[Sequence[Any]]:
     """Yield rows of a table: the reference's models and this project's, each placed on the devices in each way."""
-    names = ("model", "placement", "s an update", "reference, s", "times faster", "GFLOP (XLA's count)")
+    names = ("model", "placement", "s per update", "reference, s", "times faster", "GFLOP (XLA's count)")
     names += ("peak, MB", "compiled in, s")
     yield from format_header(names)
     for label, config in choose_configs(plan).items():
@@ -192,7 +192,7 @@ def measure_sizes(plan: Plan) -> Iterator[Sequence[Any]]:
 
 def measure_objects(plan: Plan, objects: Sequence[int]) -> Iterator[Sequence[Any]]:
     """Yield rows of a table: the reference's MLP model by the number of objects, in batches of about as many edges."""
-    yield from format_header(("objects", "edges", "batch", "s an update", "µs an update and edge", "peak, MB"))
+    yield from format_header(("objects", "edges", "batch", "s per update", "µs per update and edge", "peak, MB"))
     reference = next(iter(choose_configs(plan).values()))
     for count in objects:
         batch, edges = fit_batch(count, reference.train.batch_simulations), count * (count - 1)
@@ -207,7 +207,7 @@ def measure_objects(plan: Plan, objects: Sequence[int]) -> Iterator[Sequence[Any
 def measure_ensembles(plan: Plan, seeds: int) -> Iterator[Sequence[Any]]:
     """Yield rows of a table: what a laptop trains, for one seed and for several, in turn, vmapped or by device."""
     yield from format_header(
-        ("nri_springs:small", "s an update and run", "of one run alone", "peak, MB", "compiled in, s")
+        ("nri_springs:small", "s per update and run", "of one run alone", "peak, MB", "compiled in, s")
     )
     config = choose_configs(plan)["nri_springs:small"]
     materials = prepare_springs(config)
@@ -225,7 +225,7 @@ def measure_ensembles(plan: Plan, seeds: int) -> Iterator[Sequence[Any]]:
 
 def measure_posteriors(plan: Plan, objects: Sequence[int] = POSTERIOR_OBJECTS) -> Iterator[Sequence[Any]]:
     """Yield rows of a table: the equivariant decoder, with sampled edges and with the exact posterior."""
-    yield from format_header(("objects", "combinations", "sampled, s an update", "exact, s", "ratio", "peak, MB"))
+    yield from format_header(("objects", "combinations", "sampled, s per update", "exact, s", "ratio", "peak, MB"))
     config = choose_configs(plan)["nri_springs:small"]
     for count in objects:
         fields = {"data__objects": count, "train__batch_simulations": fit_batch(count, config.train.batch_simulations)}

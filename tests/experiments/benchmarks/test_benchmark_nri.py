@@ -30,7 +30,7 @@ def test_every_model_is_measured(monkeypatch):
     kept = {label: configs[label] for label in (RECURRENT, "nri_springs:small")}
     monkeypatch.setattr(benchmark, "choose_configs", lambda plan: kept)
     looped, plain = assert_table(list(benchmark.measure_sizes(PLAN)), list(kept))
-    assert looped["times faster"] == pytest.approx(13.8 / looped["s an update"])
+    assert looped["times faster"] == pytest.approx(13.8 / looped["s per update"])
     assert plain["reference, s"] == ""
 
 
@@ -51,7 +51,7 @@ def test_more_objects_are_measured(asked):
     rows = assert_table(list(benchmark.measure_objects(PLAN, (3, 4))), ["3", "4"])
     assert [row["edges"] for row in rows] == [6, 12]
     assert [materials.data.training.features.shape[2] for _, materials in asked] == [3, 4]
-    assert rows[1]["µs an update and edge"] == pytest.approx(1e6 * 1.0 / (4 * 12))
+    assert rows[1]["µs per update and edge"] == pytest.approx(1e6 * 1.0 / (4 * 12))
     assert [benchmark.fit_batch(objects) for objects in (5, 10, 100)] == [128, 28, 1]
 
 

@@ -28,49 +28,29 @@ EIGENVECTORS = 24  # Searched for a complex one.
 
 
 class Embedding(NamedTuple):
-    """How places are made.
+    """How places are made."""
 
-    Attributes:
-      delays: delayed copies beside the present ("10 delays").
-      delay_frames: frames between two copies.
-      smoothing_frames: s.d. of the smoothing that looks back; 0 does without.
-    """
-
-    delays: int = 10
-    delay_frames: int = 2
-    smoothing_frames: float = 0.5
+    delays: int = 10  # Delayed copies beside the present ("10 delays").
+    delay_frames: int = 2  # Frames between two copies.
+    smoothing_frames: float = 0.5  # S.d. of the smoothing that looks back; 0 does without.
 
 
 class Neighbourhood(NamedTuple):
-    """How transitions are made; defaults are the published ones.
+    """How transitions are made; defaults are the published ones."""
 
-    Attributes:
-      neighbours: frames that a frame may go on to, beside its next.
-      apart_frames: least distance in time between two of them.
-      noise_frames: frames to each side that local noise is taken over.
-      density_frames: s.d. in frames of the smoothing of density.
-    """
-
-    neighbours: int = 20
-    apart_frames: int = 10
-    noise_frames: int = 4
-    density_frames: float = 16.0
+    neighbours: int = 20  # Frames that a frame may go on to, beside its next.
+    apart_frames: int = 10  # Least distance in time between two of them.
+    noise_frames: int = 4  # Frames to each side that local noise is taken over.
+    density_frames: float = 16.0  # S.d. in frames of the smoothing of density.
 
 
 class Places(NamedTuple):
-    """Frames of some stretches, beside each other, as places in the delay embedding.
+    """Frames of some stretches, beside each other, as places in the delay embedding."""
 
-    Attributes:
-      places: scaled to a standard deviation of one.
-      scale: what each dimension was divided by.
-      noise: local s.d. of the velocity of each dimension.
-      stretch: of each frame.
-    """
-
-    places: Float[np.ndarray, "frame dimension"]
-    scale: Float[np.ndarray, " dimension"]
-    noise: Float[np.ndarray, "frame dimension"]
-    stretch: Int[np.ndarray, " frame"]
+    places: Float[np.ndarray, "frame dimension"]  # Scaled to a standard deviation of one.
+    scale: Float[np.ndarray, " dimension"]  # What each dimension was divided by.
+    noise: Float[np.ndarray, "frame dimension"]  # Local s.d. of the velocity of each dimension.
+    stretch: Int[np.ndarray, " frame"]  # Of each frame.
 
 
 def embed_delays(traces: Float[np.ndarray, "frame neuron"], options: Embedding) -> Float[np.ndarray, "frame dimension"]:

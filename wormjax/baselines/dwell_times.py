@@ -24,29 +24,20 @@ States = Int[np.ndarray, " frame"]
 
 
 class DwellChain(NamedTuple):
-    """A chain of states.
+    """A chain of states."""
 
-    Attributes:
-      leave: the probability that a state of this age (0: its first frame) is another in the next frame.
-      follow: which state comes next when one is left; no state follows itself.
-      frequency: share of scored frames.
-    """
-
+    # The probability that a state of this age (0: its first frame) is another in the next frame.
     leave: Float[np.ndarray, "state age"]
-    follow: Float[np.ndarray, "state state"]
-    frequency: Float[np.ndarray, " state"]
+    follow: Float[np.ndarray, "state state"]  # Which state comes next when one is left; no state follows itself.
+    frequency: Float[np.ndarray, " state"]  # Share of scored frames.
 
 
 class Bouts(NamedTuple):
-    """Uninterrupted bouts of one state, in order of time.
-
-    Attributes:
-      state, frames: of each bout.
-      following: the state of the bout right after it; UNSCORED where it ends in unscored frames or with the stretch.
-    """
+    """Uninterrupted bouts of one state, in order of time."""
 
     state: Int[np.ndarray, " bout"]
     frames: Int[np.ndarray, " bout"]
+    # The state of the bout right after it; UNSCORED where it ends in unscored frames or with the stretch.
     following: Int[np.ndarray, " bout"]
 
 

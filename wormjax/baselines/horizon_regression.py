@@ -19,17 +19,11 @@ Future = Float[np.ndarray, "sample step object feature"]
 
 
 class Regressors(NamedTuple):
-    """What a regression is shown.
+    """What a regression is shown."""
 
-    Attributes:
-      lags: frames before the last one, whose changes to it are shown.
-      kinds: number of each object's kind; () regresses all objects on all.
-      centred: whether objects are placed by their distance from the mean of all.
-    """
-
-    lags: tuple[int, ...]
-    kinds: tuple[int, ...] = ()
-    centred: bool = False
+    lags: tuple[int, ...]  # Frames before the last one, whose changes to it are shown.
+    kinds: tuple[int, ...] = ()  # Number of each object's kind; () regresses all objects on all.
+    centred: bool = False  # Whether objects are placed by their distance from the mean of all.
 
 
 class HorizonRegression(NamedTuple):

@@ -32,17 +32,12 @@ ALL, SHARED, PAIRS = "all", "shared", "pairs"
 
 
 class LinearBaseline(NamedTuple):
-    """A linear decoder of motor states; behaviours are decoded from the same channels by ridge regression.
+    """A linear decoder of motor states; behaviours are decoded from the same channels by ridge regression."""
 
-    Attributes:
-      kind: "logistic" or "lda".
-      offsets: frames before and after the decoded one.
-      neurons: ALL in play, a missing one being 0; SHARED by all worms; or PAIRS: a decoder for each pair of a training
-        and a tested worm, on the neurons that both have, averaged over training worms.
-    """
-
-    kind: str
-    offsets: tuple[int, ...]
+    kind: str  # "logistic" or "lda".
+    offsets: tuple[int, ...]  # Frames before and after the decoded one.
+    # ALL in play, a missing one being 0; SHARED by all worms; or PAIRS: a decoder for each pair of a training and a
+    # tested worm, on the neurons that both have, averaged over training worms.
     neurons: str = ALL
 
 

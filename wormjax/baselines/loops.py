@@ -29,46 +29,30 @@ Labels = Int[np.ndarray, " frame"]
 
 
 class Partition(NamedTuple):
-    """How the flow is cut into states.
+    """How the flow is cut into states."""
 
-    Attributes:
-      phase_bins: of a whole cycle (published: 125).
-      resolution: of the modularity that makes loops; higher gives more of them.
-      attempts: of the clustering, of which the one of highest modularity is kept.
-      cells: groups of frames that lie together, which loops are made of.
-      smallest_share: of frames in a loop; smaller ones join the loop that they flow to.
-      shortest_frames: of a stay in a loop; shorter ones join the loop before.
-    """
-
-    phase_bins: int = 125
-    resolution: float = 0.9
-    attempts: int = 10
-    cells: int = 100
-    smallest_share: float = 0.05
-    shortest_frames: int = 5
+    phase_bins: int = 125  # Of a whole cycle (published: 125).
+    resolution: float = 0.9  # Of the modularity that makes loops; higher gives more of them.
+    attempts: int = 10  # Of the clustering, of which the one of highest modularity is kept.
+    cells: int = 100  # Groups of frames that lie together, which loops are made of.
+    smallest_share: float = 0.05  # Of frames in a loop; smaller ones join the loop that they flow to.
+    shortest_frames: int = 5  # Of a stay in a loop; shorter ones join the loop before.
 
 
 class LoopModel(NamedTuple):
-    """The (loop, phase) model of some worms.
+    """The (loop, phase) model of some worms."""
 
-    Attributes:
-      places: of the frames it was made from.
-      phase, loop, state: of each of these frames; radians, loops by size, states sorted by loop and phase.
-      period: of the cycle, in frames.
-      loop_of_state, phase_of_state: of each state; phase in the middle of its bin.
-      transitions: probability of going from state to state in a frame; rows sum to one.
-      embedding, neighbourhood: by which new worms are placed.
-    """
-
-    places: maps.Places
+    places: maps.Places  # Of the frames it was made from.
+    # Of each of these frames: radians; loops by size; states sorted by loop and phase.
     phase: Float[np.ndarray, " frame"]
     loop: Labels
     state: Labels
-    period: float
+    period: float  # Of the cycle, in frames.
+    # Of each state; its phase is the middle of its bin.
     loop_of_state: Int[np.ndarray, " state"]
     phase_of_state: Float[np.ndarray, " state"]
-    transitions: Float[np.ndarray, "state state"]
-    embedding: maps.Embedding
+    transitions: Float[np.ndarray, "state state"]  # From state to state in a frame; rows sum to one.
+    embedding: maps.Embedding  # By this and the next, new worms are placed.
     neighbourhood: maps.Neighbourhood
 
 

@@ -29,30 +29,21 @@ Course = Float[np.ndarray, "frame component"]
 
 
 class PrincipalComponents(NamedTuple):
-    """Components of the derivatives of one worm, or of several pooled.
+    """Components of the derivatives of one worm, or of several pooled."""
 
-    Attributes:
-      weights: unit vectors over neurons, the largest weight of each positive.
-      variance_share: the share of the variance of the derivatives fitted that each component carries, of all
-        components and not only of those kept; sums to 1.
-      scaling: how each worm's derivatives are scaled, by its own statistics, before they are weighed.
-    """
-
-    weights: Float[np.ndarray, "component neuron"]
+    weights: Float[np.ndarray, "component neuron"]  # Unit vectors over neurons, the largest weight of each positive.
+    # The share of the variance of the derivatives fitted that each component carries, of all components and not only of
+    # those kept; sums to 1.
     variance_share: Float[np.ndarray, " any_component"]
-    scaling: str
+    scaling: str  # How each worm's derivatives are scaled, by its own statistics, before they are weighed.
 
 
 class Trajectory(NamedTuple):
-    """One worm along the components.
+    """One worm along the components."""
 
-    Attributes:
-      slopes: derivatives along the components, per second.
-      course: their integral over time within each stretch, in the traces' units; mean 0 over each stretch, as a
-        derivative does not say where a stretch begins. It is the (scaled) activity seen along the components.
-    """
-
-    slopes: Course
+    slopes: Course  # Derivatives along the components, per second.
+    # Their integral over time within each stretch, in the traces' units; mean 0 over each stretch, as a derivative does
+    # not say where a stretch begins. It is the (scaled) activity seen along the components.
     course: Course
 
 

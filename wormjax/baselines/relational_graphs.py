@@ -30,17 +30,11 @@ Shifted = Float[np.ndarray, "shift sender receiver"]
 
 
 class Relation(NamedTuple):
-    """One relation between the neurons of a worm, in the order of wormjax.graphs.
+    """One relation between the neurons of a worm, in the order of wormjax.graphs."""
 
-    Attributes:
-      edges: probability of no edge (type 0) and of an edge (type 1); see `measure_relation`.
-      score: the relation itself, larger for stronger.
-      p_value: of the score under circular shifts, one-sided.
-    """
-
-    edges: Float[np.ndarray, "edge type"]
-    score: Float[np.ndarray, " edge"]
-    p_value: Float[np.ndarray, " edge"]
+    edges: Float[np.ndarray, "edge type"]  # Probability of none (type 0) and of one (type 1); see `measure_relation`.
+    score: Float[np.ndarray, " edge"]  # The relation itself, larger for stronger.
+    p_value: Float[np.ndarray, " edge"]  # Of the score under circular shifts, one-sided.
 
 
 def measure_relation(

@@ -46,40 +46,26 @@ class WormArrays(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Worms as arrays, with the names that go with the axes.
+    """Worms as arrays, with the names that go with the axes."""
 
-    Attributes:
-      arrays: features, states to train on, valid frames; numpy, which training moves to the device.
-      scored_states: states to be scored on [stretch, frame]: UNSCORED in calibration minutes.
-      scored: frames that may be scored [stretch, frame]: neither padding nor in calibration minutes.
-      times: seconds [stretch, frame], 0 where padded.
-      stretch_worm: index into `worms` per stretch.
-      worms, neuron_names, feature_names, state_names: what the axes are called.
-      study: the recordings' study; of several "kato2015+dag2023".
-      frame_rate: hertz; the common rate, or the median over worms where nothing was resampled.
-      fingerprints: per worm, which know it by its traces.
-      target_names: the continuous behaviours in `arrays.behavior`.
-      measured: these in their own units [stretch, frame, target], as they are scored.
-      worm_studies: the study of each worm.
-      activity: features of all of each worm's neurons, named or not, side by side, of several derivatives the first;
-        None where they are not read.
-    """
-
-    arrays: WormArrays
-    scored_states: Int[np.ndarray, "stretch frame"]
-    scored: Bool[np.ndarray, "stretch frame"]
-    times: Float[np.ndarray, "stretch frame"]
-    stretch_worm: Int[np.ndarray, " stretch"]
+    arrays: WormArrays  # Features, states to train on, valid frames; numpy, which training moves to the device.
+    scored_states: Int[np.ndarray, "stretch frame"]  # States to be scored on: UNSCORED in calibration minutes.
+    scored: Bool[np.ndarray, "stretch frame"]  # Frames to be scored: neither padding nor calibration.
+    times: Float[np.ndarray, "stretch frame"]  # Seconds [stretch, frame], 0 where padded.
+    stretch_worm: Int[np.ndarray, " stretch"]  # Index into `worms` per stretch.
+    # What the axes are called; `state_names` of the states to decode.
     worms: tuple[str, ...]
     neuron_names: tuple[str, ...]
     feature_names: tuple[str, ...]
     state_names: tuple[str, ...]
-    study: str
-    frame_rate: float
-    fingerprints: tuple[str, ...] = ()
-    target_names: tuple[str, ...] = ()
-    worm_studies: tuple[str, ...] = ()
-    measured: Float[np.ndarray, "stretch frame target"] | None = None
+    study: str  # The recordings' study; of several "kato2015+dag2023".
+    frame_rate: float  # Hertz; the common rate, or the median over worms where nothing was resampled.
+    fingerprints: tuple[str, ...] = ()  # Per worm, which know it by its traces.
+    target_names: tuple[str, ...] = ()  # The continuous behaviours in `arrays.behavior`.
+    worm_studies: tuple[str, ...] = ()  # The study of each worm.
+    measured: Float[np.ndarray, "stretch frame target"] | None = None  # The behaviours in their own units, as scored.
+    # Features of all of each worm's neurons, named or not, side by side, of several derivatives the first; None where
+    # they are not read.
     activity: Float[np.ndarray, "stretch frame channel"] | None = None
 
     def __post_init__(self):
@@ -104,39 +90,26 @@ class Dataset:
 
 
 class Request(NamedTuple):
-    """What every worm must give.
+    """What every worm must give."""
 
-    Attributes:
-      inputs: features per neuron, of `INPUTS`; each derivative is made once for each of `derivative_seconds`.
-      scaling: see `scale_features`.
-      neuron_names: the neurons in play (`choose_neurons`). Where a worm lacks one, its features are 0, the mean of
-        scaled ones.
-      calibration_seconds: the time from which "calibration" takes its statistics.
-      derivative_seconds: widths in seconds of the windows that derivatives are fitted in.
-      trace_weight: multiplies the scaled trace: a weight below 1 makes any penalty on a model's parameters, and any
-        noise in training, count for more on the level of activity than on its changes.
-      missing: what becomes of missing samples (`fill_missing`). Masked ones are 0, the mean of scaled ones.
-      state_map: the file's name of a state → another name for it.
-      state_names: of the states to decode; where they are those of a model that is trained already, others are not
-        scored (`strict_states` is false).
-      causal: whether resampling and the filling of gaps read past frames only, as forecasts need it.
-      targets: names of continuous behaviours to decode; NaN in worms without them.
-      everything: whether the features of all of each worm's neurons are kept, too (`Dataset.activity`).
-    """
-
-    inputs: Sequence[str]
-    scaling: str
+    inputs: Sequence[str]  # Features per neuron, of `INPUTS`; timed ones once for each of `derivative_seconds`.
+    scaling: str  # See `scale_features`.
+    # The neurons in play (`choose_neurons`). Where a worm lacks one, its features are 0, the mean of scaled ones.
     neuron_names: tuple[str, ...]
-    calibration_seconds: float = 180.0
-    derivative_seconds: Sequence[float] = (5.0,)
+    calibration_seconds: float = 180.0  # The time from which "calibration" takes its statistics.
+    derivative_seconds: Sequence[float] = (5.0,)  # Widths in seconds of the windows that derivatives are fitted in.
+    # Multiplies the scaled trace: a weight below 1 makes any penalty on a model's parameters, and any noise in
+    # training, count for more on the level of activity than on its changes.
     trace_weight: float = 1.0
-    missing: str = "interpolate"
-    state_map: Mapping[str, str] = MappingProxyType({})
+    missing: str = "interpolate"  # What becomes of missing samples (`fill_missing`).
+    state_map: Mapping[str, str] = MappingProxyType({})  # The file's name of a state → another name for it.
+    # Of the states to decode; where they are those of a model that is trained already, others are not scored
+    # (`strict_states` is false).
     state_names: Sequence[str] = ()
     strict_states: bool = False
-    causal: bool = False
-    targets: Sequence[str] = ()
-    everything: bool = False
+    causal: bool = False  # Whether resampling and the filling of gaps read past frames only, as forecasts need it.
+    targets: Sequence[str] = ()  # Names of continuous behaviours to decode; NaN in worms without them.
+    everything: bool = False  # Whether the features of all of each worm's neurons are kept, too (`Dataset.activity`).
 
     @property
     def widths(self) -> list[int]:

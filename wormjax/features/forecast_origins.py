@@ -14,18 +14,12 @@ from wormjax.features.dataset import Dataset
 
 
 class Starts(NamedTuple):
-    """Starts of forecasts on a dataset.
-
-    Attributes:
-      frame: the first frame to be predicted.
-      worm: index into the dataset's worms.
-      state: the motor state in the last frame known; -1 where it is not scored.
-    """
+    """Starts of forecasts on a dataset."""
 
     stretch: Int[np.ndarray, " start"]
-    frame: Int[np.ndarray, " start"]
-    worm: Int[np.ndarray, " start"]
-    state: Int[np.ndarray, " start"]
+    frame: Int[np.ndarray, " start"]  # The first frame to be predicted.
+    worm: Int[np.ndarray, " start"]  # Index into the dataset's worms.
+    state: Int[np.ndarray, " start"]  # The motor state in the last frame known; -1 where it is not scored.
 
     def of(self, chosen) -> "Starts":
         """Return the starts of a mask or of indices."""

@@ -17,18 +17,14 @@ NEVER = np.iinfo(np.int32).max
 
 
 class Targets(NamedTuple):
-    """The answers at every origin.
+    """The answers at every origin."""
 
-    Attributes:
-      states: the motor state at each horizon; UNSCORED where it is not scored or after the stretch's end.
-      waiting: frames until the next reversal begins, at most one more than the last horizon; UNSCORED as for `onset`.
-      onset: the interval in which the next reversal begins: 0 for (0, first horizon], ..., the number of horizons for
-        later than the last; UNSCORED where the stretch ends before the last horizon, or where nothing at all is scored
-        up to the origin.
-    """
-
-    states: Int[np.ndarray, "stretch frame horizon"]
+    states: Int[np.ndarray, "stretch frame horizon"]  # At each horizon; UNSCORED as after the stretch.
+    # Frames until the next reversal begins, at most one more than the last horizon; UNSCORED as for `onset`.
     waiting: Int[np.ndarray, "stretch frame"]
+    # The interval in which the next reversal begins: 0 for (0, first horizon], ..., the number of horizons for later
+    # than the last; UNSCORED where the stretch ends before the last horizon, or where nothing at all is scored up to
+    # the origin.
     onset: Int[np.ndarray, "stretch frame"]
 
 

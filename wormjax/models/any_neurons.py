@@ -83,35 +83,22 @@ class IdentityEmbedding(nn.Module):
 
 
 class AnyNeuronDecoder(nn.Module):
-    """Motor states and continuous behaviours from any set of neurons; see the module.
+    """Motor states and continuous behaviours from any set of neurons; see the module."""
 
-    Attributes:
-      states: number of motor states.
-      neurons: names on the axis of neurons that the model is made with; "" for a place without identity.
-      targets: number of continuous behaviours.
-      identity: "class" (embeddings of neuron, class and side), "neuron" (of the neuron alone) or "none".
-      unnamed: whether neurons without any identity are read.
-      graph: of messages: "none", "complete", "inferred" or "given" (variables["given"]["edges"] [sender, receiver]).
-      aggregation: of the messages that arrive at a neuron, one of models.aggregation; those of "max" take memory by the
-        square of the number of neurons.
-      embedding: size of the identities' embedding.
-      node_hidden: features of a neuron.
-      edge_hidden, edge_types: of the inferred graph, whose first type is no edge.
-      channels, kernel, dilations: of the temporal read-out.
-    """
-
-    states: int
-    neurons: tuple[str, ...] = ()
-    targets: int = 0
-    identity: str = "class"
-    unnamed: bool = False
-    graph: str = "none"
+    states: int  # Number of motor states.
+    neurons: tuple[str, ...] = ()  # Names on the axis of neurons; "" for a place without identity.
+    targets: int = 0  # Number of continuous behaviours.
+    identity: str = "class"  # "class" (embeddings of neuron, class and side), "neuron" (of the neuron alone) or "none".
+    unnamed: bool = False  # Whether neurons without any identity are read.
+    graph: str = "none"  # Of messages: one of GRAPHS; "given" is variables["given"]["edges"] [sender, receiver].
+    # Of the messages that arrive at a neuron, one of models.aggregation; those of "max" take memory by the square of
+    # the number of neurons.
     aggregation: str = "sum"
-    embedding: int = 24
-    node_hidden: int = 24
-    edge_hidden: int = 8
+    embedding: int = 24  # Size of the identities' embedding.
+    node_hidden: int = 24  # Features of a neuron.
+    edge_hidden: int = 8  # Of the inferred graph, whose first type is no edge.
     edge_types: int = 2
-    channels: int = 32
+    channels: int = 32  # Of the temporal read-out, as all that follows.
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4)
     branch_scale: float = 0.3

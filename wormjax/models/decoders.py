@@ -134,16 +134,11 @@ class EquivariantDecoder(nn.Module):
     stand for attraction from the left and repulsion from the right, a solution that graphs inferred with `MlpDecoder`
     get caught in. Forces that grow with the distance, as those of springs, need no hidden layer. What a node does by
     itself may depend on where it is: there may be walls.
-
-    Attributes:
-      hidden: size of the hidden layers.
-      scale: of each feature's typical change, in which changes are predicted.
-      skip_first: whether the first type has no message.
     """
 
-    hidden: int
-    scale: tuple[float, ...]
-    skip_first: bool = True
+    hidden: int  # Size of the hidden layers.
+    scale: tuple[float, ...]  # Of each feature's typical change, in which changes are predicted.
+    skip_first: bool = True  # Whether the first type has no message.
     memory = 1  # The true frames that a prediction depends on.
 
     @nn.compact
@@ -210,15 +205,11 @@ class HistoryCode(nn.Module):
     """A few numbers that distinguish each node from others: a mean over its own frames of what a network sees in each.
 
     So a decoder may know in which units an object was scaled. It is made from one node alone, whatever the graph is.
-
-    Attributes:
-      hidden, size: of the hidden layers, and of the code.
-      scale: of each feature's typical change.
     """
 
-    hidden: int
-    size: int
-    scale: tuple[float, ...]
+    hidden: int  # Size of the hidden layers.
+    size: int  # Of the code.
+    scale: tuple[float, ...]  # Of each feature's typical change.
 
     @nn.compact
     def __call__(self, frames: Float[Array, "*batch frame node feature"]) -> Float[Array, "*batch node code"]:
@@ -233,20 +224,14 @@ class ContextDecoder(nn.Module):
     Some features may be `unseen`: predicted, but not shown, of no frame. Where a feature is what the graph does rather
     than what the system's state is (the velocity of a Kuramoto oscillator, given the phases), it can be predicted well
     from its own past and from nothing else only with the graph.
-
-    Attributes:
-      hidden: size of the hidden layers.
-      scale: of each feature's typical change, in which changes are predicted.
-      skip_first: whether the first type has no message; else its messages begin at zero.
-      unseen: numbers of the features that are not shown; they are predicted as they are.
-      additive: whether messages add up: bilinear functions of what networks make of the sender and of the receiver, as
-        sin(a - b) is of sines and cosines. Unseen features are then predicted of the frame that is shown, not the next.
     """
 
-    hidden: int
-    scale: tuple[float, ...]
-    skip_first: bool = True
-    unseen: tuple[int, ...] = ()
+    hidden: int  # Size of the hidden layers.
+    scale: tuple[float, ...]  # Of each feature's typical change, in which changes are predicted.
+    skip_first: bool = True  # Whether the first type has no message; else its messages begin at zero.
+    unseen: tuple[int, ...] = ()  # Numbers of the features that are not shown; they are predicted as they are.
+    # Whether messages add up: bilinear functions of what networks make of the sender and of the receiver, as sin(a - b)
+    # is of sines and cosines. Unseen features are then predicted of the frame that is shown, not the next.
     additive: bool = False
     memory = 2  # The true frames that a prediction depends on.
 

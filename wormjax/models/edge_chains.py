@@ -20,19 +20,12 @@ FIRST_STAY = 0.95  # Probability that an edge keeps its type to the next frame, 
 
 
 class Chains(NamedTuple):
-    """What the forward algorithm says of each receiver.
+    """What the forward algorithm says of each receiver."""
 
-    Attributes:
-      evidence: log marginal likelihood of all frames, nats.
-      smoothed: probability of each combination in each frame, given all frames.
-      predicted: the same given what happened before that frame; one frame more than there are likelihoods.
-      transitions: expected number of transitions from type to type, over all edges and frames.
-    """
-
-    evidence: Float[Array, "*batch"]
-    smoothed: Float[Array, "frame combination *batch"]
-    predicted: Float[Array, "later combination *batch"]
-    transitions: Float[Array, "type type"]
+    evidence: Float[Array, "*batch"]  # Log marginal likelihood of all frames, nats.
+    smoothed: Float[Array, "frame combination *batch"]  # Probability in each frame, given all frames.
+    predicted: Float[Array, "later combination *batch"]  # The same, given the frames before; one frame more.
+    transitions: Float[Array, "type type"]  # Expected number, over all edges and frames.
 
 
 def stay_mostly(types: int) -> Float[np.ndarray, "type type"]:

@@ -55,23 +55,15 @@ class CnnEncoder(nn.Module):
     A pair alone cannot tell whom a node follows when its neighbours move together. With more than one of `rounds`, what
     is known of the edges after one round gates, frame by frame, what each node receives from all its neighbours, and
     the next round looks at pairs in the light of what the others already explain.
-
-    Attributes:
-      hidden, edge_types: sizes.
-      kernels: frames that the first and the second convolution see.
-      stride: of the first convolution.
-      pooling: frames over which the maximum is taken between the two; 1 for none.
-      scale: of each feature's typical change; where given, pairs are seen by their differences too (`RelativeDense`).
-      rounds: how often the pairs are looked at; the reference's encoder has one.
     """
 
     hidden: int
     edge_types: int
-    kernels: tuple[int, int] = (5, 5)
-    stride: int = 1
-    pooling: int = 2
-    scale: tuple[float, ...] | None = None
-    rounds: int = 1
+    kernels: tuple[int, int] = (5, 5)  # Frames that the first and the second convolution see.
+    stride: int = 1  # Of the first convolution.
+    pooling: int = 2  # Frames over which the maximum is taken between the two; 1 for none.
+    scale: tuple[float, ...] | None = None  # Of each feature's typical change; then pairs are seen by differences, too.
+    rounds: int = 1  # How often the pairs are looked at; the reference's encoder has one.
 
     @nn.compact
     def __call__(self, graph: GraphsTuple) -> Float[Array, "edge type"]:
@@ -143,15 +135,11 @@ class RecurrentEncoder(nn.Module):
     in each frame by itself, then a recurrent cell per edge that goes forward over the frames and one that goes
     backward. The prior of a frame reads the forward state alone, the posterior both. Edges of frame t act from it to
     frame t + 1. Objects that are not there in a frame send nothing in it.
-
-    Attributes:
-      hidden, edge_types: sizes.
-      scale: of each feature's typical change; where given, pairs are seen by their differences too (`RelativeDense`).
     """
 
     hidden: int
     edge_types: int
-    scale: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None  # Of each feature's typical change; then pairs are seen by differences, too.
 
     def setup(self):
         """Make the layers of one frame, the two cells and the two read-outs."""

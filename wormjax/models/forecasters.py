@@ -109,28 +109,22 @@ def run_once(module, past, step_input: StepInput, training_rngs: TrainingRngs | 
 
 
 class GraphForecaster(nn.Module):
-    """A recurrent cell per neuron, all cells alike but for each neuron's embedding, with messages on a graph.
+    """A recurrent cell per neuron, all cells alike but for each neuron's embedding, with messages on a graph."""
 
-    Attributes:
-      neurons, features, modes: sizes of what it is shown.
-      hidden: of the cells; message_hidden, encoder_hidden, embedding, edge_types: other sizes.
-      graph: "static" infers one per window; "dynamic" one per frame, by a prior from the frames so far, which learns
-        the posterior of whole windows (`encode_frames`); "full" has all edges, "random" half of them, drawn with the
-        initial parameters and never trained; "given" has those of variables["given"], "senders" and "receivers"
-        [edge]; "none" is the node-wise twin.
-      hard: whether sampled edge types are one-hot (straight-through).
-    """
-
-    neurons: int
+    neurons: int  # Sizes of what it is shown, as the next two.
     features: int = 1
     modes: int = 1
-    hidden: int = 16
+    hidden: int = 16  # Of the cells.
     message_hidden: int = 8
     encoder_hidden: int = 16
     embedding: int = 6
     edge_types: int = 2
+    # "static" infers one per window; "dynamic" one per frame, by a prior from the frames so far, which learns the
+    # posterior of whole windows (`encode_frames`); "full" has all edges, "random" half of them, drawn with the initial
+    # parameters and never trained; "given" has those of variables["given"], "senders" and "receivers" [edge]; "none" is
+    # the node-wise twin.
     graph: str = "static"
-    hard: bool = False
+    hard: bool = False  # Whether sampled edge types are one-hot (straight-through).
 
     def setup(self):
         """Make the embedding of the neurons, the encoder of edges and the layers of messages and nodes."""

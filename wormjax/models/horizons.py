@@ -24,41 +24,24 @@ PLACE_GAIN = 3.0  # Places are of the order of 1/3 after scaling to [-1, 1].
 
 
 class Plan(NamedTuple):
-    """What a model sees and predicts of a window; the numbers are of its frames, features and objects.
+    """What a model sees and predicts of a window; the numbers are of its frames, features and objects."""
 
-    Attributes:
-      history: frames that are seen.
-      outputs: features that are predicted.
-      kinds: of each object, from 0; objects of a kind are treated alike.
-      given: objects whose future is given.
-      lags: frames before the last one, whose changes to it the decoder is shown.
-      centred: whether places are distances from the mean of all objects in the last frame.
-      stride: from one frame that the encoder is shown to the next.
-    """
-
-    history: int
-    outputs: tuple[int, ...]
-    kinds: tuple[int, ...]
-    given: tuple[int, ...]
-    lags: tuple[int, ...]
-    centred: bool
-    stride: int
+    history: int  # Frames that are seen.
+    outputs: tuple[int, ...]  # Features that are predicted.
+    kinds: tuple[int, ...]  # Of each object, from 0; objects of a kind are treated alike.
+    given: tuple[int, ...]  # Objects whose future is given.
+    lags: tuple[int, ...]  # Frames before the last one, whose changes to it the decoder is shown.
+    centred: bool  # Whether places are distances from the mean of all objects in the last frame.
+    stride: int  # From one frame that the encoder is shown to the next.
 
 
 class HorizonDecoder(nn.Module):
-    """Corrections of all steps at once, in units of the regression's errors; they are 0 before training.
+    """Corrections of all steps at once, in units of the regression's errors; they are 0 before training."""
 
-    Attributes:
-      hidden: size of the hidden layers.
-      skip_first: whether the first edge type has no message.
-      rounds: of message passing.
-      aggregation: of messages; their sum is divided by the number of senders.
-    """
-
-    hidden: int
-    skip_first: bool = True
-    rounds: int = 2
-    aggregation: str = "sum"
+    hidden: int  # Size of the hidden layers.
+    skip_first: bool = True  # Whether the first edge type has no message.
+    rounds: int = 2  # Of message passing.
+    aggregation: str = "sum"  # Of messages; their sum is divided by the number of senders.
 
     @nn.compact
     def __call__(

@@ -31,28 +31,18 @@ DECODERS = ("mlp", "equivariant", "context", "recurrent", HORIZON, "lstm", "none
 
 
 class Nri(NamedTuple):
-    """The modules of one model, and the units that they compute in.
-
-    Attributes:
-      encoder, decoder: flax modules, or None.
-      edge_types: how many.
-      differences: whether the encoder is also shown the change of each frame to the next.
-      change_scale: each feature's typical change from frame to frame; the decoder predicts, and the encoder is shown,
-        changes in these units (the encoder on a logarithmic scale, so that no outlier saturates it).
-      precision: of matrix products, one of `layers.PRECISIONS`; "" for the device's own.
-      summary: what makes the code of each node's history that the decoder is shown, or None.
-      offset_and_gain: variance of each object's own offset and gain that an encoder of evidence takes out; see
-        `units.whiten_units`.
-    """
+    """The modules of one model, and the units that they compute in."""
 
     encoder: nn.Module | None
     decoder: nn.Module | None
-    edge_types: int
-    differences: bool
+    edge_types: int  # How many.
+    differences: bool  # Whether the encoder is also shown the change of each frame to the next.
+    # Each feature's typical change from frame to frame; the decoder predicts, and the encoder is shown, changes in
+    # these units (the encoder on a logarithmic scale, so that no outlier saturates it).
     change_scale: tuple[float, ...]
-    precision: str = ""
-    summary: nn.Module | None = None
-    offset_and_gain: float = 0.0
+    precision: str = ""  # Of matrix products, one of `layers.PRECISIONS`; "" for the device's own.
+    summary: nn.Module | None = None  # What makes the code of each node's history that the decoder is shown, or None.
+    offset_and_gain: float = 0.0  # Variance of each object's own, taken out of evidence (`units.whiten_units`).
 
 
 def build_nri(model: Mapping[str, Any], edge_types: int, change_scale) -> Nri:

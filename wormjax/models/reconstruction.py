@@ -21,23 +21,15 @@ from wormjax.models.layers import TrainingRngs, drop_channels, elu, mask_frames
 
 
 class ReconstructionNetwork(nn.Module):
-    """The first feature, the trace, of all neurons from those that are visible; see the module.
+    """The first feature, the trace, of all neurons from those that are visible; see the module."""
 
-    Attributes:
-      neurons: names on the axis of neurons.
-      identity: "class" (embeddings of neuron, class and side) or "neuron" (of the neuron alone).
-      embedding: size of the identities' embedding.
-      node_hidden: features of a neuron.
-      channels: of the sum's read-out.
-      graph: of what is read from single traces: "complete", or "given" (variables["given"]["edges"] [sender, receiver],
-        1 for an edge), on which a weight that all edges share is learnt, too.
-    """
-
-    neurons: tuple[str, ...]
-    identity: str = "class"
-    embedding: int = 16
-    node_hidden: int = 16
-    channels: int = 32
+    neurons: tuple[str, ...]  # Names on the axis of neurons.
+    identity: str = "class"  # "class" (embeddings of neuron, class and side) or "neuron" (of the neuron alone).
+    embedding: int = 16  # Size of the identities' embedding.
+    node_hidden: int = 16  # Features of a neuron.
+    channels: int = 32  # Of the sum's read-out.
+    # Of what is read from single traces: "complete", or "given" (variables["given"]["edges"] [sender, receiver], 1 for
+    # an edge), on which a weight that all edges share is learnt, too.
     graph: str = "complete"
 
     @nn.compact

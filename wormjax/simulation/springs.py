@@ -27,27 +27,16 @@ from wormjax.simulation.trajectories import Trajectories
 
 
 class Springs(NamedTuple):
-    """What particles joined by springs differ in; the defaults are the reference's.
+    """What particles joined by springs differ in; the defaults are the reference's."""
 
-    Attributes:
-      strengths: of each edge type, a multiple of the stiffness.
-      probabilities: of each edge type; None for equal ones.
-      directed: whether a spring pulls its receiver only.
-      noise: standard deviation of the observation noise, in the units of location and velocity.
-      stiffness: Hooke's constant.
-      box: half the side of the box; None for no box.
-      location_scale: standard deviation of the first locations.
-      speed: at the start, of every particle.
-    """
-
-    strengths: Sequence[float] = (0.0, 1.0)
-    probabilities: Sequence[float] | None = None
-    directed: bool = False
-    noise: float = 0.0
-    stiffness: float = 0.1
-    box: float | None = particles.BOX_SIZE
-    location_scale: float = 0.5
-    speed: float = 0.5
+    strengths: Sequence[float] = (0.0, 1.0)  # Of each edge type, a multiple of the stiffness.
+    probabilities: Sequence[float] | None = None  # Of each edge type; None for equal ones.
+    directed: bool = False  # Whether a spring pulls its receiver only.
+    noise: float = 0.0  # Standard deviation of the observation noise, in the units of location and velocity.
+    stiffness: float = 0.1  # Hooke's constant.
+    box: float | None = particles.BOX_SIZE  # Half the side of the box; None for no box.
+    location_scale: float = 0.5  # Standard deviation of the first locations.
+    speed: float = 0.5  # At the start, of every particle.
 
     def list_settings(self, system: str) -> dict[str, Any]:
         """Return the settings of graph and motion, checked; `system` is what messages call it."""

@@ -30,22 +30,14 @@ FRAME = 1.0  # The interval of trials that do not state one: time is in frames.
 
 
 class Trials(NamedTuple):
-    """Trials of one kind of system.
+    """Trials of one kind of system."""
 
-    Attributes:
-      names: one per trial.
-      values: of each trial, at float32; NaN where nothing was observed.
-      feature_names, object_names: one per feature and object; no object names where there are none.
-      frame_interval: seconds, or 1 where it is not known.
-      source: the file or folder, for messages.
-    """
-
-    names: tuple[str, ...]
-    values: tuple[Float[np.ndarray, "frame object feature"], ...]
-    feature_names: tuple[str, ...]
-    object_names: tuple[str, ...]
-    frame_interval: float
-    source: str
+    names: tuple[str, ...]  # One per trial.
+    values: tuple[Float[np.ndarray, "frame object feature"], ...]  # At float32; NaN where missing.
+    feature_names: tuple[str, ...]  # One per feature.
+    object_names: tuple[str, ...]  # One per object; () where they have none.
+    frame_interval: float  # Seconds, or 1 where it is not known.
+    source: str  # The file or folder, for messages.
 
 
 def read_trials(path: Path) -> Trials | None:

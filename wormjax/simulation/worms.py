@@ -65,17 +65,11 @@ NOT_SEEN = ("",)  # Instead of candidate names, where a worm's neuron was not fo
 
 
 class SimulatedStudy(NamedTuple):
-    """Recordings and the wiring that produced them.
+    """Recordings and the wiring that produced them."""
 
-    Attributes:
-      recordings: one per worm.
-      wiring: signed weight of each edge [sender, receiver] that all worms share, 0 where there is none.
-      neuron_names: the neurons of the wiring's two axes.
-    """
-
-    recordings: tuple[Recording, ...]
-    wiring: Float[np.ndarray, "sender receiver"]
-    neuron_names: tuple[str, ...]
+    recordings: tuple[Recording, ...]  # One per worm.
+    wiring: Float[np.ndarray, "sender receiver"]  # Signed weight of each edge, 0 where there is none.
+    neuron_names: tuple[str, ...]  # The neurons of the wiring's two axes.
 
 
 class Worm(NamedTuple):

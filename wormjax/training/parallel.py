@@ -26,21 +26,14 @@ RUN_ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_pas
 
 
 class Engine(NamedTuple):
-    """The compiled program of an ensemble, and the functions that move its arrays.
+    """The compiled program of an ensemble, and the functions that move its arrays."""
 
-    Attributes:
-      initialise: runs → states before the first step, both stacked by run.
-      place_runs: host arrays stacked by run (runs or states) → devices.
-      place_data: host arrays that all runs share → devices.
-      chunk: placed (states, data, runs) → placed (states, metrics). The buffers of the old states are donated.
-      collect: placed states or metrics → host arrays stacked by run.
-    """
-
-    initialise: Callable[[Any], Any]
-    place_runs: Callable[[Any], Any]
-    place_data: Callable[[Any], Any]
+    initialise: Callable[[Any], Any]  # Runs → states before the first step, both stacked by run.
+    place_runs: Callable[[Any], Any]  # Host arrays stacked by run (runs or states) → devices.
+    place_data: Callable[[Any], Any]  # Host arrays that all runs share → devices.
+    # Placed (states, data, runs) → placed (states, metrics). The buffers of the old states are donated.
     chunk: Callable[[Any, Any, Any], tuple[Any, Any]]
-    collect: Callable[[Any], Any]
+    collect: Callable[[Any], Any]  # Placed states or metrics → host arrays stacked by run.
 
 
 def build_engine(

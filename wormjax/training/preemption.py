@@ -24,21 +24,13 @@ EXIT_CODES = {number: 128 + number for number in SIGNALS}  # As of a process tha
 
 @dataclasses.dataclass
 class _Stop:
-    """Where this process stands: signals are of a process, and so is this.
+    """Where this process stands: signals are of a process, and so is this."""
 
-    Attributes:
-      received: the first signal.
-      in_training: whether a loop looks at `stop_requested` by itself.
-      save: saves the last whole chunk, where that is not on the disk yet.
-      saving: held while a checkpoint is written.
-      swallowed: whether Python has dropped the `Stopped` that the signal raised.
-    """
-
-    received: int | None = None
-    in_training: bool = False
-    save: Callable[[], None] | None = None
-    saving: threading.RLock = dataclasses.field(default_factory=threading.RLock)
-    swallowed: bool = False
+    received: int | None = None  # The first signal.
+    in_training: bool = False  # Whether a loop looks at `stop_requested` by itself.
+    save: Callable[[], None] | None = None  # Saves the last whole chunk, where that is not on the disk yet.
+    saving: threading.RLock = dataclasses.field(default_factory=threading.RLock)  # Held while a checkpoint is written.
+    swallowed: bool = False  # Whether Python has dropped the `Stopped` that the signal raised.
 
 
 _stop = _Stop()

@@ -37,24 +37,17 @@ class TrainState(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """How to train: what shapes the program and is common to all runs.
+    """How to train: what shapes the program and is common to all runs."""
 
-    Attributes:
-      steps_per_chunk: updates between two validations; Python is touched once a chunk.
-      schedule: of the learning rate: "constant", "cosine" (to zero) or "plateau" (a factor 0.5 after
-        `patience` validations without a better one).
-      average_decay: of the parameters' moving average.
-      keep_best: keep the parameters of the best validation; otherwise the last.
-      clip_norm: largest norm of the gradient; 0 leaves it.
-      clip_parts: whether the norm is that of each part of the parameters (encoder, decoder) by itself, and not of all.
-    """
-
-    steps_per_chunk: int
+    steps_per_chunk: int  # Updates between two validations; Python is touched once a chunk.
+    # Of the learning rate: "constant", "cosine" (to zero) or "plateau" (a factor 0.5 after `patience` validations
+    # without a better one).
     schedule: str = "constant"
     patience: int = 10
-    average_decay: float = 0.0
-    keep_best: bool = True
-    clip_norm: float = 0.0
+    average_decay: float = 0.0  # Of the parameters' moving average.
+    keep_best: bool = True  # Keep the parameters of the best validation; otherwise the last.
+    clip_norm: float = 0.0  # Largest norm of the gradient; 0 leaves it.
+    # Whether the norm is that of each part of the parameters (encoder, decoder) by itself, and not of all.
     clip_parts: bool = False
 
 

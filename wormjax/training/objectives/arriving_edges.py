@@ -24,37 +24,23 @@ from wormjax.training.objectives.system_batches import Bound, find_prior
 
 
 class Measured(NamedTuple):
-    """Of the last frame of every piece, under every combination.
+    """Of the last frame of every piece, under every combination."""
 
-    Attributes:
-      squares: squared errors.
-      white: the same less what each object's own offset and gain explain.
-      log_likelihood: of all pieces together, or of each where edges change.
-      listed: the combinations, one-hot, where they differ by object.
-    """
-
-    squares: Float[Array, "combination simulation segment object feature"]
-    white: Float[Array, "combination simulation segment object feature"]
+    squares: Float[Array, "combination simulation segment object feature"]  # Squared errors.
+    white: Float[Array, "combination simulation segment object feature"]  # The same less each object's offset and gain.
+    # Of all pieces together, or of each where edges change.
     log_likelihood: Float[Array, "combination simulation *segment object"]
-    listed: Float[Array, "simulation object combination sender type"] | None = None
+    listed: Float[Array, "simulation object combination sender type"] | None = None  # Where objects have their own.
 
 
 class Posterior(NamedTuple):
-    """Of combinations, given the frames.
+    """Of combinations, given the frames."""
 
-    Attributes:
-      evidence: log marginal likelihood in nats, of each object or of all.
-      combinations: probability of each, with axes for pieces and objects where it differs between them.
-      edges: probability of each edge's types; with an axis of frames where edges change.
-      predicted: of edges that change, the same from the frames before; one frame more.
-      transitions: of edges that change, expected numbers from type to type.
-    """
-
-    evidence: Float[Array, "simulation part"]
-    combinations: Float[Array, "combination simulation segment object"]
-    edges: Float[Array, "simulation *segment edge type"]
-    predicted: Float[Array, "simulation later edge type"] | None = None
-    transitions: Float[Array, "type type"] | None = None
+    evidence: Float[Array, "simulation part"]  # Log marginal likelihood in nats, of each object or of all.
+    combinations: Float[Array, "combination simulation segment object"]  # Their probabilities.
+    edges: Float[Array, "simulation *segment edge type"]  # Probabilities; by frame where edges change.
+    predicted: Float[Array, "simulation later edge type"] | None = None  # From the frames before each.
+    transitions: Float[Array, "type type"] | None = None  # Of edges that change, expected numbers from type to type.
 
 
 class AllCombinations:

@@ -19,34 +19,21 @@ AT_ONCE = 16  # Systems.
 
 
 class Decoded(NamedTuple):
-    """A trained model, and systems to infer the graphs of.
-
-    Attributes:
-      nri, bound: the model, and what it was trained by.
-      price: of a nat of posterior, `kl_weight_end`.
-      variables: stacked by run.
-      features: of the frames that are seen.
-      observed: which objects are there in each frame; None for all.
-    """
+    """A trained model, and systems to infer the graphs of."""
 
     nri: Nri
-    bound: Bound
-    price: float
-    variables: Mapping[str, Any]
-    features: Float[np.ndarray, "simulation frame object feature"]
-    observed: Bool[np.ndarray, "simulation frame object"] | None = None
+    bound: Bound  # What the model was trained by.
+    price: float  # Of a nat of posterior, `kl_weight_end`.
+    variables: Mapping[str, Any]  # Stacked by run.
+    features: Float[np.ndarray, "simulation frame object feature"]  # Of the frames that are seen.
+    observed: Bool[np.ndarray, "simulation frame object"] | None = None  # Objects that are there; None: all.
 
 
 class ChangingEdges(NamedTuple):
-    """The posterior of edges in each frame by a run's decoder.
+    """The posterior of edges in each frame by a run's decoder."""
 
-    Attributes:
-      smoothed: given all frames, of each frame but the last.
-      predicted: given the frames up to that one, of each frame, the last one too.
-    """
-
-    smoothed: Float[np.ndarray, "run simulation interval edge type"]
-    predicted: Float[np.ndarray, "run simulation frame edge type"]
+    smoothed: Float[np.ndarray, "run simulation interval edge type"]  # Given all frames, of each frame but the last.
+    predicted: Float[np.ndarray, "run simulation frame edge type"]  # Given the frames so far.
 
 
 def infer_posterior(decoded: Decoded) -> Float[np.ndarray, "run simulation edge type"]:

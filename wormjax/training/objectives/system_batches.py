@@ -60,50 +60,33 @@ class SystemRuns(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """What shapes the program of a bound.
+    """What shapes the program of a bound."""
 
-    Attributes:
-      task: "unsupervised"; "supervised" (cross-entropy of the true edge types, no decoder) or "true_graph" (the decoder
-        is given them): what the encoder and the decoder can reach.
-      batch: simulations per update.
-      segments: pieces of each simulation that the decoder goes over.
-      decoded_frames: first frames of a simulation that pieces are cut from; 0 for all.
-      burn_in: true frames that a segment begins with; at least one.
-      roll_out: frames after the burn-in, which are predicted; each is given to the prediction of the next with a
-        probability that goes from `given` to `given_end`.
-      hard: whether sampled edge types are one-hot (straight-through).
-      variance: of the likelihood; 0 estimates it.
-      variance_floor: of an estimated variance, in units of the features' own change from frame to frame, squared.
-      degrees_of_freedom: of a Student's t likelihood; 0 for the Gaussian.
-      prior: probability of each edge type; () for uniform.
-      offset_and_gain: variance of each object's own offset and gain, in units of the errors' own; 0 for none. Of the
-        exact and the listed posterior alone; see `models.units`.
-      roll_out_weight: of roll-outs beside the exact posterior's evidence; 0 for none.
-      combinations: of edges that arrive at an object, of which the listed posterior is made; 0 for all there are.
-      mutual: whether both edges of a pair are known to have one type; of the listed posterior alone.
-      strengths: of all messages of a system, of which the exact posterior tries each; () for one.
-      cross_fitted: whether an encoder of evidence reads the pieces that are left when `segments` are drawn, and learns
-        the posterior of those: errors of a poor decoder are not learnt with it.
-      symmetries: of which each simulation is shown one, drawn anew in each update; None shows them as they are.
-    """
-
+    # "unsupervised"; "supervised" (cross-entropy of the true edge types, no decoder) or "true_graph" (the decoder is
+    # given them): what the encoder and the decoder can reach.
     task: str
-    batch: int
-    segments: int
-    decoded_frames: int
-    burn_in: int
+    batch: int  # Simulations per update.
+    segments: int  # Pieces of each simulation that the decoder goes over.
+    decoded_frames: int  # First frames of a simulation that pieces are cut from; 0 for all.
+    burn_in: int  # True frames that a segment begins with; at least one.
+    # Frames after the burn-in, which are predicted; each is given to the prediction of the next with a probability that
+    # goes from `given` to `given_end`.
     roll_out: int
-    hard: bool
-    variance: float
-    variance_floor: float
-    degrees_of_freedom: float
-    prior: tuple[float, ...]
+    hard: bool  # Whether sampled edge types are one-hot (straight-through).
+    variance: float  # Of the likelihood; 0 estimates it.
+    variance_floor: float  # Of an estimated variance, in units of the features' own change per frame, squared.
+    degrees_of_freedom: float  # Of a Student's t likelihood; 0 for the Gaussian.
+    prior: tuple[float, ...]  # Probability of each edge type; () for uniform.
+    # Variance of each object's own offset and gain, in units of the errors' own; 0 for none. Of the exact and the
+    # listed posterior alone; see `models.units`.
     offset_and_gain: float = 0.0
-    roll_out_weight: float = 0.0
-    combinations: int = 0
-    symmetries: Symmetries | None = None
-    strengths: tuple[float, ...] = ()
-    mutual: bool = False
+    roll_out_weight: float = 0.0  # Of roll-outs beside the exact posterior's evidence; 0 for none.
+    combinations: int = 0  # Arriving at an object, of which the listed posterior is made; 0 for all there are.
+    symmetries: Symmetries | None = None  # Of which each simulation is shown one, drawn anew in each update.
+    strengths: tuple[float, ...] = ()  # Of all messages of a system, which the exact posterior tries; () for one.
+    mutual: bool = False  # Whether both edges of a pair are known to have one type; of the listed posterior alone.
+    # Whether an encoder of evidence reads the pieces that are left when `segments` are drawn, and learns the posterior
+    # of those: errors of a poor decoder are not learnt with it.
     cross_fitted: bool = False
 
 

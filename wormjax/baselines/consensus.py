@@ -36,12 +36,9 @@ def sum_classes(values: Matrix, classes: Int[np.ndarray, " neuron"]) -> Float[np
 
 
 def pool_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: float = 0.0) -> Matrix:
-    """Return the consensus of the worms; NaN for pairs that none has.
+    """Return the consensus of the worms' scores; NaN for pairs that none has.
 
-    Args:
-      stack: scores of each worm; NaN for pairs that it lacks.
-      classes: of `number_classes`.
-      class_worms: for how many worms the mean over the pairs of two classes counts.
+    `class_worms`: for how many worms the mean over the pairs of two classes (`number_classes`) counts.
     """
     counts, total = count_worms(stack), np.nansum(stack, axis=0)
     if class_worms:

@@ -94,11 +94,7 @@ def check_frames(frames: int, neighbourhood: Neighbourhood, field: str = "diffus
 
 
 def build_transitions(places: Places, neighbourhood: Neighbourhood) -> sparse.csr_array:
-    """Return the asymmetric diffusion map: the probability of going from a frame to each other; rows sum to one.
-
-    Raises:
-      InputError: fewer frames than `neighbours` frames that far apart need.
-    """
+    """Return the asymmetric diffusion map: the probability of going from a frame to each other; rows sum to one."""
     total = len(places.places)
     check_frames(total, neighbourhood)
     following = np.arange(1, total + 1)
@@ -195,10 +191,8 @@ def find_phase(transitions: sparse.csr_array) -> tuple[Float[np.ndarray, " frame
     """Return the phase (radians, -pi to pi) of every frame and the period of the cycle in frames.
 
     The phase is the angle of the first right eigenvector with a complex eigenvalue: the flow turns it by the angle of
-    that eigenvalue per frame, so phase grows with time.
-
-    Raises:
-      InputError: no complex eigenvalue among the first, so nothing goes round.
+    that eigenvalue per frame, so phase grows with time. InputError where none of the first is complex: nothing goes
+    round.
     """
     start = np.random.default_rng(0).normal(size=transitions.shape[0])
     number = min(EIGENVECTORS, transitions.shape[0] - 2)

@@ -51,11 +51,9 @@ def list_bouts(states: States) -> Bouts:
 
 
 def fit_dwell_chain(stretches: Sequence[States], count: int, ages: Sequence[int] = AGE_BINS) -> DwellChain:
-    """Count bouts and what follows them.
+    """Return the chain that bouts, and what follows them, make; UNSCORED breaks it.
 
-    Args:
-      stretches: motor states; UNSCORED breaks the chain.
-      ages: where bins of ages begin, in frames, from 1; (1,) gives the ordinary Markov chain.
+    `ages`: where bins of ages begin, in frames, from 1; (1,) gives the ordinary Markov chain.
     """
     bouts = [list_bouts(states) for states in stretches]
     state, frames, following = (np.concatenate(parts) for parts in zip(*bouts, strict=True))
@@ -114,8 +112,7 @@ def _step_back(chain, values, on_leaving):
 def filter_states(chain: DwellChain, likelihood: ByState) -> Float[np.ndarray, "frame state age"]:
     """Return the probability of each state and age given the frames so far (the forward algorithm), normalised.
 
-    Args:
-      likelihood: of each frame's observation under each state, up to a factor per frame.
+    `likelihood` is of each frame's observation under each state, up to a factor per frame.
     """
     start = np.repeat(chain.frequency[:, None] / chain.leave.shape[1], chain.leave.shape[1], axis=1)  # Any age.
 
@@ -132,8 +129,7 @@ def filter_states(chain: DwellChain, likelihood: ByState) -> Float[np.ndarray, "
 def likelihood_of_decoded(chain: DwellChain, probabilities: ByState, weight: float) -> ByState:
     """Return the likelihood of each frame by a decoder's probabilities, relative to the states' frequencies.
 
-    Args:
-      weight: how much one frame counts; below 1, since neighbouring frames are alike.
+    `weight`: how much one frame counts; below 1, since neighbouring frames are alike.
     """
     ratio = np.log(np.maximum(probabilities, 1e-7)) - np.log(chain.frequency)
     return np.exp(weight * (ratio - ratio.max(axis=1, keepdims=True)))

@@ -13,12 +13,7 @@ Frames = Float[np.ndarray, "sample frame object feature"]
 
 
 def extrapolate(history: Frames, steps: int, frames: int, damping: float = 1.0) -> Frames:
-    """Return `steps` frames after the history.
-
-    Args:
-      frames: over which the last velocity is measured.
-      damping: what the velocity is multiplied by from each frame to the next.
-    """
+    """Return the next `steps` frames: the mean velocity of the last `frames` goes on, times `damping` per frame."""
     last = history[:, -1:]
     velocity = (last - history[:, -1 - frames : -frames]) / frames
     distances = np.cumsum(damping ** np.arange(1, steps + 1))

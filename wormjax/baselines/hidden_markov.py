@@ -29,11 +29,8 @@ def transition_matrix(counts: Int[np.ndarray, "*batch state state"]) -> Float[np
 def filter_forward(start, likelihood, advance, axes=-1) -> Float[np.ndarray, "frame *batch state"]:
     """Return the probability of each state given the frames so far, normalised (the forward algorithm).
 
-    Args:
-      start: of each state before the first frame.
-      likelihood: [frame, *batch, state], up to a factor per frame.
-      advance: states of one frame → states of the next, as the chain predicts them.
-      axes: over which the states of one chain sum to one.
+    `start`: of each state before the first frame; `likelihood`: [frame, *batch, state], up to a factor per frame;
+    `advance`: states of one frame → those of the next, as the chain predicts them; `axes`: over which they sum to one.
     """
     state, forward = start, []
     for frame, weights in enumerate(likelihood):
@@ -50,8 +47,8 @@ def smooth_probabilities(
 ) -> Float[np.ndarray, "*batch frame state"]:
     """Return the probability of each state given all frames of a stretch (forward-backward).
 
-    All states are as likely before the first frame. Through a frame that is not valid
-    the chain runs on its transitions alone. These are per frame, so the frame rate must be that of the training worms.
+    All states are as likely before the first frame. Through a frame that is not valid the chain runs on its transitions
+    alone. These are per frame, so the frame rate must be that of the training worms.
     """
     likelihood = np.where(valid[..., None], np.maximum(probabilities, 1e-12), 1.0).astype(np.float64)
     start = np.ones(likelihood.shape[:-2] + likelihood.shape[-1:])

@@ -37,15 +37,10 @@ class HorizonRegression(NamedTuple):
 def fit_horizons(
     past: Past, future: Future, valid: tuple[Past, Future], regressors: Regressors, observed=None
 ) -> tuple[HorizonRegression, Float[np.ndarray, "kind step"]]:
-    """Fit one regression per step, with the penalties that predict other samples best.
+    """Return one regression per step, and the penalties [kind, step] by which it predicts the samples `valid` best.
 
-    Args:
-      valid: others, to choose penalties by.
-      observed: which samples of the future were observed [sample, step, object]; None for all. An object is fitted
-        where it was at all steps, all objects together where all were.
-
-    Returns:
-      The regression, and the penalty of each step.
+    `observed`: which samples of the future were observed [sample, step, object]; None for all. An object is fitted
+    where it was at all steps, all objects together where all were.
     """
     fits, penalties = [], []
     for columns, changes, chosen in _list_kinds(past, future, regressors, observed):
@@ -78,8 +73,7 @@ def refit_horizons(
 def predict_horizons(regression: HorizonRegression, past: Past, regressors: Regressors) -> Future:
     """Return the frames after each past, at float32.
 
-    Raises:
-      InputError: fewer frames than the lags need, or other objects or features than the regression was fitted on.
+    InputError for too few frames for the lags, or other objects or features than the regression was fitted on.
     """
     samples, _, objects, features = past.shape
     shown = _show(past, regressors)

@@ -75,13 +75,11 @@ def fit_linear(
     inverse_penalty: float = 0.0,
     balanced: bool = False,
 ) -> LinearClassifier:
-    """Fit scored frames.
+    """Fit scored frames of all training worms; a state that does not occur gets a probability of (almost) zero.
 
     Args:
-      channels: features of the scored frames of all training worms.
-      states: their states, 0 to count - 1.
+      states: 0 to count - 1.
       validation: the frames on which the penalty is chosen; the final fit uses all.
-      count: number of states; one that does not occur gets a probability of (almost) zero.
       kind: "logistic" (L2 penalty) or "lda" (shrinkage by Ledoit & Wolf, which needs no choice).
       inverse_penalty: scikit-learn's C for logistic regression; 0 chooses it on the validation frames.
       balanced: whether logistic regression weighs each state by its inverse frequency.

@@ -63,10 +63,7 @@ def fit_loops(
     partition: Partition = Partition(),  # noqa: B008
     seed: int = 0,
 ) -> LoopModel:
-    """Build the model of uninterrupted stretches of traces, of one worm or of several.
-
-    Raises: as `build_transitions` and `find_phase`.
-    """
+    """Build the model of uninterrupted stretches of traces, of one worm or several; errors as of `find_phase`."""
     places = maps.build_places(stretches, embedding, neighbourhood)
     flow = maps.build_transitions(places, neighbourhood)
     phase, period = maps.find_phase(flow)
@@ -212,8 +209,7 @@ def carry_states(
 def share_states(model: LoopModel, motor_states: Labels, count: int) -> Float[np.ndarray, "state motor_state"]:
     """Return the share of each motor state in each of the model's states, with one more frame of average make.
 
-    Args:
-      motor_states: of the frames that it was made from; UNSCORED counts for nothing.
+    `motor_states` are those of the frames that it was made from; UNSCORED counts for nothing.
     """
     scored = motor_states != UNSCORED
     shares = np.zeros((len(model.loop_of_state), count))

@@ -57,9 +57,8 @@ def fit_var(traces: Traces, order: int = 2, ridge: float = 0.1) -> Matrix:
 def respond_var(traces: Traces, order: int = 2, ridge: float = 0.1, held: int = 1, steps: int = 10) -> Matrix:
     """Return how each neuron responds when one is driven, in the roll-out of a ridge vector autoregression.
 
-    Args:
-      held: frames for which a neuron is held one s.d. above its mean, the others at theirs before.
-      steps: frames over which a response is averaged, after the drive has begun.
+    A neuron is `held` for some frames one s.d. above its mean, the others at theirs before; the response is the mean
+    over `steps` frames from then on.
     """
     operators, neurons = _fit_operators(traces, order, ridge), traces.shape[1]
     operators[-1] = 0.0

@@ -37,14 +37,11 @@ def factor_activity(activity: Float[np.ndarray, "frame channel"]) -> Activity:
 def refine_by_own_activity(
     decoded: Float[np.ndarray, "frame output"], activity: Activity, weight: float = WEIGHT
 ) -> Float[np.ndarray, "frame output"]:
-    """Return the mean of what was decoded and of its regression on the worm's own activity.
+    """Return the mean of what was decoded and of its regression, which counts `weight`, on the worm's own activity.
 
-    Each output keeps its mean and standard deviation over the frames. Nothing but the worm's activity is used: no
-    motor state, no behaviour. All of the recording is, so that it is no way to decode while recording.
-
-    Args:
-      decoded: outputs of a decoder; logits rather than probabilities. All of its frames are valid ones.
-      weight: of the regression, from 0 to 1.
+    Each output (logits rather than probabilities) keeps its mean and standard deviation over the frames. Nothing but
+    the worm's activity is used: no motor state, no behaviour. All of the recording is, so that it is no way to decode
+    while recording.
 
     >>> decoded = np.array([[0.0], [1.0], [5.0], [2.0]])
     >>> activity = factor_activity(np.array([[0.0], [1.0], [2.0], [3.0]]))

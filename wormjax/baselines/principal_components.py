@@ -50,18 +50,12 @@ class Trajectory(NamedTuple):
 def fit_principal_components(
     derivatives: Sequence[Derivatives], components: int | None = 3, scaling: str = "none"
 ) -> PrincipalComponents:
-    """Return the principal components of one worm's derivatives, or of several worms' pooled.
+    """Return the first principal components (None: all) of the derivatives, per second, of one worm or several pooled.
 
-    Each worm is scaled and centred by itself; the neurons are the same, in the same order.
+    Each worm is scaled and centred by itself; neurons stand in one order. Scaling "none" is that of Kato et al. (2015)
+    as reproduced here, "zscore" divides each neuron's derivative by its s.d., "peak" by its largest absolute value.
 
-    Args:
-      derivatives: of each worm, trace units per second.
-      components: how many are kept; None: all.
-      scaling: "none" (Kato et al. 2015 as reproduced here), "zscore" (each neuron's derivative by its standard
-        deviation) or "peak" (by its largest absolute value).
-
-    Raises:
-      InputError: derivatives that do not vary, or fewer neurons than components.
+    InputError for derivatives that do not vary, and for fewer neurons than components.
     """
     scaled = [_scale(one, scaling) for one in derivatives]
     stacked = np.concatenate([one - one.mean(axis=0) for one in scaled])
@@ -81,11 +75,9 @@ def project(
     times: Float[np.ndarray, " frame"],
     stretches: Sequence[tuple[int, int]] = (),
 ) -> Trajectory:
-    """Return a worm's trajectory along components, its own or others'; the neurons are those of the fit.
+    """Return a worm's trajectory along components, its own or others', from its derivatives (per second).
 
-    Args:
-      derivatives: trace units per second.
-      stretches: uninterrupted stretches [start, stop) of frames; () for one of all frames. The course is NaN outside.
+    `stretches`: uninterrupted ones [start, stop) of frames; () for one of all frames. The course is NaN outside.
     """
     # Not centred: a worm's mean derivative is its net change, which belongs to the course.
     slopes = _scale(derivatives, components.scaling) @ components.weights.T
@@ -109,13 +101,7 @@ def measure_separation(
 
     It is the vote's balanced accuracy. Neighbours are at least `gap` frames away in time: places met again, not the
     same bout. States vote with equal weight however frequent they are, so that chance is one over the number of states.
-
-    Args:
-      course: places; rows that are not finite are left out.
-      states: the scored state of each frame, or -1, which neither votes nor counts.
-
-    Raises:
-      InputError: fewer frames than the vote needs.
+    Places that are not finite, and frames of state -1, neither vote nor count. InputError for too few frames to vote.
     """
     frames = _find_usable(course, states)
     needed = neighbours + max(0, 2 * gap - 1)  # However the frames near in time lie, enough others are left.
@@ -136,11 +122,7 @@ def measure_transfer(
     states: Int[np.ndarray, " frame"],
     neighbours: int = NEIGHBOURS,
 ) -> float:
-    """Return `measure_separation` by places of other worms (`reference`) in the same components.
-
-    Raises:
-      InputError: fewer scored frames than neighbours.
-    """
+    """Return `measure_separation`, with its errors, by places of other worms (`reference`) in the same components."""
     kept = [_find_usable(one, scored) for one, scored in zip(reference, reference_states, strict=True)]
     places = np.concatenate([one[frames] for one, frames in zip(reference, kept, strict=True)])
     voting = np.concatenate([one[frames] for one, frames in zip(reference_states, kept, strict=True)])

@@ -45,20 +45,14 @@ def measure_relation(
     Type 1 is the posterior probability that a pair with such a p-value is related at all, among the pairs of the same
     worm: 1 - (share of unrelated pairs) / (density of p-values there). It is how probable an edge is, not how strong;
     that is the score. Where no neurons are related, the chance that any edge of a worm gets more than 1 - a is about a.
-    Where most pairs are unrelated and m of M edges share the smallest p-value, none gets more than
-    1 - M / (m (1 + shifts)): few edges need more shifts.
+    Where most pairs are unrelated and m of M edges share the smallest p-value, none gets more than 1 - M / (m (1 +
+    shifts)): few edges need more shifts.
 
     "Related" is what the method means by it. Correlation and lagged correlation count shared input and chains of
     neurons as edges; partial correlation and Granger causality take out what the other neurons given here explain.
 
-    Args:
-      features: what each neuron does. Frames are taken as uninterrupted: a break is a seam, as one that a shift makes.
-      shifts: of a neuron in a circle, by any number of frames.
-      lag: frames, for "lagged_correlation".
-      order: past frames, for "granger".
-
-    Raises:
-      InputError: fewer frames or neurons than a method needs.
+    Frames are taken as uninterrupted: a break is a seam, as one that a shift (in a circle, by any number of frames)
+    makes. `lag` is of "lagged_correlation", `order` of "granger", in frames. InputError for too few frames or neurons.
     """
     relate = {
         "correlation": relations.correlate,

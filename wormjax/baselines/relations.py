@@ -27,8 +27,7 @@ Scores = Float[np.ndarray, "simulation edge"]
 def correlate(features: Features) -> Scores:
     """Return the absolute correlation of sender's and receiver's trajectories, mean over features; the same both ways.
 
-    Raises:
-      InputError: the shape is not [simulation, frame, object, feature], with two frames or more.
+    InputError, here as below, for another shape than [simulation, frame, object, feature], and for too few frames.
     """
     return _score_chunks(lambda part: np.abs(_correlate_at(part, 0)), _check_features(features, 2))
 

@@ -59,10 +59,7 @@ class _Worm:
 def infer_edges(
     traces: Sequence[Float[np.ndarray, "frame neuron"]], columns: Sequence[Int[np.ndarray, " neuron"]], neurons: int
 ) -> list[Float[np.ndarray, "sender receiver"]]:
-    """Return the posterior probability of each edge in each worm; 0 on the diagonal.
-
-    `columns` are the places of each worm's neurons among all `neurons`.
-    """
+    """Return the posterior of each edge in each worm, 0 on the diagonal; `columns`: places of its neurons among all."""
     worms = [_Worm(one) for one in traces]
     places = [np.ix_(own, own) for own in columns]
     prior = np.full((neurons, neurons), FIRST_PRIOR)

@@ -125,17 +125,13 @@ def solve_own_products(products: Products, ridge: float) -> Float[np.ndarray, "p
 def adapt_operators(
     stretches: Stretches, prior: Products, order: int, weight: float, ridge: float, block: int
 ) -> list[Float[np.ndarray, "block past channel"]]:
-    """Return the coefficients from a worm's own past and the prior, estimated anew every `block` frames.
+    """Return for each stretch the coefficients, from the worm's own past and the prior, anew every `block` frames.
 
-    Args:
-      stretches: of the worm.
-      prior: products of the training worms (not this one), of an autoregression of that `order`.
-      weight: how often each of the worm's own frames counts.
-      ridge: see `solve_products`.
+    Those of block b know the frames before b * block of this stretch, and all earlier stretches; they are for forecasts
+    that start at b * block or within `block` frames of it.
 
-    Returns:
-      For each stretch the coefficients by block: those of block b know the frames before b * block of this stretch,
-      and all earlier stretches; they are for forecasts that start at b * block or within `block` frames of it.
+    `prior` are products of the training worms (not this one), of that `order`; `weight` is how often each of the worm's
+    own frames counts; for `ridge` see `solve_products`.
     """
     own = empty_products(stretches[0].shape[1], order)
     by_stretch = []
@@ -192,10 +188,7 @@ def choose_var(
 
     The best have the lowest mean squared error over the last `steps` frames, each simulation's earlier frames being the
     history. The penalty of a coefficient is relative to the variance of what it multiplies. Orders that need more
-    frames than there are are left out.
-
-    Raises:
-      InputError: no order fits the number of frames, or no autoregression stays finite.
+    frames than there are are left out. InputError where none is left, or no autoregression stays finite.
     """
     train, validation = np.asarray(train), np.asarray(validation)
     history, future = validation[:, :-steps], validation[:, -steps:].astype(np.float64)
@@ -233,8 +226,7 @@ def roll_out_var(
 ) -> Float[np.ndarray, "simulation step object feature"]:
     """Predict `steps` frames after the history, each from the ones predicted before it; float64.
 
-    Raises:
-      InputError: the history has fewer frames than the order of `operators`, or other objects or features.
+    InputError for a history of fewer frames than the order of `operators`, or of other objects or features.
     """
     simulations, frames, objects, size = history.shape
     channels = operators.shape[1]

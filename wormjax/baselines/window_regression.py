@@ -96,7 +96,7 @@ def regress_on_kernels(
     sizes: Sizes,
     seed: int = 0,
 ) -> dict[tuple[int, float], list[Change]]:
-    """Fit kernel regressions of what other forecasts leave over, and forecast.
+    """Fit kernel regressions of what other forecasts leave over; return (model, penalty) → the changes of `pasts`.
 
     Neuron by neuron, so that no more than one neuron's features are held.
 
@@ -104,9 +104,6 @@ def regress_on_kernels(
       starts: other forecasts of the windows' changes (0: persistence), whose errors are regressed, one model each.
       penalties: variances of the noise; a solution each.
       pasts: what to forecast, with the other forecasts of it.
-
-    Returns:
-      (model, penalty) → the changes of each of `pasts`.
     """
     steps, neurons = windows.change.shape[1:]
     found = {

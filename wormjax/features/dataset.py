@@ -136,8 +136,7 @@ def build_dataset(
         place), so that long recordings are not held twice.
       fields: those of `Request`.
 
-    Raises:
-      InputError: no width of derivatives, or a recording that lacks an input or is too short for its calibration.
+    InputError for no width of derivatives, and for a recording that lacks an input or is too short for its calibration.
     """
     request = Request(inputs, scaling, tuple(neuron_names), **fields)
     if 0 in request.widths:

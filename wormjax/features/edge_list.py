@@ -19,14 +19,10 @@ def read_edges(
 ) -> Float[np.ndarray, "sender receiver"]:
     """Return the weights of the edges between neurons, divided by the largest; 0 where the table has no edge.
 
-    Args:
-      path: of a CSV table with the columns sender, receiver, and weight or probability (without one, all weigh 1); or
-        "cook2019:KIND", the wiring: chemical, electrical or both.
-      field, expected: the field of the config that gives the path, and what may be given there, for errors.
-
-    Raises:
-      ConfigError: no such table, a column that is missing, a weight that is no finite number, or no edge between these
-        neurons.
+    `path` is that of a CSV table with the columns sender, receiver, and weight or probability (without one, all weigh
+    1); or "cook2019:KIND", the wiring: chemical, electrical or both. For errors, `field` gives the path, and may hold
+    what is `expected`. ConfigError for no such table, a missing column, a weight that is not finite, no edge between
+    the neurons.
     """
     if path.startswith(WIRING):
         kinds = connectome.load("cook2019")

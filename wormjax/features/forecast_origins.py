@@ -29,8 +29,7 @@ class Starts(NamedTuple):
 def list_starts(dataset: Dataset, first: int, every: int, field: str = "forecast.first") -> Starts:
     """Return all starts whose first step may be scored; `field` is what an error calls `first`.
 
-    Raises:
-      InputError: no stretch is longer than `first` frames.
+    InputError where no stretch is longer than `first` frames.
     """
     stretches, frames = [], []
     for stretch, scored in enumerate(dataset.scored):

@@ -17,14 +17,11 @@ def fill_missing(
     missing: str = "interpolate",
     causal: bool = False,
 ) -> tuple[Float[np.ndarray, "frame channel"], Bool[np.ndarray, "frame channel"]]:
-    """Return values without NaN, and which of them stay masked. Give one uninterrupted stretch at a time.
+    """Return the values of one uninterrupted stretch without NaN, and which of them stay masked.
 
-    Args:
-      values: any channels; NaN where a sample is missing.
-      missing: "interpolate" fills gaps of at most LONGEST_GAP, linearly; "mask" masks every missing sample.
-      causal: whether a sample may depend on earlier ones alone: gaps then hold the last value.
-
-    Masked samples are filled as well, so that derivatives are finite; scaling sets them to 0.
+    "interpolate" fills gaps of at most LONGEST_GAP, linearly; "mask" masks every missing sample. With `causal`, no
+    sample depends on a later one: gaps hold the last value. Masked samples are filled as well, so that derivatives are
+    finite; scaling sets them to 0.
     """
     gone = np.isnan(values)
     if not gone.any():

@@ -19,8 +19,7 @@ UNNAMED = ""  # On a neuron axis: the next of a worm's neurons without a name, o
 def shared_neurons(recordings: Sequence[Recording]) -> tuple[str, ...]:
     """Return the neurons uniquely identified in every recording, in alphabetical order.
 
-    Raises:
-      InputError: there are none; says which worm misses which of the most often identified neurons.
+    Without any, an InputError says which worm misses which of the most often identified neurons.
     """
     identified = [set(recording.identified) for recording in recordings]
     shared = set.intersection(*identified)
@@ -34,13 +33,10 @@ def choose_neurons(
 ) -> tuple[str, ...]:
     """Return the neurons in play, in alphabetical order or that of a list.
 
-    Args:
-      neurons: "shared" for those that all worms share; "any" for those named in at least `least_worms` of them; or
-        names, each of which must be there.
-      unnamed: whether neurons without a name follow, called UNNAMED: as many as the worm with the most of them has.
-
-    Raises:
-      InputError: no such neurons, an empty or repeated list, or a worm without one of the listed neurons.
+    `neurons` is "shared" for those that all worms share; "any" for those named in at least `least_worms` of them; or
+    names, each of which must be there. `unnamed`: whether neurons without a name follow, called UNNAMED: as many as the
+    worm with the most of them has. InputError for no such neurons, an empty or repeated list, or a worm that lacks one
+    of the list.
     """
     if neurons == SHARED:
         return shared_neurons(recordings)

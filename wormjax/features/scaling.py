@@ -18,13 +18,11 @@ QUARTILES_OF_GAUSSIAN = 1.349  # Their distance, in standard deviations.
 def scale_features(
     features: Float[np.ndarray, "frame channel"], scaling: str, calibration_frames: int | None = None
 ) -> Float[np.ndarray, "frame channel"]:
-    """Scale each channel by its own statistics over time; they count no NaN (masked samples), which becomes 0.
+    """Scale each channel of a worm by its own statistics over time; they count no NaN (masked), which becomes 0.
 
-    Args:
-      features: one worm's channels, in any units.
-      scaling: "zscore" (mean 0, s.d. 1), "minmax" (to [-1, 1], as in Wang et al. 2021), "none", or "calibration"
-        (z-score with mean and s.d. of the first `calibration_frames`), or "robust" (median 0, distance of the quartiles
-        as of s.d. 1, cut at ±10, so that outliers neither set the scale nor leave it).
+    `scaling` is "zscore" (mean 0, s.d. 1), "minmax" (to [-1, 1], as in Wang et al. 2021), "none", "calibration"
+    (z-score with mean and s.d. of the first `calibration_frames`), or "robust" (median 0, distance of the quartiles as
+    of s.d. 1, cut at ±10, so that outliers neither set the scale nor leave it).
     """
     if np.isnan(features).any():
         with warnings.catch_warnings():

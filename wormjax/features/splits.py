@@ -20,7 +20,7 @@ def split_frames(
       block: frames per block; 8 with gap 0 is the split of Wang et al. (2021).
       gap: frames left out at each border between two splits, on the side of the split that trains (or, between
         validation and test, that validates).
-      validation_fraction: fraction of the blocks to validate on, rounded, at least one where there are two or more.
+      validation_fraction: fraction of the blocks, rounded, at least one where there are two or more.
       test_fraction: likewise, for a test within the worm; 0 where the test is another worm.
     """
     blocks = max(1, frames // block)

@@ -12,16 +12,14 @@ DATA_DIR_VARIABLE = "WORMJAX_DATA_DIR"
 
 
 def open_recordings(study: str, path: str, simulation, frame_rate: float = 0.0) -> tuple[Recording, ...]:
-    """Return the worms of one study.
+    """Return the worms of one study: "simulated", or a name of wormjax.recordings.catalog.
 
     Args:
-      study: "simulated", or a name of wormjax.recordings.catalog.
       path: the file or folder as downloaded; "" stands for the study's folder in `WORMJAX_DATA_DIR`.
       simulation: the config's `data.simulation` (seed, worms, minutes; perhaps neurons, named).
       frame_rate: hertz, of files that hold no times (`data.frame_rate`).
 
-    Raises:
-      InputError: no path, an unknown study, or files that cannot be used.
+    InputError for no path, an unknown study, or files that cannot be used.
     """
     if study == SIMULATED:
         neurons, named = simulation.get("neurons", len(KATO_NEURONS)), simulation.get("named", 1.0)

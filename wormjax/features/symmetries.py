@@ -31,12 +31,9 @@ def list_box_symmetries(
 ) -> Symmetries:
     """Return all ways to swap the axes of a box around the origin, and to reverse any; the first changes nothing.
 
-    Args:
-      names: of the features: locations ("x"), and velocities ("velocity x") where there are some, along the same axes.
-      low, high: values that were scaled to -1 and 1; the same along all axes.
-
-    Raises:
-      InputError: other features, or axes that are scaled apart.
+    Features are locations ("x"), and velocities ("velocity x") where there are some, along the same axes; `low` and
+    `high` were scaled to -1 and 1, the same along all axes. InputError for other features, or axes that are scaled
+    apart.
     """
     field = "train.turn_and_mirror"
     kinds = [name.rpartition(" ") for name in names]
@@ -66,10 +63,7 @@ def list_mirrors(
 ) -> Symmetries:
     """Return all ways to reverse the axes of a court, each about the middle of its range; the first changes nothing.
 
-    Args: as `list_box_symmetries`; axes may be scaled apart. Velocities are reversed about 0.
-
-    Raises:
-      InputError: features other than locations and their velocities.
+    As `list_box_symmetries`, but axes may be scaled apart. Velocities are reversed about 0.
     """
     kinds = [name.rpartition(" ") for name in names]
     axes = sorted({axis for _, _, axis in kinds})

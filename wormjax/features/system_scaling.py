@@ -42,8 +42,7 @@ def scale_systems(
 ) -> Systems:
     """Scale all splits by the training simulations, of which the first `frames` frames are kept to train on, or all.
 
-    Raises:
-      InputError: splits of fewer frames.
+    InputError for splits of fewer frames.
     """
     for split, trajectories in splits.items():
         if trajectories.features.shape[1] < frames:

@@ -60,8 +60,7 @@ def open_systems(data, cache: str | os.PathLike, trained: bool = False) -> dict[
       trained: whether the models have been trained on other files: then all trials or subjects of these are the test,
         or those of the test games where a folder has some.
 
-    Raises:
-      InputError: no such system, or files that cannot be used.
+    InputError for no such system, or files that cannot be used.
     """
     splits = _open_splits(data, cache, trained)
     if data.get("longest_period", 0.0):
@@ -259,10 +258,8 @@ def _cut_few(whole: Trajectories, windows: Sequence[int]) -> Trajectories:
 def cut_windows(trajectories: Trajectories, frames: int) -> Trajectories:
     """Return the trajectories cut into windows of a given number of frames, as simulations in their order of time.
 
-    What is left at a simulation's end is dropped, and so is a window in which nothing is observed.
-
-    Raises:
-      InputError: simulations of fewer frames.
+    What is left at a simulation's end is dropped, and so is a window in which nothing is observed. InputError for
+    simulations of fewer frames.
     """
     features = hide_missing(trajectories)
     count, total = features.shape[:2]
@@ -287,10 +284,8 @@ def relate_neurons(recordings: Recording | Sequence[Recording]) -> Trajectories:
     """Return worms as systems whose objects are their named neurons and whose one feature is the trace.
 
     A simulation is an uninterrupted stretch of a worm; shorter ones are masked at their end, and so are neurons that a
-    worm lacks and missing samples. Long ones can be cut into windows (`cut_windows`).
-
-    Raises:
-      InputError: fewer than two named neurons, or worms at rates that differ by more than a quarter.
+    worm lacks and missing samples. Long ones can be cut into windows (`cut_windows`). InputError for fewer than two
+    named neurons, or worms at rates that differ by more than a quarter.
 
     Examples:
       >>> worms = wormjax.load("kato2015", "WT_NoStim.mat")
@@ -324,11 +319,7 @@ def take_simulations(trajectories: Trajectories, chosen: slice | Int[np.ndarray,
 
 
 def hide_objects(trajectories: Trajectories, hidden: int) -> Trajectories:
-    """Return the trajectories without their last objects, and without these objects' edges.
-
-    Raises:
-      InputError: fewer than two objects would be left.
-    """
+    """Return trajectories without their last objects and these objects' edges; InputError if one or none is left."""
     kept = np.shape(trajectories.features)[2] - hidden
     if kept < 2:
         found = f"found {kept + hidden} objects, of which {hidden} are hidden (data.hidden)"
@@ -339,11 +330,7 @@ def hide_objects(trajectories: Trajectories, hidden: int) -> Trajectories:
 
 
 def hold_out_simulations(trajectories: Trajectories) -> tuple[Trajectories, Trajectories]:
-    """Return the first simulations to train on, and the last tenth, to choose parameters by.
-
-    Raises:
-      InputError: a single simulation.
-    """
+    """Return the first simulations to train on, and the last tenth to choose by; InputError for a single simulation."""
     count = len(trajectories.features)
     if count < 2:
         found = f"found {count} simulation, expected two or more; a long one can be cut (`cut_windows`)"

@@ -32,13 +32,10 @@ def plot_accuracy_by_worms(
     published: Sequence[PublishedResult] = (),
     metrics: Sequence[str] = ("accuracy", "balanced_accuracy"),
 ) -> Figure:
-    """Plot metrics on held-out worms by the number of training worms: a line per model.
+    """Plot metrics on held-out worms of one study and test study by the number of training worms: a line per model.
 
-    Bars are 95 % intervals over worms. Of three worms or fewer, dots are the means of each worm.
-
-    Args:
-      rows: the results of one study and one test study, some of them of held-out worms.
-      published: others' numbers, drawn as open markers on dotted lines, without intervals.
+    Bars are 95 % intervals over worms. Of three worms or fewer, dots are the means of each worm. Others' `published`
+    numbers are open markers on dotted lines, without intervals.
     """
     rows = [row for row in rows if row.unseen and row.metric in metrics]
     frame = summarise(rows, baselines)

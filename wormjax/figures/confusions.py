@@ -25,9 +25,8 @@ def plot_confusions(
 ) -> Figure:
     """Plot each model's confusion matrix: shares of each true class, with the number of items below.
 
-    Args:
-      confusions: model → counts, summed over worms and runs.
-      kind, unit, decided: what a class, an item and a decision are called; of edges: "type", "edge", "inferred".
+    Counts are summed over worms and runs. A class is called `kind`, an item `unit`, a decision `decided`: of edges
+    "type", "edge", "inferred".
     """
     lines = math.ceil(len(confusions) / PANELS_PER_ROW)
     columns = math.ceil(len(confusions) / lines)

@@ -50,12 +50,10 @@ def plot_graphs_by_state(
     neuron_names: Sequence[str],
     title: str = "Inferred graph by motor state",
 ) -> Figure:
-    """Plot the mean edge probability over states, then each state's difference from it, on one scale for all.
+    """Plot the mean edge probability over motor states, then each one's difference from it, on one scale for all.
 
-    States weigh the same in the mean, however many frames they have; the diagonal is left out (grey).
-
-    Args:
-      probabilities: motor state → probability of an edge from sender to receiver; NaN where there is none.
+    States weigh the same in the mean, however many frames they have; the diagonal is left out, and NaN is no edge
+    (grey).
     """
     order = order_by_class(neuron_names)
     names = [neuron_names[k] for k in order]

@@ -26,9 +26,7 @@ def plot_ethogram(
 ) -> Figure:
     """Plot the true states over the decoded ones, the frames decoded wrongly, and the probabilities below.
 
-    Args:
-      states: the scored state of each frame, or -1 where none was scored (grey).
-      traces: z-scored activity, drawn as a heat map on top; None: no heat map.
+    A state of -1 was not scored (grey). On top is a heat map of z-scored `traces`, if they are given.
     """
     edges, cells = divide_time(np.asarray(times, float))
     predicted = probabilities.argmax(axis=1)

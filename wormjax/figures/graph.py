@@ -32,13 +32,10 @@ def plot_graph(
     top_edges: int | None = None,
     worm_probabilities: Float[np.ndarray, "worm sender receiver"] | None = None,
 ) -> Figure:
-    """Plot the probability of each directed edge: the strongest as arrows, all as a matrix.
+    """Plot the probability of each directed edge: the `top_edges` strongest as arrows, all as a matrix.
 
-    Args:
-      edge_probabilities: probability of an edge from sender to receiver, in [0, 1]; the diagonal is ignored.
-      top_edges: how many edges to draw as arrows; None: twice the number of neurons.
-      worm_probabilities: each worm's own probabilities; adds a matrix of the share of worms in which an edge is
-        among the worm's own `top_edges` strongest.
+    `top_edges` are twice the number of neurons by default; the diagonal is ignored. Each worm's own probabilities add a
+    matrix of the share of worms in which an edge is among the worm's own strongest.
     """
     order = order_by_class(neuron_names)
     names = [neuron_names[k] for k in order]

@@ -44,11 +44,8 @@ def plot_relations(
 ) -> Figure:
     """Plot each method's probability of an edge, mean over worms, and below it how strong the relation is.
 
-    Args:
-      graphs: method → probabilities of edge types, of which the first is "no edge".
-      scores: method → score of each edge, each on its own scale; a method that is not in it (a deep model) has no
-        second panel.
-      correlations: with their sign, to order the neurons by; None: the methods' mean probabilities.
+    The first edge type is "no edge". Scores are each on its own scale; a method without (a deep model) has no second
+    panel. Neurons are ordered by `correlations` with their sign, or by the methods' mean probabilities.
     """
     count, rows = len(neuron_names), 2 if scores else 1
     present = {name: edges_to_matrix(1.0 - np.mean(edges, axis=0)[:, 0], count) for name, edges in graphs.items()}

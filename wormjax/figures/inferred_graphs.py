@@ -35,12 +35,8 @@ def plot_inferred_graphs(
     """Plot the first systems' true graphs above and the inferred ones below.
 
     An inferred edge is as wide and as dark as the probability that it is there (of its type, where all types are
-    couplings).
-
-    Args:
-      true: the type of each edge, -1 where it is not known; a matrix, or edges in the order of `wormjax.graphs`.
-      positions: of the objects, for instance their first locations; None: on a circle.
-      type_names: one per type; a first type called "none" or "no ..." means no edge.
+    couplings). A true type of -1 is not known; a matrix, or edges in the order of `wormjax.graphs`. Objects without
+    positions stand on a circle. A first type called "none" or "no ..." means no edge.
     """
     probabilities = np.asarray(probabilities, float)[:SHOWN]
     objects = round(0.5 + np.sqrt(0.25 + probabilities.shape[1]))

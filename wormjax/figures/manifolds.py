@@ -40,13 +40,9 @@ def plot_manifolds(
 ) -> Figure:
     """Plot each worm's trajectory in its first three components, coloured by motor state, one panel per worm.
 
-    Each panel has its own range, since components of different worms have no common unit.
-
-    Args:
-      courses: worm → its course, three components or more. Rows of NaN break the line, so that an entry may hold
-        several worms one after the other.
-      states: worm → motor state of each frame, an index into `state_names`, or -1 where none was scored (grey).
-      captions: worm → a line under its name, for instance how much variance is shown.
+    Each panel has its own range, since components of different worms have no common unit. Rows of NaN break the line,
+    so that an entry may hold several worms one after the other. A state of -1 was not scored (grey). Captions stand
+    under names, for instance how much variance is shown.
     """
     columns = len(courses) if len(courses) <= 3 else math.ceil(len(courses) / 2)
     rows = math.ceil(len(courses) / columns)
@@ -83,10 +79,7 @@ def plot_manifolds(
 
 @styled
 def plot_phase_plots(courses: Courses, states: States, state_names: Sequence[str]) -> Figure:
-    """Plot pairs of components against each other, coloured by motor state: a row per worm, a column per pair.
-
-    Args: as `plot_manifolds`.
-    """
+    """Plot pairs of components by motor state, a row per worm, a column per pair; see `plot_manifolds`."""
     figure = make_figure(2.1 * len(PAIRS) + 0.4, 1.75 * len(courses) + 0.7)
     panels = figure.subplots(len(courses), len(PAIRS), squeeze=False)
     for (worm, course), row in zip(courses.items(), panels, strict=True):
@@ -101,11 +94,7 @@ def plot_phase_plots(courses: Courses, states: States, state_names: Sequence[str
 
 @styled
 def plot_variance(shares: Mapping[str, Sequence[Float[np.ndarray, " component"]]]) -> Figure:
-    """Plot the cumulative share of variance against the number of components: each worm thin, the mean thick.
-
-    Args:
-      shares: what the components were fitted on → per worm the share of each component.
-    """
+    """Plot the cumulative share of variance by the number of components, per fit: each worm thin, the mean thick."""
     figure = make_figure(4.4, 3.4)
     axes = figure.subplots()
     for number, (label, worms) in enumerate(shares.items()):

@@ -23,8 +23,7 @@ def order_by_class(names: Sequence[str]) -> list[int]:
 def cluster_neurons(similarity: Float[np.ndarray, "neuron neuron"]) -> list[int]:
     """Return the order of neurons by hierarchical clustering (average linkage), so that groups are seen as blocks.
 
-    Args:
-      similarity: 1 for neurons that are the same; of a matrix that is not symmetric, its mean with its transpose.
+    `similarity` is 1 for neurons that are the same; where it is not symmetric, its mean with its transpose counts.
     """
     if len(similarity) < 3:
         return list(range(len(similarity)))

@@ -36,8 +36,7 @@ def list_states(states: Int[np.ndarray, " frame"], state_names: Sequence[str]) -
 def divide_time(times: Float[np.ndarray, " frame"]) -> tuple[Float[np.ndarray, " edge"], Int[np.ndarray, " cell"]]:
     """Divide the time axis into cells: one per frame, and one for each gap between two stretches.
 
-    Returns:
-      The cells' edges in seconds (one more than cells), and the frame of each cell, or ABSENT in a gap.
+    Return the cells' edges in seconds (one more than cells), and the frame of each cell, or ABSENT in a gap.
     """
     step = float(np.median(np.diff(times)))
     gaps = np.flatnonzero(np.diff(times) > GAP * step)

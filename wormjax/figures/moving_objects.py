@@ -52,15 +52,11 @@ def plot_placed_edges(
     box: Sequence[float] | None = None,
     shown: int = 16,
 ) -> Figure:
-    """Plot where objects are, with the most probable edges as arrows from sender to receiver, panel by panel.
+    """Plot where objects are, with the `shown` most probable edges as arrows from sender to receiver, panel by panel.
 
-    Args:
-      edges: the probability of each edge, NaN where there is none.
-      links: pairs of objects that lines join: a body's bones.
-      kinds: number of each object's kind, which has a colour.
-      kind_names: of the kinds, for the legend; () for none.
-      box: sizes of a court about 0, which is drawn; None for none.
-      shown: how many edges to draw in a panel.
+    An edge of NaN is none. `links` are pairs of objects that lines join: a body's bones. Each of the `kinds` of objects
+    has a colour, and a name in the legend where there are `kind_names`. `box`: sizes of a court about 0, which is
+    drawn.
     """
     width, height = np.ptp(places.reshape(-1, 2), axis=0) if box is None else box
     columns = len(places) if width < height else -(-len(places) // 2)
@@ -117,10 +113,8 @@ def save_moving_picture(
 ) -> None:
     """Write a GIF of each model's predictions over the true movement, a panel per model.
 
-    Args:
-      true: all frames; the last ones are predicted.
-      predicted: model → the last frames, as it predicts them.
-      interval: seconds between frames; 1 where it is not known. The picture may skip frames.
+    Of all frames (`true`), the last ones are predicted. `interval` is in seconds, 1 where it is not known; the picture
+    may skip frames.
     """
     steps = max(len(values) for values in predicted.values())
     skip, seen = max(1, round(1 / (FRAMES_PER_SECOND * interval))) if interval < 1 else max(1, steps // 25), len(true)

@@ -35,11 +35,8 @@ def plot_class_graph(
 ) -> Figure:
     """Plot a graph between neuron classes: its strongest edges on a circle, and all scores as a matrix.
 
-    An edge that has the same score both ways is a line without a head.
-
-    Args:
-      types: "sensory", "inter", "motor" or "" of each class; the circle is in this order.
-      known: of a reference, above 0 for an edge; its edges are drawn dark, others pale.
+    An edge that has the same score both ways is a line without a head. The circle is in the order of `types`:
+    "sensory", "inter", "motor" or "". Edges of a reference, where `known` is above 0, are drawn dark, others pale.
     """
     kept = np.argsort(-np.isfinite(scores).sum(axis=0), kind="stable")[:SHOWN_CLASSES]
     scores = scores[np.ix_(kept, kept)]
@@ -83,8 +80,7 @@ def draw_class_circle(axes: Axes, matrix, names: Sequence[str], types: Sequence[
 def plot_graph_scores(scores: pd.DataFrame, title: str) -> Figure:
     """Plot each method's AUROC with its interval, a panel per reference; hollow: over worms, full: with classes.
 
-    Args:
-      scores: a line per method, pooling ("worms" or "classes") and reference, with auroc, low and high.
+    `scores` has a line per method, pooling ("worms" or "classes") and reference, with auroc, low and high.
     """
     references, methods = list(dict.fromkeys(scores["reference"])), list(dict.fromkeys(scores["method"]))
     figure = style.make_figure(3.3 * len(references) + 1.6, 0.34 * len(methods) + 1.6)
@@ -133,10 +129,8 @@ def plot_graph_agreement(graphs: Mapping[str, Matrix], title: str) -> Figure:
 def plot_graph_curves(amounts: pd.DataFrame, title: str) -> Figure:
     """Plot the AUROC by the number of worms, a panel per reference, a line per method, and by share of the recording.
 
-    Full lines are of whole recordings; of the parts, the smallest is dotted.
-
-    Args:
-      amounts: method, reference, worms, share, auroc, several lines for several sets of worms.
+    Full lines are of whole recordings; of the parts, the smallest is dotted. `amounts` has the columns method,
+    reference, worms, share, auroc, and several lines for several sets of worms.
     """
     references, methods = list(dict.fromkeys(amounts["reference"])), list(dict.fromkeys(amounts["method"]))
     shares = sorted(set(amounts["share"]))

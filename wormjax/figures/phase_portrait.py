@@ -52,14 +52,9 @@ def plot_phase_portrait(
     """Plot a trajectory by phase, loop and motor state, a column each, and its phase over time under them.
 
     The upper row has coordinates 1 and 2, the next 1 and 3. The strip shows the first four minutes, its background is
-    the motor state, its colour the loop.
-
-    Args:
-      places: the first three principal coordinates of the delay embedding; NaN where there is none.
-      phase: radians; NaN where there is none.
-      loop, states: of each frame, or -1 (grey) where there is none.
-      breaks: the frames at which a new stretch begins (another recording, frames left out): no line leads to them.
-      frame_interval: seconds from one frame to the next.
+    the motor state, its colour the loop. Places are the first three principal coordinates of the delay embedding. Where
+    there is none, places and phase (radians) are NaN, loop and state -1 (grey). No line leads to the frames at
+    `breaks`, where a new stretch begins (another recording, frames left out); the frame interval is in seconds.
     """
     linked = link_frames(places, breaks)
     colours = colour_phase(phase), colour_loops(loop), colour_frames(states, colour_states(state_names))

@@ -46,13 +46,8 @@ def plot_phase_transitions(
 ) -> Figure:
     """Plot the matrix, from top to bottom "from" and from left to right "to", with strips for loop, phase and state.
 
-    Colours follow the square root of the probability: staying in a bin would hide all else.
-
-    Args:
-      transitions: the probability to go from the bin of a row to that of a column; rows of NaN are grey.
-      loop: the loop of each bin.
-      phase: the middle of each bin, radians.
-      state_shares: the share of each motor state among a bin's frames; a bin of zeros or NaN is grey.
+    Colours follow the square root of the probability: staying in a bin would hide all else. Rows of NaN are grey, and
+    so is a bin whose motor states have shares of 0 or NaN. The phase is that of the middle of each bin, in radians.
     """
     order = sort_bins(loop, phase)
     loop, phase, states = loop[order], phase[order], find_states(state_shares)[order]
@@ -121,14 +116,10 @@ def plot_toy_loops(
 ) -> Figure:
     """Plot the delay embedding and the true system by the loops found, the true system by phase, and the seen trace.
 
-    Args:
-      first, second: the activity of the neuron that was seen, and of the one that was not.
-      places: the delay embedding of the first neuron, two coordinates or more; NaN where there is none.
-      loop: the loop that was found, or -1 (grey).
-      phase: the phase that was found, radians; NaN where there is none.
-      true_cycle: the limit cycle that each frame is on, or -1 where none can be said. The title has the share of frames
-        on which the two agree, loops and cycles matched one to one as well as can be.
-      frame_interval: time from one frame to the next, in units of the first neuron's time constant.
+    The `first` neuron was seen and delay-embedded (`places`), the `second` not. A loop, or true limit cycle, of -1
+    (grey) is none; so are places and a phase (radians) of NaN. The title has the share of frames on which loops and
+    cycles agree, matched one to one as well as can be. The frame interval is in units of the first neuron's time
+    constant.
     """
     loops, true_places = colour_loops(loop), np.stack([first, second], axis=1)
     figure = make_figure(7.4, 4.7)

@@ -36,12 +36,9 @@ def plot_sensitivity(
 ) -> Figure:
     """Plot a metric by the value of each parameter: mean, 95 % bar, a thin line per worm, the default shaded.
 
-    Args:
-      results: parameter → its values, in the order they are drawn in, each with the metric on every test worm; NaN
-        where not scored. The worms of one parameter are the same, in the same order.
-      defaults: parameter → its default; a parameter without one, or whose default was not tried, has no shade.
-      reference: a baseline's name and its level, drawn as a dashed line.
-      limits: the lowest and the highest value that the metric can have.
+    Each value of a parameter has the metric on every test worm, NaN where not scored; the worms of one parameter are
+    the same, in the same order. A parameter without a default, or whose default was not tried, has no shade. A dashed
+    line is the level of the baseline `reference`; `limits` are the lowest and highest value that the metric can have.
     """
     columns = min(len(results), PANELS_PER_ROW)
     rows = -(-len(results) // columns)

@@ -38,12 +38,9 @@ def plot_skill_by_horizon(
 
     Bars are 95 % intervals over the worms that were scored; of one worm there is none. A ring marks the best simple
     baseline of each horizon. In the right panel up is better, whatever the metric; simple baselines are not drawn
-    there, as none of them is above zero.
-
-    Args:
-      values: model → its metric on each test worm (averaged over subsets and seeds) at each horizon; NaN where not
-        scored. All models have the same worms, in the same order, and the same horizons.
-      label: the metric, for instance "negative log-likelihood (nats)".
+    there, as none of them is above zero. All models have the same worms, in the same order, and the same horizons;
+    their metrics (averaged over subsets and seeds) are NaN where not scored. `label` is the metric's, such as
+    "log-likelihood (nats)".
     """
     horizons, styles = np.asarray(horizons, float), lines.choose_styles(values, baselines)
     others = [model for model in values if model not in simple] if simple else []

@@ -78,11 +78,7 @@ def make_dot(colour: str, label: str, **look) -> Line2D:
 
 @styled
 def save_figure(figure: Figure, path: str | os.PathLike) -> None:
-    """Write a figure as PNG, 200 dots per inch, whole or not at all.
-
-    Raises:
-      InputError: the folder of `path` does not exist.
-    """
+    """Write a figure as PNG, 200 dots per inch, whole or not at all; InputError where there is no such folder."""
     with open_place(path) as beside:
         figure.savefig(beside, format="png", dpi=200, bbox_inches="tight", pad_inches=0.06)
 

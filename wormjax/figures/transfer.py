@@ -32,9 +32,7 @@ def plot_transfer(
 ) -> Figure:
     """Plot per shared neuron the AUROC (reverse against forward) of level and derivative in two studies.
 
-    Args:
-      level_auroc: study → AUROC of each worm's z-scored trace; two studies; NaN where it is not defined.
-      levels, derivatives: values of one neuron, `neuron`.
+    AUROCs of z-scored traces are by study and worm, NaN where not defined; levels and derivatives are one `neuron`'s.
     """
     height = 0.27 * len(neuron_names) + 1.3
     figure = make_figure(7.2, height + 2.4)

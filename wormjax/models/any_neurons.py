@@ -238,12 +238,8 @@ def keep_known(
 ) -> Int[np.ndarray, "neuron 3"]:
     """Return identities with UNKNOWN for the neurons and classes that fewer than `least_worms` training worms have.
 
-    A neuron that is too rare keeps its class, and one of a class that is too rare is without identity.
-
-    Args:
-      ids: of `index_identities`.
-      present: which training worms have which neurons.
-      least_worms: at most the number of training worms counts.
+    A neuron that is too rare keeps its class, and one of a class that is too rare is without identity. `least_worms`
+    counts as the number of training worms at most.
     """
     least = min(least_worms, len(present))
     by_class = np.stack([present[:, ids[:, 1] == number].any(axis=1) for number in ids[:, 1]], axis=1)
@@ -257,12 +253,8 @@ def move_identities(
 ) -> Int[np.ndarray, "run other 3"]:
     """Return the identities that runs know of other neurons, or of the same ones in another order.
 
-    A neuron that is not in the vocabulary has its class's identity, where a run knows a neuron of that class.
-
-    Args:
-      ids: those of the vocabulary's neurons, UNKNOWN where a run does not know them (`keep_known`).
-      vocabulary: the neurons that a model was trained with.
-      names: of the neurons to be read.
+    A neuron that is not in the vocabulary has its class's identity, where a run knows a neuron of that class. `ids` are
+    of the vocabulary's neurons, UNKNOWN where a run does not know them (`keep_known`).
     """
     numbers = index_identities(names, build_vocabulary(vocabulary))
     known = [np.array([np.isin(numbers[:, part], own[:, part]) for part in range(3)]).T for own in ids]

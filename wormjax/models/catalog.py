@@ -33,10 +33,8 @@ def build_classifier(
 ) -> nn.Module:
     """Return the classifier `name` with the config's `sizes`; `targets` is the number of continuous behaviours.
 
-    The name is one of CLASSIFIERS, or of a section of `model` that has such a name for its `kind`.
-
-    Raises:
-      InputError: no such model, a size that it does not have, or behaviours that it does not decode.
+    The name is one of CLASSIFIERS, or of a section of `model` that has such a name for its `kind`. InputError for
+    another, for a size that it does not have, and for behaviours that it does not decode.
     """
     sizes = dict(sizes)
     chosen = sizes.pop("kind", name)

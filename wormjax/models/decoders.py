@@ -329,18 +329,13 @@ def roll_out(
     """Predict each next frame, from the true frame where it is given and else from the frame predicted before.
 
     Teacher forcing gives all frames; an M-step roll-out every M-th; burn-in the first ones; scheduled sampling a random
-    choice. The first is always given.
+    choice. The first is always given. What stands in a frame that is not given has no effect. There are as many
+    predictions as `frames`: of the frames 1, 2, ..., the last one of a frame that is not among them.
 
     Args:
       step: (carry, nodes) → (carry, change of the nodes), of one decoder and one graph a sample; with `beside`, what
         that has of the frame is its last argument.
-      carry: into the first frame.
-      frames: true frames; what stands in a frame that is not given has no effect.
-      given: which of them the decoder is shown.
       beside: [*batch, frame, ...], what else a step is given of each frame, such as its edges.
-
-    Returns:
-      Predictions of the frames 1, 2, ..., as many as `frames`: the last one is of a frame that is not among them.
     """
 
     def advance(state, inputs):

@@ -42,11 +42,9 @@ def follow_chains(
 ) -> Chains:
     """Return evidence, smoothed and predicted combinations of edges; differentiable by its evidence.
 
-    Args:
-      log_likelihood: of each frame under each combination, in the order of `exact_posterior.list_combinations`.
-      initial: probability of each edge type in the first frame.
-      transition: probability of the next type (columns) after each type (rows).
-      price: what a nat of posterior costs, as in `exact_posterior.weigh_combinations`.
+    Combinations are in the order of `exact_posterior.list_combinations`; the `initial` probability is of each edge type
+    in the first frame, the `transition` to the next type (columns) after each type (rows); `price` is as in
+    `exact_posterior.weigh_combinations`.
 
     Examples:
       >>> chains = follow_chains(log_likelihood, prior, stay_mostly(2))

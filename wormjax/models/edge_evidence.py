@@ -29,10 +29,8 @@ def read_evidence(
 ) -> Float[Array, "edge column"]:
     """Return the log odds of every edge's types after several steps, on a logarithmic scale.
 
-    Args:
-      base: what is predicted of each object without any edge of another type than the first, less what it did.
-      effects: what each other edge type of each sender adds (`listed_posterior.list_switches`).
-      mutual: whether both edges of a pair are known to have one type.
+    `base` is what is predicted of each object without any edge of another type than the first, less what it did;
+    `effects` what each other edge type of each sender adds (`listed_posterior.list_switches`).
     """
     switches, frames = effects.shape[0], base.shape[0]
     counts, variance = jnp.ones_like(base), _average(base**2)
@@ -53,10 +51,9 @@ def propagate_beliefs(
 ) -> Float[Array, "step object switch"]:
     """Return the log odds of each coefficient for being 1 and not 0, after each step of expectation propagation.
 
-    Args:
-      gram: sums of products of what two switches do, over the variance of the noise.
-      linear: the same of one switch and of what is to be explained.
-      mutual: whether both edges of a pair are known to have one type: what both objects do is then evidence of it.
+    `gram` has the sums of products of what two switches do, over the variance of the noise; `linear` those of one
+    switch and of what is to be explained. Where both edges of a pair are known to have one type (`mutual`), what both
+    objects do is evidence of it.
     """
     reverse = graphs.reverse_edges(len(linear))
 

@@ -20,11 +20,7 @@ LARGEST = 1_024  # Combinations per receiver.
 
 
 def list_combinations(senders: int, types: int) -> Float[np.ndarray, "combination sender type"]:
-    """Return every combination of the types of the edges from `senders` senders, one-hot.
-
-    Raises:
-      InputError: more than LARGEST.
-    """
+    """Return every combination of the types of the edges from `senders` senders, one-hot; InputError above LARGEST."""
     count = types**senders
     if count > LARGEST:
         found = f"found 'exact' with {senders + 1} objects and {types} edge types, {count:,} combinations of edges"

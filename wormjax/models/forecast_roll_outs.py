@@ -58,15 +58,12 @@ def predict(
     teacher_forcing: TeacherForcing | None = None,
     edges: Float[Array, "window frame edge type"] | None = None,
 ) -> Forecast:
-    """Rolls a forecaster out from the end of `past`.
+    """Roll a forecaster out from the end of `past`.
 
     Args:
-      module: a forecaster.
-      variables: its parameters.
       past: true frames; the first `order` (that of the operators) fill the linear drift's memory, the others burn the
         network in. The encoder sees the latter.
       operators: coefficients of the drift, a row a lag, neuron and feature (oldest frame first), and one for a 1.
-      steps: how many frames to predict.
       training_rngs, input_noise: for training.
       clamp: neurons that are held at values; in training they are shown without noise.
       teacher_forcing: true frames to go on from (scheduled sampling).

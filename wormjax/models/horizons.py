@@ -92,15 +92,10 @@ def predict(
     edges: Float[Array, "*window edge type"],
     future: Float[Array, "*window step node output"],
 ) -> Float[Array, "*window step node output"]:
-    """Return the frames after those that are seen.
+    """Return the frames after those that are seen (`past`).
 
-    Args:
-      nri, params, plan: the model.
-      units: the size of the regression's errors.
-      past: frames that are seen.
-      base: what the regression predicts.
-      edges: sampled or likeliest types.
-      future: true frames, of which those of the given objects are read.
+    `units` are the size of the regression's errors, `base` what it predicts; edges are sampled or the likeliest types;
+    of the true `future`, the frames of the objects that are given are read.
     """
     steps, _, outputs = base.shape[-3:]
     with dense_precision(nri.precision):

@@ -174,11 +174,9 @@ def dense_precision(precision: str, vmapped: bool = False) -> Iterator[None]:
     """Dense layers that are applied (not initialised) in this context multiply at one of PRECISIONS.
 
     For bfloat16 the operands are rounded here and not by jax.default_matmul_precision, which a CPU ignores. All else
-    stays float32: parameters, biases, what goes from layer to layer, gradients.
-
-    Args:
-      vmapped: whether every layer is applied under a jax.vmap over samples that share the parameters; the products of
-        all samples are then one. Only under such a vmap can this be differentiated.
+    stays float32: parameters, biases, what goes from layer to layer, gradients. With `vmapped`, every layer is applied
+    under a jax.vmap over samples that share the parameters; the products of all samples are then one. Only under such a
+    vmap can this be differentiated.
     """
     if precision != "bfloat16":
         with jax.default_matmul_precision(precision or None):

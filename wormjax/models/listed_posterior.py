@@ -43,17 +43,13 @@ def find_combinations(
 ) -> Listed:
     """Return combinations z of edges with small cost ½ zᵀ gram z - linear · z - their log prior, `most` of them.
 
-    The entries of z are 1 where an edge has that type (`list_switches`), else 0. For such z, λ |z - ½|² is the same for
-    all, so that λ may be added to the diagonal (and λ / 2 to `linear`) to make the matrix regular: the search is of the
-    same costs.
+    The entries of z are 1 where an edge has that type (`list_switches`), else 0. `gram` has the sums of products of
+    what two switches do to what is predicted, over the variance; `linear` those of one switch and of what is to be
+    explained.
 
-    The best λ depends on the matrix: each of RIDGES is tried, and the one that finds the least cost counts.
-
-    Args:
-      gram: sums of products of what two switches do to what is predicted, over the variance.
-      linear: the same of one switch and of what is to be explained.
-      log_prior: of each edge type.
-      most: combinations to keep.
+    For such z, λ |z - ½|² is the same for all, so that λ may be added to the diagonal (and λ / 2 to `linear`) to make
+    the matrix regular: the search is of the same costs. The best λ depends on the matrix: each of RIDGES is tried, and
+    the one that finds the least cost counts.
     """
     kinds, known = jax.vmap(lambda ridge: _search(gram, linear, log_prior, most, ridge))(jnp.array(RIDGES))
     found = jax.nn.one_hot(kinds, len(log_prior))

@@ -219,12 +219,8 @@ def decode_on_prior(
 ) -> Float[Array, "sample frame node feature"]:
     """Return predictions of each next frame, each on the likeliest edges that the prior has from the frames before it.
 
-    Where a frame is not given, the prior and the decoder go on from the frame predicted before.
-
-    Args:
-      nri, params: a dynamic model (`is_dynamic`) with a decoder.
-      frames, given, history: as in `decode`.
-      observed: which objects are there; of frames not given, those that are to be predicted.
+    Where a frame is not given, the prior and the decoder go on from the frame predicted before. The model is a dynamic
+    one (`is_dynamic`) with a decoder. `observed`: which objects are there; of frames not given, those to be predicted.
     """
     samples, _, count, _ = frames.shape
     there = jnp.ones(frames.shape[:3]) if observed is None else jnp.asarray(observed, frames.dtype)

@@ -81,12 +81,7 @@ def _choose_shrinkage(correlation, frames):
 def infer_pairs(
     params: Mapping[str, Any], features: Float[Array, "frame node feature"]
 ) -> tuple[Float[Array, ""], Float[Array, "edge type"]]:
-    """Return the log likelihood of a system's pairs, and the posterior of each edge: type 0 is no edge.
-
-    Args:
-      params: of `initialise_pairs`.
-      features: what each node does.
-    """
+    """Return the log likelihood of a system's pairs, and the posterior of each edge: type 0 is no edge."""
     link, direction = measure_pairs(features)
     odds, mean, sd = params["edge_log_odds"], params["link_mean"], params["link_log_sd"]
     ahead, noise = jnp.exp(params["direction_log_mean"]), params["direction_log_sd"]

@@ -13,15 +13,10 @@ def sample_edges(
     temperature: float | Float[Array, ""] = 0.5,
     hard: bool = False,
 ) -> Float[Array, "*batch edge type"]:
-    """Draw a relaxed one-hot type of each edge.
+    """Draw a relaxed one-hot type of each edge; over many keys their arg max is distributed as softmax(logits).
 
-    Args:
-      logits: unnormalised log probabilities of the edge types.
-      temperature: of the softmax; towards 0 the samples are one-hot and their gradients vary more.
-      hard: forward one-hot samples, with the relaxed sample's gradient (straight-through).
-
-    Returns:
-      Samples on the simplex; over many keys their arg max is distributed as softmax(logits).
+    With a temperature towards 0 the samples are one-hot and their gradients vary more; `hard` samples are one-hot, with
+    the relaxed sample's gradient (straight-through).
     """
     soft = jax.nn.softmax((logits + jax.random.gumbel(key, logits.shape, logits.dtype)) / temperature)
     if not hard:

@@ -17,19 +17,13 @@ def take_out_units(
     """Return errors less what an offset and a gain of each object's own explain, and what these cost each object, nats.
 
     Where objects are measured in units of their own (a trace scaled by its own range, an indicator that binds more or
-    less), what is predicted of them is right up to an offset and a gain. Let an error be
+    less), what is predicted of them is right up to an offset and a gain. Let an error, predicted less true, be
 
         σ (√freedom (a + g (predicted − its mean over frames) / scale) + noise)
 
-    with a, g and the noise (one per frame) standard normal. The log likelihood of an object's errors, marginal over a
-    and g, is that of the errors returned as if they were independent with a variance of σ², less the nats returned:
-    those errors are the given ones, made white.
-
-    Args:
-      errors: predicted less true values.
-      predicted: what was predicted.
-      scale: each feature's unit, in which a gain is measured.
-      freedom: variance of an offset and of a gain, in units of the errors' own; above 0.
+    with a, g and the noise (one per frame) standard normal and `freedom` above 0. The log likelihood of an object's
+    errors, marginal over a and g, is that of the errors returned as if they were independent with a variance of σ²,
+    less the nats returned: those errors are the given ones, made white.
     """
     frames = errors.shape[-3]
     errors -= (1.0 - (1.0 + freedom * frames) ** -0.5) * errors.mean(axis=-3, keepdims=True)

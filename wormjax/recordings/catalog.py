@@ -47,15 +47,12 @@ KINDS = (("kato2015", "nichols2017", "dag2023", "container", "nwb"), ("wormwidew
 def open_study(study: str, path: str | os.PathLike | None, **options: Any) -> tuple[Recording, ...]:
     """Read recordings from a file or a folder, in a process of its own.
 
-    Args:
-      study: one of `READERS`, or "auto", which finds the reader by the files; "container" is wormjax's own file.
-      path: the file or folder.
-      options: of the reader: `frame_rate` (hertz) of "csv" and "npz" files without times, `series` and `labels` of
-        "nwb". A frame rate of 0 is none, and readers whose files hold the times do without it.
+    `study` is one of `READERS`, or "auto", which finds the reader by the files; "container" is wormjax's own file.
+    Options are the reader's: `frame_rate` (hertz) of "csv" and "npz" files without times, `series` and `labels` of
+    "nwb". A frame rate of 0 is none, and readers whose files hold the times do without it.
 
-    Raises:
-      InputError: no such reader, no such path, an option that the reader does not have, or a file that cannot be used,
-        or that hangs or crashes its reader.
+    InputError for no such reader, path or option, and for a file that cannot be used, or that hangs or crashes its
+    reader.
     """
     if study not in (*READERS, AUTO):
         near = difflib.get_close_matches(study, READERS, 1) if isinstance(study, str) else []

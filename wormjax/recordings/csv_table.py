@@ -33,10 +33,7 @@ BEHAVIOR = {re.sub("[^a-z]", "", name): name for name in (*dag2023.BEHAVIOR, *wo
 
 
 def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, ...]:
-    """Read the worm of a file, or of each file of a folder.
-
-    `frame_rate` is in hertz, of files without a column of times.
-    """
+    """Read the worm of a file, or of each file of a folder; `frame_rate` (hertz) is of files without times."""
     files = iterate_files(path, SUFFIXES, _load, skip_bad=True)
     return expect_distinct_worms([_read_worm(file, *table, frame_rate) for file, table in files], path)
 

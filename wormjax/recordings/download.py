@@ -40,13 +40,9 @@ def load_manifest(study: str) -> dict[str, Any]:
 def download_study(study: str, folder: str | os.PathLike, base_url: str | None = None) -> tuple[str, ...]:
     """Download a study's files into a folder, keep those that are there and whole, and return their paths.
 
-    Args:
-      study: one of `STUDIES`.
-      folder: where the files go, in the layout that the study's reader expects.
-      base_url: a mirror that holds the manifest's files under their names, instead of the manifest's addresses.
-
-    Raises:
-      InputError: a file could not be downloaded, or is not what the manifest says. Whole files stay, others do not.
+    `base_url` is a mirror that holds the manifest's files under their names, instead of the manifest's addresses.
+    InputError for a file that could not be downloaded, or is not what the manifest says. Whole files stay, others do
+    not.
     """
     paths: list[Path] = []
     for entry in load_manifest(study)["files"]:
@@ -64,10 +60,8 @@ def fetch_file(address: str, target: Path, sha256: str | None = None, folder: Pa
     """Download one file, unless it is there and whole, and return its path.
 
     Addresses are https, or http from this machine; `sha256` is None where nobody has checked it. The file must not
-    leave `folder`, that of `target` by default.
-
-    Raises:
-      InputError: the address cannot be read, or the file is not the expected one; then it is removed.
+    leave `folder`, that of `target` by default. InputError for an address that cannot be read, or a file that is not
+    the expected one; then it is removed.
     """
     folder = (folder or target.parent).resolve()
     if not target.resolve().is_relative_to(folder) or target.is_dir():
@@ -144,10 +138,8 @@ def _fetch_archive(address: str, folder: Path, entry: Mapping[str, Any]) -> list
 def unpack_archive(archive: Path, wanted: list[str], optional: list[str] = (), limit: int = 2 << 30) -> None:
     """Unpack files of a zip archive, found by their names without folders, beside it.
 
-    The archive must hold `wanted` and may hold `optional`; `limit` is the most bytes to unpack.
-
-    Raises:
-      InputError: the archive is damaged, lacks a file, or would unpack to more.
+    The archive must hold `wanted` and may hold `optional`; `limit` is the most bytes to unpack. InputError for an
+    archive that is damaged, lacks a file, or would unpack to more.
     """
     try:
         with zipfile.ZipFile(archive) as source:

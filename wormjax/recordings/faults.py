@@ -29,10 +29,7 @@ class FieldError(RecordingError):
 
 @contextlib.contextmanager
 def name_fields(file_fields: Mapping[str, str]) -> Iterator[None]:
-    """Make errors of a Recording that is made within name the file's fields.
-
-    `file_fields` are the file's names of Recording's fields.
-    """
+    """Make errors of a Recording that is made within name the file's own fields: `file_fields` of Recording's."""
     try:
         yield
     except FieldError as error:

@@ -28,16 +28,14 @@ def list_folder(folder: str | os.PathLike) -> list[str]:
 def iterate_files(
     path: str | os.PathLike, suffixes: Sequence[str], load: Callable[[str], Content | None], skip_bad: bool = False
 ) -> Iterator[tuple[str, Content]]:
-    """Yield the files that a reader can use, in the order of their names, with what `load` makes of each.
+    """Yield the files of a folder (or the one given) that a reader can use, by name, with what `load` makes of each.
 
     Args:
-      path: a file, or a folder, whose other files are skipped.
-      suffixes: of a reader's files, in lower case.
+      suffixes: of a reader's files, in lower case; others are skipped.
       load: path → content; None where a file is of another kind.
       skip_bad: whether a file of a folder that cannot be loaded is skipped, with a warning.
 
-    Raises:
-      RecordingError: no file that can be used.
+    RecordingError where no file can be used.
     """
     path = os.fspath(path)
     expected = f"expected {' or '.join(f'*{suffix}' for suffix in suffixes)}"

@@ -30,10 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 def fail(place: Place, field: str, problem: str) -> NoReturn:
-    """Raise the one-line error of a field.
-
-    The place is the file's path, or a group or an array in it; the problem is what was found and what was expected.
-    """
+    """Raise the one-line error of a field, at a place (a path, or a group or array in a file)."""
     # h5py's own `node.file.filename` takes as long as reading a number.
     path = os.fsdecode(h5py.h5f.get_name(place.id)) if isinstance(place, Node) else os.fspath(place)
     raise RecordingError(f"{path}: field {field!r}: {problem}")

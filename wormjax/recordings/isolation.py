@@ -39,14 +39,9 @@ PACKAGE_FOLDER = str(Path(__file__).parents[2])
 def call_isolated(function: Callable[..., Iterable[dict]], path: str | os.PathLike, *arguments) -> list[dict[str, Any]]:
     """Return the results of `function(path, *arguments)`, called in a process of its own.
 
-    Args:
-      function: a function of a module. Each of its results is a dictionary of arrays and of values that JSON can hold;
-        tuples arrive as lists.
-      path: the file or folder to read; its size sets the limits.
-      arguments: further arguments, which JSON must be able to hold.
-
-    Raises:
-      RecordingError: the function refused the file; or reading it hung, crashed or took too much memory.
+    Each result is a dictionary of arrays and of values that JSON can hold, as it must the arguments; tuples arrive as
+    lists. The size of the file or folder sets the limits. RecordingError where the function refused the file; or
+    reading it hung, crashed or took too much memory.
     """
     path = Path(path)
     files = itertools.islice(path.rglob("*"), 100_000) if path.is_dir() else [path]

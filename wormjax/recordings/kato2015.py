@@ -28,10 +28,9 @@ SISTER_STATES = ("FWD", "REV", "REVSUS", "TURN")
 
 
 def read(path: str | os.PathLike) -> tuple[Recording, ...]:
-    """Read the worms of a file, or of the WT_NoStim.mat or NoStim_Data.mat in a folder.
+    """Read the worms of a file of the OSF node, or of the WT_NoStim.mat or NoStim_Data.mat in a folder.
 
-    The file may be WT_NoStim.mat, NoStim_Data.mat, WT_Stim.mat or AVA_HisCl.mat. Traces are in dF/F, corrected for
-    bleaching.
+    Traces are in dF/F, corrected for bleaching.
     """
     return matlab.read_recordings(matlab.list_files(path, FILES)[0], STUDY, STRUCTS, _read_all_states)[1]
 

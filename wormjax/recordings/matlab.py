@@ -73,11 +73,7 @@ def find_field(struct: h5py.Group, names: Sequence[str]) -> str | None:
 
 
 def find_fields(struct: h5py.Group) -> dict[str, str]:
-    """Return the names in this struct of those `FIELDS` that it has.
-
-    Raises:
-      RecordingError: it lacks names of neurons or traces.
-    """
+    """Return the names in this struct of those `FIELDS` that it has; RecordingError without names or traces."""
     fields = {ours: theirs for ours, names in FIELDS.items() if (theirs := find_field(struct, names))}
     for required in ("neuron_names", "traces"):
         if required not in fields:

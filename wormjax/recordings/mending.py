@@ -27,11 +27,7 @@ MISSING = "missing (NaN)"
 
 
 def mend_fields(recording, frame_rate: float | None) -> None:
-    """Check and mend all fields of a recording, and warn once of what was changed.
-
-    Raises:
-      FieldError: the first field that cannot be used.
-    """
+    """Check and mend all fields of a recording, and warn once of what was changed; FieldError for an unusable one."""
     for field in ("neuron_names", "ambiguous_names", "state_names", "stretches", "notes", "behavior"):
         if getattr(recording, field) is None:
             _set(recording, **{field: {} if field == "behavior" else ()})

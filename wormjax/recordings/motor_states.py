@@ -34,10 +34,8 @@ def number_states(
 ) -> Int[np.ndarray, " frame"]:
     """Return a file's state numbers as indices into `names`, UNSCORED where they are NaN or the one before the first.
 
-    `first` is the number of the first state; `place` and `field` are for messages.
-
-    Raises:
-      RecordingError: a number without a name.
+    `first` is the number of the first state; `place` and `field` are for messages. RecordingError for one without a
+    name.
     """
     numbers = numbers.astype(np.float64)
     scored = ~np.isnan(numbers) & (numbers != first - 1)
@@ -66,15 +64,10 @@ def read_state_map(text: str) -> dict[str, str]:
 def choose_state_names(
     recordings: Sequence[Recording], state_set: str, state_map: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """Return the names of the states to decode.
+    """Return the names of the states to decode, those of a set.
 
-    Args:
-      state_set: one of `STATE_SETS`; or "own" for the recordings' own names, which are also taken, with a warning,
-        where no name of theirs is known.
-      state_map: the file's name of a state → another name for it.
-
-    Raises:
-      ConfigError: `state_map` has a name that no recording has.
+    "own" takes the recordings' own names, which are also taken, with a warning, where none of theirs is known.
+    `state_map`: the file's name of a state → another for it; ConfigError for one that no recording has.
     """
     state_map = state_map or {}
     there = {name for worm in recordings for name in worm.state_names}
@@ -95,14 +88,8 @@ def map_motor_states(
 ) -> Int[np.ndarray, " frame"]:
     """Return a recording's motor states as indices into other names, UNSCORED where there is no counterpart.
 
-    Args:
-      recording: the worm; without a motor state every frame is UNSCORED.
-      states: one of `STATE_SETS`, or names.
-      state_map: the file's name of a state → another name for it.
-      strict: whether a name that nobody knows is an error, where `states` are common names.
-
-    Raises:
-      RecordingError: a state that neither `COMMON_NAMES` nor `state_map` has.
+    `states` is one of `STATE_SETS`, or names; `state_map`: the file's name of a state → another for it. If `strict`, a
+    state that neither it nor `COMMON_NAMES` has is an error where `states` are common names.
     """
     if recording.motor_state is None:
         return np.full(len(recording.times), UNSCORED, np.int32)

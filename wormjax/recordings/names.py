@@ -93,11 +93,9 @@ def identify_neurons(
 ) -> tuple[tuple[str | None, ...], tuple[tuple[str, ...], ...], tuple[str, ...]]:
     """Return each neuron's name (or None), its candidates where it is doubtful, and the names that were found twice.
 
-    A name that several neurons carry identifies none of them: it is a candidate for each.
-
-    Args:
-      entries: for each neuron its name in the file; what is no text, such as None, NaN or a number, identifies none.
-      candidates: for each neuron the candidates that the file lists; () for none of all.
+    A name that several neurons carry identifies none of them: it is a candidate for each. Of the file's `entries`, what
+    is no text, such as None, NaN or a number, identifies none; `candidates` are those that the file lists, () for none
+    at all.
     """
     names: list[str | None] = []
     doubtful: list[tuple[str, ...]] = []

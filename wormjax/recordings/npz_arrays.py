@@ -25,10 +25,7 @@ LARGEST = 1 << 32  # Bytes of all arrays.
 
 
 def read(path: str | os.PathLike, frame_rate: float = 0.0) -> tuple[Recording, ...]:
-    """Read the worm of a file, or of each file of a folder.
-
-    `frame_rate` is in hertz, of files with neither `times` nor `frame_rate`.
-    """
+    """Read the worm of a file, or of each file of a folder; `frame_rate` (hertz) is of files without one or times."""
     files = iterate_files(path, SUFFIXES, _load, skip_bad=True)
     return expect_distinct_worms([_read_worm(file, arrays, frame_rate) for file, arrays in files], path)
 

@@ -23,11 +23,7 @@ LONGEST_MESSAGE = 300  # Characters of a library's message.
 
 
 def read_npy(path: str | os.PathLike) -> np.ndarray:
-    """Return the array of a .npy file.
-
-    Raises:
-      InputError: no such file, or one that is damaged or holds Python objects.
-    """
+    """Return the array of a .npy file; InputError for none, and for one that is damaged or holds Python objects."""
     if not Path(path).is_file():
         raise InputError(f"{path}: found no such file, expected a .npy file")
     with _guard(path, "a .npy file"):
@@ -36,11 +32,7 @@ def read_npy(path: str | os.PathLike) -> np.ndarray:
 
 
 def list_npz(path: str | os.PathLike) -> list[str]:
-    """Return the names of the fields of a NumPy archive.
-
-    Raises:
-      InputError: a file that is no NumPy archive.
-    """
+    """Return the names of the fields of a NumPy archive; InputError for a file that is none."""
     with _guard(path, "a NumPy archive"), np.load(path, allow_pickle=False) as archive:
         return list(archive.files)
 
@@ -48,8 +40,7 @@ def list_npz(path: str | os.PathLike) -> list[str]:
 def read_npz(path: str | os.PathLike, names: Sequence[str]) -> dict[str, Any]:
     """Return those of the named fields that a NumPy archive holds; strings and single numbers as Python's own.
 
-    Raises:
-      InputError: a file that is damaged, holds Python objects, or unpacks to far more than it stores.
+    InputError for a file that is damaged, holds Python objects, or unpacks to far more than it stores.
     """
     with _guard(path, "a NumPy archive without objects"), np.load(path, allow_pickle=False) as archive:
         fields = [name for name in names if name in archive.files]
@@ -62,8 +53,7 @@ def read_npz(path: str | os.PathLike, names: Sequence[str]) -> dict[str, Any]:
 def read_hdf5(path: str | os.PathLike, arrays: Sequence[str], attributes: Sequence[str]) -> dict[str, Any]:
     """Return those of the named arrays and root attributes that an HDF5 file holds.
 
-    Raises:
-      InputError: a file that is damaged, or that declares far more than it stores.
+    InputError for a file that is damaged, or that declares far more than it stores.
     """
     fields = {}
     with _guard(path, "an HDF5 file"), hdf5.open_hdf5(path) as file:

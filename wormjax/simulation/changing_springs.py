@@ -38,19 +38,13 @@ def simulate_changing_springs(
 ) -> Trajectories:
     """Simulate particles joined by springs that attach and detach at random times, by distance, or both.
 
-    The edges of frame t act from it to frame t + 1; those of the last frame act on nothing that is observed.
+    Features are x, y, velocity x, velocity y; edges are [simulation, frame, sender, receiver]. Those of frame t act
+    from it to frame t + 1; those of the last frame act on nothing that is observed.
 
     Args:
-      key, simulations, objects, frames, chunk_size: as in `springs.simulate_springs`.
       change: probability per frame that the type of a pair is drawn anew.
       reach: distance from which a pair has the first type, whatever was drawn; 0 for any distance.
-      springs: see `springs.Springs`.
-
-    Returns:
-      Features x, y, velocity x, velocity y; edges [simulation, frame, sender, receiver].
-
-    Raises:
-      InputError: an argument out of its range.
+      springs: see `springs.Springs`; all others, and errors, are as of `springs.simulate_springs`.
 
     Examples:
       >>> springs = simulate_changing_springs(jax.random.key(0), simulations=10, change=0.1)

@@ -37,22 +37,14 @@ def simulate_charged(
 ) -> Trajectories:
     """Simulate particles of random charge; the defaults are the reference's (locations start twice as wide).
 
+    Features are x, y, velocity x, velocity y. Edge types number the products of two charges from the smallest: by
+    default 0 attracts and 1 repels. The diagonal is of type 0 and means nothing.
+
     Args:
-      key, simulations, objects, frames, chunk_size: as in `springs.simulate_springs`.
       charges: the charges that a particle can have.
       probabilities: of each charge; None for equal ones.
-      noise: standard deviation of the observation noise, in the units of location and velocity.
       strength: of the force between two charges of one at distance one.
-      box: half the side of the box; None for no box.
-      location_scale: standard deviation of the first locations.
-      speed: at the start, of every particle.
-
-    Returns:
-      Features x, y, velocity x, velocity y. Edge types number the products of two charges from the smallest: by
-      default 0 attracts and 1 repels. The diagonal is of type 0 and means nothing.
-
-    Raises:
-      InputError: an argument out of its range.
+      noise, box, location_scale, speed: see `springs.Springs`; all others, and errors: see `springs.simulate_springs`.
     """
     check_box("charged", box)
     forces = check_numbers("charged", strength=strength) | {"charges": tuple(map(float, charges))}

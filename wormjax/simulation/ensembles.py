@@ -29,21 +29,14 @@ def simulate_chunks(
 ) -> tuple[Array, ...]:
     """Simulate a system in chunks at float64; simulation k depends on `key` and k alone.
 
+    Features are returned at float32, edge types at int32 and the rest at float32, on the device.
+
     Args:
       system: its name, for messages.
       simulate_chunk: takes three keys per simulation [3, simulation], for its graph, its start and its noise, and as
         keywords `objects`, `frames` and `settings`; returns features, edge types and whatever else differs from system
         to system, simulations as the first axis.
-      key: a JAX random key.
-      simulations, objects, frames: how many.
       chunk_size: simulations at a time; None for a number that suits the device.
-      settings: of the system.
-
-    Returns:
-      Features at float32, edge types at int32 and the rest at float32, on the device.
-
-    Raises:
-      InputError: a count that is no whole number from 1 (objects: from 2).
     """
     check_counts(system, simulations=simulations, objects=objects, frames=frames)
     simulate = functools.partial(simulate_chunk, objects=objects, frames=frames, **settings)
@@ -80,14 +73,7 @@ def enable_float64():
 def draw_edge_types(
     key: Array, objects: int, probabilities: Sequence[float], directed: bool
 ) -> Int[Array, "sender receiver"]:
-    """Draw the type of each edge; both directions of a pair share one unless `directed`. The diagonal is 0.
-
-    Args:
-      key: a JAX random key.
-      objects: how many.
-      probabilities: of each type.
-      directed: whether the two directions of a pair are drawn independently.
-    """
+    """Draw the type of each edge; both directions of a pair share one unless `directed`. The diagonal is 0."""
     ends = jnp.cumsum(jnp.asarray(probabilities))[:-1]
     types = jnp.searchsorted(ends, jax.random.uniform(key, (objects, objects)), side="right")
     if not directed:
@@ -106,8 +92,7 @@ def check_counts(system: str, **counts: int):
 def check_probabilities(system: str, values: Sequence[float], probabilities: Sequence[float] | None) -> tuple:
     """Return the probability of each of the values: equal where none are given.
 
-    Raises:
-      InputError: fewer than two values, one twice, or probabilities that do not fit them.
+    InputError for fewer than two values, one twice, or probabilities that do not fit them.
     """
     if len(values) < 2 or len(set(values)) != len(values) or not np.isfinite(values).all():
         raise InputError(f"{system}: found the strengths {tuple(values)}, expected two or more different numbers")

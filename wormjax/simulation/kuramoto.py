@@ -39,10 +39,9 @@ def simulate_kuramoto(
     frequencies: tuple[float, float] = FREQUENCIES,
     chunk_size: int | None = None,
 ) -> Trajectories:
-    """Simulate phase oscillators coupled at random.
+    """Simulate phase oscillators coupled at random; the first frame is the start.
 
     Args:
-      key, simulations, objects, frames, chunk_size: as in `springs`; the first frame is the start.
       strengths: of the coupling of each edge type, radians per second.
       probabilities: of each edge type; None for equal ones.
       directed: whether the two directions of a pair are drawn independently.
@@ -51,10 +50,7 @@ def simulate_kuramoto(
         run of 99 frames or more (so a frame depends on later ones; dφ/dt of an oscillator without input is 0), sin φ,
         and the intrinsic frequency scaled to [-1, 1]. "raw": dφ/dt, sin φ, cos φ, intrinsic frequency, in radians and
         seconds, which do not depend on later frames.
-      frequencies: the range of the intrinsic frequencies, radians per second.
-
-    Raises:
-      InputError: an argument out of its range.
+      frequencies: the range of the intrinsic ones, radians per second. All others are as of `springs.simulate_springs`.
     """
     chances = check_probabilities("kuramoto", strengths, probabilities)
     if features not in FEATURES:

@@ -38,14 +38,7 @@ def simulate_particles(
 def draw_particles(
     keys: Array, objects: int, location_scale: float, speed: float
 ) -> tuple[Float[Array, "dimension object simulation"], Float[Array, "dimension object simulation"]]:
-    """Draw locations (normal, with standard deviation `location_scale`) and velocities of one speed in any direction.
-
-    Args:
-      keys: one JAX random key per simulation.
-      objects: particles per simulation.
-      location_scale: standard deviation of the locations.
-      speed: of every particle.
-    """
+    """Draw locations (normal, with s.d. `location_scale`) and velocities of one `speed` in any direction."""
 
     def draw(key):
         place, direction = jax.random.normal(key, (2, 2, objects))
@@ -63,18 +56,11 @@ def integrate_particles(
     steps_per_frame: int = STEPS_PER_FRAME,
     time_step: float = TIME_STEP,
 ) -> Float[Array, "frame feature object simulation"]:
-    """Move particles of mass one by leapfrog steps. The first frame is `steps_per_frame` steps after the start.
+    """Move particles of mass one by leapfrog steps: x, y, velocity x, velocity y at each frame.
 
-    Args:
-      force: takes locations, returns forces, both [dimension, object, simulation].
-      location, velocity: at the start.
-      frames: how many to keep.
-      box: half the side of the box whose walls reflect; None for no box.
-      steps_per_frame: steps from one frame to the next.
-      time_step: seconds.
-
-    Returns:
-      x, y, velocity x, velocity y at each frame.
+    The first frame is `steps_per_frame` steps of `time_step` seconds after the start. `force` takes locations and
+    returns forces, both [dimension, object, simulation]; `box` is half the side of the box whose walls reflect; None
+    for no box.
     """
 
     def kick(where, share):

@@ -65,7 +65,7 @@ def simulate_springs(
     chunk_size: int | None = None,
     **springs: Any,
 ) -> Trajectories:
-    """Simulate particles joined by springs at random.
+    """Simulate particles joined by springs at random: features x, y, velocity x, velocity y, and the type of each edge.
 
     Args:
       key: a JAX random key; simulation k depends on it and k alone.
@@ -74,9 +74,6 @@ def simulate_springs(
         logarithm. (After Löwe et al. 2022, whose temperatures are three.)
       chunk_size: simulations to compute at a time; None for a number that suits the device.
       springs: see `Springs`.
-
-    Returns:
-      Features x, y, velocity x, velocity y, and the type of each edge.
 
     Raises:
       InputError: an argument out of its range.

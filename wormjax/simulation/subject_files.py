@@ -26,8 +26,7 @@ def list_subjects(folder: Path) -> list[Path]:
 def read_subjects(folder: Path) -> Trajectories:
     """Return all subjects of a folder, each a system whose one feature is its BOLD signal.
 
-    Raises:
-      InputError: a file that cannot be read, or a subject with other regions or frames than the first.
+    InputError for a file that cannot be read, or a subject with other regions or frames than the first.
     """
     paths = list_subjects(folder)
     signals, graphs = zip(*(_read_subject(path) for path in paths), strict=True)

@@ -52,15 +52,10 @@ ATTRIBUTES = ("format", "version", "system", "feature_names", "edge_types", "obj
 
 
 def write_trajectories(trajectories: Trajectories, path: str | os.PathLike, **settings: object):
-    """Write an HDF5 file; it appears under its name when it is complete.
+    """Write an HDF5 file (.h5 or .hdf5), which appears under its name when it is complete.
 
-    Args:
-      trajectories: what to write.
-      path: the file, which ends in .h5 or .hdf5.
-      settings: kept as JSON beside the data, for the reader's information.
-
-    Raises:
-      InputError: another ending, or a place that cannot be written to.
+    `settings` are kept as JSON beside the data, for the reader's information. InputError for another ending, or a place
+    that cannot be written to.
     """
     path = Path(path)
     if path.suffix not in HDF5_ENDINGS:
@@ -91,11 +86,8 @@ def cache_trajectories(
 ) -> Trajectories:
     """Return the trajectories of a cached file, or call `simulate` and cache its result.
 
-    Args:
-      folder: the folder of the cache.
-      name: the first part of the file's name; the rest is a digest of the settings.
-      settings: all that the result depends on, the seed included; JSON must be able to hold them.
-      simulate: makes the trajectories.
+    The file is called `name` and a digest of `settings`: all that the result depends on, the seed included, as JSON has
+    it.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     path = Path(folder) / f"{name}-{digest}.h5"
@@ -107,11 +99,7 @@ def cache_trajectories(
 
 
 def read_trajectories(path: str | os.PathLike) -> Trajectories:
-    """Read an HDF5 file or a NumPy archive of the layout in this module's docstring.
-
-    Raises:
-      InputError: it cannot be read, or does not have that layout.
-    """
+    """Read an HDF5 file or a NumPy archive of the layout in this module's docstring; InputError for any other."""
     return _read_archives([Path(path)])[0]
 
 
@@ -155,18 +143,11 @@ def _load_fields(path):
 
 
 def read_splits(folder: str | os.PathLike, suffix: str | None = None) -> dict[str, Trajectories]:
-    """Read a folder of splits: one archive per split, or the reference's .npy files.
+    """Return those of the splits train, valid and test that a folder holds, equal in features.
 
-    Args:
-      folder: the folder of the files.
-      suffix: of the .npy files, for instance "springs5"; needed where the folder holds those of several systems.
-
-    Returns:
-      Those of the splits train, valid and test that the folder holds, equal in features. A split of fewer objects than
-      another is padded with objects that are never observed.
-
-    Raises:
-      InputError: the folder holds no split, or one that cannot be used.
+    They are one archive per split, or the reference's .npy files, of which `suffix` chooses (for instance "springs5")
+    where the folder holds those of several systems. A split of fewer objects than another is padded with objects that
+    are never observed. InputError for no split, or one that cannot be used.
     """
     folder = Path(folder)
     if not folder.is_dir():

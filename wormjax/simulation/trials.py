@@ -43,8 +43,7 @@ class Trials(NamedTuple):
 def read_trials(path: Path) -> Trials | None:
     """Read a NumPy archive of trials; None where it holds no array of three axes, or `features` of trajectories.
 
-    Raises:
-      InputError: a damaged file, or trials that differ in their objects or features.
+    InputError for a damaged file, or trials that differ in their objects or features.
     """
     names = array_files.list_npz(path)
     if "features" in names:
@@ -93,12 +92,8 @@ def holds_games(folder: Path) -> bool:
 def read_games(folder: Path, suffix: str | None = None) -> dict[str, Trials]:
     """Read the basketball games of a folder, in feet: those of the splits train, valid and test that it holds.
 
-    Args:
-      folder: the folder.
-      suffix: what follows the name of the split in a file's name, where there are several.
-
-    Raises:
-      InputError: a file that is missing or damaged, several where one is expected, or indices that do not fit.
+    `suffix` is what follows the name of the split in a file's name, where there are several. InputError for a file that
+    is missing or damaged, several where one is expected, or indices that do not fit.
     """
     splits = {}
     for written, split in GAME_SPLITS.items():
@@ -147,12 +142,7 @@ def take_trials(trials: Trials, chosen: Sequence[int]) -> Trials:
 def split_trials(trials: Trials, names: Mapping[str, Sequence[str]]) -> dict[str, Trials]:
     """Return the trials of each split, by their names; those that are in none are left out, with a warning.
 
-    Args:
-      trials: all of them.
-      names: split → names of its trials; those that the file lacks are passed over.
-
-    Raises:
-      InputError: a split none of whose trials is there, or a trial in two splits.
+    Names that the file lacks are passed over. InputError for a split none of whose trials is there, or a trial in two.
     """
     listed = [name for split in names.values() for name in split]
     twice = sorted({name for name in listed if listed.count(name) > 1})
@@ -175,8 +165,7 @@ def split_trials(trials: Trials, names: Mapping[str, Sequence[str]]) -> dict[str
 def share_trials(trials: Trials, shares: Sequence[float]) -> list[Trials]:
     """Return the first of the trials, the next, ..., each with its share of all frames but at least one trial.
 
-    Raises:
-      InputError: fewer trials than shares.
+    InputError for fewer trials than shares.
     """
     count, parts = len(trials.names), len(shares)
     if count < parts:
@@ -233,13 +222,8 @@ def cut_trials(
 ) -> tuple[Float[np.ndarray, "window frame object feature"], list[tuple[str, int]]]:
     """Cut windows of `frames` frames that begin every `stride` frames of each trial, none across two trials.
 
-    Trials that are shorter than a window are left out, with a warning, and so is a window in which nothing is observed.
-
-    Returns:
-      The windows in order of trial and time, and the trial and first frame of each.
-
-    Raises:
-      InputError: no trial is as long as a window.
+    Return the windows in order of trial and time, and the trial and first frame of each. Trials that are shorter than a
+    window are left out, with a warning, and so is a window in which nothing is observed; InputError where none is left.
     """
     long = [number for number, value in enumerate(trials.values) if len(value) >= frames]
     if not long:

@@ -37,21 +37,16 @@ def simulate_two_cycles(
     start: tuple[float, float] = (0.5, 0.1),
     settling_frames: int = 1000,
 ) -> Float[Array, "frame neuron"]:
-    """Simulate the two neurons; the same arguments give the same activity.
+    """Simulate the two neurons: x and y in each frame, both between about 0 and 1.
 
     Args:
-      key: a JAX random key.
       frames: how many, 0.1 apart.
       noise: standard deviation of what each step adds to the two derivatives, as in the authors' script. It is added
         at steps of 0.01, so it would be another process at other steps.
       start: the first x and y; the default leads to the large cycle, (0.1, 0.5) to the small one.
       settling_frames: frames to simulate first and discard.
 
-    Returns:
-      x and y in each frame, both between about 0 and 1.
-
-    Raises:
-      InputError: an argument out of its range.
+    InputError for an argument out of its range.
     """
     check_counts("two cycles", frames=frames)
     check_numbers("two cycles", noise=noise)

@@ -101,6 +101,9 @@ def simulate_worms(
 ) -> SimulatedStudy:
     """Simulate a study of several worms that share a wiring; the same arguments give the same worms.
 
+    Recordings are in dF/F, at 2.6 to 3.3 Hz, one rate per worm. Every second worm lacks one neuron (not seen, or with
+    an ambiguous name); at most a third of the neurons are ever lacking.
+
     Args:
       seed: of all random numbers, a whole number from 0.
       worms: how many.
@@ -109,13 +112,7 @@ def simulate_worms(
       wiring: the weights [sender, receiver] to use; None draws them (each neuron receives from 22 % of the others).
       noise: multiplies the observation noise of every trace.
 
-    Returns:
-      The recordings (dF/F, 2.6 to 3.3 Hz, one rate per worm; state names as in `STATE_NAMES`), the wiring and its
-      neurons. Every second worm lacks one neuron (not seen, or with an ambiguous name); at most a third of the neurons
-      are ever lacking.
-
-    Raises:
-      InputError: a number out of range, a name twice, a wiring of another shape.
+    InputError for a number out of range, a name twice, or a wiring of another shape.
     """
     names, weights, coupling, steps = _prepare(seed, worms, minutes, neurons, wiring)
     randoms = [np.random.default_rng([seed, number]) for number in range(worms)]
@@ -161,13 +158,9 @@ def iterate_worms(
 ) -> Iterator[Recording]:
     """Simulate worms one after another, in the memory of one, to write long and wide studies to files.
 
-    Args:
-      seed, worms, minutes, neurons: as in `simulate_worms`, which returns the same worms up to rounding.
-      frame_rates: the range in hertz that each worm draws its own from; at most one over `TIME_STEP`.
-      all_found: whether all neurons of every worm are seen and named; otherwise as in `simulate_worms`.
-
-    Raises:
-      InputError: a number out of range, or a name twice.
+    They are those of `simulate_worms` up to rounding, whose arguments and errors these are; but each worm draws its own
+    from a range of `frame_rates` (hertz), at most one over `TIME_STEP`, and all its neurons are seen and named if
+    `all_found`.
     """
     names, weights, coupling, steps = _prepare(seed, worms, minutes, neurons)
     if not 0 < frame_rates[0] <= frame_rates[1] <= 1 / TIME_STEP:
@@ -196,10 +189,9 @@ def draw_wiring(random: np.random.Generator, neurons: int) -> Float[np.ndarray, 
 def draw_command(
     random: np.random.Generator, steps: int
 ) -> tuple[Int[np.ndarray, " step"], Float[np.ndarray, " step"]]:
-    """Draw a cyclic motor command: forward, reverse, dorsal or ventral turn, repeatedly, each for a random time.
+    """Draw a cyclic motor command: the state of each integration step, and the seconds since it began.
 
-    Returns:
-      The state of each integration step, and the seconds since it began.
+    Forward, reverse, dorsal or ventral turn, repeatedly, each for a random time.
     """
     shortest, mean = np.array([6.0, 4.0, 2.5]), np.array([20.0, 11.0, 4.0])  # Seconds: forward, reverse, turn.
     cycles = math.ceil((steps * TIME_STEP + 20.0) / shortest.sum()) + 1  # Enough if every bout is the shortest.

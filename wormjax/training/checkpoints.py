@@ -33,11 +33,9 @@ DISK_ERRORS = ("No space left on device", "File too large", "Read-only file syst
 def open_checkpoints(directory: str | os.PathLike, keep: int = 2, read_only: bool = False) -> ocp.CheckpointManager:
     """Return the manager of one model's checkpoints; `keep` of the latest stay.
 
-    Only one manager at a time may write: what an earlier one has left unfinished is removed. Those that are
-    `read_only` change nothing, and may read what another process is writing.
-
-    Raises:
-      InputError: the folder cannot be made or written to.
+    Only one manager at a time may write: what an earlier one has left unfinished is removed. Those that are `read_only`
+    change nothing, and may read what another process is writing. InputError for a folder that cannot be made or written
+    to.
     """
     directory = pathlib.Path(os.path.abspath(directory))
     own = jax.process_index() if jax.process_count() > 1 else None
@@ -62,8 +60,7 @@ def open_checkpoints(directory: str | os.PathLike, keep: int = 2, read_only: boo
 def save_state(manager: ocp.CheckpointManager, step: int, state: Any) -> None:
     """Save a pytree of host arrays as nested dictionaries under its step, whole or not at all.
 
-    Raises:
-      InputError: it could not be written; earlier checkpoints are as they were.
+    InputError where it could not be written; earlier checkpoints are as they were.
     """
     flat = flatten_dict(flax.serialization.to_state_dict(state))  # Without empty dictionaries, which Orbax drops.
     arrays = {path: np.asarray(values) for path, values in flat.items()}
@@ -83,13 +80,8 @@ def save_state(manager: ocp.CheckpointManager, step: int, state: Any) -> None:
 def restore_latest(manager: ocp.CheckpointManager, fall_back: bool = True) -> tuple[int, dict[str, Any]] | None:
     """Return the latest whole checkpoint: its step, and nested dictionaries of numpy arrays; None where there is none.
 
-    Args:
-      manager: of the checkpoints.
-      fall_back: where the latest is damaged, say so on stderr, set it aside and restore the one before; otherwise
-        that is an error, since what is read would not be what training ended with.
-
-    Raises:
-      InputError: the latest is damaged and `fall_back` is False.
+    Where the latest is damaged and training may `fall_back`, say so on stderr, set it aside and restore the one before;
+    otherwise raise InputError, since what is read would not be what training ended with.
     """
     steps = sorted(manager.all_steps(), reverse=True)
     for step, earlier in zip(steps, [*steps[1:], None], strict=False):
@@ -116,8 +108,7 @@ def restore_latest(manager: ocp.CheckpointManager, fall_back: bool = True) -> tu
 def restore_state(manager: ocp.CheckpointManager, template: Any) -> tuple[int, Any] | None:
     """Return the latest whole checkpoint: its step, and its state in the form of `template`; None where there is none.
 
-    Raises:
-      InputError: the checkpoint holds another model.
+    InputError for a checkpoint of another model.
     """
     restored = restore_latest(manager)
     if restored is None:

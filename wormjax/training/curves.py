@@ -20,15 +20,9 @@ def cut_curves(path: str | os.PathLike, step: int) -> None:
 
 
 def append_curves(path: str | os.PathLike, step: int, values: Mapping[str, float]) -> None:
-    """Append one row; the first row of a file also writes the header.
+    """Append a row of the same names as every other; the first row of a file also writes the header.
 
-    Args:
-      path: of the CSV file.
-      step: updates so far.
-      values: name → value; the same names in every call.
-
-    Raises:
-      OSError: the row could not be written, for instance because the disk is full.
+    OSError where it could not be written, for instance because the disk is full.
     """
     # Without a buffer: an error is raised here, and not when the file is collected.
     with open(path, "ab", buffering=0) as file:

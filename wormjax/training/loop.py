@@ -35,17 +35,15 @@ def train_ensemble(
     checkpoint_seconds: float = 60.0,
     stop_after_chunks: int | None = None,
 ) -> TrainState:
-    """Train all runs to their last step and returns their states, stacked by run, on the host.
+    """Train all runs to their last step and return their states, stacked by run, on the host.
 
     Training continues from a checkpoint in the directory and ends bit for bit where it would have ended: every step's
     randomness comes from the run and the step alone. Of several processes each trains its share of the runs, and the
     first writes.
 
     Args:
-      engine: from `build_engine`.
-      recipe: the recipe that the engine was built with.
+      engine, recipe: from `build_engine`, and what it was built with.
       data: what the objective reads; stays on the device.
-      runs: the runs, stacked.
       directory: of this model; receives `checkpoints/` and `curves.csv`.
       name: for the progress bar.
       checkpoint_seconds: the least time between two checkpoints; the end is always saved.
@@ -93,10 +91,7 @@ def train_in_memory(
     """Train all runs to their last step and return their states, stacked by run, on the host; write nothing.
 
     The states are those of `train_ensemble`, whose arguments these are. `initial` variables, stacked by run, take the
-    place of random ones.
-
-    Raises:
-      TrainingError: the loss or the parameters of a run are not finite.
+    place of random ones. TrainingError where the loss or the parameters of a run are not finite.
     """
     chunks = int(np.ceil(runs.steps.max() / recipe.steps_per_chunk))
     state = jax.device_get(engine.initialise(runs))

@@ -17,14 +17,11 @@ AUTOMATIC = "auto"  # The address, number and place of the processes as Slurm, O
 
 
 def start_processes(config) -> None:
-    """Join the processes that a config's section `distributed` describes; does nothing without one.
+    """Join the processes that a config's section `distributed` describes; do nothing without one.
 
-    Args:
-      config: `distributed.coordinator_address` ("" for a single process, "auto", or HOST:PORT of the first process),
-        `distributed.num_processes` and `distributed.process_id` (0 is the first), as of `jax.distributed.initialize`.
-
-    Raises:
-      InputError: numbers that cannot be, or processes that could not be joined.
+    The section has `coordinator_address` ("" for a single process, "auto", or HOST:PORT of the first process),
+    `num_processes` and `process_id` (0 is the first), as of `jax.distributed.initialize`. InputError for numbers that
+    cannot be, and for processes that could not be joined.
     """
     section = config.get("distributed", None)
     address = section.coordinator_address if section else ""

@@ -46,14 +46,9 @@ def build_engine(
     runs_at_once: int = 0,
     pmap: bool = False,
 ) -> Engine:
-    """Return the engine of an ensemble.
-
-    Where several processes train, each trains its share of the runs on its own devices.
+    """Return the engine of an ensemble. Where several processes train, each trains its share of the runs.
 
     Args:
-      objective: what is trained.
-      recipe: how it is trained.
-      runs: number of runs.
       placement: "single" (one device), "runs" (each device trains its share of the runs) or "batch" (each device
         computes its share of every batch; a model that normalises over the batch needs `axis_name="device"`).
       devices: number of this host's devices; 0 takes all, or for "batch" as many as divide the batch.
@@ -62,8 +57,7 @@ def build_engine(
         backend: 1 on a CPU, whose caches stay warm; all on a GPU or TPU.
       pmap: compile with `jax.pmap` in place of `jax.shard_map`. The states are the same.
 
-    Raises:
-      InputError: more devices than there are, or devices that do not divide the batch.
+    InputError for more devices than there are, or devices that do not divide the batch.
     """
     count = check_placement(placement, devices, batch)
     by_batch = placement == "batch"

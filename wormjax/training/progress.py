@@ -47,8 +47,7 @@ class Program:
     def estimate_left(self, own: float | None = None) -> float | None:
         """Return about how many seconds all parts will still take; None where nothing is known.
 
-        Args:
-          own: the seconds left of the present part; None: as long as those before it took.
+        `own` are those of the present part; None: as long as those before it took.
         """
         usual, passed = [seconds for seconds in self.spent if seconds > RESTORED_SECONDS], time.monotonic() - self.begun
         if own is None and not usual:
@@ -128,12 +127,7 @@ class LogLines(tqdm):
 def track(items: Collection, about: str, unit: str = "part", shown: bool = True, **place) -> tqdm:
     """Return a bar over items: in a terminal or a notebook it moves, in a log it writes a line now and then.
 
-    Args:
-      items: what to go through.
-      about: what it is.
-      unit: what one of the items is called.
-      shown: whether to show anything.
-      place: of what is left of a longer sequence: `initial` and `total`.
+    `about` says what the items are, `unit` what one is called; `place` has `initial` and `total` of a longer sequence.
     """
     place = {"total": len(items), **place}
     if not shown or not multihost.is_first():

@@ -93,9 +93,7 @@ def build_runs(
     """Return one run per entry of `train_worms`, `seeds` and `members`, which are of one length.
 
     Args:
-      dataset: the worms.
       train_worms: the worms (indices) that each run trains on.
-      seeds: each run's seed.
       members: each run's number among the runs of its seed; distinguishes their random numbers.
       labels: seed → the labels of `split_stretches`.
       train: the config's `train` section.

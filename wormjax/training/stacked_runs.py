@@ -11,12 +11,8 @@ def map_systems(
 ) -> Any:
     """Return what `infer` makes of each run and system, as arrays [run, system, ...].
 
-    Args:
-      infer: takes a run's variables, and then what it has of one system: of each of `systems`, and of each of `own`.
-      runs: variables, stacked by run.
-      systems: arrays [system, ...], or None.
-      own: arrays [run, system, ...], or None.
-      at_once: systems that are run at a time.
+    `infer` takes a run's variables (`runs`, stacked), and then what it has of one system: of each of `systems` [system,
+    ...], and of each of `own` [run, system, ...], or None. `at_once`: systems that are run at a time.
     """
 
     def infer_runs(runs, systems, own):  # Arrays as arguments: XLA takes its time over constants.

@@ -46,11 +46,8 @@ def claim_workdir(
 ) -> Iterator[None]:
     """Make `workdir` this experiment's, or find that it already is; for as long as the block runs, no other's.
 
-    Of several processes that train together the first claims it for all.
-
-    Raises:
-      InputError: it is of another config or other worms (names the first field that differs), another process is at
-        work in it, or it cannot be written.
+    Of several processes that train together the first claims it for all. InputError where it is of another config or
+    other worms (the first field that differs is named), another process is at work in it, or it cannot be written.
     """
     path = Path(workdir)
     with contextlib.ExitStack() as held:
@@ -122,11 +119,9 @@ def refuse_changes(config: ml_collections.ConfigDict, workdir: str | os.PathLike
 
 
 def read_config(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
-    """Return the config that a work directory was made by.
+    """Return the config that a work directory was made by; InputError for none.
 
-    Raises:
-      InputError: there is no such file, or it holds no config; whether its fields can be used is for an experiment's
-        checks to say.
+    Whether its fields can be used is for an experiment's checks to say.
     """
     path = Path(workdir) / CONFIG_FILE
     content = read_json(path)
@@ -139,8 +134,7 @@ def read_config(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
 def read_description(workdir: str | os.PathLike) -> dict[str, Any]:
     """Return the description of the data that a work directory was made from (`describe_dataset`, or of systems).
 
-    Raises:
-      InputError: there is no such file, or it is not as training wrote it.
+    InputError for no such file, or one that is not as training wrote it.
     """
     path = Path(workdir) / DATA_FILE
     content = read_json(path)

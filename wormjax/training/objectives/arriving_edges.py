@@ -63,7 +63,7 @@ class AllCombinations:
         weights: Float[Array, "simulation segment object"] | None = None,
         price: Float[Array, ""] | float = 1.0,
     ) -> Measured:
-        """Return errors and likelihoods; of those pieces alone in which an object has a weight of 1.
+        """Return errors and likelihoods, of those pieces alone in which an object has a weight of 1.
 
         Where edges change, senders of weight 0 have no effect.
         """
@@ -185,11 +185,7 @@ class ChangingCombinations(AllCombinations):
 
 
 def list_arriving(nri: Nri, bound: Bound, objects: int) -> AllCombinations | ListedCombinations:
-    """Return the combinations of a model and a bound.
-
-    Raises:
-      InputError: more than can be tried.
-    """
+    """Return the combinations of a model and a bound; InputError for more than can be tried."""
     if is_dynamic(nri):
         return ChangingCombinations(nri, bound, objects)
     return (ListedCombinations if bound.combinations else AllCombinations)(nri, bound, objects)

@@ -67,17 +67,12 @@ def infer_changes(decoded: Decoded) -> ChangingEdges:
 def adapt_edges(
     decoded: Decoded, edges: Float[np.ndarray, "run simulation edge type"], steps: int, learning_rate: float
 ) -> Float[np.ndarray, "run simulation edge type"]:
-    """Return the encoder's posterior of every edge's type, adapted to each system by gradient steps of Adam.
+    """Return the encoder's posterior of every edge's type (`edges`), adapted to each system by gradient steps of Adam.
 
     As Löwe et al. (2022, arXiv 2006.10833) adapt it at test time: the logits of one system's edges, which begin at the
-    encoder's, climb the evidence lower bound under the decoder, which stays as it is. There the bound is estimated by
-    edges that are sampled; here it is a sum over all combinations of edges. Its maximum is the posterior of
-    `infer_posterior` where that is one graph, or edges that do not depend on each other.
-
-    Args:
-      decoded: a model of all combinations, and systems.
-      edges: probabilities that the encoder gives (`outputs.infer_edges`).
-      steps, learning_rate: of Adam.
+    encoder's, climb the evidence lower bound under the decoder (of all combinations), which stays as it is. There the
+    bound is estimated by edges that are sampled; here it is a sum over all combinations of edges. Its maximum is the
+    posterior of `infer_posterior` where that is one graph, or edges that do not depend on each other.
     """
     nri, objects = decoded.nri, decoded.features.shape[2]
     combinations = list_arriving(nri, decoded.bound, objects).combinations

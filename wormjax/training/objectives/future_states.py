@@ -117,15 +117,9 @@ def ahead(
 ) -> classification.Objective:
     """Return the objective of a classifier of wormjax.models with `horizons * states + horizons + 1` outputs.
 
-    Args:
-      module: the classifier.
-      sizes: numbers of neurons and features.
-      states, horizons: how many.
-      window_frames: frames that an answer is given from.
-      batch_windows: windows per update.
-      augmentations: see `augment_features`.
-      edge_prior: probability of each edge type; with it, the graph costs `kl_weight` times its divergence, nats per
-        edge.
+    `sizes` are the numbers of neurons and features; an answer is given from `window_frames` frames; for `augmentations`
+    see `augment_features`. With an `edge_prior` (probability per edge type), the graph costs `kl_weight` times its
+    divergence, nats per edge.
     """
     corrected = Correction(module, states, horizons)
     parts = _Ahead(corrected, sizes, states, horizons, window_frames, batch_windows, augmentations, edge_prior)

@@ -49,9 +49,6 @@ def exact_evidence(nri: Nri, bound: Bound, frames: int, objects: int) -> Objecti
     Of a model with a graph in each frame, the likelihood is that of all frames, summed over all sequences of graphs
     (`models.edge_chains`); the encoder's posterior learns the smoothed edges, and its prior, from the frames so far,
     the same. Edges change with probabilities that are estimated beside the squared errors.
-
-    Raises:
-      InputError: more combinations of edges than can be tried.
     """
     kind = _ChangingEvidence if model.is_dynamic(nri) else _ExactEvidence
     parts = kind(nri, bound, frames, objects)

@@ -39,11 +39,8 @@ def infer_hidden(decoded: Decoded, hidden: int) -> Hidden:
 
     The trajectories are sums of cosines over time. They climb the evidence by Adam from several random starts, slow
     cosines first, and the highest counts. The likelihood is Gaussian; its variance falls from that of all changes to
-    the decoder's own, so that an object far from its place still has a slope to climb.
-
-    Args:
-      decoded: a decoder that sees one frame (`bound.burn_in` is 1), and the objects that are observed.
-      hidden: how many are not.
+    the decoder's own, so that an object far from its place still has a slope to climb. The decoder sees one frame
+    (`bound.burn_in` is 1).
     """
     nri, bound, _, variables, features, observed = decoded
     _, frames, objects, size = features.shape

@@ -22,14 +22,9 @@ def horizon_bound(
 ) -> Objective:
     """Return the objective of one model on windows whose first `plan.history` frames are seen.
 
-    `SystemArrays.base` has what a regression that was not fitted on the window predicts. Validation scores are in
-    the units of the loss: nats per value, at the variance of the training.
-
-    Args:
-      nri, plan: the model.
-      bound: its task, batch, likelihood and prior; segments and roll-outs have no part here.
-      units: the size of the regression's errors.
-      objects, features: of a window.
+    `SystemArrays.base` has what a regression that was not fitted on the window predicts; `units` are the size of its
+    errors. Of the `bound`, segments and roll-outs have no part here. Validation scores are in the units of the loss:
+    nats per value, at the variance of the training.
     """
     steps, outputs = units.shape
     log_prior = np.log(find_prior(nri, bound))

@@ -100,12 +100,8 @@ class Likelihood(NamedTuple):
     def lose(self, variables, squares, weights, cost, values, shard):
         """Return a shard's part of the loss at the new variance, the running mean squares, and metrics.
 
-        Args:
-          variables: of the run.
-          squares, weights: squared errors, and which objects of which frames count (None for all).
-          cost: of the edges of each simulation, nats.
-          values: that a simulation has, over which its cost is shared out.
-          shard: of the batch.
+        `weights`: which objects of which frames count (None for all). The `cost` of the edges of each simulation, in
+        nats, is shared out over the `values` that it has.
         """
         old, batch = variables["batch_stats"]["squared_error"], self.bound.batch
         weighed = squares * student_t_weights(squares, self.find(old), self.bound.degrees_of_freedom)
@@ -196,9 +192,9 @@ def match_frames(
 
 
 def best_accuracy(inferred: Int[Array, "*batch"], true: Int[Array, "*batch"], types: int) -> Float[Array, ""]:
-    """Return the edge accuracy under the best renaming of the inferred types: for the eye, not for choosing.
+    """Return the edge accuracy under the best renaming of the inferred types; NaN where no edge is known.
 
-    NaN where no edge is known.
+    It is for the eye, not for choosing.
     """
     true = match_frames(true, inferred.shape[1:])
     if true.ndim > inferred.ndim:  # One graph for all frames of edges that change.

@@ -27,11 +27,7 @@ Matrix = Float[np.ndarray, "sender receiver"]
 
 @style.styled
 def plot_class_graph(
-    scores: Matrix,
-    classes: Sequence[str],
-    types: Sequence[str],
-    title: str,
-    known: Matrix | None = None,
+    scores: Matrix, classes: Sequence[str], types: Sequence[str], title: str, known: Matrix | None = None
 ) -> Figure:
     """Plot a graph between neuron classes: its strongest edges on a circle, and all scores as a matrix.
 

@@ -13,12 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from wormjax.simulation import particles
-from wormjax.simulation.ensembles import (
-    check_numbers,
-    check_probabilities,
-    draw_edge_types,
-    simulate_chunks,
-)
+from wormjax.simulation.ensembles import check_numbers, check_probabilities, draw_edge_types, simulate_chunks
 from wormjax.simulation.springs import Springs, pull_springs
 from wormjax.simulation.trajectories import Trajectories
 

@@ -16,13 +16,7 @@ from jaxtyping import Array, Float
 
 from wormjax.errors import InputError
 from wormjax.simulation import particles
-from wormjax.simulation.ensembles import (
-    check_box,
-    check_numbers,
-    check_probabilities,
-    draw_edge_types,
-    simulate_chunks,
-)
+from wormjax.simulation.ensembles import check_box, check_numbers, check_probabilities, draw_edge_types, simulate_chunks
 from wormjax.simulation.trajectories import Trajectories
 
 

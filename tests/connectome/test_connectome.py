@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import wormjax
-from wormjax.connectome.neuron_types import TYPES
+from wormjax.connectome import TYPES
 from wormjax.errors import InputError
 from wormjax.recordings.names import NEURONS, split_neuron_name
 

@@ -13,11 +13,9 @@ from wormjax.figures.phase_portrait import (
     average_flow,
     colour_loops,
     colour_phase,
+    find_states,
     link_frames,
     plot_phase_portrait,
-)
-from wormjax.figures.phase_transitions import (
-    find_states,
     plot_phase_transitions,
     plot_toy_loops,
     share_agreement,

@@ -20,8 +20,7 @@ from wormjax.figures.neuron_graphs import (
     plot_graph_scores,
     plot_responses,
 )
-from wormjax.figures.phase_portrait import plot_phase_portrait
-from wormjax.figures.phase_transitions import plot_phase_transitions, plot_toy_loops
+from wormjax.figures.phase_portrait import plot_phase_portrait, plot_phase_transitions, plot_toy_loops
 from wormjax.figures.sensitivity import plot_sensitivity
 from wormjax.figures.skill_by_horizon import plot_skill_by_horizon
 from wormjax.figures.style import save_figure

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from wormjax.errors import InputError
-from wormjax.simulation.changing_springs import simulate_changing_springs
+from wormjax.simulation.springs import simulate_changing_springs
 
 CHANGE, REACH = 0.1, 0.8
 

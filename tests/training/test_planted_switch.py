@@ -8,7 +8,7 @@ from small_systems import small_config
 from wormjax.features.system_scaling import scale_systems
 from wormjax.features.systems import take_simulations
 from wormjax.scoring.edges import match_types, pair_frames, relabel_types, score_edges
-from wormjax.simulation.changing_springs import simulate_changing_springs
+from wormjax.simulation.springs import simulate_changing_springs
 from wormjax.tasks.infer.materials import Materials, find_edges, stack_system
 from wormjax.tasks.infer.networks import build_runs, build_training, vary_config
 from wormjax.tasks.infer.outputs import run_model

@@ -16,11 +16,10 @@ from wormjax.recordings import container
 from wormjax.recordings.catalog import open_study
 from wormjax.recordings.recording import SIMILAR_RATES, Recording
 from wormjax.simulation import array_files
-from wormjax.simulation.changing_springs import simulate_changing_springs
 from wormjax.simulation.charged import simulate_charged
 from wormjax.simulation.ensembles import SIMULATOR_VERSION
 from wormjax.simulation.kuramoto import simulate_kuramoto
-from wormjax.simulation.springs import simulate_springs
+from wormjax.simulation.springs import simulate_changing_springs, simulate_springs
 from wormjax.simulation.subject_files import list_subjects, read_subjects
 from wormjax.simulation.trajectories import SPLITS, Trajectories, hide_missing
 from wormjax.simulation.trajectory_files import HDF5_ENDINGS, cache_trajectories, read_splits, read_trajectories

@@ -167,10 +167,10 @@ KERNELS = {
         "tests/training/test_runs.py::test_every_drawn_window_is_of_the_run_s_own_worms_and_training_frames",
     ),
     "training.objectives.future_states.split_answers": Kernel(0.0, 0.0, "numpy", TRAINING),
-    "training.objectives.future_states.ahead": Kernel(5e-6, 1e-5, "float64", TRAINING),
+    "training.objectives.future_states.AheadObjective": Kernel(5e-6, 1e-5, "float64", TRAINING),
     "training.objectives.forecasting.trajectory_nll": Kernel(2e-6, 2e-6, "numpy", TRAINING),
     "training.objectives.forecasting.average_modes": Kernel(2e-6, 2e-6, "numpy", TRAINING),
-    "training.objectives.forecasting.forecasting": Kernel(2e-5, 1e-4, "float64", TRAINING),
+    "training.objectives.forecasting.ForecastObjective": Kernel(2e-5, 1e-4, "float64", TRAINING),
     **{
         f"models.horizons.{name}": Kernel(1e-5, 1e-5, "float64", "tests/models/test_float64_horizons.py")
         for name in ("encode", "predict")
@@ -319,7 +319,7 @@ EXCEPTIONS = {
     "training.objectives.classification.disturb_windows": "part of the objectives of classes and of states ahead",
     "training.objectives.classification.charge_edges": "part of the objectives of classes and of states ahead",
     "training.objectives.forecasting.weigh_neurons": "part of the objective of forecasts",
-    "training.objectives.future_states.average_nll": "part of training.objectives.future_states.ahead",
+    "training.objectives.future_states.average_nll": "part of training.objectives.future_states.AheadObjective",
     **{
         f"training.masks.{name}": "selects and averages; values in tests/training/test_masks.py"
         for name in ("apply_mask", "as_feature", "average", "find_pairs", "find_pairs_by_frame", "weigh_following")

@@ -517,7 +517,7 @@ def test_the_price_of_a_posterior_goes_by_a_constant_factor():
 def test_the_loss_of_a_forecaster_is_that_at_float64():
     shape = forecasting.Shape(order=2, burn_in=3, roll_out=3, block=8, batch=3)
     module = GraphForecaster(4, 2, modes=2, hidden=3, message_hidden=2, encoder_hidden=3, embedding=2)
-    objective = forecasting.forecasting(module, shape, (4, 2), (0.7, 0.3), scheduled=True)
+    objective = forecasting.ForecastObjective(module, shape, (4, 2), (0.7, 0.3), scheduled=True)
     hyper = dict.fromkeys(PER_RUN, np.float32(0.25))
     windows = list_windows()
     run = Runs(
@@ -542,13 +542,13 @@ def test_the_loss_of_a_forecaster_is_that_at_float64():
         return objective.loss(variables, data, own, 0.1, KEY, Shard())[0], objective.validate(variables, data, own)[0]
 
     params = draw_params(lambda: objective.initialise(run))["params"]
-    check_kernel("training.objectives.forecasting.forecasting", measure, params, data, run)
+    check_kernel("training.objectives.forecasting.ForecastObjective", measure, params, data, run)
 
 
 @pytest.mark.slow
 def test_the_loss_of_the_state_ahead_is_that_at_float64():
     module = build_classifier("mlp", 9, {"hidden": 3, "offsets": (-1, 0)})
-    objective = states_ahead.ahead(module, (4, 2), 3, 2, WINDOW, BATCH)
+    objective = states_ahead.AheadObjective(module, (4, 2), 3, 2, WINDOW, BATCH)
     random, worms, windows = np.random.default_rng(6), draw_worms(), list_windows()
     true = random.integers(-1, 3, (2, 40, 2)).astype(np.int32), random.integers(-1, 3, (2, 40)).astype(np.int32)
     data = states_ahead.AheadData(worms, *true, log_softmax(draw(2, 40, 9), axis=-1).astype(np.float32))
@@ -569,4 +569,4 @@ def test_the_loss_of_the_state_ahead_is_that_at_float64():
         return objective.loss(variables, data, own, 0.1, KEY, Shard())[0], objective.validate(variables, data, own)[0]
 
     params = draw_params(lambda: objective.initialise(run))["params"]
-    check_kernel("training.objectives.future_states.ahead", measure, params, data, run)
+    check_kernel("training.objectives.future_states.AheadObjective", measure, params, data, run)

@@ -22,8 +22,8 @@ from wormjax.tasks.protocols import list_splits
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.classification import Shard
 from wormjax.training.objectives.forecasting import (
+    ForecastObjective,
     average_modes,
-    forecasting,
     trajectory_nll,
     weigh_neurons,
 )
@@ -97,7 +97,7 @@ def build_objective(config, module, **options):
     """The objective of a module, the first run's arrays, the data, and random parameters (read-outs too)."""
     _, runs, data = prepare(config)
     run = jax.tree.map(lambda values: np.asarray(values)[0], runs)
-    objective = forecasting(module, steps.build_shape(config), (4, 1), **options)
+    objective = ForecastObjective(module, steps.build_shape(config), (4, 1), **options)
     random = np.random.default_rng(5)
     shapes = jax.eval_shape(objective.initialise, run)["params"]
     params = jax.tree.map(lambda x: 0.4 * random.normal(size=x.shape).astype(np.float32), shapes)
@@ -223,7 +223,7 @@ CONFIG = small_config(
 def train(quick_compilation):
     """A function: (folder, steps, dataset, stop) → the state after training as `train_model` does; compiled once."""
     recipe, module = build_recipe(CONFIG.train), steps.build_module("nri_graph", CONFIG, DATASET)
-    objective = forecasting(module, steps.build_shape(CONFIG), (4, 1), CONFIG.train.edge_prior)
+    objective = ForecastObjective(module, steps.build_shape(CONFIG), (4, 1), CONFIG.train.edge_prior)
     engine = build_engine(objective, recipe, len(SPLITS), runs_at_once=1)
 
     def run(folder, updates=100, dataset=DATASET, stop=None):

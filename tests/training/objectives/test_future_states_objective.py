@@ -19,7 +19,7 @@ from wormjax.tasks.ahead.questions import tabulate
 from wormjax.tasks.groups import list_groups
 from wormjax.tasks.protocols import list_splits
 from wormjax.training.objectives.classification import Shard, draw_windows
-from wormjax.training.objectives.future_states import AheadData, ahead
+from wormjax.training.objectives.future_states import AheadData, AheadObjective
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -47,7 +47,7 @@ def take(tree, run):
 def build(module, config=CONFIG, **fields):
     """The objective of a module, the last run's arrays, the data of "mlp", and random parameters of all of them."""
     training = prepare("mlp", config)
-    objective = ahead(module, (3, 2), STATES, HORIZONS, WINDOW, config.train.batch_windows, **fields)
+    objective = AheadObjective(module, (3, 2), STATES, HORIZONS, WINDOW, config.train.batch_windows, **fields)
     run, random = take(training.runs, 2), np.random.default_rng(5)
     shapes = jax.eval_shape(objective.initialise, run)
     variables = jax.tree.map(lambda x: 0.4 * random.normal(size=x.shape).astype(np.float32), shapes)

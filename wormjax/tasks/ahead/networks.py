@@ -25,7 +25,7 @@ from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.training import Training, prepare_training, tabulate_runs, train_into
 from wormjax.training.objectives.classification import list_augmentations
-from wormjax.training.objectives.future_states import AheadData, ahead, split_answers
+from wormjax.training.objectives.future_states import AheadData, AheadObjective, split_answers
 from wormjax.training.runs import Runs
 from wormjax.value_checks import check_names, check_value, text
 
@@ -121,7 +121,7 @@ def build_training(name: str, config, setting, dataset: Dataset, splits: Sequenc
     bases, index = tabulate_bases(config, setting, dataset, splits, config.model[name].base)
     of_run = np.repeat([splits.index(group.split) for group in groups], train.members)
     runs = build_group_runs(config, dataset, groups)._replace(own={"base": index[of_run]})
-    objective = ahead(
+    objective = AheadObjective(
         build_module(name, config, dataset),
         sizes=dataset.arrays.features.shape[2:],
         states=len(dataset.state_names),

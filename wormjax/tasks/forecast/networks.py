@@ -24,7 +24,7 @@ from wormjax.tasks.groups import Group, model_folder
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.training import Training, prepare_training, tabulate_runs, train_into
 from wormjax.training.fitted import fit_once
-from wormjax.training.objectives.forecasting import ForecastData, Shape, forecasting
+from wormjax.training.objectives.forecasting import ForecastData, ForecastObjective, Shape
 from wormjax.training.runs import Runs
 from wormjax.value_checks import check_names, check_value, text
 
@@ -97,7 +97,7 @@ def build_training(name: str, config, dataset: Dataset, splits, groups: Sequence
     scheduled = max(train.given, train.given_end) > 0
     sizes = dataset.arrays.features.shape[2:]
     masked = not dataset.find_present().all()
-    objective = forecasting(module, build_shape(config), sizes, prior or None, scheduled, masked)
+    objective = ForecastObjective(module, build_shape(config), sizes, prior or None, scheduled, masked)
     return prepare_training(objective, train, runs, data)
 
 

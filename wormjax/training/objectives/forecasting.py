@@ -18,7 +18,7 @@ from wormjax.models.forecast_roll_outs import Clamp, InputNoise, TeacherForcing,
 from wormjax.models.forecasters import Forecast
 from wormjax.models.layers import TrainingRngs, draw_keys
 from wormjax.models.sampling import kl_divergence, sample_edges
-from wormjax.training.objectives.classification import Objective, cut_windows, draw_share, initial_key
+from wormjax.training.objectives.classification import cut_windows, draw_share, initial_key
 
 
 class ForecastData(NamedTuple):
@@ -56,37 +56,57 @@ class Shape(NamedTuple):
         return self.past + self.roll_out
 
 
-def forecasting(
-    module: nn.Module,
-    shape: Shape,
-    sizes: tuple[int, int],
-    edge_prior: Sequence[float] | None = None,
-    scheduled: bool = False,
-    masked: bool = False,
-) -> Objective:
-    """Return the objective of a forecaster of wormjax.models on windows of `shape.frames` frames.
-
-    Args:
-      module: the forecaster.
-      shape: see `Shape`.
-      sizes: numbers of neurons and features.
-      edge_prior: probability of each edge type; with it, the graph costs `kl_weight` times its divergence, nats per
-        edge. With a graph in each frame, its prior is that of the frames so far, and the cost the mean over frames.
-      scheduled: scheduled sampling: each step goes on from the true frame with a probability that goes from `given` to
-        `given_end` over the first `given_until` of training.
-      masked: whether worms lack neurons, which are then held at 0 and enter no error.
+class ForecastObjective(NamedTuple):
+    """The objective of a forecaster of wormjax.models on windows of `shape.frames` frames.
 
     What `runs.own` holds takes the place of the module's collections of the same names ("given").
     """
 
-    def start(run):
-        variables = initialise(module, initial_key(run), shape.burn_in, shape.order, *sizes)
+    module: nn.Module
+    shape: Shape
+    sizes: tuple[int, int]  # Numbers of neurons and features.
+    # Probability of each edge type; with it, the graph costs `kl_weight` times its divergence, nats per edge. With a
+    # graph in each frame, its prior is that of the frames so far, and the cost the mean over frames.
+    edge_prior: Sequence[float] | None = None
+    # Whether each step goes on from the true frame with a probability that goes from `given` to `given_end` over the
+    # first `given_until` of training.
+    scheduled: bool = False
+    masked: bool = False  # Whether worms lack neurons, which are then held at 0 and enter no error.
+
+    def initialise(self, run):
+        """Return the variables of a run."""
+        variables = initialise(self.module, initial_key(run), self.shape.burn_in, self.shape.order, *self.sizes)
         return variables | {name: own for name, own in run.own.items() if name in variables}
 
-    dynamic = getattr(module, "graph", "none") == "dynamic"
+    def loss(self, variables, data, run, progress, key, shard):
+        """Return the loss of a shard's part of a batch of windows, and its metrics."""
+        windows, keys = draw_share(run, key, self.shape.batch, shard)
+        training_rngs = TrainingRngs(keys, run.hyper["dropout"], run.hyper["temperature"])
+        shown = InputNoise(run.hyper["offset"], run.hyper["noise"], run.hyper["neuron_dropout"])
+        chance = None
+        if self.scheduled:
+            share = jnp.minimum(progress / run.hyper["given_until"], 1.0)
+            chance = run.hyper["given"] + (run.hyper["given_end"] - run.hyper["given"]) * share
+        forecast, divergence, *true = self._forecast(variables, data, run, windows, training_rngs, shown, chance)
+        relative, nll, error = self._measure(forecast, *true, run)
+        value = relative.sum() + run.hyper["spread_weight"] * nll.sum()
+        if divergence is not None:
+            value += run.hyper["kl_weight"] * divergence.sum()
+        metrics = {"loss": value, "mse": error.mean(axis=1).sum(), "nll": nll.sum()}
+        return value / self.shape.batch, ({}, {name: metric / self.shape.batch for name, metric in metrics.items()})
 
-    def run_windows(variables, data, run, windows, training_rngs, shown, chance=None):
+    def validate(self, variables, data, run):
+        """Return the mean loss over a run's validation windows, and its metrics."""
+        used = jnp.arange(len(run.validation_windows)) < run.validation_count
+        forecast, _, *true = self._forecast(variables, data, run, run.validation_windows, None, None)
+        relative, nll, error = self._measure(forecast, *true, run)
+        count = jnp.maximum(used.sum(), 1)
+        relative, nll, mse = ((used * values).sum() / count for values in (relative, nll, error.mean(axis=1)))
+        return relative + run.hyper["spread_weight"] * nll, {"relative_error": relative, "mse": mse, "nll": nll}
+
+    def _forecast(self, variables, data, run, windows, training_rngs, shown, chance=None):
         """Return the forecast, the divergence of each window's graph from its prior, the future, and weights."""
+        module, shape, dynamic = self.module, self.shape, getattr(self.module, "graph", "none") == "dynamic"
         frames = cut_windows(data.worms, windows, shape.frames).features
         blocks = (windows[:, 1] + shape.past) // shape.block
         operators = data.operators[run.own["operators"][windows[:, 0]], blocks]
@@ -96,47 +116,22 @@ def forecasting(
             draw = jax.vmap(lambda key: jax.random.bernoulli(key, chance, (shape.roll_out,)))
             teacher_forcing = TeacherForcing(future, draw(draw_keys(training_rngs, 400)))
         inputs = module, variables, past, operators, shape.roll_out, training_rngs, shown
-        clamp = clamp_lacking(past) if masked else None
+        clamp = clamp_lacking(past) if self.masked else None
         edges = divergence = None
         if dynamic and training_rngs is not None:
             edges, divergence = _draw_graphs(module, variables, frames[:, shape.order - 1 :], training_rngs)
         forecast = predict(*inputs, clamp=clamp, teacher_forcing=teacher_forcing, edges=edges)
-        if edge_prior is not None and not dynamic:
-            divergence = kl_divergence(forecast.edge_logits, jnp.asarray(edge_prior)) / forecast.edge_logits.shape[-2]
+        if self.edge_prior is not None and not dynamic:
+            logits = forecast.edge_logits
+            divergence = kl_divergence(logits, jnp.asarray(self.edge_prior)) / logits.shape[-2]
         return forecast, divergence, future, weigh_neurons(clamp)
 
-    def measure(forecast, future, weights, run):
+    def _measure(self, forecast, future, weights, run):
         """Per window: squared error in units of persistence's, and negative log-likelihood, nats per value."""
-        squares = (average_modes(forecast) - future) ** 2
+        steps, squares = self.shape.roll_out, (average_modes(forecast) - future) ** 2
         error = (squares if weights is None else weights * squares).mean(axis=(2, 3))
-        relative = (error / run.own["step_scale"][: shape.roll_out]).mean(axis=1)
-        return relative, trajectory_nll(forecast, future, run.own["base_scale"][: shape.roll_out], weights), error
-
-    def loss(variables, data, run, progress, key, shard):
-        windows, keys = draw_share(run, key, shape.batch, shard)
-        training_rngs = TrainingRngs(keys, run.hyper["dropout"], run.hyper["temperature"])
-        shown = InputNoise(run.hyper["offset"], run.hyper["noise"], run.hyper["neuron_dropout"])
-        chance = None
-        if scheduled:
-            share = jnp.minimum(progress / run.hyper["given_until"], 1.0)
-            chance = run.hyper["given"] + (run.hyper["given_end"] - run.hyper["given"]) * share
-        forecast, divergence, *true = run_windows(variables, data, run, windows, training_rngs, shown, chance)
-        relative, nll, error = measure(forecast, *true, run)
-        value = relative.sum() + run.hyper["spread_weight"] * nll.sum()
-        if divergence is not None:
-            value += run.hyper["kl_weight"] * divergence.sum()
-        metrics = {"loss": value, "mse": error.mean(axis=1).sum(), "nll": nll.sum()}
-        return value / shape.batch, ({}, {name: metric / shape.batch for name, metric in metrics.items()})
-
-    def validate(variables, data, run):
-        used = jnp.arange(len(run.validation_windows)) < run.validation_count
-        forecast, _, *true = run_windows(variables, data, run, run.validation_windows, None, None)
-        relative, nll, error = measure(forecast, *true, run)
-        count = jnp.maximum(used.sum(), 1)
-        relative, nll, mse = ((used * values).sum() / count for values in (relative, nll, error.mean(axis=1)))
-        return relative + run.hyper["spread_weight"] * nll, {"relative_error": relative, "mse": mse, "nll": nll}
-
-    return Objective(start, loss, validate)
+        relative = (error / run.own["step_scale"][:steps]).mean(axis=1)
+        return relative, trajectory_nll(forecast, future, run.own["base_scale"][:steps], weights), error
 
 
 def _draw_graphs(module, variables, frames, training_rngs):

@@ -41,19 +41,26 @@ def split_answers(
     return values[..., :count].reshape(*values.shape[:-1], horizons, states), values[..., count:]
 
 
-class _Ahead(NamedTuple):
-    """What the functions of the objective share; see `ahead`."""
+class AheadObjective(NamedTuple):
+    """The objective of a classifier of wormjax.models with `horizons * states + horizons + 1` outputs."""
 
-    corrected: Correction
-    sizes: tuple[int, int]
+    module: nn.Module
+    sizes: tuple[int, int]  # Numbers of neurons and features.
     states: int
     horizons: int
-    window_frames: int
+    window_frames: int  # That an answer is given from.
     batch_windows: int
-    augmentations: Collection[str]
-    edge_prior: tuple[float, ...] | None
+    augmentations: Collection[str] = classification.AUGMENTATIONS
+    # Probability per edge type; with it, the graph costs `kl_weight` times its divergence, nats per edge.
+    edge_prior: tuple[float, ...] | None = None
+
+    @property
+    def corrected(self) -> Correction:
+        """Return the classifier joined with a chain."""
+        return Correction(self.module, self.states, self.horizons)
 
     def initialise(self, run):
+        """Return the variables of a run."""
         shape, answers = (1, self.window_frames), self.horizons * self.states + self.horizons + 1
         window = jnp.zeros((*shape, *self.sizes)), jnp.ones(shape, bool), jnp.zeros((1, answers))
         return self.corrected.init(classification.initial_key(run), *window)
@@ -103,24 +110,3 @@ def average_nll(log_probabilities, true, shard: classification.Shard | None = No
     total = known.sum(axis=0)
     total = shard.total(total) if shard is not None else total
     return -(known * chosen).sum(axis=0) / jnp.maximum(total, 1)
-
-
-def ahead(
-    module: nn.Module,
-    sizes: tuple[int, int],
-    states: int,
-    horizons: int,
-    window_frames: int,
-    batch_windows: int,
-    augmentations: Collection[str] = classification.AUGMENTATIONS,
-    edge_prior: tuple[float, ...] | None = None,
-) -> classification.Objective:
-    """Return the objective of a classifier of wormjax.models with `horizons * states + horizons + 1` outputs.
-
-    `sizes` are the numbers of neurons and features; an answer is given from `window_frames` frames; for `augmentations`
-    see `augment_features`. With an `edge_prior` (probability per edge type), the graph costs `kl_weight` times its
-    divergence, nats per edge.
-    """
-    corrected = Correction(module, states, horizons)
-    parts = _Ahead(corrected, sizes, states, horizons, window_frames, batch_windows, augmentations, edge_prior)
-    return classification.Objective(parts.initialise, parts.loss, parts.validate)

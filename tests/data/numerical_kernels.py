@@ -322,7 +322,7 @@ EXCEPTIONS = {
     "training.objectives.future_states.average_nll": "part of training.objectives.future_states.AheadObjective",
     **{
         f"training.masks.{name}": "selects and averages; values in tests/training/test_masks.py"
-        for name in ("apply_mask", "as_feature", "average", "find_pairs", "find_pairs_by_frame", "weigh_following")
+        for name in ("as_feature", "average", "find_pairs", "find_pairs_by_frame", "weigh_following")
     },
     "training.likelihoods.remember": "part of evidence_lower_bound and exact_evidence, whose entries have the numbers",
     "training.parallel.build_engine": "places training.step on devices: see tests/training/test_parallel.py",

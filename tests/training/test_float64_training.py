@@ -270,13 +270,14 @@ def test_an_offset_and_a_gain_are_those_of_ridge_regression():
 @pytest.mark.parametrize("fixed", [0.0, 5e-5])
 def test_the_variance_of_the_likelihood_is_that_of_numpy(fixed):
     scale = np.float32([0.1, 0.5, 2.0])
+    bound = Bound("unsupervised", BATCH, 2, 0, 1, 1, False, fixed, 0.25, 0.0, ())
 
     def reference(errors):
         return np.full((2, 3), 5e-5) if fixed else np.where(errors > 0.25 * scale, errors, 0.25 * scale)
 
     check_kernel(
         "training.likelihoods.find_variance",
-        lambda errors: likelihoods.find_variance(errors, fixed, 0.25, scale),
+        lambda errors: likelihoods.find_variance(errors, bound, scale),
         draw(2, 3, scale=0.3) ** 2,
         reference=reference,
         gradient=False,

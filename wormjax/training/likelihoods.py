@@ -32,7 +32,9 @@ def student_t_weights(squares, variance, degrees: float):
 
 
 def find_variance(
-    squared_error: Float[Array, "step feature"], fixed: float, floor: float, scale: Float[Array, " feature"]
+    squared_error: Float[Array, "step feature"], bound, scale: Float[Array, " feature"]
 ) -> Float[Array, "step feature"]:
-    """Return the variance of the likelihood: `fixed`, or (0) the mean squared error, at least `floor` * `scale`."""
-    return jnp.full_like(squared_error, fixed) if fixed else jnp.maximum(squared_error, floor * scale)
+    """Return the variance of a bound's likelihood: its own, or the mean squared error, at least its floor * `scale`."""
+    if bound.variance:
+        return jnp.full_like(squared_error, bound.variance)
+    return jnp.maximum(squared_error, bound.variance_floor * scale)

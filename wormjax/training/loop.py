@@ -143,7 +143,8 @@ def _make_keeper(engine, manager: ocp.CheckpointManager, checkpoint_seconds: flo
             _save(manager, step, engine.collect(placed))
             saved = now
         elif long:
-            keep_last_chunk(functools.partial(_save, manager, step, _copy(engine.collect(placed))))
+            copies = jax.tree.map(np.array, engine.collect(placed))  # The devices go on in the same memory.
+            keep_last_chunk(functools.partial(_save, manager, step, copies))
         if stop:
             raise Stopped
         return done
@@ -157,11 +158,6 @@ def _save(manager: ocp.CheckpointManager, step: int, state: TrainState):
         with saving():
             save_state(manager, step, state)
             keep_last_chunk(None)
-
-
-def _copy(tree):
-    """Return copies that stay what they are when the devices go on in the same memory."""
-    return jax.tree.map(np.array, tree)
 
 
 def _report(metrics, failed_step, runs, step, curves) -> str:

@@ -1,7 +1,5 @@
 """Which samples of a system count: those that were observed. None stands for all of them."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -43,8 +41,3 @@ def find_pairs_by_frame(
 ) -> Float[Array, "*batch frame edge"] | None:
     """Return 1 for each edge between two objects that are there in a frame, else 0."""
     return None if observed is None else find_pairs(observed[..., None, :])
-
-
-def apply_mask(values: Float[Array, "*batch"], mask: Any) -> Float[Array, "*batch"]:
-    """Return the values times a mask, if there is one."""
-    return values if mask is None else values * mask

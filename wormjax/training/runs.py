@@ -148,9 +148,7 @@ def share_windows(runs: Runs, chosen: Bool[np.ndarray, " stretch"], share: float
 
 def _check_windows(dataset, worms, splits, length, expected, field):
     for split, name in ((TRAINING, "training"), (VALIDATION, "validation")):
-        if split == VALIDATION and not expected:
-            continue
-        if not len(splits[split]):
+        if not len(splits[split]) and (split == TRAINING or expected):
             frames = {dataset.worms[w]: int(dataset.arrays.valid[dataset.stretches_of(w)].sum()) for w in worms}
             found = ", ".join(f"{worm} of {count} frames" for worm, count in frames.items())
             raise ConfigError(

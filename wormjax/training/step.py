@@ -53,27 +53,17 @@ class Recipe(NamedTuple):
 
 def build_recipe(train) -> Recipe:
     """Return the recipe of a config's `train` section."""
-    return Recipe(
-        steps_per_chunk=train.steps_per_chunk,
-        schedule=train.schedule,
-        patience=train.patience,
-        average_decay=train.average_decay,
-        keep_best=train.keep_best,
-        clip_norm=train.clip_norm,
-    )
+    return Recipe(**{field: train[field] for field in Recipe._fields if field in train})
 
 
 def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
     """Adam's direction; learning rate and weight decay differ by run and are applied in `_train_step`."""
-    clip = [_clip(recipe.clip_norm, recipe.clip_parts)] if recipe.clip_norm else []
-    return optax.chain(*clip, optax.scale_by_adam())
-
-
-def _clip(norm, parts):
-    clip = optax.clip_by_global_norm(norm)
-    if not parts:
-        return clip
-    return optax.stateless(lambda updates, _: {name: clip.update(part, None)[0] for name, part in updates.items()})
+    if not recipe.clip_norm:
+        return optax.chain(optax.scale_by_adam())
+    clip = whole = optax.clip_by_global_norm(recipe.clip_norm)
+    if recipe.clip_parts:
+        clip = optax.stateless(lambda updates, _: {name: whole.update(part, None)[0] for name, part in updates.items()})
+    return optax.chain(clip, optax.scale_by_adam())
 
 
 def initialise_state(objective: Objective, recipe: Recipe, run) -> TrainState:
@@ -162,7 +152,9 @@ def _train_step(objective, recipe, like, state: TrainState, data, run, shard) ->
     gradients, (batch_stats, metrics) = jax.grad(loss, has_aux=True)(_split(recipe, like, params))
     gradients, metrics = shard.total(_join(recipe, gradients)), shard.total(metrics)
     direction, optimizer_state = make_optimizer(recipe).update(gradients, state.optimizer_state, params)
-    rate = run.hyper["learning_rate"] * state.learning_rate_scale * _schedule(recipe, state.step, run.steps)
+    rate = run.hyper["learning_rate"] * state.learning_rate_scale
+    if recipe.schedule == "cosine":
+        rate *= 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(state.step / jnp.maximum(run.steps, 1), 1.0)))
     # Matrices decay; biases and scales do not.
     decays = _join(recipe, jax.tree.map(lambda leaf: jnp.full(leaf.shape, leaf.ndim > 1, leaf.dtype), like))
     decays = jax.tree.map(lambda matrix: run.hyper["weight_decay"] * matrix, decays)
@@ -236,9 +228,3 @@ def _keep_best(recipe, state, candidate, score):
         stale=jnp.where(halve, 0, stale),
         learning_rate_scale=jnp.where(halve, 0.5, 1.0) * state.learning_rate_scale,
     )
-
-
-def _schedule(recipe, step, steps):
-    if recipe.schedule == "cosine":
-        return 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(step / jnp.maximum(steps, 1), 1.0)))
-    return 1.0

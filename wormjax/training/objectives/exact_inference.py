@@ -107,9 +107,7 @@ def _map_posterior(decoded, infer, own=()):
 
     def infer_system(run, simulation, there, *own):
         statistics = run["batch_stats"]
-        variance = likelihoods.find_variance(statistics["squared_error"], bound.variance, bound.variance_floor, scale)[
-            0
-        ]
+        variance = likelihoods.find_variance(statistics["squared_error"], bound, scale)[0]
         weights = pieces.weigh(there)
         weights = None if weights is None else weights[None]
         inputs = run["params"], pieces.all(simulation)[None], variance, simulation[None], weights, price

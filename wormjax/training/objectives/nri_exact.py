@@ -179,7 +179,7 @@ class _ExactEvidence:
         return {}
 
     def _find(self, squared_error):
-        return likelihoods.find_variance(squared_error, self.bound.variance, self.bound.variance_floor, self.scale)[0]
+        return likelihoods.find_variance(squared_error, self.bound, self.scale)[0]
 
 
 class _ChangingEvidence(_ExactEvidence):

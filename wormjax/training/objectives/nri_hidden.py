@@ -53,8 +53,7 @@ def infer_hidden(decoded: Decoded, hidden: int) -> Hidden:
     progress = np.minimum(np.linspace(0.0, 1.25, STEPS), 1.0)
 
     def infer(run, seen, there, key):
-        squared_error = run["batch_stats"]["squared_error"]
-        last = likelihoods.find_variance(squared_error, bound.variance, bound.variance_floor, scale)[0]
+        last = likelihoods.find_variance(run["batch_stats"]["squared_error"], bound, scale)[0]
         weights = jnp.ones((frames - 1, objects + hidden, 1))
         if there is not None:
             weights = weights.at[:, :objects, 0].set(there[1:] & there[:-1])

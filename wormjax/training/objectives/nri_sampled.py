@@ -90,7 +90,7 @@ class Likelihood(NamedTuple):
 
     def find(self, squared_error: Float[Array, "step feature"]) -> Float[Array, "step one feature"]:
         """Return the variance."""
-        return find_variance(squared_error, self.bound.variance, self.bound.variance_floor, self.scale)[:, None]
+        return find_variance(squared_error, self.bound, self.scale)[:, None]
 
     def average(self, squares, weights, squared_error) -> Float[Array, " simulation"]:
         """Return the negative log-likelihood, nats per value that counts."""
@@ -216,5 +216,6 @@ def charge_edges(logits, log_prior, hyper, progress, pairs=None) -> Float[Array,
     warm_up = hyper["kl_warm_up"]
     warm = jnp.where(progress < warm_up, progress / jnp.maximum(warm_up, 1e-6), 1.0)
     weight = hyper["kl_weight"] ** (1.0 - progress) * hyper["kl_weight_end"] ** progress
-    charged = masks.apply_mask(jnp.maximum(divergence, hyper["free_bits"] * jnp.log(2.0)), pairs)
+    charged = jnp.maximum(divergence, hyper["free_bits"] * jnp.log(2.0))
+    charged = charged if pairs is None else charged * pairs
     return warm * weight * charged.sum(axis=tuple(range(1, charged.ndim)))

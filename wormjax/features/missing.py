@@ -5,6 +5,7 @@ that a worm lacks is a trace without a sample.
 """
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 
 MISSING = ("interpolate", "mask")
@@ -24,27 +25,19 @@ def fill_missing(
     finite; scaling sets them to 0.
     """
     gone = np.isnan(values)
-    if not gone.any():
-        return values, gone
-    values, masked = values.copy(), gone.copy()
-    frames = np.arange(len(values))
-    for channel in np.flatnonzero(gone.any(axis=0)):
-        known = np.flatnonzero(~gone[:, channel])
-        if not len(known):
-            values[:, channel] = 0.0
-            continue
-        lost = np.flatnonzero(gone[:, channel])
-        after = np.searchsorted(known, lost)
-        before = known[np.maximum(after - 1, 0)]
-        inside = (after > 0) & (after < len(known))
-        gaps = times[known[np.minimum(after, len(known) - 1)]] - times[before]
-        gaps = np.where(inside, gaps, np.where(after > 0, times[-1] - times[before], times[known[0]] - times[0]))
-        if causal:
-            values[lost, channel] = values[before, channel]
-            # How long a gap will be is not known within it, and nothing is known before the first sample.
-            gaps = np.where(after > 0, times[lost] - times[before], np.inf)
-        else:
-            values[lost, channel] = np.interp(frames[lost], known, values[known, channel])
-        if missing == "interpolate":
-            masked[lost, channel] = gaps > LONGEST_GAP
+    masked, some = gone.copy(), gone.any(axis=0)
+    if not some.any():
+        return values, masked
+    table = pd.DataFrame(values[:, some])
+    known = pd.DataFrame(np.where(gone[:, some], np.nan, times[:, None]))  # Times of the samples that are known.
+    before, after = known.ffill(), known.bfill()
+    if causal:
+        # How long a gap will be is not known within it, and nothing is known before the first sample.
+        filled, gaps = table.ffill().bfill(), times[:, None] - before
+    else:
+        filled, gaps = table.interpolate(limit_direction="both"), after.fillna(times[-1]) - before.fillna(times[0])
+    values = values.copy()
+    values[:, some] = filled.fillna(0.0)
+    if missing == "interpolate":
+        masked[:, some] &= ~((gaps <= LONGEST_GAP) & known.notna().any()).to_numpy()
     return values, masked

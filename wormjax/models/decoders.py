@@ -29,6 +29,9 @@ RANK = 8  # Products of sender and receiver that an additive message is made of.
 STILL = 0.1  # Changes, in units of the typical one, whose direction is hardly seen.
 UNROLLED = 10  # The longest roll-out that is compiled without a loop.
 
+Nodes = Float[Array, "*batch node feature"]
+Edges = Float[Array, "*batch edge type"]
+
 
 class TypedMessages(nn.Module):
     """What each node receives: Σ over its edges and their types of weight[edge, type] · f_type(sender, receiver).
@@ -45,9 +48,7 @@ class TypedMessages(nn.Module):
     aggregation: str = "sum"
 
     @nn.compact
-    def __call__(
-        self, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]
-    ) -> Float[Array, "*batch node hidden"]:
+    def __call__(self, nodes: Nodes, edges: Edges) -> Float[Array, "*batch node hidden"]:
         weights = edges[..., 1:] if self.skip_first else edges
         types, count = weights.shape[-1], nodes.shape[-2]
         if self.aggregation in OF_NODES:
@@ -92,9 +93,7 @@ class MlpDecoder(nn.Module):
     aggregation: str = "sum"
 
     @nn.compact
-    def __call__(
-        self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]
-    ) -> tuple[Any, Float[Array, "*batch node feature"]]:
+    def __call__(self, carry: Any, nodes: Nodes, edges: Edges) -> tuple[Any, Nodes]:
         seen, relative = nodes, self.relative
         if self.differences:
             change = jnp.arcsinh((nodes - carry) / jnp.asarray(self.scale))
@@ -111,7 +110,7 @@ class MlpDecoder(nn.Module):
         """Return how many true frames a prediction depends on."""
         return 2 if self.differences else 1
 
-    def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
+    def start(self, nodes: Nodes) -> Any:
         """Return what is carried into the first frame."""
         return nodes if self.differences else ()
 
@@ -142,9 +141,7 @@ class EquivariantDecoder(nn.Module):
     memory = 1  # The true frames that a prediction depends on.
 
     @nn.compact
-    def __call__(
-        self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]
-    ) -> tuple[Any, Float[Array, "*batch node feature"]]:
+    def __call__(self, carry: Any, nodes: Nodes, edges: Edges) -> tuple[Any, Nodes]:
         weights = edges[..., 1:] if self.skip_first else edges
         count, size = nodes.shape[-2:]
         # One unit for all directions of a location, and one for those of a velocity.
@@ -167,7 +164,7 @@ class EquivariantDecoder(nn.Module):
         own = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(nodes))))
         return carry, _read_out(size, nodes, own) + received
 
-    def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
+    def start(self, nodes: Nodes) -> Any:
         """Return what is carried into the first frame."""
         return ()
 
@@ -181,7 +178,7 @@ class RecurrentDecoder(nn.Module):
     aggregation: str = "sum"
 
     @nn.compact
-    def __call__(self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]):
+    def __call__(self, carry: Any, nodes: Nodes, edges: Edges):
         values = jnp.concatenate([nodes, carry], axis=-1)
         scale = self.relative and (*self.relative, *(1.0,) * self.hidden)
         received = TypedMessages(self.hidden, self.skip_first, scale, self.aggregation)(values, edges)
@@ -196,7 +193,7 @@ class RecurrentDecoder(nn.Module):
         hidden = elu(nn.Dense(self.hidden)(elu(nn.Dense(self.hidden)(values))))
         return carry, _read_out(nodes.shape[-1], values, hidden)
 
-    def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
+    def start(self, nodes: Nodes) -> Any:
         """Return what is carried into the first frame."""
         return jnp.zeros((*nodes.shape[:-1], self.hidden), nodes.dtype)
 
@@ -236,9 +233,7 @@ class ContextDecoder(nn.Module):
     memory = 2  # The true frames that a prediction depends on.
 
     @nn.compact
-    def __call__(
-        self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Float[Array, "*batch edge type"]
-    ) -> tuple[Any, Float[Array, "*batch node feature"]]:
+    def __call__(self, carry: Any, nodes: Nodes, edges: Edges) -> tuple[Any, Nodes]:
         previous, code = carry
         scale, (count, size) = jnp.asarray(self.scale), nodes.shape[-2:]
         hidden_features = np.isin(np.arange(size), self.unseen)
@@ -280,7 +275,7 @@ class ContextDecoder(nn.Module):
         """Return the numbers of the features that are predicted of the frame that is shown."""
         return self.unseen if self.additive else ()
 
-    def start(self, nodes: Float[Array, "*batch node feature"], code: Float[Array, "*batch node code"]) -> Any:
+    def start(self, nodes: Nodes, code: Float[Array, "*batch node code"]) -> Any:
         """Return what is carried into the first frame."""
         return nodes, code
 
@@ -299,7 +294,7 @@ class JointLstm(nn.Module):
     dense_cell: bool = False
 
     @nn.compact
-    def __call__(self, carry: Any, nodes: Float[Array, "*batch node feature"], edges: Any = None):
+    def __call__(self, carry: Any, nodes: Nodes, edges: Any = None):
         joined = nodes.reshape(*nodes.shape[:-2], -1)
         kind = nn.LSTMCell if self.dense_cell else nn.OptimizedLSTMCell
         cell = kind(self.hidden, recurrent_kernel_init=nn.initializers.glorot_uniform(), name="OptimizedLSTMCell_0")
@@ -307,7 +302,7 @@ class JointLstm(nn.Module):
         change = _read_out(joined.shape[-1], joined, elu(nn.Dense(self.hidden)(hidden)))
         return carry, change.reshape(nodes.shape)
 
-    def start(self, nodes: Float[Array, "*batch node feature"]) -> Any:
+    def start(self, nodes: Nodes) -> Any:
         """Return what is carried into the first frame."""
         zeros = jnp.zeros((*nodes.shape[:-2], self.hidden), nodes.dtype)
         return zeros, zeros

@@ -18,8 +18,12 @@ from wormjax.errors import ConfigError
 
 LARGEST = 1_024  # Combinations per receiver.
 
+Combinations = Float[np.ndarray, "combination sender type"]
+ByCombination = Float[Array, "combination *batch node"]
+Price = Float[Array, ""] | float
 
-def list_combinations(senders: int, types: int) -> Float[np.ndarray, "combination sender type"]:
+
+def list_combinations(senders: int, types: int) -> Combinations:
     """Return every combination of the types of the edges from `senders` senders, one-hot; InputError above LARGEST."""
     count = types**senders
     if count > LARGEST:
@@ -29,11 +33,8 @@ def list_combinations(senders: int, types: int) -> Float[np.ndarray, "combinatio
 
 
 def weigh_combinations(
-    log_likelihood: Float[Array, "combination *batch node"],
-    combinations: Float[np.ndarray, "combination sender type"],
-    prior: Float[Array, " type"],
-    price: Float[Array, ""] | float = 1.0,
-) -> tuple[Float[Array, "*batch node"], Float[Array, "combination *batch node"]]:
+    log_likelihood: ByCombination, combinations: Combinations, prior: Float[Array, " type"], price: Price = 1.0
+) -> tuple[Float[Array, "*batch node"], ByCombination]:
     """Return the evidence of each node, nats, and the posterior of the combinations of edges that arrive at it.
 
     The posterior is the one that makes the expected log likelihood less `price` times the divergence from the prior
@@ -46,20 +47,18 @@ def weigh_combinations(
     return price * jax.nn.logsumexp(joint, axis=0), jax.nn.softmax(joint, axis=0)
 
 
-def try_strengths(
-    combinations: Float[np.ndarray, "combination sender type"], strengths: Sequence[float]
-) -> Float[np.ndarray, "combination sender type"]:
+def try_strengths(combinations: Combinations, strengths: Sequence[float]) -> Combinations:
     """Return every combination at every strength of its messages, one strength after another."""
     return np.concatenate([np.float32(strength) * combinations for strength in strengths or (1.0,)])
 
 
 def weigh_strengths(
-    log_likelihood: Float[Array, "combination *batch node"],
-    combinations: Float[np.ndarray, "combination sender type"],
+    log_likelihood: ByCombination,
+    combinations: Combinations,
     prior: Float[Array, " type"],
     strengths: int,
-    price: Float[Array, ""] | float = 1.0,
-) -> tuple[Float[Array, "*batch part"], Float[Array, "combination *batch node"]]:
+    price: Price = 1.0,
+) -> tuple[Float[Array, "*batch part"], ByCombination]:
     """Return evidence and posterior as `weigh_combinations` does, of combinations at several strengths of messages.
 
     All nodes of a system share one strength, unknown and before anything is seen equally likely to be any; so the
@@ -75,9 +74,7 @@ def weigh_strengths(
     return price * jax.nn.logsumexp(total, axis=0)[..., None], posterior.reshape(log_likelihood.shape)
 
 
-def marginalise_edges(
-    posterior: Float[Array, "combination *batch node"], combinations: Float[np.ndarray, "combination sender type"]
-) -> Float[Array, "*batch edge type"]:
+def marginalise_edges(posterior: ByCombination, combinations: Combinations) -> Float[Array, "*batch edge type"]:
     """Return the probability of each edge's types, in the order of wormjax.graphs."""
     edges = jnp.einsum("c...n,csk->...nsk", posterior, combinations)
     return edges.reshape(*edges.shape[:-3], -1, edges.shape[-1])

@@ -29,6 +29,10 @@ ENCODERS = ("mlp", "cnn", "evidence", "recurrent", "none")
 HORIZON = "horizon"
 DECODERS = ("mlp", "equivariant", "context", "recurrent", HORIZON, "lstm", "none")
 
+Samples = Float[Array, "sample frame node feature"]
+Frames = Float[Array, "*batch frame node feature"]
+History = Float[Array, "*sample time node feature"] | None
+
 
 class Nri(NamedTuple):
     """The modules of one model, and the units that they compute in."""
@@ -115,7 +119,7 @@ def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str
 def encode(
     nri: Nri,
     params: Mapping[str, Any],
-    features: Float[Array, "sample frame node feature"],
+    features: Samples,
     pieces: Float[Array, "sample piece frame node feature"] | None = None,
 ) -> Float[Array, "sample edge type"]:
     """Return the logits of every edge's type, from what the nodes of each sample did.
@@ -136,10 +140,7 @@ def is_dynamic(nri: Nri) -> bool:
 
 
 def encode_frames(
-    nri: Nri,
-    params: Mapping[str, Any],
-    features: Float[Array, "sample frame node feature"],
-    observed: Shaped[Array, "sample frame node"] | None = None,
+    nri: Nri, params: Mapping[str, Any], features: Samples, observed: Shaped[Array, "sample frame node"] | None = None
 ) -> tuple[Float[Array, "sample interval edge type"], Float[Array, "sample interval edge type"]]:
     """Return the logits of every edge's type in each frame but the last: from all frames, and from those so far.
 
@@ -154,12 +155,12 @@ def encode_frames(
 def decode(
     nri: Nri,
     params: Mapping[str, Any],
-    frames: Float[Array, "*batch frame node feature"],
+    frames: Frames,
     edges: Float[Array, "*batch edge type"],
     given: Bool[Array, "*batch frame"],
-    history: Float[Array, "*sample time node feature"] | None = None,
+    history: History = None,
     correct: Callable[[Array], Array] | None = None,
-) -> Float[Array, "*batch frame node feature"]:
+) -> Frames:
     """Return predictions of each next frame on a graph, as `decoders.roll_out` makes them of the frames that are given.
 
     Edges that change are [*batch, frame, edge, type], those of each frame in which the decoder goes on.
@@ -181,9 +182,9 @@ def decode(
 def decode_combinations(
     nri: Nri,
     params: Mapping[str, Any],
-    frames: Float[Array, "*batch frame node feature"],
+    frames: Frames,
     combinations: Float[np.ndarray, "combination sender type"],
-    history: Float[Array, "*sample time node feature"] | None = None,
+    history: History = None,
 ) -> Float[Array, "combination *batch node feature"]:
     """Return predictions of `find_target`, as if each combination of edges arrived at every node.
 
@@ -199,7 +200,7 @@ def decode_combinations(
     return frames[..., -1, :, :] + change * jnp.asarray(nri.change_scale)
 
 
-def find_target(nri: Nri, frames: Float[Array, "*batch frame node feature"]) -> Float[Array, "*batch node feature"]:
+def find_target(nri: Nri, frames: Frames) -> Float[Array, "*batch node feature"]:
     """Return what `decode_combinations` predicts from all frames but the last: that one.
 
     Of features that an additive decoder is not shown, it is the frame before: given what is shown of a frame, they say
@@ -212,11 +213,11 @@ def find_target(nri: Nri, frames: Float[Array, "*batch frame node feature"]) -> 
 def decode_on_prior(
     nri: Nri,
     params: Mapping[str, Any],
-    frames: Float[Array, "sample frame node feature"],
+    frames: Samples,
     given: Bool[Array, "sample frame"],
     history: Float[Array, "sample time node feature"] | None = None,
     observed: Shaped[Array, "sample frame node"] | None = None,
-) -> Float[Array, "sample frame node feature"]:
+) -> Samples:
     """Return predictions of each next frame, each on the likeliest edges that the prior has from the frames before it.
 
     Where a frame is not given, the prior and the decoder go on from the frame predicted before. The model is a dynamic
@@ -246,10 +247,7 @@ def decode_on_prior(
 
 
 def start_decoder(
-    nri: Nri,
-    params: Mapping[str, Any],
-    nodes: Float[Array, "*batch node feature"],
-    history: Float[Array, "*sample time node feature"] | None = None,
+    nri: Nri, params: Mapping[str, Any], nodes: Float[Array, "*batch node feature"], history: History = None
 ) -> Any:
     """Return what a decoder carries into its first frame, `nodes`; for `history` see `decode`."""
     if nri.summary is None:

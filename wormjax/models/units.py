@@ -7,13 +7,12 @@ from jaxtyping import Array, Float
 
 TINY = 1e-4  # Standard deviation of what does not change: it has no gain.
 
+Frames = Float[Array, "*batch frame object feature"]
+
 
 def take_out_units(
-    errors: Float[Array, "*batch frame object feature"],
-    predicted: Float[Array, "*batch frame object feature"],
-    scale: Float[Array, " feature"],
-    freedom: float,
-) -> tuple[Float[Array, "*batch frame object feature"], Float[Array, "*batch object"]]:
+    errors: Frames, predicted: Frames, scale: Float[Array, " feature"], freedom: float
+) -> tuple[Frames, Float[Array, "*batch object"]]:
     """Return errors less what an offset and a gain of each object's own explain, and what these cost each object, nats.
 
     Where objects are measured in units of their own (a trace scaled by its own range, an indicator that binds more or
@@ -37,11 +36,7 @@ def take_out_units(
     return errors, nats.sum(axis=(-3, -1))
 
 
-def whiten_units(
-    values: Float[Array, "*batch frame object feature"],
-    observed: Float[Array, "*batch frame object feature"],
-    freedom: float,
-) -> Float[Array, "*batch frame object feature"]:
+def whiten_units(values: Frames, observed: Frames, freedom: float) -> Frames:
     """Return errors, or parts that they are a sum of, less what an offset and a gain of each object's own explain.
 
     As `take_out_units`, but of the gain of what is observed, in units of its standard deviation: linear in `values`.
@@ -62,12 +57,7 @@ class Units(NamedTuple):
         return predicted - self.offset - self.gain * (predicted - self.centre)
 
 
-def estimate_units(
-    errors: Float[Array, "*batch frame object feature"],
-    predicted: Float[Array, "*batch frame object feature"],
-    scale: Float[Array, " feature"],
-    freedom: float,
-) -> Units:
+def estimate_units(errors: Frames, predicted: Frames, scale: Float[Array, " feature"], freedom: float) -> Units:
     """Return the posterior mean of the offset and the gain of `take_out_units`, which has the same arguments."""
     frames, centre = errors.shape[-3], predicted.mean(axis=-3)
     basis = (predicted - centre[..., None, :, :]) / scale

@@ -61,9 +61,10 @@ class Trajectories:
         if len(shape) != 4 or min(shape) < 1 or shape[2] < 2:
             expected = "[simulation, frame, object, feature], two objects or more"
             fail_field(self.source, "features", f"found shape {shape}, expected {expected}")
-        if len(self.feature_names) != shape[3]:
-            found = f"found {len(self.feature_names)} names, expected {shape[3]}, one per feature"
-            fail_field(self.source, "feature_names", found)
+        for field, count in {"feature_names": shape[3], "object_names": shape[2], "sample_names": shape[0]}.items():
+            names, unit = len(getattr(self, field)), field.removesuffix("_names").replace("sample", "simulation")
+            if names != count and (names or unit == "feature"):
+                fail_field(self.source, field, f"found {names} names, expected {count}, one per {unit}")
         changing = (*shape[:3], shape[2])
         if self.edges is not None and np.shape(self.edges) not in ((shape[0], *changing[2:]), changing):
             found = f"found shape {np.shape(self.edges)}, expected {(shape[0], *changing[2:])} as the features"
@@ -72,12 +73,6 @@ class Trajectories:
             )
         if not (isinstance(self.frame_interval, numbers.Real) and 0 < self.frame_interval < np.inf):
             fail_field(self.source, "frame_interval", f"found {self.frame_interval!r}, expected seconds above 0")
-        if self.object_names and len(self.object_names) != shape[2]:
-            found = f"found {len(self.object_names)} names, expected {shape[2]}, one per object"
-            fail_field(self.source, "object_names", found)
-        if self.sample_names and len(self.sample_names) != shape[0]:
-            found = f"found {len(self.sample_names)} names, expected {shape[0]}, one per simulation"
-            fail_field(self.source, "sample_names", found)
         if self.temperatures is not None:
             _check_temperatures(self.source, np.asarray(self.temperatures), shape[0])
         missing = np.isnan(np.asarray(self.features))

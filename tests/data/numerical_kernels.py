@@ -300,7 +300,6 @@ EXCEPTIONS = {
     "simulation.particles.simulate_particles": MAPPED + "simulation.springs and simulation.charged",
     "tasks.decode.windows.decode_runs": MAPPED + "tasks.decode.windows.predict_stretches",
     "simulation.worms.iterate_worms": MAPPED + "simulation.worms.simulate_worms, a worm at a time",
-    "training.objectives.roll_outs.squared_errors": MAPPED + "models.nri.decode",
     "training.objectives.exact_inference.infer_changes": MAPPED + "AllCombinations and models.edge_chains",
     "training.objectives.arriving_edges.ChangingCombinations": MAPPED + "models.edge_chains.follow_chains",
     "training.objectives.arriving_edges.ListedCombinations": "equals AllCombinations: see test_nri_exact",

@@ -66,7 +66,10 @@ def fit_principal_components(
     if kept > most:
         raise InputError(f"principal components, field 'components': found {kept}, expected 1 to {most}")
     fitted = PCA(svd_solver="full").fit(stacked)
-    return PrincipalComponents(_orient(fitted.components_[:kept]), fitted.explained_variance_ratio_, scaling)
+    weights = fitted.components_[:kept]
+    # A component's sign is free, and libraries choose differently: here its largest weight is positive.
+    largest = np.take_along_axis(weights, np.abs(weights).argmax(axis=1)[:, None], axis=1)
+    return PrincipalComponents(weights * np.sign(largest), fitted.explained_variance_ratio_, scaling)
 
 
 def project(
@@ -141,12 +144,6 @@ def _scale(derivatives: Derivatives, scaling: str) -> Derivatives:
     scale = values.std(axis=0) if scaling == "zscore" else np.abs(values).max(axis=0)
     rounding = 1e-12 * np.abs(values).max(axis=0)
     return values / np.where(scale > rounding, scale, 1.0)  # A neuron that does not vary stays as it is.
-
-
-def _orient(weights: Float[np.ndarray, "component neuron"]) -> Float[np.ndarray, "component neuron"]:
-    """A component's sign is free, and libraries choose differently: here its largest weight is positive."""
-    largest = np.take_along_axis(weights, np.abs(weights).argmax(axis=1)[:, None], axis=1)
-    return weights * np.sign(largest)
 
 
 def _find_usable(course, states) -> Int[np.ndarray, " usable"]:

@@ -85,7 +85,10 @@ class CnnEncoder(nn.Module):
 
     def _pool(self, pairs: Float[Array, "frame edge hidden"]) -> Float[Array, "edge hidden"]:
         """Return the second convolution, and the mean over frames that attention weighs."""
-        pairs = _stack_frames(_pool_frames(pairs, self.pooling), self.kernels[1], 1)
+        if self.pooling > 1:
+            frames = len(pairs) // self.pooling * self.pooling
+            pairs = pairs[:frames].reshape(-1, self.pooling, *pairs.shape[1:]).max(axis=1)
+        pairs = _stack_frames(pairs, self.kernels[1], 1)
         pairs = elu(nn.Dense(self.hidden)(pairs))
         attention = jax.nn.softmax(nn.Dense(1)(pairs), axis=0)
         return (attention * pairs).sum(axis=0)
@@ -203,8 +206,3 @@ def _stack_frames(values: Float[Array, "frame item feature"], kernel: int, strid
     if kernel == 1:
         return values[::stride]
     return jnp.concatenate([values[k : k + frames : stride] for k in range(kernel)], axis=-1)
-
-
-def _pool_frames(values: Float[Array, "frame item feature"], size: int):
-    frames = values.shape[0] // size * size
-    return values if size == 1 else values[:frames].reshape(-1, size, *values.shape[1:]).max(axis=1)

@@ -174,7 +174,8 @@ class GraphForecaster(nn.Module):
 
     def advance(self, carry, context: Context, step_input: StepInput):
         """One frame: (state) → (state, correction, log_scale, logits of this frame's graph or None)."""
-        nodes = self._name(jnp.concatenate([_show(step_input), self._spread(step_input.mode)], axis=-1))
+        mode = jnp.broadcast_to(step_input.mode[:, None], (*step_input.drift.shape[:2], step_input.mode.shape[-1]))
+        nodes = self._name(jnp.concatenate([_show(step_input), mode], axis=-1))
         logits, edges = None, context.edges
         if self.graph == "dynamic":
             (carry, state), edges = carry, step_input.edges
@@ -219,9 +220,6 @@ class GraphForecaster(nn.Module):
             ranks = jnp.argsort(jnp.argsort(jax.lax.stop_gradient(self.edge_order)))
             there = (ranks < count // 2).astype(jnp.float32)
         return jnp.broadcast_to(jnp.stack([1.0 - there, there], axis=-1), (windows, count, 2))
-
-    def _spread(self, mode):
-        return jnp.broadcast_to(mode[:, None], (len(mode), self.neurons, mode.shape[-1]))
 
 
 class WholeForecaster(nn.Module):

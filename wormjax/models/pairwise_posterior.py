@@ -56,7 +56,10 @@ def _measure_feature(values):
     correlation = values.T @ values / frames
     identity = jnp.eye(nodes)
     correlation = jnp.where(identity > 0, 1.0, correlation)  # Also of a node that does not vary.
-    shrinkage = _choose_shrinkage(correlation, frames)
+    # The oracle approximating shrinkage towards no correlation, as sklearn.covariance.oas has it.
+    squares = (correlation**2).sum()
+    shrinkage = (squares + nodes**2) / ((frames + 1.0) * jnp.maximum(squares - nodes, TINY))
+    shrinkage = jnp.minimum(shrinkage, 1.0)
     precision = jnp.linalg.inv((1.0 - shrinkage) * correlation + shrinkage * identity)
     scale = jnp.sqrt(jnp.diagonal(precision))
     partial = jnp.clip(-precision / (scale[:, None] * scale), -0.999, 0.999)
@@ -70,12 +73,6 @@ def _measure_feature(values):
     squares = (bent**2).T @ values**2 / frames
     spread = jnp.sqrt(jnp.maximum(squares + squares.T - 2.0 * both - asymmetry**2, TINY))
     return root * jnp.arctanh(partial), root * jnp.sign(correlation) * asymmetry / spread
-
-
-def _choose_shrinkage(correlation, frames):
-    """Return the oracle approximating shrinkage towards no correlation, as sklearn.covariance.oas has it."""
-    nodes, squares = correlation.shape[0], (correlation**2).sum()
-    return jnp.minimum((squares + nodes**2) / ((frames + 1.0) * jnp.maximum(squares - nodes, TINY)), 1.0)
 
 
 def infer_pairs(

@@ -36,6 +36,7 @@ READERS: dict[str, types.ModuleType] = {
     "npz": npz_arrays,
     "container": container,
 }
+BEHAVIOR = "behavior/"  # Before a behaviour's name, among the fields of a recording.
 AUTO = "auto"  # Instead of a reader's name: found by the files.
 DOWNLOADED = ("kato2015", "nichols2017", "dag2023")
 BY_SUFFIX = {suffix: name for name in ("nwb", "csv") for suffix in READERS[name].SUFFIXES}
@@ -65,8 +66,12 @@ def open_study(study: str, path: str | os.PathLike | None, **options: Any) -> tu
     rate = options.get("frame_rate") or None
     if rate is not None and (not isinstance(rate, int | float | np.number) or not 0 < rate < np.inf):
         raise InputError(f"frame_rate: found {rate!r}, expected hertz above 0")
-    recordings = [_make_recording(fields) for fields in isolation.call_isolated(list_fields, path, study, options)]
-    return expect_distinct_worms(recordings, path)
+    worms = []
+    for fields in isolation.call_isolated(list_fields, path, study, options):
+        behavior = {name: fields.pop(name) for name in list(fields) if name.startswith(BEHAVIOR)}
+        behavior = {name.removeprefix(BEHAVIOR): values for name, values in behavior.items()}
+        worms.append(Recording(**fields, behavior=behavior))
+    return expect_distinct_worms(worms, path)
 
 
 def list_fields(path: str, study: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -83,7 +88,7 @@ def list_fields(path: str, study: str, options: dict[str, Any]) -> Iterator[dict
         read.add(recording.source)
         fields = dict(vars(recording))
         behavior = fields.pop("behavior")
-        yield fields | {f"behavior/{name}": np.asarray(values) for name, values in behavior.items()}
+        yield fields | {f"{BEHAVIOR}{name}": np.asarray(values) for name, values in behavior.items()}
     if os.path.isdir(path):
         unread = [file for file in list_folder(path) if file not in read and file.lower().endswith(ONE_BY_ONE)]
         noted = [file for file in unread if _find_reader_of_file(file) == study]  # Why it could not be read.
@@ -133,9 +138,3 @@ def _find_reader_of_file(path: str) -> str | None:
     if suffix in npz_arrays.SUFFIXES:
         return "npz" if npz_arrays.is_worm(path) else None
     return BY_SUFFIX.get(suffix)
-
-
-def _make_recording(fields: dict[str, Any]) -> Recording:
-    behavior = {name.removeprefix("behavior/"): fields[name] for name in fields if name.startswith("behavior/")}
-    plain = {name: value for name, value in fields.items() if not name.startswith("behavior/")}
-    return Recording(**plain, behavior=behavior)

@@ -52,19 +52,14 @@ def simulate_charged(
     motion = check_numbers("charged", noise=noise, location_scale=location_scale, speed=speed) | {"box": box}
     counts = simulations, objects, frames, chunk_size
     features, edges = simulate_chunks("charged", _simulate_chunk, key, *counts, **forces, **motion)
-    names = tuple(_name_product(product) for product in find_products(charges))
+    kinds = {-1.0: "attract {:g}", 0.0: "none", 1.0: "repel {:g}"}
+    names = tuple(kinds[np.sign(product)].format(abs(product)) for product in find_products(charges))
     return Trajectories("charged", features, edges, particles.FEATURE_NAMES, names, particles.FRAME_INTERVAL)
 
 
 def find_products(charges: Sequence[float]) -> tuple[float, ...]:
     """Return the products that two charges can have, the smallest first: the edge types."""
     return tuple(float(product) for product in np.unique(np.outer(charges, charges)))
-
-
-def _name_product(product):
-    if product == 0:
-        return "none"
-    return f"{'attract' if product < 0 else 'repel'} {abs(product):g}"
 
 
 def push_charges(

@@ -12,7 +12,7 @@ Two kinds of file are read:
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -64,8 +64,10 @@ def read_trials(path: Path) -> Trials | None:
     if objects < 2:
         raise InputError(f"{path}: field {first!r}: found {objects} objects, expected two or more")
     values = tuple(value.astype(np.float32) for value in found.values())
-    texts = {name: value for name, value in fields.items() if _is_list_of_texts(value)}
-    feature_names = texts.pop("feature_names", None) or _name_features(features)
+    lists = {name: value for name, value in fields.items() if isinstance(value, list)}
+    texts = {name: value for name, value in lists.items() if all(isinstance(x, str) and x.isprintable() for x in value)}
+    numbered = AXES[:features] if 2 <= features <= len(AXES) else [f"feature {k + 1}" for k in range(features)]
+    feature_names = texts.pop("feature_names", None) or numbered
     if len(feature_names) != features:
         wanted = f"expected {features}, one per feature"
         raise InputError(f"{path}: field 'feature_names': found {len(feature_names)} names, {wanted}")
@@ -74,14 +76,6 @@ def read_trials(path: Path) -> Trials | None:
     if not isinstance(interval, int | float) or not interval > 0:
         raise InputError(f"{path}: field 'frame_interval': found {interval!r}, expected seconds above 0")
     return Trials(tuple(found), values, tuple(feature_names), named[0] if named else (), float(interval), str(path))
-
-
-def _is_list_of_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) and item.isprintable() for item in value)
-
-
-def _name_features(count: int) -> list[str]:
-    return [*AXES[:count]] if 2 <= count <= len(AXES) else [f"feature {k + 1}" for k in range(count)]
 
 
 def holds_games(folder: Path) -> bool:

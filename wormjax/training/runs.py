@@ -114,7 +114,9 @@ def build_runs(
         weights.append(_class_weights(dataset, labels[seed], stretches))
     training, training_count = _stack_tables([pair[0] for pair in tables])
     validation, validation_count = _stack_tables([pair[1] for pair in tables])
-    count = len(train_worms)
+    count, steps = len(train_worms), np.full(len(train_worms), train.steps, np.int32)
+    if train.get("epochs", 0):  # Passes over each run's own windows.
+        steps = (train.epochs * np.ceil(training_count / train.batch_windows)).astype(np.int32)
     return Runs(
         seed=np.stack([np.asarray(seeds), np.asarray(members)], axis=1).astype(np.int32),
         training_windows=training,
@@ -122,7 +124,7 @@ def build_runs(
         validation_windows=validation,
         validation_count=validation_count,
         class_weights=np.stack(weights).astype(np.float32),
-        steps=_steps(train, training_count),
+        steps=steps,
         hyper={name: np.full(count, getattr(train, name), np.float32) for name in PER_RUN if name in train},
     )
 
@@ -156,13 +158,6 @@ def _check_windows(dataset, worms, splits, length, expected, field):
                 f"found {length}, which leaves no {name} window in {found}; "
                 "expected one that fits into 'split.block' and the recordings",
             )
-
-
-def _steps(train, training_count):
-    """Return the updates of each run: `train.steps`, or `train.epochs` passes over its own windows."""
-    if not train.get("epochs", 0):
-        return np.full(len(training_count), train.steps, np.int32)
-    return (train.epochs * np.ceil(training_count / train.batch_windows)).astype(np.int32)
 
 
 def _class_weights(dataset, labels, stretches):

@@ -50,10 +50,13 @@ class RollOuts:
     def measure(
         self, nri: Nri, params: Any, rolled: Rolled, history
     ) -> Float[Array, "simulation segment step object k"]:
-        """Return squared errors of the frames that are predicted."""
-        given = jnp.broadcast_to(rolled.given, (*rolled.pieces.shape[:2], self.length))
-        squares = squared_errors(nri, params, rolled.pieces, rolled.edges, given, history)
-        return squares[:, :, -self.steps :]
+        """Return squared errors of the frames that are predicted, by `model.decode`."""
+        pieces, edges = rolled.pieces, rolled.edges
+        given = jnp.broadcast_to(rolled.given, (*pieces.shape[:2], self.length))
+        if edges.ndim == 3:  # Of a whole simulation; edges that change are those of each step.
+            edges = jnp.broadcast_to(edges[:, None], (*pieces.shape[:2], *edges.shape[1:]))
+        predicted = model.decode(nri, params, pieces[:, :, :-1], edges, given, history)
+        return ((predicted - pieces[:, :, 1:]) ** 2)[:, :, -self.steps :]
 
     def _roll(self, batch, cut, given, edges):
         pieces, weights = cut(batch.features[:, : self.decoded]), None
@@ -88,21 +91,3 @@ def tile_edges(
     """Cut the edges that go with the pieces of `tile_segments`: those of all frames of a piece but the last."""
     count = edges.shape[1] // length
     return edges[:, : count * length].reshape(len(edges), count, length, *edges.shape[2:])
-
-
-def squared_errors(
-    nri: Nri,
-    params: Any,
-    pieces: Float[Array, "simulation segment frame object feature"],
-    edges: Float[Array, "simulation *piece edge type"],
-    given: Bool[Array, "simulation segment step"],
-    history: Float[Array, "simulation frame object feature"],
-) -> Float[Array, "simulation segment step object feature"]:
-    """Return squared errors of every frame after the first of each piece, by `model.decode`.
-
-    Edges are those of a simulation, or [simulation, segment, step, edge, type] where they change.
-    """
-    if edges.ndim == 3:
-        edges = jnp.broadcast_to(edges[:, None], (*pieces.shape[:2], *edges.shape[1:]))
-    predicted = model.decode(nri, params, pieces[:, :, :-1], edges, given, history)
-    return (predicted - pieces[:, :, 1:]) ** 2

@@ -77,10 +77,10 @@ def test_a_bout_that_is_cut_off_counts_until_its_last_frame_but_one(sequence):
 
 
 def test_unscored_frames_break_bouts():
-    bouts = list_bouts(np.array([UNSCORED, 0, 0, UNSCORED, 0, 1, 1, UNSCORED]))
-    assert bouts.state.tolist() == [0, 0, 1]
-    assert bouts.frames.tolist() == [2, 1, 2]
-    assert bouts.following.tolist() == [UNSCORED, 1, UNSCORED]
+    state, frames, following = list_bouts(np.array([UNSCORED, 0, 0, UNSCORED, 0, 1, 1, UNSCORED]))
+    assert state.tolist() == [0, 0, 1]
+    assert frames.tolist() == [2, 1, 2]
+    assert following.tolist() == [UNSCORED, 1, UNSCORED]
     broken = fit_dwell_chain([np.array([0, 0, UNSCORED, 2, 2, UNSCORED] * 50 + [0, 0, 1] * 50)], 3, ages=(1,))
     assert broken.follow[0].argmax() == 1
     assert broken.follow[2, 0] == pytest.approx(0.5)  # From 2 nothing was ever seen to follow.

@@ -387,8 +387,8 @@ def draw_skewed():
 @case("models.pairwise_posterior.measure_pairs")
 def _():
     def run(features):
-        found = measure_pairs(features)
-        return found.link, found.direction * (1.0 - jnp.eye(NODES))
+        link, direction = measure_pairs(features)
+        return link, direction * (1.0 - jnp.eye(NODES))
 
     return run, draw_skewed(), relate_pairs
 

@@ -31,7 +31,7 @@ def simulate_effects(rng, systems=12, frames=300, nodes=6):
 
 def test_statistics_are_what_they_are_called():
     features, _ = simulate_effects(np.random.default_rng(0), systems=1)
-    found = jax.jit(measure_pairs)(features[0])
+    link, direction = jax.jit(measure_pairs)(features[0])
     values = np.asarray(features[0, ..., 0], float)
     values = (values - values.mean(0)) / values.std(0)
     precision = np.linalg.inv(OAS(assume_centered=True).fit(values).covariance_)
@@ -39,15 +39,15 @@ def test_statistics_are_what_they_are_called():
     partial = -precision / np.outer(scale, scale)
     off = ~np.eye(6, dtype=bool)
     expected = np.sqrt(300) * np.arctanh(np.where(off, partial, 0))
-    np.testing.assert_allclose(np.asarray(found.link)[off], expected[off], rtol=2e-3, atol=2e-3)
-    np.testing.assert_allclose(found.direction, -found.direction.T, atol=2e-3)
+    np.testing.assert_allclose(np.asarray(link)[off], expected[off], rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(direction, -direction.T, atol=2e-3)
     ratio = compare_skewness(np.asarray(features))[0]
-    assert (np.sign(graphs.matrix_to_edges(np.asarray(found.direction))) == np.sign(ratio)).all()
+    assert (np.sign(graphs.matrix_to_edges(np.asarray(direction))) == np.sign(ratio)).all()
     bent = np.log(np.cosh(np.maximum(values, 0)))
     bent -= bent.mean(0)
     difference = bent[:, 0] * values[:, 1] - values[:, 0] * bent[:, 1]
     expected = np.sqrt(300) * difference.mean() / difference.std() * np.sign((values[:, 0] * values[:, 1]).mean())
-    assert found.direction[0, 1] == pytest.approx(expected, rel=1e-3)
+    assert direction[0, 1] == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_posterior_does_not_depend_on_units_or_on_the_numbers_of_nodes():

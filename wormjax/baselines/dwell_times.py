@@ -32,22 +32,16 @@ class DwellChain(NamedTuple):
     frequency: Float[np.ndarray, " state"]  # Share of scored frames.
 
 
-class Bouts(NamedTuple):
-    """Uninterrupted bouts of one state, in order of time."""
+def list_bouts(states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the state, the frames and the following state of each bout of one stretch; unscored frames are in none.
 
-    state: Int[np.ndarray, " bout"]
-    frames: Int[np.ndarray, " bout"]
-    # The state of the bout right after it; UNSCORED where it ends in unscored frames or with the stretch.
-    following: Int[np.ndarray, " bout"]
-
-
-def list_bouts(states: States) -> Bouts:
-    """Return the bouts of one stretch; unscored frames belong to none."""
+    The following state is UNSCORED where a bout ends in unscored frames or with the stretch.
+    """
     edges = np.flatnonzero(np.diff(states)) + 1
     starts, stops = np.concatenate([[0], edges]), np.concatenate([edges, [len(states)]])
     following = np.append(states[starts[1:]], UNSCORED)
     scored = states[starts] != UNSCORED
-    return Bouts(states[starts][scored], (stops - starts)[scored], following[scored])
+    return states[starts][scored], (stops - starts)[scored], following[scored]
 
 
 def fit_dwell_chain(stretches: Sequence[States], count: int, ages: Sequence[int] = AGE_BINS) -> DwellChain:

@@ -22,10 +22,18 @@ def shared_neurons(recordings: Sequence[Recording]) -> tuple[str, ...]:
     Without any, an InputError says which worm misses which of the most often identified neurons.
     """
     identified = [set(recording.identified) for recording in recordings]
-    shared = set.intersection(*identified)
-    if not shared:
-        raise InputError(_no_shared_message(recordings, identified))
-    return tuple(sorted(shared))
+    if shared := set.intersection(*identified):
+        return tuple(sorted(shared))
+    everywhere = sorted(set.union(*identified), key=lambda name: (-sum(name in names for names in identified), name))
+    missing = []
+    for recording, names in zip(recordings, identified, strict=True):
+        absent = [name for name in everywhere[:5] if name not in names]
+        label = f"{recording.study}/{recording.worm}"
+        missing.append(f"{label} misses {', '.join(absent)}" if names else f"{label} has no identified neuron")
+    raise InputError(
+        f"{recordings[0].source}: field 'neuron_names': found no neuron identified in all {len(recordings)} worms "
+        f"(of the most frequent ones {'; '.join(missing)}), expected at least one shared neuron"
+    )
 
 
 def choose_neurons(
@@ -104,16 +112,3 @@ def find_poor_worms(recordings: Sequence[Recording]) -> list[Recording]:
             break
         poor.append(kept.pop(int(np.argmax(without))))
     return poor
-
-
-def _no_shared_message(recordings: Sequence[Recording], identified: list[set[str]]) -> str:
-    everywhere = sorted(set.union(*identified), key=lambda name: (-sum(name in names for names in identified), name))
-    missing = []
-    for recording, names in zip(recordings, identified, strict=True):
-        absent = [name for name in everywhere[:5] if name not in names]
-        label = f"{recording.study}/{recording.worm}"
-        missing.append(f"{label} misses {', '.join(absent)}" if names else f"{label} has no identified neuron")
-    return (
-        f"{recordings[0].source}: field 'neuron_names': found no neuron identified in all {len(recordings)} worms "
-        f"(of the most frequent ones {'; '.join(missing)}), expected at least one shared neuron"
-    )

@@ -14,7 +14,7 @@ An edge is an effect of positive sign; at most one direction of a pair has one.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +23,6 @@ from jaxtyping import Array, Float
 from wormjax import graphs
 
 TINY = 1e-6
-
-
-class PairStatistics(NamedTuple):
-    """How strongly two nodes are linked (the same both ways), and how clearly the sender drives the receiver."""
-
-    link: Float[Array, "sender receiver"]
-    direction: Float[Array, "sender receiver"]
 
 
 def initialise_pairs() -> dict[str, Any]:
@@ -43,10 +36,11 @@ def initialise_pairs() -> dict[str, Any]:
     }
 
 
-def measure_pairs(features: Float[Array, "frame node feature"]) -> PairStatistics:
-    """Return the statistics of every pair of nodes, the mean over features."""
-    link, direction = jax.vmap(_measure_feature, in_axes=2)(features)
-    return PairStatistics(link.mean(axis=0), direction.mean(axis=0))
+def measure_pairs(
+    features: Float[Array, "frame node feature"],
+) -> tuple[Float[Array, "sender receiver"], Float[Array, "sender receiver"]]:
+    """Return how strongly nodes are linked, and how clearly the sender drives the receiver, the mean over features."""
+    return tuple(part.mean(axis=0) for part in jax.vmap(_measure_feature, in_axes=2)(features))
 
 
 def _measure_feature(values):

@@ -73,8 +73,12 @@ class Trajectories:
             )
         if not (isinstance(self.frame_interval, numbers.Real) and 0 < self.frame_interval < np.inf):
             fail_field(self.source, "frame_interval", f"found {self.frame_interval!r}, expected seconds above 0")
-        if self.temperatures is not None:
-            _check_temperatures(self.source, np.asarray(self.temperatures), shape[0])
+        factors = np.ones(shape[0]) if self.temperatures is None else np.asarray(self.temperatures)
+        if factors.shape != shape[:1] or factors.dtype.kind not in "fiu":
+            found = f"found {factors.dtype} of shape {factors.shape}"
+            fail_field(self.source, "temperatures", f"{found}, expected a number per simulation, {shape[0]}")
+        if not (np.isfinite(factors) & (factors > 0)).all():
+            fail_field(self.source, "temperatures", "found one that is not above 0, expected finite numbers above 0")
         missing = np.isnan(np.asarray(self.features))
         if missing.any():
             if missing.all():
@@ -119,14 +123,6 @@ def hide_missing(trajectories: Trajectories) -> Float[np.ndarray, "simulation fr
     if trajectories.observed is None:
         return features
     return np.where(np.asarray(trajectories.observed)[..., None], features, np.float32(np.nan))
-
-
-def _check_temperatures(source, temperatures, simulations):
-    if temperatures.shape != (simulations,) or temperatures.dtype.kind not in "fiu":
-        found = f"found {temperatures.dtype} of shape {temperatures.shape}"
-        fail_field(source, "temperatures", f"{found}, expected a number per simulation, {simulations}")
-    if not (np.isfinite(temperatures) & (temperatures > 0)).all():
-        fail_field(source, "temperatures", "found one that is not above 0, expected finite numbers above 0")
 
 
 def make_trajectories(

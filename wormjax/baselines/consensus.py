@@ -52,15 +52,15 @@ def choose_class_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], candid
     """Return the candidate by which the other worms best predict each worm, on average; the first of a lone worm."""
     if len(stack) < 2:
         return candidates[0]
-    return max(candidates, key=lambda one: predict_worms(stack, classes, one))
 
+    def predict(class_worms: float) -> float:
+        """Return the correlation of each worm's scores with the consensus of the others, mean over worms."""
+        found = []
+        for worm, own in enumerate(stack):
+            found.append(correlate(pool_worms(np.delete(stack, worm, axis=0), classes, class_worms), own))
+        return float(np.nan_to_num(np.nanmean(found)))
 
-def predict_worms(stack: Stack, classes: Int[np.ndarray, " neuron"], class_worms: float) -> float:
-    """Return the correlation of each worm's scores with the consensus of the others, mean over worms."""
-    found = []
-    for worm, own in enumerate(stack):
-        found.append(correlate(pool_worms(np.delete(stack, worm, axis=0), classes, class_worms), own))
-    return float(np.nan_to_num(np.nanmean(found)))
+    return max(candidates, key=predict)
 
 
 def correlate(one: Matrix, other: Matrix) -> float:

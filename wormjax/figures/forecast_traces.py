@@ -51,8 +51,11 @@ def plot_forecast_traces(
     # One scale for all rows, of the traces and the forecasts' means; a band that runs away may leave.
     limits = find_limits(np.concatenate([traces.ravel(), *(np.ravel(mean) for _, mean, *_ in forecasts)]), 0.08, 0.08)
     for neuron, axes in enumerate(panels):
-        trace = traces[:, neuron]
-        draw_forecasts(axes, times, trace, [_join_forecast(times, trace, neuron, *one) for one in forecasts])
+        trace, joined = traces[:, neuron], []
+        for first, *bands in forecasts:  # From the last frame given to the end of the recording.
+            own = [np.append(trace[first - 1], band[:, neuron])[: len(times) - first + 1] for band in bands]
+            joined.append((times[first - 1 : first + len(bands[0])], *own))
+        draw_forecasts(axes, times, trace, joined)
         axes.locator_params(axis="y", nbins=3)
         axes.set_ylabel(neuron_names[neuron], rotation=0, ha="right", va="center")
         axes.set_ylim(*limits)
@@ -61,13 +64,6 @@ def plot_forecast_traces(
     panels[-1].set(xlim=(edges[0], edges[-1]), xlabel="time (s)")
     figure.supylabel("activity (z)", fontsize=9)
     return finish_figure(figure, title, list_handles(), ncols=4)
-
-
-def _join_forecast(times, trace, neuron: int, first: int, *bands) -> list[np.ndarray]:
-    """Return one neuron's forecast from the last frame given to the end of the recording: times, mean, low, high."""
-    frames = slice(first - 1, first + len(bands[0]))
-    joined = [np.append(trace[first - 1], band[:, neuron])[: len(times) - first + 1] for band in bands]
-    return [times[frames], *joined]
 
 
 def draw_forecasts(

@@ -32,31 +32,28 @@ def read(path: str | os.PathLike) -> tuple[Recording, ...]:
 
     Traces are in dF/F, corrected for bleaching.
     """
-    return matlab.read_recordings(matlab.list_files(path, FILES)[0], STUDY, STRUCTS, _read_all_states)[1]
+    return matlab.read_recordings(matlab.list_files(path, FILES)[0], STUDY, STRUCTS, _read_states)[1]
 
 
-def _read_all_states(struct: h5py.Group, struct_name: str, frames: list[int]) -> tuple[str, list]:
-    entries = matlab.read_entries(struct, "States")
+def _read_states(struct: h5py.Group, struct_name: str, frames: list[int]) -> tuple[str, list]:
+    """Return the field of the motor state, and each worm's states and their names."""
+    entries, keys, worms = matlab.read_entries(struct, "States"), None, []
     matlab.expect_one_per_worm(struct, "States", len(entries), len(frames))
-    worms = enumerate(zip(entries, frames, strict=True))
-    return "States", [_read_states(struct, struct_name, entry, index, count) for index, (entry, count) in worms]
-
-
-def _read_states(
-    struct: h5py.Group, struct_name: str, node: hdf5.Node, index: int, frames: int
-) -> tuple[Int[np.ndarray, " frame"], tuple[str, ...]]:
-    """Return a worm's states and their names."""
-    if isinstance(node, h5py.Group):
-        return _read_binary_states(node, frames), EIGHT_STATES
-    names = SISTER_STATES if struct_name in ("WT_Stim", "AVA_HisCl") else EIGHT_STATES
-    if hdf5.has_member(struct, "States_key"):
-        keys = matlab.read_entries(struct, "States_key")
-        matlab.expect_one_per_worm(struct, "States_key", len(keys), len(matlab.read_entries(struct, "States")))
-        entries = matlab.read_cell(keys[index], "States_key", matlab.MOST_STATES)
-        names = tuple(matlab.read_characters(entry, "States_key") for entry in entries)
-        if not names or not all(names):
-            hdf5.fail(struct, "States_key", f"found the names {names}, expected one per state")
-    return number_states(hdf5.read_vector(node, "States", frames), names, 1, struct, "States"), names
+    for index, (node, count) in enumerate(zip(entries, frames, strict=True)):
+        names = SISTER_STATES if struct_name in ("WT_Stim", "AVA_HisCl") else EIGHT_STATES
+        if isinstance(node, h5py.Group):
+            worms.append((_read_binary_states(node, count), EIGHT_STATES))
+            continue
+        if hdf5.has_member(struct, "States_key"):
+            keys = keys or matlab.read_entries(struct, "States_key")
+            matlab.expect_one_per_worm(struct, "States_key", len(keys), len(entries))
+            cells = matlab.read_cell(keys[index], "States_key", matlab.MOST_STATES)
+            names = tuple(matlab.read_characters(cell, "States_key") for cell in cells)
+            if not names or not all(names):
+                hdf5.fail(struct, "States_key", f"found the names {names}, expected one per state")
+        numbers = hdf5.read_vector(node, "States", count)
+        worms.append((number_states(numbers, names, 1, struct, "States"), names))
+    return "States", worms
 
 
 def _read_binary_states(group: h5py.Group, frames: int) -> Int[np.ndarray, " frame"]:

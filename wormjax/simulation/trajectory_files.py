@@ -165,18 +165,6 @@ def read_splits(folder: str | os.PathLike, suffix: str | None = None) -> dict[st
         splits = dict(zip(found, _read_archives(list(found.values())), strict=True))
     else:
         splits = read_reference(folder, suffix)
-    return _pad_objects(folder, splits)
-
-
-def _is_counted_from_one(edges, names) -> bool:
-    """Return whether edge types are numbered from 1: 1 occurs, 0 does not, and others do."""
-    known = np.unique([kind for one in edges for kind in np.unique(one[..., ~np.eye(one.shape[-1], dtype=bool)])])
-    known = known[known >= 0]
-    return bool(len(known) and known[0] == 1 and known[-1] >= 2 and (not len(names) or len(names) == known[-1]))
-
-
-def _pad_objects(folder, splits):
-    """Return splits of equally many objects; those that a split lacks are never observed."""
     first, *others = splits.items()
     for split, trajectories in others:
         here, there = trajectories.features.shape[3], first[1].features.shape[3]
@@ -185,6 +173,13 @@ def _pad_objects(folder, splits):
             raise InputError(f"{folder}: {found}, expected the same in every split")
     most = max(one.features.shape[2] for one in splits.values())
     return {split: pad_objects(one, most) for split, one in splits.items()}
+
+
+def _is_counted_from_one(edges, names) -> bool:
+    """Return whether edge types are numbered from 1: 1 occurs, 0 does not, and others do."""
+    known = np.unique([kind for one in edges for kind in np.unique(one[..., ~np.eye(one.shape[-1], dtype=bool)])])
+    known = known[known >= 0]
+    return bool(len(known) and known[0] == 1 and known[-1] >= 2 and (not len(names) or len(names) == known[-1]))
 
 
 def pad_objects(trajectories: Trajectories, objects: int) -> Trajectories:

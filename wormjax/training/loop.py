@@ -117,7 +117,8 @@ def _train_chunks(engine, recipe, data, runs, state: TrainState, bar, curves, ke
         placed, metrics = engine.chunk(placed, placed_data, placed_runs)
         metrics = engine.collect(metrics)
         before, failed_step = failed_step, metrics.pop(FAILED_STEP)
-        _warn_of_failures(before, failed_step, runs, name)
+        for run in np.flatnonzero(is_sound(before) & ~is_sound(failed_step)) if multihost.is_first() else ():
+            tqdm.write(f"warning: {name}: {_describe_failed(run, failed_step, runs)}; it stands still", file=sys.stderr)
         left = (time.monotonic() - begun) / (chunk + 1 - first) * (stop - chunk - 1)
         bar.set_postfix_str(f"{_report(metrics, failed_step, runs, step, curves)}{describe_left(estimate_left(left))}")
         done = keep(placed, step, chunk + 1 == stop or not np.any(is_sound(failed_step)))
@@ -179,13 +180,6 @@ def _report(metrics, failed_step, runs, step, curves) -> str:
 def _describe_failed(run, failed_step, runs) -> str:
     seed = np.asarray(runs.seed)[run, 0]
     return f"a number that is not finite at step {failed_step[run]} of run {run} of {len(failed_step)} (seed {seed})"
-
-
-def _warn_of_failures(before, failed_step, runs, name):
-    """Print which runs have just met a number that is not finite; the others go on."""
-    for run in np.flatnonzero(is_sound(before) & ~is_sound(failed_step)):
-        if multihost.is_first():
-            tqdm.write(f"warning: {name}: {_describe_failed(run, failed_step, runs)}; it stands still", file=sys.stderr)
 
 
 def _refuse_failed(state: TrainState, runs, manager, name):

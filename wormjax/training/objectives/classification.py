@@ -173,7 +173,9 @@ def classification(
         batch = cut_windows(data, windows, window_frames)
         features, training_rngs = disturb_windows(batch.features, keys, run.hyper, augmentations)
         decoding, updates = module.apply(variables, features, batch.valid, training_rngs, mutable=["batch_stats"])
-        weights = _frame_weights(batch.states, run)
+        # Of a frame: 0 where unscored, else (inverse class frequency) ** class_balance.
+        balanced = jnp.maximum(run.class_weights, 1e-6) ** run.hyper["class_balance"]
+        weights = jnp.where(batch.states == UNSCORED, 0.0, balanced[jnp.maximum(batch.states, 0)])
         total = shard.total(weights.sum())
         log_likelihood = _log_likelihood(decoding.logits, batch.states, run.hyper["label_smoothing"])
         value = -(weights * log_likelihood).sum() / jnp.maximum(total, 1e-6)
@@ -205,12 +207,6 @@ def classification(
         return score, metrics
 
     return Objective(initialise, loss, validate)
-
-
-def _frame_weights(states, run):
-    """Return each frame's weight in the loss: 0 where unscored, else (inverse class frequency) ** class_balance."""
-    balanced = jnp.maximum(run.class_weights, 1e-6) ** run.hyper["class_balance"]
-    return jnp.where(states == UNSCORED, 0.0, balanced[jnp.maximum(states, 0)])
 
 
 def _behavior_error(decoded, measured, run):

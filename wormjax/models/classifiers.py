@@ -32,14 +32,11 @@ Valid = Bool[Array, "window frame"]
 
 
 class Decoding(NamedTuple):
-    """What a classifier says of its windows.
-
-    `edge_logits` is None where no graph is inferred, `behavior` where no continuous behaviour is read out.
-    """
+    """What a classifier says of its windows."""
 
     logits: Float[Array, "window frame state"]
-    edge_logits: Float[Array, "window edge type"] | None = None
-    behavior: Float[Array, "window frame target"] | None = None
+    edge_logits: Float[Array, "window edge type"] | None = None  # None where no graph is inferred.
+    behavior: Float[Array, "window frame target"] | None = None  # None where none is read out.
 
 
 def flatten_neurons(features: Float[Array, "window frame neuron feature"]) -> Float[Array, "window frame channel"]:

@@ -284,13 +284,10 @@ MARKOV = (MlpDecoder, EquivariantDecoder, ContextDecoder)  # They predict from t
 
 
 class JointLstm(nn.Module):
-    """An LSTM over all nodes' features beside each other, without a graph: the reference's "LSTM (joint)".
-
-    With `dense_cell` its cell is made of Dense layers, whose precision can be chosen (`layers.dense_precision`), with
-    the same parameters; otherwise the cell joins its products into two.
-    """
+    """An LSTM over all nodes' features beside each other, without a graph: the reference's "LSTM (joint)"."""
 
     hidden: int
+    # Whether its cell is of Dense layers, whose precision can be chosen; its parameters are the same.
     dense_cell: bool = False
 
     @nn.compact

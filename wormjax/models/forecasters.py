@@ -36,25 +36,19 @@ class Context(NamedTuple):
 
 
 class StepInput(NamedTuple):
-    """What a network is shown in one frame: the last frames, the drift, the mode (one-hot; no columns for one).
-
-    `edges` take the place of those that a network infers in the frame from the frames so far.
-    """
+    """What a network is shown in one frame: the last frames, the drift, the mode (one-hot; no columns for one)."""
 
     recent: Float[Array, "window order neuron feature"]
     drift: Float[Array, "window neuron feature"]
     mode: Float[Array, "window mode"]
-    edges: Float[Array, "window edge type"] | None = None
+    edges: Float[Array, "window edge type"] | None = None  # In place of those inferred from the frames so far.
 
 
 class Forecast(NamedTuple):
-    """Roll-outs by mode, their probabilities, and the graph they ran on (None where there is none; of the first step).
-
-    `log_scale` is to be added to the logarithm of a spread that is estimated apart.
-    """
+    """Roll-outs by mode, their probabilities, and the graph of their first step (None where there is none)."""
 
     mean: Float[Array, "window mode step neuron feature"]
-    log_scale: Float[Array, "window mode step neuron feature"]
+    log_scale: Float[Array, "window mode step neuron feature"]  # Added to the logarithm of a spread estimated apart.
     mode_logits: Float[Array, "window mode"]
     edge_logits: Float[Array, "window edge type"] | None
 

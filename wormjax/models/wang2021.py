@@ -22,14 +22,11 @@ from wormjax.models.layers import TrainingRngs, elu
 
 
 class BatchNormMlp(nn.Module):
-    """Dense, ELU, dense, ELU, batch norm over the valid frames of the batch: the block of both networks.
-
-    `axis_name` joins the statistics of devices that share a batch.
-    """
+    """Dense, ELU, dense, ELU, batch norm over the valid frames of the batch: the block of both networks."""
 
     hidden: int
     out: int
-    axis_name: str | None = None
+    axis_name: str | None = None  # Joins the statistics of devices that share a batch.
 
     @nn.compact
     def __call__(self, values: Float[Array, "window frame *item feature"], valid, training: bool):

@@ -73,22 +73,18 @@ class SimulatedStudy(NamedTuple):
 
 
 class Worm(NamedTuple):
-    """One worm's parameters; the neurons are the named ones, then the unidentified ones.
+    """One worm's parameters; the neurons are the named ones, then the unidentified ones."""
 
-    `weights` [sender, receiver]; `coupling` [state, neuron]; `loading` of the distractor, `bias`, `rate_time` and
-    `calcium_time` (seconds), `gain`, `offset`, `noise` (dF/F) and `drift` (decaying, waving) [2, neuron].
-    """
-
-    weights: Float[np.ndarray, "neuron neuron"]
+    weights: Float[np.ndarray, "neuron neuron"]  # [sender, receiver].
     coupling: Float[np.ndarray, "state neuron"]
-    loading: Float[np.ndarray, " neuron"]
+    loading: Float[np.ndarray, " neuron"]  # On the distractor.
     bias: Float[np.ndarray, " neuron"]
-    rate_time: Float[np.ndarray, " neuron"]
-    calcium_time: Float[np.ndarray, " neuron"]
+    rate_time: Float[np.ndarray, " neuron"]  # Seconds.
+    calcium_time: Float[np.ndarray, " neuron"]  # Seconds.
     gain: Float[np.ndarray, " neuron"]
     offset: Float[np.ndarray, " neuron"]
-    noise: Float[np.ndarray, " neuron"]
-    drift: Float[np.ndarray, "two neuron"]
+    noise: Float[np.ndarray, " neuron"]  # dF/F.
+    drift: Float[np.ndarray, "two neuron"]  # Decaying, waving.
 
 
 def simulate_worms(

@@ -37,22 +37,17 @@ PER_RUN = (
 
 
 class Runs(NamedTuple):
-    """Arrays with a leading run axis; windows are (stretch, first frame), padded after the counts.
-
-    Where the whole of each worm trains, there are no validation windows: an axis of length 0.
-
-    `own` holds what an objective reads besides; see its own documentation.
-    """
+    """Arrays with a leading run axis; windows are (stretch, first frame), padded after the counts."""
 
     seed: Int[Array, "run 2"]  # The seed, and a number that distinguishes the runs of one seed.
     training_windows: Int[Array, "run window 2"]
     training_count: Int[Array, " run"]
-    validation_windows: Int[Array, "run window 2"]
+    validation_windows: Int[Array, "run window 2"]  # An axis of length 0 where the whole of each worm trains.
     validation_count: Int[Array, " run"]
     class_weights: Float[Array, "run state"]
     steps: Int[Array, " run"]
     hyper: dict[str, Float[Array, " run"]]
-    own: dict[str, Shaped[Array, "run ..."]] | None = None
+    own: dict[str, Shaped[Array, "run ..."]] | None = None  # What an objective reads besides; see its documentation.
 
 
 def split_stretches(

@@ -17,22 +17,19 @@ FAILED_STEP = "failed_step"  # What the metrics of a chunk call it.
 
 
 class TrainState(NamedTuple):
-    """All that a run carries from step to step; no key, since each step's key is made from the run and the step.
-
-    `average` is the exponential moving average of the parameters, which is what is validated and kept: with
-    `average_decay` 0 it is the parameters themselves. `failed_step` is the first step with a loss that is not finite,
-    or the step by which the parameters were not, else `SOUND`; such a run stands still as it was before that chunk.
-    """
+    """All that a run carries from step to step; no key, since each step's key is made from the run and the step."""
 
     step: Int[Array, ""]
     variables: Any
-    average: Any
+    average: Any  # Moving average of the parameters, which is validated and kept; with a decay of 0 they themselves.
     optimizer_state: Any
     best: Any
     best_score: Float[Array, ""]
     best_step: Int[Array, ""]
     stale: Int[Array, ""]
     learning_rate_scale: Float[Array, ""]
+    # The first step whose loss is not finite, or by which parameters were not, else SOUND; such a run stands still from
+    # before that chunk.
     failed_step: Int[Array, ""]
 
 

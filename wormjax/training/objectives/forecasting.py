@@ -24,16 +24,13 @@ from wormjax.training.objectives.classification import cut_windows, draw_share, 
 class ForecastData(NamedTuple):
     """What the objective reads; it stays on the device.
 
-    `operators` are the coefficients of the linear drift: an entry a stretch and a set of worms that it was learnt from,
-    a block of frames each.
-
     Of a run, `runs.own` holds "operators" [run, stretch], the entry of each stretch's operators for its training worms;
     "base_scale" [run, step, neuron, feature], the spread (s.d.) that the drift alone has on worms it was not learnt
     from; and "step_scale" [run, step], the mean squared error of persistence.
     """
 
     worms: WormArrays
-    operators: Float[Array, "entry block past channel"]
+    operators: Float[Array, "entry block past channel"]  # Of the drift, by stretch and training worms, and block.
 
 
 class Shape(NamedTuple):

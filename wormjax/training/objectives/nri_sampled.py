@@ -80,13 +80,10 @@ def evidence_lower_bound(nri: Nri, bound: Bound, frames: int, objects: int) -> O
 
 
 class Likelihood(NamedTuple):
-    """Of a decoder's errors [simulation, ..., step, object, feature], by their running mean square [step, feature].
-
-    `scale`: the mean square that the floor of the variance is measured in.
-    """
+    """Of a decoder's errors [simulation, ..., step, object, feature], by their running mean square [step, feature]."""
 
     bound: Bound
-    scale: Float[np.ndarray, "*step feature"]
+    scale: Float[np.ndarray, "*step feature"]  # The mean square that the floor of the variance is measured in.
 
     def find(self, squared_error: Float[Array, "step feature"]) -> Float[Array, "step one feature"]:
         """Return the variance."""

@@ -32,16 +32,12 @@ PER_RUN = (
 
 
 class SystemArrays(NamedTuple):
-    """Trajectories of many simulations, scaled; an edge whose type is not known has type -1.
-
-    `observed`: which samples count in loss and metrics; None for all. Edges that change have an axis of frames.
-    `base`: of windows with a future, what a regression predicts of it (`objectives.nri_horizons`).
-    """
+    """Trajectories of many simulations, scaled; an edge whose type is not known has type -1."""
 
     features: Float[Array, "simulation frame object feature"]
-    edges: Int[Array, "simulation *frame edge"]
-    observed: Bool[Array, "simulation frame object"] | None = None
-    base: Float[Array, "simulation step object output"] | None = None
+    edges: Int[Array, "simulation *frame edge"]  # With an axis of frames where they change.
+    observed: Bool[Array, "simulation frame object"] | None = None  # What counts in loss and metrics; None: all.
+    base: Float[Array, "simulation step object output"] | None = None  # What a regression predicts of a future.
 
 
 class SystemData(NamedTuple):

@@ -23,5 +23,5 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         config.data.simulations = ml_collections.ConfigDict({"train": 5_000, "valid": 64, "test": 100})
         config.model.encoder.hidden = 32
         config.train.batch_simulations = 16
-        config.train.steps = 4_000
+        config.train.steps = 12_000
     return config

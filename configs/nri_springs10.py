@@ -19,5 +19,6 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         config.model.decoder.hidden = 32
         config.train.batch_simulations = 16
         config.train.steps_per_chunk = 200
-        config.train.steps = config.train.baseline_steps = 800
+        config.train.steps = 8_000  # The more exact the messages, the more objects their edges can be inferred of.
+        config.train.baseline_steps = 800
     return config

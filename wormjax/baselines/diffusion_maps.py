@@ -54,7 +54,10 @@ class Places(NamedTuple):
 
 
 def embed_delays(traces: Float[np.ndarray, "frame neuron"], options: Embedding) -> Float[np.ndarray, "frame dimension"]:
-    """Return activity and its first difference now and at each delay, from no later frame; at first as in frame 0."""
+    """Return activity and its first difference now and at each delay; before the first frame they are as in it.
+
+    No value depends on a later frame.
+    """
     values = np.asarray(traces, np.float64)
     if options.smoothing_frames:
         reach = int(np.ceil(3 * options.smoothing_frames))

@@ -68,14 +68,22 @@ def stack_context(
 
 def fit_linear(
     channels: Channels,
-    states: Int[np.ndarray, " frame"],  # 0 to count - 1.
-    validation: Frames,  # The frames on which the penalty is chosen; the final fit uses all.
+    states: Int[np.ndarray, " frame"],
+    validation: Frames,
     count: int,
-    kind: str,  # "logistic" (L2 penalty) or "lda" (shrinkage by Ledoit & Wolf, which needs no choice).
-    inverse_penalty: float = 0.0,  # scikit-learn's C for logistic regression; 0 chooses it on the validation frames.
-    balanced: bool = False,  # Whether logistic regression weighs each state by its inverse frequency.
+    kind: str,
+    inverse_penalty: float = 0.0,
+    balanced: bool = False,
 ) -> LinearClassifier:
-    """Fit scored frames of all training worms; a state that does not occur gets a probability of (almost) zero."""
+    """Fit scored frames of all training worms; a state that does not occur gets a probability of (almost) zero.
+
+    Args:
+      states: 0 to count - 1.
+      validation: the frames on which the penalty is chosen; the final fit uses all.
+      kind: "logistic" (L2 penalty) or "lda" (shrinkage by Ledoit & Wolf, which needs no choice).
+      inverse_penalty: scikit-learn's C for logistic regression; 0 chooses it on the validation frames.
+      balanced: whether logistic regression weighs each state by its inverse frequency.
+    """
     if kind == "lda":
         return _keep_arrays(LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), channels, states, count)
     chosen = inverse_penalty or _choose_penalty(channels, states, validation, count, balanced)

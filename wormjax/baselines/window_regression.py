@@ -89,17 +89,21 @@ class Sizes(NamedTuple):
 
 def regress_on_kernels(
     windows: Windows,
-    # Other forecasts of the windows' changes (0: persistence), whose errors are regressed, one model each.
     starts: Sequence[Change],
     priors: Sequence[Prior],
-    penalties: Sequence[float],  # Variances of the noise; a solution each.
-    pasts: Sequence[tuple[Past, Sequence[Change]]],  # What to forecast, with the other forecasts of it.
+    penalties: Sequence[float],
+    pasts: Sequence[tuple[Past, Sequence[Change]]],
     sizes: Sizes,
     seed: int = 0,
 ) -> dict[tuple[int, float], list[Change]]:
     """Fit kernel regressions of what other forecasts leave over; return (model, penalty) → the changes of `pasts`.
 
     Neuron by neuron, so that no more than one neuron's features are held.
+
+    Args:
+      starts: other forecasts of the windows' changes (0: persistence), whose errors are regressed, one model each.
+      penalties: variances of the noise; a solution each.
+      pasts: what to forecast, with the other forecasts of it.
     """
     steps, neurons = windows.change.shape[1:]
     found = {

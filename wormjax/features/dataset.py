@@ -122,16 +122,19 @@ def build_dataset(
     neuron_names: Sequence[str],
     inputs: Sequence[str] = ("trace", "smoothed_derivative"),
     scaling: str = "zscore",
-    # Common rate in hertz; 0 keeps each worm's own frames. Or the rate of each worm.
     frame_rate: float | Sequence[float] = 0.0,
-    # "four" (reverse, forward, dorsal turn, ventral turn), "two" (reverse, forward), or "own".
     state_set: str = "four",
-    # Whether to take each worm out of `recordings`, then a list, once it is in the array (None is left in its place),
-    # so that long recordings are not held twice.
     release: bool = False,
-    **fields: Any,  # Those of `Request`.
+    **fields: Any,
 ) -> Dataset:
     """Align, resample, differentiate and scale each worm by itself, and pad all to one array.
+
+    Args:
+      frame_rate: common rate in hertz; 0 keeps each worm's own frames. Or the rate of each worm.
+      state_set: "four" (reverse, forward, dorsal turn, ventral turn), "two" (reverse, forward), or "own".
+      release: whether to take each worm out of `recordings`, then a list, once it is in the array (None is left in its
+        place), so that long recordings are not held twice.
+      fields: those of `Request`.
 
     InputError for no width of derivatives, and for a recording that lacks an input or is too short for its calibration.
     """

@@ -27,7 +27,10 @@ class Starts(NamedTuple):
 
 
 def list_starts(dataset: Dataset, first: int, every: int, field: str = "forecast.first") -> Starts:
-    """Return all starts whose first step may be scored; InputError for none (`field` is its name of `first`)."""
+    """Return all starts whose first step may be scored; `field` is what an error calls `first`.
+
+    InputError where no stretch is longer than `first` frames.
+    """
     stretches, frames = [], []
     for stretch, scored in enumerate(dataset.scored):
         candidates = np.arange(first, len(scored), every)

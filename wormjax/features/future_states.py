@@ -39,7 +39,10 @@ def tabulate_targets(
     steps: Sequence[int],
     reverse: int = 0,
 ) -> Targets:
-    """Return all answers from a dataset's motor states, `steps` (increasing) frames ahead; `reverse` is an index."""
+    """Return all answers, from the motor states [stretch, frame] of a dataset.
+
+    `steps` are horizons in frames, increasing; `reverse` is the index of that state.
+    """
     frames = states.shape[1]
     padded = np.pad(np.where(valid, states, UNSCORED), ((0, 0), (0, max(steps))), constant_values=UNSCORED)
     ahead = np.stack([padded[:, step : step + frames] for step in steps], axis=-1)

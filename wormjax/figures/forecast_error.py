@@ -33,12 +33,9 @@ Errors = Mapping[str, Float[np.ndarray, "worm step"]]
 
 @styled
 def plot_forecast_error(
-    # Model → its error on each test worm at steps 1, 2, ... (averaged over subsets and seeds); NaN where not scored.
-    # All models have the same worms, in the same order, and the same steps.
     errors: Errors,
     baselines: Collection[str] = (),
-    reference: str | None = None,  # The model whose error is 100 % in the right panel; None: no right panel.
-    # Others' numbers; those of `metric` ("mse@K") are drawn as open markers.
+    reference: str | None = None,
     published: Sequence[PublishedResult] = (),
     metric: str = "mse",
     seconds_per_step: float | None = None,
@@ -46,6 +43,12 @@ def plot_forecast_error(
     """Plot the mean error over worms by step, and beside it the ratio to a reference, paired by worm.
 
     Bands are 95 % intervals over the worms that were scored at a step; baselines have none beside other models.
+
+    Args:
+      errors: model → its error on each test worm at steps 1, 2, ... (averaged over subsets and seeds); NaN where not
+        scored. All models have the same worms, in the same order, and the same steps.
+      reference: the model whose error is 100 % in the right panel; None: no right panel.
+      published: others' numbers; those of `metric` ("mse@K") are drawn as open markers.
     """
     styles = lines.choose_styles(errors, baselines, markers=False)
     columns = 1 if reference is None else 2

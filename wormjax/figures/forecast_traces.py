@@ -24,18 +24,22 @@ Forecast = tuple[int, Band, Band, Band]
 @styled
 def plot_forecast_traces(
     times: Float[np.ndarray, " frame"],
-    traces: Float[np.ndarray, "frame neuron"],  # The true activity, scaled; NaN where there is none.
-    # Of each its first forecast frame (an index into `times`; the frame before is the last one given), and the mean,
-    # low and high of each step and neuron. Steps after the last frame are not drawn.
+    traces: Float[np.ndarray, "frame neuron"],
     forecasts: Sequence[Forecast],
     neuron_names: Sequence[str],
-    states: Int[np.ndarray, " frame"],  # The motor state of each frame, -1 where none was scored (grey).
+    states: Int[np.ndarray, " frame"],
     state_names: Sequence[str],
     title: str = "Forecasts of a held-out worm",
 ) -> Figure:
     """Plot each neuron's true trace in a row of its own, and the forecasts over it, each with its 90 % band.
 
     A forecast's line begins with a dot at the last frame that the model was given; all rows have one scale.
+
+    Args:
+      traces: the true activity, scaled; NaN where there is none.
+      forecasts: of each its first forecast frame (an index into `times`; the frame before is the last one given),
+        and the mean, low and high of each step and neuron. Steps after the last frame are not drawn.
+      states: the motor state of each frame, -1 where none was scored (grey).
     """
     heights = [0.2] + [0.72] * len(neuron_names)
     figure = make_figure(7.2, sum(heights) + 1.25)

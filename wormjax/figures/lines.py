@@ -43,7 +43,10 @@ def choose_styles(models: Iterable[str], baselines: Collection[str] = (), marker
 
 
 def average_over_worms(values: Float[np.ndarray, "worm point"]) -> Float[np.ndarray, "3 point"]:
-    """Return mean, low and high end of the 95 % interval over worms at each point; NaN of no worm, ends also of one."""
+    """Return the mean over worms at each point, and the low and high end of its 95 % interval.
+
+    NaN where no worm has a value; the ends also where only one worm has.
+    """
     bands = np.full((3, np.shape(values)[1]), np.nan)
     for point, column in enumerate(np.asarray(values, float).T):
         known = column[np.isfinite(column)]

@@ -28,7 +28,10 @@ FRAMES_PER_SECOND = 10  # Of moving pictures.
 
 
 def choose_plane(places: Float[np.ndarray, "*sample object axis"], axes: Sequence[str]) -> list[int]:
-    """Return the axes to draw, upwards last: along one objects are furthest apart, along the other they move most."""
+    """Return the numbers of the two axes to draw: along one objects are furthest apart, along the other they move most.
+
+    The axis that points upwards comes last.
+    """
     flat = np.asarray(places).reshape(-1, *places.shape[-2:])
     apart = flat - flat.mean(axis=1, keepdims=True)
     first = int(apart.var(axis=(0, 1)).argmax())

@@ -110,7 +110,10 @@ def list_loops(loop: Loop) -> list[Patch]:
 def draw_trajectory(
     axes: Axes, places: Places, colours: Colours, linked: Linked, linewidth: float = 0.7
 ) -> LineCollection:
-    """Draw the steps of a trajectory in the colours of their first frames, shuffled: the last would hide the first."""
+    """Draw the steps of a trajectory in the colours of the frames they lead from, in a random but fixed order.
+
+    In the order of time the last frames would hide the first.
+    """
     shown = np.random.default_rng(0).permutation(np.flatnonzero(linked))
     steps = np.stack([places[:-1], places[1:]], axis=1)[shown]
     lines = LineCollection(steps, colors=colours[:-1][shown], linewidths=linewidth, rasterized=True)

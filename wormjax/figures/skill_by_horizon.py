@@ -86,7 +86,10 @@ def choose_best(simple: Scores, lower_is_better: bool) -> list[str | None]:
 def gain_over_best(
     ours: Float[np.ndarray, "worm horizon"], values: Scores, best: Sequence[str | None], lower_is_better: bool
 ) -> Float[np.ndarray, "worm horizon"]:
-    """Return how much better a model is than each horizon's best baseline, by worm; NaN where either was not scored."""
+    """Return how much better a model is than each horizon's best baseline, in each worm: above zero is better.
+
+    NaN where either was not scored or there is no best.
+    """
     theirs = [np.full(len(ours), np.nan) if name is None else values[name][:, h] for h, name in enumerate(best)]
     difference = ours - np.stack(theirs, axis=1)
     return -difference if lower_is_better else difference

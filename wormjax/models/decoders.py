@@ -312,13 +312,10 @@ def _read_out(size, values, hidden):
 
 
 def roll_out(
-    # (carry, nodes) → (carry, change of the nodes), of one decoder and one graph a sample; with `beside`, what that has
-    # of the frame is its last argument.
     step: Callable[..., tuple[Any, Array]],
     carry: Any,
     frames: Float[Array, "*batch frame node feature"],
     given: Bool[Array, "*batch frame"],
-    # [*batch, frame, ...], what else a step is given of each frame, such as its edges.
     beside: Shaped[Array, "..."] | None = None,
 ) -> Float[Array, "*batch frame node feature"]:
     """Predict each next frame, from the true frame where it is given and else from the frame predicted before.
@@ -326,6 +323,11 @@ def roll_out(
     Teacher forcing gives all frames; an M-step roll-out every M-th; burn-in the first ones; scheduled sampling a random
     choice. The first is always given. What stands in a frame that is not given has no effect. There are as many
     predictions as `frames`: of the frames 1, 2, ..., the last one of a frame that is not among them.
+
+    Args:
+      step: (carry, nodes) → (carry, change of the nodes), of one decoder and one graph a sample; with `beside`, what
+        that has of the frame is its last argument.
+      beside: [*batch, frame, ...], what else a step is given of each frame, such as its edges.
     """
 
     def advance(state, inputs):

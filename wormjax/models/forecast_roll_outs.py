@@ -49,20 +49,26 @@ class TeacherForcing(NamedTuple):
 def predict(
     module: nn.Module,
     variables: Any,
-    # True frames; the first `order` (that of the operators) fill the linear drift's memory, the others burn the network
-    # in. The encoder sees the latter.
     past: Float[Array, "window frame neuron feature"],
-    # Coefficients of the drift, a row a lag, neuron and feature (oldest frame first), and one for a 1.
     operators: Float[Array, "window past channel"],
     steps: int,
-    training_rngs: TrainingRngs | None = None,  # For training, as the next.
+    training_rngs: TrainingRngs | None = None,
     input_noise: InputNoise | None = None,
-    clamp: Clamp | None = None,  # Neurons that are held at values; in training they are shown without noise.
-    teacher_forcing: TeacherForcing | None = None,  # True frames to go on from (scheduled sampling).
-    # Of each frame of the burn-in and then of the roll-out, in place of those inferred in each.
+    clamp: Clamp | None = None,
+    teacher_forcing: TeacherForcing | None = None,
     edges: Float[Array, "window frame edge type"] | None = None,
 ) -> Forecast:
-    """Roll a forecaster out from the end of `past`."""
+    """Roll a forecaster out from the end of `past`.
+
+    Args:
+      past: true frames; the first `order` (that of the operators) fill the linear drift's memory, the others burn the
+        network in. The encoder sees the latter.
+      operators: coefficients of the drift, a row a lag, neuron and feature (oldest frame first), and one for a 1.
+      training_rngs, input_noise: for training.
+      clamp: neurons that are held at values; in training they are shown without noise.
+      teacher_forcing: true frames to go on from (scheduled sampling).
+      edges: of each frame of the burn-in and then of the roll-out, in place of those inferred in each.
+    """
     windows, frames, neurons, features = past.shape
     order = (operators.shape[1] - 1) // (neurons * features)
     modes = getattr(module, "modes", 1)

@@ -78,7 +78,10 @@ class SummedMessages(nn.Module):
 
 
 class GivenMessages(nn.Module):
-    """As `SummedMessages`, along a list of edges alone, by their mean; an edge whose receiver is no node is none."""
+    """As `SummedMessages`, along a list of edges alone: the mean over those that arrive at a node.
+
+    An edge whose receiver is no node leads nowhere.
+    """
 
     hidden: int
 

@@ -65,7 +65,10 @@ def _read_states(struct: h5py.Group, *_) -> tuple[str, list[tuple[Int[np.ndarray
 
 
 def _read_state_entry(entry: hdf5.Node, field: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return a worm's state numbers and their names, () where the entry is no struct of both but a vector alone."""
+    """Return a worm's state numbers and their names, () where the file has none.
+
+    The entry is a struct of a vector and a cell of names, or the vector alone.
+    """
     members = [(field, entry)]
     if isinstance(entry, h5py.Group):
         own = hdf5.list_members(entry, field)

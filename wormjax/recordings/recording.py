@@ -206,7 +206,10 @@ def warn_of_columns(source: str, names: Sequence[str]) -> None:
 
 
 def expect_distinct_worms(worms: Sequence[Recording], path: str | os.PathLike) -> tuple[Recording, ...]:
-    """Return the recordings: some, none of a worm twice, which could be held out and trained on at once."""
+    """Return the recordings where there is any and no worm of a study occurs twice.
+
+    A worm that occurs twice could be held out and trained on at once.
+    """
     counts = collections.Counter((worm.study, worm.worm) for worm in worms)
     twice = sorted(name for (_, name), count in counts.items() if count > 1)
     if twice:

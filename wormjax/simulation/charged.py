@@ -26,10 +26,10 @@ def simulate_charged(
     objects: int = 5,
     frames: int = 49,
     *,
-    charges: Sequence[float] = CHARGES,  # The charges that a particle can have.
-    probabilities: Sequence[float] | None = None,  # Of each charge; None for equal ones.
-    noise: float = 0.0,  # This and the last three as of `springs.Springs`, all others of `simulate_springs`.
-    strength: float = 1.0,  # Of the force between two charges of one at distance one.
+    charges: Sequence[float] = CHARGES,
+    probabilities: Sequence[float] | None = None,
+    noise: float = 0.0,
+    strength: float = 1.0,
     box: float | None = particles.BOX_SIZE,
     location_scale: float = 1.0,
     speed: float = 0.5,
@@ -39,6 +39,12 @@ def simulate_charged(
 
     Features are x, y, velocity x, velocity y. Edge types number the products of two charges from the smallest: by
     default 0 attracts and 1 repels. The diagonal is of type 0 and means nothing.
+
+    Args:
+      charges: the charges that a particle can have.
+      probabilities: of each charge; None for equal ones.
+      strength: of the force between two charges of one at distance one.
+      noise, box, location_scale, speed: see `springs.Springs`; all others, and errors: see `springs.simulate_springs`.
     """
     check_box("charged", box)
     forces = check_numbers("charged", strength=strength) | {"charges": tuple(map(float, charges))}

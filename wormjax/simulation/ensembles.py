@@ -18,21 +18,25 @@ SIMULATOR_VERSION = 1  # Raise it when springs, charges or oscillators of the sa
 
 
 def simulate_chunks(
-    system: str,  # Its name, for messages.
-    # Takes three keys per simulation [3, simulation], for its graph, its start and its noise, and as keywords
-    # `objects`, `frames` and `settings`; returns features, edge types and whatever else differs from system to system,
-    # simulations as the first axis.
+    system: str,
     simulate_chunk: Callable[..., tuple[Array, ...]],
     key: Array,
     simulations: int,
     objects: int,
     frames: int,
-    chunk_size: int | None = None,  # Simulations at a time; None for a number that suits the device.
+    chunk_size: int | None = None,
     **settings,
 ) -> tuple[Array, ...]:
     """Simulate a system in chunks at float64; simulation k depends on `key` and k alone.
 
     Features are returned at float32, edge types at int32 and the rest at float32, on the device.
+
+    Args:
+      system: its name, for messages.
+      simulate_chunk: takes three keys per simulation [3, simulation], for its graph, its start and its noise, and as
+        keywords `objects`, `frames` and `settings`; returns features, edge types and whatever else differs from system
+        to system, simulations as the first axis.
+      chunk_size: simulations at a time; None for a number that suits the device.
     """
     check_counts(system, simulations=simulations, objects=objects, frames=frames)
     simulate = functools.partial(simulate_chunk, objects=objects, frames=frames, **settings)

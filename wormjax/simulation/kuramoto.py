@@ -31,20 +31,27 @@ def simulate_kuramoto(
     objects: int = 5,
     frames: int = 49,
     *,
-    strengths: Sequence[float] = (0.0, 1.0),  # Of the coupling of each edge type, radians per second.
-    probabilities: Sequence[float] | None = None,  # Of each edge type; None for equal ones.
-    directed: bool = False,  # Whether the two directions of a pair are drawn independently.
-    noise: float = 0.0,  # Standard deviation of the observation noise, in the units of the features.
-    # "scaled", the reference's four: dφ/dt and φ scaled to [-1, 1] by each oscillator's own range over a run of 99
-    # frames or more (so a frame depends on later ones; dφ/dt of an oscillator without input is 0), sin φ, and the
-    # intrinsic frequency scaled to [-1, 1]. "raw": dφ/dt, sin φ, cos φ, intrinsic frequency, in radians and seconds,
-    # which do not depend on later frames.
+    strengths: Sequence[float] = (0.0, 1.0),
+    probabilities: Sequence[float] | None = None,
+    directed: bool = False,
+    noise: float = 0.0,
     features: str = "scaled",
-    # The range of the intrinsic ones, radians per second. All others are as of `springs.simulate_springs`.
     frequencies: tuple[float, float] = FREQUENCIES,
     chunk_size: int | None = None,
 ) -> Trajectories:
-    """Simulate phase oscillators coupled at random; the first frame is the start."""
+    """Simulate phase oscillators coupled at random; the first frame is the start.
+
+    Args:
+      strengths: of the coupling of each edge type, radians per second.
+      probabilities: of each edge type; None for equal ones.
+      directed: whether the two directions of a pair are drawn independently.
+      noise: standard deviation of the observation noise, in the units of the features.
+      features: "scaled", the reference's four: dφ/dt and φ scaled to [-1, 1] by each oscillator's own range over a
+        run of 99 frames or more (so a frame depends on later ones; dφ/dt of an oscillator without input is 0), sin φ,
+        and the intrinsic frequency scaled to [-1, 1]. "raw": dφ/dt, sin φ, cos φ, intrinsic frequency, in radians and
+        seconds, which do not depend on later frames.
+      frequencies: the range of the intrinsic ones, radians per second. All others are as of `springs.simulate_springs`.
+    """
     chances = check_probabilities("kuramoto", strengths, probabilities)
     if features not in FEATURES:
         raise InputError(f"kuramoto, field 'features': found {features!r}, expected one of {', '.join(FEATURES)}")

@@ -54,18 +54,24 @@ class Springs(NamedTuple):
 
 
 def simulate_springs(
-    key: Array,  # A JAX random key; simulation k depends on it and k alone.
+    key: Array,
     simulations: int,
     objects: int = 5,
-    frames: int = 49,  # 0.1 seconds apart, the first 0.1 s after the start.
+    frames: int = 49,
     *,
-    # The range from which each system draws a factor of all its springs' stiffness, uniform in its logarithm. (After
-    # Löwe et al. 2022, whose temperatures are three.)
     temperatures: tuple[float, float] = (1.0, 1.0),
-    chunk_size: int | None = None,  # Simulations to compute at a time; None for a number that suits the device.
-    **springs: Any,  # See `Springs`.
+    chunk_size: int | None = None,
+    **springs: Any,
 ) -> Trajectories:
     """Simulate particles joined by springs at random: features x, y, velocity x, velocity y, and the type of each edge.
+
+    Args:
+      key: a JAX random key; simulation k depends on it and k alone.
+      simulations, objects, frames: how many; frames are 0.1 seconds apart, the first 0.1 s after the start.
+      temperatures: the range from which each system draws a factor of all its springs' stiffness, uniform in its
+        logarithm. (After Löwe et al. 2022, whose temperatures are three.)
+      chunk_size: simulations to compute at a time; None for a number that suits the device.
+      springs: see `Springs`.
 
     Raises:
       InputError: an argument out of its range.
@@ -112,15 +118,20 @@ def simulate_changing_springs(
     objects: int = 5,
     frames: int = 49,
     *,
-    change: float = CHANGE,  # Probability per frame that the type of a pair is drawn anew.
-    reach: float = 0.0,  # Distance from which a pair has the first type, whatever was drawn; 0 for any distance.
+    change: float = CHANGE,
+    reach: float = 0.0,
     chunk_size: int | None = None,
-    **springs: Any,  # See `springs.Springs`; all others, and errors, are as of `springs.simulate_springs`.
+    **springs: Any,
 ) -> Trajectories:
     """Simulate particles joined by springs that attach and detach at random times, by distance, or both.
 
     Features are x, y, velocity x, velocity y; edges are [simulation, frame, sender, receiver]. Those of frame t act
     from it to frame t + 1; those of the last frame act on nothing that is observed.
+
+    Args:
+      change: probability per frame that the type of a pair is drawn anew.
+      reach: distance from which a pair has the first type, whatever was drawn; 0 for any distance.
+      springs: see `springs.Springs`; all others, and errors, are as of `springs.simulate_springs`.
 
     Examples:
       >>> springs = simulate_changing_springs(jax.random.key(0), simulations=10, change=0.1)

@@ -157,7 +157,10 @@ def split_trials(trials: Trials, names: Mapping[str, Sequence[str]]) -> dict[str
 
 
 def share_trials(trials: Trials, shares: Sequence[float]) -> list[Trials]:
-    """Return the first of the trials, the next, ..., each with its share of the frames; InputError for too few."""
+    """Return the first of the trials, the next, ..., each with its share of all frames but at least one trial.
+
+    InputError for fewer trials than shares.
+    """
     count, parts = len(trials.names), len(shares)
     if count < parts:
         wanted = f"expected {parts} or more to split (data.trials names those of each split)"

@@ -31,16 +31,20 @@ SMALL, LARGE = 0, 1
 
 def simulate_two_cycles(
     key: Array,
-    frames: int = 3000,  # How many, 0.1 apart.
+    frames: int = 3000,
     *,
-    # Standard deviation of what each step adds to the two derivatives, as in the authors' script. It is added at steps
-    # of 0.01, so it would be another process at other steps.
     noise: float = 0.1,
-    # The first x and y; the default leads to the large cycle, (0.1, 0.5) to the small one.
     start: tuple[float, float] = (0.5, 0.1),
-    settling_frames: int = 1000,  # Frames to simulate first and discard.
+    settling_frames: int = 1000,
 ) -> Float[Array, "frame neuron"]:
     """Simulate the two neurons: x and y in each frame, both between about 0 and 1.
+
+    Args:
+      frames: how many, 0.1 apart.
+      noise: standard deviation of what each step adds to the two derivatives, as in the authors' script. It is added
+        at steps of 0.01, so it would be another process at other steps.
+      start: the first x and y; the default leads to the large cycle, (0.1, 0.5) to the small one.
+      settling_frames: frames to simulate first and discard.
 
     InputError for an argument out of its range.
     """

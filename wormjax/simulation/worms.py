@@ -88,18 +88,25 @@ class Worm(NamedTuple):
 
 
 def simulate_worms(
-    seed: int,  # Of all random numbers, a whole number from 0.
-    worms: int,  # How many.
-    minutes: float = 18.0,  # Length of each recording.
-    neurons: Sequence[str] = KATO_NEURONS,  # Names of the neurons in the wiring.
-    # The weights [sender, receiver] to use; None draws them (each neuron receives from 22 % of the others).
+    seed: int,
+    worms: int,
+    minutes: float = 18.0,
+    neurons: Sequence[str] = KATO_NEURONS,
     wiring: Float[np.ndarray, "sender receiver"] | None = None,
-    noise: float = 1.0,  # Multiplies the observation noise of every trace.
+    noise: float = 1.0,
 ) -> SimulatedStudy:
     """Simulate a study of several worms that share a wiring; the same arguments give the same worms.
 
     Recordings are in dF/F, at 2.6 to 3.3 Hz, one rate per worm. Every second worm lacks one neuron (not seen, or with
     an ambiguous name); at most a third of the neurons are ever lacking.
+
+    Args:
+      seed: of all random numbers, a whole number from 0.
+      worms: how many.
+      minutes: length of each recording.
+      neurons: names of the neurons in the wiring.
+      wiring: the weights [sender, receiver] to use; None draws them (each neuron receives from 22 % of the others).
+      noise: multiplies the observation noise of every trace.
 
     InputError for a number out of range, a name twice, or a wiring of another shape.
     """

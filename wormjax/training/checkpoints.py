@@ -106,7 +106,10 @@ def restore_latest(manager: ocp.CheckpointManager, fall_back: bool = True) -> tu
 
 
 def restore_state(manager: ocp.CheckpointManager, template: Any) -> tuple[int, Any] | None:
-    """Return step and state, as `template`, of the latest whole checkpoint, or None; InputError for another model's."""
+    """Return the latest whole checkpoint: its step, and its state in the form of `template`; None where there is none.
+
+    InputError for a checkpoint of another model.
+    """
     restored = restore_latest(manager)
     if restored is None:
         return None

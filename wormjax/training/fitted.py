@@ -31,7 +31,10 @@ def fit_once(folder: str | os.PathLike, fit: Callable[[], dict[str, Any]]) -> di
 
 
 def restore_fitted(folder: str | os.PathLike, name: str = FITTED_FILE) -> dict[str, Any] | None:
-    """Return what `save_fitted` saved, or None; InputError for a damaged file, which the archive's checksums tell."""
+    """Return what `save_fitted` saved; None where there is no such file.
+
+    InputError for a file that is damaged; the checksums of the zip archive tell.
+    """
     path = Path(folder) / name
     if not path.exists():
         return None

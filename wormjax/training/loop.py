@@ -26,20 +26,28 @@ LONG_CHUNK = 1.0  # Seconds; a chunk that takes longer may not end in time when 
 
 
 def train_ensemble(
-    engine: Engine,  # From `build_engine`.
-    recipe: Recipe,  # What the engine was built with.
-    data: Any,  # What the objective reads; stays on the device.
+    engine: Engine,
+    recipe: Recipe,
+    data: Any,
     runs: Any,
-    directory: str | os.PathLike,  # Of this model; receives `checkpoints/` and `curves.csv`.
-    name: str = "model",  # For the progress bar.
-    checkpoint_seconds: float = 60.0,  # The least time between two checkpoints; the end is always saved.
-    stop_after_chunks: int | None = None,  # Stop after this number of chunks, saved, as if interrupted there.
+    directory: str | os.PathLike,
+    name: str = "model",
+    checkpoint_seconds: float = 60.0,
+    stop_after_chunks: int | None = None,
 ) -> TrainState:
     """Train all runs to their last step and return their states, stacked by run, on the host.
 
     Training continues from a checkpoint in the directory and ends bit for bit where it would have ended: every step's
     randomness comes from the run and the step alone. Of several processes each trains its share of the runs, and the
     first writes.
+
+    Args:
+      engine, recipe: from `build_engine`, and what it was built with.
+      data: what the objective reads; stays on the device.
+      directory: of this model; receives `checkpoints/` and `curves.csv`.
+      name: for the progress bar.
+      checkpoint_seconds: the least time between two checkpoints; the end is always saved.
+      stop_after_chunks: stop after this number of chunks, saved, as if interrupted there.
 
     Raises:
       TrainingError: the loss or the parameters of a run are not finite. Such a run stands still where it was sound last

@@ -40,17 +40,22 @@ def build_engine(
     objective: Objective,
     recipe: Recipe,
     runs: int,
-    # "single" (one device), "runs" (each device trains its share of the runs) or "batch" (each device computes its
-    # share of every batch; a model that normalises over the batch needs `axis_name="device"`).
     placement: str = "single",
-    devices: int = 0,  # Number of this host's devices; 0 takes all, or for "batch" as many as divide the batch.
-    batch: int = 0,  # Windows per batch, to check that the devices divide it.
-    # Runs that a device trains at a time, vmapped; the others follow in the same program. 0 chooses by backend: 1 on a
-    # CPU, whose caches stay warm; all on a GPU or TPU.
+    devices: int = 0,
+    batch: int = 0,
     runs_at_once: int = 0,
-    pmap: bool = False,  # Compile with `jax.pmap` in place of `jax.shard_map`. The states are the same.
+    pmap: bool = False,
 ) -> Engine:
     """Return the engine of an ensemble. Where several processes train, each trains its share of the runs.
+
+    Args:
+      placement: "single" (one device), "runs" (each device trains its share of the runs) or "batch" (each device
+        computes its share of every batch; a model that normalises over the batch needs `axis_name="device"`).
+      devices: number of this host's devices; 0 takes all, or for "batch" as many as divide the batch.
+      batch: windows per batch, to check that the devices divide it.
+      runs_at_once: runs that a device trains at a time, vmapped; the others follow in the same program. 0 chooses by
+        backend: 1 on a CPU, whose caches stay warm; all on a GPU or TPU.
+      pmap: compile with `jax.pmap` in place of `jax.shard_map`. The states are the same.
 
     InputError for more devices than there are, or devices that do not divide the batch.
     """

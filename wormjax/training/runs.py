@@ -78,15 +78,22 @@ def tabulate_windows(
 
 def build_runs(
     dataset: Dataset,
-    train_worms: Sequence[Sequence[int]],  # The worms (indices) that each run trains on.
+    train_worms: Sequence[Sequence[int]],
     seeds: Sequence[int],
-    members: Sequence[int],  # Each run's number among the runs of its seed; distinguishes their random numbers.
-    labels: Mapping[int, Int[np.ndarray, "stretch frame"]],  # Seed → the labels of `split_stretches`.
-    train,  # The config's `train` section.
-    # What an error calls `train.window_frames`, where the config has no such field.
+    members: Sequence[int],
+    labels: Mapping[int, Int[np.ndarray, "stretch frame"]],
+    train,
     length_field: str = "train.window_frames",
 ) -> Runs:
-    """Return one run per entry of `train_worms`, `seeds` and `members`, which are of one length."""
+    """Return one run per entry of `train_worms`, `seeds` and `members`, which are of one length.
+
+    Args:
+      train_worms: the worms (indices) that each run trains on.
+      members: each run's number among the runs of its seed; distinguishes their random numbers.
+      labels: seed → the labels of `split_stretches`.
+      train: the config's `train` section.
+      length_field: what an error calls `train.window_frames`, where the config has no such field.
+    """
     tables, weights = [], []
     for worms, seed in zip(train_worms, seeds, strict=True):
         stretches = np.flatnonzero(np.isin(dataset.stretch_worm, worms))

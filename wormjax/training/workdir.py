@@ -119,7 +119,10 @@ def refuse_changes(config: ml_collections.ConfigDict, workdir: str | os.PathLike
 
 
 def read_config(workdir: str | os.PathLike) -> ml_collections.ConfigDict:
-    """Return the config that a work directory was made by, whose fields nobody has checked; InputError for none."""
+    """Return the config that a work directory was made by; InputError for none.
+
+    Whether its fields can be used is for an experiment's checks to say.
+    """
     path = Path(workdir) / CONFIG_FILE
     content = read_json(path)
     try:

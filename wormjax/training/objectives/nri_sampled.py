@@ -189,7 +189,10 @@ def match_frames(
 
 
 def best_accuracy(inferred: Int[Array, "*batch"], true: Int[Array, "*batch"], types: int) -> Float[Array, ""]:
-    """Return the edge accuracy under the best renaming of types, for the eye alone; NaN where no edge is known."""
+    """Return the edge accuracy under the best renaming of the inferred types; NaN where no edge is known.
+
+    It is for the eye, not for choosing.
+    """
     true = match_frames(true, inferred.shape[1:])
     if true.ndim > inferred.ndim:  # One graph for all frames of edges that change.
         inferred = jnp.broadcast_to(inferred[:, None], true.shape)

@@ -32,17 +32,15 @@ States = Mapping[str, Int[np.ndarray, " frame"]]
 
 @styled
 def plot_manifolds(
-    courses: Courses,
-    states: States,
+    courses: Courses,  # Rows of NaN break the line, so that an entry may hold several worms one after the other.
+    states: States,  # -1 where none was scored (grey).
     state_names: Sequence[str],
-    captions: Mapping[str, str] | None = None,
+    captions: Mapping[str, str] | None = None,  # Under names, for instance how much variance is shown.
     title: str = "Trajectories along the principal components",
 ) -> Figure:
     """Plot each worm's trajectory in its first three components, coloured by motor state, one panel per worm.
 
-    Each panel has its own range, since components of different worms have no common unit. Rows of NaN break the line,
-    so that an entry may hold several worms one after the other. A state of -1 was not scored (grey). Captions stand
-    under names, for instance how much variance is shown.
+    Each panel has its own range, since components of different worms have no common unit.
     """
     columns = len(courses) if len(courses) <= 3 else math.ceil(len(courses) / 2)
     rows = math.ceil(len(courses) / columns)

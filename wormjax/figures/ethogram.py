@@ -17,14 +17,17 @@ Edges = Float[np.ndarray, " edge"]
 @styled
 def plot_ethogram(
     times: Float[np.ndarray, " frame"],
-    states: Int[np.ndarray, " frame"],  # -1 where none was scored (grey).
+    states: Int[np.ndarray, " frame"],
     probabilities: Float[np.ndarray, "frame state"],
     state_names: Sequence[str],
     title: str,
-    traces: Float[np.ndarray, "frame neuron"] | None = None,  # z-scored; a heat map on top.
+    traces: Float[np.ndarray, "frame neuron"] | None = None,
     neuron_names: Sequence[str] = (),
 ) -> Figure:
-    """Plot the true states over the decoded ones, the frames decoded wrongly, and the probabilities below."""
+    """Plot the true states over the decoded ones, the frames decoded wrongly, and the probabilities below.
+
+    A state of -1 was not scored (grey). On top is a heat map of z-scored `traces`, if they are given.
+    """
     edges, cells = divide_time(np.asarray(times, float))
     predicted = probabilities.argmax(axis=1)
     heights = ([] if traces is None else [max(0.9, 0.13 * len(neuron_names))]) + [0.24, 0.24, 0.14, 0.95]

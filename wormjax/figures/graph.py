@@ -29,12 +29,13 @@ def plot_graph(
     edge_probabilities: Float[np.ndarray, "sender receiver"],
     neuron_names: Sequence[str],
     title: str = "Inferred graph",
-    top_edges: int | None = None,  # Drawn as arrows; None: twice the number of neurons.
+    top_edges: int | None = None,
     worm_probabilities: Float[np.ndarray, "worm sender receiver"] | None = None,
 ) -> Figure:
-    """Plot the probability of each directed edge, the diagonal ignored: the strongest as arrows, all as a matrix.
+    """Plot the probability of each directed edge: the `top_edges` strongest as arrows, all as a matrix.
 
-    Each worm's own probabilities add a matrix of the share of worms in which an edge is among the worm's own strongest.
+    `top_edges` are twice the number of neurons by default; the diagonal is ignored. Each worm's own probabilities add a
+    matrix of the share of worms in which an edge is among the worm's own strongest.
     """
     order = order_by_class(neuron_names)
     names = [neuron_names[k] for k in order]

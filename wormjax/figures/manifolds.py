@@ -32,15 +32,17 @@ States = Mapping[str, Int[np.ndarray, " frame"]]
 
 @styled
 def plot_manifolds(
-    courses: Courses,  # Rows of NaN break the line, so that an entry may hold several worms one after the other.
-    states: States,  # -1 where none was scored (grey).
+    courses: Courses,
+    states: States,
     state_names: Sequence[str],
-    captions: Mapping[str, str] | None = None,  # Under names, for instance how much variance is shown.
+    captions: Mapping[str, str] | None = None,
     title: str = "Trajectories along the principal components",
 ) -> Figure:
     """Plot each worm's trajectory in its first three components, coloured by motor state, one panel per worm.
 
-    Each panel has its own range, since components of different worms have no common unit.
+    Each panel has its own range, since components of different worms have no common unit. Rows of NaN break the line,
+    so that an entry may hold several worms one after the other. A state of -1 was not scored (grey). Captions stand
+    under names, for instance how much variance is shown.
     """
     columns = len(courses) if len(courses) <= 3 else math.ceil(len(courses) / 2)
     rows = math.ceil(len(courses) / columns)

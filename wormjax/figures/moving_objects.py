@@ -43,16 +43,21 @@ def choose_plane(places: Float[np.ndarray, "*sample object axis"], axes: Sequenc
 @styled
 def plot_placed_edges(
     places: Float[np.ndarray, "panel object 2"],
-    edges: Float[np.ndarray, "panel sender receiver"],  # Probabilities, NaN where there is none.
-    links: Int[np.ndarray, "link 2"],  # That lines join: a body's bones.
-    kinds: Sequence[int],  # Number of each object's kind, which has a colour.
+    edges: Float[np.ndarray, "panel sender receiver"],
+    links: Int[np.ndarray, "link 2"],
+    kinds: Sequence[int],
     titles: Sequence[str],
-    kind_names: Sequence[str] = (),  # In the legend.
+    kind_names: Sequence[str] = (),
     title: str = "Inferred edges",
-    box: Sequence[float] | None = None,  # Sizes of a court about 0, which is drawn.
-    shown: int = 16,  # Edges.
+    box: Sequence[float] | None = None,
+    shown: int = 16,
 ) -> Figure:
-    """Plot where objects are, with the most probable edges as arrows from sender to receiver, panel by panel."""
+    """Plot where objects are, with the `shown` most probable edges as arrows from sender to receiver, panel by panel.
+
+    An edge of NaN is none. `links` are pairs of objects that lines join: a body's bones. Each of the `kinds` of objects
+    has a colour, and a name in the legend where there are `kind_names`. `box`: sizes of a court about 0, which is
+    drawn.
+    """
     width, height = np.ptp(places.reshape(-1, 2), axis=0) if box is None else box
     columns = len(places) if width < height else -(-len(places) // 2)
     rows, size = -(-len(places) // columns), 2.1 if width < height else 3.4
@@ -102,11 +107,15 @@ def draw_body(
 def save_moving_picture(
     path: str | os.PathLike,
     true: Float[np.ndarray, "frame object 2"],
-    predicted: Mapping[str, Float[np.ndarray, "step object 2"]],  # The last frames, by model.
+    predicted: Mapping[str, Float[np.ndarray, "step object 2"]],
     links: Int[np.ndarray, "link 2"],
-    interval: float,  # Seconds; 1 where it is not known.
+    interval: float,
 ) -> None:
-    """Write a GIF of each model's predictions over the true movement, a panel per model; it may skip frames."""
+    """Write a GIF of each model's predictions over the true movement, a panel per model.
+
+    Of all frames (`true`), the last ones are predicted. `interval` is in seconds, 1 where it is not known; the picture
+    may skip frames.
+    """
     steps = max(len(values) for values in predicted.values())
     skip, seen = max(1, round(1 / (FRAMES_PER_SECOND * interval))) if interval < 1 else max(1, steps // 25), len(true)
     frames = np.arange(seen - 2 * steps if seen >= 2 * steps else 0, seen, skip)

@@ -49,19 +49,21 @@ WHEEL_BOX, BAR_BOX = (1.04, 0.8, 0.17, 0.17), (1.06, 0.08, 0.035, 0.62)  # Besid
 
 @styled
 def plot_phase_portrait(
-    places: Float[np.ndarray, "frame 3"],  # Principal coordinates of the delay embedding; NaN where there is none.
-    phase: Phase,  # Radians; NaN where there is none.
-    loop: Loop,  # -1 (grey) where there is none.
-    states: Loop,  # -1 (grey) where there is none.
+    places: Float[np.ndarray, "frame 3"],
+    phase: Phase,
+    loop: Loop,
+    states: Loop,
     state_names: Sequence[str],
     title: str,
-    breaks: Sequence[int],  # Frames at which a new stretch begins: another recording, or after frames left out.
-    frame_interval: float,  # Seconds.
+    breaks: Sequence[int],
+    frame_interval: float,
 ) -> Figure:
     """Plot a trajectory by phase, loop and motor state, a column each, and its phase over time under them.
 
     The upper row has coordinates 1 and 2, the next 1 and 3. The strip shows the first four minutes, its background is
-    the motor state, its colour the loop. No line leads to a frame at which a new stretch begins.
+    the motor state, its colour the loop. Places are the first three principal coordinates of the delay embedding. Where
+    there is none, places and phase (radians) are NaN, loop and state -1 (grey). No line leads to the frames at
+    `breaks`, where a new stretch begins (another recording, frames left out); the frame interval is in seconds.
     """
     linked = link_frames(places, breaks)
     colours = colour_phase(phase), colour_loops(loop), colour_frames(states, colour_states(state_names))
@@ -212,16 +214,17 @@ def draw_phase_strip(
 
 @styled
 def plot_phase_transitions(
-    transitions: Float[np.ndarray, "bin bin"],  # Rows of NaN are grey.
+    transitions: Float[np.ndarray, "bin bin"],
     loop: Int[np.ndarray, " bin"],
-    phase: Float[np.ndarray, " bin"],  # The middle of each bin, radians.
-    state_shares: Float[np.ndarray, "bin state"],  # A bin of zeros or NaN is grey.
+    phase: Float[np.ndarray, " bin"],
+    state_shares: Float[np.ndarray, "bin state"],
     state_names: Sequence[str],
     title: str = "",
 ) -> Figure:
     """Plot the matrix, from top to bottom "from" and from left to right "to", with strips for loop, phase and state.
 
-    Colours follow the square root of the probability: staying in a bin would hide all else.
+    Colours follow the square root of the probability: staying in a bin would hide all else. Rows of NaN are grey, and
+    so is a bin whose motor states have shares of 0 or NaN. The phase is that of the middle of each bin, in radians.
     """
     order = sort_bins(loop, phase)
     loop, phase, states = loop[order], phase[order], find_states(state_shares)[order]
@@ -280,17 +283,20 @@ def _draw_strips(axes: Axes, colours: np.ndarray, place: int, name: str):
 
 @styled
 def plot_toy_loops(
-    first: Float[np.ndarray, " frame"],  # Of the neuron that was seen.
-    second: Float[np.ndarray, " frame"],  # Of the one that was not.
-    places: Float[np.ndarray, "frame coordinate"],  # The delay embedding of the first; NaN where there is none.
-    loop: Int[np.ndarray, " frame"],  # As found, or -1 (grey).
-    phase: Float[np.ndarray, " frame"],  # As found, radians; NaN where there is none.
-    true_cycle: Int[np.ndarray, " frame"],  # The limit cycle, or -1 where none can be said.
-    frame_interval: float,  # In units of the first neuron's time constant.
+    first: Float[np.ndarray, " frame"],
+    second: Float[np.ndarray, " frame"],
+    places: Float[np.ndarray, "frame coordinate"],
+    loop: Int[np.ndarray, " frame"],
+    phase: Float[np.ndarray, " frame"],
+    true_cycle: Int[np.ndarray, " frame"],
+    frame_interval: float,
 ) -> Figure:
     """Plot the delay embedding and the true system by the loops found, the true system by phase, and the seen trace.
 
-    The title has the share of frames on which loops and cycles agree, matched one to one as well as can be.
+    The `first` neuron was seen and delay-embedded (`places`), the `second` not. A loop, or true limit cycle, of -1
+    (grey) is none; so are places and a phase (radians) of NaN. The title has the share of frames on which loops and
+    cycles agree, matched one to one as well as can be. The frame interval is in units of the first neuron's time
+    constant.
     """
     loops, true_places = colour_loops(loop), np.stack([first, second], axis=1)
     figure = make_figure(7.4, 4.7)

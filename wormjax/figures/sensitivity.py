@@ -28,16 +28,17 @@ REFERENCE_STYLE = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.1}
 @styled
 def plot_sensitivity(
     results: Mapping[str, Sequence[tuple[object, Float[np.ndarray, " worm"]]]],
-    defaults: Mapping[str, object],  # A parameter without one, or whose default was not tried, has no shade.
+    defaults: Mapping[str, object],
     label: str,
-    reference: tuple[str, float] | None = None,  # A baseline's name and level, a dashed line.
+    reference: tuple[str, float] | None = None,
     title: str = "",
-    limits: tuple[float, float] = (-math.inf, math.inf),  # Of the metric.
+    limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> Figure:
     """Plot a metric by the value of each parameter: mean, 95 % bar, a thin line per worm, the default shaded.
 
     Each value of a parameter has the metric on every test worm, NaN where not scored; the worms of one parameter are
-    the same, in the same order.
+    the same, in the same order. A parameter without a default, or whose default was not tried, has no shade. A dashed
+    line is the level of the baseline `reference`; `limits` are the lowest and highest value that the metric can have.
     """
     columns = min(len(results), PANELS_PER_ROW)
     rows = -(-len(results) // columns)

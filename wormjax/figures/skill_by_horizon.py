@@ -25,9 +25,9 @@ Scores = Mapping[str, Float[np.ndarray, "worm horizon"]]
 
 @styled
 def plot_skill_by_horizon(
-    values: Scores,  # Averaged over subsets and seeds; NaN where not scored.
+    values: Scores,
     horizons: Sequence[float],
-    label: str,  # The metric, for instance "negative log-likelihood (nats)".
+    label: str,
     baselines: Collection[str] = (),
     simple: Collection[str] = (),  # None, or all: no right panel.
     lower_is_better: bool = True,
@@ -38,7 +38,9 @@ def plot_skill_by_horizon(
 
     Bars are 95 % intervals over the worms that were scored; of one worm there is none. A ring marks the best simple
     baseline of each horizon. In the right panel up is better, whatever the metric; simple baselines are not drawn
-    there, as none of them is above zero. All models have the same worms and horizons, in the same order.
+    there, as none of them is above zero. All models have the same worms, in the same order, and the same horizons;
+    their metrics (averaged over subsets and seeds) are NaN where not scored. `label` is the metric's, such as
+    "log-likelihood (nats)".
     """
     horizons, styles = np.asarray(horizons, float), lines.choose_styles(values, baselines)
     others = [model for model in values if model not in simple] if simple else []

@@ -23,5 +23,5 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         config.train.learning_rate = 1e-2
         config.train.batch_simulations = 16
         config.train.steps_per_chunk = 100
-        config.train.steps = 4_000
+        config.train.steps = 12_000
     return config

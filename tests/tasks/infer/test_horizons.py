@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from small_systems import small_config
+from small_horizons import horizon_config, make_trials, write_trials
 
 from wormjax.errors import ConfigError, InputError
 from wormjax.features.symmetries import list_mirrors, turn_and_mirror
@@ -27,52 +27,13 @@ from wormjax.training.loop import train_in_memory
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-HORIZON = {
-    "data.frames": 10,
-    "data.test_frames": 16,
-    "data.stride": 4,
-    "data.train_stride": 2,
-    "data.scaling": "features",
-    "model.encoder.name": "mlp",
-    "model.decoder.name": "horizon",
-    "model.edge_types": 2,
-    "linear.lags": (1, 2, 4),
-    "linear.joint": False,
-    "baselines": ("static", "constant_velocity", "damped_velocity", "var", "ridge"),
-    "train.segments": 1,
-    "train.mirror": True,
-    "evaluate.steps": (1, 3, 6),
-    "evaluate.error": "distance",
-    "evaluate.features": ("x", "y"),
-    "evaluate.futures": 5,
-}
-
-
-def horizon_config(**fields):
-    changes = {name.replace(".", "__"): value for name, value in HORIZON.items()}
-    return small_config(**changes | fields)
-
-
-def make_trials(lengths, seed=0):
-    """A leader that wanders and followers that go where it was two frames ago."""
-    random, trials = np.random.default_rng(seed), {}
-    for number, length in enumerate(lengths):
-        leader = np.cumsum(random.normal(size=(length + 2, 2)), axis=0)
-        followers = [leader[:-2] + offset + 0.01 * random.normal(size=(length, 2)) for offset in (1.0, -1.0)]
-        trials[f"trial {seed}-{number}"] = np.stack([leader[2:], *followers], axis=1).astype(np.float32)
-    return trials
-
-
-def write(path, trials):
-    np.savez(path, names=np.array(("leader", "f1", "f2")), **trials)
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("horizons")
     trials = make_trials((60, 40, 50, 31, 44))
     trials["trial 0-1"][5:12, 2] = np.nan
-    write(folder / "trials.npz", trials)
+    write_trials(folder / "trials.npz", trials)
     config = horizon_config(data__path=str(folder / "trials.npz"), models=("nri", "lstm"), data__velocity=True)
     return config, folder, infer(config, folder / "run")
 
@@ -94,7 +55,7 @@ def test_every_model_and_baseline_has_rows_of_every_metric(trained):
 def test_other_trials_are_scored_whole(trained):
     config, folder, _ = trained
     others = make_trials((30, 21), seed=1)
-    write(folder / "others.npz", others)
+    write_trials(folder / "others.npz", others)
     config = config.copy_and_resolve_references()
     config.data.path = str(folder / "others.npz")
     rows = evaluate_inference(config, folder / "run")
@@ -104,7 +65,7 @@ def test_other_trials_are_scored_whole(trained):
     scored = [row.value for row in rows if (row.model, row.metric) == ("static", "distance@1")]
     assert len(scored) == len(windows)
     assert np.mean(scored) == pytest.approx(still, rel=1e-4)
-    write(folder / "others.npz", {name: trial[:, :2] for name, trial in others.items()})
+    write_trials(folder / "others.npz", {name: trial[:, :2] for name, trial in others.items()})
     with pytest.raises(InputError, match="field 'object_names': found 2 without names, expected those of the training"):
         evaluate_inference(config, folder / "run")
 

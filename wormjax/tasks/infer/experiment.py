@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pooch
@@ -55,6 +56,16 @@ OPEN_FIELDS = (
     "data.stride",
     "evaluate",
 )
+
+
+class Scored(NamedTuple):
+    """Scaled systems that trained models are scored on; `whole` are both splits with the hidden objects, if any."""
+
+    valid: Trajectories
+    test: Trajectories
+    scaling: Scaling
+    edge_types: int
+    whole: tuple[Trajectories, Trajectories] | None
 
 
 def infer(config, workdir: str | os.PathLike) -> list[Row]:
@@ -110,6 +121,13 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
     Raises:
       InputError: no trained workdir, a config that differs, or files that do not fit.
     """
+    scored = open_scored(config, workdir)
+    outputs = run_models(config, scored.edge_types, scored.scaling, workdir, scored.valid, scored.test, scored.whole)
+    return score_all(config, workdir, match_outputs(outputs, scored.valid), scored.test, scored.scaling, scored.whole)
+
+
+def open_scored(config, workdir: str | os.PathLike) -> Scored:
+    """Return the systems that a workdir's models are scored on, as `evaluate_inference` has them."""
     refuse_changes(config, workdir, OPEN_FIELDS)
     description = read_description(workdir)
     scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
@@ -120,9 +138,7 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
         _check_fit(config, hide_objects(splits[split], hidden), description)
     scaled = tuple(scale_trajectories(splits[split], scaling) for split in ("valid", "test"))
     valid, test = (hide_objects(one, hidden) for one in scaled)
-    whole = scaled if hidden else None
-    outputs = run_models(config, description["edge_type_count"], scaling, workdir, valid, test, whole)
-    return score_all(config, workdir, match_outputs(outputs, valid), test, scaling, whole)
+    return Scored(valid, test, scaling, description["edge_type_count"], scaled if hidden else None)
 
 
 def score_all(config, workdir, outputs: dict[str, Inference], test: Trajectories, scaling: Scaling, whole) -> list[Row]:
@@ -159,9 +175,7 @@ def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test, 
     """Return every model's output, from its checkpoint; `whole` are both splits with the hidden objects, if any."""
     outputs: dict[str, Inference] = {}
     for name in config.models:
-        variables = restore_best(model_folder(workdir, name))
-        if config.model.decoder.name == HORIZON:
-            variables = {**variables, "regression": restore_best(model_folder(workdir, REGRESSION))}
+        variables = restore_variables(name, config, workdir)
         shown = whole if name == SEEING else (valid, test)
         found = run_model(name, config, edge_types, scaling, variables, *shown)
         if name == SEEING:
@@ -173,6 +187,14 @@ def run_models(config, edge_types: int, scaling: Scaling, workdir, valid, test, 
             inputs = config, edge_types, scaling, variables, test, named
             outputs[hidden_objects.NAME] = hidden_objects.run_hidden(*inputs)
     return outputs
+
+
+def restore_variables(name: str, config, workdir) -> dict[str, Any]:
+    """Return a trained model's variables, stacked by run; of a model of all steps at once also its regression."""
+    variables = restore_best(model_folder(workdir, name))
+    if config.model.decoder.name == HORIZON:
+        variables = {**variables, "regression": restore_best(model_folder(workdir, REGRESSION))}
+    return variables
 
 
 def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[str, Inference]:

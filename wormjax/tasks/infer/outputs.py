@@ -163,10 +163,9 @@ def run_horizons(config, nri: Nri, variables: Mapping[str, Any], valid: Trajecto
         past, _ = see_history(config, part)
         probabilities = infer_windows(nri, variables["params"], find_plan(config, part), past)
         # Relaxed edges train it, whose mean is their probability; the likeliest types where one-hot ones do.
-        used = np.asarray(probabilities, np.float32)
+        used = np.asarray(probabilities, np.float32) * find_pairs(part.present)[..., None]
         if config.train.hard:
-            used = np.eye(probabilities.shape[-1], dtype=np.float32)[probabilities.argmax(axis=-1)]
-        used = used * find_pairs(part.present)[..., None]
+            used = choose_edges(probabilities, part, probabilities.shape[-1], variables)
         edges.append(probabilities)
         predicted.append(predict_windows(config, nri, variables, variables["regression"], part, used))
     return Inference(*edges, predicted[1], validation_predicted=predicted[0])

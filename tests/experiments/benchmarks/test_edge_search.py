@@ -39,6 +39,6 @@ def test_the_table_has_a_line_per_number_of_objects(capsys):
     title, _, *lines = capsys.readouterr().out.splitlines()
     assert title.startswith("| objects | least squares | mean field |")
     assert [line.split(" | ")[0] for line in lines] == ["| 3", "| 4"]
-    shares = [float(share) for line in lines for cell in line[4:-2].split(" | ") for share in cell.split(" to ")]
+    shares = [float(share) for line in lines for cell in line[6:-2].split(" | ") for share in cell.split(" to ")]
     assert len(shares) >= 14
     assert 0.0 <= min(shares) <= max(shares) <= 1.0

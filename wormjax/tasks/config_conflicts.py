@@ -96,14 +96,11 @@ def _find_in_data(config, defaults) -> Iterator[Conflict]:
 
 
 def _find_in_systems(config, defaults) -> Iterator[Conflict]:
-    train, evaluate, decoder = config.train, config.evaluate, config.model.decoder
-    at_once = decoder.name == HORIZON
-    adapts, sampled = evaluate.get("adaptation_steps", 0), train.posterior == "sampled"
+    train, evaluate, decoder, encoder = config.train, config.evaluate, config.model.decoder, config.model.encoder
     posterior, name = f"with train.posterior={train.posterior!r}", f"with model.decoder.name={decoder.name!r}"
-    inexact = adapts and train.posterior != "exact"
-    yield "evaluate.adaptation_steps", inexact, _no_effect(f"0 {posterior}")
-    lacking = adapts and "nri" not in config.models
-    yield "evaluate.adaptation_steps", lacking, _no_effect("0 without 'nri' among the models")
+    where = f"with model.encoder.name={encoder.name!r} and {posterior[5:]}"
+    at_once, sampled, listed = decoder.name == HORIZON, train.posterior == "sampled", train.posterior == "listed"
+    adapts, cross_fitted = evaluate.get("adaptation_steps", 0), train.get("cross_fitted", False)
     if len(config.model.get("strengths", ())):
         needs = {"train.posterior": "exact", "train.roll_out_weight": 0, "evaluate.adaptation_steps": 0}
         for field, expected in (needs | {"data.hidden": 0}).items():
@@ -111,54 +108,50 @@ def _find_in_systems(config, defaults) -> Iterator[Conflict]:
             yield field, wrong, f", expected {expected!r} with model.strengths"
         expected = ", expected none with a graph in each frame (dnri) with model.strengths"
         yield "models", "dnri" in config.models, expected
-    aggregation = decoder.get("aggregation", "sum")
-    other = aggregation != "sum"
+    aggregation, most = decoder.get("aggregation", "sum"), defaults.train.combinations
+    other, of_nodes = aggregation != "sum", f"False with model.decoder.aggregation={aggregation!r}"
     yield "model.decoder.aggregation", other and not sampled, f" {posterior}, expected 'sum' but for 'sampled'"
-    without = other and decoder.name not in ("mlp", "recurrent", HORIZON)
-    yield "model.decoder.aggregation", without, _no_effect(f"'sum' {name}")
-    unread = aggregation in OF_NODES and decoder.relative
-    yield "model.decoder.relative", unread, _no_effect(f"False with model.decoder.aggregation={aggregation!r}")
-    unread = decoder.get("additive", False) and decoder.name != "context"
-    yield "model.decoder.additive", unread, _no_effect(f"False {name}")
-    most = defaults.train.combinations
-    unread = train.posterior != "listed" and train.get("combinations", most) != most
-    yield "train.combinations", unread, _no_effect(f"{most} {posterior}")
-    encoder, cross_fitted = config.model.encoder, train.get("cross_fitted", False)
-    where = f"with model.encoder.name={encoder.name!r} and {posterior[5:]}"
-    unread = encoder.name != "evidence" and encoder.get("triangles", 0)
-    yield "model.encoder.triangles", unread, _no_effect(f"0 {where}")
     reads = encoder.name == "evidence" and train.posterior in ("exact", "listed")
-    yield "train.cross_fitted", cross_fitted and not reads, _no_effect(f"False {where}")
+    futures = at_once and evaluate.error == DISTANCE
+    needed = f"without evaluate.error={DISTANCE!r} and model.decoder.name={HORIZON!r}"
+    unread = [  # A field, whether it has no effect, and what it should be.
+        ("evaluate.adaptation_steps", adapts and train.posterior != "exact", f"0 {posterior}"),
+        ("evaluate.adaptation_steps", adapts and "nri" not in config.models, "0 without 'nri' among the models"),
+        ("model.decoder.aggregation", other and decoder.name not in ("mlp", "recurrent", HORIZON), f"'sum' {name}"),
+        ("model.decoder.relative", aggregation in OF_NODES and decoder.relative, of_nodes),
+        ("model.decoder.additive", decoder.get("additive", False) and decoder.name != "context", f"False {name}"),
+        ("train.combinations", not listed and train.get("combinations", most) != most, f"{most} {posterior}"),
+        ("model.encoder.triangles", encoder.name != "evidence" and encoder.get("triangles", 0), f"0 {where}"),
+        ("train.cross_fitted", cross_fitted and not reads, f"False {where}"),
+        ("model.mutual", not listed and config.model.get("mutual", False), f"False {posterior}"),
+        ("model.decoder.given", decoder.given and not at_once, f"() without model.decoder.name={HORIZON!r}"),
+        ("evaluate.futures", evaluate.futures and not futures, f"0 {needed}"),
+    ]
+    for field, value in (SAMPLED_ONLY | (DECODED_ONLY if train.posterior == "pairwise" else {})).items():
+        expected = f"{value!r} {posterior}, which does not read it"
+        unread.append((f"train.{field}", not sampled and train[field] != value, expected))
+    for field, value in ONE_STEP_ONLY.items():
+        expected = f"{value!r} {name}: nothing is rolled out"
+        unread.append((f"train.{field}", at_once and train[field] != value, expected))
+    for field, wrong, expected in unread:
+        yield field, wrong, _no_effect(expected)
     pieces = (train.decoded_frames or config.data.frames) - train.burn_in
     expected = f", expected fewer than {pieces} with train.cross_fitted: the encoder reads what is left"
     yield "train.segments", cross_fitted and train.segments >= pieces, expected
-    mutual = train.posterior != "listed" and config.model.get("mutual", False)
-    yield "model.mutual", mutual, _no_effect(f"False {posterior}")
-    for field, value in (SAMPLED_ONLY | (DECODED_ONLY if train.posterior == "pairwise" else {})).items():
-        unread = not sampled and train[field] != value
-        yield f"train.{field}", unread, _no_effect(f"{value!r} {posterior}, which does not read it")
     yield "train.posterior", at_once and not sampled, f", expected 'sampled' with model.decoder.name={HORIZON!r}"
-    for field, value in ONE_STEP_ONLY.items():
-        needed = _no_effect(f"{value!r} {name}: nothing is rolled out")
-        yield f"train.{field}", at_once and train[field] != value, needed
-    yield "model.decoder.given", decoder.given and not at_once, _no_effect(f"() without model.decoder.name={HORIZON!r}")
-    unread = evaluate.futures and not (at_once and evaluate.error == DISTANCE)
-    needed = f"0 without evaluate.error={DISTANCE!r} and model.decoder.name={HORIZON!r}"
-    yield "evaluate.futures", unread, _no_effect(needed)
     expected = ", expected False with train.turn_and_mirror, which does that and more"
     yield "train.mirror", train.mirror and train.turn_and_mirror, expected
 
 
 def _find_in_decoding(config) -> Iterator[Conflict]:
-    decode, own, models = config.decode, config.decode.get("own_statistics", False), config.models
+    decode, own, share = config.decode, config.decode.get("own_statistics", False), config.train.test_study_share
     yield "decode.own_statistics", own and not decode.whole, ", expected False where 'decode.whole' is False"
-    unread = decode.state_durations and config.protocol.name == "same_worm"
+    smooths = decode.state_durations and config.protocol.name == "same_worm"
     needed = _no_effect("False with protocol.name='same_worm', which does not smooth")
-    yield "decode.state_durations", unread, needed
-    unread = config.train.test_study_share and not len(config.data.studies)
-    yield "train.test_study_share", unread, _no_effect("0 without data.studies")
+    yield "decode.state_durations", smooths, needed
+    yield "train.test_study_share", share and not len(config.data.studies), _no_effect("0 without data.studies")
     needed = f"False without a model that has batch normalisation ({' or '.join(BATCH_NORMALISED)})"
-    yield "decode.own_statistics", own and not set(BATCH_NORMALISED) & set(models), _no_effect(needed)
+    yield "decode.own_statistics", own and not set(BATCH_NORMALISED) & set(config.models), _no_effect(needed)
 
 
 def _find_in_forecasts(config, defaults) -> Iterator[Conflict]:
@@ -170,8 +163,8 @@ def _find_in_forecasts(config, defaults) -> Iterator[Conflict]:
         usual = defaults.segment.get(name)
         yield f"segment.{name}", not within and value != usual, _no_effect(f"{usual} {where}")
     yield "train.roll_out", config.train.roll_out > steps, f", expected at most forecast.steps, {steps}"
-    late = max(config.forecast.scored) > steps
-    yield "forecast.scored", late, f", expected numbers from 1 to forecast.steps, {steps}"
+    expected = f", expected numbers from 1 to forecast.steps, {steps}"
+    yield "forecast.scored", max(config.forecast.scored) > steps, expected
     graphs = [config.model[name].get("graph", "static") for name in config.models if name in config.model]
     unread = tuple(config.train.edge_prior) != defaults.train.edge_prior and "static" not in graphs
     yield "train.edge_prior", unread, _no_effect("the default without a model with a static graph")

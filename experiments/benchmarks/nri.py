@@ -27,7 +27,7 @@ from wormjax.features.systems import take_simulations
 from wormjax.models.layers import PRECISIONS, dense_precision
 from wormjax.simulation.springs import simulate_springs
 from wormjax.tasks.infer.materials import Materials, stack_system
-from wormjax.tasks.infer.networks import build_runs, build_training
+from wormjax.tasks.infer.networks import build_training
 from wormjax.training.objectives.system_batches import SystemData
 
 # Seconds per update of the reference's PyTorch code on two cores, another process at work on one of them.
@@ -125,8 +125,7 @@ def prepare_springs(config, simulations: int = 0) -> Materials:
 def measure_updates(config, materials: Materials, plan: Plan) -> Measured:
     """Time chunks of updates of every run of a config, compiled before."""
     config = change_config(config, train__steps=10**6, train__steps_per_chunk=plan.steps)
-    runs = build_runs(config)
-    _, _, engine = build_training(config, materials, runs)
+    engine, _, _, runs, _ = build_training(config, materials)
     placed, data = engine.place_runs(runs), engine.place_data(materials.data)
     state = engine.place_runs(jax.device_get(engine.initialise(runs)))
     start = time.perf_counter()

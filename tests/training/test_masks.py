@@ -8,7 +8,7 @@ from small_systems import make_system, small_config
 
 from wormjax.features.system_scaling import scale_systems
 from wormjax.tasks.infer.materials import Materials, stack_system
-from wormjax.tasks.infer.networks import build_runs, build_training, vary_config
+from wormjax.tasks.infer.networks import build_training, vary_config
 from wormjax.training import masks
 from wormjax.training.objectives.classification import Shard
 from wormjax.training.objectives.system_batches import SystemArrays, SystemData
@@ -47,9 +47,8 @@ def test_samples_that_are_not_observed_do_not_count_in_loss_and_validation(poste
     plain = SystemData(stack_system(systems.train), stack_system(systems.valid))
     observed = np.ones(plain.training.features.shape[:3], bool)
     materials = Materials(systems, plain, 2)
-    runs = build_runs(config)
-    objective, _, _ = build_training(config, materials, runs)
-    run = jax.tree.map(lambda leaf: leaf[0], runs)
+    training = build_training(config, materials)
+    run, objective = jax.tree.map(lambda leaf: leaf[0], training.runs), training.objective
     variables = jax.jit(objective.initialise)(run)
 
     @jax.jit

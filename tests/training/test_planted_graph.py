@@ -10,7 +10,7 @@ from wormjax.features.systems import take_simulations
 from wormjax.scoring.edges import match_types, relabel_types, score_edges
 from wormjax.simulation.springs import simulate_springs
 from wormjax.tasks.infer.materials import Materials, stack_system
-from wormjax.tasks.infer.networks import build_model, build_runs, build_training
+from wormjax.tasks.infer.networks import build_model, build_training
 from wormjax.tasks.infer.outputs import infer_edges
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.system_batches import SystemData
@@ -54,9 +54,7 @@ def recover(materials: Materials, folder, **fields) -> dict[str, float]:
             materials.data.validation._replace(edges=np.full_like(materials.data.validation.edges, -1)),
         )
     )
-    runs = build_runs(config)
-    _, recipe, engine = build_training(config, blind, runs)
-    params = train_ensemble(engine, recipe, blind.data, runs, folder).best["params"]
+    params = train_ensemble(*build_training(config, blind)[:4], folder).best["params"]
     nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
     test = stack_system(materials.systems.test)
     inferred = [infer_edges(nri, params, arrays.features)[0] for arrays in (materials.data.validation, test)]

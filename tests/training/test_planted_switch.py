@@ -10,9 +10,9 @@ from wormjax.features.systems import take_simulations
 from wormjax.scoring.edges import match_types, pair_frames, relabel_types, score_edges
 from wormjax.simulation.springs import simulate_changing_springs
 from wormjax.tasks.infer.materials import Materials, find_edges, stack_system
-from wormjax.tasks.infer.networks import build_runs, build_training, vary_config
+from wormjax.tasks.infer.networks import build_training, vary_config
 from wormjax.tasks.infer.outputs import run_model
-from wormjax.training.loop import train_in_memory
+from wormjax.tasks.training import train_best
 from wormjax.training.objectives.system_batches import SystemData
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -41,9 +41,7 @@ def test_a_planted_switch_is_found():
         train__learning_rate=1e-2,
     )
     config = vary_config("dnri", config)
-    runs, materials = build_runs(config), Materials(systems, blind, 2)
-    _, recipe, engine = build_training(config, materials, runs)
-    variables = train_in_memory(engine, recipe, blind, runs, "dnri", False).best
+    variables = train_best(build_training(config, Materials(systems, blind, 2)), "dnri", False)
     outputs = run_model("dnri", config, 2, systems.scaling, variables, systems.valid, systems.test)
     assert outputs.keys() == {"dnri", "dnri_prior", "dnri_posterior", "dnri_filter"}
     true, accuracies = find_edges(systems.test, FRAMES), {}

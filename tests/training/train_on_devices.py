@@ -30,7 +30,7 @@ from wormjax.models.wang2021 import FrameNorm
 from wormjax.tasks.decode.runs import decode_model, score_model, train_model
 from wormjax.tasks.groups import list_groups, restore_best
 from wormjax.tasks.infer.materials import Materials, stack_system
-from wormjax.tasks.infer.networks import build_runs, build_training
+from wormjax.tasks.infer.networks import build_training
 from wormjax.tasks.protocols import list_splits
 from wormjax.training.loop import train_ensemble
 from wormjax.training.objectives.system_batches import SystemData
@@ -135,9 +135,7 @@ def train_system_case(case, folder, placement=None):
     systems = scale_systems(small_systems.make_splits(), config.data.frames)
     data = SystemData(stack_system(systems.train), stack_system(systems.valid))
     materials = Materials(systems, data, 2)
-    runs = build_runs(config)
-    _, recipe, engine = build_training(config, materials, runs)
-    return train_ensemble(engine, recipe, data, runs, folder)
+    return train_ensemble(*build_training(config, materials)[:4], folder)
 
 
 def score_case(case, folder):

@@ -21,7 +21,7 @@ from wormjax.recordings.recording import Recording
 from wormjax.scoring.rows import Row
 from wormjax.tasks.decode.experiment import check_config
 from wormjax.tasks.decode.prediction import calibrate_decoder, decode_recordings, score_recordings, train_decoder
-from wormjax.tasks.trained import Trained
+from wormjax.tasks.training import Trained
 from wormjax.tasks.worms import build_training_dataset
 
 

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from wormjax.instrument.saved_model import save_model
 from wormjax.tasks.groups import Group
-from wormjax.tasks.trained import Trained
+from wormjax.tasks.training import Trained
 
 SHOWN_NEURONS = 20
 

@@ -22,7 +22,7 @@ from wormjax.simulation import springs
 from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.experiment import check_config
 from wormjax.tasks.infer.relations import fit_relations, infer_edges
-from wormjax.tasks.trained import Trained
+from wormjax.tasks.training import Trained
 
 Systems = Trajectories | Float[np.ndarray, "sample frame object feature"] | Sequence[Recording]
 WINDOW = 49  # Frames of a recording that make a system.

@@ -15,7 +15,7 @@ from wormjax.errors import InputError
 from wormjax.instrument.settings import take_path
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.trained import Trained
+from wormjax.tasks.training import Trained
 from wormjax.training.fitted import restore_fitted, save_fitted
 from wormjax.training.workdir import read_json
 

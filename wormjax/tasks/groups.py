@@ -1,7 +1,6 @@
 """A group is a seed and the worms that train: what one row of results is about."""
 
 import os
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -49,19 +48,12 @@ def model_folder(workdir: str | os.PathLike, name: str) -> str:
     return os.path.join(workdir, "models", name)
 
 
-def number_run(dataset: Dataset, split: Split, member: int) -> int:
-    """Return a number for the randomness of a run, from its training worms' names: whatever other runs there are."""
-    names = "+".join(sorted(dataset.worms[worm] for worm in split.train))
-    return zlib.crc32(f"{names}/{member}".encode()) & 0x7FFFFFFF
-
-
 def score_worms(
     model: str, names, dataset: Dataset, group: Group, worm_of: Int[np.ndarray, " start"], score: Callable
 ) -> list[Row]:
-    """Return a model's rows on one group's test worms that have a start.
+    """Return a model's rows on one group's test worms that have a start; `worm_of` is the worm of each start.
 
-    `names` are the training study and the names of its worms; `worm_of` is the worm of each start; `score` takes which
-    starts are of one worm (a mask) and returns metric → value.
+    `names` are the training study and the names of its worms; `score` returns metric → value of a mask of starts.
     """
     study, worms = names
     trained, rows = tuple(worms[worm] for worm in group.split.train), []

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,16 +19,8 @@ from wormjax.recordings.recording import SIMILAR_RATES, UNSCORED, Recording
 from wormjax.tasks.protocols import Split, list_config_splits
 from wormjax.training.workdir import describe_dataset
 
-# Fields of a config that name recordings.
-RECORDINGS = (
-    "data.path",  # And data.paths.
-    "data.study",
-    "data.studies",
-    "data.test_path",
-    "data.test_study",
-    "data.simulation",
-)
-
+# Beginnings of the fields of a config that name recordings.
+RECORDINGS = ("data.path", "data.study", "data.studies", "data.test_path", "data.test_study", "data.simulation")
 MOTOR_STATE = "motor_state"  # Of `data.targets`; all others are behaviours.
 STATELESS_EXPERIMENTS = ("forecast", "reconstruct", "relate")  # No motor state is needed.
 CAUSAL_EXPERIMENTS = ("forecast", "ahead")  # A resampled frame must not depend on a later one.
@@ -47,10 +39,7 @@ class Materials(NamedTuple):
 
 
 def prepare_materials(config) -> Materials:
-    """Open and align all worms that a config names, before anything is computed or written.
-
-    Worms that cannot be used are left out, and a warning names each with the reason (`choose_worms`).
-    """
+    """Open and align all worms that a config names (`choose_worms`), before anything is computed or written."""
     recordings = choose_worms(config, open_config_recordings(config))
     if config.protocol.name == "cross_study":
         materials = _prepare_two_studies(config, recordings, choose_worms(config, open_test_recordings(config)))
@@ -62,7 +51,11 @@ def prepare_materials(config) -> Materials:
 
 
 def _prepare_two_studies(config, recordings: list[Recording], test_recordings: list[Recording]) -> Materials:
-    _refuse_shared_worms(recordings, test_recordings)
+    known = {recording.fingerprint for recording in recordings}
+    for recording in test_recordings:  # A study is not its own other study.
+        if recording.fingerprint in known:
+            found = f"found the worm {recording.worm!r} of {recording.study!r}, which also trains"
+            raise ConfigError("data.test_path", f"{found}, expected worms of another study")
     neurons = choose_config_neurons(config, (*recordings, *test_recordings))
     rates = [recording.frame_rate for recording in (*recordings, *test_recordings)]
     if not config.data.frame_rate and max(rates) > SIMILAR_RATES * min(rates):
@@ -82,17 +75,16 @@ def choose_config_neurons(config, recordings: Sequence[Recording]) -> tuple[str,
 
 def _share_states(config, recordings: Sequence[Recording]) -> tuple[str, ...]:
     """Return the states to decode: of several studies those that every one of them has."""
-    names = choose_state_names(recordings, config.data.states, read_state_map(config.data.state_map))
-    studies = dict.fromkeys(worm.study for worm in recordings if worm.scored)
-    if len(studies) < 2:
-        return names
-    state_map, there = read_state_map(config.data.state_map), {study: set() for study in studies}
+    state_map = read_state_map(config.data.state_map)
+    names, there = choose_state_names(recordings, config.data.states, state_map), defaultdict(set)
     for worm in recordings:
         if worm.scored:
             there[worm.study] |= set(map_motor_states(worm, names, state_map).tolist())
+    if len(there) < 2:
+        return names
     shared = tuple(name for number, name in enumerate(names) if all(number in found for found in there.values()))
     if len(shared) < 2:
-        found = f"found {' and '.join(studies)}, which share the states {', '.join(shared) or 'none'}"
+        found = f"found {' and '.join(there)}, which share the states {', '.join(shared) or 'none'}"
         raise ConfigError("data.studies", f"{found}, expected at least two (data.states, data.state_map)")
     return shared
 
@@ -250,25 +242,17 @@ def name_apart(recordings: Sequence[Recording], known: Mapping[str, str] | None 
 
 
 def build_training_dataset(config, recordings: Sequence[Recording], scored: bool = True) -> Dataset:
-    """Return the worms that train, in memory, as a dataset of their neurons in play.
-
-    With `scored`, a worm without a scored motor state is left out, with a warning.
-    """
+    """Return the worms that train, in memory, as a dataset of their neurons in play; `scored` as of `choose_worms`."""
     worms = choose_worms(config, recordings, scored)
     return build(config, worms, choose_config_neurons(config, worms))
 
 
 def open_config_recordings(config) -> tuple[Recording, ...]:
     """Return the worms of a config's `data.study`, or of its `data.studies`."""
-    data = config.data
-    if data.get("studies", ()):
-        paths = data.paths or ("",) * len(data.studies)
-        opened = [
-            open_recordings(study, path, data.simulation, data.frame_rate)
-            for study, path in zip(data.studies, paths, strict=True)
-        ]
-        return tuple(itertools.chain(*opened))
-    return open_recordings(data.study, data.path, data.simulation, data.frame_rate)
+    data, studies = config.data, config.data.get("studies", ())
+    paths = data.paths or ("",) * len(studies) if studies else (data.path,)
+    named = zip(studies or (data.study,), paths, strict=True)
+    return tuple(itertools.chain(*(open_recordings(*one, data.simulation, data.frame_rate) for one in named)))
 
 
 def open_test_recordings(config) -> tuple[Recording, ...]:
@@ -344,18 +328,7 @@ def choose_rate(worm: Recording, rate: float, of: str) -> float:
     return rate
 
 
-def _refuse_shared_worms(recordings, test_recordings):
-    """Raise ConfigError for a worm that trains and is tested: a study is not its own other study."""
-    known = {recording.fingerprint for recording in recordings}
-    for recording in test_recordings:
-        if recording.fingerprint in known:
-            found = f"found the worm {recording.worm!r} of {recording.study!r}, which also trains"
-            raise ConfigError("data.test_path", f"{found}, expected worms of another study")
-
-
 def describe_materials(materials: Materials) -> dict:
     """Return what a workdir remembers of its data: the training dataset, and the other study's where there is one."""
-    description = describe_dataset(materials.dataset)
-    if materials.test_dataset is not materials.dataset:
-        description["test"] = describe_dataset(materials.test_dataset)
-    return description
+    dataset, tested = materials.dataset, materials.test_dataset
+    return describe_dataset(dataset) | ({"test": describe_dataset(tested)} if tested is not dataset else {})

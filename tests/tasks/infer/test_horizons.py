@@ -20,10 +20,10 @@ from wormjax.tasks.infer.baselines import predict
 from wormjax.tasks.infer.experiment import check_config, evaluate_inference, infer
 from wormjax.tasks.infer.horizons import predict_regression
 from wormjax.tasks.infer.materials import find_truth, find_units, gather_materials, scale_splits
-from wormjax.tasks.infer.networks import build_runs, build_training
+from wormjax.tasks.infer.networks import build_training
 from wormjax.tasks.infer.outputs import run_model
 from wormjax.tasks.infer.relations import fit_relations, infer_edges
-from wormjax.training.loop import train_in_memory
+from wormjax.tasks.training import train_best
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -83,9 +83,7 @@ def test_messages_carry_what_the_leaders_future_says_of_its_followers():
     config = horizon_config(train__steps=150, train__steps_per_chunk=50, train__learning_rate=2e-2, **fields)
     check_config(config)
     materials = gather_materials(config, scale_splits(config, gather(config)))
-    runs = build_runs(config)
-    _, recipe, engine = build_training(config, materials, runs)
-    best = train_in_memory(engine, recipe, materials.data, runs, "nri", False).best
+    best = train_best(build_training(config, materials), "nri", False)
     systems, regression = materials.systems, materials.base.regression._asdict()
     inputs = systems.scaling, {**best, "regression": regression}, systems.valid, systems.test
     output = run_model("nri", config, 2, *inputs)["nri"]

@@ -19,7 +19,7 @@ from wormjax.tasks.groups import model_folder, restore_best
 from wormjax.tasks.infer.experiment import infer, match_outputs, score_outputs
 from wormjax.tasks.infer.materials import describe_materials, prepare_materials, stack_system
 from wormjax.tasks.infer.model_checks import check_models, check_systems
-from wormjax.tasks.infer.networks import build_bound, build_model, build_runs, build_training, train_model, vary_config
+from wormjax.tasks.infer.networks import build_bound, build_model, build_training, train_model, vary_config
 from wormjax.tasks.infer.outputs import predict_frames, run_model
 from wormjax.training.objectives.classification import Shard
 from wormjax.training.objectives.exact_inference import Decoded, infer_posterior
@@ -204,9 +204,8 @@ def expect_whole_rows(rows, models):
 def trace_loss(name, config, materials):
     """The objective of one model, the variables of its runs, drawn at random, and the names of its loss's metrics."""
     config = vary_config(name, config)
-    runs = build_runs(config)
-    objective, _, _ = build_training(config, materials, runs)
-    run = jax.tree.map(lambda leaf: leaf[0], runs)
+    training = build_training(config, materials)
+    run, objective = jax.tree.map(lambda leaf: leaf[0], training.runs), training.objective
     shapes = jax.eval_shape(objective.initialise, run)
     random = np.random.default_rng(0)
     draw = lambda leaf: (0.3 * random.normal(size=(1, *leaf.shape))).astype(np.float32)  # noqa: E731

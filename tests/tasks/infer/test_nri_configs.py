@@ -12,7 +12,7 @@ from wormjax.simulation.trajectories import SPLITS
 from wormjax.tasks.infer.experiment import check_config
 from wormjax.tasks.infer.materials import Materials, stack_system
 from wormjax.tasks.infer.model_checks import check_systems
-from wormjax.tasks.infer.networks import build_runs, build_training, is_exact, vary_config
+from wormjax.tasks.infer.networks import build_training, is_exact, vary_config
 from wormjax.training.objectives.classification import Shard
 from wormjax.training.objectives.system_batches import SystemData
 
@@ -47,8 +47,7 @@ def test_a_config_trains_the_model_that_it_names(name, variant):
     check_systems(config, materials)
     config.train.batch_simulations = 4
     changed = vary_config("nri", config)
-    runs = build_runs(changed)
-    objective, recipe, _ = build_training(changed, materials, runs)
+    _, recipe, _, runs, objective = build_training(changed, materials)
     assert recipe.clip_parts == is_exact(changed) == (name != "nri_springs_sampled")
     run = jax.tree.map(lambda x: jnp.asarray(x[0]), runs)
     variables = jax.eval_shape(objective.initialise, run)

@@ -25,8 +25,7 @@ from wormjax.tasks.decode.calibration import calibrate
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.new_worms import build_new_dataset, note_training_worms
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.trained import Trained, open_model
-from wormjax.tasks.training import train_best
+from wormjax.tasks.training import Trained, open_model, train_best
 from wormjax.training.workdir import describe_dataset
 
 
@@ -52,12 +51,10 @@ def train_decoder(name: str, config, dataset: Dataset, progress: bool = True) ->
 
 def open_decoder(workdir: str | os.PathLike, config, name: str | None = None) -> Trained:
     """Return a decoder of a work directory: all runs that trained on the largest number of worms."""
-    opened = open_model(workdir, config, (*config.models, *config.baselines), name)
-    members = 1 if opened.name in LINEAR_BASELINES else config.train.members
-    runs = (np.array(opened.chosen)[:, None] * members + np.arange(members)).ravel()
-    variables = decoding.select_runs(restore_best(model_folder(workdir, opened.name)), runs)
-    groups = tuple(opened.groups[k] for k in opened.chosen)
-    return Trained(opened.name, config, opened.description, groups, variables)
+    decoder, chosen, _ = open_model(workdir, config, (*config.models, *config.baselines), name)
+    members = 1 if decoder.name in LINEAR_BASELINES else config.train.members
+    runs = (np.array(chosen)[:, None] * members + np.arange(members)).ravel()
+    return decoder._replace(variables=decoding.select_runs(restore_best(model_folder(workdir, decoder.name)), runs))
 
 
 def calibrate_decoder(decoder: Trained, recording: Recording, seconds: float, progress: bool = True) -> Trained:

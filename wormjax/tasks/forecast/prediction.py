@@ -29,8 +29,7 @@ from wormjax.tasks.forecast.experiment import run_models, score_output
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.new_worms import build_new_dataset, note_training_worms
 from wormjax.tasks.protocols import Split
-from wormjax.tasks.trained import Trained, open_model
-from wormjax.tasks.training import train_best
+from wormjax.tasks.training import Trained, open_model, train_best
 from wormjax.training.workdir import describe_dataset
 
 
@@ -61,14 +60,13 @@ def train_forecaster(name: str, config, dataset: Dataset, progress: bool = True)
 
 def open_forecaster(workdir: str | os.PathLike, config, name: str | None = None) -> Trained:
     """Return a forecaster of a work directory: the first run that trained on the largest number of worms."""
-    opened = open_model(workdir, config, (*config.models, *config.baselines), name)
-    number, variables = opened.chosen[0], None
+    model, (number, *_), splits = open_model(workdir, config, (*config.models, *config.baselines), name)
     fits = restore_best(model_folder(workdir, forecasting.LINEAR))
-    fit = jax.tree.map(lambda values: values[[number % opened.splits]], fits)
-    if opened.name in config.models:
-        best = restore_best(model_folder(workdir, opened.name))
-        variables = jax.tree.map(lambda values: values[[number]], best)
-    return Trained(opened.name, config, opened.description, (opened.groups[number],), variables, fit)
+    fit = jax.tree.map(lambda values: values[[number % splits]], fits)
+    if model.name in config.models:
+        best = restore_best(model_folder(workdir, model.name))
+        model = model._replace(variables=jax.tree.map(lambda values: values[[number]], best))
+    return model._replace(groups=model.groups[:1], fit=fit)
 
 
 def forecast_recording(forecaster: Trained, recording: Recording, origin: float, steps: int) -> ForecastTraces:

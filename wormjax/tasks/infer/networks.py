@@ -1,25 +1,18 @@
-"""The models of an `infer` config: what each changes in it, and how it is built and trained.
-
-Every model is trained into `workdir/models/NAME/checkpoints` and always run from there (`outputs`), so that a table
-made right after training and one made from a restored checkpoint are one and the same.
-"""
+"""The models of an `infer` config: what each changes in it, and how it is built and trained."""
 
 from typing import Any
 
 from wormjax.features.symmetries import list_box_symmetries, list_mirrors
 from wormjax.models.nri import HORIZON, Nri, build_nri
-from wormjax.tasks.groups import list_seeds, model_folder
+from wormjax.tasks.groups import list_seeds
 from wormjax.tasks.infer.horizons import find_plan
 from wormjax.tasks.infer.materials import Materials, gather_materials
-from wormjax.training.loop import train_ensemble
-from wormjax.training.objectives.classification import Objective
+from wormjax.tasks.training import Training, prepare_training, train_into
 from wormjax.training.objectives.nri_exact import exact_evidence
 from wormjax.training.objectives.nri_horizons import horizon_bound
 from wormjax.training.objectives.nri_pairwise import pairwise_evidence
 from wormjax.training.objectives.nri_sampled import evidence_lower_bound
-from wormjax.training.objectives.system_batches import Bound, SystemRuns, stack_runs
-from wormjax.training.parallel import Engine, build_engine
-from wormjax.training.step import Recipe, build_recipe
+from wormjax.training.objectives.system_batches import Bound, stack_runs
 
 # With no graph to find, squared errors are all that a decoder has to get right: no outlier is to be spared.
 TRUE_GRAPH = {"train.task": "true_graph", "train.degrees_of_freedom": 0.0}
@@ -70,17 +63,12 @@ def build_model(config, edge_types: int, change_scale) -> Nri:
     return nri._replace(offset_and_gain=config.train.offset_and_gain)
 
 
-def build_runs(config) -> SystemRuns:
-    """Return one run per seed."""
-    return stack_runs(list_seeds(config), config.train)
-
-
-def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Objective, Recipe, Engine]:
-    """Return what one model (`vary_config`) is trained for, how, and by which compiled program."""
+def build_training(config, materials: Materials) -> Training:
+    """Return how one model (`vary_config`) is trained, a run per seed, and by which compiled program."""
     _, frames, objects, features = materials.data.training.features.shape
-    nri = build_model(config, materials.edge_types, materials.systems.scaling.change_scale)
-    bound, train = build_bound(config), config.train
     names, scaling = materials.systems.train.feature_names, materials.systems.scaling
+    nri = build_model(config, materials.edge_types, scaling.change_scale)
+    bound, train = build_bound(config), config.train
     if train.mirror:
         bound = bound._replace(symmetries=list_mirrors(names, scaling.low, scaling.high))
     if train.turn_and_mirror:
@@ -92,13 +80,9 @@ def build_training(config, materials: Materials, runs: SystemRuns) -> tuple[Obje
         makers = {"exact": exact_evidence, "listed": exact_evidence, "pairwise": pairwise_evidence}
         make = makers.get(train.posterior, evidence_lower_bound) if infers_posterior(config) else evidence_lower_bound
         objective = make(nri, bound, frames, objects)
+    runs = stack_runs(list_seeds(config), train)
     # With a posterior of its own no part waits for another, nor may a decoder's gradient make an encoder's small.
-    recipe = build_recipe(train)._replace(clip_parts=infers_posterior(config))
-    size = len(runs.seed)
-    engine = build_engine(
-        objective, recipe, size, train.placement, train.devices, train.batch_simulations, train.runs_at_once
-    )
-    return objective, recipe, engine
+    return prepare_training(objective, train, runs, materials.data, clip_parts=infers_posterior(config))
 
 
 def is_exact(config) -> bool:
@@ -144,8 +128,5 @@ def train_model(name: str, config, materials: Materials, workdir, stop_after_chu
     """Train one model for all seeds; continue what an earlier call has begun."""
     if name == SEEING:
         materials = gather_materials(config, materials.whole)
-    config = vary_config(name, config)
-    runs = build_runs(config)
-    _, recipe, engine = build_training(config, materials, runs)
-    folder, seconds = model_folder(workdir, name), config.train.checkpoint_seconds
-    return train_ensemble(engine, recipe, materials.data, runs, folder, name, seconds, stop_after_chunks)
+    training = build_training(vary_config(name, config), materials)
+    return train_into(workdir, name, config.train, training, stop_after_chunks)

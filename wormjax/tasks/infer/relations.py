@@ -19,9 +19,8 @@ from wormjax.tasks.infer.edge_lists import hide_absent
 from wormjax.tasks.infer.horizons import check_kinds, find_plan, infer_windows
 from wormjax.tasks.infer.materials import describe_materials, find_edges, gather_materials, name_types, scale_splits
 from wormjax.tasks.infer.model_checks import check_systems
-from wormjax.tasks.infer.networks import build_model, build_runs, build_training, vary_config
-from wormjax.tasks.trained import Trained
-from wormjax.training.loop import train_in_memory
+from wormjax.tasks.infer.networks import build_model, build_training, vary_config
+from wormjax.tasks.training import Trained, train_best
 
 
 def fit_relations(
@@ -32,10 +31,10 @@ def fit_relations(
     progress: bool = True,
     name: str = "nri",
 ) -> Trained:
-    """Train one model to infer the graphs of trajectories, in memory.
+    """Train one model to infer the graphs of trajectories, in memory; "nri" never reads a graph to train.
 
-    The graph need not be known: "nri" never reads it to train. Where the validation systems' graphs are known, the
-    inferred types are named after the true ones (`scoring.edges.match_types`); otherwise they keep the model's order.
+    Where the validation systems' graphs are known, the inferred types are named after the true ones
+    (`scoring.edges.match_types`); otherwise they keep the model's order.
 
     Args:
       config: of `infer`, checked (`experiment.check_config`); its `seed` and `seeds` are not read.
@@ -61,11 +60,8 @@ def fit_relations(
     splits = {"train": train, "valid": valid, "test": valid}
     materials = gather_materials(config, scale_splits(config, splits))
     check_systems(config, materials)
-    varied = vary_config(name, config)
-    runs = build_runs(varied)
-    _, recipe, engine = build_training(varied, materials, runs)
-    state = train_in_memory(engine, recipe, materials.data, runs, name, progress)
-    trained = Trained(name, config, describe_materials(materials), (), state.best)
+    best = train_best(build_training(vary_config(name, config), materials), name, progress)
+    trained = Trained(name, config, describe_materials(materials), (), best)
     return trained._replace(description=trained.description | _name_types(trained, valid))
 
 

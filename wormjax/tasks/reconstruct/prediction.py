@@ -12,8 +12,7 @@ from wormjax.tasks.new_worms import build_new_dataset, note_training_worms
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.reconstruct import baselines, networks
 from wormjax.tasks.reconstruct.experiment import LINEAR, MIXTURE, reconstruct_worm, score_neurons
-from wormjax.tasks.trained import Trained, open_model
-from wormjax.tasks.training import train_best
+from wormjax.tasks.training import Trained, open_model, train_best
 from wormjax.training.workdir import describe_dataset
 
 
@@ -36,24 +35,20 @@ def train_reconstructor(name: str, config, dataset: Dataset, progress: bool = Tr
 def open_reconstructor(workdir: str | os.PathLike, config, name: str | None = None) -> Trained:
     """Return a model of a work directory: the first run that trained on the largest number of worms."""
     known = (*([MIXTURE] if config.mixture else ()), *config.models, *config.baselines)
-    opened = open_model(workdir, config, known, name)
-    number, members = opened.chosen[0], config.train.members
-    fit = restore_best(model_folder(workdir, LINEAR))
-    fit["penalty"] = {part: chosen[[number % opened.splits]] for part, chosen in fit["penalty"].items()}
+    model, (number, *_), splits = open_model(workdir, config, known, name)
+    fit, members = restore_best(model_folder(workdir, LINEAR)), config.train.members
+    fit["penalty"] = {part: chosen[[number % splits]] for part, chosen in fit["penalty"].items()}
     runs = slice(number * members, (number + 1) * members)
     variables = {
         part: jax.tree.map(lambda values: values[runs], restore_best(model_folder(workdir, part)))
-        for part in list_parts(opened.name, config)
+        for part in list_parts(model.name, config)
         if part in config.model
     }
-    return Trained(opened.name, config, opened.description, (opened.groups[number],), variables, fit)
+    return model._replace(groups=model.groups[:1], variables=variables, fit=fit)
 
 
 def reconstruct_recording(trained: Trained, recording: Recording) -> tuple:
-    """Reconstruct every neuron of a recording from all its others, and those that it lacks from all that it has.
-
-    Returns the fields of `wormjax.Reconstruction` after the worm's name.
-    """
+    """Return the fields of `wormjax.Reconstruction` after the worm's name."""
     config, train, variables = trained.config, trained.groups[0].split.train, trained.variables or {}
     dataset = build_new_dataset(config, trained.description, [recording])
     note_training_worms(trained.description, trained.groups, dataset)

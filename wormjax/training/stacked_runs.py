@@ -1,9 +1,10 @@
-"""A function of one run and one system, for every run (parameters stacked by run) and every system."""
+"""A function of one run and one system for every run (stacked parameters) and system; one of examples in chunks."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 
 def map_systems(
@@ -24,3 +25,19 @@ def map_systems(
         return jax.lax.map(infer_run, (runs, own))
 
     return jax.jit(infer_runs)(runs, tuple(systems), tuple(own))
+
+
+def map_chunks(function: Callable[[Any], Any], arrays: Any, size: int) -> Any:
+    """Return what a compiled function returns for all examples, called on `size` of them at a time: compiled once.
+
+    The last chunk is filled up with copies of the last example, whose results are dropped.
+
+    Args:
+      function: arrays [size, ...] → arrays [size, ...]; each example's result depends on that example alone.
+      arrays: a tree of host arrays [example, ...], at least one example; so is what is returned.
+    """
+    count, parts = len(jax.tree.leaves(arrays)[0]), []
+    for start in range(0, count, size):
+        chosen = np.minimum(np.arange(start, start + size), count - 1)
+        parts.append(jax.device_get(function(jax.tree.map(lambda x, chosen=chosen: np.asarray(x)[chosen], arrays))))
+    return jax.tree.map(lambda *own: np.concatenate(own)[:count], *parts)

@@ -19,7 +19,6 @@ from wormjax.models.catalog import CLASSIFIERS, build_classifier
 from wormjax.models.classifiers import Correction
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead.questions import Answers, ask, find_steps, tabulate
-from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.config_checks import check_edge_prior
 from wormjax.tasks.groups import Group
 from wormjax.tasks.protocols import Split
@@ -27,6 +26,7 @@ from wormjax.tasks.training import Training, prepare_training, tabulate_runs, tr
 from wormjax.training.objectives.classification import list_augmentations
 from wormjax.training.objectives.future_states import AheadData, AheadObjective, split_answers
 from wormjax.training.runs import Runs
+from wormjax.training.stacked_runs import map_chunks
 from wormjax.value_checks import check_names, check_value, text
 
 BASES = ("none", simple.DWELL, simple.DWELL + simple.KNOWN)

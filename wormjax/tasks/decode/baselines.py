@@ -60,21 +60,18 @@ def fit_baseline(
             shared = present.all(axis=0) & there.all(axis=0)
             neurons = shared if baseline.neurons == SHARED else np.ones_like(shared)
             return fit(group.split.train, seed, tuple(neurons.tolist()))
-        trained = [
-            [fit((worm,), seed, tuple((present[worm] & own).tolist())) for worm in group.split.train] for own in there
-        ]
-        most = max(len(other.split.train) for other in groups)
-        stacked = jax.tree.map(lambda *parts: np.stack(parts), *(_stack_padded(row, most) for row in trained))
-        return stacked
+        most, rows = max(len(other.split.train) for other in groups), []
+        for own in there:
+            fits = [fit((worm,), seed, tuple((present[worm] & own).tolist())) for worm in group.split.train]
+            lacking = jax.tree.map(lambda values: np.full_like(values, np.nan), fits[0])
+            rows.append(stack([*fits, *[lacking] * (most - len(fits))]))
+        return stack(rows)
 
-    fitted = jax.tree.map(lambda *parts: np.stack(parts), *map(fit_group, groups))
+    def stack(fits):
+        return jax.tree.map(lambda *parts: np.stack(parts), *fits)
+
+    fitted = stack([*map(fit_group, groups)])
     return fitted | ({"tested": np.array(tested.fingerprints)} if baseline.neurons == PAIRS else {})
-
-
-def _stack_padded(fits: list[dict], count: int) -> dict[str, np.ndarray]:
-    """Return fits stacked by training worm, with NaN for those that a group lacks."""
-    lacking = jax.tree.map(lambda values: np.full_like(values, np.nan), fits[0])
-    return jax.tree.map(lambda *parts: np.stack(parts), *fits, *[lacking] * (count - len(fits)))
 
 
 def fit_neurons(name: str, config, dataset: Dataset, worms, neurons, labels) -> dict[str, np.ndarray]:

@@ -42,7 +42,9 @@ def score_calibration(
     own = np.array([number * members + member for number, _ in pairs for member in range(members)])
     own = decoding.select_runs(variables, own)
     longest = max(config.calibration.durations)
-    rest = _keep_rest(dataset, longest)
+    later = dataset.scored & ~_find_first(dataset, longest)  # Only what follows is scored.
+    states = np.where(later, dataset.scored_states, UNSCORED)
+    rest = dataclasses.replace(dataset, scored=later, scored_states=states)
     if not rest.scored[[worm for _, worm in pairs]].any():
         note(f"calibration.durations: no tested worm has a scored frame after {longest:g} s; calibration is left out")
         return []
@@ -75,10 +77,7 @@ def calibrate(
     """Return a network's parameters after further training on the first seconds of a worm, stacked by run.
 
     There is one worm for each group of `config.train.members` runs. With `alone`, training begins anew, with the steps
-    of training, instead of going on.
-
-    Raises:
-      InputError: no scored frame in these seconds.
+    of training, instead of going on. InputError where no frame is scored in these seconds.
     """
     seen = _find_first(dataset, seconds)
     shown = _hide_labels(dataset, seen)
@@ -87,17 +86,22 @@ def calibrate(
         if (shown.arrays.states[own] == UNSCORED).all() and not np.isfinite(shown.measured[own]).any():
             found = f"found no scored frame in the first {seconds:g} s of worm {dataset.worms[worm]!r}"
             raise InputError(f"seconds: {found}, expected some to calibrate to")
-    if "targets" in variables:
-        every = config.train.members
-        targets = {name: values[::every] for name, values in variables["targets"].items()}
-        shown = _scale_as_trained(shown, worms, targets)
     config, members = config.copy_and_resolve_references().unlock(), config.train.members
+    if "targets" in variables:  # Of the first run of each worm; the worm's own scale depends on frames that come later.
+        mean, sd = (variables["targets"][name][::members] for name in ("mean", "sd"))
+        behavior = shown.measured.copy()
+        for run, worm in reversed([*enumerate(worms)]):
+            own = dataset.stretch_worm == worm
+            behavior[own] = scale_behavior(shown.measured[own], mean[run], sd[run])
+        shown = dataclasses.replace(shown, arrays=shown.arrays._replace(behavior=behavior.astype(np.float32)))
     train = config.train
     if not alone:
         train.weight_decay = 0.0
         train.steps, train.learning_rate = config.calibration.steps, config.calibration.learning_rate
     train.update({"steps_per_chunk": CHUNK, "keep_best": False, "epochs": 0})
-    labels = {config.seed: np.where(_widen(seen, dataset, train.window_frames), TRAINING, GAP)}
+    wide = seen.copy()  # Where fewer frames than a window are seen, a whole window.
+    wide[seen.any(axis=1), : train.window_frames] = True
+    labels = {config.seed: np.where(wide & dataset.arrays.valid, TRAINING, GAP)}
     groups = [Group(config.seed, Split((worm,), ())) for worm in worms]
     runs = tabulate_runs(config, shown, groups, members, labels=labels)
     own = {name: values for name, values in variables.items() if name not in ("params", "batch_stats")}
@@ -115,37 +119,11 @@ def _find_first(dataset: Dataset, seconds: float) -> Bool[np.ndarray, "stretch f
     return dataset.arrays.valid & (dataset.times - starts[:, None] < seconds)
 
 
-def _widen(seen, dataset: Dataset, window: int) -> Bool[np.ndarray, "stretch frame"]:
-    """Return the frames that windows may hold: those seen, and where these are fewer than a window, a whole window."""
-    wide = seen.copy()
-    wide[seen.any(axis=1), :window] = True
-    return wide & dataset.arrays.valid
-
-
 def _hide_labels(dataset: Dataset, kept: Bool[np.ndarray, "stretch frame"]) -> Dataset:
     arrays = dataset.arrays
     states = np.where(kept, arrays.states, UNSCORED)
     behavior, measured = (np.where(kept[..., None], values, np.nan) for values in (arrays.behavior, dataset.measured))
     return dataclasses.replace(dataset, arrays=arrays._replace(states=states, behavior=behavior), measured=measured)
-
-
-def _scale_as_trained(dataset: Dataset, worms: Sequence[int], targets) -> Dataset:
-    """Return a dataset whose behaviours are scaled as those of the training worms of the first run of each worm.
-
-    A worm's own scale depends on frames that come later.
-    """
-    behavior = dataset.measured.copy()
-    for run, worm in reversed([*enumerate(worms)]):
-        own = dataset.stretch_worm == worm
-        behavior[own] = scale_behavior(dataset.measured[own], targets["mean"][run], targets["sd"][run])
-    return dataclasses.replace(dataset, arrays=dataset.arrays._replace(behavior=behavior.astype(np.float32)))
-
-
-def _keep_rest(dataset: Dataset, seconds: float) -> Dataset:
-    """Return a dataset of which only what follows the first seconds of each worm is scored."""
-    rest = dataset.scored & ~_find_first(dataset, seconds)
-    states = np.where(rest, dataset.scored_states, UNSCORED)
-    return dataclasses.replace(dataset, scored=rest, scored_states=states)
 
 
 def _fit_alone(config, dataset: Dataset, worms: Sequence[int], seconds: float) -> dict[str, np.ndarray]:

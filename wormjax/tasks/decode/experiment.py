@@ -24,11 +24,9 @@ OPEN_FIELDS = (*RECORDINGS, "decode")
 
 
 def generalize(config, workdir: str | os.PathLike) -> None:
-    """Train every model on every split and seed of a config, decode the worms left out, and report.
+    """Train every model on every split and seed of a config, decode the worms left out, and report into `workdir`.
 
-    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`; with `few_neurons` and `calibration`
-    also `few_neurons.csv` and `calibration.csv`. What an earlier call has trained is not trained again; unfinished
-    training is continued.
+    What an earlier call has trained is not trained again; unfinished training is continued.
     """
     check_config(config)
     if config.calibration.durations and not config.models:
@@ -48,10 +46,8 @@ def generalize(config, workdir: str | os.PathLike) -> None:
         names = (*config.models, *config.baselines)
         variables = {name: restore_best(model_folder(workdir, name)) for name in names}
         tested, curves = materials.test_dataset, {}
-        decoded = {
-            name: decoding.decode_model(name, config, description, tested, groups, own)
-            for name, own in variables.items()
-        }
+        decode = decoding.decode_model
+        decoded = {name: decode(name, config, description, tested, groups, own) for name, own in variables.items()}
         decoded = decoding.refine_all(decoded, tested, groups, decoding.factor_worms(config, tested))
         if config.few_neurons.counts:
             curves["few_neurons"] = score_few_neurons(config, description, materials, groups, variables)
@@ -77,8 +73,7 @@ def evaluate_decoding(config, workdir: str | os.PathLike) -> list[Row]:
     others = sorted(set(dataset.fingerprints) - set(description.get("test", description)["fingerprints"]))
     for name in (*config.models, *config.baselines):
         if others and name in LINEAR_BASELINES and LINEAR_BASELINES[name].neurons == PAIRS:
-            text = f"{name} is fitted to each tested worm: it has no rows of other recordings"
-            note(text)
+            note(f"{name} is fitted to each tested worm: it has no rows of other recordings")
             continue
         best = restore_best(model_folder(workdir, name))
         rows += decoding.score_decoder(name, name, config, description, dataset, tested, best, activity)

@@ -1,9 +1,8 @@
 """Few neurons: the score of trained decoders by how many named neurons the worm that is tested has.
 
-Of each tested worm a random order of its neurons is drawn; the first 1, 2, 4, ... stay and all others are masked. The
-orders are the same for all models. Beside them stands a linear decoder that is fitted anew to exactly these neurons.
-Neurons that are masked have lost their names alone: where decodings are refined by the worm's own activity, that is the
-activity of all neurons.
+The first 1, 2, 4, ... of a random order of its neurons, the same for all models, stay; all others are masked. Beside
+them stands a linear decoder that is fitted anew to exactly these neurons. Masked neurons have lost their names alone:
+where decodings are refined by the worm's own activity, that is the activity of all neurons.
 """
 
 import dataclasses
@@ -45,7 +44,8 @@ def score_few_neurons(
     jobs = [(count, number) for count in few.counts for number in range(few.orders if count < most else 1)]
     for count, number in track(jobs, "few neurons"):
         kept = choose_subsets(dataset, count, number)
-        masked = mask_neurons(dataset, kept)
+        features = dataset.arrays.features * kept[dataset.stretch_worm][:, None, :, None]
+        masked = dataclasses.replace(dataset, arrays=dataset.arrays._replace(features=features))
         rows = _score_refitted(config, description, materials, masked, linear, kept, activity)
         if BASE in variables:
             fitted = decoding.select_runs(variables[BASE], own)
@@ -67,12 +67,6 @@ def choose_subsets(dataset: Dataset, count: int, number: int) -> Bool[np.ndarray
         random = np.random.default_rng([zlib.crc32(dataset.worms[worm].encode()), number])
         own[random.permutation(np.flatnonzero(own))[count:]] = False
     return kept
-
-
-def mask_neurons(dataset: Dataset, kept: Bool[np.ndarray, "worm neuron"]) -> Dataset:
-    """Return a dataset in which each worm has the neurons that are kept, and no other."""
-    features = dataset.arrays.features * kept[dataset.stretch_worm][:, None, :, None]
-    return dataclasses.replace(dataset, arrays=dataset.arrays._replace(features=features))
 
 
 def _score_refitted(config, description, materials, masked: Dataset, groups, kept, activity) -> list[Row]:

@@ -15,7 +15,7 @@ from wormjax.baselines.consensus import number_classes, pool_worms
 from wormjax.baselines.worm_relations import read_worms, relate
 from wormjax.features.dataset import Dataset
 from wormjax.scoring import reference_graphs as scoring
-from wormjax.scoring.markdown import escape, format_bounds, join_cells, start_table
+from wormjax.scoring.markdown import format_bounds, join_cells, mark_model, start_table
 from wormjax.tasks.decode.runs import Decoded
 from wormjax.tasks.groups import Group
 from wormjax.tasks.references import WIRING, load_references
@@ -31,18 +31,18 @@ TABLE_TEXT = (
 
 def average_edges(dataset: Dataset, groups: Sequence[Group], decoded: Decoded) -> Float[np.ndarray, "worm n n"]:
     """Return the probability of an edge in each worm, mean over the runs that had not seen it."""
-    present, by_worm = graphs.edges_to_matrix(1.0 - decoded.edges[..., 0], len(dataset.neuron_names)), []
+    present = graphs.edges_to_matrix(1.0 - decoded.edges[..., 0], len(dataset.neuron_names))
+    return average_unseen(dataset, groups, present)
+
+
+def average_unseen(dataset: Dataset, groups: Sequence[Group], values: np.ndarray) -> np.ndarray:
+    """Return values [group, stretch, ...] as [worm, ...], the mean over the groups that are tested on the worm."""
+    by_worm = []
     for worm in range(len(dataset.worms)):
         unseen = [k for k, group in enumerate(groups) if worm in group.split.test]
         if unseen:
-            by_worm.append(present[np.ix_(unseen, dataset.stretches_of(worm))].mean(axis=(0, 1)))
+            by_worm.append(values[np.ix_(unseen, dataset.stretches_of(worm))].mean(axis=(0, 1)))
     return np.stack(by_worm)
-
-
-def correlate_worms(dataset: Dataset) -> Float[np.ndarray, "sender receiver"]:
-    """Return the mean correlation of each two neurons over the worms that have both."""
-    stack = relate((BASELINE,), read_worms(dataset), len(dataset.neuron_names), {})[BASELINE]
-    return pool_worms(stack, number_classes(dataset.neuron_names))
 
 
 def score_inferred(config, dataset: Dataset, groups, decoded: Mapping[str, Decoded]) -> pd.DataFrame:
@@ -58,7 +58,8 @@ def score_inferred(config, dataset: Dataset, groups, decoded: Mapping[str, Decod
     references, lines = load_references(config.data, dataset.neuron_names), []
     draws = scoring.draw_classes(dataset.neuron_names, DRAWS)
     orders = _draw_orders(config, dataset.neuron_names)
-    shared = correlate_worms(dataset)
+    stack = relate((BASELINE,), read_worms(dataset), len(dataset.neuron_names), {})[BASELINE]
+    shared = pool_worms(stack, number_classes(dataset.neuron_names))  # The mean over the worms that have both neurons.
     for reference, known in references.items():
         for name, matrix in {BASELINE: np.abs(shared) if reference == WIRING else shared, **inferred}.items():
             score = scoring.score_graph(matrix, known)
@@ -101,10 +102,8 @@ def format_inferred(scores: pd.DataFrame) -> list[str]:
     lines = ["", "## Inferred graphs", "", TABLE_TEXT, ""]
     lines += start_table(["reference", "model", "AUROC", "average precision", "edges", "p", ""])
     for line in scores.itertuples():
-        name = f"*{line.model}*" if line.model == BASELINE else escape(line.model)
-        area = f"{line.auroc:.3f}{format_bounds(line.low, line.high)}"
-        verdict = "no better than chance" if line.p_value > LEVEL else ""
-        share = f"{line.edges} of {line.pairs}"
-        precision, p_value = f"{line.average_precision:.3f}", f"{line.p_value:.3f}"
-        lines.append(join_cells([line.reference, name, area, precision, share, p_value, verdict]))
+        cells = [line.reference, mark_model(line.model, line.model == BASELINE)]
+        cells += [f"{line.auroc:.3f}{format_bounds(line.low, line.high)}", f"{line.average_precision:.3f}"]
+        cells += [f"{line.edges} of {line.pairs}", f"{line.p_value:.3f}"]
+        lines.append(join_cells([*cells, "no better than chance" if line.p_value > LEVEL else ""]))
     return lines

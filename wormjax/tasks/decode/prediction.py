@@ -1,8 +1,6 @@
 """Decode recordings with a trained decoder: what the instrument (`wormjax.Decoder`, `wormjax predict`) is made of.
 
-A trained decoder is the parameters of one or more groups (seed, training worms) with the config and the description of
-the data that they were trained on. It comes from memory (`train_decoder`) or from a work directory (`open_decoder`).
-Both decode by the functions of the benchmark, so that their numbers are the same.
+A trained decoder holds the parameters of one or more groups, and decodes by the functions of the benchmark.
 """
 
 import os
@@ -70,13 +68,10 @@ def calibrate_decoder(decoder: Trained, recording: Recording, seconds: float, pr
 def decode_recordings(decoder: Trained, recordings: Sequence[Recording]) -> list[DecodedWorm]:
     """Decode recordings, scored or not, of which names may occur twice.
 
-    A recording at another rate is resampled to that of the training, and what is decoded is interpolated back to the
-    recording's own frames. Where a decoder has several runs, those are averaged that were not trained on the worm;
-    where all were, all of them.
+    What is decoded at the rate of the training is interpolated to the recording's own frames. Of several runs, those
+    are averaged that were not trained on the worm; where all were, all of them.
     """
-    dataset = _build_dataset(decoder, recordings)
-    groups = _choose_groups(decoder, dataset)
-    decoded = _decode(decoder, dataset, groups)
+    dataset, groups, decoded = _decode(decoder, recordings)
     worms = []
     for number, recording in enumerate(recordings):
         own = [k for k, group in enumerate(groups) if number in group.split.test]
@@ -85,16 +80,16 @@ def decode_recordings(decoder: Trained, recordings: Sequence[Recording]) -> list
         found = np.concatenate([part[own].mean(axis=0) for part in parts], axis=-1)
         values = np.full((len(recording.times), found.shape[-1]), np.nan)
         for stretch, span in zip(stretches, recording.stretches, strict=True):
-            valid = dataset.arrays.valid[stretch]
-            frames = slice(*span)
+            valid, frames = dataset.arrays.valid[stretch], slice(*span)
             times = recording.times[frames], dataset.times[stretch][valid]
-            values[frames] = interpolate(*times, found[stretch][valid])
+            values[frames] = np.stack([np.interp(*times, column) for column in found[stretch][valid].T], axis=-1)
         states = len(dataset.state_names)
-        behavior = dict(zip(dataset.target_names, values[:, states:].T, strict=True))
-        edges = None
-        if decoded.edges is not None:
+        behavior, edges = dict(zip(dataset.target_names, values[:, states:].T, strict=True)), None
+        if decoded.edges is not None:  # The mean over groups, and over stretches by their length.
+            frames = dataset.arrays.valid[stretches].sum(axis=1)
+            mean = np.average(decoded.edges[np.ix_(own, stretches)].mean(axis=0), axis=0, weights=frames)
+            edges = np.stack([graphs.edges_to_matrix(kind, len(dataset.neuron_names)) for kind in mean.T], axis=-1)
             lacking = np.array([name not in recording.identified for name in dataset.neuron_names])
-            edges = _average_edges(decoded.edges[np.ix_(own, stretches)], dataset, stretches)
             edges = graphs.mask_edges(edges, lacking)
         worms.append(DecodedWorm(values[:, :states], edges, behavior, dataset.neuron_names))
     return worms
@@ -105,9 +100,8 @@ def score_recordings(decoder: Trained, recordings: Sequence[Recording]) -> list[
 
     Of one run these are the rows that the benchmark writes. Of several, the scores are of the averaged probabilities.
     """
-    dataset = _build_dataset(decoder, recordings)
-    groups = _choose_groups(decoder, dataset)
-    decoded, rows = _decode(decoder, dataset, groups), []
+    dataset, groups, decoded = _decode(decoder, recordings)
+    rows = []
     for worm, name in enumerate(dataset.worms):
         own = [k for k, group in enumerate(groups) if worm in group.split.test]
         stretches, trained = dataset.stretches_of(worm), {k for group in own for k in groups[group].split.train}
@@ -122,13 +116,6 @@ def score_recordings(decoder: Trained, recordings: Sequence[Recording]) -> list[
     return rows
 
 
-def interpolate(
-    times: Float[np.ndarray, " frame"], known: Float[np.ndarray, " known"], values: Float[np.ndarray, "known channel"]
-) -> Float[np.ndarray, "frame channel"]:
-    """Interpolate each channel linearly from known times to others; before and after them the nearest one is taken."""
-    return np.stack([np.interp(times, known, column) for column in values.T], axis=-1)
-
-
 def _build_dataset(decoder: Trained, recordings: Sequence[Recording], extend: bool = True) -> Dataset:
     """Return recordings for a decoder; for one that knows classes also with neurons that no training worm had."""
     neurons = decoder.description["neurons"]
@@ -137,27 +124,18 @@ def _build_dataset(decoder: Trained, recordings: Sequence[Recording], extend: bo
     return build_new_dataset(decoder.config, decoder.description, recordings, neurons=neurons)
 
 
-def _choose_groups(decoder: Trained, dataset: Dataset) -> list[Group]:
-    """Return the decoder's groups with the worms that each is to decode."""
+def _decode(decoder: Trained, recordings: Sequence[Recording]) -> tuple[Dataset, list[Group], decoding.Decoded]:
+    """Return recordings as a dataset, the decoder's groups with the worms that each decodes, and what they decode."""
+    dataset, config = _build_dataset(decoder, recordings), decoder.config
     trained = note_training_worms(decoder.description, decoder.groups, dataset)
     everywhere = trained.all(axis=0)
-    return [
+    groups = [
         Group(group.seed, Split(group.split.train, tuple(np.flatnonzero(everywhere | ~own).tolist())))
         for group, own in zip(decoder.groups, trained, strict=True)
     ]
-
-
-def _decode(decoder: Trained, dataset: Dataset, groups: Sequence[Group]) -> decoding.Decoded:
-    config = decoder.config
     if config.protocol.name == "same_worm":  # The whole of each recording is decoded, not blocks of it.
         config = config.copy_and_resolve_references().unlock()
         config.protocol.name = "subsets"
     decoded = decoding.decode_model(decoder.name, config, decoder.description, dataset, groups, decoder.variables)
-    return decoding.refine_decoded(decoded, dataset, groups, decoding.factor_worms(config, dataset))
-
-
-def _average_edges(edges, dataset, stretches) -> Float[np.ndarray, "sender receiver type"]:
-    """Return the mean over groups, and over stretches by their length, as matrices by edge type."""
-    frames = dataset.arrays.valid[stretches].sum(axis=1)
-    mean = np.average(edges.mean(axis=0), axis=0, weights=frames)
-    return np.stack([graphs.edges_to_matrix(kind, len(dataset.neuron_names)) for kind in mean.T], axis=-1)
+    activity = decoding.factor_worms(config, dataset)
+    return dataset, groups, decoding.refine_decoded(decoded, dataset, groups, activity)

@@ -17,7 +17,7 @@ from wormjax.scoring.published import find_published
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.scoring.tables import format_amounts, is_main, print_summary, write_summary
 from wormjax.tasks.decode.graphs import average_edges, find_chance, format_inferred, score_inferred
-from wormjax.tasks.decode.runs import PLAIN, Decoded, score_model, test_labels
+from wormjax.tasks.decode.runs import PLAIN, Decoded, score_models, test_labels
 from wormjax.tasks.groups import Group
 from wormjax.tasks.worms import Materials, format_materials
 from wormjax.training.workdir import describe_dataset
@@ -43,11 +43,7 @@ def write_report(
     `curves` are those of CURVES, with their rows.
     """
     description, dataset = describe_dataset(worms.dataset), worms.test_dataset
-    rows = [
-        row
-        for name, output in decoded.items()
-        for row in score_model(name, config, description, dataset, groups, output)
-    ]
+    rows = score_models(config, description, dataset, groups, decoded)
     baselines = [*config.baselines, *map(PLAIN.format, config.baselines)]
     published = find_published(worms.dataset.study, dataset.study, config.data.states)
     write_rows(workdir / "results.csv", rows)
@@ -76,10 +72,9 @@ def plot_figures(config, worms: Materials, groups, decoded, rows, published, cha
     """Yield all figures for which there are data; a graph that is among `chance` has none."""
     cross = worms.test_dataset is not worms.dataset
     if any(row.unseen for row in rows):
-        metrics = ("auroc", "balanced_accuracy") if cross else ("accuracy", "balanced_accuracy")
+        metrics = ("auroc" if cross else "accuracy", "balanced_accuracy")
         baselines = [*config.baselines, *map(PLAIN.format, config.baselines)]
-        figure = figures.plot_accuracy_by_worms(rows, baselines, published, metrics)
-        yield "accuracy_by_training_worms", figure
+        yield "accuracy_by_training_worms", figures.plot_accuracy_by_worms(rows, baselines, published, metrics)
     yield "confusions", plot_confusions(config, worms, groups, decoded)
     for name, output in decoded.items():
         if name in config.models:

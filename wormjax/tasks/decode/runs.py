@@ -14,7 +14,7 @@ from wormjax.baselines.hidden_markov import smooth_probabilities, transition_mat
 from wormjax.baselines.linear import LINEAR_BASELINES
 from wormjax.baselines.own_activity import Activity, factor_activity, refine_by_own_activity
 from wormjax.errors import ConfigError, InputError
-from wormjax.features.dataset import Dataset, WormArrays, measure_scale
+from wormjax.features.dataset import Dataset, measure_scale
 from wormjax.features.neurons import ANY
 from wormjax.features.splits import TEST
 from wormjax.models.any_neurons import build_vocabulary, index_identities, keep_known, move_identities
@@ -119,17 +119,18 @@ def _describe_runs(config, dataset: Dataset, train_worms: Sequence[Sequence[int]
 def decode_model(name: str, config, description: dict, dataset: Dataset, groups: Sequence[Group], best) -> Decoded:
     """Decode the stretches of every group's test worms with that group.
 
-    `description` is of the training data, `best` are the parameters of the runs of `groups`.
-
-    Raises:
-      InputError: the parameters are of another number of runs.
+    `description` is of the training data, `best` are the parameters of the runs of `groups`; InputError where they are
+    of another number of runs.
     """
     count = len(jax.tree.leaves(best)[0])
     members = 1 if name in LINEAR_BASELINES else config.train.members
     if count != len(groups) * members:
         raise InputError(f"checkpoint of {name!r}: found {count} runs, expected {len(groups)} groups of {members}")
     tested = test_labels(config, dataset, groups)
-    stretches = _list_tested(groups, dataset)
+    # The stretches that each group is tested on; the shorter lists are filled up with what is there.
+    own = [np.flatnonzero(np.isin(dataset.stretch_worm, group.split.test)) for group in groups]
+    longest = max(1, *map(len, own))
+    stretches = np.stack([np.resize(few if len(few) else [0], longest) for few in own])
     vocabulary = tuple(description["neurons"])
     if "identity" in best and vocabulary != dataset.neuron_names:
         ids = move_identities(best["identity"]["ids"], vocabulary, dataset.neuron_names)
@@ -147,7 +148,10 @@ def decode_model(name: str, config, description: dict, dataset: Dataset, groups:
     for seed, indices in itertools.groupby(range(len(groups)), lambda k: groups[k].seed):
         own = np.array([*indices])
         variables = select_runs(best, (own[:, None] * members + np.arange(members)).ravel())
-        arrays = _mask_arrays(dataset.arrays, tested[seed])
+        valid = dataset.arrays.valid & tested[seed]  # Nothing but the tested frames.
+        states = np.where(valid, dataset.arrays.states, UNSCORED)
+        features = dataset.arrays.features * valid[..., None, None]
+        arrays = dataset.arrays._replace(features=features, states=states, valid=valid)
         parts.append(decode(variables, arrays, members, stretches[own]))
     return jax.tree.map(lambda *values: np.concatenate(values), *parts)
 
@@ -201,13 +205,6 @@ def select_runs(variables, runs: Int[np.ndarray, " run"]):
     return jax.tree.map(lambda x: x[runs], variables)
 
 
-def _list_tested(groups, dataset) -> Int[np.ndarray, "group chosen"]:
-    """Return the stretches that each group is tested on; the shorter lists are filled up with what is there."""
-    tested = [np.flatnonzero(np.isin(dataset.stretch_worm, group.split.test)) for group in groups]
-    longest = max(1, *map(len, tested))
-    return np.stack([np.resize(stretches if len(stretches) else [0], longest) for stretches in tested])
-
-
 def _decode_arrays(name, config, dataset, vocabulary, variables, arrays, members, stretches) -> Decoded:
     if name in LINEAR_BASELINES:
         fingerprints = [dataset.fingerprints[worm] for worm in dataset.stretch_worm]
@@ -217,17 +214,14 @@ def _decode_arrays(name, config, dataset, vocabulary, variables, arrays, members
     own = config.decode.get("own_statistics", False) and "batch_stats" in variables
     module = _build_module(name, config, dataset, vocabulary)
     predictions = predict_stretches(module, variables, arrays, window, own, np.repeat(stretches, members, axis=0))
-    averaged = [_average_members(values, members) for values in predictions]
-    return Decoded(*(_spread_out(values, stretches, len(arrays.valid)) for values in averaged))
 
+    def spread_out(values):  # The mean over members, of all stretches; zero where a group was not tested.
+        mean = values.reshape(len(stretches), members, *values.shape[1:]).mean(axis=1)
+        spread = np.zeros((len(mean), len(arrays.valid), *mean.shape[2:]), mean.dtype)
+        spread[np.arange(len(mean))[:, None], stretches] = mean
+        return spread
 
-def _spread_out(values, stretches, count):
-    """Return values of all stretches from those that each group was tested on; zero on the others."""
-    if values is None:
-        return None
-    spread = np.zeros((len(values), count, *values.shape[2:]), values.dtype)
-    spread[np.arange(len(values))[:, None], stretches] = values
-    return spread
+    return jax.tree.map(spread_out, predictions)
 
 
 def score_model(name: str, config, description: dict, dataset: Dataset, groups, decoded: Decoded) -> list[Row]:
@@ -277,10 +271,13 @@ def score_decoder(
 ) -> list[Row]:
     """Return the rows of one decoder under a label, refined by the worms' own activity (`factor_worms`) and plain."""
     decoded = {label: decode_model(name, config, description, dataset, groups, variables)}
-    refined = refine_all(decoded, dataset, groups, activity)
-    return [
-        row for name, one in refined.items() for row in score_model(name, config, description, dataset, groups, one)
-    ]
+    return score_models(config, description, dataset, groups, refine_all(decoded, dataset, groups, activity))
+
+
+def score_models(config, description: dict, dataset: Dataset, groups, decoded: dict[str, Decoded]) -> list[Row]:
+    """Return the rows of several models (`score_model`)."""
+    scored = (score_model(name, config, description, dataset, groups, one) for name, one in decoded.items())
+    return list(itertools.chain(*scored))
 
 
 def _sizes(config, name) -> dict:
@@ -299,21 +296,8 @@ def _build_module(name, config, dataset, vocabulary, parallel=False):
     )
 
 
-def _mask_arrays(arrays: WormArrays, tested) -> WormArrays:
-    """Return the arrays with nothing but the tested frames in them."""
-    valid = arrays.valid & tested
-    features, states = arrays.features * valid[..., None, None], np.where(valid, arrays.states, UNSCORED)
-    return arrays._replace(features=features, states=states, valid=valid)
-
-
 def _smooth(probabilities, dataset, groups, description):
     """Return each group's probabilities in the light of how long its training worms' states lasted."""
     counts = np.asarray(description["transition_counts"])
     by_group = np.stack([transition_matrix(counts[list(group.split.train)].sum(axis=0)) for group in groups])
     return smooth_probabilities(probabilities, dataset.arrays.valid[None], by_group[:, None])
-
-
-def _average_members(values, members):
-    if values is None:
-        return None
-    return values.reshape(len(values) // members, members, *values.shape[1:]).mean(axis=1)

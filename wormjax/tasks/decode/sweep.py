@@ -63,16 +63,15 @@ def parse_sweep(sweep: Sequence[str], config: ConfigDict) -> dict[str, tuple]:
 def ablate(
     config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLike, criterion: Sequence[str] = CRITERION
 ) -> list[Row]:
-    """Train and score every model of a config under every combination of the swept values.
+    """Train and score every model of a config under every combination of the swept values, named in brackets after it.
 
-    Values of `TRACED` fields (learning rate, dropout, ...) are numbers inside one compiled program and share it with
-    the seeds and splits on its run axis; any other field (sizes, counts) needs a program for each value. Rows name
-    the combination in brackets after the model.
+    Values of `TRACED` fields (learning rate, dropout, ...) share one compiled program with the seeds and splits; any
+    other field (sizes, counts) needs a program for each value.
 
     The best of these rows is no fair score: it would be chosen by the held-out worms themselves. Under the protocol
-    "subsets", three worms or more are enough to choose fairly (`selection`): the rows of "MODEL (nested choice)" score
-    each worm with the combination that did best, by `criterion`, where that worm neither trained nor was tested.
-    `chosen.csv` has the score of each combination without each worm, and without none: the choice for new recordings.
+    "subsets", three worms or more are enough to choose fairly: the rows of "MODEL (nested choice)" score each worm with
+    the combination that did best, by `criterion`, where that worm neither trained nor was tested. `chosen.csv` has the
+    score of each combination without each worm, and without none: the choice for new recordings.
     """
     check_criterion(criterion)
     shapes = {field: values for field, values in sweep.items() if field not in TRACED}
@@ -116,10 +115,7 @@ def ablate(
                 rows += [row._replace(model=_label(name, shape | values)) for row in scored]
         if not multihost.is_first():
             return []
-        if _has_inner_folds(config, materials):
-            rows += _choose(rows, criterion, Path(workdir))
-        _report(rows, config, Path(workdir))
-        return rows
+        return _report(rows, criterion if _has_inner_folds(config, materials) else (), Path(workdir))
 
 
 def _has_inner_folds(config, materials) -> bool:
@@ -128,20 +124,20 @@ def _has_inner_folds(config, materials) -> bool:
     return config.protocol.name == "subsets" and any(len(split.train) + 2 <= worms for split in materials.splits)
 
 
-def _choose(rows, criterion, workdir) -> list[Row]:
-    scores = score_candidates(rows, criterion)
-    with open_place(workdir / "chosen.csv") as beside:
-        scores.astype({"chosen": int}).to_csv(beside, index=False)
-    print("\n".join([*format_choices(scores), ""]))
-    return nest_rows(rows, scores)
-
-
-def _report(rows, config, workdir):
+def _report(rows: list[Row], criterion: Sequence[str], workdir: Path) -> list[Row]:
+    """Write the report, with the nested choice by a criterion, if there is one; return all rows."""
+    if criterion:
+        scores = score_candidates(rows, criterion)
+        with open_place(workdir / "chosen.csv") as beside:
+            scores.astype({"chosen": int}).to_csv(beside, index=False)
+        print("\n".join([*format_choices(scores), ""]))
+        rows = [*rows, *nest_rows(rows, scores)]
     write_rows(workdir / "results.csv", rows)
     write_summary(workdir / "summary.md", rows)
     unseen = any(row.unseen for row in rows)
     save_figures(workdir, [("ablation", figures.plot_accuracy_by_worms(rows))] if unseen else [])
     print_summary(rows)
+    return rows
 
 
 def _combine(values: dict[str, tuple]) -> list[dict]:

@@ -56,17 +56,12 @@ def predict_stretches(
 # static, so that all calls with one module and one shape share one compiled program.
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tuple, inputs: tuple) -> Decoded:
-    """Decode each run's chosen stretches, one after the other, as one compiled program.
+    """Decode each run's chosen stretches, one after the other, as one compiled program (`predict_stretches`).
 
     Args:
-      module: the classifier.
       length: frames of a window.
-      own_statistics: whether batch normalisation uses the statistics of what is decoded.
       runs: (variables, indices of stretches [run, chosen]), stacked by run.
       inputs: (worms, first frames of windows, windows in use), stacked by stretch.
-
-    Returns:
-      `Decoded` of the chosen stretches.
     """
 
     def decode_run(run):
@@ -97,12 +92,6 @@ def place_windows(
     return starts, used
 
 
-def _apply_with_own_statistics(module, variables, features, valid):
-    """A training pass in which nothing is random: batch normalisation takes the batch's own statistics."""
-    training_rngs = TrainingRngs(jax.random.split(jax.random.key(0), len(features)), jnp.float32(0.0), jnp.float32(1.0))
-    return module.apply(variables, features, valid, training_rngs, mutable=["batch_stats"])[0]
-
-
 def _map_parts(function, windows: tuple[Array, ...], at_once: int) -> tuple[Any, Any]:
     """Return what a function makes of windows, `at_once` at a time: per window, and summed over all of them.
 
@@ -112,13 +101,12 @@ def _map_parts(function, windows: tuple[Array, ...], at_once: int) -> tuple[Any,
     if count <= at_once:
         return function(*windows)
     parts = -(-count // at_once)
-    padded = (
-        jnp.pad(values, [(0, parts * at_once - count)] + [(0, 0)] * (values.ndim - 1)).reshape(
-            parts, at_once, *values.shape[1:]
-        )
-        for values in windows
-    )
-    each, sums = jax.lax.map(lambda part: function(*part), tuple(padded))
+
+    def divide(values):
+        padded = jnp.pad(values, [(0, parts * at_once - count)] + [(0, 0)] * (values.ndim - 1))
+        return padded.reshape(parts, at_once, *values.shape[1:])
+
+    each, sums = jax.lax.map(lambda part: function(*part), tuple(map(divide, windows)))
     each = jax.tree.map(lambda values: values.reshape(-1, *values.shape[2:])[:count], each)
     return each, jax.tree.map(lambda values: values.sum(axis=0), sums)
 
@@ -126,10 +114,14 @@ def _map_parts(function, windows: tuple[Array, ...], at_once: int) -> tuple[Any,
 def _decode(module, variables, stretch: WormArrays, starts: Array, used: Array, length: int, own_statistics: bool):
     cut = jax.vmap(lambda values, start: jax.lax.dynamic_slice_in_dim(values, start, length), in_axes=(None, 0))
     features, valid = cut(stretch.features, starts), cut(stretch.valid, starts) & used[:, None]
-    apply = functools.partial(_apply_with_own_statistics, module) if own_statistics else module.apply
 
     def decode(features, valid, share):
-        decoding = apply(variables, features, valid)
+        if own_statistics:  # A training pass in which nothing is random takes the batch's own.
+            keys = jax.random.split(jax.random.key(0), len(features))
+            rngs = TrainingRngs(keys, jnp.float32(0.0), jnp.float32(1.0))
+            decoding = module.apply(variables, features, valid, rngs, mutable=["batch_stats"])[0]
+        else:
+            decoding = module.apply(variables, features, valid)
         edges = decoding.edge_logits
         if edges is not None:
             edges = (jax.nn.softmax(edges) * share[:, None, None]).sum(axis=0)

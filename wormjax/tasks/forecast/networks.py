@@ -16,7 +16,6 @@ from wormjax.models.forecast_roll_outs import clamp_lacking, predict
 from wormjax.models.forecasters import GRAPHS, GraphForecaster, MlpForecaster, RecurrentForecaster
 from wormjax.models.wang2021_forecasters import WangGraphForecaster, WangMlpForecaster
 from wormjax.scoring.forecasts import Spread
-from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.config_checks import check_edge_prior
 from wormjax.tasks.forecast import linear
 from wormjax.tasks.given_graphs import EDGES, check_given, find_given, list_edges
@@ -26,6 +25,7 @@ from wormjax.tasks.training import Training, prepare_training, tabulate_runs, tr
 from wormjax.training.fitted import fit_once
 from wormjax.training.objectives.forecasting import ForecastData, ForecastObjective, Shape
 from wormjax.training.runs import Runs
+from wormjax.training.stacked_runs import map_chunks
 from wormjax.value_checks import check_names, check_value, text
 
 KINDS: dict[str, type[nn.Module]] = {

@@ -24,6 +24,7 @@ from wormjax.tasks.composed import build_task, name_task
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.decode import runs as decoding
 from wormjax.tasks.decode.experiment import generalize
+from wormjax.tasks.decode.graphs import average_unseen
 from wormjax.tasks.forecast import experiment as forecast
 from wormjax.tasks.forecast import networks as forecasting
 from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best
@@ -178,12 +179,6 @@ def infer_graphs(config, materials, workdir) -> dict[str, np.ndarray]:
     for name in config.models:
         best = restore_best(model_folder(workdir, name))
         decoded = decoding.decode_model(name, config, describe_dataset(dataset), dataset, groups, best)
-        if decoded.edges is None:
-            continue
-        by_worm = []
-        for worm in range(len(dataset.worms)):
-            unseen = [k for k, group in enumerate(groups) if worm in group.split.test]
-            chosen = np.ix_(unseen, dataset.stretches_of(worm))
-            by_worm.append(np.asarray(decoded.edges)[chosen].mean(axis=(0, 1)))
-        graphs[name] = np.stack(by_worm)
+        if decoded.edges is not None:
+            graphs[name] = average_unseen(dataset, groups, np.asarray(decoded.edges))
     return graphs

@@ -12,13 +12,13 @@ from wormjax.features.dataset import Dataset
 from wormjax.models.any_neurons import build_vocabulary, index_identities, keep_known
 from wormjax.models.reconstruction import ReconstructionNetwork
 from wormjax.recordings.names import find_mirrors
-from wormjax.tasks.chunks import map_chunks
 from wormjax.tasks.given_graphs import EDGES, check_given, give_graph
 from wormjax.tasks.groups import Group
 from wormjax.tasks.training import Training, prepare_training, tabulate_runs, train_into
 from wormjax.training.objectives.classification import list_augmentations
 from wormjax.training.objectives.reconstruction import reconstruction
 from wormjax.training.runs import Runs
+from wormjax.training.stacked_runs import map_chunks
 from wormjax.value_checks import check_names, check_value, text
 
 GIVEN = ("parent", "name", "neurons")  # Fields of a module that the data set.

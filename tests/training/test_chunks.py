@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wormjax.tasks.chunks import map_chunks
+from wormjax.training.stacked_runs import map_chunks
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 9])

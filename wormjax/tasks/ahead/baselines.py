@@ -1,10 +1,8 @@
 """Baselines of the motor state to come: frequencies, persistence, chains of states, regression, diffusion maps.
 
 All see a worm's neurons up to the start and decode its present state from them, but for those whose names end in
-`_known_state`, which are given the motor state scored in every frame so far. (Whoever scored it may have seen later
-frames.)
-What they need to know is learnt from the training worms, what they must choose on each training worm in turn, fitted to
-the others; a lone training worm stands in as its two halves.
+`_known_state`, which are given the motor state so far. (Whoever scored it may have seen later frames.) What they must
+choose is chosen on each training worm in turn, fitted to the others; a lone one stands in as its two halves.
 """
 
 from collections.abc import Sequence
@@ -94,11 +92,10 @@ def fit_simple(setting: Setting, train: Sequence[list[Stretch]]) -> dict[str, di
     targets = [_find_targets(setting, part) for part in parts]
     states = np.concatenate([stretch.states for stretch in everything])
     onset = np.concatenate([one.onset for one in _find_targets(setting, everything)])
-    kinds = {"frequency": (states, setting.states), "onset": (onset, setting.intervals)}
-    counts = {
-        name: np.bincount(values[values != UNSCORED], minlength=count) + 0.5 for name, (values, count) in kinds.items()
-    }
-    fit = {FREQUENCIES: {name: own / own.sum() for name, own in counts.items()}}
+    fit: dict = {FREQUENCIES: {}}
+    for name, values, count in (("frequency", states, setting.states), ("onset", onset, setting.intervals)):
+        counts = np.bincount(values[values != UNSCORED], minlength=count) + 0.5
+        fit[FREQUENCIES][name] = counts / counts.sum()
     decoder = fit_decoder(setting, everything)
     others = [[s for k, part in enumerate(parts) if k != own for s in part] for own in range(len(parts))]
     decoded = []
@@ -156,18 +153,22 @@ def unpack_diffusion_map(setting: Setting, fit: dict[str, np.ndarray]) -> loops.
 def answer_baseline(
     name: str, setting: Setting, fit: dict, stretch: Stretch, origins: Int[np.ndarray, " start"], model=None
 ) -> Answers:
-    """Return one baseline's answers at some frames of a stretch, from the frames up to each.
+    """Return one baseline's answers at some frames of a stretch, `origins`, from the frames up to each.
 
-    Args:
-      fit: what `fit_simple`, `fit_regression` or `fit_diffusion_map` kept; of `fit_simple` with the part "frequencies".
-      stretch: of a worm; its states are read by those alone that are given them.
-      origins: the last frames known.
-      model: for the diffusion map, as `unpack_diffusion_map` gives it.
+    `fit` is what `fit_simple`, `fit_regression` or `fit_diffusion_map` kept, `model` as of `unpack_diffusion_map`. The
+    states of the stretch are read by those alone that are given them.
     """
     if name == DIFFUSION:
-        return _answer_by_diffusion_map(setting, fit, model, stretch, origins)
+        placed = loops.place_worm(model, stretch.features[..., 0], origins)
+        inside = fit["shares"].argmax(axis=1) == setting.reverse
+        begun = placed @ loops.predict_onset(model, inside, setting.steps).T
+        return Answers(loops.carry_states(model, placed, setting.steps) @ fit["shares"], _intervals(begun))
     if name == REGRESSION:
-        return _answer_by_regression(setting, fit, stretch, origins)
+        channels = _stack(setting, stretch)[origins]
+        questions = zip(fit["weights"], fit["bias"], strict=True)
+        states = [predict_linear(LinearClassifier(*one), channels) for one in questions]
+        onset = predict_linear(LinearClassifier(fit["onset_weights"], fit["onset_bias"]), channels)
+        return Answers(np.stack(states, axis=1), onset)
     frequencies = fit[FREQUENCIES]
     if name == FREQUENCIES:
         return _repeat(setting, frequencies, len(origins))
@@ -269,22 +270,6 @@ def _measure_loss(answers, targets) -> float:
 def _repeat(setting, frequencies, count) -> Answers:
     states = np.broadcast_to(frequencies["frequency"], (count, len(setting.steps), setting.states))
     return Answers(states, np.broadcast_to(frequencies["onset"], (count, setting.intervals)))
-
-
-def _answer_by_regression(setting, fit, stretch, origins) -> Answers:
-    channels = _stack(setting, stretch)[origins]
-    questions = zip(fit["weights"], fit["bias"], strict=True)
-    states = [predict_linear(LinearClassifier(*one), channels) for one in questions]
-    onset = predict_linear(LinearClassifier(fit["onset_weights"], fit["onset_bias"]), channels)
-    return Answers(np.stack(states, axis=1), onset)
-
-
-def _answer_by_diffusion_map(setting, fit, model, stretch, origins) -> Answers:
-    placed = loops.place_worm(model, stretch.features[..., 0], origins)
-    states = loops.carry_states(model, placed, setting.steps) @ fit["shares"]
-    inside = fit["shares"].argmax(axis=1) == setting.reverse
-    begun = placed @ loops.predict_onset(model, inside, setting.steps).T
-    return Answers(states, _intervals(begun))
 
 
 def _intervals(begun: Float[np.ndarray, "start horizon"]) -> Float[np.ndarray, "start interval"]:

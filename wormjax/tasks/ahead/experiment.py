@@ -54,10 +54,9 @@ class Output(NamedTuple):
 
 
 def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
-    """Train every model on every split and seed of a config, ask it about the worms left out, and report.
+    """Train every model on every split and seed of a config, ask it of the worms left out, and report into `workdir`.
 
-    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
-    trained again; unfinished training is continued.
+    What an earlier call has trained is not trained again; unfinished training is continued.
     """
     check_config(config)
     materials = prepare_materials(config)
@@ -122,20 +121,12 @@ def check_diffusion_map(config, dataset: Dataset, splits: Sequence[Split]):
 
 def read_setting(config, dataset: Dataset) -> simple.Setting:
     """Return what the baselines take from a config and a dataset."""
-    section = config.diffusion_map
-    fields = {kind: {name: section[name] for name in kind._fields} for kind in (Embedding, Neighbourhood, Partition)}
-    return simple.Setting(
-        steps=find_steps(config, dataset),
-        states=len(dataset.state_names),
-        reverse=dataset.state_names.index(REVERSE),
-        offsets=tuple(config.linear.offsets),
-        inverse_penalty=config.linear.inverse_penalty,
-        weights=tuple(config.linear.frame_weights),
-        embedding=Embedding(**fields[Embedding]),
-        neighbourhood=Neighbourhood(**fields[Neighbourhood]),
-        partition=Partition(**fields[Partition]),
-        seed=config.seed,
-    )
+    names, linear = dataset.state_names, config.linear
+    questions = find_steps(config, dataset), len(names), names.index(REVERSE)
+    regression = tuple(linear.offsets), linear.inverse_penalty, tuple(linear.frame_weights)
+    kinds = Embedding, Neighbourhood, Partition
+    parts = (kind(**{name: config.diffusion_map[name] for name in kind._fields}) for kind in kinds)
+    return simple.Setting(*questions, *regression, *parts, config.seed)
 
 
 def list_folders(config) -> list[str]:
@@ -146,16 +137,13 @@ def list_folders(config) -> list[str]:
 def fit_baselines(config, dataset: Dataset, splits: Sequence[Split], workdir) -> dict[str, dict]:
     """Return folder → split ("split_0", ...) → what was fitted to its training worms; fitted once, then restored."""
     setting, worms = read_setting(config, dataset), simple.gather_worms(dataset)
-    fit = {
-        SIMPLE: simple.fit_simple,
-        simple.REGRESSION: simple.fit_regression,
-        simple.DIFFUSION: simple.fit_diffusion_map,
-    }
+    fits = {SIMPLE: simple.fit_simple, simple.REGRESSION: simple.fit_regression}
+    fits[simple.DIFFUSION] = simple.fit_diffusion_map
 
     def fit_splits(name):
         bar = track(splits, name, "split")
         with threadpool_limits(None if name == simple.DIFFUSION else 1):
-            best = [fit[name](setting, [worms[worm] for worm in split.train]) for split in bar]
+            best = [fits[name](setting, [worms[worm] for worm in split.train]) for split in bar]
         return {f"split_{number}": one for number, one in enumerate(best)}
 
     names = list_folders(config)

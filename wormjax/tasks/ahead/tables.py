@@ -4,6 +4,7 @@ Models that are given the motor state so far have tables of their own, beside th
 simple baseline of each horizon is chosen on the test worms, which favours the baseline.
 """
 
+import itertools
 import os
 from collections.abc import Sequence
 
@@ -48,11 +49,9 @@ def find_best_simple(table: Table, metric: str, simple: Sequence[str], lower: bo
 def find_reach(differences: Sequence[Interval | None], seconds: Sequence[float], lower: bool) -> tuple[float, float]:
     """Return the last horizon up to which a model is always better, by the mean and by the whole interval; 0: none."""
     sign = -1.0 if lower else 1.0
-    by_mean, surely = [], []
-    for one in differences:
-        by_mean.append(one is not None and sign * one.mean > 0)
-        ends = () if one is None or one.low is None else (sign * one.low, sign * one.high)
-        surely.append(bool(ends) and min(ends) > 0)
+    by_mean = [one is not None and sign * one.mean > 0 for one in differences]
+    known = [one is not None and one.low is not None for one in differences]
+    surely = [has and min(sign * one.low, sign * one.high) > 0 for one, has in zip(differences, known, strict=True)]
     reach = (int(np.argmin([*flags, False])) for flags in (by_mean, surely))
     return tuple(seconds[number - 1] if number else 0.0 for number in reach)
 
@@ -63,10 +62,8 @@ def collect_by_worm(table: Table, kind: str, seconds: Sequence[float]) -> dict[s
     models = table.list_models()
     worms = sorted({row.test_worm for by_model in table.rows.values() for rows in by_model.values() for row in rows})
     means = {model: [average_by_worm(table.find(metric, model)) for metric in metrics] for model in models}
-    study = table.setting.test_study
-    values = {
-        model: np.array([[one.get((study, w), np.nan) for one in own] for w in worms]) for model, own in means.items()
-    }
+    places = [(table.setting.test_study, worm) for worm in worms]
+    values = {model: np.array([[one.get(w, np.nan) for one in own] for w in places]) for model, own in means.items()}
     return {model: own for model, own in values.items() if np.isfinite(own).any()}
 
 
@@ -143,10 +140,9 @@ def format_console(tables: Sequence[Table], seconds, baselines) -> list[str]:
     for table in tables:
         for kind in COMPARED if table.train_count == most else ():
             cells = {}
-            for model in table.list_models():
-                for one in seconds:
-                    values = [row.value for row in table.find(name_metric(kind, one), model)]
-                    cells[_mark(model, baselines), one] = f"{np.mean(values):.3f}" if values else ""
+            for model, one in itertools.product(table.list_models(), seconds):
+                values = [row.value for row in table.find(name_metric(kind, one), model)]
+                cells[_mark(model, baselines), one] = f"{np.mean(values):.3f}" if values else ""
             lines += ["", f"{TITLES[kind]}: {describe_table(table)}"]
             lines += tabulate_console("", {one: f"{one:g} s" for one in seconds}, cells, (34, 8))
     return lines

@@ -42,10 +42,9 @@ class Output(NamedTuple):
 
 
 def forecast(config, workdir: str | os.PathLike) -> list[Row]:
-    """Train every model on every split and seed of a config, forecast the worms left out, and report.
+    """Train every model on every split and seed of a config, forecast the worms left out, and report into `workdir`.
 
-    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
-    trained again; unfinished training is continued.
+    What an earlier call has trained is not trained again; unfinished training is continued.
     """
     check_config(config)
     if config.protocol.name == WITHIN_RECORDING:
@@ -80,11 +79,16 @@ def evaluate_forecast(config, workdir: str | os.PathLike) -> list[Row]:
     check_config(config)
     groups = list_groups(config, test_splits)
     fit = restore_best(model_folder(workdir, forecasting.LINEAR))
+    return list(score_models(config, description, dataset, test_splits, groups, fit, restore_from(workdir)))
+
+
+def score_models(
+    config, description: dict, dataset: Dataset, splits: Sequence[Split], groups: Sequence[Group], fit: dict, restore
+) -> Iterator[Row]:
+    """Yield the rows of every model and baseline (`run_models`); `description` is of the training data."""
     names = description["study"], description["worms"]
-    rows = []
-    for output in run_models(config, dataset, test_splits, groups, fit, restore_from(workdir)):
-        rows += score_output(config, names, dataset, groups, output)
-    return rows
+    for output in run_models(config, dataset, splits, groups, fit, restore):
+        yield from score_output(config, names, dataset, groups, output)
 
 
 def check_config(config):

@@ -29,12 +29,8 @@ Matrices = Float[np.ndarray, "start sender receiver"]
 
 def average_by_state(matrices: Matrices, states: np.ndarray, state_names: Sequence[str]) -> dict[str, Matrix]:
     """Return motor state before the start → the mean graph; states without a start are left out."""
-    means = {}
-    for state, name in enumerate(state_names):
-        chosen = states == state
-        if chosen.any():
-            means[name] = _average(matrices[chosen])
-    return means
+    found = {name: states == state for state, name in enumerate(state_names)}
+    return {name: _average(matrices[chosen]) for name, chosen in found.items() if chosen.any()}
 
 
 def present_edges(edges: Float[np.ndarray, "start edge type"], neurons: int) -> Matrices:
@@ -60,18 +56,18 @@ def correlate_pairs(outputs, groups, neurons: int) -> tuple[dict[str, np.ndarray
         elif key[:2] == other_key[:2]:
             pairs["worms"].append((one, other))
     random = np.random.default_rng(0)
-    found = {name: np.array([correlate(*pair) for pair in some]) for name, some in pairs.items() if some}
 
     def shuffle(matrix):
         order = random.permutation(len(matrix))
         return matrix[np.ix_(order, order)]
 
-    nulls = {
-        name: np.array([correlate(one, shuffle(other)) for one, other in pairs[name] for _ in range(SHUFFLES)])
-        for name in found
-    }
-    kept = [name for name, values in found.items() if np.isfinite(values).any()]
-    return {name: found[name] for name in kept}, {name: nulls[name] for name in kept}
+    found, nulls = {}, {}
+    for name, some in pairs.items():
+        values = np.array([correlate(*pair) for pair in some])
+        null = np.array([correlate(one, shuffle(other)) for one, other in some for _ in range(SHUFFLES)])
+        if np.isfinite(values).any():
+            found[name], nulls[name] = values, null
+    return found, nulls
 
 
 def measure_followers(
@@ -100,13 +96,9 @@ def measure_followers(
 
         return (mean_at(1.0) - mean_at(0.0)).mean(axis=0)
 
-    responses = np.stack([np.asarray(respond(neuron)) for neuron in range(neurons)])
-    return _without_diagonal(responses)
+    return _average(np.stack([np.asarray(respond(neuron)) for neuron in range(neurons)])[None])
 
 
 def _average(matrices):
-    return _without_diagonal(matrices.mean(axis=0))
-
-
-def _without_diagonal(matrix):
-    return np.where(np.eye(len(matrix), dtype=bool), np.nan, matrix)
+    mean = matrices.mean(axis=0)
+    return np.where(np.eye(len(mean), dtype=bool), np.nan, mean)

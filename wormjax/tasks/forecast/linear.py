@@ -67,9 +67,8 @@ def gather_worms(dataset: Dataset) -> Worms:
 def fit_linear(config, worms: Worms, splits: Sequence[Split]) -> dict[str, dict[str, np.ndarray]]:
     """Fit all baselines to each split's training worms; return a tree, stacked by split, to be kept whole.
 
-    "persistence", "mean", "ar_ORDER", "var_ORDER": the coefficients ("operators", or the "mean") and the spread
-    ("scale"). "mixture": "weights" [step, member] and the spread.
-    "var_adapted": the training worms' products ("gram", "cross"), "weight" and "ridge", and the spread.
+    All have the spread ("scale"); "ar_ORDER" and "var_ORDER" coefficients ("operators"), "mean" the "mean", "mixture"
+    "weights" [step, member], "var_adapted" the training worms' products ("gram", "cross"), "weight" and "ridge".
     """
     fits = [_fit_split(config, [worms[worm] for worm in split.train]) for split in splits]
     return {name: {field: np.stack([fit[name][field] for fit in fits]) for field in fits[0][name]} for name in fits[0]}
@@ -177,13 +176,10 @@ def adapt_around_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> 
 def tabulate_operators(
     config, worms: Worms, dataset: Dataset, splits: Sequence[Split], fit: dict, drift: str
 ) -> tuple[Float[np.ndarray, "entry block past channel"], Int[np.ndarray, "split stretch"]]:
-    """Return the coefficients that training windows are seen with, learnt without the worm, as a held-out worm's are.
+    """Return the coefficients that training windows are seen with, and each split's entry of each stretch, 0 if unused.
 
     Each training worm's are those of the split's other training worms, with its own past where `drift` is "adapted"; of
     a lone worm's, each half is seen with the other's. "none" has no drift.
-
-    Returns:
-      The coefficients by entry and block of frames, and each split's entry of each stretch (0 where it is not used).
     """
     adaptation, entries, numbers = config.linear.adaptation, [], {}
     index = np.zeros((len(splits), len(dataset.stretch_worm)), np.int32)
@@ -217,10 +213,8 @@ def _adapt_training_worm(config, stretches, prior, weight, ridge) -> list[np.nda
     if prior is not None:
         return var.adapt_operators(stretches, prior, order, weight, ridge, block)
     halves = var.halve_worm(stretches, block)
-    products = [var.sum_products(half, order) for half in halves]
-    first, second = (
-        var.adapt_operators(half, products[1 - k], order, weight, ridge, block) for k, half in enumerate(halves)
-    )
+    pairs = zip(halves, (var.sum_products(half, order) for half in reversed(halves)), strict=True)
+    first, second = (var.adapt_operators(half, other, order, weight, ridge, block) for half, other in pairs)
     return [np.concatenate([a, b]) if len(b) else a for a, b in zip(first, second, strict=True)]
 
 
@@ -241,9 +235,8 @@ def _fit_split(config, train: Worms) -> dict[str, dict[str, np.ndarray]]:
 
             def teach(ridge, steps, kind=kind, order=order, products=products):
                 """Return a forecast of each part from the others' coefficients."""
-                operators = [
-                    _solve(kind, *_list_others(products, there, k), ridge) * there[k] for k in range(len(parts))
-                ]
+                solved = (_solve(kind, *_list_others(products, there, k), ridge) for k in range(len(parts)))
+                operators = [own * has for own, has in zip(solved, there, strict=True)]
                 return lambda part, past: var.roll_out(operators[part][None], past[:, -order:], steps)
 
             name = f"{kind}_{order}"
@@ -261,7 +254,7 @@ def _fit_mixture(starts, members) -> dict[str, np.ndarray]:
 
     Forecasts count as changes from the last frame, so that weights of 0 are persistence.
     """
-    gram, cross, square, counts = 0.0, 0.0, 0.0, 0.0
+    gram = cross = square = counts = 0.0
     for part, (_, _, past, future) in enumerate(starts):
         change = future - past[:, -1:]
         known = np.isfinite(change)
@@ -350,8 +343,7 @@ def _solve(kind: str, products, there, ridge: float) -> Float[np.ndarray, "past 
 
 def _list_others(products, there, part):
     """Return the products of all parts but one, and the channels that those have."""
-    others = [k for k in range(len(products)) if k != part]
-    return [products[k] for k in others], there[others]
+    return [own for k, own in enumerate(products) if k != part], np.delete(there, part, axis=0)
 
 
 def _find_present(worms: Worms) -> Bool[np.ndarray, "worm channel"]:

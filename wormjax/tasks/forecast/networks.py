@@ -46,7 +46,17 @@ def check_models(config):
     check_names("baselines", config.baselines, linear.list_known(config))
     check_names("models", config.models, config.model)
     for name in config.models:
-        _check_sizes(config, name)
+        sizes = config.model[name]
+        for field, choices in (("kind", KINDS), ("drift", DRIFTS), ("graph", GRAPHS)):
+            if field in sizes or field != "graph":
+                check_value(f"model.{name}.{field}", sizes.get(field), text(choices))
+        known = set(KINDS[sizes.kind].__dataclass_fields__) - set(GIVEN) | {"kind", "drift", EDGES}
+        check_names(f"model.{name}", sizes, sorted(known))
+        types = sizes.get("edge_types", GraphForecaster.edge_types)
+        if types < 2:
+            raise ConfigError(f"model.{name}.edge_types", f"found {types}, expected 2 or more")
+        if sizes.kind == "graph" and sizes.get("graph", GraphForecaster.graph) in ("static", "dynamic"):
+            check_edge_prior(config, name, types)
     check_given(config)
     shape, first = build_shape(config), config.forecast.first
     longest = max(shape.past, *config.linear.orders)
@@ -140,16 +150,11 @@ def find_operators(config, name: str, fit: dict, split: int, dataset: Dataset, s
 
 
 def build_forecaster(name: str, config, dataset: Dataset, origins_at_once: int = 0):
-    """Return a function (variables, past, operators) → forecasts of any number of origins.
+    """Return a function (variables, past, operators) → forecasts of `config.forecast.steps` frames from any origins.
 
-    It forecasts `config.forecast.steps` frames, and returns host arrays: mean, logarithm of the scale, weights of the
-    modes, and edge probabilities (None for a network without a graph), each with a leading origin axis. All functions
-    of one network and one number of steps share one compiled program.
-
-    Args:
-      name, config: the network.
-      dataset: the worms; sets the numbers of neurons and features.
-      origins_at_once: origins per call of the program; 0 takes all that the dataset has, at most `STARTS_AT_ONCE`.
+    It returns host arrays: mean, logarithm of the scale, weights of the modes, and edge probabilities (None for a
+    network without a graph), each with a leading origin axis. All functions of one network and number of steps share
+    one program, called on `origins_at_once`; 0 takes all of the dataset's, at most `STARTS_AT_ONCE`.
     """
     module, steps = build_module(name, config, dataset), config.forecast.steps
     size, masked = origins_at_once, not dataset.find_present().all()
@@ -197,21 +202,6 @@ def forecast_baseline(name: str, config, fit: dict, split: int, dataset: Dataset
         forecast = linear.forecast_linear(name, config, fit, split, dataset, starts, config.forecast.steps)
     mean = forecast.mean[:, None]
     return Spread(mean, np.broadcast_to(forecast.scale, mean.shape), np.ones((len(mean), 1)))
-
-
-def _check_sizes(config, name: str):
-    """Raise ConfigError for a section of `model` that is not a network's."""
-    sizes = config.model[name]
-    for field, choices in (("kind", KINDS), ("drift", DRIFTS), ("graph", GRAPHS)):
-        if field in sizes or field != "graph":
-            check_value(f"model.{name}.{field}", sizes.get(field), text(choices))
-    known = set(KINDS[sizes.kind].__dataclass_fields__) - set(GIVEN) | {"kind", "drift", EDGES}
-    check_names(f"model.{name}", sizes, sorted(known))
-    types = sizes.get("edge_types", GraphForecaster.edge_types)
-    if types < 2:
-        raise ConfigError(f"model.{name}.edge_types", f"found {types}, expected 2 or more")
-    if sizes.kind == "graph" and sizes.get("graph", GraphForecaster.graph) in ("static", "dynamic"):
-        check_edge_prior(config, name, types)
 
 
 def _tabulate_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:

@@ -25,7 +25,7 @@ from wormjax.scoring.forecasts import Spread
 from wormjax.scoring.rows import Row
 from wormjax.tasks.forecast import linear
 from wormjax.tasks.forecast import networks as forecasting
-from wormjax.tasks.forecast.experiment import run_models, score_output
+from wormjax.tasks.forecast.experiment import score_models
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.new_worms import build_new_dataset, note_training_worms
 from wormjax.tasks.protocols import Split
@@ -70,9 +70,7 @@ def open_forecaster(workdir: str | os.PathLike, config, name: str | None = None)
 
 
 def forecast_recording(forecaster: Trained, recording: Recording, origin: float, steps: int) -> ForecastTraces:
-    """Forecast a recording's traces from an origin, in seconds; frames at or after it are not seen.
-
-    Steps are frames at the rate of the training.
+    """Forecast a recording's traces from an origin, in seconds; steps are frames at the rate of the training.
 
     Raises:
       InputError: an origin with too few frames before it or outside the recording, more steps than were trained for, or
@@ -93,12 +91,8 @@ def score_recordings(forecaster: Trained, recordings: Sequence[Recording]) -> li
     config.models, config.baselines = ((forecaster.name,), ()) if network else ((), (forecaster.name,))
     (group,) = forecaster.groups
     groups = [Group(group.seed, Split(group.split.train, tuple(range(len(dataset.worms)))))]
-    names = forecaster.description["study"], forecaster.description["worms"]
-    splits, best = [groups[0].split], {forecaster.name: forecaster.variables}
-    rows = []
-    for output in run_models(config, dataset, splits, groups, forecaster.fit, best.__getitem__):
-        rows += score_output(config, names, dataset, groups, output)
-    return rows
+    data = forecaster.description, dataset, [groups[0].split], groups, forecaster.fit
+    return list(score_models(config, *data, lambda name: forecaster.variables))
 
 
 def _cut_recording(forecaster: Trained, recording: Recording, origin: float) -> Recording:
@@ -125,7 +119,11 @@ def _forecast_end(forecaster: Trained, cut: Recording, origin: float, steps: int
     dataset, unscaled = (build_new_dataset(scaled, forecaster.description, [cut]) for scaled in (config, plain))
     last = len(dataset.arrays.valid) - 1
     frame = int(dataset.arrays.valid[last].sum())
-    dataset = _append_frame(dataset, last, frame)
+    # One more frame of zeros, with which a forecast starts: the worm's, as in the benchmark, and read by nothing.
+    pads = [[(0, 0), (0, 1)] + [(0, 0)] * (values.ndim - 2) for values in dataset.arrays]
+    arrays = WormArrays(*map(np.pad, dataset.arrays, pads))
+    arrays.states[:, -1], arrays.valid[last, frame] = UNSCORED, True
+    dataset = dataclasses.replace(dataset, arrays=arrays)
     times = dataset.times[last, frame - 1] + np.arange(1, config.forecast.steps + 1) / dataset.frame_rate
     # In a slower recording the last frame may lie several steps back: the first ones come before the origin.
     skipped = int((times < origin - 1e-6).sum())
@@ -141,25 +139,12 @@ def _forecast_end(forecaster: Trained, cut: Recording, origin: float, steps: int
         variables = jax.tree.map(lambda values: values[0], forecaster.variables)
         arguments = forecaster.name, config, forecaster.fit, 0, variables, dataset, start
         spread, edges = forecasting.forecast_starts(predict, *arguments)
-    if edges is not None:
-        kinds = [graphs.edges_to_matrix(kind, len(dataset.neuron_names)) for kind in np.moveaxis(edges[0], -1, 0)]
-        edges = np.stack(kinds, axis=-1)
     lacking = np.array([name not in cut.identified for name in dataset.neuron_names])
     mean, scale = (np.where(lacking, np.nan, values)[:, kept] for values in _undo_scaling(spread, dataset, unscaled))
     if edges is not None:
-        edges = graphs.mask_edges(edges, lacking)
+        kinds = [graphs.edges_to_matrix(kind, len(lacking)) for kind in np.moveaxis(edges[0], -1, 0)]
+        edges = graphs.mask_edges(np.stack(kinds, axis=-1), lacking)
     return ForecastTraces(times[kept], mean, scale, spread.weights[0], edges)
-
-
-def _append_frame(dataset: Dataset, stretch: int, frame: int) -> Dataset:
-    """Return a dataset with one more frame of zeros, the frame that a forecast starts with.
-
-    It belongs to the worm, as a forecast's first frame does in the benchmark, and nothing reads its values.
-    """
-    arrays = WormArrays(*(np.pad(values, [(0, 0), (0, 1)] + [(0, 0)] * (values.ndim - 2)) for values in dataset.arrays))
-    arrays.states[:, -1] = UNSCORED
-    arrays.valid[stretch, frame] = True
-    return dataclasses.replace(dataset, arrays=arrays)
 
 
 def _undo_scaling(spread: Spread, dataset: Dataset, unscaled: Dataset):

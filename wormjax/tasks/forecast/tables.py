@@ -1,12 +1,12 @@
 """Tables of forecasts: rows → error by step, as Markdown and as a short table for the console.
 
-Entries are mean ± s.d. over training subsets, worms and seeds, as Wang et al. (2021, Frontiers in AI 4:618372) report,
-with the 95 % interval over worms. Each model is then compared, by the relative difference of mean squared error, with
-the ridge vector autoregression (VAR) that is best at that step on the test worms, with the VAR that adapts to the test
-worm's past, and with its twin without a graph. The name of a metric says what is measured, after how many steps and of
-which part: mse@16, mse@8:AVAL. The score (1 - MSE / persistence's MSE over the first 16 steps) has no step in its name.
+Entries are as Wang et al. (2021, Frontiers in AI 4:618372) report. Each model is then compared with the ridge vector
+autoregression (VAR) that is best at that step on the test worms, with the VAR that adapts to the test worm's past, and
+with its twin without a graph. The name of a metric says what is measured, after how many steps and of which part:
+mse@16, mse@8:AVAL. The score (1 - MSE / persistence's MSE over the first 16 steps) has no step in its name.
 """
 
+import itertools
 import math
 import os
 import re
@@ -68,9 +68,9 @@ class Metric(NamedTuple):
 SCORE_METRIC = Metric(SCORE, SCORE_STEPS)  # It is over several steps, and has the last of them.
 
 
-def list_steps(table: Table, kind: str) -> list[int]:
-    """Return the steps of `STEPS` at which a kind of metric was scored."""
-    return [step for step in STEPS if Metric(kind, step) in table.rows]
+def list_metrics(table: Table, kind: str) -> list[Metric]:
+    """Return a kind of metric at the steps of `STEPS` at which it was scored."""
+    return [metric for step in STEPS if (metric := Metric(kind, step)) in table.rows]
 
 
 def compare(table: Table, metric: Metric, ours: str, theirs: str | None) -> Interval | None:
@@ -107,12 +107,8 @@ def relative_difference(
 ) -> Interval | None:
     """Return the relative difference between two models, in percent of theirs: -20 where our error is a fifth smaller.
 
-    The mean over worms of the paired difference (`difference_over_worms`), and its 95 % interval, over the mean of the
-    reference on the same training sets and worms, which is taken as given. `smaller` are both models' rows of one
-    training worm fewer.
-
-    Returns:
-      The interval, or None where the two share no training set and test worm, or the reference's mean is not positive.
+    That is `difference_over_worms` over the mean of the reference on the same training sets and worms, which is taken
+    as given. None where the two share no training set and test worm, or that mean is not positive.
     """
     difference = difference_over_worms(ours, theirs, smaller=smaller)
     if difference is None:
@@ -182,8 +178,7 @@ def _select_published(published: Sequence[PublishedResult], table: Table, counts
 def _tabulate_kind(table: Table, kind: str, baselines, published: Sequence[PublishedResult]) -> list[str]:
     """Return a table: models down, steps across. Only mean squared error has intervals, counts and the score."""
     whole, published = kind == "mse", [one for one in published if one.metric.startswith(f"{kind}@")]
-    steps = {*list_steps(table, kind), *(parse_metric(one.metric).step for one in published)}
-    metrics = [Metric(kind, step) for step in sorted(steps)]
+    metrics = sorted({*list_metrics(table, kind), *(parse_metric(one.metric) for one in published)})
     metrics += [SCORE_METRIC] if whole and SCORE_METRIC in table.rows else []
     cells: dict[tuple, str] = {}
     for model in table.list_models(metrics, baselines):
@@ -208,7 +203,7 @@ def _tabulate_kind(table: Table, kind: str, baselines, published: Sequence[Publi
 
 def _tabulate_comparisons(table: Table, baselines: Collection[str], twins: Mapping[str, Sequence[str]]) -> list[str]:
     """Return relative differences of mean squared error: to the best ridge VAR, the adapted VAR, and the twins."""
-    metrics = [Metric("mse", step) for step in list_steps(table, "mse")]
+    metrics = list_metrics(table, "mse")
     best = {metric: find_best_var(table.rows[metric]) for metric in metrics}
     models = table.list_models(metrics, baselines)
     ours = [model for model in models if model not in baselines]
@@ -219,23 +214,19 @@ def _tabulate_comparisons(table: Table, baselines: Collection[str], twins: Mappi
         found = {metric: compare(table, metric, model, reference or best[metric]) for metric in metrics}
         return {(name or markdown.escape(model), metric): _format_relative(own) for metric, own in found.items()}
 
-    def join(texts: Iterable[dict]) -> dict:
-        return {place: text for one in texts for place, text in one.items()}
-
     sections = {}
     if any(best.values()) and ours:
         named = {metric: markdown.mark_model(own, own in baselines) for metric, own in best.items() if own}
         first = {("*best ridge VAR*", metric): name for metric, name in named.items()}
-        sections["the best ridge VAR"] = join([first, *(tell(model, None) for model in ours)])
+        sections["the best ridge VAR"] = [first, *(tell(model, None) for model in ours)]
     if ADAPTED in models and ours:
-        sections[markdown.escape(ADAPTED)] = join(tell(model, ADAPTED) for model in ours)
-    if pairs:
-        names = [
-            f"{markdown.escape(model)} against {markdown.mark_model(twin, twin in baselines)}" for model, twin in pairs
-        ]
-        sections["the structure-agnostic twins"] = join(map(tell, *zip(*pairs, strict=True), names))
+        sections[markdown.escape(ADAPTED)] = [tell(model, ADAPTED) for model in ours]
+    for model, twin in pairs:
+        name = f"{markdown.escape(model)} against {markdown.mark_model(twin, twin in baselines)}"
+        sections.setdefault("the structure-agnostic twins", []).append(tell(model, twin, name))
     lines, titles = [], {metric: f"step {metric.step}" for metric in metrics}
-    for title, cells in sections.items():
+    for title, texts in sections.items():
+        cells = dict(itertools.chain(*(one.items() for one in texts)))
         note = ["", BEST_NOTE] if "best" in title else []
         lines += ["", f"### Against {title}", *note, "", *markdown.tabulate("model", titles, cells)]
     return lines
@@ -245,19 +236,14 @@ def _tabulate_parts(table: Table, baselines: Collection[str], twins: Mapping[str
     """Return mean squared error by motor state at the start, and by neuron: the first pair of twins beside the VARs."""
     metrics = [metric for metric in table.rows if metric.kind == "mse" and metric.part and metric.step in WHERE_STEPS]
     columns = _choose_columns(table, metrics, baselines, twins)
-    titles = {
-        (step, model): f"{markdown.mark_model(model, model in baselines)}, step {step}" for step, model in columns
-    }
-    lines: list[str] = []
+    names = {model: markdown.mark_model(model, model in baselines) for _, model in columns}
+    titles, lines = {(step, model): f"{names[model]}, step {step}" for step, model in columns}, []
     for title, is_state in (("motor state at the start", True), ("neuron", False)):
         parts = markdown.unique(metric.part for metric in metrics if (metric.part.lower() in COMMON_NAMES) == is_state)
         if not parts or not columns:
             continue
-        cells = {}
-        for part in parts:
-            cells |= {
-                (markdown.escape(part), column): text for column, text in _list_part(table, part, columns).items()
-            }
+        listed = {markdown.escape(part): _list_part(table, part, columns) for part in parts}
+        cells = {(part, column): text for part, texts in listed.items() for column, text in texts.items()}
         lines += ["", f"### Where: mean squared error by {title}", "", WHERE_NOTE, ""]
         lines += markdown.tabulate(title, {"worms": "worms"} | titles, cells)
     return lines

@@ -1,8 +1,8 @@
 """Forecasts within a recording, by the protocol of Duan et al. (2025, POCO): every recorded neuron, named or not.
 
 Each worm has models of its own. A stretch of its recording is cut into segments, and each segment in time into frames
-to train, to validate and to test. A window lies wholly within one part; one begins at every frame, and its first
-frames predict its last. The score of a worm is 1 - MSE / MSE of persistence over all windows, steps and neurons.
+to train, to validate and to test. A window lies within one part, and its first frames predict its last. The score of a
+worm is 1 - MSE / MSE of persistence over all windows, steps and neurons.
 
 Two properties of the protocol make it easier than forecasts of a worm that was left out: the scale of each trace is
 that of the whole recording, test frames included; and the frames tested lie between frames trained on.
@@ -84,12 +84,9 @@ def forecast_within(config, workdir) -> list[Row]:
 
 def check_models(config):
     """Raise ConfigError for models, baselines or lengths that the protocol cannot have."""
-    known = {
-        "baselines": [linear.PERSISTENCE, *linear.list_members(config), DIRECT, SHARED, linear.MIXTURE],
-        "models": [KERNEL, ENSEMBLE],
-    }
-    for field, names in known.items():
-        check_names(field, config[field], names)
+    known = [linear.PERSISTENCE, *linear.list_members(config), DIRECT, SHARED, linear.MIXTURE]
+    check_names("baselines", config.baselines, known)
+    check_names("models", config.models, [KERNEL, ENSEMBLE])
     first, steps, segment = config.forecast.first, config.forecast.steps, config.segment
     if max(config.linear.orders) > first:
         raise ConfigError("forecast.first", f"found {first}, expected {max(config.linear.orders)} or more")
@@ -145,12 +142,8 @@ def open_worms(config) -> list[Dataset]:
 
 def list_segments(config, worm: Dataset) -> list[tuple[int, int]]:
     """Return the stretch and the first frame of each whole segment; the frames after a stretch's last are left out."""
-    size = config.segment.frames
-    return [
-        (stretch, first)
-        for stretch, valid in enumerate(worm.arrays.valid)
-        for first in range(0, int(valid.sum()) - size + 1, size)
-    ]
+    size, stops = config.segment.frames, [int(valid.sum()) for valid in worm.arrays.valid]
+    return [(stretch, first) for stretch, stop in enumerate(stops) for first in range(0, stop - size + 1, size)]
 
 
 def divide_worm(config, worm: Dataset) -> Parts:
@@ -215,11 +208,8 @@ def forecast_worm(config, parts: Parts, validation: Windows, test: Past, seed: i
             for forecasts in (validated, found):
                 stacked = [weights[:, k, None] * forecasts[member] for k, member in enumerate(of)]
                 forecasts[name] = np.sum(stacked, axis=0)
-    scales = {
-        name: np.maximum(np.sqrt(np.square(changes - validation.change).mean(axis=0)), linear.SMALLEST_SCALE)
-        for name, changes in validated.items()
-    }
-    return found, scales
+    squares = {name: np.square(changes - validation.change).mean(axis=0) for name, changes in validated.items()}
+    return found, {name: np.maximum(np.sqrt(own), linear.SMALLEST_SCALE) for name, own in squares.items()}
 
 
 def weigh_members(members: Sequence[Change], true: Change) -> Float[np.ndarray, "step member"]:
@@ -232,9 +222,8 @@ def weigh_members(members: Sequence[Change], true: Change) -> Float[np.ndarray, 
 
 def _list_settings(config) -> dict[str, tuple]:
     """Return the penalties to choose from, by what is fitted."""
-    names = [name for name in config.baselines if name != linear.MIXTURE]
-    settings = {name: config.linear.ridges for name in names}
-    settings |= {name: (0.0,) for name in (linear.PERSISTENCE, linear.MEAN) if name in names}
+    settings = {name: config.linear.ridges for name in config.baselines if name != linear.MIXTURE}
+    settings |= {name: (0.0,) for name in (linear.PERSISTENCE, linear.MEAN) if name in settings}
     if KERNEL in config.models:
         settings |= {f"{KERNEL}_{start}": config.model[KERNEL].noise_variances for start in KERNEL_STARTS}
         settings[f"ar_{max(config.linear.orders)}"] = config.linear.ridges

@@ -21,13 +21,13 @@ from wormjax.tasks.groups import list_seeds, model_folder, restore_best
 from wormjax.tasks.infer import baselines as relating
 from wormjax.tasks.infer import hidden_objects
 from wormjax.tasks.infer.edge_lists import write_edges
-from wormjax.tasks.infer.futures import fit_spreads, score_futures
 from wormjax.tasks.infer.horizons import check_kinds
 from wormjax.tasks.infer.materials import (
     describe_materials,
     find_edges,
     find_truth,
     find_units,
+    list_rows,
     name_types,
     prepare_materials,
     stack_system,
@@ -46,16 +46,8 @@ from wormjax.value_checks import check_names
 REGRESSION = "ridge"  # The baseline that a model of all steps at once corrects.
 TEST_GROUPS = 10  # Groups of test systems: each has rows of its own, so that intervals come from rows.
 # Fields that may differ when other systems are scored; the first two say how the posterior is found.
-OPEN_FIELDS = (
-    "model.mutual",
-    "train.combinations",
-    "data.path",
-    "data.suffix",
-    "data.cache",
-    "data.simulations",
-    "data.stride",
-    "evaluate",
-)
+OPEN_FIELDS = ("model.mutual", "train.combinations", "evaluate")
+OPEN_FIELDS += tuple(f"data.{name}" for name in ("path", "suffix", "cache", "simulations", "stride"))
 
 
 class Scored(NamedTuple):
@@ -69,13 +61,9 @@ class Scored(NamedTuple):
 
 
 def infer(config, workdir: str | os.PathLike) -> list[Row]:
-    """Train every model on the systems of a config, infer the test systems' graphs, predict their frames, report.
+    """Train every model on the systems of a config, infer the test systems' graphs, predict their frames, and report.
 
-    Writes checkpoints, `results.csv`, `summary.md`, `edges.csv`, `edges.h5` and figures into `workdir`. What an earlier
-    call has trained is not trained again; what it had begun is continued.
-
-    Raises:
-      InputError: a config, files or a workdir that cannot be used.
+    What an earlier call has trained is not trained again; what it had begun is continued.
     """
     check_config(config)
     materials = prepare_materials(config, find_cache(config))
@@ -98,7 +86,7 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
         write_graphs(config, outputs, materials.edge_types, systems.train.edge_types, test, Path(workdir))
         hidden_objects.write_hidden(Path(workdir), outputs)
         if config.evaluate.futures:
-            fit_spreads(config, workdir, outputs, systems.valid)
+            relating.fit_spreads(config, workdir, outputs, systems.valid)
         rows = score_all(config, workdir, outputs, test, systems.scaling, whole)
         errors = relating.measure_baselines(config, workdir, test)
         write_report(config, rows, outputs, errors, test, systems.scaling, name_study(test), Path(workdir))
@@ -117,9 +105,6 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
 
     Other systems are scaled as those of the training were; of a file of other trials, all are scored. The names of the
     edge types are matched on the training's own validation systems, or those of the other files.
-
-    Raises:
-      InputError: no trained workdir, a config that differs, or files that do not fit.
     """
     scored = open_scored(config, workdir)
     outputs = run_models(config, scored.edge_types, scored.scaling, workdir, scored.valid, scored.test, scored.whole)
@@ -133,10 +118,10 @@ def open_scored(config, workdir: str | os.PathLike) -> Scored:
     scaling = Scaling(*(np.asarray(description[field]) for field in Scaling._fields))
     other = Path(config.data.path).resolve() != Path(read_config(workdir).data.path).resolve()
     splits = open_systems(config.data, find_cache(config), trained=other)
-    hidden = config.data.get("hidden", 0)
-    for split in ("valid", "test"):
-        _check_fit(config, hide_objects(splits[split], hidden), description)
-    scaled = tuple(scale_trajectories(splits[split], scaling) for split in ("valid", "test"))
+    hidden, splits = config.data.get("hidden", 0), (splits["valid"], splits["test"])
+    for split in splits:
+        _check_fit(config, hide_objects(split, hidden), description)
+    scaled = tuple(scale_trajectories(split, scaling) for split in splits)
     valid, test = (hide_objects(one, hidden) for one in scaled)
     return Scored(valid, test, scaling, description["edge_type_count"], scaled if hidden else None)
 
@@ -147,7 +132,7 @@ def score_all(config, workdir, outputs: dict[str, Inference], test: Trajectories
     rows = score_outputs(config, outputs, test, scaling, whole)
     rows += relating.score_baselines(config, workdir, test, scaling, study, groups)
     if config.evaluate.futures:
-        rows += score_futures(config, workdir, outputs, test, scaling, (study, groups))
+        rows += relating.score_futures(config, workdir, outputs, test, scaling, (study, groups))
     return rows
 
 
@@ -202,16 +187,15 @@ def match_outputs(outputs: dict[str, Inference], valid: Trajectories) -> dict[st
     true, matched = stack_system(valid).edges, {}
     named = bool((true >= 0).any())
     for name, output in outputs.items():
-        if output.test_edges is not None:
+        if output.test_edges is not None and not output.meant:
             # Without true types, those of the first run are the names of all.
             known = true if named else output.validation_edges[0].argmax(axis=-1)
-            if not output.meant:
-                matchings = [match_types(*pair_frames(valid, known)) for valid in output.validation_edges]
-                edges = [relabel_types(*pair) for pair in zip(output.test_edges, matchings, strict=True)]
-                output = output._replace(test_edges=edges, named=named)
-                if output.hidden is not None:
-                    edges = [relabel_types(*pair) for pair in zip(output.hidden.edges, matchings, strict=True)]
-                    output = output._replace(hidden=output.hidden._replace(edges=np.array(edges)))
+            matchings = [match_types(*pair_frames(valid, known)) for valid in output.validation_edges]
+            edges = list(map(relabel_types, output.test_edges, matchings))
+            output = output._replace(test_edges=edges, named=named)
+            if output.hidden is not None:
+                edges = np.array(list(map(relabel_types, output.hidden.edges, matchings)))
+                output = output._replace(hidden=output.hidden._replace(edges=edges))
         matched[name] = output
     return matched
 
@@ -252,10 +236,7 @@ def score_outputs(config, outputs: dict[str, Inference], test: Trajectories, sca
                 if output.strengths is not None and test.temperatures is not None and len(group) > 1:
                     pair = output.strengths[run, group], np.asarray(test.temperatures)[group]
                     scores["strength_r"] = float(np.corrcoef(*pair)[0, 1])
-                rows += [
-                    Row(name, study, ("train",), study, group_name, seed, metric, value)
-                    for metric, value in scores.items()
-                ]
+                rows += list_rows(name, study, group_name, seed, scores)
     return rows
 
 

@@ -15,6 +15,7 @@ from wormjax.features.system_scaling import Scaling, Systems, scale_systems, sca
 from wormjax.features.systems import cut_frames, hide_objects, open_systems
 from wormjax.models.nri import HORIZON
 from wormjax.scoring.frame_errors import DISTANCE
+from wormjax.scoring.rows import Row
 from wormjax.simulation.trajectories import SPLITS, Trajectories, hide_missing
 from wormjax.tasks.infer.horizons import Base, fit_base
 from wormjax.training.objectives.system_batches import SystemArrays, SystemData
@@ -31,11 +32,7 @@ class Materials(NamedTuple):
 
 
 def prepare_materials(config, cache: str | os.PathLike) -> Materials:
-    """Open or simulate, scale and stack all systems that a config names.
-
-    Raises:
-      InputError: a file or a field that cannot be used.
-    """
+    """Open or simulate, scale and stack all systems that a config names; InputError for what cannot be used."""
     splits, hidden = open_systems(config.data, cache), config.data.get("hidden", 0)
     if not hidden:
         return gather_materials(config, scale_splits(config, splits))
@@ -79,6 +76,11 @@ def find_edges(trajectories: Trajectories, history: int) -> Int[np.ndarray, "sim
     return edges[:, :history] if edges.ndim == 3 else edges
 
 
+def list_rows(model: str, study: str, group: str, seed: int, scores: Mapping[str, float]) -> list[Row]:
+    """Return the rows of a model's scores on a group of test systems."""
+    return [Row(model, study, ("train",), study, group, seed, metric, value) for metric, value in scores.items()]
+
+
 def find_pairs(present: Bool[np.ndarray, "simulation object"]) -> Bool[np.ndarray, "simulation edge"]:
     """Return which edges have both their objects."""
     return graphs.matrix_to_edges(present[:, :, None] & present[:, None, :])
@@ -119,11 +121,7 @@ def find_unknown(materials: Materials) -> str | None:
 
 
 def find_truth(config, test: Trajectories) -> Float[np.ndarray, "simulation frame object feature"]:
-    """Return the features with NaN for all that is not scored: missing, or not in `evaluate.features`, or unscored.
-
-    Raises:
-      InputError: a name in `evaluate` that the systems do not have.
-    """
+    """Return the features with NaN for all that is not scored: missing, or not in `evaluate.features`, or unscored."""
     truth = np.array(hide_missing(test))
     for field, names in (("features", test.feature_names), ("unscored", test.object_names)):
         unknown = [name for name in config.evaluate[field] if name not in names]

@@ -12,30 +12,29 @@ from wormjax.atomic_write import open_place
 from wormjax.simulation.trajectories import Trajectories
 
 CSV_FILE, HDF5_FILE = "edges.csv", "edges.h5"
+Edges = Float[np.ndarray, "sample *interval sender receiver type"]
 
 
 def write_edges(
-    workdir: Path,
-    probabilities: Mapping[str, Float[np.ndarray, "sample *interval sender receiver type"]],
-    type_names: Sequence[str],
-    test: Trajectories,
+    workdir: Path, probabilities: Mapping[str, Edges], type_names: Sequence[str], test: Trajectories
 ) -> None:
-    """Write the graphs of the first model as `edges.csv` and `edges.h5`; `edges.h5` has the other models' in groups.
+    """Write models' edges, the mean over seeds: the first one's as `edges.csv`; in `edges.h5`, the others' in groups.
 
     The CSV file has a line per sample and edge: sample, sender, receiver (numbers from 0), their names where objects
-    have them, the likeliest type and its probability. Objects that a sample lacks have no edge. `probabilities` in
-    HDF5 is [sample, sender, receiver, type] ([sample, frame, sender, receiver, type] of a model with a graph in each
-    frame, whose mean over frames the CSV file has), NaN on the diagonal and where an object is absent; the attributes
-    `edge_types` and `object_names` name its axes.
-
-    Args:
-      probabilities: model → its edges, the mean over seeds.
+    have them, the likeliest type and its probability. `probabilities` in HDF5 is [sample, sender, receiver, type], or
+    [sample, frame, ...] of a model with a graph in each frame, whose mean the CSV file has; NaN on the diagonal and
+    where an object is absent; the attributes `edge_types` and `object_names` name its axes.
     """
     hidden = {name: hide_absent(values, test.present) for name, values in probabilities.items()}
     first = next(iter(hidden.values()))
     with open_place(workdir / CSV_FILE) as beside:
-        averaged = first.mean(axis=1) if first.ndim == 5 else first
-        list_edges(averaged, type_names, test.object_names).to_csv(beside, index=False)
+        averaged, names = first.mean(axis=1) if first.ndim == 5 else first, np.array(test.object_names)
+        sample, sender, receiver = np.nonzero(np.isfinite(averaged).all(axis=3))
+        found = averaged[sample, sender, receiver]
+        columns = {"sample": sample, "sender": sender, "receiver": receiver}
+        columns |= {"sender_name": names[sender], "receiver_name": names[receiver]} if len(names) else {}
+        columns |= {"edge_type": np.array(type_names)[found.argmax(axis=1)], "probability": found.max(axis=1)}
+        pd.DataFrame(columns).to_csv(beside, index=False)
     with open_place(workdir / HDF5_FILE) as beside, h5py.File(beside, "w") as file:
         file["probabilities"] = first.astype(np.float32)
         file.attrs["model"] = np.bytes_(next(iter(hidden)).encode())
@@ -45,27 +44,8 @@ def write_edges(
             file[f"{name}/probabilities"] = values.astype(np.float32)
 
 
-def hide_absent(
-    probabilities: Float[np.ndarray, "sample *interval sender receiver type"],
-    present: Bool[np.ndarray, "sample object"],
-) -> Float[np.ndarray, "sample *interval sender receiver type"]:
+def hide_absent(probabilities: Edges, present: Bool[np.ndarray, "sample object"]) -> Edges:
     """Return probabilities with NaN for the edges of objects that a sample lacks."""
     pairs = present[:, :, None] & present[:, None, :]
     pairs = pairs[:, None] if probabilities.ndim == 5 else pairs
     return np.where(pairs[..., None], probabilities, np.nan)
-
-
-def list_edges(
-    probabilities: Float[np.ndarray, "sample sender receiver type"],
-    type_names: Sequence[str],
-    object_names: Sequence[str] = (),
-) -> pd.DataFrame:
-    """Return a row per sample and edge whose probability is a number."""
-    sample, sender, receiver = np.nonzero(np.isfinite(probabilities).all(axis=3))
-    found = probabilities[sample, sender, receiver]
-    columns = {"sample": sample, "sender": sender, "receiver": receiver}
-    if object_names:
-        names = np.array(object_names)
-        columns |= {"sender_name": names[sender], "receiver_name": names[receiver]}
-    columns |= {"edge_type": np.array(type_names)[found.argmax(axis=1)], "probability": found.max(axis=1)}
-    return pd.DataFrame(columns)

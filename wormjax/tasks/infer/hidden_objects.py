@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from wormjax import graphs
 from wormjax.atomic_write import open_place
@@ -26,17 +26,9 @@ NAME, FILE = "nri_hidden", "hidden.npz"
 
 
 def run_hidden(
-    config,
-    edge_types: int,
-    scaling: Scaling,
-    variables: Mapping[str, Any],
-    test: Trajectories,
-    validation_edges: Float[np.ndarray, "run simulation edge type"],
+    config, edge_types: int, scaling: Scaling, variables: Mapping[str, Any], test: Trajectories, validation_edges
 ) -> Inference:
-    """Return what the decoder of "nri" makes of test systems with hidden objects; types are named as its others are.
-
-    Frames are not predicted.
-    """
+    """Return the edges that the decoder of "nri" infers with hidden objects; types are named as its others are."""
     config = vary_config("nri", config)
     nri, hidden = build_model(config, edge_types, scaling.change_scale), config.data.hidden
     decoded = Decoded(nri, build_bound(config), config.train.kl_weight_end, variables, *see_history(config, test))

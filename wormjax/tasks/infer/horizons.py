@@ -30,16 +30,13 @@ from wormjax.training.stacked_runs import map_systems
 VELOCITY = "velocity"
 FOLDS = 5  # Of the training windows: what the regression predicts of one is fitted on the others.
 AT_ONCE = 32  # Windows that are predicted at a time.
+Past = Float[np.ndarray, "window frame object feature"]
 
 
 class Base(NamedTuple):
-    """What a regression predicts of windows, and how far off it is.
+    """What a regression predicts of windows, and the root mean square errors of the training ones (`units`).
 
-    Attributes:
-      training: of the training windows, each by a regression that was not fitted on it.
-      validation: of the validation windows.
-      units: root mean square errors of the training ones.
-      regression: of all training windows, for windows to come.
+    Each training window is predicted by a regression that was not fitted on it, others by that of all of them.
     """
 
     training: Float[np.ndarray, "window step object output"]
@@ -67,9 +64,7 @@ def find_history(config, frames: int) -> int:
     return config.data.frames if frames > config.data.frames else frames - steps
 
 
-def cut_future(
-    config, trajectories: Trajectories
-) -> tuple[Float[np.ndarray, "window frame object feature"], Float[np.ndarray, "window step object feature"]]:
+def cut_future(config, trajectories: Trajectories) -> tuple[Past, Float[np.ndarray, "window step object feature"]]:
     """Return the frames of each window that are seen, missing ones filled, and those after them, NaN where missing."""
     history = find_history(config, np.shape(trajectories.features)[1])
     return np.asarray(trajectories.features)[:, :history], hide_missing(trajectories)[:, history:]
@@ -77,21 +72,17 @@ def cut_future(
 
 def fit_regression(config, systems: Systems) -> tuple[HorizonRegression, Float[np.ndarray, "kind step"]]:
     """Fit the ridge regressions of a config's systems, with the penalties that validation systems choose."""
-    outputs, parts, observed = list_outputs(systems.train.feature_names), [], None
-    for part in (systems.train, systems.valid):
-        past, future = cut_future(config, part)
-        parts.append((past[..., outputs], future[..., outputs]))
+    outputs, observed = list_outputs(systems.train.feature_names), None
+    (past, future), valid = (
+        tuple(values[..., outputs] for values in cut_future(config, part)) for part in (systems.train, systems.valid)
+    )
     if systems.train.observed is not None:
-        observed = systems.train.observed[:, parts[0][0].shape[1] :]
-        parts[0] = (parts[0][0], np.nan_to_num(parts[0][1]))
-    return fit_horizons(*parts[0], parts[1], find_regressors(config, systems.train), observed)
+        observed, future = systems.train.observed[:, past.shape[1] :], np.nan_to_num(future)
+    return fit_horizons(past, future, valid, find_regressors(config, systems.train), observed)
 
 
 def predict_regression(
-    config,
-    fitted: Mapping[str, np.ndarray],
-    history: Float[np.ndarray, "window frame object feature"],
-    test: Trajectories,
+    config, fitted: Mapping[str, np.ndarray], history: Past, test: Trajectories
 ) -> Float[np.ndarray, "window step object feature"]:
     """Return the frames after each history as the regression predicts them; features that it does not are NaN."""
     outputs, regression = list_outputs(test.feature_names), HorizonRegression(**fitted)
@@ -109,10 +100,7 @@ def spread_outputs(
 
 
 def fit_base(config, systems: Systems) -> Base:
-    """Fit the regression that a model of all steps at once corrects.
-
-    Corrections are learnt from regressions that were not fitted on a window: those that were are too good on it.
-    """
+    """Fit the regression that a model of all steps at once corrects."""
     outputs, regressors = list_outputs(systems.train.feature_names), find_regressors(config, systems.train)
     for part in (systems.train, systems.valid):
         if part.features.shape[1] <= config.data.frames:
@@ -135,11 +123,7 @@ def fit_base(config, systems: Systems) -> Base:
 
 
 def find_plan(config, trajectories: Trajectories) -> Plan:
-    """Return what a model of all steps at once sees and predicts of some systems.
-
-    Raises:
-      InputError: a given object that the systems do not have.
-    """
+    """Return what a model of all steps at once sees and predicts of some systems."""
     names, given = trajectories.object_names, tuple(config.model.decoder.given)
     unknown = [name for name in given if name not in names]
     if unknown:
@@ -165,27 +149,21 @@ def check_kinds(trajectories: Trajectories, kinds: Sequence[int]) -> None:
 
 
 def infer_windows(
-    nri: Nri, params: Mapping[str, Any], plan: Plan, past: Float[np.ndarray, "window frame object feature"]
+    nri: Nri, params: Mapping[str, Any], plan: Plan, past: Past
 ) -> Float[np.ndarray, "run window edge type"]:
     """Return the probability of each edge type, for every run (stacked parameters)."""
-
     logits = map_systems(lambda run, x: model.encode(nri, run, plan, x[None])[0], params, (past,), at_once=AT_ONCE)
     return np.minimum(jax.nn.softmax(logits), 1.0)
 
 
 def predict_windows(
-    config,
-    nri: Nri,
-    variables: Mapping[str, Any],
-    fitted: Mapping[str, np.ndarray],
-    part: Trajectories,
-    edges: Float[np.ndarray, "run window edge type"],
+    config, nri: Nri, variables: Mapping[str, Any], part: Trajectories, edges: Float[np.ndarray, "run window edge type"]
 ) -> Float[np.ndarray, "run window step object feature"]:
     """Return the frames after those that are seen, on some edges, of every run; NaN what is not predicted.
 
-    `variables` are stacked by run; `fitted` is the regression that the model corrects.
+    `variables` are stacked by run, and hold the "regression" that the model corrects.
     """
-    plan, regression = find_plan(config, part), HorizonRegression(**fitted)
+    plan, regression = find_plan(config, part), HorizonRegression(**variables["regression"])
     outputs, features = np.array(plan.outputs), np.asarray(part.features, np.float32)
     past, future = features[:, : plan.history], features[:, plan.history :][..., outputs]
     base = predict_horizons(regression, past[..., outputs], find_regressors(config, part))

@@ -32,9 +32,13 @@ def check_models(config):
     for name in config.models:
         _expect(name in VARIANTS, "models", repr(name), f"some of {', '.join(VARIANTS)}")
         build_model(vary_config(name, config), 2, np.ones(1))
-    _check_kernels(config.model.encoder, frames)
+    encoder = config.model.encoder
+    convolved = (frames - encoder.differences - encoder.kernels[0]) // encoder.stride + 1
+    found = f"{tuple(encoder.kernels)} with a stride of {encoder.stride} and a pooling of {encoder.pooling}"
+    holds = encoder.name != "cnn" or convolved // encoder.pooling >= encoder.kernels[1]
+    _expect(holds, "model.encoder.kernels", found, f"kernels that fit into data.frames, {frames}")
     found = f"'evidence' with a model.decoder.name of {config.model.decoder.name!r}"
-    holds = config.model.encoder.name != "evidence" or _adds_up(config)
+    holds = encoder.name != "evidence" or _adds_up(config)
     _expect(holds, "model.encoder.name", found, f"{ADDING}, or 'cnn'")
     for name in set(UNSUPERVISED) & set(config.models):
         if is_exact(config):
@@ -72,13 +76,6 @@ def _adds_up(config) -> bool:
     """Return whether the messages of a config's decoder add up, so that a sum over edges is a linear regression."""
     decoder = config.model.decoder
     return decoder.name == "equivariant" or (decoder.name == "context" and decoder.get("additive", False))
-
-
-def _check_kernels(encoder, frames):
-    convolved = (frames - encoder.differences - encoder.kernels[0]) // encoder.stride + 1
-    found = f"{tuple(encoder.kernels)} with a stride of {encoder.stride} and a pooling of {encoder.pooling}"
-    holds = encoder.name != "cnn" or convolved // encoder.pooling >= encoder.kernels[1]
-    _expect(holds, "model.encoder.kernels", found, f"kernels that fit into data.frames, {frames}")
 
 
 def _check_horizon(config):
@@ -153,16 +150,12 @@ def check_systems(config, materials: Materials):
 
 
 def leave_out_bounds(config, materials: Materials):
-    """Return the config without the models that are given the graph where it is not known, if others are left.
-
-    A warning names them.
-    """
+    """Return the config without the models that are given the graph where it is not known, if others are left."""
     others, unknown = tuple(name for name in config.models if name not in BOUNDS), find_unknown(materials)
     if not unknown or not others or len(others) == len(config.models):
         return config
     left_out = ", ".join(name for name in config.models if name in BOUNDS)
-    text = f"{unknown}: has no 'edges': left out {left_out}, which are given the graph"
-    note(text)
+    note(f"{unknown}: has no 'edges': left out {left_out}, which are given the graph")
     changed = config.copy_and_resolve_references()
     with changed.unlocked():
         changed.models = others

@@ -77,12 +77,11 @@ def build_training(config, materials: Materials) -> Training:
         plan = find_plan(config, materials.systems.train)
         objective = horizon_bound(nri, plan, bound, materials.base.units, objects, features)
     else:
-        makers = {"exact": exact_evidence, "listed": exact_evidence, "pairwise": pairwise_evidence}
-        make = makers.get(train.posterior, evidence_lower_bound) if infers_posterior(config) else evidence_lower_bound
-        objective = make(nri, bound, frames, objects)
+        make = pairwise_evidence if is_pairwise(config) else evidence_lower_bound
+        objective = (exact_evidence if is_exact(config) else make)(nri, bound, frames, objects)
     runs = stack_runs(list_seeds(config), train)
     # With a posterior of its own no part waits for another, nor may a decoder's gradient make an encoder's small.
-    return prepare_training(objective, train, runs, materials.data, clip_parts=infers_posterior(config))
+    return prepare_training(objective, train, runs, materials.data, clip_parts=is_exact(config) or is_pairwise(config))
 
 
 def is_exact(config) -> bool:
@@ -95,33 +94,18 @@ def is_pairwise(config) -> bool:
     return config.train.posterior == "pairwise" and config.train.task == "unsupervised"
 
 
-def infers_posterior(config) -> bool:
-    """Return whether a model (`vary_config`) has a posterior of the graph beside its encoder."""
-    return is_exact(config) or is_pairwise(config)
-
-
 def build_bound(config) -> Bound:
     """Return the bound of one model (`vary_config`)."""
     train = config.train
-    return Bound(
-        task=train.task,
-        batch=train.batch_simulations,
-        segments=train.segments,
-        decoded_frames=train.decoded_frames,
-        burn_in=train.burn_in,
-        roll_out=train.roll_out,
-        hard=train.hard,
-        variance=train.variance,
-        variance_floor=train.variance_floor,
-        degrees_of_freedom=train.degrees_of_freedom,
-        prior=tuple(train.prior),
-        offset_and_gain=train.offset_and_gain,
-        roll_out_weight=train.roll_out_weight,
-        combinations=train.get("combinations", LISTED) if train.posterior == "listed" else 0,
-        mutual=config.model.get("mutual", False) and train.posterior == "listed",
-        strengths=tuple(config.model.get("strengths", ())) if is_exact(config) else (),
-        cross_fitted=is_exact(config) and train.get("cross_fitted", False),
-    )
+    own = {
+        "batch": train.batch_simulations,
+        "prior": tuple(train.prior),
+        "combinations": train.get("combinations", LISTED) if train.posterior == "listed" else 0,
+        "mutual": config.model.get("mutual", False) and train.posterior == "listed",
+        "strengths": tuple(config.model.get("strengths", ())) if is_exact(config) else (),
+        "cross_fitted": is_exact(config) and train.get("cross_fitted", False),
+    }
+    return Bound(**{field: train[field] for field in Bound._fields if field in train} | own)
 
 
 def train_model(name: str, config, materials: Materials, workdir, stop_after_chunks: int | None = None):

@@ -35,6 +35,8 @@ POSTERIOR, ADAPTED = "_posterior", "_adapted"
 # prior or by the decoder.
 PRIOR, FILTER = "_prior", "_filter"
 AT_ONCE = 128  # Simulations that are run at a time.
+Frames = Float[np.ndarray, "simulation frame object feature"]
+There = Bool[np.ndarray, "simulation frame object"]
 
 
 class Inference(NamedTuple):
@@ -167,26 +169,19 @@ def run_horizons(config, nri: Nri, variables: Mapping[str, Any], valid: Trajecto
         if config.train.hard:
             used = choose_edges(probabilities, part, probabilities.shape[-1], variables)
         edges.append(probabilities)
-        predicted.append(predict_windows(config, nri, variables, variables["regression"], part, used))
+        predicted.append(predict_windows(config, nri, variables, part, used))
     return Inference(*edges, predicted[1], validation_predicted=predicted[0])
 
 
-def infer_edges(
-    nri: Nri, params: Mapping[str, Any], features: Float[np.ndarray, "simulation frame object feature"]
-) -> Float[np.ndarray, "run simulation edge type"]:
+def infer_edges(nri: Nri, params: Mapping[str, Any], features: Frames) -> Float[np.ndarray, "run simulation edge type"]:
     """Return the probability of each edge type, for every run (stacked parameters)."""
     logits = map_systems(lambda run, x: model.encode(nri, run, x[None])[0], params, (features,), at_once=AT_ONCE)
     return np.minimum(jax.nn.softmax(logits), 1.0)  # Rounding may lift one above.
 
 
 def infer_frames(
-    nri: Nri,
-    params: Mapping[str, Any],
-    features: Float[np.ndarray, "simulation frame object feature"],
-    observed: Bool[np.ndarray, "simulation frame object"] | None = None,
-) -> tuple[
-    Float[np.ndarray, "run simulation interval edge type"], Float[np.ndarray, "run simulation interval edge type"]
-]:
+    nri: Nri, params: Mapping[str, Any], features: Frames, observed: There | None = None
+) -> tuple[Float[np.ndarray, "run simulation interval edge type"], ...]:
     """Return the probability of each edge type in each frame but the last: by the posterior, and by the prior.
 
     Of a model with a graph in each frame (`nri.is_dynamic`), for every run (stacked parameters). The prior of a frame
@@ -202,11 +197,7 @@ def infer_frames(
 
 
 def predict_on_prior(
-    nri: Nri,
-    params: Mapping[str, Any],
-    features: Float[np.ndarray, "simulation frame object feature"],
-    observed: Bool[np.ndarray, "simulation frame object"] | None,
-    steps: int,
+    nri: Nri, params: Mapping[str, Any], features: Frames, observed: There | None, steps: int
 ) -> Float[np.ndarray, "run simulation step object feature"]:
     """Return the `steps` frames after the given ones, each on the edges that the prior has from the frames before it.
 
@@ -215,9 +206,8 @@ def predict_on_prior(
     history = features.shape[1]
     there = np.ones(features.shape[:3], bool) if observed is None else observed
     given = np.arange(history + steps - 1) < history
-    features, there = (
-        np.pad(part, [(0, 0), (0, steps - 1), *[(0, 0)] * (part.ndim - 2)]) for part in (features, there)
-    )
+    later = [(0, 0), (0, steps - 1), (0, 0)]
+    features, there = np.pad(features, [*later, (0, 0)]), np.pad(there, later)
     there[:, history:] = there[:, history - 1 : history]
 
     def predict(run, frames, there):
@@ -230,7 +220,7 @@ def predict_on_prior(
 def predict_frames(
     nri: Nri,
     params: Mapping[str, Any],
-    features: Float[np.ndarray, "simulation frame object feature"],
+    features: Frames,
     edges: Float[np.ndarray, "run simulation *frame edge type"],
     history: int,
     steps: int,

@@ -1,7 +1,5 @@
 """Infer the graphs of trajectories in memory: what `wormjax.RelationalInference` is made of. Nothing is written."""
 
-from typing import Any
-
 import jax
 import ml_collections
 import numpy as np
@@ -62,25 +60,24 @@ def fit_relations(
     check_systems(config, materials)
     best = train_best(build_training(vary_config(name, config), materials), name, progress)
     trained = Trained(name, config, describe_materials(materials), (), best)
-    return trained._replace(description=trained.description | _name_types(trained, valid))
+    known = find_edges(valid, config.data.frames)
+    matching = list(match_types(*pair_frames(_infer(trained, valid), known))) if (known >= 0).any() else None
+    names = name_types(config, trained.description["edge_types"], trained.description["edge_type_count"])
+    # How inferred types are numbered anew, and their names.
+    return trained._replace(description=trained.description | {"matching": matching, "edge_types": names})
 
 
 def infer_edges(trained: Trained, trajectories: Trajectories) -> Float[np.ndarray, "sample sender receiver type"]:
     """Return the probability of each type of every edge, by the encoder, from the first `data.frames` frames.
 
-    The columns are `trained.description["edge_types"]`. The diagonal is NaN, and so are the edges of objects
-    that a sample lacks. With `model.encoder.name` "recurrent" they are [sample, frame, sender, receiver, type], of all
-    frames but the last.
-
-    Args:
-      trained: from `fit_relations`.
-      trajectories: systems with the features of the training, as many objects as you like, in their own units.
+    The columns are `trained.description["edge_types"]`. The diagonal is NaN, and so are the edges of objects that a
+    sample lacks. With `model.encoder.name` "recurrent" they are [sample, frame, sender, receiver, type], of all frames
+    but the last. The systems, in their own units, have the features of the training and any number of objects.
 
     Raises:
       InputError: other features, or too few frames.
     """
-    edges = _infer(trained, trajectories)
-    matching = trained.description["matching"]
+    edges, matching = _infer(trained, trajectories), trained.description["matching"]
     if matching is not None:
         edges = relabel_types(edges, tuple(matching))
     return hide_absent(arrange_edges(edges, np.shape(trajectories.features)[2]), trajectories.present)
@@ -110,16 +107,6 @@ def _infer(trained: Trained, trajectories: Trajectories) -> Float[np.ndarray, "s
         check_kinds(trajectories, description["kinds"])
         return infer_windows(nri, params, find_plan(config, trajectories), seen)[0]
     return outputs.infer_edges(nri, params, seen)[0]
-
-
-def _name_types(trained: Trained, valid: Trajectories) -> dict[str, Any]:
-    """Return how inferred types are numbered anew, and their names."""
-    count = trained.description["edge_type_count"]
-    known = find_edges(valid, trained.config.data.frames)
-    names = name_types(trained.config, trained.description["edge_types"], count)
-    if not (known >= 0).any():
-        return {"matching": None, "edge_types": names}
-    return {"matching": list(match_types(*pair_frames(_infer(trained, valid), known))), "edge_types": names}
 
 
 def check_features(trajectories: Trajectories, names, frames: int) -> None:

@@ -24,7 +24,7 @@ from wormjax.simulation.trajectories import Trajectories
 from wormjax.tasks.infer.materials import find_edges, find_pairs, find_truth, name_types
 from wormjax.tasks.infer.outputs import Inference
 from wormjax.tasks.infer.relations import arrange_edges
-from wormjax.tasks.infer.tables import print_systems_summary, write_systems_summary
+from wormjax.tasks.infer.tables import format_systems_summary, write_systems_summary
 
 LOCATION = ("x", "y")
 MOST_CLEAR = 20  # Objects.
@@ -60,7 +60,7 @@ def write_report(
     if static and not nri.named and find_places(test) is not None:
         write_edge_groups(workdir, nri, test, config.data.frames, units)
         save_figures(workdir, plot_relation_figures(config, outputs, test, units, workdir))
-    print_systems_summary(rows)
+    print("\n".join(format_systems_summary(rows)))
 
 
 def find_published(config, test: Trajectories, study: str) -> Sequence[PublishedResult]:

@@ -6,6 +6,7 @@ and the 95 % interval over groups of test systems.
 
 import functools
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -51,15 +52,8 @@ EXPLANATION = (
     "baselines are in *italics*. Numbers marked † are published by others, on other test systems."
 )
 
-CONSOLE_METRICS = (
-    "edge_accuracy",
-    "edge_auroc",
-    "direction_auroc",
-    "calibration_error",
-    "hidden_auroc",
-    "hidden_r",
-    "strength_r",
-)
+CONSOLE_METRICS = ("edge_accuracy", "edge_auroc", "direction_auroc", "calibration_error")
+CONSOLE_METRICS += ("hidden_auroc", "hidden_r", "strength_r")
 NO_ROWS = "Nothing is scored: no test system has a known graph, or frames after those that are given (data.frames)."
 CONSOLE_COLUMNS, NAME_WIDTH, ENTRY_WIDTH = 4, 28, 18  # 100 columns of a console.
 
@@ -72,11 +66,10 @@ def summarise_systems(rows: Iterable[Row]) -> pd.DataFrame:
       mean, low, high, groups: over groups of test systems, seeds averaged first, and the 95 % interval.
       sd, seeds: over seeds, each the mean over its groups, and how many; sd is NaN for a single seed.
     """
-    frame = pd.DataFrame({"row": pd.Series([*rows], dtype=object)})
-    for field in KEYS:
-        frame[field] = [getattr(row, field) for row in frame["row"]]
-    lines = []
-    for key, members in frame.groupby(KEYS, sort=False)["row"]:
+    groups, lines = defaultdict(list), []
+    for row in rows:
+        groups[tuple(getattr(row, field) for field in KEYS)].append(row)
+    for key, members in groups.items():
         by_seed = pd.Series([row.value for row in members]).groupby([row.seed for row in members]).mean()
         averages = np.array(list(average_by_worm(members).values()))
         interval = cut_to_range(interval_over_worms(averages), find_range(key[-1]))
@@ -101,15 +94,11 @@ def rank_model(model: str) -> int:
 
 
 def write_systems_summary(
-    path: str | os.PathLike,
-    rows: Iterable[Row],
-    data_text: str = "",
-    published: Sequence[PublishedResult] = (),
+    path: str | os.PathLike, rows: Iterable[Row], published: Sequence[PublishedResult] = ()
 ) -> None:
-    """Write the summary as Markdown, whole or not at all.
+    """Write the summary as Markdown, whole or not at all; of the rows a group of test systems is a test worm.
 
-    Of the rows a group of test systems is a test worm. `data_text`: the data in words, printed at the end; `published`:
-    others' numbers, put below the table of their system and marked (`find_published_systems`).
+    `published`: others' numbers, put below the table of their system and marked (`find_published_systems`).
     """
     rows = [*rows]
     parts = ["# Results", "", EXPLANATION if rows else NO_ROWS]
@@ -117,16 +106,11 @@ def write_systems_summary(
         others = [result for result in published if (result.study, result.test_study) == system]
         counts = f"{_count(same['seeds'], 'seed')}, {_count(same['groups'], 'group')} of test systems."
         parts += ["", f"## {_name_system(*system)}", "", counts, "", *_tabulate(same, others)]
-    write_markdown(path, parts, data_text)
-
-
-def print_systems_summary(rows: Iterable[Row]) -> None:
-    """Print the mean ± s.d. over seeds of scores of edges and of frames, in at most 100 columns."""
-    print("\n".join(format_systems_summary(rows)))
+    write_markdown(path, parts)
 
 
 def format_systems_summary(rows: Iterable[Row]) -> list[str]:
-    """Return the lines that `print_systems_summary` prints."""
+    """Return the mean ± s.d. over seeds of scores of edges and of frames, in lines of at most 100 columns."""
     rows = [*rows]
     lines = ["Mean over seeds and test systems ± s.d. over seeds; ‡ given the graph, * baseline" if rows else NO_ROWS]
     for system, same in summarise_systems(rows).groupby(KEYS[:2], sort=False):

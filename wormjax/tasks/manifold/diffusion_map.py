@@ -37,14 +37,9 @@ def forecast_starts(
 ) -> Spread:
     """Return forecasts of the traces: the mean activity where the flow carries a worm, and its own departure.
 
-    A worm's activity departs from the mean activity of the states it is in. How much of that departure is left after
-    each step, and how large errors are, is learnt on the training worms, each placed by the frames of the
-    others; a lone one by frames of its other half.
-
-    Args:
-      model: of the training worms, of the first feature of this dataset.
-      dataset: with traces as its only feature.
-      train: the model's worms, indices into the dataset in the order that the model was fitted in.
+    How much of its departure from the mean activity of the states it is in is left after each step, and how large
+    errors are, is learnt on the training worms, each placed by the frames of the others; a lone one by those of its
+    other half. `dataset` has traces as its only feature; `train` are the model's worms, in the order of its fit.
     """
     worms = simple.gather_worms(dataset)
     traces = np.concatenate([part.features[..., 0] for worm in train for part in worms[worm]]).astype(np.float64)
@@ -54,7 +49,10 @@ def forecast_starts(
     past, future, carried = [], [], []
     reach = model.embedding.delays * model.embedding.delay_frames  # Before it, a place is not yet all that it will be.
     for own, stretches in _list_rests(model, dataset, train):
-        rest = _keep_rest(model, ~own)
+        # The model by the other frames alone, by as many neighbours, that far apart, as they surely have.
+        rest, options = loops.keep_frames(model, ~own), model.neighbourhood
+        most = max(1, int((~own).sum()) // (2 * options.apart_frames - 1))
+        rest = rest._replace(neighbourhood=options._replace(neighbours=min(options.neighbours, most)))
         for stretch in stretches:
             frames = np.flatnonzero(own & (model.places.stretch == stretch))
             chosen = np.arange(min(reach, len(frames) // 2), len(frames) - 1, EVERY)
@@ -84,13 +82,6 @@ def _list_rests(model, dataset, train) -> list[tuple[Bool[np.ndarray, " frame"],
         return [(of_stretch[stretch] == k, np.flatnonzero(of_stretch == k).tolist()) for k in range(len(train))]
     first = np.arange(len(stretch)) < len(stretch) // 2
     return [(own, np.unique(stretch[own]).tolist()) for own in (first, ~first)]
-
-
-def _keep_rest(model, kept) -> loops.LoopModel:
-    """Return the model by these frames alone, by as many neighbours, that far apart, as they surely have."""
-    rest, options = loops.keep_frames(model, kept), model.neighbourhood
-    most = max(1, int(kept.sum()) // (2 * options.apart_frames - 1))
-    return rest._replace(neighbourhood=options._replace(neighbours=min(options.neighbours, most)))
 
 
 def _carry(model, placed, steps) -> Float[np.ndarray, "start step state"]:

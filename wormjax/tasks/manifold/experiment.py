@@ -60,7 +60,7 @@ def explore_manifold(config, workdir: str | os.PathLike) -> list[Row]:
     components_found, trajectories = components.describe_components(config, worms)
     with claim_workdir(workdir, config, describe_materials(materials["ahead"])):
         folders = {name: os.path.join(workdir, name) for name in TASKS}
-        programs = dict(zip(TASKS, (generalize, forecast.forecast, ahead.predict_ahead), strict=True))
+        programs = {"decode": generalize, "forecast": forecast.forecast, "ahead": ahead.predict_ahead}
         for name in follow(TASKS, "task"):
             programs[name](tasks[name], folders[name])
         if not multihost.is_first():
@@ -106,17 +106,15 @@ def prepare_tasks(config) -> dict:
     with name_task("decode"):
         check_settings(tasks["decode"])
         decoding.check_models(tasks["decode"])
-    with name_task("forecast"):
-        forecast.check_config(tasks["forecast"])
-    with name_task("ahead"):
-        ahead.check_config(tasks["ahead"])
+    for name, experiment in (("forecast", forecast), ("ahead", ahead)):
+        with name_task(name):
+            experiment.check_config(tasks[name])
     if DIFFUSION not in tasks["ahead"].baselines:
         expected = f"expected {DIFFUSION!r} among them"
         raise ConfigError("tasks.ahead.baselines", f"found {tuple(tasks['ahead'].baselines)}, {expected}")
-    for name, found in (("forecast", tuple(tasks["forecast"].data.inputs)), ("ahead", tasks["ahead"].data.inputs[:1])):
-        if tuple(found) != ("trace",):
-            expected = "expected trace alone" if name == "forecast" else "expected trace as the first"
-            raise ConfigError(f"tasks.{name}.data.inputs", f"found {tuple(found)}, {expected}")
+    for name, last, expected in (("forecast", None, "trace alone"), ("ahead", 1, "trace as the first")):
+        if (found := tuple(tasks[name].data.inputs[:last])) != ("trace",):
+            raise ConfigError(f"tasks.{name}.data.inputs", f"found {found}, expected {expected}")
     weights = [tasks[name].data.trace_weight for name in ("forecast", "ahead")]
     if weights[0] != weights[1]:  # One diffusion map is made of both tasks' traces.
         expected = f"expected that of tasks.ahead, {weights[1]:g}"

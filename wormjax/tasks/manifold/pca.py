@@ -36,17 +36,15 @@ class Worm(NamedTuple):
 
 
 class Components(NamedTuple):
-    """Findings, by worm.
+    """Findings, by what the components were fitted to and by worm.
 
     Attributes:
-      worms: names.
-      shares: which neurons and worms the components were fitted to → each worm's share of variance by component.
-      places: the same → how well the motor state can be read from the place in three components: balanced accuracy of
-        its neighbours' vote, chance being one over the number of states.
+      shares: of variance by component.
+      places: how well the motor state can be read from the place in three components: balanced accuracy of its
+        neighbours' vote, chance being one over the number of states.
       slopes: likewise from the derivatives along the components.
     """
 
-    worms: tuple[str, ...]
     shares: dict[str, list[Float[np.ndarray, " component"]]]
     places: dict[str, list[float]]
     slopes: dict[str, list[float]]
@@ -89,7 +87,7 @@ def describe_components(config, worms: Sequence[Worm]) -> tuple[Components, dict
         for name, some in fits.items()
     }
     places, slopes = (_measure(trajectories, worms, field) for field in ("course", "slopes"))
-    return Components(tuple(worm.name for worm in worms), shares, places, slopes), trajectories
+    return Components(shares, places, slopes), trajectories
 
 
 def plot_components(

@@ -23,23 +23,16 @@ def measure_worms(
 ) -> dict[str, Relation]:
     """Return method → its probabilities, scores and p-values [worm, edge], by the first feature, the trace.
 
-    Each worm is related by itself, over all its valid frames: stretches of one worm are laid end to end, and shifted in
-    one circle.
-
-    Args:
-      lag: frames, for "lagged_correlation"; 6 are 2 s in Kato's worms.
-      order: past frames, for "granger"; with 1, a neuron that goes on rising looks driven.
-      seed: of the shifts; each worm has its own.
+    Each worm is related by itself, its stretches laid end to end and shifted in one circle. `lag` and `order` are in
+    frames, of "lagged_correlation" and "granger" (with an order of 1, a neuron that goes on rising looks driven).
 
     Raises:
       InputError: one neuron alone, or fewer frames than a method needs.
     """
-    found = {}
+    found, traces = {}, [join_stretches(dataset, worm) for worm in range(len(dataset.worms))]
     for method in methods:
-        own = []
-        for worm in range(len(dataset.worms)):
-            random = np.random.default_rng([seed, worm])
-            own.append(measure_relation(method, join_stretches(dataset, worm), random, shifts, lag, order))
+        randoms = (np.random.default_rng([seed, worm]) for worm in range(len(traces)))
+        own = [measure_relation(method, *pair, shifts, lag, order) for pair in zip(traces, randoms, strict=True)]
         found[method] = Relation(*(np.stack(values) for values in zip(*own, strict=True)))
     return found
 
@@ -55,11 +48,8 @@ def measure_false_edges(
 ) -> Float[np.ndarray, " pair"]:
     """Return the share of edges with p <= level between neurons of each pair of worms, which cannot be related.
 
-    The null on the recordings themselves: near `level` where circular shifts are honest, above it where something else
-    that all worms share (a trend, for instance) passes for a relation. Both worms are put side by side as if they were
-    one, cut to the shorter.
-
-    Raises: as `measure_worms`.
+    It is near `level` where circular shifts are honest, above it where something else that all worms share (a trend)
+    passes for a relation. Both worms are put side by side as if they were one, cut to the shorter.
     """
     neurons = len(dataset.neuron_names)
     senders, receivers = complete_edges(2 * neurons)

@@ -1,5 +1,6 @@
 """The report of a `manifold` experiment: results.csv, summary.md and figures."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,13 +79,8 @@ def tabulate(rows: Sequence[Row], metrics: Sequence[str]) -> list[str]:
     """Return the table of means by model with their intervals, of the models that have the first of the metrics."""
     most = max(len(row.train_worms) for row in rows)
     (table,) = collect_tables([row for row in rows if len(row.train_worms) == most])
-    models = table.rows.get(metrics[0], {})
-    cells = {
-        (model, metric): format_mean(table.average(metric, model))
-        for model in models
-        for metric in metrics
-        if table.find(metric, model)
-    }
+    places = [place for place in itertools.product(table.rows.get(metrics[0], {}), metrics) if table.find(*place[::-1])]
+    cells = {(model, metric): format_mean(table.average(metric, model)) for model, metric in places}
     return markdown.tabulate("model", dict(zip(metrics, metrics, strict=True)), cells)
 
 
@@ -99,10 +95,7 @@ def tabulate_loops(findings: SimpleNamespace) -> list[str]:
 
 
 def tabulate_relations(findings: SimpleNamespace) -> list[str]:
-    """Return the table of how many edges each method finds and how alike its graphs of two worms are.
-
-    Edges between neurons of two different worms, which cannot be related, are counted beside those of one worm.
-    """
+    """Return the table of how many edges each method finds, in and between worms, and how alike its graphs are."""
     similarity = compare_scores(_list_scores(findings))
     titles = "graph", "edges with p ≤ 0.05", "between worms", "correlation of two worms' graphs"
     lines = start_table((*titles, "95 % of shuffled neurons"))

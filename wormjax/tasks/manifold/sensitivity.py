@@ -1,7 +1,6 @@
 """How much the results of an asymmetric diffusion map depend on its parameters, one at a time, the others at default.
 
-Parameters must be tuned for each recording (Brennan & Proekt 2019). What comes of it is scored on
-worms left out: the present motor state, the state some seconds ahead, and how many loops are found.
+Parameters must be tuned for each recording (Brennan & Proekt 2019). What comes of it is scored on worms left out.
 """
 
 from collections.abc import Sequence
@@ -23,11 +22,10 @@ from wormjax.training.progress import track
 
 
 class Tried(NamedTuple):
-    """What one value of one parameter leads to, by test worm.
+    """What one value of one parameter leads to, by test worm; NaN where no model came of it.
 
     Attributes:
-      value: of the parameter.
-      decoding: balanced accuracy of the present motor state; NaN where no model came of it.
+      decoding: balanced accuracy of the present motor state.
       nll: negative log-likelihood of the motor state some seconds ahead, nats.
       loops: found in the worms that the model was made from.
     """

@@ -24,6 +24,7 @@ SMALLEST_VALUE = 1e-6  # Eigenvalues of a covariance from frames present pair by
 
 Products = Float[np.ndarray, "neuron neuron"]
 Partners = Int[np.ndarray, " neuron"]
+Present = Bool[np.ndarray, " neuron"]
 
 
 def standardise(traces: Float[np.ndarray, "stretch frame neuron"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,11 +40,8 @@ def standardise(traces: Float[np.ndarray, "stretch frame neuron"]) -> tuple[np.n
 def fit_baselines(config, dataset: Dataset, splits: Sequence[Split]) -> dict[str, Any]:
     """Return what the baselines read of the worms, and the penalties that each split's training worms choose.
 
-    Returns:
-      products, counts: of the standardised traces [worm, neuron, neuron]: sums of products, and of how many frames.
-      mean, sd: of the traces [worm, neuron].
-      mirrors: of `find_mirrors` [neuron].
-      penalty: baseline → the penalty or shrinkage chosen [split].
+    products, counts: of the standardised traces [worm, neuron, neuron]: sums of products, and of how many frames; mean,
+    sd: of the traces [worm, neuron]; mirrors: of `find_mirrors`; penalty: baseline → the one chosen [split].
     """
     worms = []
     for worm in range(len(dataset.worms)):
@@ -53,11 +51,8 @@ def fit_baselines(config, dataset: Dataset, splits: Sequence[Split]) -> dict[str
         worms.append({"products": flat.T @ flat, "counts": there.T @ there, "mean": mean, "sd": sd})
     fit = {field: np.stack([worm[field] for worm in worms]) for field in worms[0]}
     fit["mirrors"] = np.array(find_mirrors(dataset.neuron_names))
-    chosen = {
-        name: np.array([choose_penalty(name, config, fit, split.train) for split in splits])
-        for name in BASELINES
-        if name != PARTNER
-    }
+    tuned = [name for name in BASELINES if name != PARTNER]
+    chosen = {name: np.array([choose_penalty(name, config, fit, split.train) for split in splits]) for name in tuned}
     return fit | {"penalty": chosen}
 
 
@@ -90,12 +85,7 @@ def choose_penalty(name: str, config, fit: dict[str, Any], train: Sequence[int])
 
 
 def find_weights(
-    name: str,
-    fit: dict[str, Any],
-    train: Sequence[int],
-    there: Bool[np.ndarray, " neuron"],
-    penalty: float,
-    partners: Partners | None = None,
+    name: str, fit: dict[str, Any], train: Sequence[int], there: Present, penalty: float, partners=None
 ) -> Float[np.ndarray, "neuron hidden"]:
     """Return each neuron's weights in the reconstruction of each hidden neuron of a worm; 0 of itself.
 
@@ -104,8 +94,12 @@ def find_weights(
     weights, total = np.zeros((2, len(there), len(there)))
     for share, hidden, read, gram in _list_systems(name, fit, train, there, penalty):
         kept, lacking = np.flatnonzero(read), np.flatnonzero(hidden & ~read)
-        precision = np.linalg.inv(gram[np.ix_(kept, kept)])
-        solved = _regress(precision, None if partners is None else _renumber(partners, kept))
+        precision, mates = np.linalg.inv(gram[np.ix_(kept, kept)]), None
+        if partners is not None:  # Their places among the neurons kept; -1 where they are not.
+            places = np.full(len(partners) + 1, -1)
+            places[kept] = np.arange(len(kept))
+            mates = places[partners[kept]]
+        solved = _regress(precision, mates)
         weights[np.ix_(kept, kept[hidden[kept]])] += share * solved[:, hidden[kept]]
         weights[np.ix_(kept, lacking)] += share * precision @ gram[kept][:, lacking]
         total[:, hidden] += share
@@ -160,13 +154,6 @@ def _pool(fit: dict[str, Any], train: Sequence[int]) -> Products:
 def _correlate(fit: dict[str, Any], worm: int) -> Products:
     """Return the correlations of a worm's traces: 0 with a neuron that it lacks."""
     return fit["products"][worm] / max(fit["counts"][worm].max(), 1)
-
-
-def _renumber(partners: Partners, kept: Int[np.ndarray, " kept"]) -> Partners:
-    """Return the places of partners among the neurons kept; -1 where it is not."""
-    places = np.full(len(partners) + 1, -1)
-    places[kept] = np.arange(len(kept))
-    return places[partners[kept]]
 
 
 def _regress(precision: Products, partners: Partners | None) -> Products:

@@ -32,13 +32,9 @@ NEEDED_BY = {networks.HIDDEN_NEURON: "reconstruct", networks.FORECASTER: "foreca
 
 
 def relate_neurons(config, workdir: str | os.PathLike) -> list[Row]:
-    """Infer graphs by every method of a config, score them, and report.
+    """Infer graphs by every method of a config, score them, and report tables, figures and graphs into `workdir`.
 
-    Writes `results.csv`, `scores.csv`, `agreement.csv`, `summary.md`, figures, and each method's graph (edge list,
-    GraphML, matrices) into `workdir`. Networks that an earlier call has trained are not trained again.
-
-    Raises:
-      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
+    Networks that an earlier call has trained are not trained again.
     """
     tasks = prepare_tasks(config)
     recordings = open_config_recordings(config)
@@ -50,21 +46,16 @@ def relate_neurons(config, workdir: str | os.PathLike) -> list[Row]:
         trained = train_networks(config, tasks, dataset, recordings, workdir)
         if not multihost.is_first():
             return []
-        worms, settings = read_worms(dataset), read_settings(config, dataset.frame_rate)
-        inferred = [
-            build_inferred(config, study, name, np.mean(one.by_seed, axis=0), one.by_seed, one.halves)
-            for name, one in trained.items()
-        ]
-        relations = relate((*config.relations.methods, RESPONSE), worms, len(names), settings)
-        inferred += [build_inferred(config, study, name, stack) for name, stack in relations.items()]
+        held, steps = networks.count_frames(config, dataset.frame_rate)
+        settings = dict(config.relations) | {"held": held, "steps": steps}
+        worms, inferred = read_worms(dataset), []
+        stacks = {name: np.mean(one.by_seed, axis=0) for name, one in trained.items()}
+        for name, stack in (stacks | relate((*settings.pop("methods"), RESPONSE), worms, len(names), settings)).items():
+            # With the weight of classes that worms left out choose.
+            weight = choose_class_worms(stack, study.classes, tuple(config.consensus.class_worms))
+            inferred.append(Inferred(name, stack, weight, *trained.get(name, ())))
         findings = measure(config, study, inferred, worms, settings, dataset)
         return write_report(config, dataset, study, inferred, findings, Path(workdir))
-
-
-def build_inferred(config, study: Study, name, stack, by_seed=(), halves=None) -> Inferred:
-    """Return one method's graphs, with the weight of classes that worms left out choose."""
-    weight = choose_class_worms(stack, study.classes, tuple(config.consensus.class_worms))
-    return Inferred(name, stack, weight, by_seed, halves)
 
 
 def train_networks(config, tasks, dataset: Dataset, recordings, workdir) -> dict[str, networks.Trained]:
@@ -79,13 +70,6 @@ def train_networks(config, tasks, dataset: Dataset, recordings, workdir) -> dict
             raise InputError("--config: found worms that the forecaster cannot use, expected longer recordings")
         trained[name] = networks.respond_forecaster(config, tasks["forecast"], causal, workdir)
     return trained
-
-
-def read_settings(config, frame_rate: float) -> dict[str, float]:
-    """Return what the relations read of a config: lag, order, ridges, shrinkage, held and steps (frames)."""
-    held, steps = networks.count_frames(config, frame_rate)
-    fields = ("lag", "order", "ridge", "granger_ridge", "shrinkage")
-    return {field: config.relations[field] for field in fields} | {"held": held, "steps": steps}
 
 
 def measure(config, study: Study, inferred: Sequence[Inferred], worms: Worms, settings, dataset: Dataset) -> dict:

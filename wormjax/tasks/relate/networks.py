@@ -38,11 +38,7 @@ class Trained(NamedTuple):
 def relate_hidden(config, task, dataset: Dataset, workdir) -> Trained:
     """Train the reconstruction network for every seed, and on either half of the worms; return what moves what.
 
-    Args:
-      config: of the experiment.
-      task: of the reconstruction.
-      dataset: all worms.
-      workdir: receives the checkpoints.
+    `config` is of the experiment, `task` of the reconstruction.
     """
     everyone = tuple(range(len(dataset.worms)))
     groups = [Group(seed, Split(everyone, ())) for seed in list_seeds(config)]

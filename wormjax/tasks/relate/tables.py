@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from scipy.stats import spearmanr
 
 from wormjax.baselines import consensus
@@ -31,11 +30,9 @@ class Inferred(NamedTuple):
     """One method's graphs.
 
     Attributes:
-      name: of the method.
       stack: scores of each worm; of a network, the mean over seeds.
       class_worms: chosen by `consensus.choose_class_worms`.
-      by_seed: of a network, the scores of each seed.
-      halves: of a network, those of networks trained on either half of the worms.
+      by_seed, halves: of a network, the scores of each seed, and those of training on either half of the worms.
     """
 
     name: str
@@ -74,13 +71,9 @@ def list_graphs(study: Study, inferred: Sequence[Inferred]) -> Iterator[tuple[In
 def score_references(
     config, study: Study, inferred: Sequence[Inferred], shifted: Mapping[str, Sequence[Stack]]
 ) -> pd.DataFrame:
-    """Return a line per method, pooling and reference; see `TABLE_TEXT`.
+    """Return a line per method, pooling and reference; see `TABLE_TEXT`. `BASELINE` must be among the methods.
 
-    Args:
-      config: of the experiment.
-      study: the neurons and references.
-      inferred: the methods; `BASELINE` must be among them.
-      shifted: method → the scores of circularly shifted traces, for those methods that have them.
+    `shifted`: method → the scores of circularly shifted traces, for those methods that have them.
     """
     random, nulls, lines = np.random.default_rng(config.seed), config.nulls, []
     draws, homologues = scoring.draw_classes(study.names, nulls.draws), scoring.find_homologues(study.names)
@@ -163,20 +156,12 @@ def score_amounts(config, study: Study, worms: Worms, settings, methods: Sequenc
 
 
 def score_responses(
-    study: Study,
-    inferred: Sequence[Inferred],
-    measured: Float[np.ndarray, "sender receiver"],
-    known: Matrix,
-    draws: int,
+    study: Study, inferred: Sequence[Inferred], measured: Matrix, known: Matrix, draws: int
 ) -> pd.DataFrame:
     """Return how well responses are predicted: AUROC of significant ones, and rank correlation with the mean dF/F.
 
-    Args:
-      study: the neurons.
-      inferred: methods, those that answer to a drive and others beside them.
-      measured: the atlas's mean response; NaN where a pair was not observed.
-      known: 1 for a significant response, 0 for none.
-      draws: of the bootstrap.
+    `measured` is the atlas's mean response (NaN where a pair was not observed), `known` 1 for a significant response
+    and 0 for none; `draws` are of the bootstrap.
     """
     drawn, lines = scoring.draw_classes(study.names, draws), []
     for one, pooling, graph in list_graphs(study, inferred):

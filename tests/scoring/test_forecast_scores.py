@@ -193,7 +193,7 @@ def test_parts_make_up_the_whole():
     spread, last, future = make_forecast()
     there, states = np.ones((STARTS, STEPS), bool), np.array([0] * 4 + [2] * 8)
     whole = score_forecast(spread, last, future, there, (4,))["mse@4"]
-    parts = score_parts(spread.center, future, there, states, NAMES, (4,))
+    parts = score_parts(spread.center, future, there, states, NAMES)
     assert np.mean([parts[f"mse@4:{name}"] for name in NAMES["neurons"]]) == pytest.approx(whole)
     assert (4 * parts["mse@4:reverse"] + 8 * parts["mse@4:dorsal turn"]) / 12 == pytest.approx(whole)
 
@@ -221,5 +221,5 @@ def test_score_is_the_share_of_persistences_error_over_all_steps_together():
     assert measure_score(persistence, last, future, there)["score"] == 0.0
     assert measure_score(future, last, future, there)["score"] == 1.0
     first = 1.0 - ((future - spread.center)[:, :1] ** 2).sum() / ((future[:, :1] - last[:, None]) ** 2).sum()
-    assert measure_score(spread.center, last, future, there, steps=1)["score"] == pytest.approx(first)
+    assert measure_score(spread.center[:, :1], last, future, there)["score"] == pytest.approx(first)
     assert measure_score(spread.center, last, persistence, there) == {}

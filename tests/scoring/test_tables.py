@@ -6,7 +6,7 @@ import pytest
 from wormjax.scoring.intervals import interval_over_worms
 from wormjax.scoring.published import find_published
 from wormjax.scoring.rows import Row
-from wormjax.scoring.tables import format_summary, print_means, print_summary, summarise, write_summary
+from wormjax.scoring.tables import format_summary, print_means, summarise, write_summary
 
 WORMS = ("a", "b", "c")
 
@@ -117,7 +117,7 @@ def test_console_table_fits_100_columns(capsys):
         for s in range(2)
         for m in ("accuracy", "auroc", "nll")
     ]
-    print_summary(rows, ["a model with a very long name indeed"])
+    print("\n".join(format_summary(rows, ["a model with a very long name indeed"])))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 100
     assert sum(line.count("0.900 ± 0.000") for line in lines) == 20  # Two metrics by ten numbers of worms.

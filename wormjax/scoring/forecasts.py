@@ -44,8 +44,7 @@ def score_forecast(spread: Spread, last: Frame, future: Frames, there: There, st
     """
     scores, center = {}, spread.center
     for step in steps:
-        used = there[:, step - 1] if step <= center.shape[1] else np.zeros(len(there), bool)
-        if not used.any():
+        if step > center.shape[1] or not (used := there[:, step - 1]).any():
             continue
         true = future[used, step - 1].astype(np.float64)
         error = true - center[used, step - 1]
@@ -67,14 +66,12 @@ def score_forecast(spread: Spread, last: Frame, future: Frames, there: There, st
     return {name: float(value) for name, value in scores.items()}
 
 
-def measure_score(
-    center: Frames, last: Frame, future: Frames, there: There, steps: int = SCORE_STEPS
-) -> dict[str, float]:
-    """Return {"score": 1 - MSE / MSE of persistence} over the first `steps` steps; empty where nothing changes.
+def measure_score(center: Frames, last: Frame, future: Frames, there: There) -> dict[str, float]:
+    """Return {"score": 1 - MSE / MSE of persistence} over the first `SCORE_STEPS` steps; {} where nothing changes.
 
     The definition of Duan et al. (2025), whose models forecast 16 steps. 0 is persistence, 1 is perfect.
     """
-    there = there[:, : min(steps, center.shape[1])]
+    there = there[:, : min(SCORE_STEPS, center.shape[1])]
     true = future[:, : there.shape[1]].astype(np.float64)[there]
     error = true - center[:, : there.shape[1]][there]
     static = ((true - np.broadcast_to(last[:, None], future[:, : there.shape[1]].shape)[there]) ** 2).sum()
@@ -82,21 +79,15 @@ def measure_score(
 
 
 def score_parts(
-    center: Frames,
-    future: Frames,
-    there: There,
-    states: Int[np.ndarray, " start"],
-    names: Mapping[str, Sequence[str]],
-    steps: Sequence[int] = PART_STEPS,
+    center: Frames, future: Frames, there: There, states: Int[np.ndarray, " start"], names: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
     """Return mean squared errors of one worm by neuron and by the motor state before the start: `mse@8:AVAL`.
 
     `names` holds those of "neurons" and of "states"; states that no start has are left out.
     """
     scores = {}
-    for step in steps:
-        used = there[:, step - 1] if step <= center.shape[1] else np.zeros(len(there), bool)
-        if not used.any():
+    for step in PART_STEPS:
+        if step > center.shape[1] or not (used := there[:, step - 1]).any():
             continue
         squares = (future[used, step - 1].astype(np.float64) - center[used, step - 1]) ** 2
         for neuron, name in enumerate(names["neurons"]):

@@ -113,25 +113,17 @@ def _parse_row(cells: list[str], place: str) -> Row:
     if len(cells) != len(Row._fields):
         raise InputError(f"{place}: found {len(cells)} fields, expected {len(Row._fields)}: {','.join(Row._fields)}")
     texts = dict(zip(Row._fields, cells, strict=True))
-    texts["train_worms"] = _split_worms(texts["train_worms"])
-    texts["seed"] = _parse_number(texts, "seed", int, "a whole number", place)
-    texts["value"] = _parse_number(texts, "value", float, "a finite number", place)
+    parts = re.findall(r"((?:\\.|[^+\\])*)(?:\+|$)", texts["train_worms"])  # The last match is the empty end.
+    texts["train_worms"] = tuple(re.sub(r"\\(.)", r"\1", part) for part in parts[:-1])
+    for field, kind, expected in (("seed", int, "a whole number"), ("value", float, "a finite number")):
+        try:
+            texts[field] = kind(texts[field])
+        except ValueError:
+            found = f"found {show_value(texts[field])}, expected {expected}"
+            raise InputError(f"{place}: field {field!r}: {found}") from None
     row = Row(**texts)
     _check_row(row, place)
     return row
-
-
-def _split_worms(joined: str) -> tuple[str, ...]:
-    """Return the names of joined training worms: "a+b\\+c" → ("a", "b+c")."""
-    parts = re.findall(r"((?:\\.|[^+\\])*)(?:\+|$)", joined)  # The last match is the empty end.
-    return tuple(re.sub(r"\\(.)", r"\1", part) for part in parts[:-1])
-
-
-def _parse_number(texts: dict[str, str], field: str, kind: type, expected: str, place: str):
-    try:
-        return kind(texts[field])
-    except ValueError:
-        raise InputError(f"{place}: field {field!r}: found {show_value(texts[field])}, expected {expected}") from None
 
 
 def _check_row(row: Row, place: str):

@@ -105,11 +105,9 @@ def collect_tables(
 
 
 def summarise(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> pd.DataFrame:
-    """Return one line per setting, metric, model and number of training worms.
+    """Return one line per setting, metric, model (baselines last) and number of training worms, in that order.
 
     Returns:
-      Ordered by setting, metric, model (baselines last, otherwise as they first occur) and training worms:
-      setting, metric, model, baseline, train_count: what the line is about.
       mean, sd, n: over training subset, worm and seed, and of how many numbers; sd is NaN for a single number.
       low, high, worms: the 95 % interval over worms, each worm's numbers averaged first; NaN for a single worm.
       best_baseline: the baseline with the best mean in this column; "" for a baseline, or without one.
@@ -187,12 +185,9 @@ def write_summary(
     published: Sequence[PublishedResult] = (),
     more: Sequence[str] = (),
 ) -> None:
-    """Write the summary as Markdown, whole or not at all.
+    """Write the summary as Markdown, whole or not at all: tables, `more` lines, and the data in words (`data_text`).
 
-    Args:
-      data_text: the data that made the rows, in words, printed at the end.
-      published: others' numbers, put into the tables of their study and metric and marked (`find_published`).
-      more: lines that follow the tables.
+    `published` are others' numbers, put into the tables of their study and metric and marked (`find_published`).
     """
     parts = ["# Results", "", EXPLANATION]
     for setting, members in summarise(rows, baseline_models).groupby("setting", sort=False):
@@ -207,11 +202,6 @@ def write_summary(
     markdown.write_markdown(path, [*parts, *more], data_text)
 
 
-def print_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> None:
-    """Print mean ± s.d. of the main metrics; no line is wider than 100 columns."""
-    print("\n".join(format_summary(rows, baseline_models)))
-
-
 def print_means(rows: Iterable[Row]) -> None:
     """Print the mean of each main metric by model, over worms, seeds and training sets."""
     frame = pd.DataFrame(rows)
@@ -222,7 +212,7 @@ def print_means(rows: Iterable[Row]) -> None:
 
 
 def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> list[str]:
-    """Return the lines that `print_summary` prints."""
+    """Return mean ± s.d. of the main metrics in lines of at most 100 columns."""
     lines, frame = [], summarise(rows, baseline_models)
     for setting, members in frame.groupby("setting", sort=False):
         for metric in filter(is_main, markdown.unique(members["metric"])):
@@ -262,9 +252,8 @@ def _tabulate(frame: pd.DataFrame, published: Sequence[PublishedResult]) -> list
 def _tabulate_differences(frame: pd.DataFrame) -> list[str]:
     if frame.empty:
         return []
-    cells = {}
-    for line in frame.itertuples():
-        cells["*best baseline*", line.train_count] = markdown.mark_model(line.best_baseline, True)
+    pairs = zip(frame["train_count"], frame["best_baseline"], strict=True)
+    cells = {("*best baseline*", count): markdown.mark_model(model, True) for count, model in pairs}
     for line in frame.itertuples():
         mean, low, high, worms = line.difference
         text = f"{mean:+.3f}{markdown.format_bounds(low, high, '{:+.3f}'.format)} ({worms} worms)"

@@ -15,7 +15,7 @@ from wormjax.scoring.classification import confusion, measure_auroc
 from wormjax.scoring.markdown import unique
 from wormjax.scoring.published import find_published
 from wormjax.scoring.rows import Row, write_rows
-from wormjax.scoring.tables import format_amounts, is_main, print_summary, write_summary
+from wormjax.scoring.tables import format_amounts, format_summary, is_main, write_summary
 from wormjax.tasks.decode.graphs import average_edges, find_chance, format_inferred, score_inferred
 from wormjax.tasks.decode.runs import PLAIN, Decoded, score_models, test_labels
 from wormjax.tasks.groups import Group
@@ -64,7 +64,7 @@ def write_report(
     save_figures(
         workdir, [*plot_figures(config, worms, groups, decoded, rows, published, find_chance(inferred)), *drawn]
     )
-    print_summary(rows, baselines)
+    print("\n".join(format_summary(rows, baselines)))
     return rows
 
 

@@ -15,7 +15,7 @@ from wormjax.config_files import EXPECTED, find_field, list_fields, parse_value,
 from wormjax.errors import InputError
 from wormjax.figures.style import save_figures
 from wormjax.scoring.rows import Row, write_rows
-from wormjax.scoring.tables import print_summary, write_summary
+from wormjax.scoring.tables import format_summary, write_summary
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.config_conflicts import get_field
 from wormjax.tasks.decode import runs as decoding
@@ -136,7 +136,7 @@ def _report(rows: list[Row], criterion: Sequence[str], workdir: Path) -> list[Ro
     write_summary(workdir / "summary.md", rows)
     unseen = any(row.unseen for row in rows)
     save_figures(workdir, [("ablation", figures.plot_accuracy_by_worms(rows))] if unseen else [])
-    print_summary(rows)
+    print("\n".join(format_summary(rows)))
     return rows
 
 

@@ -11,7 +11,7 @@ from wormjax import figures
 from wormjax.atomic_write import open_place
 from wormjax.figures.style import save_figures
 from wormjax.scoring.rows import SEPARATOR, Row, write_rows
-from wormjax.scoring.tables import print_summary, write_summary
+from wormjax.scoring.tables import format_summary, write_summary
 from wormjax.tasks.worms import Materials, format_materials
 
 METRIC_TEXT = (
@@ -46,7 +46,7 @@ def write_report(config, worms: Materials, rows: Sequence[Row], scores: Sequence
     more = ["", "## Metrics", "", METRIC_TEXT]
     write_summary(workdir / "summary.md", rows, config.baselines, "\n".join(format_materials(worms)), more=more)
     save_figures(workdir, [("r2_by_neuron", plot_neurons(config, frame))])
-    print_summary(rows, config.baselines)
+    print("\n".join(format_summary(rows, config.baselines)))
 
 
 def plot_neurons(config, frame: pd.DataFrame) -> Figure:

@@ -1,15 +1,13 @@
 """What the estimators share: a repr that says what they were trained on, saving, and scikit-learn's conventions."""
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Self
 
 import ml_collections
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from wormjax.instrument.saved_model import save_model
-from wormjax.tasks.groups import Group
 from wormjax.tasks.training import Trained
 
 SHOWN_NEURONS = 20
@@ -38,8 +36,15 @@ class Estimator(BaseEstimator):
         return self
 
     def _describe(self) -> str:
-        """Return what a fitted estimator was trained on, in words."""
-        return describe_training(self.trained_.description, self.trained_.groups)
+        """Return in words which worms and neurons, at which rate, it was trained on, in how many runs (groups)."""
+        description, groups = self.trained_.description, self.trained_.groups
+        count, neurons = len(description["worms"]), description["neurons"]
+        used = len(groups[0].split.train) if groups else count
+        worms = f"{used} of {count} worms" if used < count else f"{count} worm{'s' * (count != 1)}"
+        runs = f", mean of {len(groups)} runs," if len(groups) > 1 else ""
+        shown = ", ".join(neurons[:SHOWN_NEURONS]) + ", ..." * (len(neurons) > SHOWN_NEURONS)
+        rate = f"{description['frame_rate']:.2f} Hz"
+        return f"trained on {worms} of {description['study']}{runs} at {rate}; {len(neurons)} neurons: {shown}"
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "trained_")
@@ -55,14 +60,3 @@ class Estimator(BaseEstimator):
             or (repr(value) != repr(defaults[name]) and not isinstance(value, ml_collections.ConfigDict))
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
-
-
-def describe_training(description: Mapping[str, Any], groups: Sequence[Group]) -> str:
-    """Return in words which worms and neurons, at which rate, a model was trained on, in how many runs (groups)."""
-    count, neurons = len(description["worms"]), description["neurons"]
-    used = len(groups[0].split.train) if groups else count
-    worms = f"{used} of {count} worms" if used < count else f"{count} worm{'s' * (count != 1)}"
-    runs = f", mean of {len(groups)} runs," if len(groups) > 1 else ""
-    shown = ", ".join(neurons[:SHOWN_NEURONS]) + ", ..." * (len(neurons) > SHOWN_NEURONS)
-    rate = f"{description['frame_rate']:.2f} Hz"
-    return f"trained on {worms} of {description['study']}{runs} at {rate}; {len(neurons)} neurons: {shown}"

@@ -25,7 +25,11 @@ def describe_recordings(worms: Sequence[Recording]) -> list[str]:
         lines += ["", f"{worm.worm}:", f"  {frames} frames, {minutes:.1f} min at {worm.frame_rate:.2f} Hz"]
         named = f"{len(worm.identified)} of them named: {_shorten(sorted(worm.identified))}"
         lines.append(f"  {neurons} neuron{'s' * (neurons != 1)}, {named}")
-        lines.append(f"  motor states: {_describe_states(worm)}")
+        states = "none"
+        if worm.motor_state is not None:
+            shares = [f"{name} {100 * share:.0f} %" for name, share in worm.state_shares.items()]
+            states = f"{', '.join(shares)}; {100 * sum(worm.state_shares.values()):.0f} % of frames scored"
+        lines.append(f"  motor states: {states}")
         if worm.behavior:
             lines.append(f"  other behaviour: {', '.join(worm.behavior)}")
         lines += [f"  note: {fault}" for fault in list_oddities(worm)]
@@ -52,7 +56,7 @@ def list_oddities(worm: Recording) -> Iterator[str]:
 def fit_models(worms: Sequence[Recording], folder: Path) -> list[str]:
     """Return a line for each model in or below a folder: how many of its neurons there are, or what is wrong.
 
-    Where there is none, the line says how to train one. Work directories of other programs hold none, and no line.
+    Where there is none, the line says how to train one.
     """
     lines, kinds = [], (CONFIG_FILE, MODEL_FILE)
     places = {path.parent for kind in kinds for depth in ("", "*/", "*/*/") for path in folder.glob(depth + kind)}
@@ -79,13 +83,6 @@ def _holds_model(place: Path) -> bool:
         return True
     config = read_config(place)
     return config.get("experiment", "generalize") in OPENERS and "sweep" not in config  # As of `wormjax ablate`.
-
-
-def _describe_states(worm: Recording) -> str:
-    if worm.motor_state is None:
-        return "none"
-    shares = [f"{name} {100 * share:.0f} %" for name, share in worm.state_shares.items()]
-    return f"{', '.join(shares)}; {100 * sum(worm.state_shares.values()):.0f} % of frames scored"
 
 
 def _shorten(names: Sequence[str]) -> str:

@@ -25,10 +25,7 @@ def expect_pynwb() -> None:
 def write_nwb(path: str | os.PathLike, decoding: Decoding, model: str) -> None:
     """Write the probabilities and the decoded state per frame, below processing/behavior/BehavioralTimeSeries.
 
-    Args:
-      path: the file, which appears under its name when it is complete.
-      decoding: of `Decoder.decode`.
-      model: what decoded it, for the description.
+    `model` says in the description what decoded it.
     """
     import pynwb
 

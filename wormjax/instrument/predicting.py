@@ -65,8 +65,6 @@ def predict(
     A recording that a model cannot use is left out, and the summary names it with the reason.
 
     Args:
-      models: fitted estimators.
-      worms: recordings, scored or not.
       output: the folder; new, empty, or of an earlier prediction of the same worms, which is replaced.
       steps: frames per forecast.
       nwb: whether to write decoded states as NWB files, too, which needs pynwb.
@@ -251,5 +249,4 @@ def _summarise(models, lines: Sequence[str], scores: pd.DataFrame) -> list[str]:
         wide = chosen.pivot_table(index=["model", "test_worm"], columns="metric", values="value").round(3).reset_index()
         titles = ["model", "worm", *map(title_metric, wide.columns[2:])]
         text += [*start_table(titles), *map(join_cells, wide.astype(str).to_numpy())]
-
     return text

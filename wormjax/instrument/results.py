@@ -56,9 +56,8 @@ class Decoding:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a row per frame: time, the probability of each state, the decoded state, and behaviours."""
-        frame = pd.DataFrame(self.probabilities, columns=list(self.state_names))
-        frame.insert(0, "time", self.times)
-        return frame.assign(state=self.states, **self.behavior)
+        chances = dict(zip(self.state_names, self.probabilities.T, strict=True))
+        return pd.DataFrame({"time": self.times, **chances, "state": self.states, **self.behavior})
 
     def edges_to_pandas(self) -> pd.DataFrame:
         """Return a row per ordered pair of neurons: sender, receiver, probability of an edge, in falling order."""
@@ -172,9 +171,7 @@ class Reconstruction:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a row per frame: time, and the reconstructed trace of each neuron."""
-        frame = pd.DataFrame(self.reconstructed, columns=list(self.neuron_names))
-        frame.insert(0, "time", self.times)
-        return frame
+        return pd.DataFrame({"time": self.times, **dict(zip(self.neuron_names, self.reconstructed.T, strict=True))})
 
     def r2_to_pandas(self) -> pd.DataFrame:
         """Return a row per neuron: its name and R², in falling order; NaN for those that were not recorded."""

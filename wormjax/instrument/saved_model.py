@@ -28,9 +28,6 @@ def save_model(path: str | os.PathLike, kind: str, trained: Trained) -> None:
     """Write a trained model to a folder, new or of a saved model; `kind` is the name of its estimator's class.
 
     The description is written last, when the parameters are complete.
-
-    Raises:
-      InputError: the folder holds something else, or cannot be written.
     """
     path = Path(take_path(path))
     content = {"format": FORMAT, "version": VERSION, "kind": kind, "name": trained.name}
@@ -49,11 +46,7 @@ def save_model(path: str | os.PathLike, kind: str, trained: Trained) -> None:
 
 
 def read_model(path: str | os.PathLike) -> tuple[str, Trained]:
-    """Return the kind of a saved model, and the model.
-
-    Raises:
-      InputError: no saved model, one of a later version, or a damaged one.
-    """
+    """Return the kind of a saved model, and the model; InputError for one of a later version, or a damaged one."""
     path = Path(path)
     content = read_json(path / MODEL_FILE, of=SAVED)
     if content.get("format") != FORMAT or content.get("version") != VERSION:
@@ -66,18 +59,15 @@ def read_model(path: str | os.PathLike) -> tuple[str, Trained]:
         # Earlier versions wrote "group" where there is one.
         listed = content.get("groups", [content["group"]] if "group" in content else [])
         groups = tuple(Group(group["seed"], Split(tuple(group["train"]), ())) for group in listed)
-        config, learnt = to_config(content["config"]), (trees.get(name) for name in TREES)
+        config = ml_collections.ConfigDict(_restore(content["config"])).lock()
+        learnt = (trees.get(name) for name in TREES)
         return content["kind"], Trained(content["name"], config, content["description"], groups, *learnt)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path / MODEL_FILE}: found no whole description ({error!r}); save the model again") from None
 
 
-def to_config(content: dict[str, Any]) -> ml_collections.ConfigDict:
-    """Return a locked config of what JSON holds, with lists as the tuples that they were."""
-
-    def restore(value):
-        if isinstance(value, dict):
-            return {name: restore(inner) for name, inner in value.items()}
-        return tuple(map(restore, value)) if isinstance(value, list) else value
-
-    return ml_collections.ConfigDict(restore(content)).lock()
+def _restore(value: Any) -> Any:
+    """Return what JSON holds with lists as the tuples that they were."""
+    if isinstance(value, dict):
+        return {name: _restore(inner) for name, inner in value.items()}
+    return tuple(map(_restore, value)) if isinstance(value, list) else value

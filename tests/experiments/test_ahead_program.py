@@ -11,6 +11,7 @@ from small_experiments import make_worms, replace_arrays
 
 from wormjax.errors import InputError
 from wormjax.features.forecast_origins import Starts
+from wormjax.features.future_states import Targets
 from wormjax.recordings import container
 from wormjax.tasks import training
 from wormjax.tasks.ahead import experiment as ahead
@@ -18,7 +19,7 @@ from wormjax.tasks.ahead import networks as ahead_models
 from wormjax.tasks.ahead import report as ahead_report
 from wormjax.tasks.ahead.baselines import BASELINES
 from wormjax.tasks.ahead.experiment import Output, evaluate_ahead, predict_ahead, read_setting
-from wormjax.tasks.ahead.questions import Answers, Truth
+from wormjax.tasks.ahead.questions import Answers
 from wormjax.tasks.dispatch import evaluate, run_experiment
 from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.worms import prepare_materials
@@ -286,7 +287,7 @@ def test_a_pool_is_the_mean_of_its_members_answers():
         {"both": ("frequencies", "dwell_chain"), "not_run": ("mlp", "dwell_chain")}
     )
     starts = Starts(*(np.zeros(2, int) for _ in range(4)))
-    truth = Truth(np.zeros((2, 1), int), np.zeros(2, int), np.zeros(2, int))
+    truth = Targets(np.zeros((2, 1), int), np.zeros(2, int), np.zeros(2, int))
     answers = {name: Answers(np.full((2, 1, 2), p), np.full((2, 2), 1 - p)) for name, p in (("a", 0.2), ("b", 0.6))}
     outputs = [
         ahead.Output(name, split, starts, truth, answers[key], None)

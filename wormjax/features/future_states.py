@@ -19,13 +19,17 @@ NEVER = np.iinfo(np.int32).max
 class Targets(NamedTuple):
     """The answers at every origin."""
 
-    states: Int[np.ndarray, "stretch frame horizon"]  # At each horizon; UNSCORED as after the stretch.
+    states: Int[np.ndarray, "*origin horizon"]  # At each horizon; UNSCORED as after the stretch.
     # Frames until the next reversal begins, at most one more than the last horizon; UNSCORED as for `onset`.
-    waiting: Int[np.ndarray, "stretch frame"]
+    waiting: Int[np.ndarray, "*origin"]
     # The interval in which the next reversal begins: 0 for (0, first horizon], ..., the number of horizons for later
     # than the last; UNSCORED where the stretch ends before the last horizon, or where nothing at all is scored up to
     # the origin.
-    onset: Int[np.ndarray, "stretch frame"]
+    onset: Int[np.ndarray, "*origin"]
+
+    def of(self, chosen) -> "Targets":
+        """Return the answers at some origins: a mask, or indices."""
+        return Targets(*(values[chosen] for values in self))
 
 
 def count_steps(seconds: Sequence[float], frame_rate: float) -> tuple[int, ...]:

@@ -6,8 +6,9 @@ from small_ahead import small_config, small_dataset
 from small_experiments import replace_arrays
 
 from wormjax.errors import InputError
+from wormjax.features.future_states import Targets
 from wormjax.recordings.recording import UNSCORED
-from wormjax.tasks.ahead.questions import Answers, Truth, ask, find_median, find_steps, score_answers
+from wormjax.tasks.ahead.questions import Answers, ask, find_median, find_steps, score_answers
 
 SECONDS = (1.0, 2.0)
 FREQUENCY = np.array([0.7, 0.2, 0.1])
@@ -21,7 +22,7 @@ def given():
     states = np.array([first, second]).transpose(1, 0, 2)
     onset = np.array([[0.5, 0.2, 0.3], [0.1, 0.6, 0.3], [0.2, 0.1, 0.7], [0.0, 0.0, 1.0]])
     true = np.array([[0, 1], [2, 2], [0, 0], [0, UNSCORED]])
-    return Answers(states, onset), Truth(true, np.array([2, 5, 7, UNSCORED]), np.array([0, 1, 2, UNSCORED]))
+    return Answers(states, onset), Targets(true, np.array([2, 5, 7, UNSCORED]), np.array([0, 1, 2, UNSCORED]))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_the_area_is_of_the_probability_to_have_begun_by_then():
     answers = Answers(
         np.full((4, 2, 3), 1 / 3), np.array([[0.3, 0.7, 0], [0.1, 0.2, 0.7], [0.5, 0, 0.5], [0, 0.4, 0.6]])
     )
-    truth = Truth(np.full((4, 2), UNSCORED), np.array([2, 9, 9, 5]), np.array([0, 2, 2, 1]))
+    truth = Targets(np.full((4, 2), UNSCORED), np.array([2, 9, 9, 5]), np.array([0, 2, 2, 1]))
     scores = score_answers(answers, truth, SECONDS, 3.0, FREQUENCY)
     assert scores["reversal_auroc@1s"] == pytest.approx(2 / 3)  # 0.3 against 0.1, 0.5 and 0.
     assert scores["reversal_auroc@2s"] == pytest.approx(3 / 4)  # 1 and 0.4 against 0.3 and 0.5.
@@ -64,7 +65,7 @@ def test_what_is_undefined_is_left_out(given):
     assert score_answers(answers, truth, SECONDS, 3.0, FREQUENCY).keys() == {
         f"{kind}@1s" for kind in ("nll", "accuracy", "balanced_accuracy")
     }
-    none = Truth(*(np.full_like(values, UNSCORED) for values in truth))
+    none = Targets(*(np.full_like(values, UNSCORED) for values in truth))
     assert score_answers(answers, none, SECONDS, 3.0, FREQUENCY) == {}
     alone = score_answers(*(part.of([0]) for part in given), SECONDS, 3.0, FREQUENCY)
     assert "reversal_nll" in alone

@@ -226,11 +226,8 @@ def _fit_logistic(setting, channels, true, count) -> LinearClassifier:
 
 def _find_targets(setting, stretches) -> list[Targets]:
     """Return the true answers at every frame of each stretch."""
-    rows = [
-        tabulate_targets(one.states[None], np.ones((1, len(one.states)), bool), setting.steps, setting.reverse)
-        for one in stretches
-    ]
-    return [Targets(*(values[0] for values in row)) for row in rows]
+    parts = [(one.states[None], np.ones((1, len(one.states)), bool)) for one in stretches]
+    return [tabulate_targets(*part, setting.steps, setting.reverse).of(0) for part in parts]
 
 
 def _fit_chain(setting, stretches, ages):

@@ -21,10 +21,11 @@ from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset
 from wormjax.features.derivatives import refuse_future
 from wormjax.features.forecast_origins import Starts
+from wormjax.features.future_states import Targets
 from wormjax.scoring.rows import Row
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead import networks as ahead_models
-from wormjax.tasks.ahead.questions import REVERSE, Answers, Truth, ask, find_steps, score_answers
+from wormjax.tasks.ahead.questions import REVERSE, Answers, ask, find_steps, score_answers
 from wormjax.tasks.ahead.report import write_report
 from wormjax.tasks.config_checks import check_settings
 from wormjax.tasks.groups import Group, list_groups, model_folder, restore_best, score_worms
@@ -48,7 +49,7 @@ class Output(NamedTuple):
     model: str
     group: int
     starts: Starts
-    truth: Truth
+    truth: Targets
     answers: Answers
     edges: Float[np.ndarray, "start edge type"] | None
 

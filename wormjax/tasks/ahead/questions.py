@@ -32,18 +32,6 @@ class Answers(NamedTuple):
         return Answers(*(values[chosen] for values in self))
 
 
-class Truth(NamedTuple):
-    """What came to pass at each start, as in `Targets`; UNSCORED where it is not known."""
-
-    states: Int[np.ndarray, "start horizon"]
-    waiting: Int[np.ndarray, " start"]
-    onset: Int[np.ndarray, " start"]
-
-    def of(self, chosen) -> "Truth":
-        """Return the truth of a mask or of indices."""
-        return Truth(*(values[chosen] for values in self))
-
-
 def find_steps(config, dataset: Dataset) -> tuple[int, ...]:
     """Return the config's horizons in frames of a dataset."""
     steps = count_steps(config.ahead.seconds, dataset.frame_rate)
@@ -59,11 +47,10 @@ def tabulate(config, dataset: Dataset, states: Int[np.ndarray, "stretch frame"])
     return tabulate_targets(states, dataset.arrays.valid, find_steps(config, dataset), reverse)
 
 
-def ask(config, dataset: Dataset) -> tuple[Starts, Truth]:
+def ask(config, dataset: Dataset) -> tuple[Starts, Targets]:
     """Return all questions that a config asks of a dataset, and what came to pass."""
     starts = list_starts(dataset, config.ahead.first, config.ahead.every, "ahead.first")
-    targets = tabulate(config, dataset, dataset.scored_states)
-    truth = Truth(*(values[starts.stretch, starts.frame - 1] for values in targets))
+    truth = tabulate(config, dataset, dataset.scored_states).of((starts.stretch, starts.frame - 1))
     if not (truth.states[:, -1] != UNSCORED).any():
         longest = dataset.arrays.valid.sum(axis=1).max() / dataset.frame_rate
         found = f"found {config.ahead.seconds[-1]:g} s, with stretches of {longest:.0f} s at most"
@@ -72,7 +59,11 @@ def ask(config, dataset: Dataset) -> tuple[Starts, Truth]:
 
 
 def score_answers(
-    answers: Answers, truth: Truth, seconds: Sequence[float], frame_rate: float, frequency: Float[np.ndarray, " state"]
+    answers: Answers,
+    truth: Targets,
+    seconds: Sequence[float],
+    frame_rate: float,
+    frequency: Float[np.ndarray, " state"],
 ) -> dict[str, float]:
     """Score one worm's answers; `seconds` are the horizons, `frequency` that of each state among the training worms.
 

@@ -55,11 +55,14 @@ def score_calibration(
         return [row._replace(metric=f"{row.metric}@{seconds:g}") for row in rows]
 
     rows = score(name, name, 0, own)
-    worms = [worm for _, worm in pairs]
+    worms, present = [worm for _, worm in pairs], dataset.find_present()
     for seconds in config.calibration.durations:
         rows += score(name, name, seconds, calibrate(name, config, dataset, worms, seconds, own))
         rows += score(ALONE.format(name), name, seconds, calibrate(name, config, dataset, worms, seconds, own, True))
-        linear = _fit_alone(config, dataset, worms, seconds)
+        seen = _find_first(dataset, seconds)
+        shown, labels = _hide_labels(dataset, seen), np.where(seen, TRAINING, GAP)
+        fits = [baselines.fit_neurons(LINEAR, config, shown, (worm,), present[worm], labels) for worm in worms]
+        linear = {field: np.stack([fit[field] for fit in fits]) for field in fits[0]}
         rows += score(ALONE.format(LINEAR), LINEAR, seconds, linear)
     return rows
 
@@ -124,12 +127,3 @@ def _hide_labels(dataset: Dataset, kept: Bool[np.ndarray, "stretch frame"]) -> D
     states = np.where(kept, arrays.states, UNSCORED)
     behavior, measured = (np.where(kept[..., None], values, np.nan) for values in (arrays.behavior, dataset.measured))
     return dataclasses.replace(dataset, arrays=arrays._replace(states=states, behavior=behavior), measured=measured)
-
-
-def _fit_alone(config, dataset: Dataset, worms: Sequence[int], seconds: float) -> dict[str, np.ndarray]:
-    """Return a linear decoder of each worm that is fitted to its first seconds."""
-    seen = _find_first(dataset, seconds)
-    shown, present = _hide_labels(dataset, seen), dataset.find_present()
-    labels = np.where(seen, TRAINING, GAP)
-    fits = [baselines.fit_neurons(LINEAR, config, shown, (worm,), present[worm], labels) for worm in worms]
-    return {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}

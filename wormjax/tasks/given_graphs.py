@@ -32,15 +32,10 @@ REWIRED = re.compile(r"(.+):rewired:(\d+)")
 def load_edges(
     graph: str, names: Sequence[str], atlas: str = "", field: str = "edges"
 ) -> Float[np.ndarray, "sender receiver"]:
-    """Return 1 for an edge between neurons, 0 for none.
+    """Return 1 for an edge between neurons, 0 for none; `field` is that of the config, which errors name.
 
-    Args:
-      graph: "none", "complete", "chemical", "electrical", "both" (Cook et al. 2019), "atlas" (responses with q < 0.05,
-        Randi et al. 2023) or the path of a table of edges; followed by ":rewired:NUMBER", a draw of the same degrees.
-      field: of the config, which errors name.
-
-    Raises:
-      InputError: a file that cannot be read, or one without an edge between these neurons.
+    The graph is "none", "complete", "chemical", "electrical", "both" (Cook et al. 2019), "atlas" (responses with
+    q < 0.05, Randi et al. 2023) or the path of a table of edges; ":rewired:NUMBER" after it is a draw of its degrees.
     """
     if match := REWIRED.fullmatch(graph):
         return redraw(load_edges(match[1], names, atlas, field), int(match[2]))
@@ -65,31 +60,26 @@ def redraw(edges: Float[np.ndarray, "sender receiver"], number: int) -> Float[np
     return np.nan_to_num(rewire(edges, pairs, np.random.default_rng(number))).astype(np.float32)
 
 
-def learn_edges(worms: Worms, names: Sequence[str]) -> Float[np.ndarray, "sender receiver"]:
-    """Return 1 for the pairs that score highest, as many as have a gap junction among those that the worms have.
+def learn_from_run(
+    graph: str, dataset: Dataset, windows: Int[np.ndarray, "window 2"], frames: int
+) -> Float[np.ndarray, "sender receiver"]:
+    """Return the graph that the frames of a run's training windows imply, or a draw of its degrees.
 
-    The score is *combined*, averaged within classes, by the defaults of `wormjax relate`.
+    It has the pairs that score highest (*combined*, averaged within classes, by the defaults of `wormjax relate`), as
+    many as have a gap junction among those that the worms have.
     """
-    defaults, classes = neuron_graphs.get_config(), number_classes(names)
+    seen, names = np.zeros(dataset.arrays.valid.shape, bool), dataset.neuron_names
+    for stretch, start in windows:
+        seen[stretch, start : start + frames] = True
+    worms, defaults, classes = read_worms(dataset, seen), neuron_graphs.get_config(), number_classes(names)
     stack = relate((COMBINED,), worms, len(names), defaults.relations)[COMBINED]
     weight = choose_class_worms(stack, classes, defaults.consensus.class_worms)
     scores = pool_worms(stack, classes, weight)
     count = int(load_edges("electrical", names)[np.isfinite(scores)].sum())
     if not count:
-        raise ConfigError(
-            "data.neurons", "found no gap junction between them, expected some: a learnt graph has as many"
-        )
-    return mark_strongest(scores, count).astype(np.float32)
-
-
-def learn_from_run(
-    graph: str, dataset: Dataset, windows: Int[np.ndarray, "window 2"], frames: int
-) -> Float[np.ndarray, "sender receiver"]:
-    """Return the graph that the frames of a run's training windows imply, or a draw of its degrees."""
-    seen = np.zeros(dataset.arrays.valid.shape, bool)
-    for stretch, start in windows:
-        seen[stretch, start : start + frames] = True
-    edges, match = learn_edges(read_worms(dataset, seen), dataset.neuron_names), REWIRED.fullmatch(graph)
+        found = "found no gap junction between them"
+        raise ConfigError("data.neurons", f"{found}, expected some: a learnt graph has as many")
+    edges, match = mark_strongest(scores, count).astype(np.float32), REWIRED.fullmatch(graph)
     return redraw(edges, int(match[2])) if match else edges
 
 

@@ -70,16 +70,20 @@ def write_page(folder: Path, notes: Sequence[str] = (), argv: Sequence[str] | No
     body = converter.convert((folder / "summary.md").read_text(encoding="utf-8"))
     paths = [path for path in folder.glob("**/*") if path.suffix in (".png", ".gif") and "models" not in path.parts]
     pictures = sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))  # As they were drawn.
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+    devices = f"{len(jax.devices())} x {jax.devices()[0].device_kind}"
+    named = command.split()  # For a title: wormjax infer, or wormjax.
+    program = f"wormjax {named[2].removeprefix('experiments.')}" if named[:1] == ["python"] else " ".join(named[:2])
     heads = [token for one in converter.toc_tokens for token in one["children"]]
     parts = {
-        "title": html.escape(f"{name_program(command)}: {folder.resolve().name}"),
+        "title": html.escape(f"{program or 'wormjax'}: {folder.resolve().name}"),
         "command": html.escape(command or "called from Python"),
         "changed": _list(changed) if changed else "<p>None.</p>",
         "contents": "\n".join(f'<a href="#{token["id"]}">{token["name"]}</a>' for token in heads),
         "summary": body.replace("<table>", '<div class="table"><table>').replace("</table>", "</table></div>"),
         "figures": "\n".join(_show_figure(path, folder) for path in pictures),
         "notes": _list(notes) if notes else "<p>None.</p>",
-        "versions": html.escape(describe_versions()),
+        "versions": html.escape(", ".join([f"Python {platform.python_version()}", *versions, devices])),
         "go_on": _list(
             f"{about}: {text.format(folder=shlex.quote(str(folder)))}"
             for about, text, needed in GO_ON
@@ -102,21 +106,6 @@ def describe_command(argv: Sequence[str]) -> str:
     if program.parent.name == "experiments":
         return shlex.join(["python", "-m", f"experiments.{program.stem}", *argv[1:]])
     return shlex.join(["wormjax", *argv[1:]]) if program.stem == "wormjax" else ""
-
-
-def name_program(command: str) -> str:
-    """Return the name of a command's program for a title: `wormjax infer`, or `wormjax`."""
-    words = command.split()
-    if words[:1] == ["python"]:
-        return f"wormjax {words[2].removeprefix('experiments.')}"
-    return " ".join(words[:2]) or "wormjax"
-
-
-def describe_versions() -> str:
-    """Return the versions of Python, wormjax and what it depends on, and the devices, in one line."""
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
-    devices = jax.devices()
-    return ", ".join([f"Python {platform.python_version()}", *versions, f"{len(devices)} x {devices[0].device_kind}"])
 
 
 def _list(items) -> str:

@@ -82,10 +82,10 @@ class Table(NamedTuple):
         """Return the mean over worms of a model that was scored, with its interval."""
         return interval_over_rows(self.find(metric, model), self.smaller.get(metric, {}).get(model, ()))
 
-    def compare(self, metric: Any, ours: str, theirs: str | None) -> Interval | None:
+    def compare(self, metric: Any, ours: str, theirs: str | None, how=difference_over_worms) -> Interval | None:
         """Return the paired difference between two models; None where they have nothing in common."""
         fewer = tuple(self.smaller.get(metric, {}).get(model, ()) for model in (ours, theirs))
-        return difference_over_worms(self.find(metric, ours), self.find(metric, theirs), fewer)
+        return how(self.find(metric, ours), self.find(metric, theirs), fewer)
 
 
 def collect_tables(

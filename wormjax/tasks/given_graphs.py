@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from wormjax import connectome
 from wormjax.baselines.consensus import choose_class_worms, number_classes, pool_worms
-from wormjax.baselines.worm_relations import COMBINED, Worms, read_worms, relate
+from wormjax.baselines.worm_relations import COMBINED, read_worms, relate
 from wormjax.configs import neuron_graphs
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset

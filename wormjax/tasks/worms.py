@@ -92,15 +92,11 @@ def _share_states(config, recordings: Sequence[Recording]) -> tuple[str, ...]:
 def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = None) -> list[Recording]:
     """Return the worms that an experiment can use; a warning names each that is left out, and why.
 
-    Left out are: the same traces under a second name; a worm too short for a window or a forecast; where states are
-    or behaviours are decoded, a worm with fewer than FEWEST_SCORED scored frames of all of them; a worm that lacks a
-    neuron of a given list; of any neurons, a worm without a named one; and of shared neurons, a worm that more than
-    halves the number of those that all others share.
-
-    `scored` says whether states are needed; None: where the experiment decodes or predicts them.
-
-    Raises:
-      InputError: no worm is left.
+    Left out are: the same traces under a second name; a worm too short for a window or a forecast; where states or
+    behaviours are needed (`scored`; None: where they are decoded or predicted), a worm with fewer than FEWEST_SCORED
+    scored frames of all of them; a worm that lacks a neuron of a given list; of any neurons, a worm without a named
+    one; and of shared neurons, a worm that more than halves the number of those that all others share. InputError where
+    no worm is left.
     """
     if scored is None:
         scored = config.get("experiment", "generalize") not in STATELESS_EXPERIMENTS
@@ -303,11 +299,7 @@ def build(
 
 
 def _find_behaviors(config, recordings: Sequence[Recording]) -> list[str]:
-    """Return the behaviours among a config's targets that any recording has; a warning names the others.
-
-    Raises:
-      ConfigError: the recordings have none of all targets.
-    """
+    """Return the behaviours among a config's targets that any recording has; a warning names the others."""
     wanted = [target for target in config.data.get("targets", ()) if target != MOTOR_STATE]
     found = [name for name in wanted if any(_count_scored(worm, name) for worm in recordings)]
     lacking = ", ".join(name for name in wanted if name not in found)

@@ -73,12 +73,6 @@ def list_metrics(table: Table, kind: str) -> list[Metric]:
     return [metric for step in STEPS if (metric := Metric(kind, step)) in table.rows]
 
 
-def compare(table: Table, metric: Metric, ours: str, theirs: str | None) -> Interval | None:
-    """Return the relative difference between two models; None where they have nothing in common."""
-    pairs = [[some.get(metric, {}).get(one, []) for one in (ours, theirs)] for some in (table.rows, table.smaller)]
-    return relative_difference(*pairs[0], tuple(pairs[1]))
-
-
 def parse_metric(name: str) -> Metric:
     """Return the metric of a name.
 
@@ -129,13 +123,10 @@ def write_forecast_summary(
     published: Sequence[PublishedResult] = (),
     twins: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> None:
-    """Write the summary as Markdown, whole or not at all.
+    """Write the summary as Markdown, whole or not at all, with the data in words (`data_text`) at the end.
 
-    Args:
-      data_text: the data that made the rows, in words, printed at the end.
-      published: others' errors, put into the table of their metric and marked (`find_published_forecasts`): of the
-        number of training worms that they have or, where no table has it, of the largest.
-      twins: model → its structure-agnostic twins; the first pair is the one looked at by motor state and neuron.
+    `published` are others' errors, put into the table of their number of training worms or, without one, of the
+    largest. `twins`: model → its structure-agnostic twins; the first pair is looked at by motor state and neuron.
     """
     tables, parts = collect_tables(rows, parse_metric), ["# Results", "", EXPLANATION]
     for table in tables:
@@ -211,7 +202,8 @@ def _tabulate_comparisons(table: Table, baselines: Collection[str], twins: Mappi
 
     def tell(model: str, reference: str | None, name: str = "") -> dict:
         """Return the texts of a relative difference at each step; empty where one of the two was not scored."""
-        found = {metric: compare(table, metric, model, reference or best[metric]) for metric in metrics}
+        rivals = ((metric, reference or best[metric]) for metric in metrics)
+        found = {metric: table.compare(metric, model, rival, relative_difference) for metric, rival in rivals}
         return {(name or markdown.escape(model), metric): _format_relative(own) for metric, own in found.items()}
 
     sections = {}
@@ -320,6 +312,7 @@ def _format_block(table: Table, baselines: Collection[str]) -> list[str]:
             values = [row.value for row in table.find(metric, model)]
             cells[name, metric] = _choose_format(metric.kind, np.mean(values))(np.mean(values)) if values else ""
         for step, reference in best.items():
-            found = None if model in baselines else compare(table, Metric("mse", step), model, reference)
+            place = Metric("mse", step), model, reference, relative_difference
+            found = None if model in baselines else table.compare(*place)
             cells[name, step] = (f"{_format_percent(found.mean)} %" if found else "").rjust(RELATIVE_WIDTH)
     return lines + markdown.tabulate_console("", titles, cells, (NAME_WIDTH, ENTRY_WIDTH))

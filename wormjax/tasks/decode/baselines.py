@@ -8,16 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 from threadpoolctl import threadpool_limits
 
-from wormjax.baselines.linear import (
-    LINEAR_BASELINES,
-    PAIRS,
-    SHARED,
-    LinearClassifier,
-    fit_linear,
-    fit_ridge,
-    predict_linear,
-    stack_context,
-)
+from wormjax.baselines import linear
 from wormjax.errors import ConfigError
 from wormjax.features.dataset import Dataset, WormArrays
 from wormjax.features.splits import TRAINING, VALIDATION
@@ -45,7 +36,7 @@ def fit_baseline(
     `tested` are the worms to be tested, if others than those of `dataset`; PAIRS and SHARED read which neurons they
     have.
     """
-    baseline, labels, tested = LINEAR_BASELINES[name], split_by_seed(config, dataset), tested or dataset
+    baseline, labels, tested = linear.LINEAR_BASELINES[name], split_by_seed(config, dataset), tested or dataset
     present, there = dataset.find_present(), tested.find_present()
     same_worm = config.protocol.name == "same_worm"
 
@@ -56,9 +47,9 @@ def fit_baseline(
     def fit_group(group):
         # On whole worms the seed would only move the split that the penalty is chosen on: one fit serves all.
         seed = group.seed if same_worm else config.seed
-        if baseline.neurons != PAIRS:
+        if baseline.neurons != linear.PAIRS:
             shared = present.all(axis=0) & there.all(axis=0)
-            neurons = shared if baseline.neurons == SHARED else np.ones_like(shared)
+            neurons = shared if baseline.neurons == linear.SHARED else np.ones_like(shared)
             return fit(group.split.train, seed, tuple(neurons.tolist()))
         most, rows = max(len(other.split.train) for other in groups), []
         for own in there:
@@ -71,7 +62,7 @@ def fit_baseline(
         return jax.tree.map(lambda *parts: np.stack(parts), *fits)
 
     fitted = stack([*map(fit_group, groups)])
-    return fitted | ({"tested": np.array(tested.fingerprints)} if baseline.neurons == PAIRS else {})
+    return fitted | ({"tested": np.array(tested.fingerprints)} if baseline.neurons == linear.PAIRS else {})
 
 
 def fit_neurons(name: str, config, dataset: Dataset, worms, neurons, labels) -> dict[str, np.ndarray]:
@@ -79,7 +70,7 @@ def fit_neurons(name: str, config, dataset: Dataset, worms, neurons, labels) -> 
 
     Neurons that are not read are 0; `labels` are the split of all frames.
     """
-    baseline, linear = LINEAR_BASELINES[name], config.linear
+    baseline, settings = linear.LINEAR_BASELINES[name], config.linear
     used = find_used(config, dataset, labels)
     channels, stretch, frame = _stack_frames(dataset, worms, used, neurons, baseline.offsets)
     states, validation = dataset.arrays.states[stretch, frame], labels[stretch, frame] == VALIDATION
@@ -87,10 +78,11 @@ def fit_neurons(name: str, config, dataset: Dataset, worms, neurons, labels) -> 
     read[:1] |= not read.any()  # A fit needs a channel.
     own = channels[:, read]  # What is always 0 would only take time.
     frames = own[scored], states[scored], validation[scored]
-    fits = {"": fit_linear(*frames, len(dataset.state_names), baseline.kind, linear.inverse_penalty, linear.balanced)}
+    penalty = settings.inverse_penalty, settings.balanced
+    fits = {"": linear.fit_linear(*frames, len(dataset.state_names), baseline.kind, *penalty)}
     if dataset.target_names:
         behavior = dataset.measured[stretch, frame].astype(np.float64)
-        fits["behavior_"] = fit_ridge(own, behavior, linear.ridge_penalty)
+        fits["behavior_"] = linear.fit_ridge(own, behavior, settings.ridge_penalty)
     fitted = {}
     for prefix, fit in fits.items():
         weights = np.zeros((len(read), len(fit.bias)))
@@ -110,7 +102,7 @@ def _stack_frames(dataset, worms, used, neurons, offsets):
     channels, places = [], []
     for stretch in stretches:
         features = dataset.arrays.features[stretch] * neurons[:, None]
-        channels.append(stack_context(features, used[stretch], offsets)[used[stretch]])
+        channels.append(linear.stack_context(features, used[stretch], offsets)[used[stretch]])
         frames = np.flatnonzero(used[stretch])
         places.append(np.stack([np.full_like(frames, stretch), frames]))
     return np.concatenate(channels), *np.concatenate(places, axis=1)
@@ -122,7 +114,7 @@ def decode_linear(name, variables, arrays: WormArrays, stretches, fingerprints):
 
     The fingerprints are those of the worm of each stretch.
     """
-    baseline, variables = LINEAR_BASELINES[name], dict(variables)
+    baseline, variables = linear.LINEAR_BASELINES[name], dict(variables)
     tested = list(variables.pop("tested", ()))
     shape = (len(stretches), *arrays.valid.shape)
     probabilities = np.zeros((*shape, variables["bias"].shape[-1]), np.float32)
@@ -130,10 +122,10 @@ def decode_linear(name, variables, arrays: WormArrays, stretches, fingerprints):
     if "behavior_bias" in variables:
         behavior = np.zeros((*shape, variables["behavior_bias"].shape[-1]), np.float32)
     for stretch in np.unique(stretches):
-        channels = stack_context(arrays.features[stretch], arrays.valid[stretch], baseline.offsets)
+        channels = linear.stack_context(arrays.features[stretch], arrays.valid[stretch], baseline.offsets)
         for index in np.flatnonzero((stretches == stretch).any(axis=1)):
             fits = jax.tree.map(lambda values, index=index: values[index], variables)
-            if baseline.neurons == PAIRS:
+            if baseline.neurons == linear.PAIRS:
                 if fingerprints[stretch] not in tested:
                     found = f"found a worm that {name!r} was not fitted for, since it is fitted to each tested worm"
                     raise ConfigError("baselines", f"{found}; expected the worms of the training")
@@ -144,7 +136,7 @@ def decode_linear(name, variables, arrays: WormArrays, stretches, fingerprints):
             known = np.isfinite(fits["bias"]).all(axis=1)
             states = zip(fits["weights"][known], fits["bias"][known], strict=True)
             probabilities[index, stretch] = np.mean(
-                [predict_linear(LinearClassifier(*one), channels) for one in states], axis=0
+                [linear.predict_linear(linear.LinearClassifier(*one), channels) for one in states], axis=0
             )
             if behavior is not None:
                 weights, bias = (fits[f"behavior_{part}"][known].mean(axis=0) for part in ("weights", "bias"))

@@ -16,14 +16,8 @@ from wormjax.figures.names import spell_name
 from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.scoring.published import find_published_forecasts
 from wormjax.scoring.rows import Row, write_rows
+from wormjax.tasks.forecast import tables
 from wormjax.tasks.forecast.graphs import average_by_state, correlate_pairs, measure_followers, present_edges
-from wormjax.tasks.forecast.tables import (
-    RIDGE_VAR,
-    Metric,
-    format_forecast_summary,
-    parse_metric,
-    write_forecast_summary,
-)
 from wormjax.tasks.groups import Group, model_folder, restore_best
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.worms import Materials, format_materials
@@ -50,7 +44,7 @@ def write_report(config, worms: Materials, splits, groups, fit, rows: list[Row],
     dataset = worms.test_dataset
     published = find_published_forecasts(worms.dataset.study, dataset.study, config.data.scaling)
     write_rows(workdir / "results.csv", rows)
-    write_forecast_summary(
+    tables.write_forecast_summary(
         workdir / "summary.md", rows, config.baselines, "\n".join(format_materials(worms)), published, TWINS
     )
     save_figures(workdir, plot_errors(config, dataset, rows, published))
@@ -59,7 +53,7 @@ def write_report(config, worms: Materials, splits, groups, fit, rows: list[Row],
     if config.models and config.forecast.steps >= FOLLOWED_STEP:
         followers = plot_followers(config.models[0], config, dataset, splits, groups, fit, workdir)
         save_figures(workdir, [(f"followers_{config.models[0]}", followers)])
-    print("\n".join(format_forecast_summary(rows, config.baselines)))
+    print("\n".join(tables.format_forecast_summary(rows, config.baselines)))
 
 
 def plot_errors(config, dataset: Dataset, rows: Sequence[Row], published) -> NamedFigures:
@@ -69,7 +63,7 @@ def plot_errors(config, dataset: Dataset, rows: Sequence[Row], published) -> Nam
         return
     final = max(step for step in config.forecast.scored if step <= DRAWN_STEPS)
     shown = [name for name in errors if name in config.baselines or name in DRAWN_MODELS or len(errors) < 12]
-    vars_ = [name for name in errors if RIDGE_VAR.fullmatch(name)]
+    vars_ = [name for name in errors if tables.RIDGE_VAR.fullmatch(name)]
     last = {name: np.nanmean(errors[name][:, final - 1]) for name in vars_}
     best = min(last, key=last.get) if last else None
     # Of the ridge VARs the best alone is drawn; all of them are in the table.
@@ -87,7 +81,7 @@ def collect_errors(rows: Sequence[Row], kind: str) -> dict[str, Float[np.ndarray
     most = max(len(row.train_worms) for row in rows)
     worms = sorted({row.test_worm for row in rows})
     frame = pd.DataFrame([row for row in rows if len(row.train_worms) == most], columns=Row._fields)
-    frame = frame.join(pd.DataFrame(map(parse_metric, frame["metric"]), columns=Metric._fields))
+    frame = frame.join(pd.DataFrame(map(tables.parse_metric, frame["metric"]), columns=tables.Metric._fields))
     frame = frame[(frame["kind"] == kind) & frame["part"].isna() & (frame["step"] <= DRAWN_STEPS)]
     means = frame.pivot_table(index=["model", "test_worm"], columns="step", values="value", sort=False)
     means = means.reindex(columns=range(1, DRAWN_STEPS + 1))

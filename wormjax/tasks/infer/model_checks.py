@@ -9,18 +9,8 @@ from wormjax.features.symmetries import list_box_symmetries
 from wormjax.models.decoders import MARKOV, check_vectors
 from wormjax.models.exact_posterior import list_combinations
 from wormjax.models.nri import HORIZON, is_dynamic
+from wormjax.tasks.infer import networks
 from wormjax.tasks.infer.materials import Materials, find_unknown
-from wormjax.tasks.infer.networks import (
-    BOUNDS,
-    EXACT_ONLY,
-    SEEING,
-    UNSUPERVISED,
-    VARIANTS,
-    build_model,
-    is_exact,
-    is_pairwise,
-    vary_config,
-)
 
 ADDING = "'equivariant', or 'context' with model.decoder.additive"
 AT_ONCE_MODELS = ("nri", "lstm")  # That predict all steps at once, or may stand beside one that does.
@@ -30,8 +20,8 @@ def check_models(config):
     """Raise InputError for a model that does not exist, or a size that it does not have."""
     train, frames = config.train, config.data.frames
     for name in config.models:
-        _expect(name in VARIANTS, "models", repr(name), f"some of {', '.join(VARIANTS)}")
-        build_model(vary_config(name, config), 2, np.ones(1))
+        _expect(name in networks.VARIANTS, "models", repr(name), f"some of {', '.join(networks.VARIANTS)}")
+        networks.build_model(networks.vary_config(name, config), 2, np.ones(1))
     encoder = config.model.encoder
     convolved = (frames - encoder.differences - encoder.kernels[0]) // encoder.stride + 1
     found = f"{tuple(encoder.kernels)} with a stride of {encoder.stride} and a pooling of {encoder.pooling}"
@@ -40,22 +30,22 @@ def check_models(config):
     found = f"'evidence' with a model.decoder.name of {config.model.decoder.name!r}"
     holds = encoder.name != "evidence" or _adds_up(config)
     _expect(holds, "model.encoder.name", found, f"{ADDING}, or 'cnn'")
-    for name in set(UNSUPERVISED) & set(config.models):
-        if is_exact(config):
-            _check_exact(vary_config(name, config))
+    for name in set(networks.UNSUPERVISED) & set(config.models):
+        if networks.is_exact(config):
+            _check_exact(networks.vary_config(name, config))
     if config.data.get("hidden", 0):
         _check_hidden(config)
     else:
-        found = f"{SEEING!r} with data.hidden=0"
-        _expect(SEEING not in config.models, "models", found, "objects that others are not shown")
-    if is_pairwise(config):
+        found = f"{networks.SEEING!r} with data.hidden=0"
+        _expect(networks.SEEING not in config.models, "models", found, "objects that others are not shown")
+    if networks.is_pairwise(config):
         found, decoder = "with a train.posterior of 'pairwise'", config.model.decoder.name
         holds = "nri" not in config.models or decoder == "none"
         _expect(holds, "model.decoder.name", f"{decoder!r} {found}", "'none'")
         _expect("dnri" not in config.models, "models", f"'dnri' {found}", "'nri'")
-    for name in EXACT_ONLY:
+    for name in networks.EXACT_ONLY:
         found = f"{train[name]} with a train.posterior of {train.posterior!r}"
-        _expect(is_exact(config) or not train[name], f"train.{name}", found, 0)
+        _expect(networks.is_exact(config) or not train[name], f"train.{name}", found, 0)
     if config.model.decoder.name == HORIZON:
         _check_horizon(config)
     _expect(config.model.edge_types != 1, "model.edge_types", 1, "two types or more, or 0 for the systems'")
@@ -99,8 +89,8 @@ def _check_exact(config):
     for name in ("degrees_of_freedom", "roll_out_weight"):
         found = f"{train.offset_and_gain} with train.{name} {train[name]}"
         _expect(not (train.offset_and_gain and train[name]), "train.offset_and_gain", found, "0 for one of the two")
-    nri = build_model(config, 2, np.ones(2))
-    for name in EXACT_ONLY if is_dynamic(nri) else ():
+    nri = networks.build_model(config, 2, np.ones(2))
+    for name in networks.EXACT_ONLY if is_dynamic(nri) else ():
         _expect(not train[name], f"train.{name}", f"{train[name]} with a graph in each frame", 0)
     if train.posterior == "listed":
         listed = "with a train.posterior of 'listed'"
@@ -128,10 +118,11 @@ def check_systems(config, materials: Materials):
     sums = len(prior) == types and min(prior) > 0 and abs(sum(prior) - 1.0) <= 1e-6 if prior else True
     _expect(sums, "train.prior", prior, f"{types} probabilities above 0 that sum to 1, or none")
     _, _, objects, features = np.shape(materials.systems.train.features)
-    if set(UNSUPERVISED) & set(config.models) and is_exact(config) and config.train.posterior == "exact":
+    posterior = config.train.posterior == "exact" and networks.is_exact(config)
+    if posterior and set(networks.UNSUPERVISED) & set(config.models):
         list_combinations(objects + config.data.get("hidden", 0) - 1, types)
     found, expected = f"'pairwise' with {types} types of edges", "2: no edge, and an edge (model.edge_types)"
-    _expect(types == 2 or not is_pairwise(config), "train.posterior", found, expected)
+    _expect(types == 2 or not networks.is_pairwise(config), "train.posterior", found, expected)
     holds = "nri_supervised" not in config.models or materials.data.training.edges.ndim == 2
     _expect(holds, "models", "'nri_supervised' with edges that change", "'dnri_supervised'")
     if config.model.decoder.name == "equivariant":
@@ -142,19 +133,19 @@ def check_systems(config, materials: Materials):
     unseen = tuple(config.model.decoder.unseen)
     holds = max(unseen, default=0) < features
     _expect(holds, "model.decoder.unseen", unseen, f"numbers of features, below {features}")
-    given, unknown = [name for name in config.models if name in BOUNDS], find_unknown(materials)
+    given, unknown = [name for name in config.models if name in networks.BOUNDS], find_unknown(materials)
     if given and unknown:
-        others = [name for name in config.models if name not in BOUNDS] or ["nri"]
+        others = [name for name in config.models if name not in networks.BOUNDS] or ["nri"]
         found = f"{given[0]!r}, which is given the graph, and {unknown} without 'edges'"
         _expect(False, "models", found, f"models that are not: {', '.join(others)}")
 
 
 def leave_out_bounds(config, materials: Materials):
     """Return the config without the models that are given the graph where it is not known, if others are left."""
-    others, unknown = tuple(name for name in config.models if name not in BOUNDS), find_unknown(materials)
+    others, unknown = tuple(name for name in config.models if name not in networks.BOUNDS), find_unknown(materials)
     if not unknown or not others or len(others) == len(config.models):
         return config
-    left_out = ", ".join(name for name in config.models if name in BOUNDS)
+    left_out = ", ".join(name for name in config.models if name in networks.BOUNDS)
     note(f"{unknown}: has no 'edges': left out {left_out}, which are given the graph")
     changed = config.copy_and_resolve_references()
     with changed.unlocked():

@@ -92,12 +92,9 @@ def train_best(training: Training, name: str, progress: bool = True, initial: An
 
 
 class Trained(NamedTuple):
-    """One model and what it has learnt.
+    """One model or baseline, its config, the description of the data that it was trained on, and what it has learnt.
 
     Attributes:
-      name: of the model or baseline.
-      config: that it was trained by.
-      description: of the data that it was trained on; plain numbers and texts.
       groups: the seed and the training worms of its runs; () where it was not trained on worms.
       variables: the parameters of a network, stacked by run; None for a baseline.
       fit: what baselines, and the networks' drift, have learnt of the training worms of the first group.

@@ -3,12 +3,11 @@
 Autoregressions are of each channel from its own past (`ar_16`) or from that of all channels (`var_16`). Both predict
 the change from the last frame, so that their penalty shrinks them towards persistence and not towards 0.
 
-What they need to know (order apart: penalty, weights, how much a worm's own frames count, how far forecasts go astray)
-is found on the training worms alone, each forecast from the others; a lone training worm stands in as its two halves.
+Penalties, weights, how much a worm's own frames count and how far forecasts go astray are found on the training worms
+alone, each forecast from the others; a lone training worm stands in as its two halves.
 
-A neuron that a worm lacks is 0 as an input, is not predicted, and teaches nothing of itself: it enters no error, and
-the coefficients of its change are those of the worms that have it. One that no training worm has takes the spread that
-all others have together.
+A neuron that a worm lacks is 0 as an input, is not predicted, enters no error, and the coefficients of its change are
+those of the worms that have it. One that no training worm has takes the spread that all others have together.
 """
 
 from collections.abc import Sequence

@@ -46,7 +46,6 @@ class Inference(NamedTuple):
 
     Attributes:
       validation_edges, test_edges: with a graph in each frame, of each frame of the history but the last.
-      predicted, validation_predicted: frames, of test and validation systems.
       named: whether inferred types are named after true ones.
       meant: whether they mean what true ones do by themselves, and need no match.
       hidden: of a model that infers objects that are not observed, the edges from these to the observed ones, and

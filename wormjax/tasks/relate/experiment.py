@@ -49,7 +49,7 @@ def relate_neurons(config, workdir: str | os.PathLike) -> list[Row]:
         held, steps = networks.count_frames(config, dataset.frame_rate)
         settings = dict(config.relations) | {"held": held, "steps": steps}
         worms, inferred = read_worms(dataset), []
-        stacks = {name: np.mean(one.by_seed, axis=0) for name, one in trained.items()}
+        stacks = {name: np.mean(by_seed, axis=0) for name, (by_seed, _) in trained.items()}
         for name, stack in (stacks | relate((*settings.pop("methods"), RESPONSE), worms, len(names), settings)).items():
             # With the weight of classes that worms left out choose.
             weight = choose_class_worms(stack, study.classes, tuple(config.consensus.class_worms))

@@ -6,7 +6,6 @@ each neuron to one that is driven for a second.
 """
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,11 +27,8 @@ NETWORK = "network"  # The section of tasks.reconstruct.model.
 FRAME_STEP = 4  # Every fourth frame enters a derivative: neighbouring frames are alike.
 
 
-class Trained(NamedTuple):
-    """What a network's runs give: scores [worm, sender, receiver] by seed, and of either half of the worms alone."""
-
-    by_seed: list[Stack]
-    halves: tuple[Stack, Stack] | None
+# What a network's runs give: scores [worm, sender, receiver] by seed, and of either half of the worms alone.
+Trained = tuple[list[Stack], tuple[Stack, Stack] | None]
 
 
 def relate_hidden(config, task, dataset: Dataset, workdir) -> Trained:
@@ -51,7 +47,7 @@ def relate_hidden(config, task, dataset: Dataset, workdir) -> Trained:
         runs = [jax.tree.map(lambda x, k=number * members + k: x[k], best) for k in range(members)]
         module = reconstruction.build_module(NETWORK, task, dataset.neuron_names)
         stacks.append(np.stack([_derive_worm(module, runs, dataset, worm) for worm in group.split.train]))
-    return Trained(stacks[: len(groups)], tuple(stacks[len(groups) :]) or None)
+    return stacks[: len(groups)], tuple(stacks[len(groups) :]) or None
 
 
 def _derive_worm(module, runs, dataset: Dataset, worm: int) -> Float[np.ndarray, "sender receiver"]:
@@ -105,7 +101,7 @@ def respond_forecaster(config, task, dataset: Dataset, workdir) -> Trained:
             respond = functools.partial(_respond, module, *count_frames(config, dataset.frame_rate))
             matrix = jax.lax.map(functools.partial(respond, variables, past, operators), jnp.arange(past.shape[2]))
             stacks[seed, worm] = _hide_lacking(np.array(matrix, float), dataset, worm)
-    return Trained(list(stacks), None)
+    return list(stacks), None
 
 
 def count_frames(config, frame_rate: float) -> tuple[int, int]:

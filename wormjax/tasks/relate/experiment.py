@@ -50,7 +50,8 @@ def relate_neurons(config, workdir: str | os.PathLike) -> list[Row]:
         settings = dict(config.relations) | {"held": held, "steps": steps}
         worms, inferred = read_worms(dataset), []
         stacks = {name: np.mean(by_seed, axis=0) for name, (by_seed, _) in trained.items()}
-        for name, stack in (stacks | relate((*settings.pop("methods"), RESPONSE), worms, len(names), settings)).items():
+        stacks |= relate((*config.relations.methods, RESPONSE), worms, len(names), settings)
+        for name, stack in stacks.items():
             # With the weight of classes that worms left out choose.
             weight = choose_class_worms(stack, study.classes, tuple(config.consensus.class_worms))
             inferred.append(Inferred(name, stack, weight, *trained.get(name, ())))

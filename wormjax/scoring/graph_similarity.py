@@ -12,21 +12,14 @@ from wormjax.graphs import edges_to_matrix, matrix_to_edges
 
 
 class GraphSimilarity(NamedTuple):
-    """How alike the graphs of several methods are; NaN where a graph is constant.
-
-    Attributes:
-      between: correlation of two methods' graphs of the same worm, mean over worms.
-      between_null: the same with the neurons of each graph shuffled, one matrix per shuffle; 1 on the diagonal.
-      across: correlation of a method's graphs of two worms.
-      across_null: its mean over pairs, with the neurons of each graph shuffled.
-    """
+    """How alike the graphs of several methods are, and those of shuffled neurons; NaN where a graph is constant."""
 
     methods: tuple[str, ...]
-    between: Float[np.ndarray, "method method"]
-    between_null: Float[np.ndarray, "shuffle method method"]
+    between: Float[np.ndarray, "method method"]  # Correlation of two methods' graphs of a worm, mean over worms.
+    between_null: Float[np.ndarray, "shuffle method method"]  # 1 on the diagonal.
     pairs: Int[np.ndarray, "pair 2"]
-    across: Float[np.ndarray, "method pair"]
-    across_null: Float[np.ndarray, "shuffle method"]
+    across: Float[np.ndarray, "method pair"]  # Correlation of a method's graphs of two worms.
+    across_null: Float[np.ndarray, "shuffle method"]  # Its mean over pairs.
 
 
 def compare_scores(

@@ -22,17 +22,11 @@ UNWRITABLE = re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Row(NamedTuple):
-    """One number: how a model, trained on some worms of a study, did on one test worm.
-
-    Attributes:
-      study: the study of the training worms.
-      train_worms: the training worms, in a fixed order; () for a model that is not trained.
-      metric: the metric's name, for instance "accuracy".
-    """
+    """One number: how a model, trained on some worms of a study, did on one test worm."""
 
     model: str
     study: str
-    train_worms: tuple[str, ...]
+    train_worms: tuple[str, ...]  # In a fixed order; () for a model that is not trained.
     test_study: str
     test_worm: str
     seed: int

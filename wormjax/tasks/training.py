@@ -92,19 +92,14 @@ def train_best(training: Training, name: str, progress: bool = True, initial: An
 
 
 class Trained(NamedTuple):
-    """One model or baseline, its config, the description of the data that it was trained on, and what it has learnt.
-
-    Attributes:
-      groups: the seed and the training worms of its runs; () where it was not trained on worms.
-      variables: the parameters of a network, stacked by run; None for a baseline.
-      fit: what baselines, and the networks' drift, have learnt of the training worms of the first group.
-    """
+    """One model or baseline, its config, the description of the data that it was trained on, and what it has learnt."""
 
     name: str
     config: ml_collections.ConfigDict
     description: dict[str, Any]
-    groups: tuple[Group, ...]
-    variables: Any
+    groups: tuple[Group, ...]  # The seed and the training worms of its runs; () where it was not trained on worms.
+    variables: Any  # The parameters of a network, stacked by run; None for a baseline.
+    # What baselines, and the networks' drift, have learnt of the training worms of the first group.
     fit: dict[str, Any] | None = None
 
 

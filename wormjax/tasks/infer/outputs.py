@@ -42,25 +42,18 @@ There = Bool[np.ndarray, "simulation frame object"]
 class Inference(NamedTuple):
     """One model's output for every run: edge probabilities, and frames predicted after the history of test systems.
 
-    Either is None where the model does not give it.
-
-    Attributes:
-      validation_edges, test_edges: with a graph in each frame, of each frame of the history but the last.
-      named: whether inferred types are named after true ones.
-      meant: whether they mean what true ones do by themselves, and need no match.
-      hidden: of a model that infers objects that are not observed, the edges from these to the observed ones, and
-        their trajectories; other edges are those between observed objects.
-      strengths: of each test system's messages, where they are inferred.
+    Each is None where the model does not give it.
     """
 
+    # Between observed objects; with a graph in each frame, of each frame of the history but the last.
     validation_edges: Float[np.ndarray, "run simulation *interval edge type"] | None
     test_edges: Float[np.ndarray, "run simulation *interval edge type"] | None
     predicted: Float[np.ndarray, "run simulation step object feature"] | None
-    named: bool = True
-    meant: bool = False
+    named: bool = True  # Whether inferred types are named after true ones.
+    meant: bool = False  # Whether they mean what true ones do by themselves, and need no match.
     validation_predicted: Float[np.ndarray, "run simulation step object feature"] | None = None
-    hidden: Hidden | None = None
-    strengths: Float[np.ndarray, "run simulation"] | None = None
+    hidden: Hidden | None = None  # The edges from objects that are not observed, and their trajectories.
+    strengths: Float[np.ndarray, "run simulation"] | None = None  # Of each test system's messages.
 
 
 def run_model(

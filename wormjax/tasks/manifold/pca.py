@@ -36,16 +36,11 @@ class Worm(NamedTuple):
 
 
 class Components(NamedTuple):
-    """Findings, by what the components were fitted to and by worm.
+    """Findings, by what the components were fitted to and by worm."""
 
-    Attributes:
-      shares: of variance by component.
-      places: how well the motor state can be read from the place in three components: balanced accuracy of its
-        neighbours' vote, chance being one over the number of states.
-      slopes: likewise from the derivatives along the components.
-    """
-
-    shares: dict[str, list[Float[np.ndarray, " component"]]]
+    shares: dict[str, list[Float[np.ndarray, " component"]]]  # Of variance.
+    # How well the motor state can be read from the place in three components (balanced accuracy of the vote of its
+    # neighbours, chance being one over the number of states), and from the derivatives along them.
     places: dict[str, list[float]]
     slopes: dict[str, list[float]]
 

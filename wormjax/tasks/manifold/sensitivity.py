@@ -22,18 +22,12 @@ from wormjax.training.progress import track
 
 
 class Tried(NamedTuple):
-    """What one value of one parameter leads to, by test worm; NaN where no model came of it.
-
-    Attributes:
-      decoding: balanced accuracy of the present motor state.
-      nll: negative log-likelihood of the motor state some seconds ahead, nats.
-      loops: found in the worms that the model was made from.
-    """
+    """What one value of one parameter leads to, by test worm; NaN where no model came of it."""
 
     value: float
-    decoding: Float[np.ndarray, " worm"]
-    nll: Float[np.ndarray, " worm"]
-    loops: Float[np.ndarray, " worm"]
+    decoding: Float[np.ndarray, " worm"]  # Balanced accuracy of the present motor state.
+    nll: Float[np.ndarray, " worm"]  # Negative log-likelihood of the motor state some seconds ahead, nats.
+    loops: Float[np.ndarray, " worm"]  # Found in the worms that the model was made from.
 
 
 def check_sensitivity(config, task) -> None:

@@ -27,19 +27,13 @@ AGREEMENT_METRICS = {name: f"{name}_r" for name in ("halves", "seeds", "studies"
 
 
 class Inferred(NamedTuple):
-    """One method's graphs.
-
-    Attributes:
-      stack: scores of each worm; of a network, the mean over seeds.
-      class_worms: chosen by `consensus.choose_class_worms`.
-      by_seed, halves: of a network, the scores of each seed, and those of training on either half of the worms.
-    """
+    """One method's graphs."""
 
     name: str
-    stack: Stack
-    class_worms: float
-    by_seed: Sequence[Stack] = ()
-    halves: tuple[Stack, Stack] | None = None
+    stack: Stack  # Scores of each worm; of a network, the mean over seeds.
+    class_worms: float  # Chosen by `consensus.choose_class_worms`.
+    by_seed: Sequence[Stack] = ()  # Of a network.
+    halves: tuple[Stack, Stack] | None = None  # Of a network, those of training on either half of the worms.
 
 
 class Study(NamedTuple):

@@ -84,7 +84,8 @@ def infer(config, workdir: str | os.PathLike) -> list[Row]:
         outputs = run_models(config, materials.edge_types, systems.scaling, workdir, *tested)
         outputs, test = match_outputs(outputs, systems.valid), systems.test
         write_graphs(config, outputs, materials.edge_types, systems.train.edge_types, test, Path(workdir))
-        hidden_objects.write_hidden(Path(workdir), outputs)
+        if hidden_objects.NAME in outputs:
+            save_fitted(workdir, outputs[hidden_objects.NAME].hidden._asdict(), hidden_objects.FILE)
         if config.evaluate.futures:
             relating.fit_spreads(config, workdir, outputs, systems.valid)
         rows = score_all(config, workdir, outputs, test, systems.scaling, whole)

@@ -5,14 +5,12 @@ decoder with the hidden objects inferred (`nri_hidden.infer_hidden`), and "nri_s
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
 from wormjax import graphs
-from wormjax.atomic_write import open_place
 from wormjax.features.system_scaling import Scaling
 from wormjax.scoring.edges import score_directions
 from wormjax.simulation.trajectories import Trajectories
@@ -22,6 +20,8 @@ from wormjax.tasks.infer.outputs import Inference, see_history
 from wormjax.training.objectives.exact_inference import Decoded
 from wormjax.training.objectives.nri_hidden import Hidden, infer_hidden
 
+# FILE has what `infer_hidden` finds of all test systems: edges go from each observed object's hidden senders, in their
+# order; paths are in scaled features.
 NAME, FILE = "nri_hidden", "hidden.npz"
 
 
@@ -69,14 +69,3 @@ def score_hidden(found: Hidden, run: int, group: np.ndarray, whole: Trajectories
     paths, features = found.paths[run, group], np.asarray(whole.features)[group, :history, -hidden:]
     pairs = [(paths[..., k].ravel(), features[..., k].ravel()) for k in range(paths.shape[-1])]
     return scores | {"hidden_r": float(np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs]))}
-
-
-def write_hidden(workdir: Path, outputs: Mapping[str, Inference]) -> None:
-    """Write the hidden objects that "nri_hidden" inferred of all test systems as `hidden.npz`.
-
-    `edges` [run, simulation, edge, type] go from each observed object's hidden senders, in their order; `paths` are
-    [run, simulation, frame, hidden object, feature] in scaled features.
-    """
-    if NAME in outputs:
-        with open_place(workdir / FILE) as beside, open(beside, "wb") as file:
-            np.savez(file, **outputs[NAME].hidden._asdict())

@@ -134,50 +134,44 @@ def _workdir(folder: str, holds: str = "Folder that receives checkpoints, tables
 READER: Flag = ("string", "reader", "auto", "Format of the recordings; auto finds it by the file.")
 RATE: Flag = ("float", "frame_rate", 0.0, "Hertz, of recordings without times (csv, npz).")
 
-# Command → what it does, its default config, and flags of a short run.
+# Command → what it does, and flags of a short run.
 _EXPERIMENTS = {
     "generalize": (
         "Decode the motor state of held-out worms: train every model of a config, write a table and figures.",
-        "generalize",
         "--config.models=temporal_convolution --config.seeds=1 --config.train.steps=100",
     ),
     "forecast": (
         "Forecast the neural activity of held-out worms.",
-        "forecast",
         "--config.models=nri_graph --config.train.steps=50",
     ),
     "ahead": (
         "Predict the motor state of held-out worms seconds ahead.",
-        "ahead",
         "--config.models=temporal_convolution --config.train.members=1 --config.train.steps=100",
     ),
     "reconstruct": (
         "Reconstruct hidden neurons of held-out worms from their other named neurons.",
-        "reconstruct",
         "--config.train.members=1 --config.train.steps=100",
     ),
     "manifold": (
         "Compare PCA, asymmetric diffusion maps and relational graphs of worms with the deep models.",
-        "manifold",
         "--config.data.simulation.minutes=4 --config.relations.shifts=9 --config.tasks.ahead.train.steps=50"
         " --config.tasks.forecast.train.steps=50",
     ),
     "relate": (
         "Infer graphs between named neurons; score them against the wiring, other worms, other seeds and nulls.",
-        "neuron_graphs",
         "--config.models='()'",
     ),
     "infer": (
         "Recover the graphs of systems from their trajectories by neural relational inference.",
-        "nri_springs:small",
         "--config.models=nri --config.data.simulations.train=1000 --config.train.steps=250",
     ),
 }
+_CONFIGS = {"relate": "neuron_graphs", "infer": "nri_springs:small"}  # The default configs that have another name.
 COMMANDS = {
-    **{
-        name: Command(partial(run_experiment, name), about, config, [_workdir(name)], short=short)
-        for name, (about, config, short) in _EXPERIMENTS.items()
-    },
+    name: Command(partial(run_experiment, name), about, _CONFIGS.get(name, name), [_workdir(name)], short=short)
+    for name, (about, short) in _EXPERIMENTS.items()
+}
+COMMANDS |= {
     "evaluate": Command(
         evaluate,
         "Restore the models of a work directory and score them, on its own recordings or on others.",

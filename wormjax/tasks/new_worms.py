@@ -48,11 +48,7 @@ def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) 
 
 
 def build_new_dataset(
-    config,
-    description: dict,
-    recordings: Sequence[Recording],
-    leave_out: bool = False,
-    neurons: Sequence[str] | None = None,
+    config, description: dict, recordings: Sequence[Recording], leave_out: bool = False, neurons=None
 ) -> Dataset:
     """Return recordings as a dataset for a model that is already trained: its neurons, its states, its rate.
 

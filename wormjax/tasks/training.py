@@ -38,13 +38,7 @@ class Training(NamedTuple):
 
 
 def tabulate_runs(
-    config,
-    dataset: Dataset,
-    groups: Sequence[Group],
-    members: int,
-    window: int = 0,
-    field: str = "train.window_frames",
-    labels: Labels | None = None,
+    config, dataset: Dataset, groups, members: int, window: int = 0, field: str = "train.window_frames", labels=None
 ) -> Runs:
     """Return the runs of all groups, `members` of each group beside each other.
 

@@ -263,12 +263,7 @@ def open_test_recordings(config) -> tuple[Recording, ...]:
 
 
 def build(
-    config,
-    recordings: list[Recording],
-    neurons: Sequence[str],
-    state_names: Sequence[str] = (),
-    frame_rates: Sequence[float] | None = None,
-    targets: Sequence[str] | None = None,
+    config, recordings: list[Recording], neurons: Sequence[str], state_names=(), frame_rates=None, targets=None
 ) -> Dataset:
     """Return the dataset of a config's `data` section. The list is emptied: each worm goes once it is in the dataset.
 

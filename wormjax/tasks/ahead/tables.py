@@ -68,13 +68,7 @@ def collect_by_worm(table: Table, kind: str, seconds: Sequence[float]) -> dict[s
 
 
 def write_summary(
-    path: str | os.PathLike,
-    tables: Sequence[Table],
-    seconds: Sequence[float],
-    simple: Sequence[str],
-    baselines: Sequence[str],
-    rivals: Sequence[str],
-    data_text: str,
+    path: str | os.PathLike, tables: Sequence[Table], seconds, simple, baselines, rivals, data_text: str
 ) -> None:
     """Write the summary as Markdown, whole or not at all; each model is compared with the baselines `rivals`."""
     parts = ["# The motor state to come", "", EXPLANATION]

@@ -68,14 +68,7 @@ def score_calibration(
 
 
 def calibrate(
-    name: str,
-    config,
-    dataset: Dataset,
-    worms: Sequence[int],
-    seconds: float,
-    variables: Any,
-    alone: bool = False,
-    progress: bool = False,
+    name: str, config, dataset: Dataset, worms: Sequence[int], seconds: float, variables, alone=False, progress=False
 ) -> Any:
     """Return a network's parameters after further training on the first seconds of a worm, stacked by run.
 

@@ -31,12 +31,7 @@ CURVE_TEXT = "Mean over worms [95 % interval over worms]; baselines are in itali
 
 
 def write_report(
-    config,
-    worms: Materials,
-    groups,
-    decoded: dict[str, Decoded],
-    workdir: Path,
-    curves: Mapping[str, Sequence[Row]] | None = None,
+    config, worms: Materials, groups, decoded: dict[str, Decoded], workdir: Path, curves: Mapping[str, Sequence[Row]]
 ) -> list[Row]:
     """Write rows, summary and figures into the workdir of an experiment, and print the summary; return the rows.
 
@@ -49,7 +44,7 @@ def write_report(
     write_rows(workdir / "results.csv", rows)
     inferred = score_inferred(config, dataset, groups, decoded)
     more, drawn = format_inferred(inferred), []
-    for name, own in (curves or {}).items():
+    for name, own in curves.items():
         if not own:
             continue
         write_rows(workdir / f"{name}.csv", own)

@@ -1,7 +1,7 @@
 """Train the forecasters of a config and forecast with them: the steps that the experiment is made of."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -177,15 +177,7 @@ def _forecast_chunk(module: nn.Module, steps: int, masked: bool, variables, past
 
 
 def forecast_starts(
-    forecast,
-    name: str,
-    config,
-    fit: dict,
-    split: int,
-    variables: Mapping,
-    dataset: Dataset,
-    starts: Starts,
-    operators: Float[np.ndarray, "start past channel"] | None = None,
+    forecast, name: str, config, fit: dict, split: int, variables, dataset: Dataset, starts: Starts, operators=None
 ) -> tuple[Spread, Float[np.ndarray, "start edge type"] | None]:
     """Return one run's forecasts (`build_forecaster`) of `starts`, and the graph of each."""
     past = cut_past(dataset, starts, build_shape(config).past)

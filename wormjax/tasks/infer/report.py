@@ -34,17 +34,11 @@ AXES = ("x", "y", "z")
 PANELS = 4
 GROUPS_FILE, PICTURE_FILE = "edge_groups.csv", "predicted.gif"
 MOST_KINDS = 4  # Kinds of objects with a colour each.
+Outputs = Mapping[str, Inference]  # By model.
 
 
 def write_report(
-    config,
-    rows: list[Row],
-    outputs: Mapping[str, Inference],
-    errors: Mapping[str, Float[np.ndarray, " step"]],
-    test: Trajectories,
-    scaling: Scaling,
-    study: str,
-    workdir: Path,
+    config, rows: list[Row], outputs: Outputs, errors, test: Trajectories, scaling: Scaling, study: str, workdir: Path
 ) -> None:
     """Write rows, summary and figures into the workdir of an experiment, and print the summary.
 

@@ -170,14 +170,7 @@ def _regress(precision: Products, partners: Partners | None) -> Products:
 
 
 def reconstruct(
-    name: str,
-    fit: dict[str, Any],
-    split: int,
-    train: Sequence[int],
-    dataset: Dataset,
-    worm: int,
-    partners: Partners,
-    without_partner: bool,
+    name: str, fit: dict, split: int, train, dataset: Dataset, worm: int, partners: Partners, without_partner: bool
 ) -> Float[np.ndarray, "stretch frame neuron"]:
     """Return a baseline's reconstruction of each neuron of a worm's stretches from all others.
 

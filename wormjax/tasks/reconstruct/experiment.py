@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from wormjax.errors import ConfigError
@@ -132,16 +132,7 @@ def run_models(
 
 
 def reconstruct_worm(
-    name: str,
-    config,
-    fit: dict,
-    split: int,
-    train: Sequence[int],
-    variables,
-    dataset: Dataset,
-    worm: int,
-    neurons: Int[np.ndarray, " chosen"],
-    without_partner: bool = False,
+    name: str, config, fit, split: int, train, variables, dataset: Dataset, worm: int, neurons, without_partner=False
 ) -> Float[np.ndarray, "stretch frame neuron"]:
     """Return one model's reconstruction of chosen neurons of a worm's stretches, each from all others; else NaN.
 

@@ -22,6 +22,7 @@ from wormjax.training.stacked_runs import map_chunks
 from wormjax.value_checks import check_names, check_value, text
 
 GIVEN = ("parent", "name", "neurons")  # Fields of a module that the data set.
+Chosen = Int[np.ndarray, " chosen"]
 HIDDEN_AT_ONCE = 8  # Passes over a stretch, each with other neurons hidden, in one call.
 
 
@@ -74,13 +75,7 @@ def train_model(name: str, config, dataset: Dataset, groups: Sequence[Group], wo
 
 
 def reconstruct(
-    name: str,
-    config,
-    variables,
-    dataset: Dataset,
-    worm: int,
-    neurons: Int[np.ndarray, " chosen"],
-    withheld: Int[np.ndarray, " chosen"],
+    name: str, config, variables, dataset: Dataset, worm: int, neurons: Chosen, withheld: Chosen
 ) -> Float[np.ndarray, "stretch frame neuron"]:
     """Return a network's reconstruction of chosen neurons of a worm's stretches, each from all others; else NaN.
 

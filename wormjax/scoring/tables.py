@@ -178,12 +178,7 @@ def format_amounts(
 
 
 def write_summary(
-    path: str | os.PathLike,
-    rows: Iterable[Row],
-    baseline_models: Collection[str] = (),
-    data_text: str = "",
-    published: Sequence[PublishedResult] = (),
-    more: Sequence[str] = (),
+    path: str | os.PathLike, rows: Iterable[Row], baseline_models=(), data_text: str = "", published=(), more=()
 ) -> None:
     """Write the summary as Markdown, whole or not at all: tables, `more` lines, and the data in words (`data_text`).
 

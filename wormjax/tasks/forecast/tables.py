@@ -11,7 +11,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -116,12 +115,7 @@ def relative_difference(
 
 
 def write_forecast_summary(
-    path: str | os.PathLike,
-    rows: Iterable[Row],
-    baselines: Collection[str],
-    data_text: str = "",
-    published: Sequence[PublishedResult] = (),
-    twins: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    path: str | os.PathLike, rows: Iterable[Row], baselines: Collection[str], data_text="", published=(), twins=None
 ) -> None:
     """Write the summary as Markdown, whole or not at all, with the data in words (`data_text`) at the end.
 
@@ -137,9 +131,9 @@ def write_forecast_summary(
         for kind in (kind for kind in METRIC_TITLES if kind in found):
             parts += ["", f"### {METRIC_TITLES[kind]}", "", *_tabulate_kind(table, kind, baselines, theirs)]
             if kind == "mse":
-                parts += _tabulate_comparisons(table, baselines, twins)
+                parts += _tabulate_comparisons(table, baselines, twins or {})
         if table.train_count == max(counts):
-            parts += _tabulate_parts(table, baselines, twins)
+            parts += _tabulate_parts(table, baselines, twins or {})
     markdown.write_markdown(path, parts, data_text)
 
 

@@ -1,4 +1,8 @@
-"""How alike the graphs of several worms are, by method, beside those of shuffled neurons."""
+"""How alike the graphs of several worms are, by method, beside those of shuffled neurons.
+
+That is the quadratic assignment procedure (Krackhardt 1988, Social Networks 10:359): edges that share a neuron go
+together by themselves, so the edges alone are no sample of their own.
+"""
 
 import math
 from collections.abc import Mapping

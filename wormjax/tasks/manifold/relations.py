@@ -1,10 +1,4 @@
-"""Relational graphs of every worm of a dataset, and how alike graphs are: between methods, and between worms.
-
-Graphs are compared by Pearson's correlation of their edges' probabilities, against the same with the neurons of each
-graph shuffled (the quadratic assignment procedure, Krackhardt 1988, Social Networks 10:359): edges that share a neuron
-go together by themselves, so the edges alone are no sample of their own. Graphs inferred by a deep model are compared
-in the same way.
-"""
+"""Relational graphs of every worm of a dataset, and those between worms, which cannot be related."""
 
 from collections.abc import Sequence
 from itertools import combinations

@@ -1,5 +1,13 @@
 """Run a program from the command line: a user's mistake is one line on stderr and exit code 2, without a traceback.
 
+    from wormjax.command_line import run
+
+    def main(values, config):
+        print(values.workdir, config.data.study)
+
+    if __name__ == "__main__":
+        run(main, [("string", "workdir", "runs", "Folder of the results.")], __doc__, config="generalize")
+
 A config file is executed once. Its fields are set by --config.FIELD=VALUE.
 """
 
@@ -135,10 +143,10 @@ def use_float32() -> None:
 
 
 def use_all_cores() -> None:
-    """Make each core of a CPU a device of its own, among which runs are divided; a GPU or TPU stays as it is.
+    """Make each core of a CPU a device of its own, among which runs are divided. A GPU or TPU stays as it is.
 
-    Two cores that train a run each are twice as fast as two that share every operation of a small network's run.
-    XLA_FLAGS or JAX_NUM_CPU_DEVICES take precedence where set.
+    Small networks leave a core mostly idle: two cores that train a run each are twice as fast as two cores that share
+    every operation of one run. XLA_FLAGS or JAX_NUM_CPU_DEVICES take precedence where set.
     """
     import jax
 

@@ -56,7 +56,7 @@ def list_oddities(worm: Recording) -> Iterator[str]:
 def fit_models(worms: Sequence[Recording], folder: Path) -> list[str]:
     """Return a line for each model in or below a folder: how many of its neurons there are, or what is wrong.
 
-    Where there is none, the line says how to train one.
+    Where there is none, the line says how to train one. Work directories of other programs hold none, and no line.
     """
     lines, kinds = [], (CONFIG_FILE, MODEL_FILE)
     places = {path.parent for kind in kinds for depth in ("", "*/", "*/*/") for path in folder.glob(depth + kind)}

@@ -25,7 +25,10 @@ def expect_pynwb() -> None:
 def write_nwb(path: str | os.PathLike, decoding: Decoding, model: str) -> None:
     """Write the probabilities and the decoded state per frame, below processing/behavior/BehavioralTimeSeries.
 
-    `model` says in the description what decoded it.
+    Args:
+      path: the file, which appears under its name when it is complete.
+      decoding: of `Decoder.decode`.
+      model: what decoded it, for the description.
     """
     import pynwb
 

@@ -65,6 +65,8 @@ def predict(
     A recording that a model cannot use is left out, and the summary names it with the reason.
 
     Args:
+      models: fitted estimators.
+      worms: recordings, scored or not.
       output: the folder; new, empty, or of an earlier prediction of the same worms, which is replaced.
       steps: frames per forecast.
       nwb: whether to write decoded states as NWB files, too, which needs pynwb.

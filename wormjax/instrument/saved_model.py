@@ -28,6 +28,9 @@ def save_model(path: str | os.PathLike, kind: str, trained: Trained) -> None:
     """Write a trained model to a folder, new or of a saved model; `kind` is the name of its estimator's class.
 
     The description is written last, when the parameters are complete.
+
+    Raises:
+      InputError: the folder holds something else, or cannot be written.
     """
     path = Path(take_path(path))
     content = {"format": FORMAT, "version": VERSION, "kind": kind, "name": trained.name}
@@ -46,7 +49,11 @@ def save_model(path: str | os.PathLike, kind: str, trained: Trained) -> None:
 
 
 def read_model(path: str | os.PathLike) -> tuple[str, Trained]:
-    """Return the kind of a saved model, and the model; InputError for one of a later version, or a damaged one."""
+    """Return the kind of a saved model, and the model.
+
+    Raises:
+      InputError: no saved model, one of a later version, or a damaged one.
+    """
     path = Path(path)
     content = read_json(path / MODEL_FILE, of=SAVED)
     if content.get("format") != FORMAT or content.get("version") != VERSION:

@@ -20,11 +20,14 @@ def build_config(
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> ml_collections.ConfigDict:
-    """Return a copy of a config, which must be of an experiment, with some fields changed and a single seed, unlocked.
+    """Return a copy of a config with some fields changed and a single seed, unlocked.
 
     Args:
       config: a name or file that `--config` takes, or a ConfigDict.
-      parameters, settings: full name of a field → value, as {"train.steps": 400}; None leaves the config's own.
+      experiment: what the config must be of: "generalize", "forecast", "infer".
+      parameters: full name of a field → value; None leaves the config's own.
+      settings: the user's, likewise, such as {"train.steps": 400}.
+      seed: of the one run, or group of runs.
 
     Raises:
       InputError: no such config, or a field that it does not have or of another type.
@@ -62,7 +65,11 @@ def build_config(
 def choose_model(
     config: ml_collections.ConfigDict, name: Any, networks: Iterable[str], baselines: Iterable[str]
 ) -> None:
-    """Make a network or a baseline the only one that a config trains; InputError for a name of neither."""
+    """Make a network or a baseline the only one that a config trains.
+
+    Raises:
+      InputError: a name of neither.
+    """
     known = tuple(dict.fromkeys((*networks, *baselines)))
     if name not in known:
         raise InputError(f"model: found {name!r}, expected one of: {', '.join(known)}")
@@ -89,7 +96,11 @@ def take_one(worm: Recording) -> Recording:
 
 
 def take_path(path: Any) -> str:
-    """Return the path of a file or folder, with the user's home for ~; InputError for something else."""
+    """Return the path of a file or folder, with the user's home for ~.
+
+    Raises:
+      InputError: something else.
+    """
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"path: found {path!r}, expected a file or a folder")
     return os.path.expanduser(path)

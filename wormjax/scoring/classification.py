@@ -24,10 +24,14 @@ States = Int[np.ndarray, " frame"]
 def score_states(probabilities: Probabilities, states: States) -> dict[str, float]:
     """Score one worm's decoded motor states. Frames whose state is UNSCORED (-1) are ignored.
 
+    Args:
+      probabilities: the model's probability of each state in each frame; rows sum to one.
+      states: the scored state of each frame, an index into the columns of `probabilities`, or -1.
+
     Returns:
       Metric → value; every value is finite, and what is undefined is left out (no key). No frame scored: {}.
       accuracy: share of frames whose most probable state is the scored one.
-      balanced_accuracy: recall per state, averaged over the states that occur.
+      balanced_accuracy: recall per state, averaged over the states that occur in `states`.
       auroc: area under the ROC curve. Two states: of state 0 ("reverse") against state 1. More: each state that
         occurs against the rest, averaged. Left out where fewer than two states occur.
       nll: negative log-likelihood, nats per frame, probabilities clipped at 1e-7.

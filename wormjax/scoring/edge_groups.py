@@ -30,7 +30,10 @@ def find_links(places: Places) -> Int[np.ndarray, "link 2"]:
 def contrast_edges(
     probabilities: Edges, places: Places, kinds: Sequence[str], links: Int[np.ndarray, "link 2"]
 ) -> pd.DataFrame:
-    """Return how edges, NaN where there is none, differ between groups of pairs; `links` are pairs that are joined.
+    """Return how edges differ between groups of pairs.
+
+    Probabilities are NaN where there is no edge; `places` are those of the objects when edges are used, `links` pairs
+    of objects that are joined.
 
     Returns:
       group: "linked"; "near" (the sender is one of the receiver's three neighbours); "marked" (the sender is

@@ -32,7 +32,10 @@ EdgeScores = Float[np.ndarray, "simulation edge"]
 class Threshold(NamedTuple):
     """How a number for an edge becomes a type: the types, in their order, take the intervals between boundaries.
 
-    Boundaries ascend; a score on one belongs below it. `rising`: whether a larger score means a higher type.
+    Attributes:
+      boundaries: in ascending order, one fewer than there are types; a score on a boundary belongs below it. The same
+        boundary twice, or an infinite one, leaves a type no interval.
+      rising: whether a larger score means a higher type.
     """
 
     boundaries: tuple[float, ...]
@@ -42,9 +45,15 @@ class Threshold(NamedTuple):
 def match_types(probabilities: EdgeProbabilities, types: EdgeTypes) -> tuple[int, ...]:
     """Return the matching of inferred to true types with the highest edge accuracy; find it on validation simulations.
 
-    Inferred type k is called true type matching[k]. Of matchings with equal accuracy, it is the one that gives the true
-    types the highest probability. Where more types are inferred than there are true ones, those left over get numbers
-    that no true type has. InputError where a probability is not finite.
+    Of matchings with equal accuracy, the one that gives the true types the highest probability.
+
+    Returns:
+      Inferred type k is called true type matching[k]; each number stands once. Where more types are inferred than there
+      are true ones, those left over get numbers that no true type has, and their edges count as wrong. Where fewer are,
+      some true types are never inferred.
+
+    Raises:
+      InputError: a probability is not finite.
     """
     inferred = np.shape(probabilities)[-1]
     flat, known = _select_known(probabilities, types)
@@ -72,7 +81,8 @@ def pair_frames(
 ) -> tuple[Float[np.ndarray, "sample edge type"], Int[np.ndarray, "sample edge"]]:
     """Return inferred and true edges side by side: a sample is a simulation, or one of its frames where edges change.
 
-    The edges of the last frame act on nothing observed; they are not scored.
+    One graph of a simulation is that of each of its frames. The edges of the last frame act on nothing observed; they
+    are not scored.
     """
     if probabilities.ndim == 3 and types.ndim == 2:
         return probabilities, types
@@ -84,12 +94,21 @@ def pair_frames(
 
 
 def score_edges(probabilities: EdgeProbabilities, types: EdgeTypes) -> dict[str, float]:
-    """Score the edges of all simulations together; `probabilities` are those of `relabel_types`.
+    """Score the edges of all simulations together.
+
+    Args:
+      probabilities: of each type, relabelled; a true type beyond the columns has probability 0.
+      types: the true type of each edge, or -1.
 
     Returns:
-      Metric → value, as of `score_states` (edge_accuracy is its accuracy; of two types, auroc is of type 1, an edge,
-      against type 0), but for macro_f1. edge_auroc, direction_auroc: `score_directions` of the probability of any type
-      but 0. No edge known: {}.
+      Metric → value; every value is finite, and what is undefined is left out. No edge known: {}.
+      edge_accuracy: share of edges whose most probable type is the true one.
+      balanced_accuracy: recall per type, averaged over the types that occur.
+      auroc: area under the ROC curve. Two types: of type 1 (an edge) against type 0. More: each type that occurs
+        against the rest, averaged. Left out where fewer than two types occur.
+      edge_auroc, direction_auroc: see `score_directions`, of the probability of any type but 0.
+      nll: negative log-likelihood, nats per edge, probabilities clipped at 1e-7.
+      calibration_error: expected calibration error of the top probability, 15 bins of equal width.
 
     Raises:
       InputError: a probability is not finite (a training run that diverged).
@@ -145,9 +164,13 @@ def confusion(probabilities: EdgeProbabilities, types: EdgeTypes) -> Int[np.ndar
 def choose_threshold(scores: EdgeScores, types: EdgeTypes, count: int) -> Threshold:
     """Return thresholds that cut scores into types with the highest edge accuracy; choose on validation simulations.
 
-    Types, of which there are `count`, are taken to be in order (no, weak, strong spring): each has one interval of
-    scores. Whether scores rise or fall with the type is the sign of their rank correlation; given that, no other
-    boundaries are more accurate. InputError where a score is not finite, or no edge is known.
+    Types are taken to be in order (no, weak, strong spring): each has one interval of scores. Whether scores rise or
+    fall with the type is the sign of their rank correlation; given that, no other boundaries are more accurate.
+
+    `scores` have the same scale in all simulations; `count` is the number of types.
+
+    Raises:
+      InputError: a score is not finite, or no edge is known.
     """
     scores, known = _select_scores(scores, types)
     if not len(known):
@@ -164,12 +187,17 @@ def decide_types(scores: EdgeScores, threshold: Threshold) -> Int[np.ndarray, ".
 
 
 def score_ranked_edges(scores: EdgeScores, types: EdgeTypes, threshold: Threshold) -> dict[str, float]:
-    """Score edges that have one number each, which is no probability; InputError where one is not finite.
+    """Score edges that have one number each, as `score_edges` does; such numbers are not probabilities.
 
     Returns:
-      edge_accuracy and balanced_accuracy of `decide_types`; edge_auroc and direction_auroc of `score_directions`.
-      auroc: how often the edge of a higher type has the higher score (the lower one, where `threshold` falls), the mean
-        over pairs of types that occur, for a number alone does not rank the edges of a middle type against the rest.
+      edge_accuracy and balanced_accuracy of `decide_types`.
+      auroc: how often the edge of a higher type has the higher score (the lower one, where `threshold` falls). Two
+        types: the area under the ROC curve. More: its mean over pairs of types that occur, for a number alone does not
+        rank the edges of a middle type against the rest. Left out where fewer than two types occur.
+      edge_auroc, direction_auroc: see `score_directions`.
+
+    Raises:
+      InputError: a score is not finite.
     """
     directed = np.asarray(scores) * (1 if threshold.rising else -1)
     scores, known = _select_scores(scores, types)

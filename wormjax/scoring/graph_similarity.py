@@ -29,10 +29,12 @@ class GraphSimilarity(NamedTuple):
 def compare_scores(
     scores: Mapping[str, Float[np.ndarray, "worm edge"]], shuffles: int = 500, seed: int = 0
 ) -> GraphSimilarity:
-    """Correlate scores of edges, any number per edge: methods within a worm, and worms within a method, with nulls.
+    """Correlate scores of edges: methods within a worm, and worms within a method, each with its null.
 
     A shuffle gives every graph (of each method and worm) its own order of neurons, so nothing is left in common but
     what any two such graphs have.
+
+    Scores are any number per edge, such as `Relation.score`, of the same worms and neurons in the same order.
     """
     values = np.stack([np.asarray(own, np.float64) for own in scores.values()])
     worms, neurons = values.shape[1], (1 + math.isqrt(1 + 4 * values.shape[-1])) // 2

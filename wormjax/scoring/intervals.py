@@ -1,8 +1,8 @@
 """Intervals: how sure a mean over worms is, and a difference between two models on the same worms.
 
-The worm is the unit of replication. Subsets and seeds that are scored on one worm share that worm's recording: they are
-averaged first, and the 95 % interval is Student's t over the worms' averages. (With the four or five worms of these
-studies a bootstrap over worms covers far less than it says.)
+The worm is the unit of replication. Subsets and seeds that are scored on one worm share that worm's recording, so they
+are not independent: they are averaged first, and the 95 % interval is Student's t over the worms' averages. (A
+bootstrap over worms is not offered: with the four or five worms of these studies it covers far less than it says.)
 
 Test worms also share training worms, which t over worms does not see. What an interval is to hold is the score expected
 over worms *and* over training sets of that size. Where the rows allow it, its variance is therefore a jackknife over
@@ -10,9 +10,13 @@ worms, the mean made again without every row in which a worm trains or is tested
 Statistics 9:586), or Student's where that is larger. Left-out rows must leave every other worm scored: with n worms
 this holds for n - 2 or fewer training worms, and for n - 1 if the rows of n - 2 are there as well (`smaller`).
 
-docs/trust.md has how often each interval holds the truth. By leave one worm out alone there is nothing but t, which is
-too narrow for errors in scaled units; neither a correction of t (Nadeau & Bengio 2003, Machine Learning 52:239) nor an
-interval of ratios mends that. Every interval is cut to the range of its metric (`RANGES`).
+docs/trust.md has how often each interval holds the truth (experiments.benchmarks.interval_coverage). By leave one worm
+out alone there is nothing but t, which is too narrow for errors in scaled units: read differences and skill there, or
+run subsets of n - 2. A correction of t without them (Nadeau & Bengio 2003, Machine Learning 52:239) does not mend that,
+and neither does an interval of ratios, so neither is made.
+
+Every interval is cut to the range of its metric (`RANGES`): an accuracy's ends at 1, an error's begins at 0. No truth
+lies outside, so that what is cut holds it as often.
 """
 
 import math
@@ -68,8 +72,12 @@ def interval_over_worms(values: Float[np.ndarray, " worm"]) -> Interval:
 def interval_over_splits(scores: Scores, smaller: Scores | None = None) -> Interval:
     """Return the mean over worms of their averages over training sets, and its interval given shared training worms.
 
-    By the jackknife over worms where every worm can be left out and that makes it wider; else `interval_over_worms`.
-    `smaller` are the scores after training on one worm fewer, read where `scores` cannot do without any of the worms.
+    Args:
+      scores: of one model and metric.
+      smaller: the same after training on one worm fewer; read where `scores` cannot do without any of the worms.
+
+    Returns:
+      By the jackknife over worms where every worm can be left out and that makes it wider; else `interval_over_worms`.
     """
     tested = np.isfinite(scores.values)
     columns = tested.any(axis=0)
@@ -126,9 +134,13 @@ def difference_over_worms(
 ) -> Interval | None:
     """Return the paired difference between two models, ours - theirs, as a mean over worms with its interval.
 
-    Compared where both were scored, on the same test worm after training on the same worms; None without such a pair.
-    Seeds are averaged first, then the differences of each worm, then the worms. `smaller` are both models' rows of one
-    training worm fewer (`interval_over_splits`).
+    Compared where both were scored: on the same test worm after training on the same worms. Seeds are averaged first
+    (a linear baseline has one, a network several), then the differences of each worm, then the worms.
+
+    `smaller` are both models' rows of one training worm fewer (`interval_over_splits`).
+
+    Returns:
+      The interval, or None where the two share no training set and test worm.
     """
     ours, theirs = list(ours), list(theirs)
     cells = _subtract(ours, theirs)

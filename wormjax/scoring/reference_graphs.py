@@ -23,10 +23,10 @@ Pairs = Bool[np.ndarray, "sender receiver"]
 
 
 class GraphScore(NamedTuple):
-    """How well scores find the edges of a reference; how many ordered pairs are scored, and how many are edges."""
+    """How well scores find the edges of a reference."""
 
-    pairs: int
-    edges: int
+    pairs: int  # That are scored, ordered.
+    edges: int  # Among them.
     auroc: float
     average_precision: float
 
@@ -114,8 +114,10 @@ def find_bounds(draws: Float[np.ndarray, " draw"]) -> tuple[float, float]:
 def score_direction(scores: Matrix, reference: Matrix, draws: Draws) -> dict[str, float]:
     """Return how often the score of an edge exceeds that of its reverse, which is none; {} where there is no such pair.
 
-    A tie counts half, so that a symmetric method has 0.5. direction_low and direction_high are its 95 % interval over
-    classes, one_way_pairs how many pairs there are.
+    A tie counts half, so that a symmetric method has 0.5.
+
+    Returns:
+      direction, its 95 % interval over classes (direction_low, direction_high), and one_way_pairs, how many they are.
     """
     pairs = find_pairs(scores, reference) & find_pairs(scores.T, reference.T)
     one_way = pairs & (reference > 0) & (reference.T == 0)

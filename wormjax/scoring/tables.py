@@ -105,9 +105,11 @@ def collect_tables(
 
 
 def summarise(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> pd.DataFrame:
-    """Return one line per setting, metric, model (baselines last) and number of training worms, in that order.
+    """Return one line per setting, metric, model and number of training worms.
 
     Returns:
+      Ordered by setting, metric, model (baselines last, otherwise as they first occur) and training worms:
+      setting, metric, model, baseline, train_count: what the line is about.
       mean, sd, n: over training subset, worm and seed, and of how many numbers; sd is NaN for a single number.
       low, high, worms: the 95 % interval over worms, each worm's numbers averaged first; NaN for a single worm.
       best_baseline: the baseline with the best mean in this column; "" for a baseline, or without one.
@@ -180,9 +182,12 @@ def format_amounts(
 def write_summary(
     path: str | os.PathLike, rows: Iterable[Row], baseline_models=(), data_text: str = "", published=(), more=()
 ) -> None:
-    """Write the summary as Markdown, whole or not at all: tables, `more` lines, and the data in words (`data_text`).
+    """Write the summary as Markdown, whole or not at all.
 
-    `published` are others' numbers, put into the tables of their study and metric and marked (`find_published`).
+    Args:
+      data_text: the data that made the rows, in words, printed at the end.
+      published: others' numbers, put into the tables of their study and metric and marked (`find_published`).
+      more: lines that follow the tables.
     """
     parts = ["# Results", "", EXPLANATION]
     for setting, members in summarise(rows, baseline_models).groupby("setting", sort=False):

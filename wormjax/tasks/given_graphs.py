@@ -32,10 +32,15 @@ REWIRED = re.compile(r"(.+):rewired:(\d+)")
 def load_edges(
     graph: str, names: Sequence[str], atlas: str = "", field: str = "edges"
 ) -> Float[np.ndarray, "sender receiver"]:
-    """Return 1 for an edge between neurons, 0 for none; `field` is that of the config, which errors name.
+    """Return 1 for an edge between neurons, 0 for none.
 
-    The graph is "none", "complete", "chemical", "electrical", "both" (Cook et al. 2019), "atlas" (responses with
-    q < 0.05, Randi et al. 2023) or the path of a table of edges; ":rewired:NUMBER" after it is a draw of its degrees.
+    Args:
+      graph: "none", "complete", "chemical", "electrical", "both" (Cook et al. 2019), "atlas" (responses with q < 0.05,
+        Randi et al. 2023) or the path of a table of edges; followed by ":rewired:NUMBER", a draw of the same degrees.
+      field: of the config, which errors name.
+
+    Raises:
+      InputError: a file that cannot be read, or one without an edge between these neurons.
     """
     if match := REWIRED.fullmatch(graph):
         return redraw(load_edges(match[1], names, atlas, field), int(match[2]))

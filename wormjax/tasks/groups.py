@@ -51,9 +51,10 @@ def model_folder(workdir: str | os.PathLike, name: str) -> str:
 def score_worms(
     model: str, names, dataset: Dataset, group: Group, worm_of: Int[np.ndarray, " start"], score: Callable
 ) -> list[Row]:
-    """Return a model's rows on one group's test worms that have a start; `worm_of` is the worm of each start.
+    """Return a model's rows on one group's test worms that have a start.
 
-    `names` are the training study and the names of its worms; `score` returns metric → value of a mask of starts.
+    `names` are the training study and the names of its worms; `worm_of` is the worm of each start; `score` takes which
+    starts are of one worm (a mask) and returns metric → value.
     """
     study, worms = names
     trained, rows = tuple(worms[worm] for worm in group.split.train), []

@@ -30,7 +30,11 @@ from wormjax.training.workdir import refuse_changes
 
 
 def prepare_new_worms(config, description: dict, train_splits: Sequence[Split]) -> tuple[Dataset, tuple[Split, ...]]:
-    """Return other recordings for runs that are trained, and for each training split the worms that are new to it."""
+    """Return other recordings for runs that are already trained, and the worms that are new to each.
+
+    Returns:
+      The dataset, and for each training split the worms that are not among its training worms.
+    """
     cross = config.protocol.name == "cross_study"
     recordings = open_test_recordings(config) if cross else open_config_recordings(config)
     dataset = build_new_dataset(config, description, recordings, leave_out=True)
@@ -52,9 +56,11 @@ def build_new_dataset(
 ) -> Dataset:
     """Return recordings as a dataset for a model that is already trained: its neurons, its states, its rate.
 
-    A warning names the neurons that a worm lacks, which are masked, and the worms that are resampled. With `leave_out`,
-    a worm with none of the neurons is left out, with a warning, where another has some. `neurons` take the place of the
-    training's, for a model that reads more.
+    A neuron that a worm lacks is masked. A worm at another rate than that of the training is resampled to it. A
+    warning names both.
+
+    With `leave_out`, a worm with none of the neurons is left out, with a warning, where another has some. `neurons`
+    take the place of the training's, for a model that reads more.
 
     Raises:
       InputError: a recording with none of the neurons, or one that cannot be used.
@@ -107,9 +113,13 @@ def is_training_worm(description: dict, split: Split, dataset: Dataset, worm: in
 def prepare_evaluation(
     config, workdir: str | os.PathLike, open_fields: Sequence[str]
 ) -> tuple[dict, list[Split], Dataset, list[Split]]:
-    """Return the description of the training data, its splits, the dataset to test on, and its new worms by split.
+    """Return what scoring a trained workdir again needs, on its own recordings or on others.
 
     `open_fields` are the beginnings of fields that may differ from training: the recordings, and how they are scored.
+
+    Returns:
+      The description of the training data, the splits of training, the dataset to test on, and for each split the
+      worms of it that are not training worms.
 
     Raises:
       InputError: no trained workdir, a config that differs where training fixed it, or recordings that do not fit.

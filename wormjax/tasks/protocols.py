@@ -20,12 +20,16 @@ class Split(NamedTuple):
 
 
 def list_splits(protocol: str, worms: int, test_worms: int = 0, train_counts: Sequence[int] = ()) -> list[Split]:
-    """Return the splits of a protocol, in a fixed order; those of some numbers of training worms, where given.
+    """Return the splits of a protocol, in a fixed order.
 
-    "subsets": every subset of the worms, but that of all, trains, and is tested on every worm left out (Wang et al.
-    2021). "leave_one_worm_out": each worm is tested once, trained on all others. "same_worm", "within_recording": each
-    worm trains and is tested on its own frames. "cross_study": every subset trains, and is tested on every worm of the
-    other study, of which there are `test_worms`.
+    Args:
+      protocol: "subsets": every subset of the worms trains, and is tested on every worm left out (Wang et al. 2021;
+        the subset of all worms has nothing to be tested on, and is left out). "leave_one_worm_out": each worm is
+        tested once, trained on all others. "same_worm": each worm trains and is tested on blocks of its own
+        frames; so it is with "within_recording". "cross_study": every subset trains, and is tested on every worm of the
+        other study.
+      test_worms: number of worms of the other study, for "cross_study".
+      train_counts: numbers of training worms to keep; () keeps all.
 
     Raises:
       InputError: a protocol that these worms leave without a split, or with too many to be trained.

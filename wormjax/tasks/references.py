@@ -19,8 +19,12 @@ def load_references(
 ) -> dict[str, Float[np.ndarray, "sender receiver"]]:
     """Return name → 1 for an edge, 0 for none, NaN where it is not known, of the neurons in play.
 
-    Simulated worms have "wiring" alone. `data` is a config's section, `kinds` of real worms are some of `KINDS`
-    ("atlas": a response with q < 0.05, of the pairs that were observed), `atlas` is its file; "" leaves it out.
+    Simulated worms have "wiring" alone.
+
+    Args:
+      data: a config's section `data`.
+      kinds: of real worms, some of `KINDS`. "atlas": a response with q < 0.05, of the pairs that were observed.
+      atlas: the atlas's file; "" leaves it out.
     """
     if data.study == SIMULATED and not data.get("studies", ()):
         weights = align_wiring(data.simulation, names)

@@ -39,7 +39,10 @@ class Materials(NamedTuple):
 
 
 def prepare_materials(config) -> Materials:
-    """Open and align all worms that a config names (`choose_worms`), before anything is computed or written."""
+    """Open and align all worms that a config names, before anything is computed or written.
+
+    Worms that cannot be used are left out, and a warning names each with the reason (`choose_worms`).
+    """
     recordings = choose_worms(config, open_config_recordings(config))
     if config.protocol.name == "cross_study":
         materials = _prepare_two_studies(config, recordings, choose_worms(config, open_test_recordings(config)))
@@ -92,11 +95,15 @@ def _share_states(config, recordings: Sequence[Recording]) -> tuple[str, ...]:
 def choose_worms(config, recordings: Sequence[Recording], scored: bool | None = None) -> list[Recording]:
     """Return the worms that an experiment can use; a warning names each that is left out, and why.
 
-    Left out are: the same traces under a second name; a worm too short for a window or a forecast; where states or
-    behaviours are needed (`scored`; None: where they are decoded or predicted), a worm with fewer than FEWEST_SCORED
-    scored frames of all of them; a worm that lacks a neuron of a given list; of any neurons, a worm without a named
-    one; and of shared neurons, a worm that more than halves the number of those that all others share. InputError where
-    no worm is left.
+    Left out are: the same traces under a second name; a worm too short for a window or a forecast; where states are
+    or behaviours are decoded, a worm with fewer than FEWEST_SCORED scored frames of all of them; a worm that lacks a
+    neuron of a given list; of any neurons, a worm without a named one; and of shared neurons, a worm that more than
+    halves the number of those that all others share.
+
+    `scored` says whether states are needed; None: where the experiment decodes or predicts them.
+
+    Raises:
+      InputError: no worm is left.
     """
     if scored is None:
         scored = config.get("experiment", "generalize") not in STATELESS_EXPERIMENTS
@@ -238,7 +245,10 @@ def name_apart(recordings: Sequence[Recording], known: Mapping[str, str] | None 
 
 
 def build_training_dataset(config, recordings: Sequence[Recording], scored: bool = True) -> Dataset:
-    """Return the worms that train, in memory, as a dataset of their neurons in play; `scored` as of `choose_worms`."""
+    """Return the worms that train, in memory, as a dataset of their neurons in play.
+
+    With `scored`, a worm without a scored motor state is left out, with a warning.
+    """
     worms = choose_worms(config, recordings, scored)
     return build(config, worms, choose_config_neurons(config, worms))
 
@@ -294,7 +304,11 @@ def build(
 
 
 def _find_behaviors(config, recordings: Sequence[Recording]) -> list[str]:
-    """Return the behaviours among a config's targets that any recording has; a warning names the others."""
+    """Return the behaviours among a config's targets that any recording has; a warning names the others.
+
+    Raises:
+      ConfigError: the recordings have none of all targets.
+    """
     wanted = [target for target in config.data.get("targets", ()) if target != MOTOR_STATE]
     found = [name for name in wanted if any(_count_scored(worm, name) for worm in recordings)]
     lacking = ", ".join(name for name in wanted if name not in found)

@@ -1,8 +1,10 @@
 """Baselines of the motor state to come: frequencies, persistence, chains of states, regression, diffusion maps.
 
 All see a worm's neurons up to the start and decode its present state from them, but for those whose names end in
-`_known_state`, which are given the motor state so far. (Whoever scored it may have seen later frames.) What they must
-choose is chosen on each training worm in turn, fitted to the others; a lone one stands in as its two halves.
+`_known_state`, which are given the motor state scored in every frame so far. (Whoever scored it may have seen later
+frames.)
+What they need to know is learnt from the training worms, what they must choose on each training worm in turn, fitted to
+the others; a lone training worm stands in as its two halves.
 """
 
 from collections.abc import Sequence
@@ -153,10 +155,13 @@ def unpack_diffusion_map(setting: Setting, fit: dict[str, np.ndarray]) -> loops.
 def answer_baseline(
     name: str, setting: Setting, fit: dict, stretch: Stretch, origins: Int[np.ndarray, " start"], model=None
 ) -> Answers:
-    """Return one baseline's answers at some frames of a stretch, `origins`, from the frames up to each.
+    """Return one baseline's answers at some frames of a stretch, from the frames up to each.
 
-    `fit` is what `fit_simple`, `fit_regression` or `fit_diffusion_map` kept, `model` as of `unpack_diffusion_map`. The
-    states of the stretch are read by those alone that are given them.
+    Args:
+      fit: what `fit_simple`, `fit_regression` or `fit_diffusion_map` kept; of `fit_simple` with the part "frequencies".
+      stretch: of a worm; its states are read by those alone that are given them.
+      origins: the last frames known.
+      model: for the diffusion map, as `unpack_diffusion_map` gives it.
     """
     if name == DIFFUSION:
         placed = loops.place_worm(model, stretch.features[..., 0], origins)

@@ -55,9 +55,10 @@ class Output(NamedTuple):
 
 
 def predict_ahead(config, workdir: str | os.PathLike) -> list[Row]:
-    """Train every model on every split and seed of a config, ask it of the worms left out, and report into `workdir`.
+    """Train every model on every split and seed of a config, ask it about the worms left out, and report.
 
-    What an earlier call has trained is not trained again; unfinished training is continued.
+    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
+    trained again; unfinished training is continued.
     """
     check_config(config)
     materials = prepare_materials(config)

@@ -68,8 +68,10 @@ def tabulate_bases(
 ) -> tuple[Float[np.ndarray, "entry frame answer"], Int[np.ndarray, "split stretch"]]:
     """Return what a chain expects in every frame of a split's training worms, fitted to its other training worms.
 
-    Of a lone training worm, each half is seen with the chain of the other. They are log-probabilities by entry, and
-    each split's entry of each stretch (0 where it is not used).
+    Of a lone training worm, each half is seen with the chain of the other.
+
+    Returns:
+      Log-probabilities by entry, and each split's entry of each stretch (0 where it is not used).
     """
     index = np.zeros((len(splits), len(dataset.stretch_worm)), np.int32)
     shape = (dataset.arrays.valid.shape[1], count_answers(config, dataset))

@@ -68,11 +68,14 @@ def score_answers(
     """Score one worm's answers; `seconds` are the horizons, `frequency` that of each state among the training worms.
 
     Returns:
-      Metric → value; what is undefined is left out. By horizon, as in "nll@5s": nll (nats) and accuracy of the motor
-      state; balanced_accuracy, whose decision is the state most probable in units of its frequency, the best for this
-      metric; reversal_auroc, of the probability that the next reversal has begun by then. Of the next reversal:
-      reversal_nll of its interval (nats), and reversal_error, the mean absolute error of the median in seconds, both it
-      and the truth cut at the last horizon.
+      Metric → value; what is undefined is left out. By horizon, as in "nll@5s":
+      nll: negative log-likelihood of the motor state, nats; probabilities clipped at 1e-7.
+      accuracy: share of starts whose most probable state is the true one.
+      balanced_accuracy: recall by state, averaged over those that occur; the decision is the state whose probability is
+        highest in units of its frequency among the training worms, which is the best decision for this metric.
+      reversal_auroc: area under the ROC curve of the probability that the next reversal has begun by then.
+      Of the time to the next reversal: reversal_nll, of its interval, in nats; reversal_error, mean absolute error in
+      seconds of the median, both it and the truth cut at the last horizon.
     """
     scores = {}
     for number, one in enumerate(seconds):

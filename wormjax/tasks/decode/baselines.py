@@ -30,9 +30,11 @@ def fit_baseline(
 ) -> dict[str, np.ndarray]:
     """Return one linear baseline's arrays by group, fitted on all scored frames that are not kept for a test.
 
-    Of PAIRS they are by group, tested worm (known by the fingerprints in "tested") and training worm, NaN where a group
-    has fewer of these. `tested` are the worms to be tested, if others than those of `dataset`; PAIRS and SHARED read
-    which neurons they have.
+    Of PAIRS the arrays are by group, tested worm (known by the fingerprints in "tested") and training worm, NaN where a
+    group has fewer of these than another.
+
+    `tested` are the worms to be tested, if others than those of `dataset`; PAIRS and SHARED read which neurons they
+    have.
     """
     baseline, labels, tested = linear.LINEAR_BASELINES[name], split_by_seed(config, dataset), tested or dataset
     present, there = dataset.find_present(), tested.find_present()

@@ -73,7 +73,10 @@ def calibrate(
     """Return a network's parameters after further training on the first seconds of a worm, stacked by run.
 
     There is one worm for each group of `config.train.members` runs. With `alone`, training begins anew, with the steps
-    of training, instead of going on. InputError where no frame is scored in these seconds.
+    of training, instead of going on.
+
+    Raises:
+      InputError: no scored frame in these seconds.
     """
     seen = _find_first(dataset, seconds)
     shown = _hide_labels(dataset, seen)

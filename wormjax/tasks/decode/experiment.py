@@ -24,9 +24,11 @@ OPEN_FIELDS = (*RECORDINGS, "decode")
 
 
 def generalize(config, workdir: str | os.PathLike) -> None:
-    """Train every model on every split and seed of a config, decode the worms left out, and report into `workdir`.
+    """Train every model on every split and seed of a config, decode the worms left out, and report.
 
-    What an earlier call has trained is not trained again; unfinished training is continued.
+    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`; with `few_neurons` and `calibration`
+    also `few_neurons.csv` and `calibration.csv`. What an earlier call has trained is not trained again; unfinished
+    training is continued.
     """
     check_config(config)
     if config.calibration.durations and not config.models:

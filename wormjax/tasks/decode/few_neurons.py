@@ -1,8 +1,9 @@
 """Few neurons: the score of trained decoders by how many named neurons the worm that is tested has.
 
-The first 1, 2, 4, ... of a random order of its neurons, the same for all models, stay; all others are masked. Beside
-them stands a linear decoder that is fitted anew to exactly these neurons. Masked neurons have lost their names alone:
-where decodings are refined by the worm's own activity, that is the activity of all neurons.
+Of each tested worm a random order of its neurons is drawn; the first 1, 2, 4, ... stay and all others are masked. The
+orders are the same for all models. Beside them stands a linear decoder that is fitted anew to exactly these neurons.
+Neurons that are masked have lost their names alone: where decodings are refined by the worm's own activity, that is the
+activity of all neurons.
 """
 
 import dataclasses

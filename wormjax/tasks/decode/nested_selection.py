@@ -1,9 +1,9 @@
 """Selection: which settings to score a held-out worm with, chosen on the other worms alone (nested cross-validation).
 
-An ablation trains every candidate setting on every subset of worms, so the inner folds of a worm are there already: the
-rows in which it neither trains nor is tested. The candidate that does best in them is the one whose rows of that worm
-count: no score of a worm has a say in the settings that it is scored with (Varma & Simon 2006, BMC Bioinformatics 7:91;
-Cawley & Talbot 2010, JMLR 11:2079).
+An ablation trains every candidate setting on every subset of worms and scores the worms left out, so the inner folds
+of any worm are there already: the rows in which that worm neither trains nor is tested. The candidate that does best
+in them is the one whose rows of that worm count. Nothing is trained again, and no score of a worm has a say in the
+settings that it is scored with (Varma & Simon 2006, BMC Bioinformatics 7:91; Cawley & Talbot 2010, JMLR 11:2079).
 
 What is shared all the same: a worm's choice uses the states of all other worms, also of those that did not train the
 model which is scored; the neurons are those that all worms have; and each worm's own traces set their scale.
@@ -43,9 +43,13 @@ def check_criterion(criterion: Sequence[str]) -> None:
 def score_candidates(rows: Iterable[Row], criterion: Sequence[str] = CRITERION) -> pd.DataFrame:
     """Return the score of every candidate in the inner folds of every worm, and in those of all worms.
 
-    Of each metric, seeds are averaged first, then the pairs of training subset and test worm, then the numbers of
-    training worms; the criterion is the mean over its metrics, those negated of which lower is better. `rows` are on
-    worms left out, their models "model [settings]".
+    The inner folds of worm w are the rows in which w neither trains nor is tested. Of each metric, seeds are averaged
+    first, then the pairs of training subset and test worm, then the numbers of training worms, so that each number
+    counts alike; the criterion is the mean over its metrics, those negated of which lower is better.
+
+    Args:
+      rows: of an ablation, on worms left out; models as "model [settings]".
+      criterion: the metrics that decide.
 
     Returns:
       Columns model (without settings), held_out, candidate (the model with its settings), value (higher is better) and

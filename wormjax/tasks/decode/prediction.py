@@ -1,6 +1,8 @@
 """Decode recordings with a trained decoder: what the instrument (`wormjax.Decoder`, `wormjax predict`) is made of.
 
-A trained decoder holds the parameters of one or more groups, and decodes by the functions of the benchmark.
+A trained decoder is the parameters of one or more groups (seed, training worms) with the config and the description of
+the data that they were trained on. It comes from memory (`train_decoder`) or from a work directory (`open_decoder`).
+Both decode by the functions of the benchmark, so that their numbers are the same.
 """
 
 import os
@@ -68,8 +70,9 @@ def calibrate_decoder(decoder: Trained, recording: Recording, seconds: float, pr
 def decode_recordings(decoder: Trained, recordings: Sequence[Recording]) -> list[DecodedWorm]:
     """Decode recordings, scored or not, of which names may occur twice.
 
-    What is decoded at the rate of the training is interpolated to the recording's own frames. Of several runs, those
-    are averaged that were not trained on the worm; where all were, all of them.
+    A recording at another rate is resampled to that of the training, and what is decoded is interpolated back to the
+    recording's own frames. Where a decoder has several runs, those are averaged that were not trained on the worm;
+    where all were, all of them.
     """
     dataset, groups, decoded = _decode(decoder, recordings)
     worms = []

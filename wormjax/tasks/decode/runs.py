@@ -119,8 +119,10 @@ def _describe_runs(config, dataset: Dataset, train_worms: Sequence[Sequence[int]
 def decode_model(name: str, config, description: dict, dataset: Dataset, groups: Sequence[Group], best) -> Decoded:
     """Decode the stretches of every group's test worms with that group.
 
-    `description` is of the training data, `best` are the parameters of the runs of `groups`; InputError where they are
-    of another number of runs.
+    `description` is of the training data, `best` are the parameters of the runs of `groups`.
+
+    Raises:
+      InputError: the parameters are of another number of runs.
     """
     count = len(jax.tree.leaves(best)[0])
     members = 1 if name in LINEAR_BASELINES else config.train.members

@@ -63,15 +63,16 @@ def parse_sweep(sweep: Sequence[str], config: ConfigDict) -> dict[str, tuple]:
 def ablate(
     config: ConfigDict, sweep: dict[str, tuple], workdir: str | os.PathLike, criterion: Sequence[str] = CRITERION
 ) -> list[Row]:
-    """Train and score every model of a config under every combination of the swept values, named in brackets after it.
+    """Train and score every model of a config under every combination of the swept values.
 
-    Values of `TRACED` fields (learning rate, dropout, ...) share one compiled program with the seeds and splits; any
-    other field (sizes, counts) needs a program for each value.
+    Values of `TRACED` fields (learning rate, dropout, ...) are numbers inside one compiled program and share it with
+    the seeds and splits on its run axis; any other field (sizes, counts) needs a program for each value. Rows name
+    the combination in brackets after the model.
 
     The best of these rows is no fair score: it would be chosen by the held-out worms themselves. Under the protocol
-    "subsets", three worms or more are enough to choose fairly: the rows of "MODEL (nested choice)" score each worm with
-    the combination that did best, by `criterion`, where that worm neither trained nor was tested. `chosen.csv` has the
-    score of each combination without each worm, and without none: the choice for new recordings.
+    "subsets", three worms or more are enough to choose fairly (`selection`): the rows of "MODEL (nested choice)" score
+    each worm with the combination that did best, by `criterion`, where that worm neither trained nor was tested.
+    `chosen.csv` has the score of each combination without each worm, and without none: the choice for new recordings.
     """
     check_criterion(criterion)
     shapes = {field: values for field, values in sweep.items() if field not in TRACED}

@@ -36,9 +36,10 @@ def predict_stretches(
 ) -> Decoded:
     """Return the states' probabilities and the behaviours per frame, for every run (stacked variables) and stretch.
 
-    A stretch is decoded in windows, half a window apart. Their probabilities are averaged with weights that fall to
-    a window's ends, their edges' plainly. `window_frames` 0 decodes it at once. With `own_statistics` batch
-    normalisation is by the mean and variance of what is decoded, not of the training worms.
+    A stretch is decoded in windows of the length that the model was trained on, half a window apart, and the windows'
+    probabilities are averaged with weights that fall towards a window's ends, where it lacks context on one side.
+    `window_frames` 0 decodes each stretch at once. The graph is the mean of the windows' edge probabilities. With
+    `own_statistics` batch normalisation is by the mean and variance of what is decoded, not of the training worms.
     `stretches` are the indices of those that each run decodes, and then of the second axis of what is returned.
     """
     frames = data.valid.shape[1]
@@ -55,12 +56,17 @@ def predict_stretches(
 # static, so that all calls with one module and one shape share one compiled program.
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def decode_runs(module: nn.Module, length: int, own_statistics: bool, runs: tuple, inputs: tuple) -> Decoded:
-    """Decode each run's chosen stretches, one after the other, as one compiled program (`predict_stretches`).
+    """Decode each run's chosen stretches, one after the other, as one compiled program.
 
     Args:
+      module: the classifier.
       length: frames of a window.
+      own_statistics: whether batch normalisation uses the statistics of what is decoded.
       runs: (variables, indices of stretches [run, chosen]), stacked by run.
       inputs: (worms, first frames of windows, windows in use), stacked by stretch.
+
+    Returns:
+      `Decoded` of the chosen stretches.
     """
 
     def decode_run(run):

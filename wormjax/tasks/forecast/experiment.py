@@ -42,9 +42,10 @@ class Output(NamedTuple):
 
 
 def forecast(config, workdir: str | os.PathLike) -> list[Row]:
-    """Train every model on every split and seed of a config, forecast the worms left out, and report into `workdir`.
+    """Train every model on every split and seed of a config, forecast the worms left out, and report.
 
-    What an earlier call has trained is not trained again; unfinished training is continued.
+    Writes checkpoints, `results.csv`, `summary.md` and figures into `workdir`. What an earlier call has trained is not
+    trained again; unfinished training is continued.
     """
     check_config(config)
     if config.protocol.name == WITHIN_RECORDING:

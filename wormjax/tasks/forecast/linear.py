@@ -3,11 +3,12 @@
 Autoregressions are of each channel from its own past (`ar_16`) or from that of all channels (`var_16`). Both predict
 the change from the last frame, so that their penalty shrinks them towards persistence and not towards 0.
 
-Penalties, weights, how much a worm's own frames count and how far forecasts go astray are found on the training worms
-alone, each forecast from the others; a lone training worm stands in as its two halves.
+What they need to know (order apart: penalty, weights, how much a worm's own frames count, how far forecasts go astray)
+is found on the training worms alone, each forecast from the others; a lone training worm stands in as its two halves.
 
-A neuron that a worm lacks is 0 as an input, is not predicted, enters no error, and the coefficients of its change are
-those of the worms that have it. One that no training worm has takes the spread that all others have together.
+A neuron that a worm lacks is 0 as an input, is not predicted, and teaches nothing of itself: it enters no error, and
+the coefficients of its change are those of the worms that have it. One that no training worm has takes the spread that
+all others have together.
 """
 
 from collections.abc import Sequence
@@ -66,8 +67,9 @@ def gather_worms(dataset: Dataset) -> Worms:
 def fit_linear(config, worms: Worms, splits: Sequence[Split]) -> dict[str, dict[str, np.ndarray]]:
     """Fit all baselines to each split's training worms; return a tree, stacked by split, to be kept whole.
 
-    All have the spread ("scale"); "ar_ORDER" and "var_ORDER" coefficients ("operators"), "mean" the "mean", "mixture"
-    "weights" [step, member], "var_adapted" the training worms' products ("gram", "cross"), "weight" and "ridge".
+    "persistence", "mean", "ar_ORDER", "var_ORDER": the coefficients ("operators", or the "mean") and the spread
+    ("scale"). "mixture": "weights" [step, member] and the spread.
+    "var_adapted": the training worms' products ("gram", "cross"), "weight" and "ridge", and the spread.
     """
     fits = [_fit_split(config, [worms[worm] for worm in split.train]) for split in splits]
     return {name: {field: np.stack([fit[name][field] for fit in fits]) for field in fits[0][name]} for name in fits[0]}
@@ -175,10 +177,13 @@ def adapt_around_starts(config, fit: dict, dataset: Dataset, starts: Starts) -> 
 def tabulate_operators(
     config, worms: Worms, dataset: Dataset, splits: Sequence[Split], fit: dict, drift: str
 ) -> tuple[Float[np.ndarray, "entry block past channel"], Int[np.ndarray, "split stretch"]]:
-    """Return the coefficients that training windows are seen with, and each split's entry of each stretch, 0 if unused.
+    """Return the coefficients that training windows are seen with, learnt without the worm, as a held-out worm's are.
 
     Each training worm's are those of the split's other training worms, with its own past where `drift` is "adapted"; of
     a lone worm's, each half is seen with the other's. "none" has no drift.
+
+    Returns:
+      The coefficients by entry and block of frames, and each split's entry of each stretch (0 where it is not used).
     """
     adaptation, entries, numbers = config.linear.adaptation, [], {}
     index = np.zeros((len(splits), len(dataset.stretch_worm)), np.int32)

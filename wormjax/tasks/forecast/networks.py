@@ -150,11 +150,16 @@ def find_operators(config, name: str, fit: dict, split: int, dataset: Dataset, s
 
 
 def build_forecaster(name: str, config, dataset: Dataset, origins_at_once: int = 0):
-    """Return a function (variables, past, operators) → forecasts of `config.forecast.steps` frames from any origins.
+    """Return a function (variables, past, operators) → forecasts of any number of origins.
 
-    It returns host arrays: mean, logarithm of the scale, weights of the modes, and edge probabilities (None for a
-    network without a graph), each with a leading origin axis. All functions of one network and number of steps share
-    one program, called on `origins_at_once`; 0 takes all of the dataset's, at most `STARTS_AT_ONCE`.
+    It forecasts `config.forecast.steps` frames, and returns host arrays: mean, logarithm of the scale, weights of the
+    modes, and edge probabilities (None for a network without a graph), each with a leading origin axis. All functions
+    of one network and one number of steps share one compiled program.
+
+    Args:
+      name, config: the network.
+      dataset: the worms; sets the numbers of neurons and features.
+      origins_at_once: origins per call of the program; 0 takes all that the dataset has, at most `STARTS_AT_ONCE`.
     """
     module, steps = build_module(name, config, dataset), config.forecast.steps
     size, masked = origins_at_once, not dataset.find_present().all()

@@ -70,7 +70,9 @@ def open_forecaster(workdir: str | os.PathLike, config, name: str | None = None)
 
 
 def forecast_recording(forecaster: Trained, recording: Recording, origin: float, steps: int) -> ForecastTraces:
-    """Forecast a recording's traces from an origin, in seconds; steps are frames at the rate of the training.
+    """Forecast a recording's traces from an origin, in seconds; frames at or after it are not seen.
+
+    Steps are frames at the rate of the training.
 
     Raises:
       InputError: an origin with too few frames before it or outside the recording, more steps than were trained for, or

@@ -1,9 +1,10 @@
 """Tables of forecasts: rows → error by step, as Markdown and as a short table for the console.
 
-Entries are as Wang et al. (2021, Frontiers in AI 4:618372) report. Each model is then compared with the ridge vector
-autoregression (VAR) that is best at that step on the test worms, with the VAR that adapts to the test worm's past, and
-with its twin without a graph. The name of a metric says what is measured, after how many steps and of which part:
-mse@16, mse@8:AVAL. The score (1 - MSE / persistence's MSE over the first 16 steps) has no step in its name.
+Entries are mean ± s.d. over training subsets, worms and seeds, as Wang et al. (2021, Frontiers in AI 4:618372) report,
+with the 95 % interval over worms. Each model is then compared, by the relative difference of mean squared error, with
+the ridge vector autoregression (VAR) that is best at that step on the test worms, with the VAR that adapts to the test
+worm's past, and with its twin without a graph. The name of a metric says what is measured, after how many steps and of
+which part: mse@16, mse@8:AVAL. The score (1 - MSE / persistence's MSE over the first 16 steps) has no step in its name.
 """
 
 import itertools
@@ -100,8 +101,12 @@ def relative_difference(
 ) -> Interval | None:
     """Return the relative difference between two models, in percent of theirs: -20 where our error is a fifth smaller.
 
-    That is `difference_over_worms` over the mean of the reference on the same training sets and worms, which is taken
-    as given. None where the two share no training set and test worm, or that mean is not positive.
+    The mean over worms of the paired difference (`difference_over_worms`), and its 95 % interval, over the mean of the
+    reference on the same training sets and worms, which is taken as given. `smaller` are both models' rows of one
+    training worm fewer.
+
+    Returns:
+      The interval, or None where the two share no training set and test worm, or the reference's mean is not positive.
     """
     difference = difference_over_worms(ours, theirs, smaller=smaller)
     if difference is None:
@@ -117,10 +122,13 @@ def relative_difference(
 def write_forecast_summary(
     path: str | os.PathLike, rows: Iterable[Row], baselines: Collection[str], data_text="", published=(), twins=None
 ) -> None:
-    """Write the summary as Markdown, whole or not at all, with the data in words (`data_text`) at the end.
+    """Write the summary as Markdown, whole or not at all.
 
-    `published` are others' errors, put into the table of their number of training worms or, without one, of the
-    largest. `twins`: model → its structure-agnostic twins; the first pair is looked at by motor state and neuron.
+    Args:
+      data_text: the data that made the rows, in words, printed at the end.
+      published: others' errors, put into the table of their metric and marked (`find_published_forecasts`): of the
+        number of training worms that they have or, where no table has it, of the largest.
+      twins: model → its structure-agnostic twins; the first pair is the one looked at by motor state and neuron.
     """
     tables, parts = collect_tables(rows, parse_metric), ["# Results", "", EXPLANATION]
     for table in tables:

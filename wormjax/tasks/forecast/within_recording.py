@@ -1,14 +1,15 @@
 """Forecasts within a recording, by the protocol of Duan et al. (2025, POCO): every recorded neuron, named or not.
 
 Each worm has models of its own. A stretch of its recording is cut into segments, and each segment in time into frames
-to train, to validate and to test. A window lies within one part, and its first frames predict its last. The score of a
-worm is 1 - MSE / MSE of persistence over all windows, steps and neurons.
+to train, to validate and to test. A window lies wholly within one part; one begins at every frame, and its first
+frames predict its last. The score of a worm is 1 - MSE / MSE of persistence over all windows, steps and neurons.
 
 Two properties of the protocol make it easier than forecasts of a worm that was left out: the scale of each trace is
 that of the whole recording, test frames included; and the frames tested lie between frames trained on.
 
-Penalties and weights are chosen on the validation frames of each segment, forecast from its training frames and from
-both of the other segments. Then everything is fitted again on both of all. No test frame is read but to be forecast.
+Penalties and weights are chosen on the validation frames of the worm: those of each segment, forecast from its training
+frames and from the training and validation frames of the other segments. Then everything is fitted again on the
+training and the validation frames of all. No test frame is read but to be forecast.
 """
 
 import dataclasses

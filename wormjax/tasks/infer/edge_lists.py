@@ -18,12 +18,16 @@ Edges = Float[np.ndarray, "sample *interval sender receiver type"]
 def write_edges(
     workdir: Path, probabilities: Mapping[str, Edges], type_names: Sequence[str], test: Trajectories
 ) -> None:
-    """Write models' edges, the mean over seeds: the first one's as `edges.csv`; in `edges.h5`, the others' in groups.
+    """Write the graphs of the first model as `edges.csv` and `edges.h5`; `edges.h5` has the other models' in groups.
 
     The CSV file has a line per sample and edge: sample, sender, receiver (numbers from 0), their names where objects
-    have them, the likeliest type and its probability. `probabilities` in HDF5 is [sample, sender, receiver, type], or
-    [sample, frame, ...] of a model with a graph in each frame, whose mean the CSV file has; NaN on the diagonal and
-    where an object is absent; the attributes `edge_types` and `object_names` name its axes.
+    have them, the likeliest type and its probability. Objects that a sample lacks have no edge. `probabilities` in
+    HDF5 is [sample, sender, receiver, type] ([sample, frame, sender, receiver, type] of a model with a graph in each
+    frame, whose mean over frames the CSV file has), NaN on the diagonal and where an object is absent; the attributes
+    `edge_types` and `object_names` name its axes.
+
+    Args:
+      probabilities: model → its edges, the mean over seeds.
     """
     hidden = {name: hide_absent(values, test.present) for name, values in probabilities.items()}
     first = next(iter(hidden.values()))

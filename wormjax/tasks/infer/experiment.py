@@ -61,9 +61,13 @@ class Scored(NamedTuple):
 
 
 def infer(config, workdir: str | os.PathLike) -> list[Row]:
-    """Train every model on the systems of a config, infer the test systems' graphs, predict their frames, and report.
+    """Train every model on the systems of a config, infer the test systems' graphs, predict their frames, report.
 
-    What an earlier call has trained is not trained again; what it had begun is continued.
+    Writes checkpoints, `results.csv`, `summary.md`, `edges.csv`, `edges.h5` and figures into `workdir`. What an earlier
+    call has trained is not trained again; what it had begun is continued.
+
+    Raises:
+      InputError: a config, files or a workdir that cannot be used.
     """
     check_config(config)
     materials = prepare_materials(config, find_cache(config))
@@ -106,6 +110,9 @@ def evaluate_inference(config, workdir: str | os.PathLike) -> list[Row]:
 
     Other systems are scaled as those of the training were; of a file of other trials, all are scored. The names of the
     edge types are matched on the training's own validation systems, or those of the other files.
+
+    Raises:
+      InputError: no trained workdir, a config that differs, or files that do not fit.
     """
     scored = open_scored(config, workdir)
     outputs = run_models(config, scored.edge_types, scored.scaling, workdir, scored.valid, scored.test, scored.whole)

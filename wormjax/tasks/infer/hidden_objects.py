@@ -28,7 +28,10 @@ NAME, FILE = "nri_hidden", "hidden.npz"
 def run_hidden(
     config, edge_types: int, scaling: Scaling, variables: Mapping[str, Any], test: Trajectories, validation_edges
 ) -> Inference:
-    """Return the edges that the decoder of "nri" infers with hidden objects; types are named as its others are."""
+    """Return what the decoder of "nri" makes of test systems with hidden objects; types are named as its others are.
+
+    Frames are not predicted.
+    """
     config = vary_config("nri", config)
     nri, hidden = build_model(config, edge_types, scaling.change_scale), config.data.hidden
     decoded = Decoded(nri, build_bound(config), config.train.kl_weight_end, variables, *see_history(config, test))

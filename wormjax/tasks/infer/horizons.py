@@ -34,15 +34,12 @@ Past = Float[np.ndarray, "window frame object feature"]
 
 
 class Base(NamedTuple):
-    """What a regression predicts of windows, and the root mean square errors of the training ones (`units`).
+    """What a regression predicts of windows, and how far off it is."""
 
-    Each training window is predicted by a regression that was not fitted on it, others by that of all of them.
-    """
-
-    training: Float[np.ndarray, "window step object output"]
+    training: Float[np.ndarray, "window step object output"]  # Each by a regression that was not fitted on it.
     validation: Float[np.ndarray, "window step object output"]
-    units: Float[np.ndarray, "step output"]
-    regression: HorizonRegression
+    units: Float[np.ndarray, "step output"]  # Root mean square errors of the training windows.
+    regression: HorizonRegression  # Of all training windows, for windows to come.
 
 
 def list_outputs(feature_names: Sequence[str]) -> Int[np.ndarray, " output"]:
@@ -100,7 +97,10 @@ def spread_outputs(
 
 
 def fit_base(config, systems: Systems) -> Base:
-    """Fit the regression that a model of all steps at once corrects."""
+    """Fit the regression that a model of all steps at once corrects.
+
+    Corrections are learnt from regressions that were not fitted on a window: those that were are too good on it.
+    """
     outputs, regressors = list_outputs(systems.train.feature_names), find_regressors(config, systems.train)
     for part in (systems.train, systems.valid):
         if part.features.shape[1] <= config.data.frames:
@@ -123,7 +123,11 @@ def fit_base(config, systems: Systems) -> Base:
 
 
 def find_plan(config, trajectories: Trajectories) -> Plan:
-    """Return what a model of all steps at once sees and predicts of some systems."""
+    """Return what a model of all steps at once sees and predicts of some systems.
+
+    Raises:
+      InputError: a given object that the systems do not have.
+    """
     names, given = trajectories.object_names, tuple(config.model.decoder.given)
     unknown = [name for name in given if name not in names]
     if unknown:

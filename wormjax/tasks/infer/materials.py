@@ -32,7 +32,11 @@ class Materials(NamedTuple):
 
 
 def prepare_materials(config, cache: str | os.PathLike) -> Materials:
-    """Open or simulate, scale and stack all systems that a config names; InputError for what cannot be used."""
+    """Open or simulate, scale and stack all systems that a config names.
+
+    Raises:
+      InputError: a file or a field that cannot be used.
+    """
     splits, hidden = open_systems(config.data, cache), config.data.get("hidden", 0)
     if not hidden:
         return gather_materials(config, scale_splits(config, splits))
@@ -121,7 +125,11 @@ def find_unknown(materials: Materials) -> str | None:
 
 
 def find_truth(config, test: Trajectories) -> Float[np.ndarray, "simulation frame object feature"]:
-    """Return the features with NaN for all that is not scored: missing, or not in `evaluate.features`, or unscored."""
+    """Return the features with NaN for all that is not scored: missing, or not in `evaluate.features`, or unscored.
+
+    Raises:
+      InputError: a name in `evaluate` that the systems do not have.
+    """
     truth = np.array(hide_missing(test))
     for field, names in (("features", test.feature_names), ("unscored", test.object_names)):
         unknown = [name for name in config.evaluate[field] if name not in names]

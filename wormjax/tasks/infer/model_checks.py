@@ -141,7 +141,10 @@ def check_systems(config, materials: Materials):
 
 
 def leave_out_bounds(config, materials: Materials):
-    """Return the config without the models that are given the graph where it is not known, if others are left."""
+    """Return the config without the models that are given the graph where it is not known, if others are left.
+
+    A warning names them.
+    """
     others, unknown = tuple(name for name in config.models if name not in networks.BOUNDS), find_unknown(materials)
     if not unknown or not others or len(others) == len(config.models):
         return config

@@ -29,10 +29,10 @@ def fit_relations(
     progress: bool = True,
     name: str = "nri",
 ) -> Trained:
-    """Train one model to infer the graphs of trajectories, in memory; "nri" never reads a graph to train.
+    """Train one model to infer the graphs of trajectories, in memory.
 
-    Where the validation systems' graphs are known, the inferred types are named after the true ones
-    (`scoring.edges.match_types`); otherwise they keep the model's order.
+    The graph need not be known: "nri" never reads it to train. Where the validation systems' graphs are known, the
+    inferred types are named after the true ones (`scoring.edges.match_types`); otherwise they keep the model's order.
 
     Args:
       config: of `infer`, checked (`experiment.check_config`); its `seed` and `seeds` are not read.
@@ -70,9 +70,13 @@ def fit_relations(
 def infer_edges(trained: Trained, trajectories: Trajectories) -> Float[np.ndarray, "sample sender receiver type"]:
     """Return the probability of each type of every edge, by the encoder, from the first `data.frames` frames.
 
-    The columns are `trained.description["edge_types"]`. The diagonal is NaN, and so are the edges of objects that a
-    sample lacks. With `model.encoder.name` "recurrent" they are [sample, frame, sender, receiver, type], of all frames
-    but the last. The systems, in their own units, have the features of the training and any number of objects.
+    The columns are `trained.description["edge_types"]`. The diagonal is NaN, and so are the edges of objects
+    that a sample lacks. With `model.encoder.name` "recurrent" they are [sample, frame, sender, receiver, type], of all
+    frames but the last.
+
+    Args:
+      trained: from `fit_relations`.
+      trajectories: systems with the features of the training, as many objects as you like, in their own units.
 
     Raises:
       InputError: other features, or too few frames.

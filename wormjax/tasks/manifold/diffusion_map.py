@@ -37,9 +37,14 @@ def forecast_starts(
 ) -> Spread:
     """Return forecasts of the traces: the mean activity where the flow carries a worm, and its own departure.
 
-    How much of its departure from the mean activity of the states it is in is left after each step, and how large
-    errors are, is learnt on the training worms, each placed by the frames of the others; a lone one by those of its
-    other half. `dataset` has traces as its only feature; `train` are the model's worms, in the order of its fit.
+    A worm's activity departs from the mean activity of the states it is in. How much of that departure is left after
+    each step, and how large errors are, is learnt on the training worms, each placed by the frames of the
+    others; a lone one by frames of its other half.
+
+    Args:
+      model: of the training worms, of the first feature of this dataset.
+      dataset: with traces as its only feature.
+      train: the model's worms, indices into the dataset in the order that the model was fitted in.
     """
     worms = simple.gather_worms(dataset)
     traces = np.concatenate([part.features[..., 0] for worm in train for part in worms[worm]]).astype(np.float64)

@@ -17,8 +17,13 @@ def measure_worms(
 ) -> dict[str, Relation]:
     """Return method → its probabilities, scores and p-values [worm, edge], by the first feature, the trace.
 
-    Each worm is related by itself, its stretches laid end to end and shifted in one circle. `lag` and `order` are in
-    frames, of "lagged_correlation" and "granger" (with an order of 1, a neuron that goes on rising looks driven).
+    Each worm is related by itself, over all its valid frames: stretches of one worm are laid end to end, and shifted in
+    one circle.
+
+    Args:
+      lag: frames, for "lagged_correlation"; 6 are 2 s in Kato's worms.
+      order: past frames, for "granger"; with 1, a neuron that goes on rising looks driven.
+      seed: of the shifts; each worm has its own.
 
     Raises:
       InputError: one neuron alone, or fewer frames than a method needs.
@@ -42,8 +47,11 @@ def measure_false_edges(
 ) -> Float[np.ndarray, " pair"]:
     """Return the share of edges with p <= level between neurons of each pair of worms, which cannot be related.
 
-    It is near `level` where circular shifts are honest, above it where something else that all worms share (a trend)
-    passes for a relation. Both worms are put side by side as if they were one, cut to the shorter.
+    The null on the recordings themselves: near `level` where circular shifts are honest, above it where something else
+    that all worms share (a trend, for instance) passes for a relation. Both worms are put side by side as if they were
+    one, cut to the shorter.
+
+    Raises: as `measure_worms`.
     """
     neurons = len(dataset.neuron_names)
     senders, receivers = complete_edges(2 * neurons)

@@ -95,7 +95,10 @@ def tabulate_loops(findings: SimpleNamespace) -> list[str]:
 
 
 def tabulate_relations(findings: SimpleNamespace) -> list[str]:
-    """Return the table of how many edges each method finds, in and between worms, and how alike its graphs are."""
+    """Return the table of how many edges each method finds and how alike its graphs of two worms are.
+
+    Edges between neurons of two different worms, which cannot be related, are counted beside those of one worm.
+    """
     similarity = compare_scores(_list_scores(findings))
     titles = "graph", "edges with p ≤ 0.05", "between worms", "correlation of two worms' graphs"
     lines = start_table((*titles, "95 % of shuffled neurons"))

@@ -1,6 +1,7 @@
 """How much the results of an asymmetric diffusion map depend on its parameters, one at a time, the others at default.
 
-Parameters must be tuned for each recording (Brennan & Proekt 2019). What comes of it is scored on worms left out.
+Parameters must be tuned for each recording (Brennan & Proekt 2019). What comes of it is scored on
+worms left out: the present motor state, the state some seconds ahead, and how many loops are found.
 """
 
 from collections.abc import Sequence

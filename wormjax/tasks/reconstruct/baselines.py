@@ -40,8 +40,11 @@ def standardise(traces: Float[np.ndarray, "stretch frame neuron"]) -> tuple[np.n
 def fit_baselines(config, dataset: Dataset, splits: Sequence[Split]) -> dict[str, Any]:
     """Return what the baselines read of the worms, and the penalties that each split's training worms choose.
 
-    products, counts: of the standardised traces [worm, neuron, neuron]: sums of products, and of how many frames; mean,
-    sd: of the traces [worm, neuron]; mirrors: of `find_mirrors`; penalty: baseline → the one chosen [split].
+    Returns:
+      products, counts: of the standardised traces [worm, neuron, neuron]: sums of products, and of how many frames.
+      mean, sd: of the traces [worm, neuron].
+      mirrors: of `find_mirrors` [neuron].
+      penalty: baseline → the penalty or shrinkage chosen [split].
     """
     worms = []
     for worm in range(len(dataset.worms)):

@@ -48,7 +48,8 @@ class Output(NamedTuple):
 def reconstruct(config, workdir: str | os.PathLike) -> list[Row]:
     """Train every model on every split and seed of a config, hide each neuron of the worms left out, and report.
 
-    What an earlier call has trained is not trained again; unfinished training is continued.
+    Writes checkpoints, `results.csv`, `neurons.csv`, `summary.md` and a figure into `workdir`. What an earlier call has
+    trained is not trained again; unfinished training is continued.
     """
     check_config(config)
     materials = prepare_materials(config)

@@ -48,7 +48,10 @@ def open_reconstructor(workdir: str | os.PathLike, config, name: str | None = No
 
 
 def reconstruct_recording(trained: Trained, recording: Recording) -> tuple:
-    """Return the fields of `wormjax.Reconstruction` after the worm's name."""
+    """Reconstruct every neuron of a recording from all its others, and those that it lacks from all that it has.
+
+    Returns the fields of `wormjax.Reconstruction` after the worm's name.
+    """
     config, train, variables = trained.config, trained.groups[0].split.train, trained.variables or {}
     dataset = build_new_dataset(config, trained.description, [recording])
     note_training_worms(trained.description, trained.groups, dataset)

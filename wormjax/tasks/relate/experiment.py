@@ -32,9 +32,13 @@ NEEDED_BY = {networks.HIDDEN_NEURON: "reconstruct", networks.FORECASTER: "foreca
 
 
 def relate_neurons(config, workdir: str | os.PathLike) -> list[Row]:
-    """Infer graphs by every method of a config, score them, and report tables, figures and graphs into `workdir`.
+    """Infer graphs by every method of a config, score them, and report.
 
-    Networks that an earlier call has trained are not trained again.
+    Writes `results.csv`, `scores.csv`, `agreement.csv`, `summary.md`, figures, and each method's graph (edge list,
+    GraphML, matrices) into `workdir`. Networks that an earlier call has trained are not trained again.
+
+    Raises:
+      InputError: a config, recordings or a workdir that cannot be used; nothing is computed or written before.
     """
     tasks = prepare_tasks(config)
     recordings = open_config_recordings(config)

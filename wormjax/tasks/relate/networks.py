@@ -34,7 +34,11 @@ Trained = tuple[list[Stack], tuple[Stack, Stack] | None]
 def relate_hidden(config, task, dataset: Dataset, workdir) -> Trained:
     """Train the reconstruction network for every seed, and on either half of the worms; return what moves what.
 
-    `config` is of the experiment, `task` of the reconstruction.
+    Args:
+      config: of the experiment.
+      task: of the reconstruction.
+      dataset: all worms.
+      workdir: receives the checkpoints.
     """
     everyone = tuple(range(len(dataset.worms)))
     groups = [Group(seed, Split(everyone, ())) for seed in list_seeds(config)]

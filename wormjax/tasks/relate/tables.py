@@ -65,9 +65,13 @@ def list_graphs(study: Study, inferred: Sequence[Inferred]) -> Iterator[tuple[In
 def score_references(
     config, study: Study, inferred: Sequence[Inferred], shifted: Mapping[str, Sequence[Stack]]
 ) -> pd.DataFrame:
-    """Return a line per method, pooling and reference; see `TABLE_TEXT`. `BASELINE` must be among the methods.
+    """Return a line per method, pooling and reference; see `TABLE_TEXT`.
 
-    `shifted`: method → the scores of circularly shifted traces, for those methods that have them.
+    Args:
+      config: of the experiment.
+      study: the neurons and references.
+      inferred: the methods; `BASELINE` must be among them.
+      shifted: method → the scores of circularly shifted traces, for those methods that have them.
     """
     random, nulls, lines = np.random.default_rng(config.seed), config.nulls, []
     draws, homologues = scoring.draw_classes(study.names, nulls.draws), scoring.find_homologues(study.names)
@@ -154,8 +158,12 @@ def score_responses(
 ) -> pd.DataFrame:
     """Return how well responses are predicted: AUROC of significant ones, and rank correlation with the mean dF/F.
 
-    `measured` is the atlas's mean response (NaN where a pair was not observed), `known` 1 for a significant response
-    and 0 for none; `draws` are of the bootstrap.
+    Args:
+      study: the neurons.
+      inferred: methods, those that answer to a drive and others beside them.
+      measured: the atlas's mean response; NaN where a pair was not observed.
+      known: 1 for a significant response, 0 for none.
+      draws: of the bootstrap.
     """
     drawn, lines = scoring.draw_classes(study.names, draws), []
     for one, pooling, graph in list_graphs(study, inferred):

@@ -58,7 +58,7 @@ def measure(config, workdir: str, seed: int):
     nri = build_model(vary_config(MODEL, config), scored.edge_types, scored.scaling.change_scale)
     outputs = {USED: used._replace(named=False)}
     for name in follow([*edges], "edges"):
-        predicted = predict_windows(config, nri, variables, variables["regression"], test, edges[name])
+        predicted = predict_windows(config, nri, variables, test, edges[name])
         outputs[name] = Inference(None, None, predicted)
     rows = score_outputs(config, outputs, test, scored.scaling)
     return summarise_systems(rows).pivot(index="model", columns="metric", values="mean").loc[[*outputs]]

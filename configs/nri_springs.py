@@ -104,7 +104,7 @@ def get_model(small: bool) -> ConfigDict:
     model.decoder.hidden = 64 if small else 256
     model.decoder.relative = True  # Messages of mlp and recurrent depend on differences of objects only.
     model.decoder.differences = False  # An mlp decoder also reads the last change.
-    # Of the messages of mlp and recurrent, with a sampled posterior. Or mean, max, attention, gin, gcn.
+    # Of the messages of mlp, recurrent and horizon, with a sampled posterior. Or mean, max, attention, gin, gcn.
     model.decoder.aggregation = "sum"
     model.decoder.code = 8  # Size of the code that tells a context decoder the objects apart.
     model.decoder.rounds = 2  # Of messages in a horizon decoder, which predicts all steps at once.

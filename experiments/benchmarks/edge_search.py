@@ -3,9 +3,9 @@
     python -m experiments.benchmarks.edge_search
 
 Springs are simulated. How an object's velocity changes from frame to frame is the sum of its senders' forces, each
-times its edge z of 0 or 1, and noise: a regression whose coefficients are to be found. Each way is given the variance of
-the noise, and what it finds is the share of the edges that is right. A line is a number of objects; where the share
-depends on the noise, its least and its largest.
+times its edge z of 0 or 1, and noise: a regression whose coefficients are to be found. Each way is given the variance
+of the noise, and what it finds is the share of the edges that is right. A line is a number of objects; where the share
+depends on the noise, it has the least and the largest.
 """
 
 import jax

@@ -17,8 +17,8 @@ from wormjax.figures.names import spell_name
 from wormjax.figures.style import GREY, MODEL_COLOURS, finish_figure, make_figure, save_figure, styled
 from wormjax.scoring.published import DIRECTED_AUROC, DIRECTED_SOURCE
 from wormjax.scoring.rows import Row, read_rows
+from wormjax.scoring.tables import summarise
 from wormjax.tasks.infer.experiment import infer
-from wormjax.tasks.infer.tables import summarise_systems
 
 STEPS = {10: 250, 100: 500, 1_000: 1_500, 5_000: 2_000}  # Updates by number of training systems; 2,000 of others.
 FLAGS = [
@@ -43,7 +43,7 @@ def tabulate(rows: dict[int, list[Row]]) -> pd.DataFrame:
     """Return the mean edge_auroc, a line per model and a column per number of systems, the published one last."""
     columns = {}
     for amount, some in rows.items():
-        table = summarise_systems(some)
+        table = summarise(some)
         columns[amount] = table[table["metric"] == "edge_auroc"].set_index("model")["mean"]
     table = pd.DataFrame(columns)
     table.loc[f"ACD ({DIRECTED_SOURCE})"] = pd.Series(DIRECTED_AUROC).reindex(table.columns)

@@ -12,13 +12,13 @@ import numpy as np
 from wormjax.command_line import run
 from wormjax.errors import InputError
 from wormjax.models.nri import HORIZON
-from wormjax.scoring.markdown import tabulate
+from wormjax.scoring.markdown import to_markdown
+from wormjax.scoring.tables import summarise
 from wormjax.tasks.infer.experiment import open_scored, restore_variables, score_outputs
 from wormjax.tasks.infer.horizons import predict_windows
 from wormjax.tasks.infer.materials import find_pairs
 from wormjax.tasks.infer.networks import build_model, vary_config
 from wormjax.tasks.infer.outputs import Inference, choose_edges, run_model
-from wormjax.tasks.infer.tables import summarise_systems
 from wormjax.training.progress import follow
 
 MODEL = "nri"
@@ -61,17 +61,16 @@ def measure(config, workdir: str, seed: int):
         predicted = predict_windows(config, nri, variables, test, edges[name])
         outputs[name] = Inference(None, None, predicted)
     rows = score_outputs(config, outputs, test, scored.scaling)
-    return summarise_systems(rows).pivot(index="model", columns="metric", values="mean").loc[[*outputs]]
+    return summarise(rows).pivot(index="model", columns="metric", values="mean").loc[[*outputs]]
 
 
 def format_table(table) -> list[str]:
     """Return the lines of a table of errors, each with its difference from those on the edges as used."""
     metrics = sorted(table.columns, key=lambda metric: int(metric.partition("@")[2] or 0))
-    cells = {}
-    for name, metric in ((name, metric) for name in table.index for metric in metrics):
-        change = "" if name == USED else f" ({table.loc[name, metric] / table.loc[USED, metric] - 1:+.1%})"
-        cells[name, metric] = f"{table.loc[name, metric]:.3g}{change}"
-    return tabulate("edges", {metric: metric for metric in metrics}, cells)
+    texts = table[metrics].map("{:.3g}".format)
+    changes = (table[metrics] / table.loc[USED, metrics] - 1).map(" ({:+.1%})".format)
+    changes.loc[USED] = ""
+    return to_markdown(texts + changes, "edges")
 
 
 def main(values, config) -> None:

@@ -20,7 +20,7 @@ from wormjax.tasks.groups import list_groups, model_folder, restore_best
 from wormjax.tasks.manifold import diffusion_map as loop_tasks
 from wormjax.tasks.manifold import experiment as manifold
 from wormjax.tasks.manifold.experiment import TASKS, explore_manifold
-from wormjax.tasks.manifold.report import summarise, tabulate
+from wormjax.tasks.manifold.report import summarise, tabulate_means
 from wormjax.tasks.protocols import Split
 from wormjax.tasks.worms import prepare_materials
 from wormjax.training.workdir import describe_dataset, read_config
@@ -77,7 +77,7 @@ def test_it_writes_the_rows_of_all_tasks_a_summary_and_figures(trained):
     sections = [line.removeprefix("## ") for line in summary.splitlines() if line.startswith("## ")]
     assert sections == SECTIONS
     parts = dict(zip(sections, summary.split("\n## ")[1:], strict=True))
-    assert all("| diffusion_map |" in parts[name] for name in sections[:3])
+    assert all(r"| diffusion\_map |" in parts[name] for name in sections[:3])
     assert all(f"| {name} |" in parts["Relations"] for name in ("correlation", "granger", "made_up"))
     figures = {path.name: path.stat().st_size for path in (workdir / "figures").iterdir()}
     assert set(figures) == {f"{name}.png" for name in FIGURES}
@@ -181,9 +181,11 @@ def test_tables_are_of_the_most_training_worms_and_average_by_worm():
         row("two", ("a", "b"), "c", 3.0),
         row("other", ("a", "b"), "c", 7.0, "auroc"),
     ]
-    lines = tabulate(rows, ("nll", "auroc"))
-    assert lines[0] == "| model | nll | auroc |"
-    assert lines[2:] == ["| one | 2.000 [0.000, 14.706] | 0.500 |", "| two | 3.000 |  |"]
+    frame = tabulate_means(rows, ("nll", "auroc"))
+    assert [*frame.columns] == ["numbers / worms", "nll", "auroc"]
+    assert frame.loc["one"].tolist() == ["3, 1 / 2, 1", "**2.000** [0.000, 14.706]", "0.500"]
+    assert frame.loc["two"].tolist() == ["1 / 1", "3.000", ""]
+    assert len(frame) == 2
 
 
 def test_the_table_of_states_to_come_leaves_out_who_is_given_the_state(trained, monkeypatch):
@@ -201,11 +203,11 @@ def test_the_table_of_states_to_come_leaves_out_who_is_given_the_state(trained, 
     text = "\n".join(summarise(tasks, [*rows, *known], findings))
     table = text.split("## ")[2]
     assert table.startswith("The motor state to come")
-    assert "| nri_graph |" in table
-    assert "| dwell_chain |" in table
+    assert r"| nri\_graph |" in table
+    assert r"| dwell\_chain |" in table
     assert "corrected" not in table
-    assert "known_state" not in table
-    assert "| model | mse@3 | mse@5 |" in text  # None of the usual steps is scored.
+    assert "known" not in table
+    assert "| model | numbers / worms | mse@3 | mse@5 |" in text  # None of the usual steps is scored.
 
 
 @pytest.mark.parametrize(

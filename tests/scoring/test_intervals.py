@@ -6,7 +6,6 @@ from scipy import stats
 
 from wormjax.scoring.intervals import (
     RANGES,
-    average_by_worm,
     difference_over_worms,
     find_range,
     interval_over_rows,
@@ -42,18 +41,18 @@ def test_one_worm_has_no_interval():
 
 def test_subsets_and_seeds_are_no_worms():
     rows = [row(worm, value, seed=seed) for seed in range(50) for worm, value in (("u", 0.8), ("v", 0.9))]
-    averages = average_by_worm(rows)
-    assert averages == pytest.approx({("s", "u"): 0.8, ("s", "v"): 0.9})
-    assert interval_over_worms(np.array(list(averages.values()))).worms == 2
+    interval = interval_over_rows(rows)
+    assert (interval.mean, interval.worms) == (pytest.approx(0.85), 2)
+    assert interval.low == pytest.approx(interval_over_worms(np.array([0.8, 0.9])).low)
 
 
 def test_worms_weigh_the_same_however_often_they_are_scored():
     rows = [row("u", 0.5), *(row("v", 1.0, seed=seed) for seed in range(9))]
-    assert interval_over_worms(np.array(list(average_by_worm(rows).values()))).mean == pytest.approx(0.75)
+    assert interval_over_rows(rows).mean == pytest.approx(0.75)
 
 
 def test_same_worm_name_in_two_studies_is_two_worms():
-    assert len(average_by_worm([row("u", 0.5), row("u", 0.7)._replace(test_study="t")])) == 2
+    assert interval_over_rows([row("u", 0.5), row("u", 0.7)._replace(test_study="t")]).worms == 2
 
 
 def test_paired_difference_by_hand():

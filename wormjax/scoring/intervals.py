@@ -103,7 +103,7 @@ def interval_over_rows(rows: Iterable[Row], smaller: Iterable[Row] = ()) -> Inte
     `rows` are of one number of training worms, `smaller` of one fewer, where there are such rows.
     """
     rows = list(rows)
-    interval = _interval_over_cells(_average_by(rows, _cell), _average_by(smaller, _cell))
+    interval = _interval_over_cells(_average_cells(rows), _average_cells(smaller))
     return cut_to_range(interval, find_range(rows[0].metric))
 
 
@@ -122,11 +122,6 @@ def cut_to_range(interval: Interval, limits: tuple[float, float]) -> Interval:
         return interval
     low, high = min(limits[0], interval.mean), max(limits[1], interval.mean)  # A mean may be rounded out of the range.
     return interval._replace(low=max(interval.low, low), high=min(interval.high, high))
-
-
-def average_by_worm(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
-    """(test study, test worm) → the mean value over training subsets and seeds. Rows: one model, one metric."""
-    return _average_by(rows, lambda row: (row.test_study, row.test_worm))
 
 
 def difference_over_worms(
@@ -151,7 +146,7 @@ def difference_over_worms(
 
 
 def _subtract(ours, theirs) -> dict[tuple, float]:
-    ours, theirs = _average_by(ours, _cell), _average_by(theirs, _cell)
+    ours, theirs = _average_cells(ours), _average_cells(theirs)
     return {cell: ours[cell] - theirs[cell] for cell in sorted(ours.keys() & theirs.keys())}
 
 
@@ -198,12 +193,9 @@ def _list_variances(scores: Scores) -> list[tuple[float, int]]:
     return variances
 
 
-def _cell(row: Row) -> tuple:
-    return (row.study, tuple(sorted(row.train_worms)), row.test_study, row.test_worm)
-
-
-def _average_by(rows: Iterable[Row], key) -> dict[tuple, float]:
+def _average_cells(rows: Iterable[Row]) -> dict[tuple, float]:
+    """Return study, training worms, test study and test worm → the mean value over seeds."""
     values = defaultdict(list)
     for row in rows:
-        values[key(row)].append(row.value)
-    return {group: math.fsum(members) / len(members) for group, members in values.items()}
+        values[row.study, tuple(sorted(row.train_worms)), row.test_study, row.test_worm].append(row.value)
+    return {cell: math.fsum(members) / len(members) for cell, members in values.items()}

@@ -1,12 +1,14 @@
-"""Pieces of a summary: lines of Markdown tables, columns of a console, and the file they are written to."""
+"""Pieces of a summary: tables of texts as Markdown and for a console, and the file they are written to."""
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from wormjax.atomic_write import open_place
 from wormjax.scoring.intervals import Interval
+
+CONSOLE_WIDTH, NAME_WIDTH = 100, 30
 
 
 def write_markdown(path: str | os.PathLike, lines: Iterable[str], data_text: str = "") -> None:
@@ -28,29 +30,48 @@ def join_cells(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def tabulate(corner: str, titles: Mapping[Hashable, str], cells: Mapping[tuple[str, Hashable], str]) -> list[str]:
-    """Return a table of the texts of (row, column): columns by their titles, rows as they first occur."""
-    names = unique(name for name, _ in cells)
-    lines = [join_cells([name, *(cells.get((name, column), "") for column in titles)]) for name in names]
-    return [*start_table([corner, *titles.values()]), *lines]
+def to_markdown(frame: pd.DataFrame, corner: str = "model") -> list[str]:
+    """Return the lines of a table of texts, its rows named by the index; none where it has no rows."""
+    lines = [join_cells(map(str, line)) for line in frame.itertuples(name=None)]
+    return [*start_table([corner, *frame.columns]), *lines] if lines else []
 
 
-def tabulate_console(corner, titles: Mapping[Hashable, str], cells, widths: tuple[int, int]) -> list[str]:
-    """Return `tabulate` for a console: a column of names and columns of texts, of these two widths."""
-    lines = [corner.ljust(widths[0]) + "".join(title.rjust(widths[1]) for title in titles.values())]
-    for name in unique(name for name, _ in cells):
-        texts = (cells.get((name, column), "").rjust(widths[1]) for column in titles)
-        fitting = name if len(name) < widths[0] else name[: widths[0] - 2] + "…"
-        lines.append(fitting.ljust(widths[0]) + "".join(texts))
-    return lines
+def make_block(title: str, frame: pd.DataFrame) -> list[str]:
+    """Return a title and a table of texts for a console; nothing where it has no rows.
+
+    Columns that are too many for its width stand below the others.
+    """
+    if frame.empty:
+        return []
+    names = [name if len(name) < NAME_WIDTH else f"{name[: NAME_WIDTH - 2]}…" for name in frame.index]
+    lines = frame.set_axis(names, axis=0).to_string(line_width=CONSOLE_WIDTH).splitlines()
+    return ["", title[:CONSOLE_WIDTH], *map(str.rstrip, lines)]
 
 
-def format_spread(mean: float, sd: float | None, number: Callable[[float], str] = "{:.3f}".format) -> str:
-    """Return "mean ± s.d.", or the mean alone where there is no s.d."""
-    return number(mean) + ("" if pd.isna(sd) else f" ± {number(sd)}")
+def write_frame(frame: pd.DataFrame, columns: Mapping[str, tuple[str, ...]], names: Iterable[str]) -> pd.DataFrame:
+    """Return the texts of computed numbers, their lines by name; "–" for NaN, and no column that the frame has not.
+
+    `columns`: title → format, column, and where it has an interval the columns of the two ends.
+    """
+    texts = {}
+    for title, (text, *read) in columns.items():
+        if read[0] in frame:
+            lines = frame[read].itertuples(index=False, name=None)
+            texts[title] = [
+                "–" if pd.isna(x) else text.format(x) + format_bounds(*ends, number=text.format) for x, *ends in lines
+            ]
+    return pd.DataFrame(texts, [*names])
 
 
-def format_bounds(low: float | None, high: float | None, number: Callable[[float], str] = "{:.3f}".format) -> str:
+def make_section(title: str, frame: pd.DataFrame, level: int = 3, note: str = "", corner: str = "model") -> list[str]:
+    """Return a heading (but for an empty title), a note and a table of texts; nothing where it has no rows."""
+    heading = ["", f"{'#' * level} {title}"] if title else []
+    return [*heading, *(["", note] if note else []), "", *to_markdown(frame, corner)] if len(frame) else []
+
+
+def format_bounds(
+    low: float | None = None, high: float | None = None, number: Callable[[float], str] = "{:.3f}".format
+) -> str:
     """Return " [low, high]"; empty where there is no interval."""
     return "" if pd.isna(low) else f" [{number(low)}, {number(high)}]"
 
@@ -68,6 +89,11 @@ def escape(name: str) -> str:
 def mark_model(model: str, baseline: bool) -> str:
     """Return a model's name for a table, in italics for a baseline."""
     return f"*{escape(model)}*" if baseline else escape(model)
+
+
+def count_noun(number: int, noun: str) -> str:
+    """Return "1 worm", "2 worms"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def unique(items: Iterable) -> list:

@@ -1,19 +1,22 @@
-"""Summary: rows → the table that a paper would print, as Markdown and as a short table for the console.
+"""Tables of every task: rows → what a paper would print, as Markdown and for a console of 100 columns.
 
-Entries are mean ± s.d. over training subsets, worms and seeds, as Wang et al. (2021) report, with the number of values,
-the 95 % interval over worms, and each model's paired difference to the best baseline.
+A task describes its tables as sections of sheets: which scores are columns, and what models are compared with. Numbers
+are computed and written here, by one rule: mean ± s.d. [95 % interval over worms], the best of a column in bold,
+baselines in italics (on a console after *), others' numbers marked †, differences to a reference paired.
 """
 
+import itertools
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from wormjax.scoring import markdown
 from wormjax.scoring.behavior import title_metric as title_behavior
-from wormjax.scoring.classification import LOWER_IS_BETTER
 from wormjax.scoring.intervals import Interval, difference_over_worms, interval_over_rows
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
@@ -29,23 +32,37 @@ METRIC_TITLES = {
     "r2_with_partner": "R² of hidden neurons with a left-right partner",
     "r2_without_partner": "R² of hidden neurons, their left-right partner withheld",
 }
+# Metrics without their step, horizon, part or number of futures. Of the unranked ones, neither end is the better.
+LOWER_IS_BETTER = frozenset("nll calibration_error mse mae crps distance reversal_nll reversal_error".split())
+UNRANKED = frozenset({"coverage90", "mode_share"})
+SHOWN = ("accuracy", "balanced_accuracy", "auroc", "r2")  # And correlations.
 
-# Parts of the explanations of several summaries.
-BRACKETS = "the 95 % interval of the mean over worms in brackets (docs/trust.md says how it is computed)"
-SCALED = (
+VALUES, SEEDS, WORMS = "values", "seeds", "worms"  # Of what entries are the mean and s.d.: see `Table.measure`.
+LEGENDS = {
+    VALUES: "Mean ± s.d. over training subset, worm and seed",
+    SEEDS: "Mean over seeds and test systems ± s.d. over seeds",
+    WORMS: "Mean over training subsets, worms and seeds",
+}
+_OVER = {
+    VALUES: "the mean ± s.d. over training subsets, worms and seeds, with the 95 % interval of the mean over worms",
+    SEEDS: "the mean over seeds and test systems ± s.d. over seeds, with the 95 % interval over groups of test systems",
+    WORMS: "the mean over training subsets, worms and seeds, with the 95 % interval of the mean over worms",
+}
+EXPLANATIONS = {
+    spread: f"Each entry is {text} in brackets (docs/trust.md says how it is computed). The first column has how many "
+    "numbers there are, by column where that differs. The best of a column is in bold, baselines are in italics, and "
+    "others' numbers are marked †."
+    for spread, text in _OVER.items()
+}
+PAIRED = "Differences are paired by training set and test worm, seeds averaged first."
+SCALED = (  # Of several summaries.
     "With `data.scaling` zscore, minmax or robust, a trace is scaled by the whole recording, later frames included; "
     "with calibration, by the first minutes."
 )
 EXPLANATION = (
-    "Each entry is the mean ± s.d. over training subsets, worms and seeds, their number in parentheses, and "
-    f"{BRACKETS}. Baselines are in italics. Numbers marked † are published by others or come from their code, with the "
-    "s.d. that they report; they may be of other worms."
+    f"{EXPLANATIONS[VALUES]} {PAIRED} Others' numbers are published or come from their code, with the s.d. that they "
+    "report; they may be of other worms."
 )
-
-COLUMNS = ["setting", "metric", "model", "baseline", "train_count", "mean", "sd", "n", "low", "high", "worms"]
-COLUMNS += ["best_baseline", "difference"]
-SHOWN = ("accuracy", "balanced_accuracy", "auroc", "r2")  # And correlations.
-CONSOLE_COLUMNS, NAME_WIDTH, ENTRY_WIDTH = 5, 30, 14  # 100 columns of a console.
 
 
 class Setting(NamedTuple):
@@ -56,80 +73,304 @@ class Setting(NamedTuple):
     unseen: bool
 
 
+class Entry(NamedTuple):
+    """What there is to say of a model and metric; `low` and `high` are None with fewer than two worms."""
+
+    mean: float
+    sd: float  # NaN of a single number, and over worms.
+    n: int
+    low: float | None
+    high: float | None
+    worms: int
+
+
 class Table(NamedTuple):
     """The rows of one setting, number of training worms and part of the models: metric → model → rows.
 
     `smaller` has those of one training worm fewer, which intervals read (`interval_over_rows`).
     """
 
-    setting: Setting
+    setting: Setting | None
     train_count: int
     part: str
-    rows: Mapping[Any, Mapping[str, list[Row]]]
-    smaller: Mapping[Any, Mapping[str, list[Row]]]
+    rows: Mapping[str, Mapping[str, list[Row]]]
+    smaller: Mapping[str, Mapping[str, list[Row]]]
 
-    def find(self, metric: Any, model: str | None) -> list[Row]:
+    def describe(self) -> str:
+        """Return what the table is about in words."""
+        worms = f"trained on {markdown.count_noun(self.train_count, 'worm')}"
+        return ", ".join([describe_setting(self.setting), worms, *([self.part] if self.part else [])])
+
+    def find(self, metric: str, model: str | None) -> list[Row]:
         """Return the rows of a metric and a model; [] where there is none."""
         return self.rows.get(metric, {}).get(model, [])
 
-    def list_models(self, metrics: Iterable[Any] | None = None, baselines: Collection[str] = ()) -> list[str]:
-        """Return the models of some metrics, or of all, baselines last, otherwise as they first occur."""
-        chosen = self.rows if metrics is None else metrics
-        models = markdown.unique(model for metric in chosen for model in self.rows.get(metric, {}))
-        return sorted(models, key=lambda model: model in baselines)
+    def list_models(self) -> list[str]:
+        """Return the models that were scored, as they first occur."""
+        return markdown.unique(model for by_model in self.rows.values() for model in by_model)
 
-    def average(self, metric: Any, model: str) -> Interval:
-        """Return the mean over worms of a model that was scored, with its interval."""
-        return interval_over_rows(self.find(metric, model), self.smaller.get(metric, {}).get(model, ()))
+    def measure(self, metric: str, model: str, spread: str = VALUES) -> Entry:
+        """Return the entry of a model that was scored, with the interval over worms.
 
-    def compare(self, metric: Any, ours: str, theirs: str | None, how=difference_over_worms) -> Interval | None:
+        Mean and s.d. are over all `VALUES`; over worms the mean, over the means of `SEEDS` the s.d.; or over `WORMS`
+        the mean, without an s.d.
+        """
+        rows = self.find(metric, model)
+        average = interval_over_rows(rows, self.smaller.get(metric, {}).get(model, ()))
+        values = pd.Series([row.value for row in rows])
+        if spread == SEEDS:
+            values = values.groupby([row.seed for row in rows]).mean()
+        mean = values.mean() if spread == VALUES else average.mean
+        return Entry(float(mean), np.nan if spread == WORMS else values.std(), len(values), *average[1:])
+
+    def compare(self, metric: str, ours: str, theirs: str | None, how=difference_over_worms) -> Interval | None:
         """Return the paired difference between two models; None where they have nothing in common."""
         fewer = tuple(self.smaller.get(metric, {}).get(model, ()) for model in (ours, theirs))
         return how(self.find(metric, ours), self.find(metric, theirs), fewer)
 
+    def find_best(self, metric: str, models: Collection[str], spread: str = VALUES) -> str | None:
+        """Return which of some models has the best mean; None where none was scored.
 
-def collect_tables(
-    rows: Iterable[Row], name: Callable[[str], Any] = str, part: Callable[[Row], str] = lambda row: ""
-) -> list[Table]:
-    """Return tables ordered by setting (as they first occur), number of training worms and part.
+        It is chosen in view of the test worms, which makes it the hardest reference. A model that was scored on fewer
+        training sets and worms than another does not stand: its mean is over other worms.
+        """
+        scored = {model: rows for model, rows in self.rows.get(metric, {}).items() if model in models}
+        numbers = {model: len({(row.train_worms, row.test_worm) for row in rows}) for model, rows in scored.items()}
+        complete = [model for model in scored if numbers[model] == max(numbers.values())]
+        return _choose_best(metric, {model: self.measure(metric, model, spread).mean for model in complete})
 
-    `name` makes the key of a metric from its name.
-    """
-    groups: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+
+class Column(NamedTuple):
+    """A column of a sheet: its title, and the table and metric of its scores."""
+
+    title: str
+    table: Table
+    metric: str
+
+
+class Against(NamedTuple):
+    """What models are compared with: in each column the best of some candidates, which is one model or has a title."""
+
+    candidates: Collection[str]
+    title: str = ""  # The best TITLE.
+    models: Collection[str] | None = None  # None: all but baselines.
+    how: Callable[..., Interval | None] = difference_over_worms
+    number: Callable[[float], str] = "{:+.3f}".format
+    note: str = ""
+    # Title of another column, and its text from the differences in all columns.
+    summary: tuple[str, Callable[[list[Interval | None]], str]] | None = None
+
+
+class Sheet(NamedTuple):
+    """A table of models down and columns across, and of its models against others: on a console, the first ones."""
+
+    title: str
+    columns: Sequence[Column]
+    against: Sequence[Against] = ()
+    published: Sequence[tuple[str, PublishedResult]] = ()  # Others' numbers, each with the title of its column.
+    note: str = ""
+    console: bool = True
+
+
+class Section(NamedTuple):
+    """Tables below a heading, and lines of Markdown that follow them."""
+
+    title: str
+    sheets: Sequence[Sheet]
+    more: Sequence[str] = ()
+
+
+class Form(NamedTuple):
+    """How the scores of a task are written."""
+
+    baselines: Collection[str] = ()  # Listed last.
+    bounds: Collection[str] = ()  # Models that are given what others infer, marked ‡; never the best.
+    spread: str = VALUES  # Of `Table.measure`.
+    counts: str = "numbers / worms"  # Title of their column.
+    number: Callable[[str, float], Callable[[float], str]] = lambda metric, mean: "{:.3f}".format  # Of this mean.
+    console: bool = False  # Neither interval nor counts.
+    plain: bool = False  # The mean alone.
+
+    def mark(self, model: str) -> str:
+        """Return a model's name: a baseline in italics, on a console after *; a bound with ‡."""
+        if self.console:
+            return "* " * (model in self.baselines) + "‡ " * (model in self.bounds) + model
+        return markdown.mark_model(model, model in self.baselines) + " ‡" * (model in self.bounds)
+
+    def write(self, metric: str, entry: Entry, best: bool) -> str:
+        """Return the text of an entry."""
+        number = self.number(metric, entry.mean)
+        text = f"**{number(entry.mean)}**" if best and not self.console else number(entry.mean)
+        spread = "" if self.plain or pd.isna(entry.sd) else f" ± {number(entry.sd)}"
+        bounds = "" if self.plain or self.console else markdown.format_bounds(entry.low, entry.high, number)
+        return text + spread + bounds
+
+    def write_difference(self, interval: Interval, number: Callable[[float], str]) -> str:
+        """Return the text of a paired difference."""
+        bounds = markdown.format_bounds(interval.low, interval.high, number)
+        worms = markdown.count_noun(interval.worms, "worm")
+        return number(interval.mean) + ("" if self.console else f"{bounds} ({worms})")
+
+
+def collect_tables(rows: Iterable[Row], part: Callable[[Row], str] = lambda row: "") -> list[Table]:
+    """Return tables ordered by setting (as they first occur), number of training worms and part."""
+    groups: dict = defaultdict(list)
     for row in rows:
-        setting = Setting(row.study, row.test_study, row.unseen)
-        groups[setting, len(row.train_worms), part(row)][name(row.metric)][row.model].append(row)
+        groups[Setting(row.study, row.test_study, row.unseen), len(row.train_worms), part(row)].append(row)
     settings = markdown.unique(setting for setting, *_ in groups)
-    keys = sorted(groups, key=lambda key: (settings.index(key[0]), *key[1:]))
-    return [Table(*key, groups[key], groups.get((key[0], key[1] - 1, key[2]), {})) for key in keys]
+    found = {key: _group(groups[key]) for key in sorted(groups, key=lambda key: (settings.index(key[0]), *key[1:]))}
+    return [Table(*key, own, found.get((key[0], key[1] - 1, key[2]), {})) for key, own in found.items()]
 
 
-def summarise(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> pd.DataFrame:
+def _group(rows: Iterable[Row]) -> dict[str, dict[str, list[Row]]]:
+    found: dict = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        found[row.metric][row.model].append(row)
+    return found
+
+
+def list_models(columns: Iterable[Column], form: Form) -> list[str]:
+    """Return the models that were scored in some columns, bounds and baselines last, otherwise as they first occur."""
+    models = markdown.unique(model for column in columns for model in column.table.rows.get(column.metric, {}))
+    return sorted(models, key=lambda model: (model in form.baselines, model in form.bounds))
+
+
+def tabulate(
+    columns: Sequence[Column],
+    form: Form,
+    published: Iterable[tuple[str, PublishedResult]] = (),
+    models: Iterable[str] | None = None,
+) -> pd.DataFrame:
+    """Return the texts of entries [model, column] and their counts, without models that have none; see `Sheet`.
+
+    `models` are listed in this order; by default all, baselines last.
+    """
+    models = list_models(columns, form) if models is None else [*models]
+    titles, cells, counts = [column.title for column in columns], {}, defaultdict(list)
+    for title, table, metric in columns:
+        found = {model: table.measure(metric, model, form.spread) for model in models if table.find(metric, model)}
+        means = {model: one.mean for model, one in found.items() if model not in form.bounds}
+        best = means[_choose_best(metric, means)] if len(means) > 1 and _strip(metric) not in UNRANKED else None
+        for model, one in found.items():
+            cells[form.mark(model), title] = form.write(metric, one, one.mean == best)
+            counts[form.mark(model)].append((one.n, one.worms))
+    if not (form.console or form.plain):
+        titles = [form.counts, *titles]
+        cells |= {(name, form.counts): _list_counts(own) for name, own in counts.items()}
+    for title, one in () if form.console else published:
+        text = form.write(one.metric, Entry(one.mean, one.sd, 1, None, None, 0), False)
+        cells[f"{markdown.escape(one.model)} † ({markdown.escape(one.source)})", title] = f"{text} †"
+    return _arrange(cells, map(form.mark, models), titles)
+
+
+def compare(columns: Sequence[Column], form: Form, against: Against) -> tuple[str, pd.DataFrame]:
+    """Return what models are compared with, and the texts of differences [model, column]; see `Against`."""
+    columns = [column for column in columns if column.metric in column.table.rows]
+    rivals = [table.find_best(metric, against.candidates, form.spread) for _, table, metric in columns]
+    titles, cells = [column.title for column in columns], {}
+    for model in list_models(columns, form):
+        if model in form.baselines if against.models is None else model not in against.models:
+            continue
+        pairs = zip(columns, rivals, strict=True)
+        found = [table.compare(metric, model, rival, against.how) for (_, table, metric), rival in pairs]
+        texts = {
+            title: form.write_difference(one, against.number) for title, one in zip(titles, found, strict=True) if one
+        }
+        if texts and against.summary:
+            texts[against.summary[0]] = against.summary[1](found)
+        cells |= {(form.mark(model), title): text for title, text in texts.items()}
+    titles += [against.summary[0]] if against.summary else []
+    if not against.title:
+        return ", ".join(map(form.mark, against.candidates)), _arrange(cells, (), titles)
+    label = f"best {against.title}" if form.console else f"*best {against.title}*"
+    if cells:
+        cells |= {(label, title): form.mark(rival) for title, rival in zip(titles, rivals, strict=False) if rival}
+    return f"the best {against.title}", _arrange(cells, [label], titles)
+
+
+def _arrange(cells: Mapping[tuple[str, str], str], first: Iterable[str], titles: Sequence[str]) -> pd.DataFrame:
+    """Return cells by name and title as a table of texts, its lines as they occur, some before the others."""
+    there = markdown.unique(name for name, _ in cells)
+    names = [name for name in markdown.unique([*first, *there]) if name in there]
+    return pd.DataFrame([[cells.get((name, title), "") for title in titles] for name in names], names, titles)
+
+
+def _list_counts(pairs: Sequence[tuple[int, int]]) -> str:
+    """Return how many numbers of how many worms, "36 / 4"; by column where columns differ, "3, 6 / 3"."""
+    return " / ".join(", ".join(map(str, own if len({*own}) > 1 else own[:1])) for own in zip(*pairs, strict=True))
+
+
+def _strip(metric: str) -> str:
+    return re.split("[@:]|_best", metric)[0]
+
+
+def is_lower_better(metric: str) -> bool:
+    """Return whether the lower of two values of a metric is the better."""
+    return _strip(metric) in LOWER_IS_BETTER
+
+
+def _choose_best(metric: str, means: Mapping[str, float]) -> str | None:
+    return (min if is_lower_better(metric) else max)(means, key=means.get, default=None)
+
+
+def format_sections(sections: Iterable[Section], form: Form) -> list[str]:
+    """Return the lines of sections in Markdown; sheets without an entry are left out."""
+    lines = []
+    for section in sections:
+        lines += ["", f"## {section.title}"]
+        for sheet in section.sheets:
+            lines += markdown.make_section(sheet.title, tabulate(sheet.columns, form, sheet.published), 3, sheet.note)
+            for against in sheet.against:
+                title, frame = compare(sheet.columns, form, against)
+                lines += markdown.make_section(f"Against {title}", frame, 4, against.note)
+        lines += section.more
+    return lines
+
+
+def format_console(sections: Iterable[Section], form: Form) -> list[str]:
+    """Return lines of at most 100 columns: of each sheet for the console the entries, and the first differences."""
+    form = form._replace(console=True)
+    lines = [LEGENDS[form.spread] + "; * baseline" * bool(form.baselines) + ", ‡ given the graph" * bool(form.bounds)]
+    for section in sections:
+        lines += ["", section.title[: markdown.CONSOLE_WIDTH]]
+        for sheet in (sheet for sheet in section.sheets if sheet.console):
+            lines += markdown.make_block(sheet.title, tabulate(sheet.columns, form))
+            for against in sheet.against[:1]:
+                title, frame = compare(sheet.columns, form, against)
+                lines += markdown.make_block(f"{sheet.title}, against {title}", frame)
+    return lines
+
+
+def summarise(rows: Iterable[Row], baseline_models: Collection[str] = (), spread: str = VALUES) -> pd.DataFrame:
     """Return one line per setting, metric, model and number of training worms.
 
     Returns:
       Ordered by setting, metric, model (baselines last, otherwise as they first occur) and training worms:
       setting, metric, model, baseline, train_count: what the line is about.
-      mean, sd, n: over training subset, worm and seed, and of how many numbers; sd is NaN for a single number.
-      low, high, worms: the 95 % interval over worms, each worm's numbers averaged first; NaN for a single worm.
-      best_baseline: the baseline with the best mean in this column; "" for a baseline, or without one.
-      difference: the `Interval` of this model - best baseline, paired; None without such a pair.
+      mean, sd, n, low, high, worms: its `Entry`; sd, low and high are NaN where there is none.
     """
     lines = []
-    for table in collect_tables(rows):
-        for metric, by_model in table.rows.items():
-            values = {model: pd.Series([row.value for row in members]) for model, members in by_model.items()}
-            known = [model for model in by_model if model in baseline_models]
-            choose = min if metric in LOWER_IS_BETTER else max
-            best = choose(known, key=lambda model, values=values: values[model].mean(), default="")
-            for model, own in values.items():
-                _, low, high, worms = table.average(metric, model)
-                rival = "" if model in known else best
-                difference = table.compare(metric, model, rival) if rival else None
-                place = table.setting, metric, model, model in known, table.train_count
-                lines.append((*place, own.mean(), own.std(), len(own), low, high, worms, rival, difference))
-    frame = pd.DataFrame(lines, columns=COLUMNS).astype({"low": float, "high": float, "baseline": bool})
-    return frame.sort_values(["setting", "metric", "baseline", "model", "train_count"], key=_rank, ignore_index=True)
+    for setting, tables in group_settings(rows).items():
+        for metric in list_metrics(tables):
+            columns = [Column("", table, metric) for table in tables]
+            for model, (_, table, _) in itertools.product(list_models(columns, Form(baseline_models)), columns):
+                if table.find(metric, model):
+                    place = setting, metric, model, model in baseline_models, table.train_count
+                    lines.append((*place, *table.measure(metric, model, spread)))
+    columns = ["setting", "metric", "model", "baseline", "train_count", *Entry._fields]
+    return pd.DataFrame(lines, columns=columns).astype({"low": float, "high": float, "baseline": bool})
+
+
+def group_settings(rows: Iterable[Row]) -> dict[Setting, list[Table]]:
+    """Return the tables of each setting."""
+    groups = itertools.groupby(collect_tables(rows), key=lambda table: table.setting)
+    return {setting: [*tables] for setting, tables in groups}
+
+
+def list_metrics(tables: Iterable[Table]) -> list[str]:
+    """Return the metrics of some tables, in the order of `METRIC_TITLES`, then as they first occur."""
+    found = markdown.unique(metric for table in tables for metric in table.rows)
+    return [metric for metric in markdown.unique([*METRIC_TITLES, *found]) if metric in found]
 
 
 def is_main(metric: str, *others: str) -> bool:
@@ -147,14 +388,6 @@ def title_metric(metric: str) -> str:
     return METRIC_TITLES.get(metric) or title_behavior(metric) or metric
 
 
-def _rank(column: pd.Series) -> pd.Series:
-    """Return the place of each value: metrics as in `METRIC_TITLES`, other names as they first occur."""
-    if column.name not in ("setting", "metric", "model"):
-        return column
-    order = markdown.unique([*(METRIC_TITLES if column.name == "metric" else ()), *column])
-    return column.map({value: place for place, value in enumerate(order)})
-
-
 def tabulate_amounts(rows: Iterable[Row]) -> pd.DataFrame:
     """Return the rows whose metric is METRIC@AMOUNT as a table: model, metric, amount, worm, value (mean over runs)."""
     lines = [(row.model, *row.metric.split("@"), row.test_worm, row.value) for row in rows if "@" in row.metric]
@@ -162,21 +395,46 @@ def tabulate_amounts(rows: Iterable[Row]) -> pd.DataFrame:
     return frame.groupby(["model", "metric", "amount", "worm"], sort=False, as_index=False).mean()
 
 
+def collect_by_worm(rows: Iterable[Row], metrics: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return model → each test worm's value of some metrics [worm, metric], the mean over runs; worms by name.
+
+    NaN where there is none; a model without any is left out.
+    """
+    frame = pd.DataFrame(rows, columns=Row._fields)
+    means = frame[frame["metric"].isin(metrics)].pivot_table("value", ["model", "test_worm"], "metric", sort=False)
+    means, worms = means.reindex(columns=metrics), sorted({*frame["test_worm"]})
+    return {model: own.droplevel(0).reindex(worms).to_numpy() for model, own in means.groupby(level=0, sort=False)}
+
+
 def format_amounts(
     rows: Sequence[Row], metrics: Iterable[str], amounts: str, baseline_models: Collection[str]
 ) -> list[str]:
     """Return a Markdown table of each METRIC@AMOUNT, a column per amount: the mean and its 95 % interval over worms."""
-    lines = []
+    lines, form, table = [], Form(baseline_models, spread=WORMS), Table(None, 0, "", _group(rows), {})
     for metric in metrics:
-        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-        for row in rows:
-            name, _, amount = row.metric.partition("@")
-            if name == metric:
-                groups[markdown.mark_model(row.model, row.model in baseline_models), amount].append(row)
-        titles = {amount: f"{amount} {amounts}" for amount in markdown.unique(amount for _, amount in groups)}
-        cells = {place: markdown.format_mean(interval_over_rows(members)) for place, members in groups.items()}
-        lines += ["", f"### {title_metric(metric)}", "", *markdown.tabulate("model", titles, cells)]
+        places = {place.partition("@")[2]: place for place in table.rows if place.partition("@")[0] == metric}
+        columns = [Column(f"{amount} {amounts}", table, place) for amount, place in places.items()]
+        lines += markdown.make_section(title_metric(metric), tabulate(columns, form))
     return lines
+
+
+def list_sections(rows: Iterable[Row], baseline_models: Collection[str], published=()) -> list[Section]:
+    """Return a section per setting: of each metric a sheet, a column per number of training worms."""
+    sections = []
+    for setting, tables in group_settings(rows).items():
+        metrics, sheets = list_metrics(tables), []
+        for metric in filter(is_tabled, metrics):
+            others = [one for one in published if (one.study, one.test_study, True, one.metric) == (*setting, metric)]
+            by_count = {one.train_count: Table(setting, one.train_count, "", {}, {}) for one in others}
+            by_count |= {table.train_count: table for table in tables if metric in table.rows}
+            columns = [Column(_title_count(count), by_count[count], metric) for count in sorted(by_count)]
+            placed = [(_title_count(one.train_count), one) for one in others]
+            against = [Against(baseline_models, "baseline")]
+            sheets.append(Sheet(title_metric(metric), columns, against, placed, console=is_main(metric)))
+        rest = [title_metric(metric) for metric in metrics if not is_tabled(metric)]
+        more = ["", f"In results.csv, too: {', '.join(rest)}."] if rest else []
+        sections.append(Section(describe_setting(setting), sheets, more))
+    return sections
 
 
 def write_summary(
@@ -189,17 +447,8 @@ def write_summary(
       published: others' numbers, put into the tables of their study and metric and marked (`find_published`).
       more: lines that follow the tables.
     """
-    parts = ["# Results", "", EXPLANATION]
-    for setting, members in summarise(rows, baseline_models).groupby("setting", sort=False):
-        setting = Setting(*setting)
-        parts += ["", f"## {describe_setting(setting)}"]
-        for metric, same in members[members["metric"].map(is_tabled)].groupby("metric", sort=False):
-            others = [p for p in published if setting == (p.study, p.test_study, True) and p.metric == metric]
-            parts += ["", f"### {title_metric(metric)}", "", *_tabulate(same, others)]
-            parts += _tabulate_differences(same[[one is not None for one in same["difference"]]])
-        if rest := [title_metric(metric) for metric in markdown.unique(members["metric"]) if not is_tabled(metric)]:
-            parts += ["", f"In results.csv, too: {', '.join(rest)}."]
-    markdown.write_markdown(path, [*parts, *more], data_text)
+    tables = format_sections(list_sections(rows, baseline_models, published), Form(baseline_models))
+    markdown.write_markdown(path, ["# Results", "", EXPLANATION, *tables, *more], data_text)
 
 
 def print_means(rows: Iterable[Row]) -> None:
@@ -213,21 +462,7 @@ def print_means(rows: Iterable[Row]) -> None:
 
 def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> list[str]:
     """Return mean ± s.d. of the main metrics in lines of at most 100 columns."""
-    lines, frame = [], summarise(rows, baseline_models)
-    for setting, members in frame.groupby("setting", sort=False):
-        for metric in filter(is_main, markdown.unique(members["metric"])):
-            same = members[members["metric"] == metric]
-            names = [f"* {line.model}" if line.baseline else line.model for line in same.itertuples()]
-            texts = map(markdown.format_spread, same["mean"], same["sd"])
-            cells = dict(zip(zip(names, same["train_count"], strict=True), texts, strict=True))
-            counts = sorted(set(same["train_count"]))
-            for start in range(0, len(counts), CONSOLE_COLUMNS):
-                titles = {count: str(count) for count in counts[start : start + CONSOLE_COLUMNS]}
-                shown = {key: text for key, text in cells.items() if key[1] in titles or start == 0}
-                lines += ["", f"{title_metric(metric)}: {describe_setting(Setting(*setting))}"[:100]]
-                lines += markdown.tabulate_console("training worms", titles, shown, (NAME_WIDTH, ENTRY_WIDTH))
-    legend = "Mean ± s.d. over training subset, worm and seed" + ("; * baseline" if baseline_models else "")
-    return [legend, *lines]
+    return format_console(list_sections(rows, baseline_models), Form(baseline_models))
 
 
 def describe_setting(setting: Setting) -> str:
@@ -238,30 +473,5 @@ def describe_setting(setting: Setting) -> str:
     return f"{setting.study} → {setting.test_study}, {worms}"
 
 
-def _tabulate(frame: pd.DataFrame, published: Sequence[PublishedResult]) -> list[str]:
-    cells = {}
-    for line in frame.itertuples():
-        text = f"{markdown.format_spread(line.mean, line.sd)} ({line.n}){markdown.format_bounds(line.low, line.high)}"
-        cells[markdown.mark_model(line.model, line.baseline), line.train_count] = text
-    for one in published:
-        name = f"{markdown.escape(one.model)} † ({markdown.escape(one.source)})"
-        cells[name, one.train_count] = f"{markdown.format_spread(one.mean, one.sd)} †"
-    return markdown.tabulate("model", _title_counts(cells), cells)
-
-
-def _tabulate_differences(frame: pd.DataFrame) -> list[str]:
-    if frame.empty:
-        return []
-    pairs = zip(frame["train_count"], frame["best_baseline"], strict=True)
-    cells = {("*best baseline*", count): markdown.mark_model(model, True) for count, model in pairs}
-    for line in frame.itertuples():
-        mean, low, high, worms = line.difference
-        text = f"{mean:+.3f}{markdown.format_bounds(low, high, '{:+.3f}'.format)} ({worms} worms)"
-        cells[markdown.escape(line.model), line.train_count] = text
-    lines = ["", "Difference to the best baseline of each column, paired by training set and test worm:", ""]
-    return lines + markdown.tabulate("model - best baseline", _title_counts(cells), cells)
-
-
-def _title_counts(cells) -> dict[int, str]:
-    counts = sorted({count for _, count in cells})
-    return {count: f"{count} training worm{'' if count == 1 else 's'}" for count in counts}
+def _title_count(count: int) -> str:
+    return markdown.count_noun(count, "training worm")

@@ -4,13 +4,15 @@ import pytest
 
 from wormjax.scoring.intervals import Interval
 from wormjax.scoring.rows import Row
-from wormjax.scoring.tables import collect_tables
+from wormjax.scoring.tables import WORMS as OVER_WORMS
+from wormjax.scoring.tables import Form, collect_tables, format_console, format_sections
 from wormjax.tasks.ahead import tables
 
 SECONDS = (1.0, 2.0, 5.0)
 SIMPLE = ("frequencies", "persistence", "persistence_known_state")
 BASELINES = (*SIMPLE, "diffusion_map")
 WORMS = ("w1", "w2", "w3")
+FORM = Form(BASELINES, spread=OVER_WORMS)
 
 
 def make_rows(model, metric, by_worm, train=("a", "b"), seed=0):
@@ -58,17 +60,18 @@ def test_a_table_holds_one_number_of_training_worms_and_one_state_of_knowledge(c
     assert table.list_models() == ["frequencies", "persistence", "network", "diffusion_map"]
     assert collected[2].list_models() == ["persistence_known_state", "network_known_state"]
     assert len(table.find("nll@1s", "network")) == 3
-    assert len({tables.describe_table(one) for one in collected}) == 3
-    assert "given the motor state" in tables.describe_table(collected[2])
-    assert "1 worm," in tables.describe_table(collected[0])
+    assert len({one.describe() for one in collected}) == 3
+    assert "given the motor state" in collected[2].describe()
+    assert "1 worm," in collected[0].describe()
 
 
 def test_the_best_simple_baseline_is_chosen_at_each_horizon(table):
-    chosen = [tables.find_best_simple(table, f"nll@{one:g}s", SIMPLE, lower=True) for one in SECONDS]
+    chosen = [table.find_best(f"nll@{one:g}s", SIMPLE, OVER_WORMS) for one in SECONDS]
     assert chosen == ["persistence", "frequencies", "frequencies"]
-    assert tables.find_best_simple(table, "nll@1s", SIMPLE, lower=False) == "frequencies"
-    assert tables.find_best_simple(table, "nll@30s", SIMPLE, lower=True) is None
-    assert tables.find_best_simple(table, "nll@1s", ("diffusion_map",), lower=True) == "diffusion_map"
+    higher = table._replace(rows={"accuracy@1s": table.rows["nll@1s"]})
+    assert higher.find_best("accuracy@1s", SIMPLE, OVER_WORMS) == "frequencies"
+    assert table.find_best("nll@30s", SIMPLE, OVER_WORMS) is None
+    assert table.find_best("nll@1s", ("diffusion_map",), OVER_WORMS) == "diffusion_map"
 
 
 def test_the_best_is_the_best_in_the_mean_over_worms():
@@ -76,7 +79,8 @@ def test_the_best_is_the_best_in_the_mean_over_worms():
     rare = make_rows("persistence", "nll@1s", (0.1, 1.0))[1:]  # 0.33 in the mean over rows, 0.55 over worms.
     rows = [*often, *rare, *make_rows("frequencies", "nll@1s", (0.4, 0.4))]
     (table,) = collect(rows)
-    assert tables.find_best_simple(table, "nll@1s", SIMPLE, lower=True) == "frequencies"
+    assert table.find_best("nll@1s", SIMPLE, OVER_WORMS) == "frequencies"
+    assert table.find_best("nll@1s", SIMPLE) == "persistence"  # In the mean over rows.
 
 
 def test_differences_are_paired_by_worm(table):
@@ -114,43 +118,41 @@ def test_values_by_worm_stay_with_their_worm_and_horizon(table):
     assert tables.collect_by_worm(table, "accuracy", SECONDS) == {}
 
 
-def test_the_summary_holds_scores_differences_and_reach(collected, tmp_path):
-    tables.write_summary(
-        tmp_path / "summary.md", collected, SECONDS, SIMPLE, BASELINES, ("diffusion_map",), "the config"
-    )
-    lines = (tmp_path / "summary.md").read_text().splitlines()
+def test_the_summary_holds_scores_differences_and_reach(collected):
+    sections = tables.list_sections(collected, SECONDS, SIMPLE, ("diffusion_map",))
+    lines = format_sections(sections, FORM)
     heads = [line for line in lines if line.startswith("## ")]
-    assert len(heads) == 4  # Three tables and the config.
+    assert len(heads) == 3
     part = lines[lines.index(heads[1]) : lines.index(heads[2])]
     spread = "[0.852, 1.348]"
-    assert "| network | **0.400** [0.163, 0.637] | **1.000** [0.503, 1.497] | 1.200 [0.952, 1.448] |" in part
-    assert f"| frequencies* | 1.100 {spread} | 1.100 {spread} | **1.100** {spread} |" in part
-    assert "| diffusion_map* | 0.600 [0.600, 0.600] |  |  |" in part
-    best = "1 s: persistence | 2 s: frequencies | 5 s: frequencies"
-    assert f"| less the best simple baseline | {best} | better up to |" in part
-    (against,) = [line for line in part if line.startswith("| network | −0.200 [−0.225, −0.175] | −0.100 [")]
+    assert "| network | 3 / 3 | **0.400** [0.163, 0.637] | **1.000** [0.503, 1.497] | 1.200 [0.952, 1.448] |" in part
+    assert f"| *frequencies* | 3 / 3 | 1.100 {spread} | 1.100 {spread} | **1.100** {spread} |" in part
+    assert r"| *diffusion\_map* | 3 / 3 | 0.600 [0.600, 0.600] |  |  |" in part
+    simple = lines[lines.index("#### Against the best simple baseline") :]
+    assert "| model | 1 s | 2 s | 5 s | better up to |" in simple
+    assert "| *best simple baseline* | *persistence* | *frequencies* | *frequencies* |  |" in simple
+    (against,) = [line for line in part if line.startswith("| network | -0.200 [-0.225, -0.175] (3 worms) | -0.100 [")]
     assert against.endswith("| 2 s (1 s) |")
-    assert "| network | −0.200 [−0.437, +0.037] |  |  |" in part  # Less the diffusion map: one horizon was scored.
-    assert "| less diffusion_map | 1 s | 2 s | 5 s |" in part
-    assert "| network |  | 5.000 [2.516, 7.484] |" in part  # Of the next reversal.
-    assert "the config" in lines
+    assert r"#### Against *diffusion\_map*" in part
+    assert "| network | -0.200 [-0.437, +0.037] (3 worms) |  |  |" in part  # One horizon was scored.
+    reversal = part[part.index("### The next reversal") :]
+    assert any(line.startswith("| network | 3 / 3 |") and "5.000 [2.516, 7.484]" in line for line in reversal)
     known = lines[lines.index(heads[2]) :]
-    assert "| network_known_state | **0.040** [0.015, 0.065] |  |  |" in known
-    assert not [line for line in known if "diffusion_map" in line]
+    assert r"| network\_known\_state | 3 / 3 | **0.040** [0.015, 0.065] |  |  |" in known
+    assert not [line for line in known if "diffusion" in line]
 
 
-def test_without_a_simple_baseline_nothing_is_compared_to_it(tmp_path):
+def test_without_a_simple_baseline_nothing_is_compared_to_it():
     rows = [row for one in SECONDS for row in make_rows("network", f"nll@{one:g}s", (1.0, 1.1, 1.2))]
     collected = collect(rows)
-    tables.write_summary(tmp_path / "summary.md", collected, SECONDS, SIMPLE, (), (), "")
-    text = (tmp_path / "summary.md").read_text()
-    assert "| network | **1.100** [0.852, 1.348] | **1.100** [" in text
-    assert "less the best" not in text
+    text = "\n".join(format_sections(tables.list_sections(collected, SECONDS, SIMPLE, ()), FORM))
+    assert "| network | 3 / 3 | 1.100 [0.852, 1.348] | 1.100 [" in text
+    assert "Against" not in text
 
 
 def test_the_terminal_shows_the_largest_number_of_training_worms(collected):
-    text = "\n".join(tables.format_console(collected, SECONDS, BASELINES))
-    assert "0.400   1.000   1.200" in text
+    text = "\n".join(format_console(tables.list_sections(collected, SECONDS, SIMPLE, ())[1:], FORM))
+    assert "0.400  1.000  1.200" in text
     assert "9.000" not in text
-    assert "persistence_known_state*" in text
+    assert "* persistence_known_state" in text
     assert "0.100" in text

@@ -1,5 +1,7 @@
 """The numbers of the forecast tables are those computed by hand; comparisons are paired and name their reference."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,10 @@ from wormjax.errors import InputError
 from wormjax.scoring.intervals import interval_over_worms
 from wormjax.scoring.published import find_published_forecasts
 from wormjax.scoring.rows import Row
+from wormjax.scoring.tables import collect_tables
 from wormjax.tasks.forecast.tables import (
-    find_best_var,
+    RIDGE_VAR,
     format_forecast_summary,
-    parse_metric,
     relative_difference,
     write_forecast_summary,
 )
@@ -69,18 +71,17 @@ def read_table(text, title):
 def percents(differences, reference):
     """The text of a relative difference over worms."""
     mean, low, high = (100 * value / reference for value in interval_over_worms(differences)[:3])
-    return f"{mean:+.1f} % [{low:+.1f}, {high:+.1f}] ({len(differences)} worms)"
+    return f"{mean:+.1f} % [{low:+.1f} %, {high:+.1f} %] ({len(differences)} worms)"
 
 
-def test_metric_names():
-    assert parse_metric("mse@16:AVAL") == ("mse", 16, "AVAL")
-    assert parse_metric("coverage90@8") == ("coverage90", 8, None)
-    assert parse_metric("r2@4:dorsal turn") == ("r2", 4, "dorsal turn")
+def find_best_var(rows, metric="mse@8"):
+    (table,) = collect_tables(rows)
+    return table.find_best(metric, [*filter(RIDGE_VAR.fullmatch, table.list_models())])
 
 
 def test_table_of_errors(tmp_path):
     text = write(tmp_path)
-    assert "## s, worms never seen, 2 training worms" in text
+    assert "## s, worms never seen, trained on 2 worms" in text
     table = read_table(text, "### Mean squared error")
     assert table["model"] == ["numbers / worms", "step 1", "step 8"]
     # Models first, then baselines; within each as they come, step 1 first.
@@ -88,23 +89,22 @@ def test_table_of_errors(tmp_path):
     assert [*table][2:] == names
     high = interval_over_worms(np.array([0.11, 0.21, 0.34])).high
     expected = f"0.220 ± {np.std(GRAPH, ddof=1):.3f} [0.000, {high:.3f}]"  # Mean of six: 1.32 / 6. No error is below 0.
-    assert table["nri\\_graph"][0] == "3 to 6 / 3"
+    assert table["nri\\_graph"][0] == "3, 6 / 3"  # At step 1 and at step 8.
     assert table["nri\\_graph"][2] == expected
-    assert table["*var\\_1*"][1].startswith("0.0200 ± 0.0100 [")  # Three digits of an error.
+    assert table["*var\\_1*"][1].startswith("**0.0200** ± 0.0100 [")  # Three digits of an error.
     assert table["recurrent"][:2] == ["3 / 3", ""]
     assert table["*persistence*"][2].startswith("0.500 ± 0.100")
 
 
-def test_the_score_is_a_column_with_its_interval(tmp_path):
+def test_the_score_has_its_interval(tmp_path):
     scores = np.array([0.1, 0.3, 0.5])
     text = write(tmp_path, ROWS + make_rows("nri_graph", scores[:, None], "score"))
-    table = read_table(text, "### Mean squared error")
+    table = read_table(text, "### Score")
     assert table["model"][-1] == "score"
     low, high = interval_over_worms(scores)[1:3]
     assert table["nri\\_graph"][-1] == f"0.300 ± 0.200 [{low:.3f}, {high:.3f}]"
-    assert table["recurrent"][-1] == ""
-    assert "### score" not in text
-    assert parse_metric("score") == ("score", 16, None)
+    assert "recurrent" not in table
+    assert "score" not in read_table(text, "### Mean squared error")["model"]
 
 
 def test_best_var_is_chosen_at_each_step(tmp_path):
@@ -118,23 +118,23 @@ def test_best_var_is_chosen_at_each_step(tmp_path):
 
 def test_adapted_var_and_twins(tmp_path):
     text = write(tmp_path, twins=TWINS | {"nri_mixture": ("recurrent",)})
-    adapted = read_table(text, "### Against var\\_adapted")
+    adapted = read_table(text, "#### Against *var\\_adapted*")
     assert adapted["nri\\_graph"] == ["", percents(np.array([0.01, 0.01, 0.04]), 0.2)]
-    twins = read_table(text, "### Against the structure-agnostic twins")
-    assert [*twins] == ["model", "---", "nri\\_graph against recurrent"]
-    assert twins["nri\\_graph against recurrent"] == ["", percents(np.array([-0.01, -0.01, -0.01]), 0.69 / 3)]
-    assert "structure-agnostic" not in write(tmp_path)
+    twins = read_table(text, "#### Against recurrent")
+    assert [*twins] == ["model", "---", "nri\\_graph"]
+    assert twins["nri\\_graph"] == ["", percents(np.array([-0.01, -0.01, -0.01]), 0.69 / 3)]
+    assert "Against recurrent" not in write(tmp_path)
 
 
 def test_adapted_var_is_never_the_best_ridge_var():
-    by_model = {"var_adapted": make_rows("var_adapted", [[0.1]]), "var_4": make_rows("var_4", [[0.2]])}
-    assert find_best_var(by_model) == "var_4"
-    assert find_best_var({"var_adapted": by_model["var_adapted"]}) is None
+    adapted = make_rows("var_adapted", [[0.1]])
+    assert find_best_var(adapted + make_rows("var_4", [[0.2]])) == "var_4"
+    assert find_best_var(adapted) is None
 
 
 def test_a_var_scored_on_fewer_worms_is_no_reference():
-    by_model = {"var_1": make_rows("var_1", FIRST), "var_2": make_rows("var_2", FIRST[:2])}
-    assert find_best_var(by_model) == "var_1"  # Though the mean of var_2 is lower.
+    rows = make_rows("var_1", FIRST) + make_rows("var_2", FIRST[:2])
+    assert find_best_var(rows) == "var_1"  # Though the mean of var_2 is lower.
 
 
 def test_relative_difference_is_paired():
@@ -170,10 +170,10 @@ def test_other_metrics_have_tables_of_their_own(tmp_path):
     rows += make_rows("nri_graph", [[-0.5], [0.5], [1.5]], "nll@8")
     rows += make_rows("var_8", [[0.31], [0.2], [0.3]], "crps@8")
     text = write(tmp_path, rows)
-    assert read_table(text, "### Coverage")["nri\\_graph"] == ["0.920 ± 0.020"]
-    assert read_table(text, "### Coverage")["model"] == ["step 16"]
-    assert read_table(text, "### Negative log-likelihood")["nri\\_graph"] == ["0.500 ± 1.000"]
-    assert read_table(text, "### Continuous")["*var\\_8*"] == ["0.270 ± 0.061"]
+    assert read_table(text, "### Coverage")["nri\\_graph"] == ["3 / 3", "0.920 ± 0.020 [0.870, 0.970]"]
+    assert read_table(text, "### Coverage")["model"] == ["numbers / worms", "step 16"]
+    assert read_table(text, "### Negative log-likelihood")["nri\\_graph"][1].startswith("0.500 ± 1.000 [")
+    assert read_table(text, "### Continuous")["*var\\_8*"][1].startswith("0.270 ± 0.061 [")
     assert "### Mean absolute error" not in text
 
 
@@ -181,12 +181,12 @@ def test_tables_by_number_of_training_worms(tmp_path):
     fewer = make_rows("nri_graph", [[0.5], [0.6], [0.7]], count=1) + make_rows("var_8", EIGHTH, count=1)
     parts = make_rows("nri_graph", GRAPH, "mse@8:AVAL") + make_rows("nri_graph", GRAPH, "mse@8:AVAL", count=1)
     text = write(tmp_path, ROWS + fewer + parts, data_text="3 worms\n")
-    assert text.index("1 training worm\n") < text.index("2 training worms\n")
-    ones = read_table(text, "## s, worms never seen, 1 training worm")
+    assert text.index("trained on 1 worm\n") < text.index("trained on 2 worms\n")
+    ones = read_table(text, "## s, worms never seen, trained on 1 worm")
     assert ones["nri\\_graph"][1].startswith("0.600 ± 0.100")
     assert read_table(text, "### Against the best")["nri\\_graph"] == [percents(np.array([0.35] * 3), 0.25)]
     assert text.count("### Where") == 1
-    assert text.index("### Where") > text.index("2 training worms\n")
+    assert text.index("### Where") > text.index("trained on 2 worms\n")
     assert text.endswith("```\n3 worms\n```\n")
 
 
@@ -203,7 +203,8 @@ def test_where(tmp_path):
     assert neurons["neuron"] == ["worms", *heads]
     assert neurons["AVAL"] == ["3", "**0.230**", "0.460", "0.690", "0.120"]
     states = read_table(text, "### Where: mean squared error by motor state")
-    assert states["dorsal turn"] == ["3", "**0.230**", "0.460", "0.690", ""]
+    assert states["motor state at the start"] == ["worms", *heads[:3]]  # None has a state 16 steps after.
+    assert states["dorsal turn"] == ["3", "**0.230**", "0.460", "0.690"]
     assert [*states][2:] == ["dorsal turn", "REV1"]
     assert [*neurons][2:] == ["AVAL"]
 
@@ -226,12 +227,12 @@ def test_published_errors_in_the_table(tmp_path):
     ]
     published = find_published_forecasts("kato2015", "kato2015", "minmax")
     text = write(tmp_path, rows, published=published)
-    one, two = text.split(", 2 training worms\n")
+    one, two = text.split(", trained on 2 worms\n")
     table = read_table(two, "### Mean absolute error")  # No table has four training worms: they join the largest.
-    assert table["model"] == ["step 1", "step 4", "step 8", "step 16"]
-    assert table["GNN † (Wang et al. 2021, trained on 4)"] == ["0.0300 †", "0.0790 †", "0.137 †", "0.270 †"]
-    assert table["mlp"][:2] == ["", ""]
-    assert table["mlp"][2].startswith("0.230 ± ")
+    assert table["model"] == ["numbers / worms", "step 1", "step 4", "step 8", "step 16"]
+    assert table["GNN † (Wang et al. 2021, trained on 4)"] == ["", "0.0300 †", "0.0790 †", "0.137 †", "0.270 †"]
+    assert table["mlp"][:3] == ["3 / 3", "", ""]
+    assert table["mlp"][3].startswith("0.230 ± ")
     assert "GNN †" not in one
     assert "persistence †" in one
     assert "†" not in two[two.index("### Mean squared") : two.index("### Mean absolute")]
@@ -255,26 +256,36 @@ def test_nothing_is_written_where_a_summary_fails(tmp_path):
         write_forecast_summary(tmp_path / "none" / "summary.md", ROWS, BASELINES)
 
 
+def read_block(text):
+    """The title of a table of the console, and its cells by row name; empty ones are left out."""
+    title, *lines = text.split("\n")
+    cells = [re.split(r"\s{2,}", line) for line in lines]
+    return title, {name: texts for name, *texts in cells}
+
+
 def test_console_by_hand():
     rows = ROWS + make_rows("nri_graph", [[0.90], [0.92], [0.94]], "coverage90@8")
     rows += make_rows("nri_graph", [[0.3], [0.35], [0.4]], "score")
     lines = format_forecast_summary(rows, BASELINES)
-    assert lines[3:5] == ["s, worms never seen, 2 training worms", "Best ridge VAR: var_8 at 8"]
-    assert lines[5].split("@")[0].strip() == "MSE"
-    table = {line[:22].strip(): line[22:] for line in lines[6:]}
-    cells = [table["nri_graph"][start : start + 9].strip() for start in range(0, 54, 9)]
-    assert cells == ["0.0300", "", "0.220", "", "0.920", "0.350"]
-    assert table["nri_graph"][54:66].strip() == "-12.0 %"
-    assert table["nri_graph"][66:].strip() == ""
-    assert table["* persistence"].split() == ["0.500"]
-    assert [*table][:2] == ["nri_graph", "recurrent"]
+    assert lines[2:5] == ["s, worms never seen, trained on 2 worms", "", "Mean squared error"]
+    tables = dict(map(read_block, "\n".join(lines[3:]).strip().split("\n\n")))
+    sds = [np.std(values, ddof=1) for values in ([0.01, 0.02, 0.06], GRAPH)]
+    errors = tables["Mean squared error"]
+    assert errors["nri_graph"] == [f"0.0300 ± {sds[0]:.4f}", f"0.220 ± {sds[1]:.3f}"]
+    assert errors["* persistence"] == ["0.500 ± 0.100"]
+    assert [*errors][1:3] == ["nri_graph", "recurrent"]
+    against = tables["Mean squared error, against the best ridge VAR"]
+    assert against["best ridge VAR"] == ["* var_1", "* var_8"]
+    assert against["nri_graph"] == ["+50.0 %", "-12.0 %"]
+    assert tables["Coverage of the 90 % band (share of true values within)"]["nri_graph"] == ["0.920 ± 0.020"]
+    assert tables["Score"]["nri_graph"] == ["0.350 ± 0.050"]
 
 
 def test_console_shows_most_and_fewest_worms():
     rows = [row._replace(train_worms=tuple(f"w{k}" for k in range(n))) for n in (1, 2, 3) for row in ROWS[6:]]
     lines = format_forecast_summary(rows, BASELINES)
     titles = [line for line in lines if line.startswith("s, ")]
-    assert titles == ["s, worms never seen, 3 training worms", "s, worms never seen, 1 training worm"]
+    assert titles == ["s, worms never seen, trained on 3 worms", "s, worms never seen, trained on 1 worm"]
 
 
 def test_console_fits_100_columns():
@@ -288,5 +299,7 @@ def test_console_fits_100_columns():
     ]
     lines = format_forecast_summary(rows, BASELINES)
     assert max(map(len, lines)) <= 100
-    (line,) = [line for line in lines if line.startswith("a model")]
-    assert line[22:].split() == ["8.3e+105"] * 5 + ["+99900.0", "%"] * 2
+    found = [line.split("…")[1].split() for line in lines if line.startswith("a model")]
+    cells = [cell for line in found for cell in line]
+    assert cells.count("8.3e+105") == 5
+    assert cells.count("+99900.0") == 4

@@ -6,11 +6,8 @@ import pytest
 from wormjax.scoring.intervals import interval_over_worms
 from wormjax.scoring.published import find_published_directions, find_published_systems
 from wormjax.scoring.rows import Row
-from wormjax.tasks.infer.tables import (
-    format_systems_summary,
-    summarise_systems,
-    write_systems_summary,
-)
+from wormjax.scoring.tables import SEEDS, summarise
+from wormjax.tasks.infer.tables import format_systems_summary, write_systems_summary
 
 
 def make_rows(model, values, metric="edge_accuracy", study="springs5"):
@@ -46,11 +43,11 @@ def read_table(text, title):
 
 
 def test_entries_by_hand():
-    entries = {(entry.model, entry.metric): entry for entry in summarise_systems(ROWS).itertuples()}
+    entries = {(entry.model, entry.metric): entry for entry in summarise(ROWS, spread=SEEDS).itertuples()}
     ours = entries["nri", "edge_accuracy"]
     assert (ours.mean, ours.low, ours.high) == pytest.approx(interval_over_worms(np.array([0.97, 0.95, 0.975]))[:3])
     assert ours.sd == pytest.approx(np.std([0.98, 0.95], ddof=1))  # Of the seeds' means, not of all six numbers.
-    assert (ours.seeds, ours.groups) == (2, 3)
+    assert (ours.n, ours.worms) == (2, 3)  # Seeds and groups.
     assert np.isnan(entries["granger", "edge_accuracy"].sd)
 
 
@@ -59,28 +56,26 @@ def test_markdown(tmp_path):
     write_systems_summary(path, ROWS, find_published_systems("springs5"))
     text = path.read_text()
     table = read_table(text, "## springs5")
-    assert table["model"] == ["Edge accuracy", "MSE @ 1", "MSE @ 10", "MSE @ 20"]
-    names = ["nri\\_cnn", "nri", "nri\\_true\\_graph ‡", "nri\\_supervised ‡", "*static*", "*lstm*", "*granger*"]
+    assert table["model"] == ["seeds / groups of test systems", "Edge accuracy", "MSE @ 1", "MSE @ 10", "MSE @ 20"]
+    names = ["nri\\_cnn", "nri", "nri\\_supervised ‡", "nri\\_true\\_graph ‡", "*granger*", "*static*", "*lstm*"]
     published = ["NRI †", "NRI, supervised †", "correlation of LSTM states †", "LSTM, joint †", "static †"]
     assert [*table][2:] == names + [f"{name} (Kipf, Fetaya et al. 2018)" for name in published]
     low, high = interval_over_worms(np.array([0.97, 0.95, 0.975]))[1:3]
-    assert table["nri"][0] == f"0.965 ± 0.021 [{low:.3f}, {high:.3f}]"
+    assert table["nri"][:2] == ["2, 2, 1 / 3", f"**0.965** ± 0.021 [{low:.3f}, {high:.3f}]"]
     # Groups .2e-8 either side of 2.7e-8; Student's t of two degrees of freedom is 4.303.
     half = 4.303 * 0.2e-8 / np.sqrt(3)
     low, high = (f"{bound:.1e}".replace("e-0", "e-") for bound in (2.7e-8 - half, 2.7e-8 + half))
-    assert table["nri"][1] == f"2.7e-8 ± 7.1e-9 [{low}, {high}]"
-    assert table["*static*"][0] == ""
-    assert table["NRI † (Kipf, Fetaya et al. 2018)"] == ["0.999 †", "3.1e-8 †", "3.3e-6 †", "2.1e-5 †"]
-    assert table["static † (Kipf, Fetaya et al. 2018)"] == ["", "7.9e-5 †", "7.6e-3 †", "2.8e-2 †"]
-    assert "1 to 2 seeds, 3 groups of test systems." in text
+    assert table["nri"][2] == f"**2.7e-8** ± 7.1e-9 [{low}, {high}]"
+    assert table["*static*"][:2] == ["1 / 3", ""]
+    assert table["NRI † (Kipf, Fetaya et al. 2018)"] == ["", "0.999 †", "3.1e-8 †", "3.3e-6 †", "2.1e-5 †"]
+    assert table["static † (Kipf, Fetaya et al. 2018)"] == ["", "", "7.9e-5 †", "7.6e-3 †", "2.8e-2 †"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["summary.md"]
 
 
 def test_one_seed_and_one_group_have_neither_spread_nor_interval(tmp_path):
     write_systems_summary(tmp_path / "summary.md", make_rows("nri", [[0.75]]))
     text = (tmp_path / "summary.md").read_text()
-    assert read_table(text, "## springs5")["nri"] == ["0.750"]
-    assert "1 seed, 1 group of test systems." in text
+    assert read_table(text, "## springs5")["nri"] == ["1 / 1", "0.750"]
     assert "## Config" not in text
 
 
@@ -94,7 +89,7 @@ def test_systems_are_tables_apart(tmp_path):
     rows = make_rows("nri", OURS) + make_rows("nri", [[0.5, 0.5]], study="kuramoto10")
     write_systems_summary(tmp_path / "summary.md", rows)
     text = (tmp_path / "summary.md").read_text()
-    assert read_table(text, "## kuramoto10")["nri"] == ["0.500 [0.500, 0.500]"]
+    assert read_table(text, "## kuramoto10")["nri"] == ["1 / 2", "0.500 [0.500, 0.500]"]
 
 
 def test_published_systems():
@@ -126,15 +121,15 @@ def test_console_table_fits_100_columns(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 100
     assert sum(line.count("2.0e-8 ± 7.1e-9") for line in lines) == len(names) * 5
-    assert [line.split()[0] for line in lines[4:9]] == ["nri", "‡", "a", "*", "*"]
+    assert [line.split()[0] for line in lines[6:11]] == ["nri", "a", "‡", "*", "*"]
 
 
 def test_console_table_by_hand():
     lines = format_systems_summary(ROWS)
-    assert lines[2] == "springs5: edges"
-    assert lines[3].split() == ["Edge", "accuracy"]
-    assert lines[5].split() == ["nri", "0.965", "±", "0.021"]
-    start = lines.index("springs5: error of prediction")
+    assert lines[2:5] == ["springs5", "", "Edges"]
+    assert lines[5].split() == ["Edge", "accuracy"]
+    assert lines[7].split() == ["nri", "0.965", "±", "0.021"]
+    start = lines.index("Error of prediction")
     assert lines[start + 2].split() == ["nri", "2.7e-8", "±", "7.1e-9", "3.0e-6"]
     assert lines[start + 3].split() == ["‡", "nri_true_graph", "2.0e-8"]
 

@@ -12,8 +12,9 @@ from wormjax.features.dataset import Dataset
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.scoring.intervals import find_range
+from wormjax.scoring.markdown import write_markdown
 from wormjax.scoring.rows import Row, write_rows
-from wormjax.scoring.tables import Table, collect_tables
+from wormjax.scoring.tables import WORMS, Form, Table, collect_tables, format_console, format_sections, is_lower_better
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead import tables as ahead_tables
 from wormjax.tasks.worms import Materials, format_materials
@@ -26,14 +27,16 @@ def write_report(config, worms: Materials, rows: list[Row], outputs, workdir: Pa
     seconds = tuple(config.ahead.seconds)
     parts = ahead_tables.ALONE, ahead_tables.GIVEN
     tables = collect_tables(rows, part=lambda row: parts[knows_state(config, row.model)])
-    rivals = (simple.DIFFUSION, simple.DWELL, simple.DWELL + simple.KNOWN)
     write_rows(workdir / "results.csv", rows)
-    about = "\n".join(format_materials(worms))
-    path, models = workdir / "summary.md", (simple.SIMPLE, config.baselines, rivals)
-    ahead_tables.write_summary(path, tables, seconds, *models, about)
+    rivals, form = (simple.DIFFUSION, simple.DWELL, simple.DWELL + simple.KNOWN), Form(config.baselines, spread=WORMS)
+    sections = ahead_tables.list_sections(tables, seconds, simple.SIMPLE, rivals)
+    lines = ["# The motor state to come", "", ahead_tables.EXPLANATION, *format_sections(sections, form)]
+    write_markdown(workdir / "summary.md", lines, "\n".join(format_materials(worms)))
     save_figures(workdir, plot_skill(config, tables))
     save_figures(workdir, plot_graphs(config, worms.test_dataset, outputs))
-    print("\n".join(ahead_tables.format_console(tables, seconds, config.baselines)))
+    most = max(table.train_count for table in tables)
+    last = [one for table, one in zip(tables, sections, strict=True) if table.train_count == most]
+    print("\n".join(format_console(last, form)))
 
 
 def knows_state(config, model: str) -> bool:
@@ -50,7 +53,7 @@ def plot_skill(config, tables: Sequence[Table]) -> NamedFigures:
             values = ahead_tables.collect_by_worm(table, kind, seconds) if table.train_count == most else {}
             if values:
                 candidates = tuple(name for name in simple.SIMPLE if name in values)
-                lower, title = ahead_tables.LOWER_IS_BETTER[kind], ahead_tables.describe_table(table)
+                lower, title = is_lower_better(kind), table.describe()
                 arguments = label, config.baselines, candidates, lower, title, find_range(kind)
                 figure = figures.plot_skill_by_horizon(values, seconds, *arguments)
                 yield f"skill_{kind}{simple.KNOWN if table.part == ahead_tables.GIVEN else ''}", figure

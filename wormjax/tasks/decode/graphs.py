@@ -15,7 +15,7 @@ from wormjax.baselines.consensus import number_classes, pool_worms
 from wormjax.baselines.worm_relations import read_worms, relate
 from wormjax.features.dataset import Dataset
 from wormjax.scoring import reference_graphs as scoring
-from wormjax.scoring.markdown import format_bounds, join_cells, mark_model, start_table
+from wormjax.scoring.markdown import make_section, mark_model, write_frame
 from wormjax.tasks.decode.runs import Decoded
 from wormjax.tasks.groups import Group
 from wormjax.tasks.references import WIRING, load_references
@@ -27,6 +27,14 @@ TABLE_TEXT = (
     "bootstrap over neuron classes]; p: one-sided, names of neurons permuted. Correlation is that of the same worms' "
     "traces. A graph that is no better than chance is not drawn."
 )
+COLUMNS = {
+    "reference": ("{}", "reference"),
+    "AUROC": ("{:.3f}", "auroc", "low", "high"),
+    "average precision": ("{:.3f}", "average_precision"),
+    "edges": ("{}", "edges"),
+    "p": ("{:.3f}", "p_value"),
+    "": ("{}", "chance"),
+}
 
 
 def average_edges(dataset: Dataset, groups: Sequence[Group], decoded: Decoded) -> Float[np.ndarray, "worm n n"]:
@@ -99,11 +107,8 @@ def format_inferred(scores: pd.DataFrame) -> list[str]:
     """Return the lines of a summary; none where there is nothing to say."""
     if scores.empty:
         return []
-    lines = ["", "## Inferred graphs", "", TABLE_TEXT, ""]
-    lines += start_table(["reference", "model", "AUROC", "average precision", "edges", "p", ""])
-    for line in scores.itertuples():
-        cells = [line.reference, mark_model(line.model, line.model == BASELINE)]
-        cells += [f"{line.auroc:.3f}{format_bounds(line.low, line.high)}", f"{line.average_precision:.3f}"]
-        cells += [f"{line.edges} of {line.pairs}", f"{line.p_value:.3f}"]
-        lines.append(join_cells([*cells, "no better than chance" if line.p_value > LEVEL else ""]))
-    return lines
+    chance = scores["p_value"].gt(LEVEL).map({True: "no better than chance", False: ""})
+    edges = scores["edges"].astype(str) + " of " + scores["pairs"].astype(str)
+    names = [mark_model(model, model == BASELINE) for model in scores["model"]]
+    frame = write_frame(scores.assign(edges=edges, chance=chance), COLUMNS, names)
+    return make_section("Inferred graphs", frame, 2, TABLE_TEXT)

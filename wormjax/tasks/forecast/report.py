@@ -5,7 +5,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
@@ -16,6 +15,7 @@ from wormjax.figures.names import spell_name
 from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.scoring.published import find_published_forecasts
 from wormjax.scoring.rows import Row, write_rows
+from wormjax.scoring.tables import collect_by_worm
 from wormjax.tasks.forecast import tables
 from wormjax.tasks.forecast.graphs import average_by_state, correlate_pairs, measure_followers, present_edges
 from wormjax.tasks.groups import Group, model_folder, restore_best
@@ -79,13 +79,8 @@ def plot_errors(config, dataset: Dataset, rows: Sequence[Row], published) -> Nam
 def collect_errors(rows: Sequence[Row], kind: str) -> dict[str, Float[np.ndarray, "worm step"]]:
     """Return each model's errors at steps 1 to `DRAWN_STEPS`, after training on the most worms; NaN if not scored."""
     most = max(len(row.train_worms) for row in rows)
-    worms = sorted({row.test_worm for row in rows})
-    frame = pd.DataFrame([row for row in rows if len(row.train_worms) == most], columns=Row._fields)
-    frame = frame.join(pd.DataFrame(map(tables.parse_metric, frame["metric"]), columns=tables.Metric._fields))
-    frame = frame[(frame["kind"] == kind) & frame["part"].isna() & (frame["step"] <= DRAWN_STEPS)]
-    means = frame.pivot_table(index=["model", "test_worm"], columns="step", values="value", sort=False)
-    means = means.reindex(columns=range(1, DRAWN_STEPS + 1))
-    return {model: own.droplevel(0).reindex(worms).to_numpy() for model, own in means.groupby(level=0, sort=False)}
+    metrics = [f"{kind}@{step}" for step in range(1, DRAWN_STEPS + 1)]
+    return collect_by_worm([row for row in rows if len(row.train_worms) == most], metrics)
 
 
 def plot_traces(config, dataset: Dataset, groups: Sequence[Group], outputs) -> NamedFigures:

@@ -1,24 +1,23 @@
 """The report of a `manifold` experiment: results.csv, summary.md and figures."""
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import jax
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from wormjax import figures
 from wormjax.baselines.loops import fit_loops
 from wormjax.features.dataset import Dataset
 from wormjax.figures.style import NamedFigures, save_figures
-from wormjax.scoring import markdown
 from wormjax.scoring.graph_similarity import compare_scores
 from wormjax.scoring.intervals import POSITIVE, SHARE
-from wormjax.scoring.markdown import format_mean, join_cells, start_table, write_markdown
+from wormjax.scoring.markdown import join_cells, start_table, to_markdown, write_markdown
 from wormjax.scoring.rows import Row, write_rows
-from wormjax.scoring.tables import collect_tables
+from wormjax.scoring.tables import WORMS, Column, Form, collect_tables, tabulate
 from wormjax.simulation.two_cycles import label_cycles, simulate_two_cycles
 from wormjax.tasks.ahead import baselines as simple
 from wormjax.tasks.ahead.experiment import read_setting
@@ -53,7 +52,7 @@ def write_report(
     save_figures(workdir, plot_sensitivity(config, tasks["ahead"], findings.sensitivity, rows))
     save_figures(workdir, plot_relations(dataset, findings))
     save_figures(workdir, [("toy_loops", plot_toy(config, tasks["ahead"], dataset))])
-    print("\n" + "\n".join(lines))
+    print("\n" + "\n".join(lines).replace("\\_", "_"))
 
 
 def summarise(tasks, rows: Sequence[Row], findings: SimpleNamespace) -> list[str]:
@@ -69,19 +68,18 @@ def summarise(tasks, rows: Sequence[Row], findings: SimpleNamespace) -> list[str
         ("The motor state to come: negative log-likelihood, nats, from neurons alone", ahead, alone),
         ("The neurons to come: mean squared error by step", forecast, rows),
     ):
-        parts += ["", f"## {title}", "", *tabulate(kept, metrics)]
+        parts += ["", f"## {title}", "", *to_markdown(tabulate_means(kept, metrics))]
     parts += ["", "## Principal components", "", *pca.tabulate_components(findings.components)]
     parts += ["", "## Loops", "", *tabulate_loops(findings)]
     return [*parts, "", "## Relations", "", *tabulate_relations(findings)]
 
 
-def tabulate(rows: Sequence[Row], metrics: Sequence[str]) -> list[str]:
-    """Return the table of means by model with their intervals, of the models that have the first of the metrics."""
+def tabulate_means(rows: Sequence[Row], metrics: Sequence[str]) -> pd.DataFrame:
+    """Return the texts of means by model with their intervals, of the models that have the first of the metrics."""
     most = max(len(row.train_worms) for row in rows)
     (table,) = collect_tables([row for row in rows if len(row.train_worms) == most])
-    places = [place for place in itertools.product(table.rows.get(metrics[0], {}), metrics) if table.find(*place[::-1])]
-    cells = {(model, metric): format_mean(table.average(metric, model)) for model, metric in places}
-    return markdown.tabulate("model", dict(zip(metrics, metrics, strict=True)), cells)
+    columns = [Column(metric, table, metric) for metric in metrics]
+    return tabulate(columns, Form(spread=WORMS), models=table.rows.get(metrics[0], {}))
 
 
 def tabulate_loops(findings: SimpleNamespace) -> list[str]:

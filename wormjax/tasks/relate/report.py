@@ -16,12 +16,12 @@ from wormjax.features.dataset import Dataset
 from wormjax.figures.names import spell_name
 from wormjax.figures.style import NamedFigures, save_figures
 from wormjax.recordings.names import split_neuron_name
-from wormjax.scoring.markdown import tabulate_console, write_markdown
+from wormjax.scoring.markdown import make_block, write_markdown
 from wormjax.scoring.rows import Row, write_rows
 from wormjax.tasks.references import ATLAS
 from wormjax.tasks.relate import tables
 from wormjax.tasks.relate.networks import FORECASTER
-from wormjax.tasks.relate.tables import BASELINE, CLASSES, POOLED, WORMS, Inferred, Study
+from wormjax.tasks.relate.tables import BASELINE, CLASSES, Inferred, Study
 
 LEVEL = 0.05  # A graph whose p-value against rewired references is above it is no better than chance.
 CHANCE = f"No better than chance (rewired references, p > {LEVEL}), and so not drawn"
@@ -141,10 +141,9 @@ def average_classes(study: Study, matrix) -> tuple[list[str], np.ndarray]:
 
 def print_scores(scores: pd.DataFrame) -> None:
     """Print the AUROC of every method and reference."""
-    names = scores["method"].where(scores["pooling"] == WORMS, scores["method"].map(POOLED.format))
-    cells = {(name, own.reference): f"{own.auroc:.3f}" for name, own in zip(names, scores.itertuples(), strict=True)}
-    titles = {reference: reference for reference in dict.fromkeys(scores["reference"])}
-    print("AUROC over ordered pairs of neurons; + classes: shrunk to neuron classes")
-    print("\n".join(tabulate_console("method", titles, cells, (34, 12))))
+    names = [tables.name_method(*pair) for pair in zip(scores["method"], scores["pooling"], strict=True)]
+    areas = scores.assign(name=names).pivot_table("auroc", "name", "reference", sort=False)
+    title = "AUROC over ordered pairs of neurons; + classes: shrunk to neuron classes"
+    print("\n".join(make_block(title, areas.map("{:.3f}".format).rename_axis(index=None, columns=None))))
     if chance := find_chance(scores):
         print(f"{CHANCE}: {', '.join(chance)}")

@@ -12,7 +12,7 @@ from wormjax.baselines.consensus import Matrix, Stack
 from wormjax.baselines.worm_relations import Worms, relate
 from wormjax.scoring import reference_graphs as scoring
 from wormjax.scoring.classification import rank_auroc
-from wormjax.scoring.markdown import escape, format_bounds, join_cells, start_table
+from wormjax.scoring.markdown import make_section, mark_model, write_frame
 from wormjax.scoring.rows import Row
 from wormjax.tasks.references import CHEMICAL, WIRING
 from wormjax.training.progress import track
@@ -180,7 +180,7 @@ def list_rows(study_name: str, seed: int, scores: pd.DataFrame, agreement: pd.Da
     rows = []
     for frame, metrics in ((scores, SCORE_METRICS), (agreement, AGREEMENT_METRICS)):
         for line in frame.to_dict("records"):
-            model = line["method"] if line["pooling"] == WORMS else POOLED.format(line["method"])
+            model = name_method(line["method"], line["pooling"])
             place = model, study_name, (), study_name, "consensus", seed
             values = {metric.format(**line): line.get(column, np.nan) for column, metric in metrics.items()}
             rows += [Row(*place, metric, float(value)) for metric, value in values.items() if np.isfinite(value)]
@@ -195,62 +195,68 @@ TABLE_TEXT = (
     "the method was not run on shifts). *+ classes*: scores are shrunk to those of the two classes, by a weight that "
     "worms left out chose."
 )
+AGREEMENT_TEXT = (
+    "Correlation of edge scores. *Halves*: between two halves of the worms, the mean over all ways to divide them "
+    "(a network is trained on both halves of one division). *Halves, null*: the 95th percentile of it with the "
+    "neurons of one half permuted. *Seeds*: between networks of different seeds; other methods use none."
+)
+DIRECTION_TEXT = "How often the score of a one-way chemical edge exceeds that of its reverse; 0.5 by chance."
+RESPONSE_TEXT = (
+    "Responses of the atlas, of the pairs that were observed: AUROC of q < 0.05, rank correlation with mean dF/F."
+)
+# Title → format, column, columns of the ends of its interval.
+SCORE_COLUMNS = {
+    "AUROC": ("{:.3f}", "auroc", "low", "high"),
+    "average precision": ("{:.3f}", "average_precision"),
+    "without left-right pairs": ("{:.3f}", "without_homologues"),
+    "difference to correlation": ("{:+.3f}", "difference", "difference_low", "difference_high"),
+    **{f"p {null}": ("{:.3f}", f"p_{null}") for null in ("rewired", "permuted", "shifted")},
+}
+DIRECTION_COLUMNS = {
+    "direction": ("{:.3f}", "direction", "direction_low", "direction_high"),
+    "pairs": ("{:,.0f}", "one_way_pairs"),
+}
+AGREEMENT_COLUMNS = {
+    name.replace("_", ", "): ("{:.2f}", name) for name in ("halves", "halves_null", "seeds", "studies")
+}
+RESPONSE_COLUMNS = {
+    "AUROC": ("{:.3f}", "auroc", "low", "high"),
+    "rank correlation": ("{:+.3f}", "rank_correlation"),
+    "pairs": ("{:,}", "pairs"),
+}
 
 
 def format_scores(scores: pd.DataFrame) -> list[str]:
     """Return a Markdown table per reference, and one of directions."""
     lines = ["", "## Against reference graphs", "", TABLE_TEXT]
-    titles = ["method", "AUROC", "average precision", "without left-right pairs", "difference to correlation"]
-    titles += ["p rewired", "p permuted", "p shifted"]
+    plain = scores["method"].eq(BASELINE) & scores["pooling"].eq(WORMS)
+    scores = scores.assign(difference=scores["difference"].mask(plain))
     for reference, own in scores.groupby("reference", sort=False):
         first = own.iloc[0]
         share = f"{first.edges:,} of {first.pairs:,} pairs, {first.edges / first.pairs:.3f}"
-        lines += ["", f"### {reference} ({share})", "", *start_table(titles)]
-        for line in own.itertuples():
-            cells = [title_method(line), f"{line.auroc:.3f}{format_bounds(line.low, line.high)}"]
-            cells += [f"{line.average_precision:.3f}", f"{line.without_homologues:.3f}"]
-            bounds = format_bounds(line.difference_low, line.difference_high, "{:+.3f}".format)
-            same = line.method == BASELINE and line.pooling == WORMS
-            cells.append("" if same else f"{line.difference:+.3f}{bounds}")
-            values = (getattr(line, f"p_{null}") for null in ("rewired", "permuted", "shifted"))
-            cells += ["–" if np.isnan(value) else f"{value:.3f}" for value in values]
-            lines.append(join_cells(cells))
+        lines += make_section(f"{reference} ({share})", write_methods(own, SCORE_COLUMNS), corner="method")
     if "direction" in scores:
-        text = "How often the score of a one-way chemical edge exceeds that of its reverse; 0.5 by chance."
-        lines += ["", "### Direction", "", text, "", *start_table(["method", "direction", "pairs"])]
-        for line in scores[scores["direction"].notna()].itertuples():
-            share = f"{line.direction:.3f}{format_bounds(line.direction_low, line.direction_high)}"
-            lines.append(join_cells([title_method(line), share, f"{int(line.one_way_pairs):,}"]))
+        frame = write_methods(scores[scores["direction"].notna()], DIRECTION_COLUMNS)
+        lines += make_section("Direction", frame, 3, DIRECTION_TEXT, "method")
     return lines
 
 
 def format_agreement(agreement: pd.DataFrame) -> list[str]:
     """Return a Markdown table of agreement."""
-    text = (
-        "Correlation of edge scores. *Halves*: between two halves of the worms, the mean over all ways to divide them "
-        "(a network is trained on both halves of one division). *Halves, null*: the 95th percentile of it with the "
-        "neurons of one half permuted. *Seeds*: between networks of different seeds; other methods use none."
-    )
-    columns = [name for name in ("halves", "halves_null", "seeds", "studies") if name in agreement]
-    lines = ["", "## Agreement", "", text, "", *start_table(["method", *(name.replace("_", ", ") for name in columns)])]
-    for line in agreement.itertuples():
-        values = [getattr(line, name) for name in columns]
-        lines.append(join_cells([title_method(line), *("–" if pd.isna(x) else f"{x:.2f}" for x in values)]))
-    return lines
+    return make_section("Agreement", write_methods(agreement, AGREEMENT_COLUMNS), 2, AGREEMENT_TEXT, "method")
 
 
 def format_responses(responses: pd.DataFrame) -> list[str]:
     """Return a Markdown table of predicted responses."""
-    text = (
-        "Responses of the atlas, of the pairs that were observed: AUROC of q < 0.05, rank correlation with mean dF/F."
-    )
-    lines = ["", "## Perturbation", "", text, "", *start_table(["method", "AUROC", "rank correlation", "pairs"])]
-    for line in responses.itertuples():
-        area = f"{line.auroc:.3f}{format_bounds(line.low, line.high)}"
-        lines.append(join_cells([title_method(line), area, f"{line.rank_correlation:+.3f}", f"{line.pairs:,}"]))
-    return lines
+    return make_section("Perturbation", write_methods(responses, RESPONSE_COLUMNS), 2, RESPONSE_TEXT, "method")
 
 
-def title_method(line) -> str:
-    """Return a method's name in tables: in italics where it is pooled over worms alone, as baselines are."""
-    return escape(POOLED.format(line.method)) if line.pooling == CLASSES else f"*{escape(line.method)}*"
+def write_methods(frame: pd.DataFrame, columns: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
+    """Return the texts of numbers by method: in italics where it is pooled over worms alone, as baselines are."""
+    pairs = zip(frame["method"], frame["pooling"], strict=True)
+    return write_frame(frame, columns, [mark_model(name_method(*pair), pair[1] == WORMS) for pair in pairs])
+
+
+def name_method(method: str, pooling: str) -> str:
+    """Return a method's name with how worms are pooled."""
+    return method if pooling == WORMS else POOLED.format(method)

@@ -198,7 +198,7 @@ def test_console_table_fits_100_columns(capsys):
 def test_console_table_by_hand():
     lines = format_summary(ROWS, BASELINES)
     assert lines[:5] == [
-        "Mean ± s.d. over training subset, worm and seed; * baseline",
+        "Entries: mean ± s.d. over training subsets, worms and seeds; * baseline",
         "",
         "kato2015, worms never seen",
         "",

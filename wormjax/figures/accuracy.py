@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,7 +17,7 @@ from wormjax.figures.style import GREY, finish_figure, make_figure, styled
 from wormjax.scoring.intervals import find_range
 from wormjax.scoring.published import PAPER, PublishedResult
 from wormjax.scoring.rows import Row
-from wormjax.scoring.tables import summarise, tabulate_amounts, title_metric
+from wormjax.scoring.tables import collect_by_worm, list_amounts, summarise, title_metric
 
 PUBLISHED_NUMBERS = {"GNN": 0, "MLP": 1}  # Of markers.
 PUBLISHED_STYLE = {"linestyle": (0, (1, 2)), "linewidth": 1, "markersize": 5.5, "zorder": 1.5}
@@ -97,30 +98,33 @@ def plot_score_by_amount(
 
     Metrics without a row are left out; `label` is of the amounts, for instance "named neurons of the held-out worm".
     """
-    frame = tabulate_amounts(rows)
-    styles = lines.choose_styles(dict.fromkeys(frame["model"]), baselines)
-    metrics = [metric for metric in metrics if metric in set(frame["metric"])]
+    rows = [row for row in rows if "@" in row.metric]
+    styles = lines.choose_styles(dict.fromkeys(row.model for row in rows), baselines)
+    names = {metric: list_amounts(rows, metric) for metric in metrics}
+    metrics = [metric for metric in metrics if names[metric]]
     figure = make_figure(4.0 * len(metrics) + 1.6, 3.9)
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
-        draw_scores(axes, frame[frame["metric"] == metric], styles)
+        draw_scores(axes, collect_by_worm(rows, [*names[metric].values()]), [*names[metric]], styles)
         axes.set(xlabel=label, ylabel=title_metric(metric))
         lines.cut_limits(axes, find_range(metric))
     lines.list_models(figure, panels)
     return finish_figure(figure, title)
 
 
-def draw_scores(axes: Axes, frame: pd.DataFrame, styles: Mapping[str, Mapping]) -> Axes:
-    """Draw one metric of a table of `tabulate_amounts` into axes, the amounts at equal distances."""
-    amounts, drawn = list(dict.fromkeys(frame["amount"])), []
+def draw_scores(
+    axes: Axes,
+    values: Mapping[str, Float[np.ndarray, "worm amount"]],
+    amounts: Sequence[str],
+    styles: Mapping[str, Mapping],
+) -> Axes:
+    """Draw each model's values of one metric into axes, the amounts at equal distances."""
     for number, (model, style) in enumerate(styles.items()):
-        table = frame[frame["model"] == model].pivot_table(index="worm", columns="amount", values="value")
-        values = table.reindex(columns=amounts)
         places = np.arange(len(amounts)) + 0.06 * (number - (len(styles) - 1) / 2)
-        lines.draw_mean(axes, places, values.to_numpy(), model, style)
-        drawn.append(values.to_numpy())
+        if model in values:
+            lines.draw_mean(axes, places, values[model], model, style)
     axes.set_xticks(range(len(amounts)), amounts)
-    axes.set_title(lines.count_worms(drawn, "bars"), fontweight="bold")
+    axes.set_title(lines.count_worms(values.values(), "bars"), fontweight="bold")
     lines.rule_lines(axes)
     return axes
 

@@ -15,7 +15,6 @@ from wormjax.recordings.recording import UNSCORED
 
 SMALLEST_PROBABILITY = 1e-7  # One sure mistake costs 16 nats and not infinity.
 CALIBRATION_BINS = 15
-LOWER_IS_BETTER = frozenset({"nll", "calibration_error"})
 
 Probabilities = Float[np.ndarray, "frame state"]
 States = Int[np.ndarray, " frame"]

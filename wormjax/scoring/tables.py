@@ -38,20 +38,15 @@ UNRANKED = frozenset({"coverage90", "mode_share"})
 SHOWN = ("accuracy", "balanced_accuracy", "auroc", "r2")  # And correlations.
 
 VALUES, SEEDS, WORMS = "values", "seeds", "worms"  # Of what entries are the mean and s.d.: see `Table.measure`.
-LEGENDS = {
-    VALUES: "Mean ± s.d. over training subset, worm and seed",
-    SEEDS: "Mean over seeds and test systems ± s.d. over seeds",
-    WORMS: "Mean over training subsets, worms and seeds",
-}
 _OVER = {
-    VALUES: "the mean ± s.d. over training subsets, worms and seeds, with the 95 % interval of the mean over worms",
-    SEEDS: "the mean over seeds and test systems ± s.d. over seeds, with the 95 % interval over groups of test systems",
-    WORMS: "the mean over training subsets, worms and seeds, with the 95 % interval of the mean over worms",
+    VALUES: "mean ± s.d. over training subsets, worms and seeds, with the 95 % interval of the mean over worms",
+    SEEDS: "mean over seeds and test systems ± s.d. over seeds, with the 95 % interval over groups of test systems",
+    WORMS: "mean over training subsets, worms and seeds, with the 95 % interval of the mean over worms",
 }
 EXPLANATIONS = {
-    spread: f"Each entry is {text} in brackets (docs/trust.md says how it is computed). The first column has how many "
-    "numbers there are, by column where that differs. The best of a column is in bold, baselines are in italics, and "
-    "others' numbers are marked †."
+    spread: f"Each entry is the {text} in brackets (docs/trust.md says how it is computed). The first column has how "
+    "many numbers there are, by column where that differs. The best of a column is in bold, baselines are in italics, "
+    "and others' numbers are marked †."
     for spread, text in _OVER.items()
 }
 PAIRED = "Differences are paired by training set and test worm, seeds averaged first."
@@ -330,7 +325,8 @@ def format_sections(sections: Iterable[Section], form: Form) -> list[str]:
 def format_console(sections: Iterable[Section], form: Form) -> list[str]:
     """Return lines of at most 100 columns: of each sheet for the console the entries, and the first differences."""
     form = form._replace(console=True)
-    lines = [LEGENDS[form.spread] + "; * baseline" * bool(form.baselines) + ", ‡ given the graph" * bool(form.bounds)]
+    marks = "; * baseline" * bool(form.baselines) + ", ‡ given the graph" * bool(form.bounds)
+    lines = [f"Entries: {_OVER[form.spread].partition(', with')[0]}{marks}"]
     for section in sections:
         lines += ["", section.title[: markdown.CONSOLE_WIDTH]]
         for sheet in (sheet for sheet in section.sheets if sheet.console):
@@ -388,11 +384,10 @@ def title_metric(metric: str) -> str:
     return METRIC_TITLES.get(metric) or title_behavior(metric) or metric
 
 
-def tabulate_amounts(rows: Iterable[Row]) -> pd.DataFrame:
-    """Return the rows whose metric is METRIC@AMOUNT as a table: model, metric, amount, worm, value (mean over runs)."""
-    lines = [(row.model, *row.metric.split("@"), row.test_worm, row.value) for row in rows if "@" in row.metric]
-    frame = pd.DataFrame(lines, columns=["model", "metric", "amount", "worm", "value"])
-    return frame.groupby(["model", "metric", "amount", "worm"], sort=False, as_index=False).mean()
+def list_amounts(rows: Iterable[Row], metric: str) -> dict[str, str]:
+    """Return the amounts in METRIC@AMOUNT as they first occur: amount → that name."""
+    names = (row.metric for row in rows)
+    return {name.partition("@")[2]: name for name in names if name.partition("@")[0] == metric}
 
 
 def collect_by_worm(rows: Iterable[Row], metrics: Sequence[str]) -> dict[str, np.ndarray]:
@@ -412,8 +407,7 @@ def format_amounts(
     """Return a Markdown table of each METRIC@AMOUNT, a column per amount: the mean and its 95 % interval over worms."""
     lines, form, table = [], Form(baseline_models, spread=WORMS), Table(None, 0, "", _group(rows), {})
     for metric in metrics:
-        places = {place.partition("@")[2]: place for place in table.rows if place.partition("@")[0] == metric}
-        columns = [Column(f"{amount} {amounts}", table, place) for amount, place in places.items()]
+        columns = [Column(f"{amount} {amounts}", table, name) for amount, name in list_amounts(rows, metric).items()]
         lines += markdown.make_section(title_metric(metric), tabulate(columns, form))
     return lines
 

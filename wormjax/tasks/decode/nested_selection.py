@@ -19,9 +19,8 @@ import pandas as pd
 
 from wormjax.errors import InputError
 from wormjax.scoring.behavior import title_metric
-from wormjax.scoring.classification import LOWER_IS_BETTER
 from wormjax.scoring.rows import Row
-from wormjax.scoring.tables import METRIC_TITLES
+from wormjax.scoring.tables import METRIC_TITLES, is_lower_better
 
 CRITERION = ("accuracy", "balanced_accuracy")
 NESTED = "(nested choice)"
@@ -93,7 +92,7 @@ def _score_folds(candidate: str, folds, held_out: str, criterion: Sequence[str])
                 "worms that leave one of them to test (protocol 'subsets' with small numbers of training worms)"
             )
         mean = np.mean([math.fsum(values) / len(values) for values in by_count.values()])
-        total += -mean if metric in LOWER_IS_BETTER else mean
+        total += -mean if is_lower_better(metric) else mean
     return float(total / len(criterion))
 
 

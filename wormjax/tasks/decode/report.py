@@ -27,7 +27,7 @@ CURVES = {
     "few_neurons": ("Few neurons", "neurons", "named neurons of the held-out worm", "A worm with few named neurons"),
     "calibration": ("Calibration", "s", "seconds of calibration", "Calibration to a held-out worm"),
 }
-CURVE_TEXT = "Mean over worms [95 % interval over worms]; baselines are in italics."
+CURVE_TEXT = "Mean over worms [95 % interval over worms]; the best of a column in bold, baselines in italics."
 
 
 def write_report(

@@ -98,22 +98,23 @@ def write_forecast_summary(
         number of training worms that they have or, where no table has it, of the largest.
       twins: model → its structure-agnostic twins; the first pair is the one looked at by motor state and neuron.
     """
-    tables, form, sections = scoring.collect_tables(rows), Form(baselines, number=choose_format), []
-    for table in tables:
-        counts = [other.train_count for other in tables if other.setting == table.setting]
-        sheets = _list_sheets(table, twins or {}, _select_published(published, table, counts))
-        more = _tabulate_parts(table, form, twins or {}) if table.train_count == max(counts) else ()
-        sections.append(Section(table.describe(), sheets, more))
+    form, sections = Form(baselines, number=choose_format), []
+    for tables in scoring.group_settings(rows).values():
+        counts = [table.train_count for table in tables]
+        for table in tables:
+            sheets = _list_sheets(table, twins or {}, _select_published(published, table, counts))
+            more = _tabulate_parts(table, form, twins or {}) if table is tables[-1] else ()
+            sections.append(Section(table.describe(), sheets, more))
     write_markdown(path, ["# Results", "", EXPLANATION, *scoring.format_sections(sections, form)], data_text)
 
 
 def format_forecast_summary(rows: Iterable[Row], baselines: Collection[str]) -> list[str]:
     """Return errors by step, also relative to the best ridge VAR, and coverage for a console of 100 columns."""
-    tables, sections = scoring.collect_tables(rows), []
-    for setting in unique(table.setting for table in tables):
-        same = [table for table in tables if table.setting == setting]
-        for table in same[-1:] + same[:-1][:1]:  # Most training worms, then fewest.
-            sections.append(Section(table.describe(), _list_sheets(table)))
+    sections = [
+        Section(table.describe(), _list_sheets(table))
+        for tables in scoring.group_settings(rows).values()
+        for table in tables[-1:] + tables[:-1][:1]  # Most training worms, then fewest.
+    ]
     return scoring.format_console(sections, Form(baselines, number=choose_format))
 
 

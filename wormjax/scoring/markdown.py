@@ -37,7 +37,7 @@ def to_markdown(frame: pd.DataFrame, corner: str = "model") -> list[str]:
 
 
 def make_block(title: str, frame: pd.DataFrame) -> list[str]:
-    """Return a title and a table of texts for a console; nothing where it has no rows.
+    """Return a title (if there is one) and a table of texts for a console; nothing where it has no rows.
 
     Columns that are too many for its width stand below the others.
     """
@@ -45,7 +45,7 @@ def make_block(title: str, frame: pd.DataFrame) -> list[str]:
         return []
     names = [name if len(name) < NAME_WIDTH else f"{name[: NAME_WIDTH - 2]}…" for name in frame.index]
     lines = frame.set_axis(names, axis=0).to_string(line_width=CONSOLE_WIDTH).splitlines()
-    return ["", title[:CONSOLE_WIDTH], *map(str.rstrip, lines)]
+    return [*(["", title[:CONSOLE_WIDTH]] if title else []), *map(str.rstrip, lines)]
 
 
 def write_frame(frame: pd.DataFrame, columns: Mapping[str, tuple[str, ...]], names: Iterable[str]) -> pd.DataFrame:

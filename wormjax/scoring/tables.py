@@ -314,7 +314,8 @@ def format_sections(sections: Iterable[Section], form: Form) -> list[str]:
     for section in sections:
         lines += ["", f"## {section.title}"]
         for sheet in section.sheets:
-            lines += markdown.make_section(sheet.title, tabulate(sheet.columns, form, sheet.published), 3, sheet.note)
+            frame = tabulate(sheet.columns, form, sheet.published).rename(columns=markdown.escape)
+            lines += markdown.make_section(sheet.title, frame, 3, sheet.note)
             for against in sheet.against:
                 title, frame = compare(sheet.columns, form, against)
                 lines += markdown.make_section(f"Against {title}", frame, 4, against.note)
@@ -449,9 +450,8 @@ def print_means(rows: Iterable[Row]) -> None:
     """Print the mean of each main metric by model, over worms, seeds and training sets."""
     frame = pd.DataFrame(rows)
     main = frame[frame["metric"].map(is_main)]
-    shown = main if len(main) else frame
-    table = shown.pivot_table(values="value", index="model", columns="metric", sort=False)
-    print(table.to_string(float_format="{:.4g}".format, na_rep=""))
+    means = (main if len(main) else frame).pivot_table("value", "model", "metric", sort=False)
+    print(means.to_string(float_format="{:.4g}".format, na_rep=""))
 
 
 def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -> list[str]:
@@ -461,10 +461,12 @@ def format_summary(rows: Iterable[Row], baseline_models: Collection[str] = ()) -
 
 def describe_setting(setting: Setting) -> str:
     """Return a setting in words, for titles."""
-    worms = "worms never seen" if setting.unseen else "other frames of the training worms"
-    if setting.study == setting.test_study:
-        return f"{setting.study}, {worms}"
-    return f"{setting.study} → {setting.test_study}, {worms}"
+    return f"{name_studies(setting)}, {'worms never seen' if setting.unseen else 'other frames of the training worms'}"
+
+
+def name_studies(setting: Setting) -> str:
+    """Return the study of a setting, or "STUDY → TEST STUDY"."""
+    return " → ".join(markdown.unique(setting[:2]))
 
 
 def _title_count(count: int) -> str:

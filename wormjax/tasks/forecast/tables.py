@@ -139,14 +139,10 @@ def _list_sheets(table: Table, twins: Mapping[str, Sequence[str]] | None = None,
 
 
 def _select_published(published: Sequence[PublishedResult], table: Table, counts: Sequence[int]):
-    def belongs(result: PublishedResult) -> bool:
-        if (result.study, result.test_study, True) != table.setting:
-            return False
-        if result.train_count == 0 or result.train_count in counts:
-            return result.train_count in (0, table.train_count)
-        return table.train_count == max(counts)
-
-    return [result for result in published if belongs(result)]
+    """Return others' numbers of a table: see `write_forecast_summary`; 0 stands for any number of training worms."""
+    same = [one for one in published if (one.study, one.test_study, True) == table.setting]
+    places = [one.train_count if one.train_count in (0, *counts) else max(counts) for one in same]
+    return [one for one, count in zip(same, places, strict=True) if count in (0, table.train_count)]
 
 
 def _tabulate_parts(table: Table, form: Form, twins: Mapping[str, Sequence[str]]) -> list[str]:

@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 
 from wormjax.scoring import tables as scoring
-from wormjax.scoring.markdown import escape, write_markdown
+from wormjax.scoring.markdown import write_markdown
 from wormjax.scoring.published import PublishedResult
 from wormjax.scoring.rows import Row
-from wormjax.scoring.tables import Column, Section, Sheet, Table
+from wormjax.scoring.tables import Column, Section, Sheet
 from wormjax.tasks.infer.baselines import PREDICTORS, RELATIONS
 from wormjax.tasks.infer.networks import BOUNDS
 
@@ -37,8 +37,6 @@ EXPLANATION = (
     "Distance @ k is the mean distance then, in the units of the file. Best of n takes, for each object, the closest "
     "of n sampled futures."
 )
-CONSOLE_METRICS = ("edge_accuracy", "edge_auroc", "direction_auroc", "calibration_error")
-CONSOLE_METRICS += ("hidden_auroc", "hidden_r", "strength_r")
 NO_ROWS = "Nothing is scored: no test system has a known graph, or frames after those that are given (data.frames)."
 
 
@@ -63,36 +61,31 @@ FORM = scoring.Form(
 )
 
 
+def list_sections(rows: Iterable[Row], published: Sequence[PublishedResult] = ()) -> list[Section]:
+    """Return a section per system; a group of test systems is a test worm of the rows. See `write_systems_summary`."""
+    sections = []
+    for table in scoring.collect_tables(rows):
+        columns = [Column(_title_metric(metric), table, metric) for metric in sorted(table.rows, key=_rank_metric)]
+        others = [one for one in published if (one.study, one.test_study) == table.setting[:2]]
+        placed = [(_title_metric(one.metric), one) for one in others if one.metric in table.rows]
+        sections.append(Section(scoring.name_studies(table.setting), [Sheet("", columns, published=placed)]))
+    return sections
+
+
 def write_systems_summary(
     path: str | os.PathLike, rows: Iterable[Row], published: Sequence[PublishedResult] = ()
 ) -> None:
-    """Write the summary as Markdown, whole or not at all; of the rows a group of test systems is a test worm.
+    """Write the summary as Markdown, whole or not at all.
 
     `published`: others' numbers, put below the table of their system and marked (`find_published_systems`).
     """
-    sections = []
-    for table in scoring.collect_tables(rows):
-        placed = [(escape(_title_metric(one.metric)), one) for one in published if one.metric in table.rows]
-        placed = [(title, one) for title, one in placed if (one.study, one.test_study) == table.setting[:2]]
-        columns = [Column(escape(title), table, metric) for title, _, metric in _list_columns(table)]
-        sections.append(Section(_name_system(table), [Sheet("", columns, published=placed)]))
-    text = EXPLANATION if sections else NO_ROWS
-    write_markdown(path, ["# Results", "", text, *scoring.format_sections(sections, FORM)])
+    lines = scoring.format_sections(list_sections(rows, published), FORM)
+    write_markdown(path, ["# Results", "", EXPLANATION if lines else NO_ROWS, *lines])
 
 
-def format_systems_summary(rows: Iterable[Row]) -> list[str]:
-    """Return the mean ± s.d. over seeds of scores of edges and of frames, in lines of at most 100 columns."""
-    sections = []
-    for table in scoring.collect_tables(rows):
-        columns = _list_columns(table)
-        edges = [column for column in columns if column.metric in CONSOLE_METRICS]
-        errors = [column for column in columns if _is_error(column.metric)]
-        sections.append(Section(_name_system(table), [Sheet("Edges", edges), Sheet("Error of prediction", errors)]))
-    return scoring.format_console(sections, FORM) if sections else [NO_ROWS]
-
-
-def _list_columns(table: Table) -> list[Column]:
-    return [Column(_title_metric(metric), table, metric) for metric in sorted(table.rows, key=_rank_metric)]
+def format_systems_summary(rows: Sequence[Row]) -> list[str]:
+    """Return the mean ± s.d. over seeds of all scores, in lines of at most 100 columns."""
+    return scoring.format_console(list_sections(rows), FORM) if rows else [NO_ROWS]
 
 
 def _rank_metric(metric: str) -> tuple:
@@ -112,8 +105,3 @@ def _title_metric(metric: str) -> str:
         title = ERROR_TITLES[name.partition(BEST)[0]]
         return f"Best of {futures}" if futures else title + (f" @ {steps}" if steps else "")
     return METRIC_TITLES.get(metric, metric)
-
-
-def _name_system(table: Table) -> str:
-    study, test_study, _ = table.setting
-    return study if study == test_study else f"{study} → {test_study}"

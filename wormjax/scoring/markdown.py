@@ -45,7 +45,7 @@ def make_block(title: str, frame: pd.DataFrame) -> list[str]:
         return []
     names = [name if len(name) < NAME_WIDTH else f"{name[: NAME_WIDTH - 2]}…" for name in frame.index]
     lines = frame.set_axis(names, axis=0).to_string(line_width=CONSOLE_WIDTH).splitlines()
-    return [*(["", title[:CONSOLE_WIDTH]] if title else []), *map(str.rstrip, lines)]
+    return [*(["", title[:CONSOLE_WIDTH]] if title else []), *(line.rstrip(" \\") for line in lines)]
 
 
 def write_frame(frame: pd.DataFrame, columns: Mapping[str, tuple[str, ...]], names: Iterable[str]) -> pd.DataFrame:

@@ -14,12 +14,16 @@ from jaxtyping import Array, Float
 
 from wormjax import graphs
 
-HEATS = np.float32([*np.geomspace(100.0, 1.0, 24), *[1.0] * 8])  # Of the noise's variance, step by step.
+HEATS = np.float32([*np.geomspace(1e3, 1.0, 24), *[1.0] * 8])  # Of the noise's variance, step by step.
 SHOWN = np.arange(3, len(HEATS), 4)  # Steps whose beliefs are read.
 DAMPING = 0.4
 DEGREES = 4.0  # Of freedom of a Student's t, by which frames that fit badly count less.
 REFITS = 6  # Of a regression without bounds, which the variance of the residuals comes from.
 PRECISION = 4.0  # Of an edge before anything is seen: a variance of 1/4 around 1/2.
+# Of a matrix's largest diagonal entry, added to its diagonal. For edges z of 0 and 1, λ |z - ½|² is the same for all:
+# it changes no comparison, and float32 can invert the matrix.
+RIDGE = 1e-4
+LEAST_VARIANCE = 3e-4  # Of a belief; where it is smaller, float32 cannot take it out of the others again.
 
 
 def read_evidence(
@@ -65,7 +69,7 @@ def propagate_beliefs(
         own_odds = ((mean - spread * shift) / free - 0.5) / cavity
         odds = own_odds + own_odds.reshape(len(reverse), -1)[reverse].reshape(linear.shape) if mutual else own_odds
         chance = jax.nn.sigmoid(odds)
-        own = jnp.maximum(chance * (1.0 - chance), 1e-6)
+        own = jnp.maximum(chance * (1.0 - chance), LEAST_VARIANCE)
         wanted = 1.0 / own - 1.0 / cavity, chance / own - own_odds - 0.5 / cavity
         moved = [DAMPING * new + (1.0 - DAMPING) * old for new, old in zip(wanted, state, strict=True)]
         state = tuple(jnp.where(wanted[0] > 0, new, old) for new, old in zip(moved, state, strict=True))
@@ -87,6 +91,7 @@ def _project(base, effects, weights):
 
 
 def _solve(gram, precision, linear):
-    """Return variances and means of a Gaussian with a precision matrix of `gram` and a diagonal."""
-    spread = jnp.linalg.inv(gram + precision[..., None] * jnp.eye(linear.shape[-1]))
-    return jnp.diagonal(spread, axis1=-2, axis2=-1), jnp.einsum("nab,nb->na", spread, linear)
+    """Return variances and means of a Gaussian with a precision matrix of `gram`, a diagonal and the RIDGE."""
+    ridge = RIDGE * jnp.diagonal(gram, axis1=-2, axis2=-1).max(axis=-1, keepdims=True)
+    spread = jnp.linalg.inv(gram + (precision + ridge)[..., None] * jnp.eye(linear.shape[-1]))
+    return jnp.diagonal(spread, axis1=-2, axis2=-1), jnp.einsum("nab,nb->na", spread, linear + ridge / 2.0)

@@ -26,6 +26,7 @@ from wormjax.models.aggregation import AGGREGATIONS, TINY, normalise_degrees
 from wormjax.models.classifiers import Decoding, Features, TemporalReadOut, Valid
 from wormjax.models.encoders import Mlp
 from wormjax.models.layers import PairDense, TrainingRngs, draw_keys, elu, mask_frames
+from wormjax.models.refitted import Moments
 from wormjax.models.sampling import sample_edges
 from wormjax.recordings.names import split_neuron_name
 from wormjax.value_checks import check_value, text
@@ -102,6 +103,9 @@ class AnyNeuronDecoder(nn.Module):
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4)
     branch_scale: float = 0.3
+    # Where recordings are decoded, a linear decoder refitted to the worm's neurons (`models.refitted`) stands beside
+    # the network: with so many neurons both count alike, with fewer it counts more. 0: no such decoder.
+    refitted: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -116,6 +120,8 @@ class AnyNeuronDecoder(nn.Module):
         features = jnp.moveaxis(mask_frames(features, valid), (2, 3), (0, 1))
         vocabulary = build_vocabulary(self.neurons)
         ids = self.variable("identity", "ids", lambda: jnp.asarray(index_identities(self.neurons, vocabulary))).value
+        if self.refitted:
+            self._keep_moments(features.shape[0] * features.shape[1])
         read = (ids != UNKNOWN).any(axis=-1) | self.unnamed
         present = (features != 0).any(axis=1) & read[:, None, None]
         nodes = self._read_nodes(features, ids, tuple(map(len, vocabulary))) * present[:, None]
@@ -203,6 +209,13 @@ class AnyNeuronDecoder(nn.Module):
         if self.aggregation == "gin":
             received += (1.0 + self.param("epsilon", nn.initializers.zeros, ())) * nodes
         return received
+
+    def _keep_moments(self, channels: int):
+        """Make room for what is known of the training worms: not read here, but where recordings are decoded."""
+        shapes = Moments((self.states,), (self.states, channels), (channels, channels), *[(self.targets, channels)] * 2)
+        for name, shape in shapes._asdict().items():
+            if 0 not in shape:
+                self.variable("moments", name, jnp.zeros, shape)
 
     def _scale_behavior(self, outputs):
         """Outputs, in standard deviations, in the behaviours' own units."""

@@ -23,7 +23,7 @@ from wormjax.tasks.training import train_best
 from wormjax.tasks.worms import Materials, build_training_dataset
 from wormjax.training.workdir import describe_dataset
 
-NETWORK = {"kind": "any_neurons", "node_hidden": 4, "embedding": 4, "channels": 8, "dilations": (1,)}
+NETWORK = {"kind": "any_neurons", "node_hidden": 4, "embedding": 4, "channels": 8, "dilations": (1,), "refitted": 8.0}
 
 
 def any_config(**fields):

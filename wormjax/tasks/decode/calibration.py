@@ -103,7 +103,8 @@ def calibrate(
     labels = {config.seed: np.where(wide & dataset.arrays.valid, TRAINING, GAP)}
     groups = [Group(config.seed, Split((worm,), ())) for worm in worms]
     runs = tabulate_runs(config, shown, groups, members, labels=labels)
-    own = {name: values for name, values in variables.items() if name not in ("params", "batch_stats")}
+    learnt = ("params", "batch_stats", *["moments"] * alone)  # Moments are of the training worms.
+    own = {name: values for name, values in variables.items() if name not in learnt}
     # As many windows as a stretch has frames, whatever the seconds: one compiled program serves all.
     spare = ((0, 0), (0, max(0, seen.shape[1] - runs.training_windows.shape[1])), (0, 0))
     windows = np.pad(runs.training_windows, spare, mode="edge")

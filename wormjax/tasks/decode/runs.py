@@ -25,6 +25,7 @@ from wormjax.scoring.classification import score_states
 from wormjax.scoring.rows import Row
 from wormjax.tasks.config_checks import check_edge_prior
 from wormjax.tasks.decode.baselines import decode_linear, find_used
+from wormjax.tasks.decode.refitting import measure_groups, mix_refitted
 from wormjax.tasks.decode.windows import Decoded, predict_stretches
 from wormjax.tasks.given_graphs import EDGES, check_given, give_graph, move_given
 from wormjax.tasks.groups import Group, split_by_seed
@@ -98,10 +99,13 @@ def build_group_runs(config, dataset: Dataset, groups: Sequence[Group]) -> Runs:
     if share := config.train.test_study_share:
         tested = np.array(dataset.worm_studies)[dataset.stretch_worm] == config.data.test_study
         runs = share_windows(runs, tested, share)
-    return runs._replace(own=_describe_runs(config, dataset, train_worms))
+    own = _describe_runs(config, dataset, train_worms)
+    if any(config.model.get(name, {}).get("refitted") for name in config.models):
+        own["moments"] = measure_groups(config, dataset, groups, labels)
+    return runs._replace(own=own or None)
 
 
-def _describe_runs(config, dataset: Dataset, train_worms: Sequence[Sequence[int]]) -> dict | None:
+def _describe_runs(config, dataset: Dataset, train_worms: Sequence[Sequence[int]]) -> dict:
     """Return by run what its training worms fix: the neurons that it may use, and the scale of each behaviour."""
     own = {}
     if config.data.neurons == ANY:
@@ -113,7 +117,7 @@ def _describe_runs(config, dataset: Dataset, train_worms: Sequence[Sequence[int]
         scales = [measure_scale(values.reshape(-1, values.shape[-1])) for values in measured]
         mean, sd = (np.stack(values).astype(np.float32) for values in zip(*scales, strict=True))
         own["targets"] = {"mean": mean, "sd": sd}
-    return own or None
+    return own
 
 
 def decode_model(name: str, config, description: dict, dataset: Dataset, groups: Sequence[Group], best) -> Decoded:
@@ -215,6 +219,9 @@ def _decode_arrays(name, config, dataset, vocabulary, variables, arrays, members
     window = 0 if config.decode.whole else config.train.window_frames
     own = config.decode.get("own_statistics", False) and "batch_stats" in variables
     module = _build_module(name, config, dataset, vocabulary)
+    refitted, variables = getattr(module, "refitted", 0.0), dict(variables)
+    if refitted:
+        module, moments = module.clone(refitted=0.0), variables.pop("moments")
     predictions = predict_stretches(module, variables, arrays, window, own, np.repeat(stretches, members, axis=0))
 
     def spread_out(values):  # The mean over members, of all stretches; zero where a group was not tested.
@@ -223,7 +230,11 @@ def _decode_arrays(name, config, dataset, vocabulary, variables, arrays, members
         spread[np.arange(len(mean))[:, None], stretches] = mean
         return spread
 
-    return jax.tree.map(spread_out, predictions)
+    decoded = jax.tree.map(spread_out, predictions)
+    if not refitted:
+        return decoded
+    first = select_runs({**variables, "moments": moments}, np.arange(len(stretches)) * members)
+    return mix_refitted(decoded, refitted, first, dataset, arrays, stretches, vocabulary)
 
 
 def score_model(name: str, config, description: dict, dataset: Dataset, groups, decoded: Decoded) -> list[Row]:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from wormjax import graphs
 
 HEATS = np.float32([*np.geomspace(1e3, 1.0, 24), *[1.0] * 8])  # Of the noise's variance, step by step.
-SHOWN = np.arange(3, len(HEATS), 4)  # Steps whose beliefs are read.
+SHOWN = np.arange(10, len(HEATS), 3)  # Steps whose beliefs are read: the first ones are of too much noise.
 DAMPING = 0.4
 DEGREES = 4.0  # Of freedom of a Student's t, by which frames that fit badly count less.
 REFITS = 6  # Of a regression without bounds, which the variance of the residuals comes from.

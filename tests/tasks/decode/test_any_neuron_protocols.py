@@ -166,6 +166,40 @@ def test_pairs_are_the_mean_of_decoders_fitted_to_each_training_worm_on_common_n
         decode(fitted, dataclasses.replace(DATASET, fingerprints=("a", "b", "c")), name="linear_pairs")
 
 
+def keep_few(dataset, count):
+    """Return a dataset whose worms have their first neurons alone."""
+    kept = dataset.find_present()
+    kept &= kept.cumsum(axis=1) <= count
+    features = dataset.arrays.features * kept[dataset.stretch_worm][:, None, :, None]
+    return dataclasses.replace(dataset, arrays=dataset.arrays._replace(features=features))
+
+
+def test_with_few_neurons_a_refitted_linear_decoder_counts_more(variables):
+    alone = any_config(model__any_neurons={**NETWORK, "graph": "none", "refitted": 0.0})
+    linear = any_config(model__any_neurons={**NETWORK, "graph": "none", "refitted": 1e6})
+    network = {name: values for name, values in variables.items() if name != "moments"}
+    shares = []
+    for count in (1, 8, 1000):
+        few = keep_few(DATASET, count)
+        both, first, last = (
+            decode(variables, few),
+            decode(network, few, config=alone),
+            decode(variables, few, config=linear),
+        )
+        span = last.behavior - first.behavior
+        shares.append(np.vdot(span, both.behavior - first.behavior) / np.vdot(span, span))
+    assert shares[0] > 0.9 > shares[1] > shares[2]
+
+
+def test_refitted_decoders_read_neurons_by_their_names(variables):
+    order = np.random.default_rng(0).permutation(len(DATASET.neuron_names))
+    arrays = DATASET.arrays._replace(features=DATASET.arrays.features[:, :, order])
+    names = tuple(DATASET.neuron_names[place] for place in order)
+    moved = decode(variables, dataclasses.replace(DATASET, arrays=arrays, neuron_names=names))
+    for found, expected in zip((moved.probabilities, moved.behavior), decode(variables)[::2], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_few_neurons_are_nested_and_those_of_the_worm():
     present = DATASET.find_present()
     fewer, more = (few_neurons.choose_subsets(DATASET, count, 0) for count in (2, 4))

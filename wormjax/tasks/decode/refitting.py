@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from scipy.special import log_softmax, softmax
+from threadpoolctl import threadpool_limits
 
+from wormjax.baselines import linear
 from wormjax.features.dataset import Dataset, WormArrays
 from wormjax.models.any_neurons import UNKNOWN
 from wormjax.models.refitted import Moments, measure_moments, refit
@@ -25,7 +27,8 @@ def measure_groups(config, dataset: Dataset, groups: Sequence[Group], labels: Ma
         used = find_used(config, dataset, labels[group.seed])
         used = used & np.isin(dataset.stretch_worm, group.split.train)[:, None]
         if (key := used.tobytes()) not in known:
-            channels = dataset.arrays.features[used].reshape(used.sum(), -1).astype(np.float64)
+            own = used.any(axis=1)
+            channels = _read_channels(dataset.arrays.features[own], used[own])
             labelled = dataset.arrays.states[used], dataset.measured[used], len(dataset.state_names)
             known[key] = measure_moments(channels, *labelled)
         found += [known[key]] * config.train.members
@@ -33,6 +36,7 @@ def measure_groups(config, dataset: Dataset, groups: Sequence[Group], labels: Ma
     return {name: values for name, values in stacked.items() if values.size}  # No checkpoint holds empty arrays.
 
 
+@threadpool_limits.wrap(limits=1)  # Small systems of equations: more threads wait for each other.
 def mix_refitted(
     decoded: Decoded,
     refitted: float,
@@ -68,14 +72,25 @@ def mix_refitted(
                 continue
             read = (places[numbers[there] - 1][:, None] * size + np.arange(size)).ravel()
             states, behaviors = refit(moments, read)
-            channels = features[:, :, there][valid].reshape(valid.sum(), -1)
+            channels = _read_channels(features[:, :, there], valid)
             share = 1.0 / (1.0 + (there.sum() / refitted) ** 2)
             row, frame = np.nonzero(valid)
             place = group, np.array(worm_stretches)[row], frame
             logits = np.log(np.maximum(probabilities[place], LEAST_PROBABILITY))
-            linear = log_softmax(channels @ states.weights + states.bias, axis=-1)
-            probabilities[place] = softmax((1 - share) * logits + share * linear, axis=-1)
+            refitted_logits = log_softmax(channels @ states.weights + states.bias, axis=-1)
+            probabilities[place] = softmax((1 - share) * logits + share * refitted_logits, axis=-1)
             if behavior is not None:
-                linear = channels @ behaviors.weights + behaviors.bias + variables["targets"]["mean"][group]
-                behavior[place] = (1 - share) * behavior[place] + share * linear
+                values = channels @ behaviors.weights + behaviors.bias + variables["targets"]["mean"][group]
+                behavior[place] = (1 - share) * behavior[place] + share * values
     return Decoded(probabilities, decoded.edges, behavior)
+
+
+def _read_channels(
+    features: Float[np.ndarray, "stretch frame neuron feature"], valid: Bool[np.ndarray, "stretch frame"]
+) -> Float[np.ndarray, "used channel"]:
+    """Return the features of all neurons in the valid frames, each the mean over its neighbours in the stretch."""
+    parts = []
+    for own, used in zip(features, valid, strict=True):
+        stacked = linear.stack_context(own, used, linear.NEIGHBOURS)[used]
+        parts.append(stacked.reshape(len(stacked), len(linear.NEIGHBOURS), -1).mean(axis=1))
+    return np.concatenate(parts)

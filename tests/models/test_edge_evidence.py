@@ -1,5 +1,6 @@
 """Expectation propagation on regressions with coefficients of 0 and 1, and the encoder that reads it."""
 
+import functools
 import itertools
 
 import jax
@@ -12,6 +13,7 @@ import scipy.special
 from wormjax import graphs
 from wormjax.models.edge_evidence import propagate_beliefs, read_evidence
 from wormjax.models.encoders import EvidenceEncoder
+from wormjax.simulation.springs import simulate_springs
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -70,6 +72,21 @@ def test_what_both_objects_of_a_pair_do_is_evidence_of_mutual_edges():
                 np.testing.assert_allclose(found, found[reverse], rtol=1e-4)
     assert right[False] < 0.97 * 4 * OBJECTS * (OBJECTS - 1)
     assert right[True] > right[False] + 2
+
+
+def test_edges_of_thirty_springs_are_found_in_float32():
+    """All objects pull in much the same direction: what float32 makes of the sums of products has no inverse."""
+    springs, objects, random = simulate_springs(jax.random.key(1), 3, 30), 30, np.random.default_rng(0)
+    senders, receivers = graphs.complete_edges(objects)
+    read = jax.jit(functools.partial(read_evidence, mutual=True))
+    for features, edges in zip(np.asarray(springs.features, float), np.asarray(springs.edges), strict=True):
+        effects = 0.1 * (features[:, senders, :2] - features[:, receivers, :2])
+        effects = np.moveaxis(effects.reshape(len(features), objects, objects - 1, 2), 2, 0)
+        true = edges[senders, receivers].reshape(objects, objects - 1)
+        base = -np.einsum("na,afnk->fnk", true, effects)
+        base += 1e-3 * base.std() * random.normal(size=base.shape)
+        found = np.asarray(read(np.float32(base), np.float32(effects)))[:, -1] > 0
+        assert (found == true.reshape(-1)).mean() > 0.98
 
 
 @pytest.mark.parametrize("triangles", [0, 2])

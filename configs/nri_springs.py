@@ -96,6 +96,7 @@ def get_model(small: bool) -> ConfigDict:
     model.encoder.stride = 2 if small else 1
     model.encoder.pooling = 1
     model.encoder.rounds = 2  # Passes over the pairs; a second one uses what the other edges explain.
+    model.encoder.beliefs = 8  # Of an encoder of evidence: of how many steps, up to the last, it reads the beliefs.
     model.encoder.triangles = 0  # Of an encoder of evidence: how often it looks at edges by way of a third node.
     model.decoder = ConfigDict()
     # Its messages rotate with the system. With the others (mlp, recurrent, context), one edge type may come to mean

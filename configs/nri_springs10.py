@@ -12,6 +12,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """The config of `python -m experiments.infer --config=configs/nri_springs10.py[:small]`."""
     config = nri_springs.get_config(variant)
     config.data.objects = 10
+    config.model.encoder.beliefs = 1  # Of more objects than here, earlier beliefs are often wrong.
     config.train.posterior = "listed"
     config.models = ("nri", "nri_supervised", "nri_true_graph")
     if variant == "small":

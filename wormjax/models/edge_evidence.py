@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from wormjax import graphs
 
 HEATS = np.float32([*np.geomspace(1e3, 1.0, 24), *[1.0] * 8])  # Of the noise's variance, step by step.
-SHOWN = np.arange(10, len(HEATS), 3)  # Steps whose beliefs are read: the first ones are of too much noise.
+SHOWN = np.arange(10, len(HEATS), 3)  # Steps whose beliefs are read; those before are of too much noise.
 DAMPING = 0.4
 DEGREES = 4.0  # Of freedom of a Student's t, by which frames that fit badly count less.
 REFITS = 6  # Of a regression without bounds, which the variance of the residuals comes from.
@@ -30,8 +30,9 @@ def read_evidence(
     base: Float[Array, "frame object feature"],
     effects: Float[Array, "switch frame object feature"],
     mutual: bool = False,
+    beliefs: int = len(SHOWN),
 ) -> Float[Array, "edge column"]:
-    """Return the log odds of every edge's types after several steps, on a logarithmic scale.
+    """Return the log odds of every edge's types after the last of `SHOWN`'s steps, on a logarithmic scale.
 
     `base` is what is predicted of each object without any edge of another type than the first, less what it did;
     `effects` what each other edge type of each sender adds (`listed_posterior.list_switches`).
@@ -46,7 +47,7 @@ def read_evidence(
         variance = _average(counts * squares) / free
         counts = (DEGREES + 1.0) / (DEGREES + squares / variance)
     odds = propagate_beliefs(*_project(base, effects, counts / variance), mutual)  # [step, object, switch].
-    shown = jnp.arcsinh(jnp.moveaxis(odds[SHOWN], 0, -1))
+    shown = jnp.arcsinh(jnp.moveaxis(odds[SHOWN[-beliefs:]], 0, -1))
     return shown.reshape(base.shape[1] * (base.shape[1] - 1), -1)
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from jraph import GraphsTuple
 
 from wormjax import graphs
+from wormjax.models.edge_evidence import SHOWN
 from wormjax.models.layers import PairDense, RelativeDense, elu
 
 
@@ -111,12 +112,16 @@ class EvidenceEncoder(nn.Module):
     `triangles` times each edge also sees the products of the edges that lead from its sender to its receiver by way of
     a third node (as in Jumper et al. 2021, Nature 596:583). So it can be learnt that edges depend on each other, as
     those between charges do: two that repel a third repel each other.
+
+    `beliefs` of the last steps are read. Earlier ones say how uncertain an edge is; of more objects than there were in
+    training they may be wrong where the last is right.
     """
 
     hidden: int
     edge_types: int
     mutual: bool = False
     triangles: int = 0
+    beliefs: int = len(SHOWN)
 
     @nn.compact
     def __call__(self, evidence: Float[Array, "edge column"]) -> Float[Array, "edge type"]:

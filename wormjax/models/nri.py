@@ -73,7 +73,9 @@ def _build_encoder(encoder, edge_types, scale, mutual):
             (seen if encoder.differences else scale) if encoder.relative else None,
             encoder.rounds,
         ),
-        "evidence": lambda: EvidenceEncoder(encoder.hidden, edge_types, mutual, encoder.get("triangles", 0)),
+        "evidence": lambda: EvidenceEncoder(
+            encoder.hidden, edge_types, mutual, encoder.get("triangles", 0), encoder.get("beliefs", len(SHOWN))
+        ),
         "recurrent": lambda: RecurrentEncoder(encoder.hidden, edge_types, seen if encoder.relative else None),
         "none": lambda: None,
     }
@@ -106,7 +108,7 @@ def initialise(nri: Nri, key: PRNGKeyArray, frames: int, nodes: int) -> dict[str
     if nri.encoder is not None:
         seen = _see_changes(nri, features) if is_dynamic(nri) else _observe(nri, features)
         if isinstance(nri.encoder, EvidenceEncoder):
-            seen = jnp.zeros((len(edges), (nri.edge_types - 1) * len(SHOWN)))
+            seen = jnp.zeros((len(edges), (nri.edge_types - 1) * nri.encoder.beliefs))
         params["encoder"] = nri.encoder.init(encoder_key, seen)["params"]
     if nri.summary is not None:
         params["summary"] = nri.summary.init(jax.random.fold_in(decoder_key, 1), features)["params"]
@@ -295,7 +297,7 @@ def _explain_changes(nri, params, features, pieces=None) -> Float[Array, "sample
     base, effects = predicted[0] - target, predicted[1:] - predicted[:1]
     if nri.offset_and_gain:
         base, effects = (whiten_units(part, target, nri.offset_and_gain) for part in (base, effects))
-    read = functools.partial(read_evidence, mutual=nri.encoder.mutual)
+    read = functools.partial(read_evidence, mutual=nri.encoder.mutual, beliefs=nri.encoder.beliefs)
     return jax.vmap(read, in_axes=(0, 1))(*jax.lax.stop_gradient((base, effects)))
 
 

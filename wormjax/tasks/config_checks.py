@@ -18,6 +18,7 @@ from wormjax.features.missing import MISSING
 from wormjax.features.scaling import SCALINGS
 from wormjax.features.system_scaling import SCALINGS as SYSTEM_SCALINGS
 from wormjax.models.aggregation import AGGREGATIONS
+from wormjax.models.edge_evidence import SHOWN
 from wormjax.models.layers import PRECISIONS
 from wormjax.models.nri import DECODERS, ENCODERS
 from wormjax.recordings.motor_states import OWN, STATE_SETS
@@ -54,7 +55,7 @@ DEFAULTS = {
 OPTIONAL = set(
     "distributed combinations mutual epochs own_statistics pools targets edges data.atlas adaptation_steps "
     "adaptation_rate fold longest_period shuffle_objects aggregation additive data.hidden model.strengths triangles "
-    "cross_fitted".split()
+    "beliefs cross_fitted".split()
 )
 # Sections whose members have names of the user's, by experiment and field.
 _TASKS = ("generalize", "forecast", "ahead", "reconstruct", "tasks.decode", "tasks.forecast", "tasks.ahead")
@@ -77,6 +78,7 @@ _KINDS = (
     (whole(0, 1_000_000), "gap epochs decoded_frames data.stride train_stride adaptation_steps"),
     (whole(1), "steps_per_chunk patience evaluate.steps"),
     (whole(1, len(NEURONS)), "data.simulation.neurons"),
+    (whole(1, len(SHOWN)), "beliefs"),
     (whole(1, 100), "rounds edge_types"),
     (whole(1, 1_000), "seeds members order orders code kernel embedding_kernel embedding modes"),
     (whole(1, 10_000), "counts worms least_worms train_counts forecast.steps scored delays delay_frames segments lags"),

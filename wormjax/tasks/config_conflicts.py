@@ -114,6 +114,8 @@ def _find_in_systems(config, defaults) -> Iterator[Conflict]:
     reads = encoder.name == "evidence" and train.posterior in ("exact", "listed")
     futures = at_once and evaluate.error == DISTANCE
     needed = f"without evaluate.error={DISTANCE!r} and model.decoder.name={HORIZON!r}"
+    most_beliefs = defaults.model.encoder.beliefs
+    beliefs = encoder.get("beliefs", most_beliefs)
     unread = [  # A field, whether it has no effect, and what it should be.
         ("evaluate.adaptation_steps", adapts and train.posterior != "exact", f"0 {posterior}"),
         ("evaluate.adaptation_steps", adapts and "nri" not in config.models, "0 without 'nri' among the models"),
@@ -122,6 +124,7 @@ def _find_in_systems(config, defaults) -> Iterator[Conflict]:
         ("model.decoder.additive", decoder.get("additive", False) and decoder.name != "context", f"False {name}"),
         ("train.combinations", not listed and train.get("combinations", most) != most, f"{most} {posterior}"),
         ("model.encoder.triangles", encoder.name != "evidence" and encoder.get("triangles", 0), f"0 {where}"),
+        ("model.encoder.beliefs", encoder.name != "evidence" and beliefs != most_beliefs, f"{most_beliefs} {where}"),
         ("train.cross_fitted", cross_fitted and not reads, f"False {where}"),
         ("model.mutual", not listed and config.model.get("mutual", False), f"False {posterior}"),
         ("model.decoder.given", decoder.given and not at_once, f"() without model.decoder.name={HORIZON!r}"),

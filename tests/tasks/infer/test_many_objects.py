@@ -41,6 +41,7 @@ def test_twelve_objects_have_a_posterior(tmp_path):
         ({"train__combinations": 0}, r"'train\.combinations': found 0"),
         ({"train__cross_fitted": True}, r"'train\.cross_fitted': found True, which has no effect"),
         ({"model__encoder__triangles": 1}, r"'model\.encoder\.triangles': found 1, which has no effect"),
+        ({"model__encoder__beliefs": 1}, r"'model\.encoder\.beliefs': found 1, which has no effect"),
         (
             {"model__encoder__name": "evidence", "train__cross_fitted": True, "train__segments": 99},
             r"'train\.segments': found 99, expected fewer than",

@@ -28,7 +28,8 @@ def measure_groups(config, dataset: Dataset, groups: Sequence[Group], labels: Ma
         used = used & np.isin(dataset.stretch_worm, group.split.train)[:, None]
         if (key := used.tobytes()) not in known:
             own = used.any(axis=1)
-            channels = _read_channels(dataset.arrays.features[own], used[own])
+            features = dataset.arrays.features[own]
+            channels = _average_neighbours(features.reshape(*features.shape[:2], -1), used[own])
             labelled = dataset.arrays.states[used], dataset.measured[used], len(dataset.state_names)
             known[key] = measure_moments(channels, *labelled)
         found += [known[key]] * config.train.members
@@ -72,25 +73,26 @@ def mix_refitted(
                 continue
             read = (places[numbers[there] - 1][:, None] * size + np.arange(size)).ravel()
             states, behaviors = refit(moments, read)
-            channels = _read_channels(features[:, :, there], valid)
+            channels = features[:, :, there].reshape(*valid.shape, -1)
             share = 1.0 / (1.0 + (there.sum() / refitted) ** 2)
             row, frame = np.nonzero(valid)
             place = group, np.array(worm_stretches)[row], frame
             logits = np.log(np.maximum(probabilities[place], LEAST_PROBABILITY))
-            refitted_logits = log_softmax(channels @ states.weights + states.bias, axis=-1)
-            probabilities[place] = softmax((1 - share) * logits + share * refitted_logits, axis=-1)
+            linear_logits = log_softmax(_average_neighbours(channels @ states.weights, valid) + states.bias, axis=-1)
+            probabilities[place] = softmax((1 - share) * logits + share * linear_logits, axis=-1)
             if behavior is not None:
-                values = channels @ behaviors.weights + behaviors.bias + variables["targets"]["mean"][group]
-                behavior[place] = (1 - share) * behavior[place] + share * values
+                values = _average_neighbours(channels @ behaviors.weights, valid) + behaviors.bias
+                behavior[place] *= 1 - share
+                behavior[place] += share * (values + variables["targets"]["mean"][group])
     return Decoded(probabilities, decoded.edges, behavior)
 
 
-def _read_channels(
-    features: Float[np.ndarray, "stretch frame neuron feature"], valid: Bool[np.ndarray, "stretch frame"]
+def _average_neighbours(
+    values: Float[np.ndarray, "stretch frame channel"], valid: Bool[np.ndarray, "stretch frame"]
 ) -> Float[np.ndarray, "used channel"]:
-    """Return the features of all neurons in the valid frames, each the mean over its neighbours in the stretch."""
+    """Return the mean over each valid frame and its neighbours in the stretch."""
     parts = []
-    for own, used in zip(features, valid, strict=True):
-        stacked = linear.stack_context(own, used, linear.NEIGHBOURS)[used]
+    for own, used in zip(values, valid, strict=True):
+        stacked = linear.stack_context(own[..., None], used, linear.NEIGHBOURS)[used]
         parts.append(stacked.reshape(len(stacked), len(linear.NEIGHBOURS), -1).mean(axis=1))
     return np.concatenate(parts)

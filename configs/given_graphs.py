@@ -37,10 +37,13 @@ def build_reconstruct() -> ml_collections.ConfigDict:
 
 
 def build_decode() -> ml_collections.ConfigDict:
-    """Return the config of decoding: messages by weights that all edges share, summed as they arrive."""
+    """Return the config of decoding: messages by weights that all edges share, summed as they arrive.
+
+    No linear decoder, which reads no graph, stands beside the network.
+    """
     config = any_neurons.get_config()
     config.baselines, config.few_neurons.counts, config.calibration.durations = (), (), ()
-    config.model.given = config.model.messages.to_dict() | {"aggregation": "mean"}
+    config.model.given = config.model.messages.to_dict() | {"aggregation": "mean", "refitted": 0.0}
     return config
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from wormjax.atomic_write import open_place
 from wormjax.scoring.intervals import Interval
 
-CONSOLE_WIDTH, NAME_WIDTH = 100, 30
+CONSOLE_WIDTH, NAME_WIDTH = 100, 60
 
 
 def write_markdown(path: str | os.PathLike, lines: Iterable[str], data_text: str = "") -> None:

@@ -289,7 +289,7 @@ def test_console_shows_most_and_fewest_worms():
 
 
 def test_console_fits_100_columns():
-    long = "a model with a very long name that goes on and on"
+    long = "a model with a very long name that goes on and on and on and on and on"
     values = np.array([[1.5e-7], [2.5e103], [1.0]])
     rows = [
         row._replace(study="a study of a very long name " * 3, test_study="another " * 6)

@@ -19,6 +19,12 @@ def test_sizes_reach_the_model_with_lists_as_tuples():
     assert module.dilations == (1, 3)
 
 
+def test_a_number_may_be_a_whole_0_and_a_count_not():
+    assert build_classifier("any_neurons", 2, {"refitted": 0, "branch_scale": 0}).refitted == 0
+    with pytest.raises(InputError, match=r"model.any_neurons.embedding': found 0, expected at least one"):
+        build_classifier("any_neurons", 2, {"embedding": 0})
+
+
 def test_the_devices_axis_reaches_only_models_that_join_over_a_batch():
     assert build_classifier("wang_graph", 4, {}, "device").axis_name == "device"
     assert not hasattr(build_classifier("mlp", 4, {}, "device"), "axis_name")

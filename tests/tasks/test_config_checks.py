@@ -48,6 +48,13 @@ def test_a_value_that_cannot_be_names_field_and_expectation(field, value, expect
     assert expected in str(error.value)
 
 
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), True])
+def test_the_weight_of_a_refitted_decoder_is_a_number_from_0_on(value):
+    config = small_config(model__any_neurons={"refitted": value})
+    with pytest.raises(InputError, match=rf"'model.any_neurons.refitted': found {value}, expected a number, 0 or more"):
+        check_settings(config)
+
+
 @pytest.mark.parametrize(
     ("module", "fields", "message"),
     [
@@ -134,7 +141,7 @@ def test_a_field_that_is_missing_is_named(module):
 # Names of fields that a user may give to a model or a simulator and that no shipped config has.
 OF_USERS = set(
     """node_hidden edge_hidden embedding_kernel kernel dilations offsets hard edge_types charges probabilities stiffness
-    strength location_scale speed frequencies directed features identity box chunk_size temperatures""".split()
+    strength location_scale speed refitted frequencies directed features identity box chunk_size temperatures""".split()
 )
 
 

@@ -46,7 +46,8 @@ def build_classifier(
     fields = set(kind.__dataclass_fields__) - {"parent", "name", "states", *given}
     check_names(f"model.{name}", sizes, sorted(fields))
     for key, value in sizes.items():
-        if (isinstance(value, int) and not isinstance(value, bool) and value < 1) or value in ((), []):
+        counted = isinstance(value, int) and kind.__dataclass_fields__[key].type not in (bool, float)
+        if (counted and value < 1) or value in ((), []):
             raise ConfigError(f"model.{name}.{key}", f"found {value!r}, expected at least one")
     joined = {field: value for field, value in given.items() if field in kind.__dataclass_fields__}
     sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}

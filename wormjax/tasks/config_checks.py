@@ -96,7 +96,7 @@ _KINDS = (
     (several(whole(1, 10_000), most=100), "dilations"),
     (several(whole(1, 10_000), 2, 2), "kernels"),
     (several(whole(-10_000, 10_000)), "offsets"),
-    (number(), "stiffness strength location_scale speed"),
+    (number(), "stiffness strength location_scale speed refitted"),
     (number(0, 1), "mirrored given given_end prior kl_warm_up"),
     (number(0, below=1), "test_fraction validation_fraction average_decay dropout label_smoothing"),
     (number(0, below=1), "smallest_share test_study_share neuron_dropout neuron_dropout_most"),

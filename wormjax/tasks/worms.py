@@ -313,7 +313,8 @@ def _find_behaviors(config, recordings: Sequence[Recording]) -> list[str]:
     found = [name for name in wanted if any(_count_scored(worm, name) for worm in recordings)]
     lacking = ", ".join(name for name in wanted if name not in found)
     if lacking:
-        there = ", ".join(sorted({name for worm in recordings for name in worm.behavior})) or "none"
+        scored = {name for worm in recordings for name in worm.behavior if _count_scored(worm, name)}
+        there = ", ".join(sorted(scored)) or "none"
         if not found and MOTOR_STATE not in config.data.targets:
             raise ConfigError("data.targets", f"found {lacking}, expected some of the recordings' behaviours: {there}")
         note(f"no recording has {lacking}, which is not decoded (data.targets); their behaviours are: {there}")

@@ -166,6 +166,18 @@ def test_pairs_are_the_mean_of_decoders_fitted_to_each_training_worm_on_common_n
         decode(fitted, dataclasses.replace(DATASET, fingerprints=("a", "b", "c")), name="linear_pairs")
 
 
+def test_pairs_within_a_worm_are_its_own_decoder_by_seed():
+    config = any_config(protocol__name="same_worm", split__test_fraction=0.3, seeds=2)
+    groups = list_groups(config, list_splits("same_worm", 3))
+    fitted = [baselines.fit_baseline(name, config, DATASET, groups) for name in ("linear_pairs", "linear_union")]
+    pairs, union = (
+        decoding.decode_model(name, config, DESCRIPTION, DATASET, groups, own)
+        for name, own in zip(("linear_pairs", "linear_union"), fitted, strict=True)
+    )
+    assert np.abs(union.probabilities[0] - union.probabilities[3]).max() > 1e-3  # Each seed tests other frames.
+    np.testing.assert_allclose(pairs.probabilities, union.probabilities, atol=1e-6)
+
+
 def keep_few(dataset, count):
     """Return a dataset whose worms have their first neurons alone."""
     kept = dataset.find_present()
@@ -274,6 +286,12 @@ def test_models_that_decode_no_behaviour_are_refused_by_name():
     config = any_config(models=("mlp",))
     with pytest.raises(ConfigError, match=r"models.*'mlp', which decodes no behaviour"):
         decoding.check_models(config)
+
+
+def test_a_behaviour_that_is_never_a_number_is_none():
+    worms = [dataclasses.replace(worm, behavior={"velocity": np.full(len(worm.times), np.nan)}) for worm in WORMS]
+    with pytest.warns(Warning, match=r"no recording has velocity, .* their behaviours are: none$"):
+        assert build_training_dataset(CONFIG, worms).target_names == ()
 
 
 def test_a_behaviour_that_no_recording_has_is_named():

@@ -207,8 +207,9 @@ def refine_decoded(
 
 
 def select_runs(variables, runs: Int[np.ndarray, " run"]):
-    """Return the variables of some runs."""
-    return jax.tree.map(lambda x: x[runs], variables)
+    """Return the variables of some runs; which worms a baseline was fitted for, "tested", is the same for all."""
+    own = {name: values for name, values in variables.items() if name != "tested"}
+    return {**variables, **jax.tree.map(lambda x: x[runs], own)}
 
 
 def _decode_arrays(name, config, dataset, vocabulary, variables, arrays, members, stretches) -> Decoded:

@@ -182,3 +182,5 @@ def test_without_states_or_targets(draw_variables, windows):
 def test_a_choice_that_does_not_exist_is_refused():
     with pytest.raises(ConfigError, match="graph': found 'full', expected one of none"):
         AnyNeuronDecoder(2, NAMES, graph="full")
+    with pytest.raises(ConfigError, match=r"refitted': found 8\.0 with identity='none', expected 0\.0"):
+        AnyNeuronDecoder(2, NAMES, identity="none", refitted=8.0)

@@ -111,6 +111,11 @@ class AnyNeuronDecoder(nn.Module):
         super().__post_init__()
         for field, choices in (("identity", IDENTITIES), ("graph", GRAPHS), ("aggregation", AGGREGATIONS)):
             check_value(f"model.any_neurons.{field}", getattr(self, field), text(choices))
+        if self.identity == "none" and self.refitted:
+            found = (
+                f"found {self.refitted!r} with identity='none', expected 0.0: a linear decoder reads neurons by name"
+            )
+            raise ConfigError("model.any_neurons.refitted", found)
         if self.graph == "none" and self.aggregation != "sum":
             found = f"found {self.aggregation!r}, which has no effect; expected 'sum' with graph='none'"
             raise ConfigError("model.any_neurons.aggregation", found)

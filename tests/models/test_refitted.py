@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
 
-from wormjax.models.refitted import PENALTY, measure_moments, refit
+from wormjax.models.refitted import PENALTY, find_moments, refit, sum_frames
 
 
 class Penalised:
@@ -13,6 +13,10 @@ class Penalised:
     def fit(self, channels):
         self.covariance_ = np.cov(channels.T, bias=True) + PENALTY * np.eye(channels.shape[1])
         return self
+
+
+def measure_moments(*frames):
+    return find_moments(sum_frames(*frames))
 
 
 def draw_frames(seed: int = 0, frames: int = 300):
@@ -59,3 +63,11 @@ def test_a_state_that_never_occurs_and_a_channel_that_is_always_0_are_harmless()
     predicted = channels @ logits.weights + logits.bias
     assert np.isfinite(predicted).all()
     assert not (predicted.argmax(axis=1) == 3).any()
+
+
+def test_sums_of_recordings_add_up():
+    channels, states, behavior = draw_frames(4)
+    parts = [sum_frames(channels[part], states[part], behavior[part], 3) for part in (slice(0, 120), slice(120, 300))]
+    added = find_moments({name: sum(part[name] for part in parts) for name in parts[0]})
+    for name, values in measure_moments(channels, states, behavior, 3)._asdict().items():
+        np.testing.assert_allclose(getattr(added, name), values, rtol=1e-5, atol=1e-6, err_msg=name)

@@ -1,7 +1,7 @@
 """A linear decoder that is refitted to the neurons that a worm has, without the worms that it was fitted to.
 
 Linear discriminant analysis and ridge regression need no more of the training worms than means and covariances of
-their channels (`measure_moments`). Those of some neurons are parts of those of all, so that a worm with any neurons has
+their channels (`find_moments`). Those of some neurons are parts of those of all, so that a worm with any neurons has
 a decoder of exactly these, in closed form (`refit`).
 """
 
@@ -32,33 +32,44 @@ class Moments(NamedTuple):
     slopes: Float[np.ndarray, "target channel"] | None = None  # Covariance with the behaviour.
 
 
-def measure_moments(
+def sum_frames(
     channels: Float[np.ndarray, "frame channel"],
     states: Int[np.ndarray, " frame"],
     behavior: Float[np.ndarray, "frame target"],
     count: int,
-) -> Moments:
-    """Return the moments of frames of `count` states; a state below 0 is unscored, an unknown behaviour is NaN."""
-    scored = states >= 0
-    own = np.eye(count)[states[scored]]
-    frames = own.sum(axis=0)
-    means = own.T @ channels[scored] / np.maximum(frames, 1)[:, None]
-    around = channels[scored] - own @ means
-    centres, slopes = (np.zeros((behavior.shape[1], channels.shape[1])) for _ in range(2))
-    for target, values in enumerate(behavior.T):
-        if (known := np.isfinite(values)).any():
-            centres[target] = channels[known].mean(axis=0)
-            slopes[target] = (values[known] - values[known].mean()) @ (channels[known] - centres[target]) / known.sum()
-    scale = max(scored.sum(), 1)
-    moments = frames / scale, means, around.T @ around / scale, centres, slopes
-    return Moments(*(values.astype(np.float32) for values in moments))
+) -> dict[str, np.ndarray]:
+    """Return the sums over frames that moments are made of; those of several recordings add up.
+
+    There are `count` states; one below 0 is unscored. An unknown behaviour is NaN.
+    """
+    scored, known = channels[states >= 0], np.isfinite(behavior)
+    own, values = np.eye(count)[states[states >= 0]], np.where(known, behavior, 0.0)
+    return {
+        "frames": own.sum(axis=0),
+        "sums": own.T @ scored,
+        "products": scored.T @ scored,
+        "known": known.sum(axis=0),
+        "known_sums": known.T.astype(np.float64) @ channels,
+        "values": values.sum(axis=0),
+        "value_products": values.T @ channels,
+    }
+
+
+def find_moments(sums: dict[str, np.ndarray]) -> Moments:
+    """Return the moments of all frames whose sums are given (`sum_frames`)."""
+    frames, known = sums["frames"], np.maximum(sums["known"], 1)[:, None]
+    total, means = max(frames.sum(), 1), sums["sums"] / np.maximum(frames, 1)[:, None]
+    within = (sums["products"] - means.T * frames @ means) / total
+    centres = sums["known_sums"] / known
+    slopes = sums["value_products"] / known - sums["values"][:, None] / known * centres
+    return Moments(*(values.astype(np.float32) for values in (frames / total, means, within, centres, slopes)))
 
 
 def refit(moments: Moments, read: Int[np.ndarray, " channel"]) -> tuple[Linear, Linear | None]:
     """Return the decoders of states (logits) and of behaviours (less their means), which read the channels `read`.
 
     >>> channels, states = np.array([[0.0, 5.0], [2.0, 5.0], [0.0, 4.0], [2.0, 4.0]]), np.array([0, 1, 0, 1])
-    >>> moments = measure_moments(channels, states, 3.0 * channels[:, :1], 2)
+    >>> moments = find_moments(sum_frames(channels, states, 3.0 * channels[:, :1], 2))
     >>> logits, behavior = refit(moments, np.array([0]))
     >>> (channels[:, :1] @ logits.weights + logits.bias).argmax(axis=1).tolist()
     [0, 1, 0, 1]

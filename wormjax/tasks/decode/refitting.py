@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from wormjax.baselines import linear
 from wormjax.features.dataset import Dataset, WormArrays
 from wormjax.models.any_neurons import UNKNOWN
-from wormjax.models.refitted import Moments, measure_moments, refit
+from wormjax.models.refitted import Moments, find_moments, refit, sum_frames
 from wormjax.tasks.decode.baselines import find_used
 from wormjax.tasks.decode.windows import Decoded
 from wormjax.tasks.groups import Group
@@ -21,18 +21,18 @@ LEAST_PROBABILITY = 1e-6  # Of a state that a network decodes: a logarithm has n
 
 def measure_groups(config, dataset: Dataset, groups: Sequence[Group], labels: Mapping[int, np.ndarray]) -> dict:
     """Return what is kept of each group's training worms, `train.members` times each; frames of a test are left out."""
-    known: dict[bytes, Moments] = {}
-    found = []
+    arrays, sums, found = dataset.arrays, {}, []
     for group in groups:
-        used = find_used(config, dataset, labels[group.seed])
-        used = used & np.isin(dataset.stretch_worm, group.split.train)[:, None]
-        if (key := used.tobytes()) not in known:
-            own = used.any(axis=1)
-            features = dataset.arrays.features[own]
-            channels = _average_neighbours(features.reshape(*features.shape[:2], -1), used[own])
-            labelled = dataset.arrays.states[used], dataset.measured[used], len(dataset.state_names)
-            known[key] = measure_moments(channels, *labelled)
-        found += [known[key]] * config.train.members
+        used, parts = find_used(config, dataset, labels[group.seed]), []
+        for stretch in np.flatnonzero(np.isin(dataset.stretch_worm, group.split.train)):
+            own = used[stretch]
+            if (key := (stretch, own.tobytes())) not in sums and own.any():
+                channels = _average_neighbours(arrays.features[stretch].reshape(1, len(own), -1), own[None])
+                labelled = arrays.states[stretch][own], dataset.measured[stretch][own], len(dataset.state_names)
+                sums[key] = sum_frames(channels, *labelled)
+            parts += [sums[key]] if own.any() else []
+        moments = find_moments({name: sum(part[name] for part in parts) for name in parts[0]})
+        found += [moments] * config.train.members
     stacked = {name: np.stack([getattr(one, name) for one in found]) for name in Moments._fields}
     return {name: values for name, values in stacked.items() if values.size}  # No checkpoint holds empty arrays.
 

@@ -2,7 +2,7 @@
 
 The identity is composed of neuron, class and side (AVAL and AVAR share AVA), so that a neuron seen in few worms borrows
 from its class. The embedding makes the weights with which a neuron's activity is read (a hypernetwork, Ha et al. 2017);
-what the neurons say is summed, as by Deep Sets (Zaheer et al. 2017), so that their order and number do not matter.
+what is read of all neurons is summed (Deep Sets, Zaheer et al. 2017), so that their order and number do not matter.
 Before the sum, messages may pass on a graph: complete, given, or inferred by the encoder of neural relational
 inference (Kipf, Fetaya et al. 2018).
 
